@@ -1,0 +1,29 @@
+# grpo::torch: LibTorch's CPU part as an imported target. CMAKE_PREFIX_PATH wins over the cache.
+# find_package(Torch) is not used: with a CUDA build of LibTorch it demands a whole CUDA toolkit, which a CPU host lacks.
+set(GRPO_TORCH_VERSION 2.11.0)
+set(GRPO_TORCH_CACHE ${GRPO_CACHE}/libtorch-${GRPO_TORCH_VERSION}/torch)
+
+find_path(TORCH_INCLUDE_DIR ATen/ATen.h PATH_SUFFIXES include HINTS ${CMAKE_PREFIX_PATH} PATHS ${GRPO_TORCH_CACHE}
+          NO_CMAKE_SYSTEM_PATH)
+find_library(TORCH_CPU_LIBRARY torch_cpu PATH_SUFFIXES lib HINTS ${CMAKE_PREFIX_PATH} PATHS ${GRPO_TORCH_CACHE})
+find_library(C10_LIBRARY c10 PATH_SUFFIXES lib HINTS ${CMAKE_PREFIX_PATH} PATHS ${GRPO_TORCH_CACHE})
+find_library(TORCH_CUDA_LIBRARY torch_cuda PATH_SUFFIXES lib HINTS ${CMAKE_PREFIX_PATH} PATHS ${GRPO_TORCH_CACHE})
+if(NOT TORCH_INCLUDE_DIR OR NOT TORCH_CPU_LIBRARY OR NOT C10_LIBRARY)
+  message(FATAL_ERROR "LibTorch ${GRPO_TORCH_VERSION} was not found in ${GRPO_TORCH_CACHE}.\n"
+                      "Run scripts/setup.sh to fetch it, or point CMAKE_PREFIX_PATH at an existing LibTorch.")
+endif()
+get_filename_component(TORCH_LIB_DIR ${TORCH_CPU_LIBRARY} DIRECTORY)
+
+add_library(grpo_torch INTERFACE)
+add_library(grpo::torch ALIAS grpo_torch)
+target_include_directories(grpo_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
+target_link_libraries(grpo_torch INTERFACE ${TORCH_CPU_LIBRARY} ${C10_LIBRARY})
+# The wheel's libraries find each other by $ORIGIN; what they need beyond that is not ours to resolve at link time.
+target_link_options(grpo_torch INTERFACE -Wl,--allow-shlib-undefined -Wl,-rpath,${TORCH_LIB_DIR})
+
+# One precompiled header for every target that uses LibTorch.
+file(WRITE ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp "")
+add_library(grpo_torch_pch STATIC ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp)
+target_link_libraries(grpo_torch_pch PUBLIC grpo::torch)
+target_precompile_headers(grpo_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>
+                          <string> <vector> <map> <memory> <functional> <optional>)

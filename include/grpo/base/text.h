@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace grpo::base {
+
+/// The candidate with the smallest edit distance to `name`, or "" when none is near (distance above a third of it).
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+/// " (did you mean X?)", or " (known: a, b, c)" when nothing is near. For the end of an error message.
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+
+}  // namespace grpo::base

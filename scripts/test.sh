@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds into build/ and runs every test. Ends with ctest's summary and "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+scripts/build.sh
+
+status=0
+log=build/ctest.log
+ctest --test-dir build --output-on-failure -j "$(nproc)" --no-tests=error 2>&1 | tee "$log" || status=$?
+total=$(sed -nE 's/.*tests passed, [0-9]+ tests failed out of ([0-9]+).*/\1/p' "$log" | tail -1)
+failed=$(sed -nE 's/.*tests passed, ([0-9]+) tests failed out of.*/\1/p' "$log" | tail -1)
+[ -n "$total" ] || { echo "0 passed, 1 failed"; exit 1; }
+echo "$((total - failed)) passed, $failed failed"
+exit "$status"
