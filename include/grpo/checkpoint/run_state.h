@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+
+#include "grpo/models/causal_lm.h"
+#include "grpo/optim/adamw.h"
+
+namespace grpo::checkpoint {
+
+// What one checkpoint folder holds:
+//   model/                             Hugging Face folder in the working dtype (absent when export_model is off)
+//   optimizer_00000_of_00001.safetensors  moments, and the fp32 master weights where model/ does not hold them exactly
+//   state.json                         counters, data cursor, seeds, running accuracies
+// MANIFEST is the store's (store.h).
+
+struct SaveOptions {
+  bool export_model = true;
+  std::filesystem::path tokenizer_source;  // folder whose tokenizer and generation files go into model/
+};
+
+/// Writes a checkpoint's files into `folder`. state: everything that is not a tensor.
+void write_run_state(const std::filesystem::path& folder, const models::CausalLM& model, const optim::AdamW& optimizer,
+                     const nlohmann::json& state, const SaveOptions& options);
+
+/// Restores weights and optimizer in place, bit for bit. Throws base::CheckpointError when a tensor is missing or has
+/// another shape, naming it.
+void read_run_state(const std::filesystem::path& folder, models::CausalLM& model, optim::AdamW& optimizer);
+
+/// state.json of a checkpoint.
+nlohmann::json read_state_json(const std::filesystem::path& folder);
+
+}  // namespace grpo::checkpoint

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "grpo/metrics/metrics_file.h"
+
+namespace grpo::metrics {
+
+/// Writes one TensorBoard event file (TFRecord frames of Event protocol buffers, scalars only) in `folder`, flushed at
+/// every step.
+class TensorBoardWriter {
+ public:
+  explicit TensorBoardWriter(const std::filesystem::path& folder);
+  ~TensorBoardWriter();
+  void add_scalars(int64_t step, double wall_time, const MetricsLine& line);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Removes events after `last_step`, and a torn last record, from every event file in `folder`.
+void cut_back_events(const std::filesystem::path& folder, int64_t last_step);
+
+}  // namespace grpo::metrics

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "grpo/kernels/paged_kv.h"
+#include "grpo/models/model_config.h"
+#include "grpo/nn/packed_batch.h"
+
+namespace grpo::models {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// New tokens for sequences whose earlier tokens are in a paged cache.
+struct PagedBatch {
+  at::Tensor ids;        // [T] int64
+  at::Tensor positions;  // [T] int64
+  kernels::PagedLayout layout;
+};
+
+/// A decoder-only transformer (Qwen2/2.5, Qwen3, Llama): one set of weights that the sampler and the trainer read.
+class CausalLM {
+ public:
+  /// Reads a Hugging Face folder (config.json, safetensors single or sharded). dtype: of the working weights; computing
+  /// is done in it. Throws base::IoError on a missing or misshapen tensor (named), base::ConfigError on an unknown
+  /// architecture.
+  static std::unique_ptr<CausalLM> load(const std::filesystem::path& folder, at::ScalarType dtype, at::Device device);
+
+  /// Random weights, normal(0, initializer_range) keyed by (seed, parameter name), norms 1, biases 0.
+  static std::unique_ptr<CausalLM> init(const ModelConfig& config, uint64_t seed, at::ScalarType dtype,
+                                        at::Device device);
+  ~CausalLM();
+
+  const ModelConfig& config() const;
+  at::ScalarType dtype() const;
+  at::Device device() const;
+
+  /// Every weight under its checkpoint name, in the model's order; leaves that require grad. A tied head is not listed.
+  const NamedTensors& parameters() const;
+
+  /// Final-norm hidden states for training and scoring, differentiable; [T, hidden]. layer_outputs, when given, receives
+  /// the embedding output and then each layer's output (the last one after the final norm), each [T, hidden].
+  at::Tensor hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs = nullptr) const;
+
+  /// As hidden_states without autograd, reading and extending the paged cache; [T, hidden]. cache: one PagedKv per
+  /// layer. exact (fp32 on the CPU): a row's result does not depend on the rest of the batch, bit for bit.
+  at::Tensor extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact) const;
+
+  /// hidden: [N, hidden] -> [N, vocab] in the compute dtype, no autograd.
+  at::Tensor logits(const at::Tensor& hidden, bool exact) const;
+
+  /// [vocab, hidden]: the output embedding (the input one when tied); differentiable leaf.
+  const at::Tensor& head_weight() const;
+
+  /// Must be called after the weights changed in place and before the next extend()/logits(): rebuilds whatever
+  /// sampling-only copies (prepacked or fused weights) the device keeps.
+  void weights_changed();
+
+  /// Writes config.json, model.safetensors (sharded above max_shard_bytes) and copies tokenizer and generation files from
+  /// `source` (the folder it was loaded from; empty: none). What is saved loads in transformers without a converter.
+  void save(const std::filesystem::path& folder, const std::filesystem::path& source,
+            int64_t max_shard_bytes = 5'000'000'000) const;
+
+ private:
+  CausalLM();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace grpo::models

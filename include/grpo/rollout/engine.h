@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grpo/base/fields.h"
+#include "grpo/base/random.h"
+#include "grpo/models/causal_lm.h"
+
+namespace grpo::rollout {
+
+struct EngineConfig {
+  int64_t page_size = 16;          // tokens per KV page
+  int64_t max_sequences = 256;     // sequences decoded together
+  base::Auto<int64_t> num_pages;   // auto: enough for max_sequences of the longest request (bounded by kv_memory_gb)
+  double kv_memory_gb = 4.0;       // bound for `auto`
+  bool exact = false;              // fp32 on the CPU: a completion does not depend on its batch, bit for bit
+};
+
+struct SamplingConfig {
+  double temperature = 1.0;  // 0: greedy
+  double top_p = 1.0;
+  int64_t top_k = 0;
+  int64_t max_new_tokens = 256;
+  std::vector<int64_t> stop_ids;
+  bool ignore_eos = false;   // stop_ids are then sampled like any token
+};
+
+/// One prompt and how many completions to sample for it.
+struct Request {
+  std::vector<int64_t> prompt_ids;  // at least one
+  uint64_t draw = 0;                // the prompt's ordinal in the run: with sample and position the random key
+  int64_t first_sample = 0;         // number of the first completion (extending a group starts above 0)
+  int64_t num_samples = 1;
+};
+
+enum class FinishReason { kStop, kLength };
+std::string to_string(FinishReason reason);  // "stop", "length"
+
+struct Completion {
+  std::vector<int64_t> ids;      // includes the stop token
+  std::vector<float> log_probs;  // one per id: log_softmax(logits / temperature) before top-k/top-p
+  FinishReason finish_reason = FinishReason::kLength;
+};
+
+/// One request's completions, in sample order.
+struct Group {
+  size_t request = 0;  // index into the requests
+  std::vector<Completion> completions;
+};
+
+struct EngineStats {
+  int64_t prompt_tokens = 0;      // prefilled; a group's prompt once
+  int64_t completion_tokens = 0;
+  int64_t decode_steps = 0;
+  int64_t preempted = 0;          // sequences that gave up their pages and were recomputed
+};
+
+/// Continuous batching over a paged KV cache: a finished sequence's slot is refilled at once, a group's prompt is
+/// prefilled once and its pages are shared. Knows ids only, no text.
+class Engine {
+ public:
+  Engine(const models::CausalLM& model, const EngineConfig& config);
+  ~Engine();
+
+  /// Samples every request; groups come back in request order. on_group, when given, is called on this thread as soon
+  /// as a group is complete (in completion order) so that verifying can start while others still decode; should_stop,
+  /// when given, is asked between decode steps and ends the call early with an empty result when true.
+  std::vector<Group> generate(const std::vector<Request>& requests, const SamplingConfig& sampling,
+                              const base::RandomKey& key, const std::function<void(const Group&)>& on_group = {},
+                              const std::function<bool()>& should_stop = {});
+
+  const EngineStats& stats() const;  // of the last generate()
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace grpo::rollout

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "grpo/dist/communicator.h"
+#include "grpo/optim/adamw.h"
+#include "grpo/reward/reward.h"
+#include "grpo/rollout/engine.h"
+#include "grpo/trainer/policy.h"
+#include "grpo/trainer/rollout_batch.h"
+#include "grpo/trainer/train_config.h"
+
+namespace grpo::trainer {
+
+/// What one optimizer update saw and did. Sums are over the trained tokens of all its micro-batches.
+struct UpdateStats {
+  double loss = 0.0;
+  double grad_norm = 0.0;
+  double lr = 0.0;
+  double entropy = 0.0;        // mean over trained tokens
+  double clip_fraction = 0.0;  // share of trained tokens
+  double ratio_max = 0.0;
+  double kl_sampler = 0.0;  // k3 between sampler and trainer, mean over trained tokens; first update of a step only
+  int64_t tokens = 0;       // trained tokens (completion tokens of live groups)
+  bool applied = false;     // false: no live group, or a non-finite gradient
+};
+
+/// One step's measurements, in the words of metrics.jsonl.
+struct StepStats {
+  UpdateStats update;  // means over the step's applied updates; tokens are summed
+  double reward_mean = 0.0;
+  double reward_std = 0.0;  // population, over rollouts
+  double accuracy = 0.0;
+  int64_t groups_live = 0;
+  int64_t groups_dead_right = 0;
+  int64_t groups_dead_wrong = 0;
+  int64_t tokens_prompt = 0;
+  int64_t tokens_completion = 0;
+  int64_t truncated = 0;
+  int64_t unparsable = 0;
+  int64_t over_budget = 0;
+  int64_t length_max = 0;
+  double rollout_s = 0.0;
+  double reward_s = 0.0;  // what verifying added after the last token was sampled
+  double update_s = 0.0;
+};
+
+/// Everything a step works with; owned by the loop.
+struct StepContext {
+  const TrainConfig& config;
+  Policy& policy;
+  const models::CausalLM* reference = nullptr;  // start weights, when the KL term is on
+  rollout::Engine& engine;
+  const reward::RewardFunction& reward;
+  optim::AdamW& optimizer;
+  dist::Communicator& communicator;
+  int64_t total_updates = 0;  // of the run, for the learning rate schedule
+  std::function<bool()> should_stop;
+};
+
+/// Samples a group for each prompt and scores every completion; rewards are set, advantages are not.
+/// draws[q] is prompt q's ordinal in the run. Returns a batch without rollouts when should_stop ended it.
+RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
+                              StepStats& stats);
+
+/// Sets every rollout's advantage from its group's rewards.
+void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config);
+
+/// One optimizer update over `rollouts` (indices of whole groups of one mini-batch): drops groups that cannot contribute,
+/// runs micro-batches, reduces gradients, clips, steps. With loss denominators over the mini-batch, the gradient does not
+/// depend on how it is split.
+UpdateStats update_policy(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts);
+
+/// The gradient of the mini-batch's loss, left in the optimizer's accumulators; no step is taken. Part of update_policy,
+/// public for tests.
+UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts);
+
+/// One whole GRPO step.
+struct StepResult {
+  RolloutBatch batch;
+  StepStats stats;
+  bool stopped = false;  // should_stop ended the rollout; nothing was changed
+};
+StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws);
+
+}  // namespace grpo::trainer

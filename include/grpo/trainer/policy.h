@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grpo/models/causal_lm.h"
+#include "grpo/tokenizer/chat_template.h"
+#include "grpo/tokenizer/tokenizer.h"
+#include "grpo/trainer/rollout_batch.h"
+#include "grpo/trainer/train_config.h"
+
+namespace grpo::trainer {
+
+/// The model with what turns text into its ids and back.
+struct Policy {
+  std::filesystem::path folder;  // of the tokenizer files and config.json
+  std::unique_ptr<models::CausalLM> model;
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  tokenizer::ChatTemplate chat_template;
+  std::vector<int64_t> stop_ids;  // eos of generation_config, config and tokenizer, and the template's end of turn
+};
+
+/// Loads the policy from options.path (already resolved). weights: the folder with the weights when they are not the
+/// start ones (a checkpoint's model/); empty: options.path.
+/// Throws base::ConfigError or base::IoError: missing folder, unknown architecture or template, a tokenizer whose ids
+/// exceed the model's vocabulary.
+Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
+                   const std::filesystem::path& weights = {});
+
+/// Templates and tokenizes problems. Those longer than max_prompt_tokens are left out and counted in `dropped`.
+std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
+                                 int64_t max_prompt_tokens, int64_t* dropped);
+
+}  // namespace grpo::trainer

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "grpo/reward/reward.h"
+#include "grpo/rollout/engine.h"
+
+namespace grpo::trainer {
+
+/// A problem as the policy sees it.
+struct Prompt {
+  int64_t row = 0;  // in the problem list; with the file it is the prompt's identity
+  std::string id;   // label
+  std::string text;  // templated
+  std::string gold;
+  std::vector<int64_t> ids;
+};
+
+/// One sampled completion and everything that is known of it. All are in prompt order, groups whole.
+struct Rollout {
+  size_t prompt = 0;   // index into RolloutBatch::prompts
+  int64_t sample = 0;  // number inside its group
+  rollout::Completion completion;
+  std::string text;  // completion without special tokens
+  reward::Score score;
+  double advantage = 0.0;
+  std::vector<float> old_log_probs;  // of the completion; empty while the policy that sampled is the one that trains
+
+  bool truncated() const { return completion.finish_reason == rollout::FinishReason::kLength; }
+};
+
+/// What one step trains on: Q prompts and their groups.
+struct RolloutBatch {
+  std::vector<Prompt> prompts;         // Q
+  std::vector<Rollout> rollouts;       // R, group after group
+  std::vector<int64_t> group_offsets;  // [Q + 1]: prompt q has rollouts [group_offsets[q], group_offsets[q + 1])
+
+  int64_t num_groups() const { return static_cast<int64_t>(prompts.size()); }
+};
+
+}  // namespace grpo::trainer

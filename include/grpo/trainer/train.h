@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+
+#include "grpo/trainer/train_config.h"
+
+namespace grpo::trainer {
+
+enum class Outcome {
+  kFinished,
+  kStopped,  // by a signal, after saving a checkpoint
+};
+
+struct TrainOptions {
+  std::string resume = "auto";  // auto, never, or a checkpoint folder
+  std::string config_folder;    // relative paths are looked up in the current directory, then here
+};
+
+/// Runs the whole training: sample, verify, advantage, update, for every step; evaluation, checkpoints and the run
+/// folder. Throws base::Error for what the user can mend.
+Outcome train(TrainConfig config, const TrainOptions& options);
+
+/// Prints what `train` would do: every batch word translated, steps, paths. Loads the data but samples nothing.
+std::string describe_plan(TrainConfig config, const TrainOptions& options);
+
+/// Asks a running train() to save and return; safe to call from a signal handler.
+void request_stop();
+
+}  // namespace grpo::trainer

@@ -1,0 +1,210 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "grpo/algo/advantage.h"
+#include "grpo/algo/aggregation.h"
+#include "grpo/algo/kl.h"
+#include "grpo/algo/policy_loss.h"
+#include "grpo/base/fields.h"
+#include "grpo/data/dataset.h"
+#include "grpo/dist/communicator.h"
+#include "grpo/optim/adamw.h"
+#include "grpo/reward/reward.h"
+
+namespace grpo::trainer {
+
+struct RunConfig {
+  std::string name = "run";
+  int64_t seed = 1;
+  std::string output = "runs";
+  GRPO_FIELDS(f) {
+    f("name", name, "folder of this run inside `output`");
+    f("seed", seed, "seed of every random number: shuffling and sampling", base::at_least(0));
+    f("output", output, "folder that holds the runs");
+  }
+};
+
+struct ModelOptions {
+  std::string path;
+  std::string dtype = "auto";
+  std::string device = "auto";
+  base::TextOrMap chat_template{.text = "auto", .map = {}};
+  base::Auto<int64_t> max_positions;
+  base::Auto<double> rope_theta;
+  GRPO_FIELDS(f) {
+    f("path", path, "Hugging Face model folder");
+    f("dtype", dtype, "of the working weights: auto (as stored on a GPU, float32 on the CPU), float32, bfloat16");
+    f("device", device, "auto, cpu or cuda");
+    f("template", chat_template, "prompt template: auto, none, a built-in name, a text with {problem}, or a mapping");
+    f("max_positions", max_positions, "context length to train with; auto: the model's", base::at_least(1));
+    f("rope_theta", rope_theta, "rotary base; auto: the model's", base::above(0));
+  }
+};
+
+struct RolloutOptions {
+  int64_t prompts_per_step = 32;
+  int64_t group_size = 2;
+  double temperature = 1.0;
+  double top_p = 1.0;
+  int64_t top_k = 0;
+  int64_t max_new_tokens = 256;
+  std::optional<int64_t> max_total_tokens;
+  std::vector<int64_t> stop_ids;
+  bool exact = false;
+  int64_t page_size = 16;
+  int64_t max_sequences = 256;
+  double kv_memory_gb = 4.0;
+  GRPO_FIELDS(f) {
+    f("prompts_per_step", prompts_per_step, "prompts a step (Q)", base::at_least(1));
+    f("group_size", group_size, "completions a prompt (G)", base::at_least(1));
+    f("temperature", temperature, "sampling temperature; the trainer divides its logits by the same", base::above(0));
+    f("top_p", top_p, "nucleus sampling; below 1 the sampling distribution is not the old policy", base::between(0, 1));
+    f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
+    f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
+    f("max_total_tokens", max_total_tokens, "longest prompt + completion; null: no other bound", base::at_least(2));
+    f("stop_ids", stop_ids, "further token ids that end a completion");
+    f("exact", exact, "a completion depends on seed, draw, sample and weights alone, bit for bit (fp32 on the CPU)");
+    f("page_size", page_size, "tokens in a page of the KV cache", base::between(1, 256));
+    f("max_sequences", max_sequences, "sequences decoded together", base::at_least(1));
+    f("kv_memory_gb", kv_memory_gb, "bound on the KV cache", base::above(0));
+  }
+};
+
+/// What to do with a completion that ended at max_new_tokens.
+enum class Truncated { kTrain, kMask };
+inline std::vector<std::string> enum_names(Truncated) { return {"train", "mask"}; }
+
+/// Where log pi_old comes from when a step makes several updates.
+enum class OldLogProbs { kTrainer, kSampler };
+inline std::vector<std::string> enum_names(OldLogProbs) { return {"trainer", "sampler"}; }
+
+struct KlOptions {
+  double coef = 0.0;
+  algo::KlEstimator estimator = algo::KlEstimator::kK3;
+  GRPO_FIELDS(f) {
+    f("coef", coef, "weight of the KL term to the reference policy (the start weights); 0 is off", base::at_least(0));
+    f("estimator", estimator, "k1, k2 or k3 (added to the loss)");
+  }
+};
+
+struct AlgorithmConfig {
+  algo::AdvantageConfig advantage;
+  algo::PolicyLossConfig policy;
+  algo::Aggregation aggregation = algo::Aggregation::kTokenMean;
+  algo::DenominatorScope denominator = algo::DenominatorScope::kAll;
+  algo::EmptyRows empty_rows = algo::EmptyRows::kCount;
+  KlOptions kl;
+  double entropy_coef = 0.0;
+  Truncated truncated = Truncated::kTrain;
+  OldLogProbs old_logprobs = OldLogProbs::kTrainer;
+  GRPO_FIELDS(f) {
+    advantage.fields(f);  // advantage, std, std_eps
+    policy.fields(f);     // loss, clip_low, clip_high, dual_clip, ...
+    f("aggregation", aggregation, "how per-token terms become one loss");
+    f("denominator", denominator, "whether rollouts of dead groups count in the loss denominators");
+    f("empty_rows", empty_rows, "whether rollouts without a counted token count in sequence means");
+    f("kl", kl, "KL to the reference policy");
+    f("entropy_coef", entropy_coef, "entropy bonus; 0 is off", base::at_least(0));
+    f("truncated", truncated, "completions cut at max_new_tokens: train on them, or mask their loss");
+    f("old_logprobs", old_logprobs, "source of the old log-probs when a step makes several updates");
+  }
+};
+
+enum class ActivationCheckpointing { kAuto, kNone };
+inline std::vector<std::string> enum_names(ActivationCheckpointing) { return {"auto", "none"}; }
+
+struct TrainerOptions {
+  int64_t updates_per_step = 1;
+  int64_t epochs_per_step = 1;
+  std::optional<int64_t> steps;
+  int64_t micro_batch_tokens = 32768;
+  ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::kAuto;
+  int64_t threads = 0;
+  GRPO_FIELDS(f) {
+    f("updates_per_step", updates_per_step, "equal mini-batches of prompts a step is split into", base::at_least(1));
+    f("epochs_per_step", epochs_per_step, "passes over a step's rollouts", base::at_least(1));
+    f("steps", steps, "training steps; null: floor(epochs * problems / prompts_per_step)", base::at_least(1));
+    f("micro_batch_tokens", micro_batch_tokens, "tokens of one forward and backward pass", base::at_least(1));
+    f("activation_checkpointing", activation_checkpointing, "auto or none (auto is none in this build)");
+    f("threads", threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
+  }
+};
+
+struct CheckpointOptions {
+  int64_t every_steps = 20;
+  int64_t keep = 3;
+  bool export_model = true;
+  GRPO_FIELDS(f) {
+    f("every_steps", every_steps, "steps between checkpoints; 0: only the last step", base::at_least(0));
+    f("keep", keep, "newest checkpoints kept", base::at_least(1));
+    f("export_model", export_model, "write model/ as a Hugging Face folder in the working dtype");
+  }
+};
+
+struct EvalOptions {
+  int64_t every_steps = 0;
+  std::vector<std::string> data;
+  int64_t samples = 4;
+  double temperature = 0.7;
+  double top_p = 0.8;
+  int64_t top_k = 20;
+  std::optional<int64_t> max_new_tokens;
+  GRPO_FIELDS(f) {
+    f("every_steps", every_steps, "steps between evaluations; 0 is off", base::at_least(0));
+    f("data", data, "problem files; each is one evaluation set named by its file name");
+    f("samples", samples, "completions a problem (k)", base::at_least(1));
+    f("temperature", temperature, "0 is greedy", base::at_least(0));
+    f("top_p", top_p, "nucleus sampling", base::between(0, 1));
+    f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
+    f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::at_least(1));
+  }
+};
+
+struct LoggingOptions {
+  bool tensorboard = true;
+  int64_t rollouts_per_step = 64;
+  GRPO_FIELDS(f) {
+    f("tensorboard", tensorboard, "write TensorBoard event files");
+    f("rollouts_per_step", rollouts_per_step, "rollouts written per step, whole groups in prompt order",
+      base::at_least(0));
+  }
+};
+
+/// Everything `grpo train` can be told. docs/config.md is generated from these lists.
+struct TrainConfig {
+  RunConfig run;
+  ModelOptions model;
+  data::DataConfig data;
+  RolloutOptions rollout;
+  reward::RewardConfig reward;
+  AlgorithmConfig algorithm;
+  optim::OptimizerConfig optimizer;
+  TrainerOptions trainer;
+  dist::DistributedConfig distributed;
+  CheckpointOptions checkpoint;
+  EvalOptions eval;
+  LoggingOptions logging;
+  GRPO_FIELDS(f) {
+    f("run", run, "the run and its folder");
+    f("model", model, "the policy");
+    f("data", data, "training problems");
+    f("rollout", rollout, "sampling");
+    f("reward", reward, "reward terms");
+    f("algorithm", algorithm, "advantage and objective");
+    f("optimizer", optimizer, "AdamW");
+    f("trainer", trainer, "updates");
+    f("distributed", distributed, "ranks");
+    f("checkpoint", checkpoint, "what is saved and when");
+    f("eval", eval, "evaluation during training");
+    f("logging", logging, "what is written besides metrics.jsonl");
+  }
+};
+
+/// Contradictions between keys (mini-batches that do not divide the prompts, ...): throws base::ConfigError naming both.
+void validate(const TrainConfig& config);
+
+}  // namespace grpo::trainer

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Writes seeded arithmetic problems as JSONL, for the quickstart model and for small language models.
+
+  scripts/make_problems.py --task chain --seed 1 --count 4096 --output train.jsonl
+  scripts/make_problems.py --task chain --seed 1 --count 256 --split heldout --output heldout.jsonl
+
+Tasks:
+  chain     "3+9+0+4+7=" with five digits: the prompt form the quickstart model was made for.
+  addition  "What is 3 + 4? Answer with just the number.": one-digit addition in words, for instruction-tuned models.
+
+A problem belongs to the held-out split when a hash of its text says so (1 in 8), so training and held-out problems never
+overlap, whatever the seeds. Rows: id, problem, answer.
+"""
+import argparse
+import hashlib
+import json
+import random
+import sys
+
+
+def chain(rng):
+    digits = [rng.randint(0, 9) for _ in range(5)]
+    return "+".join(map(str, digits)) + "=", str(sum(digits))
+
+
+def addition(rng):
+    a, b = rng.randint(0, 9), rng.randint(0, 9)
+    return f"What is {a} + {b}? Answer with just the number.", str(a + b)
+
+
+TASKS = {"chain": chain, "addition": addition}
+
+
+def is_heldout(problem):
+    return hashlib.sha256(problem.encode()).digest()[0] % 8 == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=TASKS, required=True)
+    parser.add_argument("--count", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--split", choices=["train", "heldout"], default="train")
+    parser.add_argument("--unique", action="store_true", help="no problem twice (fails if the task has too few)")
+    parser.add_argument("--output", default="-")
+    args = parser.parse_args()
+
+    rng = random.Random(f"{args.task}/{args.split}/{args.seed}")
+    rows, seen, tries = [], set(), 0
+    while len(rows) < args.count:
+        tries += 1
+        if tries > 1000 * args.count + 100000:
+            sys.exit(f"make_problems: task {args.task} has only {len(rows)} different problems in split {args.split}")
+        problem, answer = TASKS[args.task](rng)
+        if is_heldout(problem) != (args.split == "heldout") or (args.unique and problem in seen):
+            continue
+        seen.add(problem)
+        rows.append({"id": f"{args.task}-{args.split}-{len(rows)}", "problem": problem, "answer": answer})
+
+    out = sys.stdout if args.output == "-" else open(args.output, "w", encoding="utf-8")
+    with out:
+        for row in rows:
+            out.write(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

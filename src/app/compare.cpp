@@ -1,0 +1,35 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "grpo/report/compare.h"
+
+namespace grpo::app {
+namespace {
+
+struct Options {
+  std::vector<std::string> runs;
+  std::string output = "report.html";
+};
+
+void run(const Options& options) {
+  std::vector<report::RunSummary> runs;
+  for (const auto& folder : options.runs) runs.push_back(report::read_run(folder));
+  report::write_report(runs, options.output);
+  std::printf("%s\n%s\n", report::comparison_table(runs, false).c_str(), options.output.c_str());
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app) {
+  auto* command = app.add_subcommand("compare", "Compare runs: a table, curves, report.md and report.json");
+  auto options = std::make_shared<Options>();
+  command->add_option("runs", options->runs, "run folders; the first is the baseline")->required();
+  command->add_option("--output", options->output, "page to write; .md and .json land beside it");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace grpo::app

@@ -1,0 +1,14 @@
+#pragma once
+
+namespace grpo::app {
+
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;      // the work failed
+inline constexpr int kWrongUsage = 2;  // wrong usage or configuration
+inline constexpr int kStopped = 3;     // by a signal, after saving a checkpoint
+
+/// What a command's callback leaves for main (callbacks return nothing): kDone unless set.
+void set_exit_code(int code);
+int last_exit_code();
+
+}  // namespace grpo::app

@@ -1,0 +1,74 @@
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/exit_code.h"
+#include "grpo/base/error.h"
+#include "grpo/config/config.h"
+#include "grpo/trainer/train.h"
+
+namespace grpo::app {
+namespace {
+
+struct Options {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::string resume = "auto";
+  std::string output;
+  bool print_config = false;
+  bool help_config = false;
+  bool dry_run = false;
+};
+
+// The first signal asks for a checkpoint and an orderly end; a second one ends at once.
+void on_signal(int number) {
+  trainer::request_stop();
+  std::signal(number, SIG_DFL);
+}
+
+void run(const Options& options) {
+  trainer::TrainConfig config;
+  if (options.help_config) {
+    std::fputs(config::help_text(base::fields_of(config)).c_str(), stdout);
+    return;
+  }
+  if (options.config.empty()) throw base::ConfigError("--config FILE is missing (try configs/quickstart_2grpo.yaml)");
+  std::vector<std::string> overrides = options.overrides;
+  if (!options.output.empty()) overrides.push_back("run.output=" + options.output);
+  const auto file = config::find_config(options.config);
+  config::load(base::fields_of(config), {.file = file, .overrides = overrides});
+  trainer::validate(config);
+  if (options.print_config) {
+    std::fputs(config::to_yaml(base::fields_of(config)).c_str(), stdout);
+    return;
+  }
+  const trainer::TrainOptions train_options{.resume = options.resume, .config_folder = file.parent_path().string()};
+  if (options.dry_run) {
+    std::fputs(trainer::describe_plan(config, train_options).c_str(), stdout);
+    return;
+  }
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  if (trainer::train(config, train_options) == trainer::Outcome::kStopped) set_exit_code(kStopped);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto* command = app.add_subcommand("train", "Train a policy: sample, verify, take the policy-gradient step");
+  auto options = std::make_shared<Options>();
+  command->add_option("--config", options->config, "YAML file, looked up as given, then in configs/");
+  command->add_option("overrides", options->overrides, "key=value, e.g. optimizer.lr=1e-6 rollout.group_size=16");
+  command->add_option("--resume", options->resume, "auto (newest checkpoint of this run), never, or a checkpoint folder");
+  command->add_option("--output", options->output, "folder that holds the runs (run.output)");
+  command->add_flag("--print-config", options->print_config, "print the resolved configuration and stop");
+  command->add_flag("--help-config", options->help_config, "print every configuration key and stop");
+  command->add_flag("--dry-run", options->dry_run, "print what would be done and stop");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace grpo::app

@@ -1,0 +1,41 @@
+#include "io/atomic_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <string>
+
+#include "grpo/io/file.h"
+
+namespace grpo::io {
+namespace fs = std::filesystem;
+namespace {
+
+// Distinct between processes and between threads that write the same path.
+fs::path temporary_beside(const fs::path& path) {
+  static std::atomic<int> count = 0;
+  return path.string() + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(count++);
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(const fs::path& path) : path_(path), temporary_(temporary_beside(path)) {
+  file_.emplace(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::string_view bytes) { write_all(*file_, bytes, path_); }
+
+void AtomicFile::commit() {
+  if (::fsync(file_->get()) != 0) fail(path_, "cannot sync");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "cannot replace");
+  file_.reset();
+  sync_path(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+}
+
+}  // namespace grpo::io

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "grpo/io/safetensors.h"
+
+namespace grpo::io {
+
+// A .safetensors file: u64 little-endian header length, a JSON object NAME -> {dtype, shape, data_offsets [begin, end)}
+// relative to the end of the header, then the bytes. Tensors fill the data without gap or overlap.
+
+/// Views into `file`, all checked. path: for messages. Throws base::IoError.
+std::map<std::string, TensorBytes> parse_safetensors(std::span<const std::byte> file, const std::filesystem::path& path);
+
+/// The length field and the header, padded with spaces to a multiple of 8 bytes, for tensors stored in this order.
+std::string make_safetensors_header(const std::vector<const std::pair<std::string, TensorBytes>*>& tensors);
+
+/// Number of elements, or -1 when it does not fit.
+int64_t num_elements(const std::vector<int64_t>& shape);
+
+}  // namespace grpo::io

@@ -1,0 +1,67 @@
+#include "grpo/metrics/metrics_file.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "grpo/base/error.h"
+#include "grpo/io/file.h"
+#include "grpo/io/json.h"
+
+namespace grpo::metrics {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr double kLargestWhole = 9007199254740992.0;  // 2^53: up to here every whole double is exact
+
+nlohmann::ordered_json number(double value) {
+  if (value == std::floor(value) && std::abs(value) < kLargestWhole) return static_cast<int64_t>(value);
+  return value;
+}
+
+// The step of a line, or -1 when it is not a whole JSON object with one.
+int64_t step_of(const std::string& line) {
+  const auto parsed = nlohmann::json::parse(line, nullptr, false);
+  return parsed.is_object() && parsed.contains("step") ? parsed.at("step").get<int64_t>() : -1;
+}
+
+}  // namespace
+
+struct MetricsWriter::State {
+  io::JsonlWriter writer;
+};
+
+MetricsWriter::MetricsWriter(const fs::path& path)
+    : state_(new State{io::JsonlWriter(path.string(), io::JsonlWriter::Mode::kAppend)}) {}
+
+MetricsWriter::~MetricsWriter() = default;
+
+void MetricsWriter::write(int64_t step, double time, const MetricsLine& line) {
+  nlohmann::ordered_json object = {{"step", step}, {"time", time}};
+  for (const auto& [name, value] : line.values()) {
+    if (!std::isfinite(value)) throw base::Error(base::concat("metrics: ", name, " is ", value, " at step ", step));
+    object[name] = number(value);
+  }
+  state_->writer.write(object);
+}
+
+int64_t last_step(const fs::path& path) {
+  if (!fs::exists(path)) return -1;
+  std::istringstream lines(io::read_file(path));
+  int64_t last = -1;
+  for (std::string line; std::getline(lines, line);) last = std::max(last, step_of(line));
+  return last;
+}
+
+void cut_back(const fs::path& path, int64_t last_step) {
+  if (!fs::exists(path)) return;
+  std::istringstream lines(io::read_file(path));
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    const int64_t step = step_of(line);
+    if (step >= 0 && step <= last_step) kept += line + "\n";
+  }
+  io::write_file_atomic(path, kept);
+}
+
+}  // namespace grpo::metrics

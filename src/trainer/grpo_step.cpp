@@ -1,0 +1,53 @@
+// One GRPO step (arXiv 2402.03300, 2510.00977): prompts -> rollout -> reward -> advantage -> update.
+#include "grpo/trainer/grpo_step.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "grpo/base/error.h"
+#include "grpo/metrics/timer.h"
+#include "trainer/old_log_probs.h"
+#include "trainer/step_stats.h"
+
+namespace grpo::trainer {
+namespace {
+
+// The u-th of U equal mini-batches, in prompt order, before dead groups are dropped.
+std::vector<size_t> mini_batch(const RolloutBatch& batch, int64_t u, int64_t num_updates) {
+  const int64_t prompts = batch.num_groups() / num_updates;
+  const int64_t first = batch.group_offsets[static_cast<size_t>(u * prompts)];
+  const int64_t last = batch.group_offsets[static_cast<size_t>((u + 1) * prompts)];
+  std::vector<size_t> rollouts(static_cast<size_t>(last - first));
+  std::iota(rollouts.begin(), rollouts.end(), static_cast<size_t>(first));
+  return rollouts;
+}
+
+}  // namespace
+
+StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
+  const TrainerOptions& options = context.config.trainer;
+  StepResult result;
+  result.batch = sample_and_score(context, std::move(prompts), draws, result.stats);
+  if (result.batch.rollouts.empty()) {
+    result.stopped = true;
+    return result;
+  }
+  metrics::Timer timer;
+  set_advantages(result.batch, context.config.algorithm.advantage);
+  count_groups(result.batch, result.stats);
+
+  const bool several_updates = options.updates_per_step * options.epochs_per_step > 1;
+  if (several_updates) set_old_log_probs(context, result.batch);
+  std::vector<UpdateStats> updates;
+  for (int64_t epoch = 0; epoch < options.epochs_per_step; ++epoch) {
+    for (int64_t u = 0; u < options.updates_per_step; ++u) {
+      updates.push_back(update_policy(context, result.batch, mini_batch(result.batch, u, options.updates_per_step)));
+    }
+  }
+  result.stats.update = mean_of_updates(updates);
+  context.policy.model->weights_changed();
+  result.stats.update_s = timer.seconds();
+  return result;
+}
+
+}  // namespace grpo::trainer

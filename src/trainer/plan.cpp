@@ -1,0 +1,148 @@
+#include "trainer/plan.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+#include "grpo/base/error.h"
+#include "grpo/base/text.h"
+#include "grpo/data/dataset.h"
+#include "grpo/models/model_config.h"
+
+namespace grpo::trainer {
+namespace {
+
+template <typename E>
+std::string name_of(E value) {
+  return enum_names(value)[static_cast<size_t>(value)];
+}
+
+// Cores the cgroup's quota allows, rounded up; 0: no quota.
+int quota_cores() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0.0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0.0) return 0;
+  return static_cast<int>(std::ceil(std::stod(quota) / period));
+}
+
+// |A| of the one right and the one wrong answer in a balanced group, for the chosen estimator.
+std::string advantage_scale(const TrainConfig& config) {
+  const auto g = static_cast<double>(config.rollout.group_size);
+  if (config.rollout.group_size < 2 || config.algorithm.advantage.kind != algo::Advantage::kGrpo) return "";
+  const double deviation = config.algorithm.advantage.std == algo::Std::kPopulation ? 0.5 : 0.5 * std::sqrt(g / (g - 1.0));
+  std::ostringstream text;
+  text << "; |A| of a half-right group with rewards 0/1: " << 0.5 / (deviation + config.algorithm.advantage.std_eps);
+  return text.str();
+}
+
+void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
+  const RolloutOptions& rollout = config.rollout;
+  const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
+  out << "batch: " << rollout.prompts_per_step << " prompts x " << rollout.group_size << " completions = "
+      << rollout.prompts_per_step * rollout.group_size << " rollouts a step; " << updates << " update" << (updates == 1 ? "" : "s")
+      << " a step of " << rollout.prompts_per_step / config.trainer.updates_per_step << " prompts; " << steps << " steps over "
+      << problems << " problems ("
+      << static_cast<double>(steps * rollout.prompts_per_step) / static_cast<double>(problems) << " epochs), "
+      << steps * rollout.prompts_per_step * rollout.group_size << " rollouts in all\n";
+  out << "policy: " << (updates == 1 ? "on-policy: one update a step, so the ratio is 1 and clipping never acts"
+                                     : "off-policy after the first update of a step; old log-probs from the " +
+                                           name_of(config.algorithm.old_logprobs))
+      << "\n";
+}
+
+void describe_objective(std::ostringstream& out, const TrainConfig& config) {
+  const AlgorithmConfig& algorithm = config.algorithm;
+  out << "advantage: " << name_of(algorithm.advantage.kind) << ", std " << name_of(algorithm.advantage.std) << ", eps "
+      << algorithm.advantage.std_eps << advantage_scale(config) << "\n";
+  out << "loss: " << name_of(algorithm.policy.loss) << ", clip [1 - " << algorithm.policy.clip_low << ", 1 + "
+      << algorithm.policy.clip_high << "], " << name_of(algorithm.aggregation) << ", denominator "
+      << name_of(algorithm.denominator) << ", kl " << algorithm.kl.coef << ", entropy " << algorithm.entropy_coef << "\n";
+  out << "optimizer: AdamW, lr " << config.optimizer.lr << " after " << config.optimizer.warmup_steps << " warm-up updates\n";
+}
+
+}  // namespace
+
+int64_t steps_of(const TrainConfig& config, int64_t num_problems) {
+  if (config.trainer.steps) return *config.trainer.steps;
+  const double steps = config.data.epochs * static_cast<double>(num_problems) / static_cast<double>(config.rollout.prompts_per_step);
+  const auto whole = static_cast<int64_t>(std::floor(steps + 1e-9));
+  if (whole < 1) {
+    throw base::ConfigError(base::concat("data.epochs ", config.data.epochs, " of ", num_problems,
+                                         " problems is less than one step of rollout.prompts_per_step ",
+                                         config.rollout.prompts_per_step, "; use more epochs, fewer prompts or trainer.steps"));
+  }
+  return whole;
+}
+
+std::string resolved_choices(const TrainConfig& config, const Policy& policy, int64_t num_problems, int64_t steps) {
+  std::ostringstream out;
+  out << "training " << config.run.name << "\n";
+  describe_batch(out, config, num_problems, steps);
+  describe_objective(out, config);
+  std::vector<std::string> stops;
+  for (const int64_t id : policy.stop_ids) stops.push_back(std::to_string(id));
+  out << "model: " << policy.model->config().model_type << ", " << policy.model->config().num_parameters() << " parameters, "
+      << c10::toString(policy.model->dtype()) << " on " << policy.model->device().str() << "; stop ids " << base::join(stops, ", ");
+  if (config.rollout.top_p < 1.0 || config.rollout.top_k > 0) {
+    out << "\nwarning: top_p < 1 or top_k > 0: the sampling distribution is not the old policy";
+  }
+  const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
+  if (longest > policy.model->config().max_positions) {
+    out << "\nwarning: prompts of " << config.data.max_prompt_tokens << " and completions of " << config.rollout.max_new_tokens
+        << " tokens can exceed the model's " << policy.model->config().max_positions << " positions; RoPE continues beyond them";
+  }
+  return out.str();
+}
+
+std::string plan_text(const TrainConfig& config) {
+  const auto problems = static_cast<int64_t>(
+      data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key).size());
+  const auto model = models::read_model_config(config.model.path);
+  std::ostringstream out;
+  out << "run: " << config.run.output << "/" << config.run.name << "\n";
+  out << "model: " << config.model.path << ", " << model.model_type << ", " << model.num_parameters() << " parameters\n";
+  describe_batch(out, config, problems, steps_of(config, problems));
+  describe_objective(out, config);
+  return out.str();
+}
+
+int num_threads(int64_t wanted) {
+  if (wanted > 0) return static_cast<int>(wanted);
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  const int quota = quota_cores();
+  if (quota > 0) cores = std::min(cores, quota);
+  return std::max(cores, 1);
+}
+
+void validate(const TrainConfig& config) {
+  const RolloutOptions& rollout = config.rollout;
+  if (rollout.prompts_per_step % config.trainer.updates_per_step != 0) {
+    throw base::ConfigError(base::concat("trainer.updates_per_step ", config.trainer.updates_per_step,
+                                         " does not divide rollout.prompts_per_step ", rollout.prompts_per_step,
+                                         "; mini-batches must be equal"));
+  }
+  if (rollout.group_size == 1 && config.algorithm.advantage.kind != algo::Advantage::kReinforcePp &&
+      config.algorithm.advantage.kind != algo::Advantage::kBatchStd) {
+    throw base::ConfigError("rollout.group_size 1: a group of one has no advantage, so nothing would be learned; use at least 2");
+  }
+  if (config.data.train.empty()) throw base::ConfigError("data.train: name at least one file of problems");
+  if (config.model.path.empty()) throw base::ConfigError("model.path: name a Hugging Face model folder");
+  if (config.eval.every_steps > 0 && config.eval.data.empty()) {
+    throw base::ConfigError("eval.every_steps is set but eval.data names no file; set eval.every_steps: 0 to turn evaluation off");
+  }
+  if (rollout.max_total_tokens && *rollout.max_total_tokens <= rollout.max_new_tokens) {
+    throw base::ConfigError(base::concat("rollout.max_total_tokens ", *rollout.max_total_tokens,
+                                         " leaves no room for a prompt beside rollout.max_new_tokens ", rollout.max_new_tokens));
+  }
+  if (config.run.name.empty() || config.run.name.find('/') != std::string::npos) {
+    throw base::ConfigError("run.name: must be one folder name, not empty and without /");
+  }
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,142 @@
+#include "trainer/run_folder.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+#include "grpo/checkpoint/run_state.h"
+#include "grpo/config/config.h"
+#include "grpo/io/file.h"
+#include "grpo/io/json.h"
+#include "grpo/metrics/metrics_file.h"
+#include "grpo/metrics/tensorboard.h"
+
+namespace grpo::trainer {
+namespace fs = std::filesystem;
+namespace {
+
+void set_aside(const fs::path& folder) {
+  if (!fs::exists(folder)) return;
+  for (int i = 1;; ++i) {
+    const fs::path other = folder.string() + "." + std::to_string(i);
+    if (fs::exists(other)) continue;
+    fs::rename(folder, other);
+    base::log_info("renamed the earlier run to " + other.string());
+    return;
+  }
+}
+
+// Removes what a run wrote after the checkpoint it continues from.
+void cut_back(const fs::path& folder, int64_t last_step) {
+  metrics::cut_back(folder / "metrics.jsonl", last_step);
+  metrics::cut_back_events(folder / "events", last_step);
+  for (const char* sub : {"rollouts", "eval"}) {
+    if (!fs::is_directory(folder / sub)) continue;
+    std::vector<fs::path> later;
+    for (const auto& entry : fs::directory_iterator(folder / sub)) {
+      const std::string name = entry.path().filename().string();
+      if (name.rfind("step_", 0) == 0 && name.size() >= 13 && std::stoll(name.substr(5, 8)) > last_step) {
+        later.push_back(entry.path());
+      }
+    }
+    for (const auto& path : later) fs::remove(path);
+  }
+  checkpoint::Store(folder / "checkpoints").remove_leftovers(last_step);
+}
+
+Start start_from(const fs::path& folder, const fs::path& checkpoint) {
+  checkpoint::verify(checkpoint);
+  const bool own = fs::weakly_canonical(checkpoint.parent_path().parent_path()) == fs::weakly_canonical(folder);
+  if (!own && fs::exists(folder / "metrics.jsonl")) {
+    throw base::ConfigError(base::concat("--resume ", checkpoint.string(), ": the run folder ", folder.string(),
+                                         " already holds another run; choose another run.name"));
+  }
+  if (own) cut_back(folder, step_of_checkpoint(checkpoint));
+  return {.folder = folder, .checkpoint = checkpoint};
+}
+
+// What a start without any checkpoint leaves of an earlier, interrupted one.
+void clear(const fs::path& folder) {
+  for (const char* name : {"metrics.jsonl", "rollouts", "eval", "events", "checkpoints"}) fs::remove_all(folder / name);
+}
+
+}  // namespace
+
+int64_t step_of_checkpoint(const fs::path& checkpoint) {
+  return checkpoint::read_state_json(checkpoint).at("step").get<int64_t>();
+}
+
+Start prepare_run_folder(const RunConfig& run, const std::string& resume) {
+  const fs::path folder = fs::path(run.output) / run.name;
+  if (resume == "never") {
+    set_aside(folder);
+    return {.folder = folder, .checkpoint = std::nullopt};
+  }
+  if (resume != "auto") {
+    if (!fs::is_directory(resume)) {
+      throw base::ConfigError("--resume " + resume + ": no such folder; expected auto, never, or a checkpoint folder "
+                                                     "such as runs/NAME/checkpoints/step_00000050");
+    }
+    return start_from(folder, fs::path(resume));
+  }
+  const checkpoint::Store store(folder / "checkpoints");
+  const auto steps = store.steps();
+  if (!steps.empty()) return start_from(folder, store.path_of(steps.back()));
+  clear(folder);
+  return {.folder = folder, .checkpoint = std::nullopt};
+}
+
+void check_same_configuration(const fs::path& saved_config, const TrainConfig& now, bool other_folder) {
+  if (!fs::exists(saved_config)) return;
+  TrainConfig saved;
+  config::load(base::fields_of(saved), {.file = saved_config, .overrides = {}});
+  TrainConfig current = now;
+  const std::vector<std::string> free = {"trainer.steps", "data.epochs", "checkpoint.", "eval.", "logging.", "distributed."};
+  for (const auto& difference : config::differences(base::fields_of(saved), base::fields_of(current))) {
+    const bool may_differ = std::any_of(free.begin(), free.end(), [&](const std::string& prefix) {
+      return difference.key.rfind(prefix, 0) == 0;
+    });
+    const bool names_folder = difference.key == "run.output" || (other_folder && difference.key == "run.name");
+    if (may_differ || names_folder) continue;
+    throw base::ConfigError(base::concat(difference.key, " is ", difference.b, " but the run was started with ",
+                                         difference.a, " (", saved_config.string(),
+                                         "); use the same value, another run.name, or --resume never"));
+  }
+}
+
+fs::path rollouts_path(const fs::path& folder, int64_t step) {
+  return folder / "rollouts" / (checkpoint::step_name(step) + ".jsonl");
+}
+
+fs::path eval_path(const fs::path& folder, int64_t step, const std::string& set) {
+  return folder / "eval" / (checkpoint::step_name(step) + "_" + set + ".jsonl");
+}
+
+void write_run_json(const fs::path& folder, const TrainConfig& config, std::optional<int64_t> resumed_from) {
+  const fs::path path = folder / "run.json";
+  nlohmann::json run = nlohmann::json::object();
+  if (fs::exists(path)) run = io::read_json(path);
+  utsname machine{};
+  uname(&machine);
+  run["name"] = config.run.name;
+  run["seed"] = config.run.seed;
+  run["version"] = GRPO_VERSION;
+  run["commit"] = GRPO_COMMIT;
+  run["libtorch"] = GRPO_LIBTORCH_VERSION;
+  nlohmann::json start = {{"time", static_cast<int64_t>(std::time(nullptr))},
+                          {"host", machine.nodename},
+                          {"kernel", machine.release},
+                          {"machine", machine.machine},
+                          {"cores", sysconf(_SC_NPROCESSORS_ONLN)},
+                          {"pid", getpid()},
+                          {"from_step", resumed_from ? nlohmann::json(*resumed_from) : nlohmann::json(nullptr)}};
+  run["starts"].push_back(start);
+  io::write_json(path, run);
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace grpo::trainer {
+
+/// Runs scoring jobs on CPU threads while the sampler goes on. Results do not depend on the number of threads: each job
+/// writes its own slot. The first exception of a job is rethrown by wait().
+class Scorer {
+ public:
+  explicit Scorer(int num_threads);
+  ~Scorer();
+  Scorer(const Scorer&) = delete;
+  Scorer& operator=(const Scorer&) = delete;
+
+  void submit(std::function<void()> job);
+  /// Returns once every submitted job is done.
+  void wait();
+
+ private:
+  void work();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  std::deque<std::function<void()>> jobs_;
+  int running_ = 0;
+  bool stopping_ = false;
+  std::exception_ptr error_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace grpo::trainer

@@ -1,0 +1,96 @@
+#include "trainer/step_output.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "grpo/io/json.h"
+#include "grpo/metrics/timer.h"
+
+namespace grpo::trainer {
+namespace {
+
+double per_second(int64_t tokens, double seconds) { return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0; }
+
+}  // namespace
+
+metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total) {
+  const StepStats& stats = result.stats;
+  const UpdateStats& update = stats.update;
+  const auto rollouts = static_cast<double>(result.batch.rollouts.size());
+  metrics::MetricsLine line;
+  line.add("reward/mean", stats.reward_mean);
+  line.add("reward/std", stats.reward_std);
+  line.add("accuracy", stats.accuracy);
+  line.add("loss", update.loss);
+  line.add("grad_norm", update.grad_norm);
+  line.add("lr", update.lr);
+  line.add("entropy", update.entropy);
+  line.add("clip_fraction", update.clip_fraction);
+  line.add("ratio/max", update.ratio_max);
+  line.add("kl/sampler", update.kl_sampler);
+  line.add("groups/total", static_cast<double>(result.batch.num_groups()));
+  line.add("groups/live", static_cast<double>(stats.groups_live));
+  line.add("groups/dead_right", static_cast<double>(stats.groups_dead_right));
+  line.add("groups/dead_wrong", static_cast<double>(stats.groups_dead_wrong));
+  line.add("groups/dead_predicted", dead_predicted);
+  line.add("rollouts", rollouts);
+  line.add("rollouts/total", static_cast<double>(rollouts_total));
+  line.add("tokens/prompt", static_cast<double>(stats.tokens_prompt));
+  line.add("tokens/completion", static_cast<double>(stats.tokens_completion));
+  line.add("tokens/trained", static_cast<double>(update.tokens));
+  line.add("truncated", static_cast<double>(stats.truncated));
+  line.add("verdict/unparsable", static_cast<double>(stats.unparsable));
+  line.add("verdict/over_budget", static_cast<double>(stats.over_budget));
+  line.add("length/mean", static_cast<double>(stats.tokens_completion) / rollouts);
+  line.add("length/max", static_cast<double>(stats.length_max));
+  line.add("time/rollout", stats.rollout_s);
+  line.add("time/reward", stats.reward_s);
+  line.add("time/update", stats.update_s);
+  line.add("time/train", stats.rollout_s + stats.reward_s + stats.update_s);
+  line.add("speed/rollout_tokens_per_s", per_second(stats.tokens_completion, stats.rollout_s));
+  line.add("speed/update_tokens_per_s", per_second(update.tokens, stats.update_s));
+  return line;
+}
+
+std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s) {
+  const StepStats& stats = result.stats;
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "step %lld/%lld  reward %.3f  accuracy %.3f  live %lld/%lld  length %.1f  grad %.3f  entropy %.3f  %.2f s",
+                static_cast<long long>(step), static_cast<long long>(steps), stats.reward_mean, stats.accuracy,
+                static_cast<long long>(stats.groups_live), static_cast<long long>(result.batch.num_groups()),
+                static_cast<double>(stats.tokens_completion) / static_cast<double>(result.batch.rollouts.size()),
+                stats.update.grad_norm, stats.update.entropy, step_s);
+  std::string line = text;
+  if (stats.groups_live == 0) line += "  (no live group: no update)";
+  if (stats.groups_live > 0 && !stats.update.applied) line += "  (gradient not finite: update skipped)";
+  return line;
+}
+
+void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch, int64_t max_rollouts) {
+  if (max_rollouts == 0) return;
+  std::filesystem::create_directories(path.parent_path());
+  io::JsonlWriter writer(path.string());
+  for (size_t q = 0; q < batch.prompts.size() && batch.group_offsets[q + 1] <= max_rollouts; ++q) {
+    for (int64_t i = batch.group_offsets[q]; i < batch.group_offsets[q + 1]; ++i) {
+      const Rollout& rollout = batch.rollouts[static_cast<size_t>(i)];
+      const Prompt& prompt = batch.prompts[q];
+      writer.write(nlohmann::ordered_json{{"step", step},
+                                          {"prompt_id", prompt.id},
+                                          {"sample", rollout.sample},
+                                          {"prompt", prompt.text},
+                                          {"prompt_ids", prompt.ids},
+                                          {"ids", rollout.completion.ids},
+                                          {"text", rollout.text},
+                                          {"logprobs", rollout.completion.log_probs},
+                                          {"finish_reason", to_string(rollout.completion.finish_reason)},
+                                          {"answer", rollout.score.verdict.pred_parsed},
+                                          {"gold", prompt.gold},
+                                          {"verdict", reward::to_string(rollout.score.verdict.kind)},
+                                          {"reward", rollout.score.reward},
+                                          {"advantage", rollout.advantage}});
+    }
+  }
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <filesystem>
+
+#include "grpo/metrics/metrics_file.h"
+#include "grpo/trainer/grpo_step.h"
+
+namespace grpo::trainer {
+
+/// The step's part of a metrics.jsonl line; every key is there in every step.
+/// dead_predicted: expected number of dead groups; rollouts_total: over the run, this step included.
+metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total);
+
+/// One line for the console.
+std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s);
+
+/// rollouts/step_*.jsonl: whole groups in prompt order until `max_rollouts` is reached.
+void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch, int64_t max_rollouts);
+
+}  // namespace grpo::trainer

@@ -1,0 +1,71 @@
+#include "trainer/step_stats.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace grpo::trainer {
+namespace {
+
+using Kind = reward::Verdict::Kind;
+
+bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == Kind::kRight; }
+
+}  // namespace
+
+void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
+  const auto n = static_cast<double>(batch.rollouts.size());
+  for (const Rollout& rollout : batch.rollouts) {
+    const auto length = static_cast<int64_t>(rollout.completion.ids.size());
+    stats.reward_mean += rollout.score.reward / n;
+    stats.accuracy += (is_right(rollout) ? 1.0 : 0.0) / n;
+    stats.tokens_completion += length;
+    stats.length_max = std::max(stats.length_max, length);
+    stats.truncated += rollout.truncated() ? 1 : 0;
+    stats.unparsable += rollout.score.verdict.kind == Kind::kUnparsable ? 1 : 0;
+    stats.over_budget += rollout.score.verdict.kind == Kind::kOverBudget ? 1 : 0;
+  }
+  double variance = 0.0;
+  for (const Rollout& rollout : batch.rollouts) variance += std::pow(rollout.score.reward - stats.reward_mean, 2) / n;
+  stats.reward_std = std::sqrt(variance);
+}
+
+void count_groups(const RolloutBatch& batch, StepStats& stats) {
+  for (size_t q = 0; q < batch.prompts.size(); ++q) {
+    const auto first = batch.rollouts.begin() + batch.group_offsets[q];
+    const auto last = batch.rollouts.begin() + batch.group_offsets[q + 1];
+    const bool live = std::any_of(first, last, [](const Rollout& rollout) { return rollout.advantage != 0.0; });
+    if (live) {
+      ++stats.groups_live;
+    } else if (std::all_of(first, last, is_right)) {
+      ++stats.groups_dead_right;
+    } else {
+      ++stats.groups_dead_wrong;
+    }
+  }
+}
+
+UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates) {
+  UpdateStats mean;
+  double count = 0.0;
+  for (const UpdateStats& update : updates) {
+    mean.tokens += update.tokens;
+    mean.ratio_max = std::max(mean.ratio_max, update.ratio_max);
+    mean.kl_sampler = std::max(mean.kl_sampler, update.kl_sampler);
+    if (!update.applied) continue;
+    count += 1.0;
+    mean.applied = true;
+    mean.loss += update.loss;
+    mean.grad_norm += update.grad_norm;
+    mean.entropy += update.entropy;
+    mean.clip_fraction += update.clip_fraction;
+    mean.lr = update.lr;
+  }
+  if (count == 0.0) return mean;
+  mean.loss /= count;
+  mean.grad_norm /= count;
+  mean.entropy /= count;
+  mean.clip_fraction /= count;
+  return mean;
+}
+
+}  // namespace grpo::trainer

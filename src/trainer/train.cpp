@@ -1,0 +1,367 @@
+// The training loop around grpo_step: run folder, evaluation, checkpoints, resume, signals.
+#include "grpo/trainer/train.h"
+
+#include <ATen/Parallel.h>
+
+#include <atomic>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+#include "grpo/base/text.h"
+#include "grpo/checkpoint/run_state.h"
+#include "grpo/checkpoint/store.h"
+#include "grpo/config/config.h"
+#include "grpo/data/sampler.h"
+#include "grpo/io/file.h"
+#include "grpo/metrics/metrics_file.h"
+#include "grpo/metrics/tensorboard.h"
+#include "grpo/metrics/timer.h"
+#include "grpo/trainer/evaluate.h"
+#include "grpo/trainer/grpo_step.h"
+#include "trainer/accuracy_tracker.h"
+#include "trainer/plan.h"
+#include "trainer/run_folder.h"
+#include "trainer/step_output.h"
+
+namespace grpo::trainer {
+namespace fs = std::filesystem;
+namespace {
+
+std::atomic<bool> stop_requested = false;
+
+bool should_stop() { return stop_requested.load(std::memory_order_relaxed); }
+
+// What a run carries from step to step besides weights and optimizer; saved as state.json.
+struct Progress {
+  int64_t step = 0;  // completed
+  uint64_t next_draw = 0;
+  int64_t rollouts_total = 0;
+  AccuracyTracker accuracy;
+};
+
+// The step's metrics line goes into the checkpoint too: a run that dies between the checkpoint and metrics.jsonl, or
+// during the step's evaluation, writes it when it starts again.
+nlohmann::json to_json(const Progress& progress, const TrainConfig& config, const metrics::MetricsLine& line, bool evaluated) {
+  auto values = nlohmann::json::array();
+  for (const auto& [name, value] : line.values()) values.push_back({name, value});
+  return {{"format", 1},
+          {"step", progress.step},
+          {"seed", config.run.seed},
+          {"next_draw", progress.next_draw},
+          {"pending_prompts", nlohmann::json::array()},  // a step is finished or not begun: none is ever half done
+          {"rollouts_total", progress.rollouts_total},
+          {"line", values},
+          {"evaluated", evaluated},
+          {"accuracy", progress.accuracy.to_json()}};
+}
+
+metrics::MetricsLine line_from(const nlohmann::json& state) {
+  metrics::MetricsLine line;
+  for (const auto& entry : state.at("line")) line.add(entry.at(0).get<std::string>(), entry.at(1).get<double>());
+  return line;
+}
+
+Progress progress_from(const nlohmann::json& state) {
+  return {.step = state.at("step").get<int64_t>(),
+          .next_draw = state.at("next_draw").get<uint64_t>(),
+          .rollouts_total = state.at("rollouts_total").get<int64_t>(),
+          .accuracy = AccuracyTracker::from_json(state.at("accuracy"))};
+}
+
+class Loop {
+ public:
+  Loop(const TrainConfig& config, const Start& start);
+  Outcome run();
+
+ private:
+  void restore(const fs::path& checkpoint);
+  void train_step();
+  std::vector<Prompt> take_prompts(std::vector<uint64_t>& draws) const;
+  double predict_dead(const std::vector<Prompt>& prompts) const;
+  void record_accuracy(const RolloutBatch& batch);
+  bool evaluate_into(metrics::MetricsLine& line, int64_t step);
+  bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer);
+  void finish_interrupted_step();
+  void save_checkpoint(const metrics::MetricsLine& line, bool evaluated);
+  bool evaluates_at(int64_t step) const;
+  bool saves_at(int64_t step) const;
+  void warn_truncated(const StepStats& stats, int64_t rollouts);
+  void log(int64_t step, const metrics::MetricsLine& line);
+
+  const TrainConfig& config_;
+  fs::path folder_;
+  std::unique_ptr<dist::Communicator> communicator_;
+  Policy policy_;
+  std::unique_ptr<models::CausalLM> reference_;
+  std::vector<Prompt> prompts_;
+  std::vector<EvalSet> eval_sets_;
+  std::unique_ptr<reward::RewardFunction> reward_;
+  std::unique_ptr<optim::AdamW> optimizer_;
+  std::unique_ptr<rollout::Engine> engine_;
+  std::unique_ptr<data::PromptSampler> sampler_;
+  checkpoint::Store store_;
+  std::unique_ptr<metrics::MetricsWriter> metrics_;
+  std::unique_ptr<metrics::TensorBoardWriter> tensorboard_;
+  Progress progress_;
+  int64_t total_steps_ = 0;
+  int64_t saved_step_ = -1;
+  metrics::MetricsLine last_line_;           // of the last completed step
+  std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
+  bool checked_truncated_ = false;
+};
+
+std::vector<Prompt> load_prompts(const Policy& policy, const TrainConfig& config, const std::vector<std::string>& files,
+                                 const char* what) {
+  const auto problems = data::load_problems(files, config.data.prompt_key, config.data.answer_key);
+  int64_t dropped = 0;
+  auto prompts = make_prompts(policy, problems, config.data.max_prompt_tokens, &dropped);
+  if (dropped > 0) {
+    base::log_warning(base::concat(what, ": ", dropped, " of ", problems.size(), " problems are longer than data.max_prompt_tokens ",
+                                   config.data.max_prompt_tokens, " and are left out"));
+  }
+  if (prompts.empty()) {
+    throw base::ConfigError(base::concat(what, ": no problem is left of ", problems.size(), " in ", base::join(files, ", "),
+                                         "; check the files and data.max_prompt_tokens"));
+  }
+  return prompts;
+}
+
+Loop::Loop(const TrainConfig& config, const Start& start)
+    : config_(config), folder_(start.folder), store_(start.folder / "checkpoints") {
+  communicator_ = dist::make_communicator(config.distributed);
+  const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
+  policy_ = load_policy(config.model, config.rollout.stop_ids, weights);
+  if (config.algorithm.kl.coef > 0.0) {
+    reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device());
+  }
+  prompts_ = load_prompts(policy_, config, config.data.train, "data.train");
+  if (config.eval.every_steps > 0) {
+    for (const auto& file : config.eval.data) {
+      eval_sets_.push_back({.name = fs::path(file).stem().string(), .prompts = load_prompts(policy_, config, {file}, "eval.data")});
+    }
+  }
+  reward_ = reward::make_reward(config.reward);
+  optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer);
+  engine_ = std::make_unique<rollout::Engine>(
+      *policy_.model, rollout::EngineConfig{.page_size = config.rollout.page_size,
+                                            .max_sequences = config.rollout.max_sequences,
+                                            .num_pages = {},
+                                            .kv_memory_gb = config.rollout.kv_memory_gb,
+                                            .exact = config.rollout.exact});
+  sampler_ = std::make_unique<data::PromptSampler>(static_cast<int64_t>(prompts_.size()),
+                                                   static_cast<uint64_t>(config.run.seed), config.data.shuffle);
+  total_steps_ = steps_of(config, static_cast<int64_t>(prompts_.size()));
+  if (start.checkpoint) restore(*start.checkpoint);
+
+  fs::create_directories(folder_);
+  io::write_file_atomic(folder_ / "config.yaml", config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
+  write_run_json(folder_, config, start.checkpoint ? std::optional(progress_.step) : std::nullopt);
+  metrics_ = std::make_unique<metrics::MetricsWriter>(folder_ / "metrics.jsonl");
+  if (config.logging.tensorboard) tensorboard_ = std::make_unique<metrics::TensorBoardWriter>(folder_ / "events");
+}
+
+void Loop::restore(const fs::path& checkpoint) {
+  checkpoint::read_run_state(checkpoint, *policy_.model, *optimizer_);
+  policy_.model->weights_changed();
+  const auto state = checkpoint::read_state_json(checkpoint);
+  progress_ = progress_from(state);
+  saved_step_ = progress_.step;
+  checked_truncated_ = true;
+  last_line_ = line_from(state);
+  if (metrics::last_step(folder_ / "metrics.jsonl") < progress_.step) interrupted_ = state;
+  base::log_info(base::concat("resumed at step ", progress_.step, " from ", checkpoint.string()));
+}
+
+Outcome Loop::run() {
+  if (interrupted_) finish_interrupted_step();
+  if (progress_.step >= total_steps_ && !should_stop()) {
+    base::log_info(base::concat(folder_.string(), ": finished at step ", progress_.step,
+                                "; raise trainer.steps or data.epochs to continue"));
+    return Outcome::kFinished;
+  }
+  base::log_info(resolved_choices(config_, policy_, static_cast<int64_t>(prompts_.size()), total_steps_));
+  if (progress_.step == 0 && !eval_sets_.empty()) {
+    metrics::MetricsLine line;
+    if (evaluate_into(line, 0)) log(0, line);
+  }
+  while (progress_.step < total_steps_ && !should_stop()) train_step();
+  if (!should_stop()) return Outcome::kFinished;
+  if (saved_step_ != progress_.step && progress_.step > 0) save_checkpoint(last_line_, true);
+  base::log_info(base::concat("stopped by a signal after step ", progress_.step, "; start again to continue"));
+  return Outcome::kStopped;
+}
+
+// The step of the checkpoint this run starts from, when its evaluation or its line in metrics.jsonl is still missing.
+void Loop::finish_interrupted_step() {
+  const auto state = *std::exchange(interrupted_, std::nullopt);
+  auto line = line_from(state);
+  if (!state.at("evaluated").get<bool>() && !evaluate_into(line, progress_.step)) return;
+  for (const char* name : {"time/checkpoint", "time/step"}) line.add(name, 0.0);
+  line.add("memory/peak_bytes", static_cast<double>(metrics::peak_memory_bytes()));
+  log(progress_.step, line);
+}
+
+std::vector<Prompt> Loop::take_prompts(std::vector<uint64_t>& draws) const {
+  std::vector<Prompt> prompts;
+  for (int64_t q = 0; q < config_.rollout.prompts_per_step; ++q) {
+    draws.push_back(progress_.next_draw + static_cast<uint64_t>(q));
+    prompts.push_back(prompts_[static_cast<size_t>(sampler_->row_of(draws.back()))]);
+  }
+  return prompts;
+}
+
+double Loop::predict_dead(const std::vector<Prompt>& prompts) const {
+  double expected = 0.0;
+  for (const Prompt& prompt : prompts) expected += progress_.accuracy.dead_probability(prompt.row, config_.rollout.group_size);
+  return expected;
+}
+
+void Loop::record_accuracy(const RolloutBatch& batch) {
+  for (size_t q = 0; q < batch.prompts.size(); ++q) {
+    int64_t right = 0;
+    for (int64_t i = batch.group_offsets[q]; i < batch.group_offsets[q + 1]; ++i) {
+      right += batch.rollouts[static_cast<size_t>(i)].score.verdict.kind == reward::Verdict::Kind::kRight ? 1 : 0;
+    }
+    progress_.accuracy.record(batch.prompts[q].row, right, batch.group_offsets[q + 1] - batch.group_offsets[q]);
+  }
+}
+
+void Loop::train_step() {
+  metrics::Timer step_timer;
+  const int64_t step = progress_.step + 1;
+  std::vector<uint64_t> draws;
+  auto prompts = take_prompts(draws);
+  const double dead_predicted = predict_dead(prompts);
+  StepContext context{.config = config_,
+                      .policy = policy_,
+                      .reference = reference_.get(),
+                      .engine = *engine_,
+                      .reward = *reward_,
+                      .optimizer = *optimizer_,
+                      .communicator = *communicator_,
+                      .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step,
+                      .should_stop = should_stop};
+  const StepResult result = grpo_step(context, std::move(prompts), draws);
+  if (result.stopped) return;
+  if (optimizer_->consecutive_skips() >= 5) {
+    throw base::Error(base::concat("step ", step, ": the gradient was not finite in 5 updates in a row; the last checkpoint is "
+                                   "step ", saved_step_, "; try a smaller optimizer.lr"));
+  }
+  progress_.step = step;
+  progress_.next_draw += draws.size();
+  progress_.rollouts_total += static_cast<int64_t>(result.batch.rollouts.size());
+  record_accuracy(result.batch);
+
+  write_rollouts(rollouts_path(folder_, step), step, result.batch, config_.logging.rollouts_per_step);
+  auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
+  warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
+  if (finish_step(std::move(line), step_timer)) {
+    base::log_info(summary_of(result, step, total_steps_, step_timer.seconds()));
+  }
+}
+
+// Evaluation, checkpoint and the line in metrics.jsonl. False when a signal ended the evaluation: the checkpoint then
+// holds the unfinished line.
+bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer) {
+  const bool evaluated = !evaluates_at(progress_.step) || evaluate_into(line, progress_.step);
+  metrics::Timer checkpoint_timer;
+  if (!evaluated || saves_at(progress_.step)) save_checkpoint(line, evaluated);
+  last_line_ = line;
+  if (!evaluated) return false;
+  line.add("time/checkpoint", checkpoint_timer.seconds());
+  line.add("time/step", step_timer.seconds());
+  line.add("memory/peak_bytes", static_cast<double>(metrics::peak_memory_bytes()));
+  log(progress_.step, line);
+  return true;
+}
+
+void Loop::warn_truncated(const StepStats& stats, int64_t rollouts) {
+  if (std::exchange(checked_truncated_, true) || stats.truncated * 10 <= rollouts * 9) return;
+  base::log_warning(base::concat(stats.truncated, " of ", rollouts, " completions of the first step reached the length limit. "
+                                 "Likely causes: no stop id of this model is known (rollout.stop_ids), a template it was not "
+                                 "trained with (model.template), or rollout.max_new_tokens ", config_.rollout.max_new_tokens,
+                                 " is too small"));
+}
+
+bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
+  rollout::SamplingConfig sampling{.temperature = config_.eval.temperature,
+                                   .top_p = config_.eval.top_p,
+                                   .top_k = config_.eval.top_k,
+                                   .max_new_tokens = config_.eval.max_new_tokens.value_or(config_.rollout.max_new_tokens),
+                                   .stop_ids = policy_.stop_ids,
+                                   .ignore_eos = false};
+  const EvalContext context{.engine = engine_.get(),
+                            .tokenizer = policy_.tokenizer.get(),
+                            .sampling = sampling,
+                            .samples = config_.eval.samples,
+                            .seed = static_cast<uint64_t>(config_.run.seed),
+                            .should_stop = should_stop};
+  metrics::Timer timer;
+  fs::create_directories(folder_ / "eval");
+  for (const EvalSet& set : eval_sets_) {
+    const auto result = evaluate(set, context, eval_path(folder_, step, set.name));
+    if (should_stop()) return false;
+    for (const auto& [name, value] : result.metrics()) line.add(name, value);
+    base::log_info(base::concat("eval step ", step, "  ", set.name, "  mean@", result.samples, " ", result.mean_at_k, " [",
+                                result.ci_low, ", ", result.ci_high, "]  pass@", result.samples, " ", result.pass_at_k));
+  }
+  line.add("time/eval", timer.seconds());
+  return true;
+}
+
+void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
+  store_.save(progress_.step, config_.checkpoint.keep, [&](const fs::path& folder) {
+    checkpoint::write_run_state(folder, *policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated),
+                                {.export_model = config_.checkpoint.export_model, .tokenizer_source = config_.model.path});
+  });
+  saved_step_ = progress_.step;
+}
+
+bool Loop::evaluates_at(int64_t step) const {
+  return !eval_sets_.empty() && (step % config_.eval.every_steps == 0 || step == total_steps_);
+}
+
+bool Loop::saves_at(int64_t step) const {
+  return step == total_steps_ || (config_.checkpoint.every_steps > 0 && step % config_.checkpoint.every_steps == 0);
+}
+
+void Loop::log(int64_t step, const metrics::MetricsLine& line) {
+  const auto now = static_cast<double>(std::time(nullptr));
+  metrics_->write(step, now, line);
+  if (tensorboard_) tensorboard_->add_scalars(step, now, line);
+}
+
+void resolve_paths(TrainConfig& config, const fs::path& config_folder) {
+  config.model.path = config::resolve_path(config.model.path, config_folder).string();
+  for (auto* files : {&config.data.train, &config.eval.data}) {
+    for (auto& file : *files) file = config::resolve_path(file, config_folder).string();
+  }
+}
+
+}  // namespace
+
+Outcome train(TrainConfig config, const TrainOptions& options) {
+  stop_requested = false;
+  resolve_paths(config, options.config_folder);
+  at::set_num_threads(num_threads(config.trainer.threads));
+  const Start start = prepare_run_folder(config.run, options.resume);
+  if (start.checkpoint) {
+    const bool own = options.resume == "auto";
+    const fs::path saved = own ? start.folder / "config.yaml" : start.checkpoint->parent_path().parent_path() / "config.yaml";
+    check_same_configuration(saved, config, !own);
+  }
+  return Loop(config, start).run();
+}
+
+std::string describe_plan(TrainConfig config, const TrainOptions& options) {
+  resolve_paths(config, options.config_folder);
+  return plan_text(config);
+}
+
+void request_stop() { stop_requested = true; }
+
+}  // namespace grpo::trainer

@@ -1,0 +1,197 @@
+// The policy update: which groups train, their micro-batches, loss and backward, and the optimizer step.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "grpo/base/error.h"
+#include "grpo/nn/lm_head.h"
+#include "grpo/trainer/grpo_step.h"
+#include "trainer/micro_batch.h"
+#include "trainer/old_log_probs.h"
+#include "trainer/step_stats.h"
+
+namespace grpo::trainer {
+namespace {
+
+bool counts_in_loss(const AlgorithmConfig& config, const Rollout& rollout) {
+  return !(config.truncated == Truncated::kMask && rollout.truncated());
+}
+
+// With KL and entropy off a zero advantage gives a zero gradient: such rollouts need no forward pass.
+bool trains(const AlgorithmConfig& config, const Rollout& rollout) {
+  if (!counts_in_loss(config, rollout)) return false;
+  return rollout.advantage != 0.0 || config.kl.coef > 0.0 || config.entropy_coef > 0.0;
+}
+
+// Per update batch, over all rollouts of it (algorithms: "Aggregation"), also those that are not run.
+algo::Denominators denominators(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
+  const AlgorithmConfig& config = context.config.algorithm;
+  std::vector<algo::RolloutCount> counts;
+  for (const size_t index : rollouts) {
+    const Rollout& rollout = batch.rollouts[index];
+    counts.push_back({.tokens = counts_in_loss(config, rollout) ? static_cast<int64_t>(rollout.completion.ids.size()) : 0,
+                      .live = rollout.advantage != 0.0});
+  }
+  auto sums = algo::count_denominators(counts, config.denominator, config.empty_rows);
+  auto reduced = at::tensor({sums.tokens, sums.rollouts}, at::kDouble);
+  context.communicator.all_reduce_sum(reduced);
+  sums.tokens = reduced[0].item<double>();
+  sums.rollouts = reduced[1].item<double>();
+  sums.max_new_tokens = static_cast<double>(context.config.rollout.max_new_tokens);
+  return sums;
+}
+
+// One float per completion token of the micro-batch, from one float per rollout.
+at::Tensor per_token(const MicroBatch& micro, const std::vector<float>& per_rollout, at::Device device) {
+  std::vector<float> values;
+  for (size_t i = 0; i < per_rollout.size(); ++i) {
+    values.insert(values.end(), static_cast<size_t>(micro.rollout_offsets[i + 1] - micro.rollout_offsets[i]), per_rollout[i]);
+  }
+  return at::tensor(values, at::kFloat).to(device);
+}
+
+at::Tensor advantages_of(const RolloutBatch& batch, const MicroBatch& micro, at::Device device) {
+  std::vector<float> values;
+  for (const size_t index : micro.rollouts) values.push_back(static_cast<float>(batch.rollouts[index].advantage));
+  return per_token(micro, values, device);
+}
+
+at::Tensor sampler_log_probs(const RolloutBatch& batch, const MicroBatch& micro, at::Device device) {
+  std::vector<float> values;
+  for (const size_t index : micro.rollouts) {
+    const auto& log_probs = batch.rollouts[index].completion.log_probs;
+    values.insert(values.end(), log_probs.begin(), log_probs.end());
+  }
+  return at::tensor(values, at::kFloat).to(device);
+}
+
+// log pi_old of the micro-batch; undefined when the policy that sampled is the one that trains (then pi_old = pi).
+at::Tensor old_log_probs(const RolloutBatch& batch, const MicroBatch& micro, at::Device device) {
+  std::vector<float> values;
+  for (const size_t index : micro.rollouts) {
+    const auto& log_probs = batch.rollouts[index].old_log_probs;
+    values.insert(values.end(), log_probs.begin(), log_probs.end());
+  }
+  return values.empty() ? at::Tensor() : at::tensor(values, at::kFloat).to(device);
+}
+
+nn::TokenLogProbs forward(const models::CausalLM& model, const MicroBatch& micro, const TrainConfig& config) {
+  const auto hidden = model.hidden_states(micro.packed).index_select(0, micro.hidden_rows);
+  return nn::token_log_probs(hidden, model.head_weight(), micro.targets,
+                             {.temperature = config.rollout.temperature,
+                              .entropy_grad = config.algorithm.entropy_coef > 0.0});
+}
+
+at::Tensor reference_log_probs(const StepContext& context, const MicroBatch& micro) {
+  const at::NoGradGuard no_grad;
+  return forward(*context.reference, micro, context.config).log_probs;
+}
+
+// Per-token terms of the objective, and what is measured on the way.
+at::Tensor objective(StepContext& context, const RolloutBatch& batch, const MicroBatch& micro,
+                     const nn::TokenLogProbs& current, UpdateStats& stats) {
+  const AlgorithmConfig& config = context.config.algorithm;
+  const at::Device device = current.log_probs.device();
+  at::Tensor old = old_log_probs(batch, micro, device);
+  if (!old.defined()) old = current.log_probs.detach();
+  const auto policy = algo::policy_loss(config.policy, {.log_probs = current.log_probs,
+                                                        .old_log_probs = old,
+                                                        .advantages = advantages_of(batch, micro, device),
+                                                        .rollout_offsets = micro.rollout_offsets});
+  stats.clip_fraction += static_cast<double>(policy.clipped_tokens);
+  stats.ratio_max = std::max(stats.ratio_max, policy.ratio_max);
+  at::Tensor terms = policy.terms;
+  if (config.kl.coef > 0.0) {
+    terms = terms + config.kl.coef * algo::kl_penalty(current.log_probs, reference_log_probs(context, micro), config.kl.estimator);
+  }
+  if (config.entropy_coef > 0.0) terms = terms - config.entropy_coef * current.entropy;
+  return terms;
+}
+
+void measure(const RolloutBatch& batch, const MicroBatch& micro, const nn::TokenLogProbs& current, UpdateStats& stats) {
+  const at::NoGradGuard no_grad;
+  const auto log_probs = current.log_probs.detach();
+  const auto sampler = sampler_log_probs(batch, micro, log_probs.device());
+  stats.kl_sampler += algo::kl_penalty(sampler, log_probs, algo::KlEstimator::kK3).sum().item<double>();
+  stats.entropy += current.entropy.detach().sum().item<double>();
+  stats.tokens += micro.targets.numel();
+}
+
+void run_micro_batch(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts,
+                     const algo::Denominators& denominators, UpdateStats& stats) {
+  const models::CausalLM& model = *context.policy.model;
+  const auto micro = pack_micro_batch(batch, rollouts, model.device());
+  const auto current = forward(model, micro, context.config);
+  const auto terms = objective(context, batch, micro, current, stats);
+  const auto loss = algo::aggregate(terms, micro.rollout_offsets, context.config.algorithm.aggregation, denominators);
+  loss.backward();
+  context.optimizer.accumulate();
+  stats.loss += loss.item<double>();
+  measure(batch, micro, current, stats);
+}
+
+void to_means(UpdateStats& stats) {
+  if (stats.tokens == 0) return;
+  const auto tokens = static_cast<double>(stats.tokens);
+  stats.entropy /= tokens;
+  stats.clip_fraction /= tokens;
+  stats.kl_sampler /= tokens;
+}
+
+}  // namespace
+
+void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config) {
+  std::vector<double> rewards;
+  for (const Rollout& rollout : batch.rollouts) rewards.push_back(rollout.score.reward);
+  const auto advantages = algo::group_advantage(at::tensor(rewards, at::kDouble), batch.group_offsets, config)
+                              .to(at::kDouble).contiguous();
+  for (size_t i = 0; i < batch.rollouts.size(); ++i) batch.rollouts[i].advantage = advantages.const_data_ptr<double>()[i];
+}
+
+void set_old_log_probs(StepContext& context, RolloutBatch& batch) {
+  const TrainConfig& config = context.config;
+  std::vector<size_t> live;
+  for (size_t i = 0; i < batch.rollouts.size(); ++i) {
+    if (trains(config.algorithm, batch.rollouts[i])) live.push_back(i);
+  }
+  if (config.algorithm.old_logprobs == OldLogProbs::kSampler) {
+    for (const size_t i : live) batch.rollouts[i].old_log_probs = batch.rollouts[i].completion.log_probs;
+    return;
+  }
+  const at::NoGradGuard no_grad;
+  const models::CausalLM& model = *context.policy.model;
+  for (const auto& part : split_micro_batches(batch, live, config.trainer.micro_batch_tokens)) {
+    const auto micro = pack_micro_batch(batch, part, model.device());
+    const auto log_probs = forward(model, micro, config).log_probs.cpu().contiguous();
+    const float* values = log_probs.const_data_ptr<float>();
+    for (size_t i = 0; i < part.size(); ++i) {
+      batch.rollouts[part[i]].old_log_probs.assign(values + micro.rollout_offsets[i], values + micro.rollout_offsets[i + 1]);
+    }
+  }
+}
+
+UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
+  UpdateStats stats;
+  const auto sums = denominators(context, batch, rollouts);
+  std::vector<size_t> live;
+  for (const size_t index : rollouts) {
+    if (trains(context.config.algorithm, batch.rollouts[index])) live.push_back(index);
+  }
+  for (const auto& part : split_micro_batches(batch, live, context.config.trainer.micro_batch_tokens)) {
+    run_micro_batch(context, batch, part, sums, stats);
+  }
+  to_means(stats);
+  return stats;
+}
+
+UpdateStats update_policy(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
+  UpdateStats stats = accumulate_gradient(context, batch, rollouts);
+  if (stats.tokens == 0) return stats;  // no live group: momentum, decay, schedule and Adam's counter stand still
+  const auto step = context.optimizer.step(context.total_updates);
+  stats.grad_norm = step.grad_norm;
+  stats.lr = step.lr;
+  stats.applied = step.applied;
+  return stats;
+}
+
+}  // namespace grpo::trainer
