@@ -36,6 +36,7 @@ struct JsonlReader::State {
   std::ifstream file;
   std::istream* in = nullptr;
   int64_t line = 0;
+  std::string text;  // of that line
 };
 
 JsonlReader::JsonlReader(const std::string& path) : state_(std::make_unique<State>()) {
@@ -53,7 +54,7 @@ JsonlReader::JsonlReader(const std::string& path) : state_(std::make_unique<Stat
 JsonlReader::~JsonlReader() = default;
 
 bool JsonlReader::next(nlohmann::json& value) {
-  std::string text;
+  std::string& text = state_->text;
   while (std::getline(*state_->in, text)) {
     ++state_->line;
     if (is_blank(text)) continue;
@@ -72,6 +73,7 @@ bool JsonlReader::next(nlohmann::json& value) {
 }
 
 int64_t JsonlReader::line() const { return state_->line; }
+const std::string& JsonlReader::text() const { return state_->text; }
 const std::string& JsonlReader::path() const { return state_->path; }
 
 struct JsonlWriter::State {

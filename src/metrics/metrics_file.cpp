@@ -1,5 +1,6 @@
 #include "grpo/metrics/metrics_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -22,10 +23,21 @@ nlohmann::ordered_json number(double value) {
 // The step of a line, or -1 when it is not a whole JSON object with one.
 int64_t step_of(const std::string& line) {
   const auto parsed = nlohmann::json::parse(line, nullptr, false);
-  return parsed.is_object() && parsed.contains("step") ? parsed.at("step").get<int64_t>() : -1;
+  const auto step = parsed.is_object() ? parsed.value("step", nlohmann::json()) : nlohmann::json();
+  return step.is_number_integer() ? step.get<int64_t>() : -1;
 }
 
 }  // namespace
+
+void MetricsLine::add(const std::string& name, double value) {
+  const auto same = [&](const auto& entry) { return entry.first == name; };
+  const auto found = std::find_if(values_.begin(), values_.end(), same);
+  if (found == values_.end()) {
+    values_.emplace_back(name, value);
+  } else {
+    found->second = value;
+  }
+}
 
 struct MetricsWriter::State {
   io::JsonlWriter writer;

@@ -10,6 +10,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 #include "grpo/data/dataset.h"
+#include "grpo/data/sampler.h"
 #include "grpo/models/model_config.h"
 
 namespace grpo::trainer {
@@ -68,8 +69,7 @@ void describe_objective(std::ostringstream& out, const TrainConfig& config) {
 
 int64_t steps_of(const TrainConfig& config, int64_t num_problems) {
   if (config.trainer.steps) return *config.trainer.steps;
-  const double steps = config.data.epochs * static_cast<double>(num_problems) / static_cast<double>(config.rollout.prompts_per_step);
-  const auto whole = static_cast<int64_t>(std::floor(steps + 1e-9));
+  const int64_t whole = data::num_steps(config.data.epochs, num_problems, config.rollout.prompts_per_step);
   if (whole < 1) {
     throw base::ConfigError(base::concat("data.epochs ", config.data.epochs, " of ", num_problems,
                                          " problems is less than one step of rollout.prompts_per_step ",

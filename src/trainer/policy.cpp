@@ -25,7 +25,7 @@ void check_vocabulary(const Policy& policy) {
 std::vector<int64_t> all_stop_ids(const Policy& policy, const std::vector<int64_t>& extra) {
   std::vector<int64_t> ids = models::stop_ids(policy.folder);
   if (const auto eos = policy.tokenizer->eos_id()) add_unique(ids, *eos);
-  const std::string end_of_turn = policy.chat_template.end_of_turn();
+  const std::string end_of_turn = policy.chat_template->end_of_turn();
   if (!end_of_turn.empty()) {
     if (const auto id = policy.tokenizer->token_id(end_of_turn)) add_unique(ids, *id);
   }
@@ -70,9 +70,9 @@ std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::P
   std::vector<Prompt> prompts;
   prompts.reserve(problems.size());
   for (const auto& problem : problems) {
-    Prompt prompt{.row = problem.row, .id = problem.id, .text = policy.chat_template.prompt(problem.prompt),
+    Prompt prompt{.row = problem.row, .id = problem.id, .text = policy.chat_template->prompt(problem.prompt),
                   .gold = problem.answer, .ids = {}};
-    prompt.ids = policy.tokenizer->encode(prompt.text);
+    prompt.ids = policy.chat_template->encode_prompt(*policy.tokenizer, problem.prompt);
     if (prompt.ids.empty()) {
       throw base::IoError(base::concat(problem.file, ": row ", problem.row, ": the prompt has no tokens"));
     }

@@ -188,7 +188,7 @@ UpdateStats update_policy(StepContext& context, const RolloutBatch& batch, const
   UpdateStats stats = accumulate_gradient(context, batch, rollouts);
   if (stats.tokens == 0) return stats;  // no live group: momentum, decay, schedule and Adam's counter stand still
   const auto step = context.optimizer.step(context.total_updates);
-  stats.grad_norm = step.grad_norm;
+  stats.grad_norm = step.applied ? step.grad_norm : 0.0;  // metrics hold finite numbers only
   stats.lr = step.lr;
   stats.applied = step.applied;
   return stats;

@@ -24,6 +24,8 @@ class JsonlReader {
   bool next(nlohmann::json& value);
   /// Number of the line last returned, from 1.
   int64_t line() const;
+  /// The line last returned, as it is in the file.
+  const std::string& text() const;
   const std::string& path() const;
 
  private:

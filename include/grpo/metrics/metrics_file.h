@@ -9,10 +9,11 @@
 
 namespace grpo::metrics {
 
-/// Named numbers of one step, in the order they were added.
+/// Named numbers of one step, in the order they were first added.
 class MetricsLine {
  public:
-  void add(std::string name, double value) { values_.emplace_back(std::move(name), value); }
+  /// A name that is there already gets the new value (an evaluation that was interrupted and runs again).
+  void add(const std::string& name, double value);
   const std::vector<std::pair<std::string, double>>& values() const { return values_; }
 
  private:

@@ -29,7 +29,8 @@ class CausalLM {
   /// Reads a Hugging Face folder (config.json, safetensors single or sharded). dtype: of the working weights; computing
   /// is done in it. Throws base::IoError on a missing or misshapen tensor (named), base::ConfigError on an unknown
   /// architecture.
-  static std::unique_ptr<CausalLM> load(const std::filesystem::path& folder, at::ScalarType dtype, at::Device device);
+  static std::unique_ptr<CausalLM> load(const std::filesystem::path& folder, at::ScalarType dtype, at::Device device,
+                                        const ConfigOverrides& overrides = {});
 
   /// Random weights, normal(0, initializer_range) keyed by (seed, parameter name), norms 1, biases 0.
   static std::unique_ptr<CausalLM> init(const ModelConfig& config, uint64_t seed, at::ScalarType dtype,

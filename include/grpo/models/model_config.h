@@ -50,9 +50,15 @@ struct ModelConfig {
   int64_t num_parameters() const;
 };
 
+/// What a run sets in place of the model's own values; what is saved has them too.
+struct ConfigOverrides {
+  std::optional<int64_t> max_positions;
+  std::optional<double> rope_theta;
+};
+
 /// Reads config.json (transformers 4 and 5 spellings). Throws base::ConfigError for an architecture that is not in the
 /// registry (naming the known ones) or a feature that is not supported (sliding window in use, other activations, ...).
-ModelConfig read_model_config(const std::filesystem::path& folder);
+ModelConfig read_model_config(const std::filesystem::path& folder, const ConfigOverrides& overrides = {});
 
 /// The config.json of a model made here, in the transformers 4 spelling.
 nlohmann::json to_json(const ModelConfig& config, const std::string& torch_dtype);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct Policy {
   std::filesystem::path folder;  // of the tokenizer files and config.json
   std::unique_ptr<models::CausalLM> model;
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
-  tokenizer::ChatTemplate chat_template;
+  std::optional<tokenizer::ChatTemplate> chat_template;
   std::vector<int64_t> stop_ids;  // eos of generation_config, config and tokenizer, and the template's end of turn
 };
 

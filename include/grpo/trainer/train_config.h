@@ -12,7 +12,7 @@
 #include "grpo/base/fields.h"
 #include "grpo/data/dataset.h"
 #include "grpo/dist/communicator.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer_config.h"
 #include "grpo/reward/reward.h"
 
 namespace grpo::trainer {

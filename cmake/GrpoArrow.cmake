@@ -1,0 +1,26 @@
+# grpo::arrow: Apache Arrow C++ with Parquet. CMAKE_PREFIX_PATH wins over the cache, where it lies as the unpacked wheel.
+set(GRPO_ARROW_CACHE ${GRPO_CACHE}/libtorch-${GRPO_TORCH_VERSION}/pyarrow)
+
+find_path(ARROW_INCLUDE_DIR parquet/arrow/reader.h PATH_SUFFIXES include HINTS ${CMAKE_PREFIX_PATH} PATHS ${GRPO_ARROW_CACHE}
+          NO_CMAKE_SYSTEM_PATH)
+if(NOT ARROW_INCLUDE_DIR)
+  message(FATAL_ERROR "Apache Arrow was not found in ${GRPO_ARROW_CACHE}.\n"
+                      "Run scripts/setup.sh to fetch it, point CMAKE_PREFIX_PATH at an existing one, "
+                      "or build without Parquet: -DGRPO_WITH_PARQUET=OFF")
+endif()
+# The wheel has no development links, and the number at the end of a library's name belongs to its headers' version.
+file(STRINGS ${ARROW_INCLUDE_DIR}/arrow/util/config.h ARROW_SO_VERSION REGEX "define ARROW_SO_VERSION")
+string(REGEX REPLACE ".*\"([0-9]+)\".*" "\\1" ARROW_SO_VERSION "${ARROW_SO_VERSION}")
+get_filename_component(ARROW_ROOT ${ARROW_INCLUDE_DIR} DIRECTORY)
+foreach(library arrow parquet)
+  string(TOUPPER ${library} upper)
+  find_library(${upper}_LIBRARY NAMES lib${library}.so.${ARROW_SO_VERSION} ${library} PATHS ${ARROW_ROOT} PATH_SUFFIXES lib
+               NO_DEFAULT_PATH REQUIRED)
+endforeach()
+get_filename_component(ARROW_LIB_DIR ${ARROW_LIBRARY} DIRECTORY)
+
+add_library(grpo_arrow INTERFACE)
+add_library(grpo::arrow ALIAS grpo_arrow)
+target_include_directories(grpo_arrow SYSTEM INTERFACE ${ARROW_INCLUDE_DIR})
+target_link_libraries(grpo_arrow INTERFACE ${PARQUET_LIBRARY} ${ARROW_LIBRARY})
+target_link_options(grpo_arrow INTERFACE -Wl,--allow-shlib-undefined -Wl,-rpath,${ARROW_LIB_DIR})

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "grpo/base/fields.h"
+
+namespace grpo::algo {
+
+/// How a rollout's reward becomes its advantage. r: reward, m and s: mean and standard deviation of its group of G.
+enum class Advantage {
+  kGrpo,         // (r - m) / (s + eps)                                    arXiv 2402.03300
+  kDrGrpo,       // r - m                                                  arXiv 2503.20783
+  kRloo,         // r - mean of the others = G / (G - 1) * (r - m)         arXiv 2402.14740
+  kBatchStd,     // (r - m) / (s over all rollouts of the step + eps)
+  kReinforcePp,  // x = r - m, then (x - mean x) / (std of x) over the step  REINFORCE++-baseline, arXiv 2501.03262
+};
+std::vector<std::string> enum_names(Advantage);
+
+enum class Std { kPopulation, kSample };  // divisor G (arXiv 2510.00977) or G - 1 (torch.std)
+std::vector<std::string> enum_names(Std);
+
+struct AdvantageConfig {
+  Advantage kind = Advantage::kGrpo;
+  Std std = Std::kPopulation;
+  double std_eps = 1e-6;  // added to the deviation
+  GRPO_FIELDS(f) {
+    f("advantage", kind, "how rewards become advantages");
+    f("std", std, "divisor of the variance: population (G) or sample (G - 1)");
+    f("std_eps", std_eps, "added to the standard deviation", base::at_least(0));
+  }
+};
+
+/// First two moments over the rollouts of a step, of r for batch_std and of r - m for reinforce_pp. Those of several ranks
+/// are gathered and added in the order of the ranks, before group_advantage.
+struct Moments {
+  double count = 0.0;
+  double mean = 0.0;
+  double squares = 0.0;  // sum of squared distances from the mean
+
+  Moments& operator+=(const Moments& other);
+};
+
+/// Whether an estimator looks beyond the group, and so needs Moments of the whole step.
+bool needs_moments(Advantage kind);
+
+/// This process's share of the moments that config.kind needs; zeros where it needs none. Arguments as group_advantage.
+Moments advantage_moments(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config);
+
+/// Advantage of every rollout, by the formulas above, computed in double.
+/// With the population std a pair of different rewards gives exactly -1 and +1 up to the eps (0 / 1 rewards:
+/// 0.5 / (0.5 + eps)); with the sample std +-0.7071: the two are not interchangeable.
+/// rewards: [R] floating, any device. group_offsets: [Q + 1], group q is rewards[offsets[q], offsets[q + 1]).
+/// moments: of the whole step over all ranks; by default computed from `rewards`.
+/// Returns [R] with the dtype and device of rewards, no gradient. A group of one, or one whose rewards are all equal,
+/// gets exactly 0: decided by comparing rewards, so that rounding is never divided by a tiny deviation.
+/// Throws base::Error naming the index of a reward that is not finite.
+/// REQUIRES: group_offsets is non-decreasing, starts at 0 and ends at R.
+at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
+                           const std::optional<Moments>& moments = std::nullopt);
+
+/// For each group, whether its rewards differ. Errors and requirements as group_advantage.
+std::vector<bool> live_groups(const at::Tensor& rewards, at::IntArrayRef group_offsets);
+
+}  // namespace grpo::algo

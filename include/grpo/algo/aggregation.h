@@ -1,0 +1,50 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace grpo::algo {
+
+/// How the per-token terms of B rollouts with T counted tokens become one loss. T and B are of the whole update batch,
+/// over all its micro-batches and ranks.
+enum class Aggregation {
+  kTokenMean,            // sum / T                                           DAPO, arXiv 2503.14476
+  kSeqMeanTokenMean,     // sum over rollouts of (sum over tokens / |o|) / B  GRPO, arXiv 2402.03300
+  kSeqMeanTokenSum,      // sum / B
+  kSeqMeanTokenSumNorm,  // sum / (B max_new_tokens)                          Dr. GRPO, arXiv 2503.20783
+};
+std::vector<std::string> enum_names(Aggregation);
+
+/// Which rollouts count in T and B: all of the update batch, or those of live groups.
+enum class DenominatorScope { kAll, kLive };
+std::vector<std::string> enum_names(DenominatorScope);
+
+/// Whether a rollout without a counted token counts in B (TRL) or not (verl).
+enum class EmptyRows { kCount, kSkip };
+std::vector<std::string> enum_names(EmptyRows);
+
+/// Of the whole update batch. Add `tokens` and `rollouts` of all ranks before use.
+struct Denominators {
+  double tokens = 0.0;          // T
+  double rollouts = 0.0;        // B
+  double max_new_tokens = 0.0;  // rollout.max_new_tokens; needed by seq_mean_token_sum_norm only
+};
+
+struct RolloutCount {
+  int64_t tokens = 0;  // completion tokens that count in the loss
+  bool live = true;    // its group's rewards differ
+};
+
+/// T and B of the given rollouts; max_new_tokens is left to the caller.
+Denominators count_denominators(const std::vector<RolloutCount>& rollouts, DenominatorScope scope, EmptyRows empty_rows);
+
+/// The share of the update batch's loss that these rollouts contribute: shares of any split of the batch, and their
+/// gradients, add up to the whole. terms: [N] packed (packed.h); mask: [N] bool, or undefined when all tokens count.
+/// Returns a scalar. A denominator of 0 (nothing counts in the whole batch) gives 0.
+at::Tensor aggregate(const at::Tensor& terms, at::IntArrayRef rollout_offsets, Aggregation aggregation,
+                     const Denominators& denominators, const at::Tensor& mask = {});
+
+}  // namespace grpo::algo

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace grpo::algo {
+
+// Packed rollouts: the N completion tokens of B rollouts lie behind each other without padding, and
+// rollout_offsets [B + 1] says where each begins; rollout i is [offsets[i], offsets[i + 1]).
+
+/// One value per rollout, repeated for each of its tokens. values: [B] -> [N], same dtype and device; no gradient.
+at::Tensor per_token(const at::Tensor& values, at::IntArrayRef rollout_offsets);
+
+/// Sum over each rollout's tokens; 0 for a rollout without tokens. values: [N] -> [B]; no gradient.
+at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_offsets);
+
+/// Tokens of each rollout that count. mask: [N] bool, or undefined for all. Returns [B] double on the mask's device, or on
+/// the CPU without a mask.
+at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets);
+
+}  // namespace grpo::algo

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "grpo/dist/communicator.h"
+#include "grpo/optim/optimizer_config.h"
+
+namespace grpo::optim {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+struct UpdateResult {
+  double grad_norm = 0.0;  // global L2 norm before clipping; not finite when the update was skipped
+  double lr = 0.0;         // rate of this update
+  bool applied = false;
+};
+
+struct AdamWOptions {
+  /// Which parameters decay. By default all with decay_norms_and_biases, else those of two or more dimensions (matrices,
+  /// embeddings among them, but no norms and biases).
+  std::function<bool(const std::string& name, const at::Tensor& parameter)> decays;
+  /// Ranks whose gradients are summed before each step; they hold the same parameters. Must outlive the optimizer.
+  dist::Communicator* communicator = nullptr;
+};
+
+/// AdamW (arXiv 1711.05101) on fp32 master weights. t counts applied updates from 1, g is the clipped gradient:
+///   g <- g min(1, clip / (|g| + 1e-6))                      |g|: L2 norm over all parameters and ranks
+///   w <- w (1 - lr decay)                                    parameters that decay
+///   m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
+///   w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+/// A parameter of a lower dtype has an fp32 master and an fp32 gradient sum, and is rounded from its master after each
+/// update; an fp32 parameter is its own master and its .grad its own sum.
+class AdamW {
+ public:
+  /// parameters: contiguous leaves, changed in place by step(). Throws base::ConfigError (validate).
+  AdamW(NamedTensors parameters, OptimizerConfig config, AdamWOptions options = {});
+
+  /// Adds every .grad to the fp32 sums; call after each backward pass.
+  void accumulate();
+
+  /// Clips and applies what was accumulated, and clears it. total_updates: of the run, for the schedule. A parameter that
+  /// got no gradient has gradient 0. When the norm is not finite nothing changes (weights, moments, both counters of the
+  /// schedule and of Adam) but consecutive_skips(), and a warning is logged; all ranks see the same norm.
+  UpdateResult step(int64_t total_updates);
+
+  /// Drops gradients that were not applied.
+  void zero_grad();
+
+  int64_t updates() const { return updates_; }                      // applied so far
+  int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped since the last applied one
+
+  /// Moments `exp_avg.<name>`, `exp_avg_sq.<name>` and, with masters, `master.<name>` (of an fp32 parameter: itself), all
+  /// fp32. They share the optimizer's memory: writing into them, then restore(), restores a run bit for bit.
+  NamedTensors state_tensors(bool masters) const;
+
+  /// Sets the counters and rounds parameters of a lower dtype from their masters again.
+  void restore(int64_t updates, int64_t consecutive_skips);
+
+ private:
+  struct Slot {
+    std::string name;
+    at::Tensor parameter;
+    at::Tensor master;    // fp32; shares the parameter's memory when that is fp32
+    at::Tensor gradient;  // fp32 sum of a parameter of lower dtype; undefined before accumulate()
+    at::Tensor exp_avg;
+    at::Tensor exp_avg_sq;
+    bool decays = false;
+
+    bool has_copy() const { return parameter.scalar_type() != master.scalar_type(); }
+  };
+
+  Slot make_slot(std::string name, at::Tensor parameter) const;
+  std::vector<at::Tensor> reduced_gradients();
+  void apply(std::vector<at::Tensor> gradients, double grad_norm, double lr);
+  void write_back();
+
+  OptimizerConfig config_;
+  AdamWOptions options_;
+  std::vector<Slot> slots_;
+  int64_t updates_ = 0;
+  int64_t consecutive_skips_ = 0;
+};
+
+}  // namespace grpo::optim

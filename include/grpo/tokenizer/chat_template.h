@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "grpo/base/fields.h"
+#include "grpo/tokenizer/tokenizer.h"
+
+namespace grpo::tokenizer {
+
+struct Message {
+  std::string role;  // "system", "user", "assistant" or "tool"
+  std::string content;
+};
+
+/// The variables of published templates. What is not given has the template's own default.
+struct ChatOptions {
+  bool add_generation_prompt = true;     // end with the opening of the assistant's turn
+  std::optional<std::string> bos_token;  // default: the model folder's, else the family's
+  std::optional<std::string>
+      date_string;                      // llama3.1 and 3.2; default "26 Jul 2024", never today: prompts stay the same
+  std::optional<bool> enable_thinking;  // qwen3: false closes an empty <think> block
+};
+
+struct ChatFamily;
+
+/// How a conversation becomes one string. Built-in templates reproduce the published Jinja templates of their models
+/// (without tool definitions), written by hand.
+class ChatTemplate {
+ public:
+  /// choice: "auto" (the template of model_folder, recognised by a hash of its text), "none", a built-in name or alias,
+  /// a text with {problem}, or a mapping of
+  ///   base, system, date_string, enable_thinking: a built-in template with other values, or
+  ///   bos, system_prefix, system, system_suffix, user_prefix, user_suffix, assistant_prefix, end_of_turn: its own.
+  /// Throws base::ConfigError on an unknown name or key (naming the nearest) and on a chat_template that is not
+  /// recognised (naming the closest); base::IoError on a malformed tokenizer_config.json.
+  static ChatTemplate resolve(const base::TextOrMap& choice, const std::filesystem::path& model_folder);
+
+  /// Names that resolve takes, without aliases, in order.
+  static std::vector<std::string> names();
+
+  /// "qwen3", "none", or "custom".
+  const std::string& name() const { return name_; }
+
+  /// Throws base::ConfigError when the template cannot express the messages (none at all, or more than one user message
+  /// for "none" and {problem} texts).
+  std::string render(std::span<const Message> messages, const ChatOptions& options = {}) const;
+
+  /// The prompt of one problem: the configured system message if any, the problem as user message, and the opening of
+  /// the assistant's turn.
+  std::string prompt(std::string_view problem) const;
+  /// Its ids. The BOS comes from the template; "none" and custom ones get the tokenizer's unless they start with it.
+  std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view problem) const;
+
+  /// The token that ends the assistant's turn, e.g. "<|im_end|>"; empty if the template has none.
+  const std::string& end_of_turn() const { return end_of_turn_; }
+  /// What the template puts where there is no system message, as published; empty if nothing.
+  const std::string& default_system() const { return default_system_; }
+
+ private:
+  struct Custom {
+    std::string bos, system_prefix, system_suffix, user_prefix, user_suffix, assistant_prefix;
+  };
+
+  ChatTemplate() = default;
+  static ChatTemplate built_in(const std::string& name, const std::filesystem::path& model_folder);
+  static ChatTemplate recognised(const std::filesystem::path& model_folder);
+  static ChatTemplate from_map(const std::map<std::string, std::string>& map,
+                               const std::filesystem::path& model_folder);
+  std::string render_custom(std::span<const Message> messages, bool add_generation_prompt) const;
+  std::string render_text(std::span<const Message> messages) const;
+
+  std::string name_;
+  const ChatFamily* family_ = nullptr;  // built-in templates
+  std::optional<Custom> custom_;        // spelled out in a mapping
+  std::string text_;                    // otherwise: a text with {problem}
+  std::optional<std::string> system_;   // configured
+  std::string default_system_, end_of_turn_;
+  ChatOptions defaults_;
+};
+
+}  // namespace grpo::tokenizer

@@ -1,0 +1,186 @@
+#include "grpo/algo/advantage.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "grpo/base/error.h"
+
+namespace grpo::algo {
+namespace {
+
+struct Spread {
+  double size = 0.0;
+  double mean = 0.0;
+  double std = 0.0;
+};
+
+// x: a reward minus its group's mean. group: of its rewards. step: of what the row's Over says, over all rollouts.
+using Estimator = double (*)(double x, const Spread& group, const Spread& step, double eps);
+
+double grpo(double x, const Spread& group, const Spread&, double eps) { return x / (group.std + eps); }
+double dr_grpo(double x, const Spread&, const Spread&, double) { return x; }
+double rloo(double x, const Spread& group, const Spread&, double) { return x * group.size / (group.size - 1.0); }
+double batch_std(double x, const Spread&, const Spread& step, double eps) { return x / (step.std + eps); }
+double reinforce_pp(double x, const Spread&, const Spread& step, double) { return (x - step.mean) / step.std; }
+
+enum class Over { kNothing, kRewards, kCentred };
+
+struct Row {
+  const char* name;
+  Estimator value;
+  Over step;
+};
+
+// In the order of the enumerators.
+constexpr std::array<Row, 5> kTable = {{{"grpo", grpo, Over::kNothing},
+                                        {"dr_grpo", dr_grpo, Over::kNothing},
+                                        {"rloo", rloo, Over::kNothing},
+                                        {"batch_std", batch_std, Over::kRewards},
+                                        {"reinforce_pp", reinforce_pp, Over::kCentred}}};
+
+const Row& row_of(Advantage kind) { return kTable.at(static_cast<size_t>(kind)); }
+
+double deviation(double sum_of_squares, double count, Std std) {
+  const double divisor = std == Std::kSample ? count - 1.0 : count;
+  return divisor > 0.0 ? std::sqrt(std::max(sum_of_squares, 0.0) / divisor) : 0.0;
+}
+
+double mean_of(std::span<const double> values) {
+  double sum = 0.0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+Spread spread_of(std::span<const double> rewards, Std std) {
+  Spread spread{.size = static_cast<double>(rewards.size()), .mean = mean_of(rewards), .std = 0.0};
+  double squares = 0.0;
+  for (const double r : rewards) squares += (r - spread.mean) * (r - spread.mean);
+  spread.std = deviation(squares, spread.size, std);
+  return spread;
+}
+
+Spread spread_of(const Moments& moments, Std std) {
+  return {.size = moments.count, .mean = moments.mean, .std = deviation(moments.squares, moments.count, std)};
+}
+
+bool all_equal(std::span<const double> rewards) {
+  return std::adjacent_find(rewards.begin(), rewards.end(), std::not_equal_to<>()) == rewards.end();
+}
+
+// Rewards on the host, seen as groups.
+class Groups {
+ public:
+  Groups(const at::Tensor& rewards, at::IntArrayRef offsets)
+      : values_(rewards.detach().to(at::kCPU, at::kDouble).contiguous()), offsets_(offsets) {
+    GRPO_CHECK(rewards.dim() == 1 && rewards.is_floating_point(), "rewards: ", rewards.sizes(), " ", rewards.scalar_type());
+    GRPO_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == rewards.size(0) &&
+                   std::is_sorted(offsets.begin(), offsets.end()),
+               "group_offsets ", offsets, " do not cut ", rewards.size(0), " rewards into groups");
+    for (size_t q = 0; q < size(); ++q) check_finite(q);
+  }
+
+  size_t size() const { return offsets_.size() - 1; }
+  size_t first(size_t q) const { return static_cast<size_t>(offsets_[q]); }
+  std::span<const double> operator[](size_t q) const {
+    return {values_.const_data_ptr<double>() + offsets_[q], static_cast<size_t>(offsets_[q + 1] - offsets_[q])};
+  }
+  bool live(size_t q) const { return !all_equal((*this)[q]); }
+
+ private:
+  void check_finite(size_t q) const {
+    const auto group = (*this)[q];
+    const auto bad = std::find_if(group.begin(), group.end(), [](double r) { return !std::isfinite(r); });
+    if (bad == group.end()) return;
+    throw base::Error(base::concat("reward ", first(q) + static_cast<size_t>(bad - group.begin()), " (group ", q, ", completion ",
+                                   bad - group.begin(), ") is ", *bad, "; expected a finite number from every reward term"));
+  }
+
+  at::Tensor values_;
+  at::IntArrayRef offsets_;
+};
+
+Moments moments_of(std::span<const double> values) {
+  const Spread spread = spread_of(values, Std::kPopulation);
+  return {.count = spread.size, .mean = spread.mean, .squares = spread.std * spread.std * spread.size};
+}
+
+// r - m of each rollout. In a group of equal rewards that is exactly 0; the difference of rounded numbers need not be.
+std::vector<double> centred(const Groups& groups, size_t q) {
+  const auto rewards = groups[q];
+  std::vector<double> values(rewards.size(), 0.0);
+  if (!groups.live(q)) return values;
+  const double mean = mean_of(rewards);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = rewards[i] - mean;
+  return values;
+}
+
+Moments moments_of(const Groups& groups, const AdvantageConfig& config) {
+  const Over over = row_of(config.kind).step;
+  Moments moments;
+  if (over == Over::kNothing) return moments;
+  for (size_t q = 0; q < groups.size(); ++q) {
+    if (groups[q].empty()) continue;
+    moments += over == Over::kCentred ? moments_of(centred(groups, q)) : moments_of(groups[q]);
+  }
+  return moments;
+}
+
+}  // namespace
+
+std::vector<std::string> enum_names(Advantage) {
+  std::vector<std::string> names;
+  for (const Row& row : kTable) names.emplace_back(row.name);
+  return names;
+}
+
+std::vector<std::string> enum_names(Std) { return {"population", "sample"}; }
+
+bool needs_moments(Advantage kind) { return row_of(kind).step != Over::kNothing; }
+
+// Chan, Golub and LeVeque's update: no large sums are subtracted.
+Moments& Moments::operator+=(const Moments& other) {
+  const double total = count + other.count;
+  if (other.count == 0.0) return *this;
+  const double distance = other.mean - mean;
+  squares += other.squares + distance * distance * count * other.count / total;
+  mean += distance * other.count / total;
+  count = total;
+  return *this;
+}
+
+Moments advantage_moments(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config) {
+  return moments_of(Groups(rewards, group_offsets), config);
+}
+
+at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
+                           const std::optional<Moments>& moments) {
+  const Groups groups(rewards, group_offsets);
+  const Spread step = spread_of(moments ? *moments : moments_of(groups, config), config.std);
+  const Row& row = row_of(config.kind);
+  auto advantages = at::zeros({rewards.size(0)}, at::kDouble);
+  double* out = advantages.mutable_data_ptr<double>();
+  for (size_t q = 0; q < groups.size(); ++q) {
+    if (!groups.live(q)) continue;
+    const auto group = groups[q];
+    const Spread spread = spread_of(group, config.std);
+    for (size_t i = 0; i < group.size(); ++i) {
+      out[groups.first(q) + i] = row.value(group[i] - spread.mean, spread, step, config.std_eps);
+    }
+  }
+  return advantages.to(rewards.options());
+}
+
+std::vector<bool> live_groups(const at::Tensor& rewards, at::IntArrayRef group_offsets) {
+  const Groups groups(rewards, group_offsets);
+  std::vector<bool> live;
+  for (size_t q = 0; q < groups.size(); ++q) live.push_back(groups.live(q));
+  return live;
+}
+
+}  // namespace grpo::algo

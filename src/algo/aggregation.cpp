@@ -1,0 +1,70 @@
+#include "grpo/algo/aggregation.h"
+
+#include <ATen/ATen.h>
+
+#include <array>
+
+#include "grpo/algo/packed.h"
+#include "grpo/base/error.h"
+
+namespace grpo::algo {
+namespace {
+
+double inverse(double denominator) { return denominator > 0.0 ? 1.0 / denominator : 0.0; }
+
+double token_mean(const Denominators& d) { return inverse(d.tokens); }
+double seq_mean(const Denominators& d) { return inverse(d.rollouts); }
+double seq_mean_norm(const Denominators& d) {
+  GRPO_CHECK(d.max_new_tokens > 0.0, "seq_mean_token_sum_norm needs max_new_tokens, got ", d.max_new_tokens);
+  return inverse(d.rollouts * d.max_new_tokens);
+}
+
+struct Row {
+  const char* name;
+  double (*scale)(const Denominators&);  // of the sum over tokens, or over rollouts of token means
+  bool means_over_tokens;                // divide each rollout by its own counted tokens first
+};
+
+// In the order of the enumerators.
+constexpr std::array<Row, 4> kTable = {{{"token_mean", token_mean, false},
+                                        {"seq_mean_token_mean", seq_mean, true},
+                                        {"seq_mean_token_sum", seq_mean, false},
+                                        {"seq_mean_token_sum_norm", seq_mean_norm, false}}};
+
+// 1 / |o| for every token, 0 in a rollout without a counted one.
+at::Tensor inverse_lengths(const at::Tensor& terms, at::IntArrayRef rollout_offsets, const at::Tensor& mask) {
+  const auto lengths = tokens_per_rollout(mask, rollout_offsets);
+  return per_token(lengths.clamp_min(1).reciprocal(), rollout_offsets).to(terms.options());
+}
+
+}  // namespace
+
+std::vector<std::string> enum_names(Aggregation) {
+  std::vector<std::string> names;
+  for (const Row& row : kTable) names.emplace_back(row.name);
+  return names;
+}
+std::vector<std::string> enum_names(DenominatorScope) { return {"all", "live"}; }
+std::vector<std::string> enum_names(EmptyRows) { return {"count", "skip"}; }
+
+Denominators count_denominators(const std::vector<RolloutCount>& rollouts, DenominatorScope scope, EmptyRows empty_rows) {
+  Denominators sums;
+  for (const RolloutCount& rollout : rollouts) {
+    if (scope == DenominatorScope::kLive && !rollout.live) continue;
+    sums.tokens += static_cast<double>(rollout.tokens);
+    if (rollout.tokens > 0 || empty_rows == EmptyRows::kCount) sums.rollouts += 1.0;
+  }
+  return sums;
+}
+
+at::Tensor aggregate(const at::Tensor& terms, at::IntArrayRef rollout_offsets, Aggregation aggregation,
+                     const Denominators& denominators, const at::Tensor& mask) {
+  GRPO_CHECK(terms.dim() == 1 && !rollout_offsets.empty() && rollout_offsets.back() == terms.size(0), "terms ", terms.sizes(),
+             ", offsets ", rollout_offsets);
+  const Row& row = kTable.at(static_cast<size_t>(aggregation));
+  auto counted = mask.defined() ? at::where(mask, terms, at::zeros_like(terms)) : terms;
+  if (row.means_over_tokens) counted = counted * inverse_lengths(terms, rollout_offsets, mask);
+  return counted.sum() * row.scale(denominators);
+}
+
+}  // namespace grpo::algo

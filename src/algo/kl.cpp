@@ -1,0 +1,68 @@
+#include "grpo/algo/kl.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+
+#include "grpo/base/error.h"
+
+namespace grpo::algo {
+namespace {
+
+constexpr double kMaxEstimate = 10.0;
+constexpr double kMaxLogRatio = 20.0;  // keeps exp finite in fp32; far beyond where k3 is clamped
+
+// d = log pi_ref - log pi
+at::Tensor k1(const at::Tensor& d) { return -d; }
+at::Tensor k2(const at::Tensor& d) { return 0.5 * d * d; }
+at::Tensor k3(const at::Tensor& d) {
+  const auto clamped = d.clamp(-kMaxLogRatio, kMaxLogRatio);
+  return at::expm1(clamped) - clamped;
+}
+at::Tensor absolute(const at::Tensor& d) { return d.abs(); }
+
+struct Row {
+  const char* name;
+  at::Tensor (*estimate)(const at::Tensor& d);
+};
+
+// In the order of the enumerators.
+constexpr std::array<Row, 4> kTable = {{{"k1", k1}, {"k2", k2}, {"k3", k3}, {"abs", absolute}}};
+
+}  // namespace
+
+std::vector<std::string> enum_names(KlEstimator) {
+  std::vector<std::string> names;
+  for (const Row& row : kTable) names.emplace_back(row.name);
+  return names;
+}
+
+at::Tensor kl_penalty(const at::Tensor& log_probs, const at::Tensor& reference_log_probs, KlEstimator estimator) {
+  GRPO_CHECK(log_probs.sizes() == reference_log_probs.sizes(), log_probs.sizes(), " against ", reference_log_probs.sizes());
+  const auto d = reference_log_probs.detach() - log_probs;
+  return kTable.at(static_cast<size_t>(estimator)).estimate(d).clamp(-kMaxEstimate, kMaxEstimate);
+}
+
+Mismatch& Mismatch::operator+=(const Mismatch& other) {
+  abs_sum += other.abs_sum;
+  abs_max = std::max(abs_max, other.abs_max);
+  k3_sum += other.k3_sum;
+  tokens += other.tokens;
+  return *this;
+}
+
+Mismatch measure_mismatch(const at::Tensor& sampler, const at::Tensor& trainer, const at::Tensor& mask) {
+  const at::NoGradGuard no_grad;
+  GRPO_CHECK(sampler.sizes() == trainer.sizes(), sampler.sizes(), " against ", trainer.sizes());
+  const auto s = (mask.defined() ? sampler.masked_select(mask) : sampler).to(at::kDouble);
+  const auto t = (mask.defined() ? trainer.masked_select(mask) : trainer).to(at::kDouble);
+  if (s.numel() == 0) return {};
+  const auto difference = (t - s).abs();
+  return {.abs_sum = difference.sum().item<double>(),
+          .abs_max = difference.max().item<double>(),
+          .k3_sum = kl_penalty(s, t, KlEstimator::kK3).sum().item<double>(),
+          .tokens = s.numel()};
+}
+
+}  // namespace grpo::algo

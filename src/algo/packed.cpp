@@ -1,0 +1,49 @@
+#include "grpo/algo/packed.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "grpo/base/error.h"
+
+namespace grpo::algo {
+namespace {
+
+void check_offsets(at::IntArrayRef offsets) {
+  GRPO_CHECK(!offsets.empty() && offsets.front() == 0 && std::is_sorted(offsets.begin(), offsets.end()),
+             "rollout_offsets ", offsets, " must start at 0 and not decrease");
+}
+
+at::Tensor lengths_of(at::IntArrayRef offsets) {
+  std::vector<int64_t> lengths;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) lengths.push_back(offsets[i + 1] - offsets[i]);
+  return at::tensor(lengths, at::kLong);
+}
+
+}  // namespace
+
+at::Tensor per_token(const at::Tensor& values, at::IntArrayRef rollout_offsets) {
+  check_offsets(rollout_offsets);
+  GRPO_CHECK(values.dim() == 1 && values.size(0) + 1 == static_cast<int64_t>(rollout_offsets.size()), values.sizes(),
+             " values for ", rollout_offsets.size() - 1, " rollouts");
+  const auto lengths = lengths_of(rollout_offsets).to(values.device());
+  return at::repeat_interleave(values.detach(), lengths, 0, rollout_offsets.back());
+}
+
+at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_offsets) {
+  check_offsets(rollout_offsets);
+  GRPO_CHECK(values.dim() == 1 && values.size(0) == rollout_offsets.back(), values.sizes(), " tokens, offsets end at ",
+             rollout_offsets.back());
+  // Not index_add: segments are summed in order on every device, so the result is the same each time.
+  return at::segment_reduce(values.detach().contiguous(), "sum", lengths_of(rollout_offsets).to(values.device()), {}, {}, 0,
+                            true, 0.0);
+}
+
+at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets) {
+  if (mask.defined()) return sum_per_rollout(mask.to(at::kDouble), rollout_offsets);
+  check_offsets(rollout_offsets);
+  return lengths_of(rollout_offsets).to(at::kDouble);
+}
+
+}  // namespace grpo::algo

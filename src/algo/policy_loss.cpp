@@ -1,0 +1,83 @@
+#include "grpo/algo/policy_loss.h"
+
+#include <ATen/ATen.h>
+
+#include <array>
+
+#include "algo/loss_terms.h"
+#include "grpo/base/error.h"
+
+namespace grpo::algo {
+namespace {
+
+constexpr double kMaxLogRatio = 20.0;
+
+struct Row {
+  const char* name;
+  LossTerms (*terms)(const PolicyLossConfig&, const LossTokens&);
+  bool has_dual_clip;
+};
+
+// In the order of the enumerators.
+constexpr std::array<Row, 5> kTable = {{{"clip", clip_loss, true},
+                                        {"reinforce", reinforce_loss, false},
+                                        {"gspo", gspo_loss, true},
+                                        {"cispo", cispo_loss, false},
+                                        {"sapo", sapo_loss, false}}};
+
+const Row& row_of(Loss loss) { return kTable.at(static_cast<size_t>(loss)); }
+
+void check(const PolicyLossConfig& config, const PolicyLossInputs& in) {
+  if (config.dual_clip && !row_of(config.loss).has_dual_clip) {
+    throw base::ConfigError(base::concat("algorithm.dual_clip: loss ", row_of(config.loss).name,
+                                         " has no dual clip; use loss clip or gspo, or leave it null"));
+  }
+  const int64_t n = in.log_probs.numel();
+  GRPO_CHECK(in.log_probs.dim() == 1 && in.old_log_probs.sizes() == in.log_probs.sizes() &&
+                 in.advantages.sizes() == in.log_probs.sizes() && (!in.mask.defined() || in.mask.sizes() == in.log_probs.sizes()),
+             "log_probs ", in.log_probs.sizes(), ", old ", in.old_log_probs.sizes(), ", advantages ", in.advantages.sizes());
+  GRPO_CHECK(!in.mask.defined() || in.mask.scalar_type() == at::kBool, "mask is ", in.mask.scalar_type());
+  GRPO_CHECK(!in.rollout_offsets.empty() && in.rollout_offsets.back() == n, n, " tokens, offsets ", in.rollout_offsets);
+}
+
+// where() and not a product, so that what lies under the mask cannot reach values or gradients, not even as NaN.
+at::Tensor masked(const at::Tensor& values, const at::Tensor& mask) {
+  return mask.defined() ? at::where(mask, values, at::zeros_like(values)) : values;
+}
+
+LossTokens tokens_of(const PolicyLossInputs& in) {
+  const auto log_probs = masked(in.log_probs, in.mask);
+  return {.log_probs = log_probs,
+          .log_ratio = log_probs - masked(in.old_log_probs, in.mask).detach(),
+          .advantages = masked(in.advantages, in.mask).detach(),
+          .mask = in.mask,
+          .rollout_offsets = in.rollout_offsets};
+}
+
+// Masked tokens hold advantage 0 but, in cispo, may still have a ratio outside the bounds.
+int64_t count(const at::Tensor& flags, const at::Tensor& mask) {
+  if (!flags.defined()) return 0;
+  return (mask.defined() ? flags & mask : flags).sum().item<int64_t>();
+}
+
+}  // namespace
+
+at::Tensor ratio_of(const at::Tensor& log_ratio) { return log_ratio.clamp(-kMaxLogRatio, kMaxLogRatio).exp(); }
+
+std::vector<std::string> enum_names(Loss) {
+  std::vector<std::string> names;
+  for (const Row& row : kTable) names.emplace_back(row.name);
+  return names;
+}
+
+PolicyLoss policy_loss(const PolicyLossConfig& config, const PolicyLossInputs& inputs) {
+  check(config, inputs);
+  const auto loss = row_of(config.loss).terms(config, tokens_of(inputs));
+  const auto ratio = masked(loss.ratio.detach(), inputs.mask);
+  return {.terms = masked(loss.terms, inputs.mask),
+          .clipped_tokens = count(loss.clipped, inputs.mask),
+          .dual_clipped_tokens = count(loss.dual_clipped, inputs.mask),
+          .ratio_max = ratio.numel() == 0 ? 0.0 : ratio.max().item<double>()};
+}
+
+}  // namespace grpo::algo

@@ -1,0 +1,165 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "grpo/base/error.h"
+#include "grpo/io/json.h"
+#include "grpo/models/causal_lm.h"
+#include "grpo/models/device.h"
+#include "grpo/rollout/engine.h"
+#include "grpo/tokenizer/chat_template.h"
+#include "grpo/tokenizer/tokenizer.h"
+
+namespace grpo::app {
+namespace {
+
+constexpr size_t kWindow = 1024;  // prompts in memory
+
+struct Options {
+  std::string model;
+  std::string input = "-";
+  std::string output = "-";
+  std::string chat_template = "none";
+  std::string dtype = "auto";
+  std::string device = "auto";
+  int64_t samples = 1;
+  double temperature = 1.0;
+  double top_p = 1.0;
+  int64_t top_k = 0;
+  int64_t max_new_tokens = 256;
+  uint64_t seed = 0;
+  bool ignore_eos = false;
+  bool exact = false;
+};
+
+// The tokenizer and template, where the folder has tokenizer files: prompts given as ids need none.
+struct Text {
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  std::optional<tokenizer::ChatTemplate> chat_template;
+};
+
+Text load_text(const Options& options) {
+  Text text;
+  const std::filesystem::path folder = options.model;
+  if (!std::filesystem::exists(folder / "tokenizer.json") && !std::filesystem::exists(folder / "tokenizer.model")) return text;
+  text.tokenizer = tokenizer::Tokenizer::load(folder);
+  text.chat_template = tokenizer::ChatTemplate::resolve({.text = options.chat_template, .map = {}}, folder);
+  return text;
+}
+
+std::vector<int64_t> stop_ids_of(const Options& options, const Text& text) {
+  auto ids = models::stop_ids(options.model);
+  if (!text.tokenizer) return ids;
+  if (const auto eos = text.tokenizer->eos_id()) ids.push_back(*eos);
+  const auto end_of_turn = text.chat_template->end_of_turn();
+  if (const auto id = end_of_turn.empty() ? std::nullopt : text.tokenizer->token_id(end_of_turn)) ids.push_back(*id);
+  return ids;
+}
+
+std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, const std::string& where, int64_t vocab_size) {
+  std::vector<int64_t> ids;
+  if (row.contains("prompt_ids")) {
+    if (!row.at("prompt_ids").is_array()) throw base::IoError(where + ": prompt_ids: expected a list of token ids");
+    for (const auto& id : row.at("prompt_ids")) {
+      if (!id.is_number_integer()) throw base::IoError(where + ": prompt_ids: expected integers, found " + id.dump());
+      ids.push_back(id.get<int64_t>());
+    }
+  } else if (row.contains("prompt") && row.at("prompt").is_string()) {
+    if (!text.tokenizer) throw base::ConfigError(where + ": \"prompt\" needs tokenizer.json or tokenizer.model in the model folder");
+    ids = text.chat_template->encode_prompt(*text.tokenizer, row.at("prompt").get<std::string>());
+  } else {
+    throw base::IoError(where + ": no \"prompt\" and no \"prompt_ids\"");
+  }
+  if (ids.empty()) throw base::IoError(where + ": the prompt has no tokens");
+  for (const int64_t id : ids) {
+    if (id < 0 || id >= vocab_size) {
+      throw base::IoError(base::concat(where, ": id ", id, " is outside the model's vocabulary of ", vocab_size));
+    }
+  }
+  return ids;
+}
+
+nlohmann::ordered_json to_json(const rollout::Completion& completion, const Text& text) {
+  nlohmann::ordered_json json = {{"ids", completion.ids}};
+  if (text.tokenizer) json["text"] = text.tokenizer->decode(completion.ids, /*skip_special=*/true);
+  json["logprobs"] = completion.log_probs;
+  json["finish_reason"] = rollout::to_string(completion.finish_reason);
+  return json;
+}
+
+void check(const Options& options) {
+  if (options.temperature < 0.0) throw base::ConfigError("--temperature must not be below 0 (0 is greedy)");
+  if (options.top_p <= 0.0 || options.top_p > 1.0) throw base::ConfigError("--top-p must be above 0 and at most 1");
+  if (options.samples < 1 || options.max_new_tokens < 1) throw base::ConfigError("--samples and --max-new-tokens must be at least 1");
+}
+
+void run(const Options& options) {
+  check(options);
+  const at::Device device = models::resolve_device(options.device);
+  const auto dtype = models::resolve_dtype(options.dtype, options.model, device);
+  const auto model = models::CausalLM::load(options.model, dtype, device);
+  const Text text = load_text(options);
+  rollout::Engine engine(*model, rollout::EngineConfig{.exact = options.exact});
+  const rollout::SamplingConfig sampling{.temperature = options.temperature,
+                                         .top_p = options.top_p,
+                                         .top_k = options.top_k,
+                                         .max_new_tokens = options.max_new_tokens,
+                                         .stop_ids = stop_ids_of(options, text),
+                                         .ignore_eos = options.ignore_eos};
+  const base::RandomKey key{options.seed, base::stream_id("generate")};
+  io::JsonlReader reader(options.input);
+  io::JsonlWriter writer(options.output);
+  std::vector<nlohmann::ordered_json> rows;
+  std::vector<rollout::Request> requests;
+  const auto flush = [&] {
+    const auto groups = engine.generate(requests, sampling, key);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      rows[i]["completions"] = nlohmann::ordered_json::array();
+      for (const auto& completion : groups[i].completions) rows[i]["completions"].push_back(to_json(completion, text));
+      writer.write(rows[i]);
+    }
+    rows.clear();
+    requests.clear();
+  };
+  nlohmann::json row;
+  for (uint64_t draw = 0; reader.next(row); ++draw) {
+    const std::string where = base::concat(reader.path(), ":", reader.line());
+    requests.push_back({.prompt_ids = prompt_ids(row, text, where, model->config().vocab_size),
+                        .draw = draw,
+                        .first_sample = 0,
+                        .num_samples = options.samples});
+    rows.emplace_back(row);
+    if (rows.size() == kWindow) flush();
+  }
+  flush();
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  auto* command = app.add_subcommand("generate", "Sample completions of prompts");
+  auto o = std::make_shared<Options>();
+  command->add_option("--model", o->model, "Hugging Face model folder")->required();
+  command->add_option("--input", o->input, "JSONL with \"prompt\" or \"prompt_ids\"; - is stdin");
+  command->add_option("--output", o->output, "the same rows with \"completions\"; - is stdout");
+  command->add_option("--template", o->chat_template, "for \"prompt\": none (default), auto or a template's name");
+  command->add_option("--samples", o->samples, "completions a prompt");
+  command->add_option("--temperature", o->temperature, "0 is greedy");
+  command->add_option("--top-p", o->top_p, "nucleus sampling");
+  command->add_option("--top-k", o->top_k, "keep the k most likely tokens; 0 is off");
+  command->add_option("--max-new-tokens", o->max_new_tokens, "longest completion");
+  command->add_option("--seed", o->seed, "of the random numbers");
+  command->add_option("--dtype", o->dtype, "auto, float32 or bfloat16");
+  command->add_option("--device", o->device, "auto, cpu or cuda");
+  command->add_flag("--ignore-eos", o->ignore_eos, "stop tokens do not end a completion");
+  command->add_flag("--exact", o->exact, "a completion does not depend on its batch, bit for bit (float32 on the CPU)");
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace grpo::app

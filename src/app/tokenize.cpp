@@ -1,0 +1,50 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "app/commands.h"
+#include "grpo/base/error.h"
+#include "grpo/io/json.h"
+#include "grpo/tokenizer/tokenizer.h"
+
+namespace grpo::app {
+namespace {
+
+struct Options {
+  std::string model, input, output;
+  bool no_specials = false;
+};
+
+void run(const Options& options) {
+  const auto tokenizer = tokenizer::Tokenizer::load(options.model);
+  io::JsonlReader reader(options.input);
+  io::JsonlWriter writer(options.output);
+  nlohmann::json row;
+  while (reader.next(row)) {
+    const auto text = row.find("text");
+    if (text == row.end() || !text->is_string()) {
+      throw base::IoError(base::concat(reader.path(), ":", reader.line(), ": expected a key \"text\" with a string"));
+    }
+    const auto ids = tokenizer->encode(text->get_ref<const std::string&>(), !options.no_specials);
+    auto output = nlohmann::ordered_json::parse(reader.text());  // keeps the order of the fields that came in
+    output["ids"] = ids;
+    output["decoded"] = tokenizer->decode(ids);
+    writer.write(output);
+  }
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app) {
+  auto* command =
+      app.add_subcommand("tokenize", "Texts to token ids: JSONL with \"text\" in, \"ids\" and \"decoded\" added");
+  auto options = std::make_shared<Options>();
+  command->add_option("--model", options->model, "folder with tokenizer.json or tokenizer.model")->required();
+  command->add_option("--input", options->input, "JSONL file with \"text\" on each line; - is stdin")->required();
+  command->add_option("--output", options->output, "JSONL file to write; - is stdout")->required();
+  command->add_flag("--no-specials", options->no_specials, "read special tokens in the text as plain text");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace grpo::app

@@ -1,0 +1,98 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/commands.h"
+#include "grpo/base/error.h"
+#include "grpo/io/file.h"
+#include "grpo/io/json.h"
+#include "grpo/reward/verifier.h"
+
+namespace grpo::app {
+namespace {
+
+constexpr size_t kWindow = 4096;  // rows in memory
+
+struct Options {
+  std::string input = "-";
+  std::string output = "-";
+};
+
+struct Pair {
+  nlohmann::ordered_json row;
+  std::string gold;
+  std::string pred;
+  reward::Verdict verdict;
+};
+
+// `key`, or its base64 form `key`_b64 for bytes that are no UTF-8.
+std::string read_text(const nlohmann::json& row, const std::string& key, const io::JsonlReader& reader) {
+  if (row.contains(key) && row.at(key).is_string()) return row.at(key).get<std::string>();
+  if (row.contains(key + "_b64") && row.at(key + "_b64").is_string()) {
+    return io::decode_base64(row.at(key + "_b64").get<std::string>());
+  }
+  throw base::IoError(base::concat(reader.path(), ":", reader.line(), ": no text \"", key, "\" (or \"", key, "_b64\")"));
+}
+
+void verify_all(std::vector<Pair>& pairs, size_t num_threads) {
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < num_threads; ++t) {
+    threads.emplace_back([&pairs, t, num_threads] {
+      for (size_t i = t; i < pairs.size(); i += num_threads) pairs[i].verdict = reward::verify(pairs[i].gold, pairs[i].pred);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+}
+
+void run(const Options& options) {
+  io::JsonlReader reader(options.input);
+  io::JsonlWriter writer(options.output);
+  const size_t num_threads = std::max(1u, std::thread::hardware_concurrency());
+  std::array<int64_t, 4> counts{};
+  double seconds = 0.0;
+  std::vector<Pair> window;
+  const auto flush = [&] {
+    const auto start = std::chrono::steady_clock::now();
+    verify_all(window, num_threads);
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    for (auto& pair : window) {
+      ++counts[static_cast<size_t>(pair.verdict.kind)];
+      pair.row["correct"] = pair.verdict.kind == reward::Verdict::Kind::kRight;
+      pair.row["verdict"] = reward::to_string(pair.verdict.kind);
+      pair.row["gold_parsed"] = pair.verdict.gold_parsed;
+      pair.row["pred_parsed"] = pair.verdict.pred_parsed;
+      writer.write(pair.row);
+    }
+    window.clear();
+  };
+  nlohmann::json row;
+  while (reader.next(row)) {
+    window.push_back({.row = row, .gold = read_text(row, "gold", reader), .pred = read_text(row, "pred", reader), .verdict = {}});
+    if (window.size() == kWindow) flush();
+  }
+  flush();
+  const int64_t total = counts[0] + counts[1] + counts[2] + counts[3];
+  std::fprintf(stderr, "%lld pairs: %lld right, %lld wrong, %lld unparsable, %lld over-budget; %.0f pairs/s\n",
+               static_cast<long long>(total), static_cast<long long>(counts[0]), static_cast<long long>(counts[1]),
+               static_cast<long long>(counts[2]), static_cast<long long>(counts[3]),
+               seconds > 0.0 ? static_cast<double>(total) / seconds : 0.0);
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app) {
+  auto* command = app.add_subcommand("verify", "Judge answers against gold answers");
+  auto options = std::make_shared<Options>();
+  command->add_option("--input", options->input, "JSONL with \"gold\" and \"pred\" (or gold_b64, pred_b64); - is stdin");
+  command->add_option("--output", options->output, "the same rows with the verdict; - is stdout");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace grpo::app

@@ -1,0 +1,52 @@
+#include "config/document.h"
+
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+#include "grpo/base/error.h"
+
+namespace grpo::config {
+namespace {
+
+// Throws YAML::Exception.
+YAML::Node only_document(const std::string& text, const Place& place, const std::string& key) {
+  const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+  if (documents.size() > 1) fail(place, key, "expected one YAML document, got several (separated by ---)");
+  return documents.empty() ? YAML::Node(YAML::NodeType::Null) : documents.front();
+}
+
+}  // namespace
+
+std::string Place::text() const { return line > 0 ? source + ":" + std::to_string(line) : source; }
+
+void fail(const Place& place, const std::string& key, const std::string& what) {
+  throw base::ConfigError(place.text() + ": " + (key.empty() ? "" : key + ": ") + what);
+}
+
+YAML::Node parse_file(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(file, ignored)) {
+    fail({file.string()}, "", "no such file (looked in " + std::filesystem::current_path().string() + ")");
+  }
+  if (!std::filesystem::is_regular_file(file, ignored)) fail({file.string()}, "", "expected a YAML file, this is none");
+  std::ifstream in(file, std::ios::binary);
+  if (!in) fail({file.string()}, "", "cannot be read (check its permissions)");
+  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  try {
+    return only_document(text, {file.string()}, "");
+  } catch (const YAML::Exception& error) {
+    fail({file.string(), error.mark.is_null() ? 0 : error.mark.line + 1}, "", "not valid YAML: " + error.msg);
+  }
+}
+
+YAML::Node parse_override_value(const std::string& key, const std::string& text) {
+  try {
+    return only_document(text, {kCommandLine}, key);
+  } catch (const YAML::Exception& error) {
+    fail({kCommandLine}, key,
+         "not valid YAML: " + error.msg + " (a text with special characters needs quotes: " + key + "='\"...\"')");
+  }
+}
+
+}  // namespace grpo::config

@@ -1,0 +1,233 @@
+#include "config/node_reader.h"
+
+#include <set>
+
+#include "config/describe.h"
+#include "config/scalar.h"
+#include "grpo/base/error.h"
+#include "grpo/base/text.h"
+
+namespace grpo::config {
+namespace {
+
+const char* const kBaseKey = "base";
+
+// yaml-cpp tags plain scalars "?" and quoted or block ones "!"; an explicit !!str is a text too.
+bool is_plain(const YAML::Node& node) { return node.IsScalar() && node.Tag() == "?"; }
+
+// For a message: cut between two UTF-8 characters.
+std::string shortened(const std::string& text) {
+  size_t size = 60;
+  if (text.size() <= size) return text;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  return text.substr(0, size) + "...";
+}
+
+std::string got(const YAML::Node& node) {
+  if (node.IsSequence()) return "a list";
+  if (node.IsMap()) return "a mapping";
+  if (!node.IsScalar()) return "null";
+  const std::string text = shortened(node.Scalar());
+  return is_plain(node) ? text : "the text " + format_text(text);
+}
+
+std::vector<std::string> names_of(const base::Fields& fields) {
+  std::vector<std::string> names;
+  for (const auto& field : fields.list()) names.push_back(field.name);
+  return names;
+}
+
+// The dotted name of a key called `name` anywhere below `fields`, or "".
+std::string find_elsewhere(const base::Fields& fields, const std::string& prefix, const std::string& name) {
+  for (const auto& field : fields.list()) {
+    const std::string key = joined_key(prefix, field.name);
+    if (field.name == name) return key;
+    if (const auto* section = std::get_if<base::SectionField>(&field.value)) {
+      const std::string below = find_elsewhere(section->fields(), key, name);
+      if (!below.empty()) return below;
+    }
+  }
+  return "";
+}
+
+bool is_inside(double value, const base::Range& range) {
+  return (range.open_min ? value > range.min : value >= range.min) && value <= range.max;
+}
+
+template <typename T>
+struct ScalarType;
+template <>
+struct ScalarType<bool> {
+  static constexpr const char* kName = "true or false";
+  static std::optional<bool> parse(const YAML::Node& node, const base::Range&) {
+    return is_plain(node) ? parse_bool(node.Scalar()) : std::nullopt;
+  }
+};
+template <>
+struct ScalarType<int64_t> {
+  static constexpr const char* kName = "an integer";
+  static std::optional<int64_t> parse(const YAML::Node& node, const base::Range& range) {
+    const auto value = is_plain(node) ? parse_integer(node.Scalar()) : std::nullopt;
+    return value && is_inside(static_cast<double>(*value), range) ? value : std::nullopt;
+  }
+};
+template <>
+struct ScalarType<double> {
+  static constexpr const char* kName = "a number";
+  static std::optional<double> parse(const YAML::Node& node, const base::Range& range) {
+    const auto value = is_plain(node) ? parse_number(node.Scalar()) : std::nullopt;
+    return value && is_inside(*value, range) ? value : std::nullopt;
+  }
+};
+template <>
+struct ScalarType<std::string> {
+  static constexpr const char* kName = "a text";
+  static std::optional<std::string> parse(const YAML::Node& node, const base::Range&) {
+    return node.IsScalar() ? std::optional(node.Scalar()) : std::nullopt;
+  }
+};
+
+}  // namespace
+
+const base::Field* find_field(const base::Fields& fields, const std::string& name) {
+  for (const auto& field : fields.list()) {
+    if (field.name == name) return &field;
+  }
+  return nullptr;
+}
+
+Place NodeReader::place_of(const YAML::Node& node) {
+  if (source_ == kCommandLine) return {source_};
+  // A value that is not there has the mark of whatever comes next.
+  return {source_, node.IsNull() || node.Mark().is_null() ? key_line_ : node.Mark().line + 1};
+}
+
+void NodeReader::fail_expected(const YAML::Node& node, const std::string& key, const std::string& expected) {
+  fail(place_of(node), key, "expected " + expected + ", got " + got(node));
+}
+
+void NodeReader::fail_unknown(const Place& place, const std::string& prefix, const std::string& name,
+                              const base::Fields& section) {
+  std::vector<std::string> known = names_of(section);
+  std::string hint = base::did_you_mean(name, known);
+  if (base::nearest_name(name, known).empty()) {
+    const std::string elsewhere = find_elsewhere(root_, "", name);
+    if (!elsewhere.empty()) hint = " (did you mean " + elsewhere + "?)";
+  }
+  fail(place, joined_key(prefix, name), "unknown key" + hint);
+}
+
+void NodeReader::read_file(const YAML::Node& document) {
+  if (!document.IsMap() && !document.IsNull()) fail_expected(document, "", "a mapping of sections");
+  read_section(document, root_, "");
+}
+
+void NodeReader::read_section(const YAML::Node& map, const base::Fields& fields, const std::string& prefix) {
+  if (map.IsNull()) return;  // a section whose lines are all commented out
+  if (!map.IsMap()) fail_expected(map, prefix, "a section (a mapping of keys)");
+  std::set<std::string> seen;
+  for (const auto& entry : map) {
+    if (!entry.first.IsScalar()) fail_expected(entry.first, prefix, "a key");
+    key_line_ = entry.first.Mark().line + 1;
+    const std::string& name = entry.first.Scalar();
+    const std::string key = joined_key(prefix, name);
+    if (!seen.insert(name).second) fail(place_of(entry.first), key, "given twice");
+    const base::Field* field = find_field(fields, name);
+    if (!field && prefix.empty() && name == kBaseKey) continue;
+    if (!field) fail_unknown(place_of(entry.first), prefix, name, fields);
+    read_value(entry.second, *field, key);
+  }
+}
+
+void NodeReader::read_section_list(const YAML::Node& list, const base::SectionListField& field,
+                                   const std::string& key) {
+  if (!list.IsSequence()) fail_expected(list, key, "a list of sections");
+  field.resize(0);  // elements start from their defaults, not from what an earlier file left in their place
+  field.resize(list.size());
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string element = joined_key(key, std::to_string(i));
+    if (!list[i].IsMap()) fail_expected(list[i], element, "a section (a mapping of keys)");
+    read_section(list[i], field.fields(i), element);
+  }
+}
+
+void NodeReader::read_enum(const YAML::Node& node, const base::EnumField& field, const std::string& key) {
+  if (!node.IsScalar()) fail_expected(node, key, "one of " + base::join(field.names, ", "));
+  for (size_t i = 0; i < field.names.size(); ++i) {
+    if (field.names[i] == node.Scalar()) return field.set(i);
+  }
+  fail(place_of(node), key,
+       "unknown value " + format_text(node.Scalar()) + base::did_you_mean(node.Scalar(), field.names));
+}
+
+void NodeReader::read_text_or_map(const YAML::Node& node, base::TextOrMap& value, const std::string& key) {
+  if (node.IsScalar()) {
+    value = {.text = node.Scalar(), .map = {}};
+    return;
+  }
+  if (!node.IsMap() || node.size() == 0) fail_expected(node, key, "a text or a mapping of texts");
+  value = {};
+  for (const auto& entry : node) {
+    if (!entry.first.IsScalar()) fail_expected(entry.first, key, "a key");
+    const std::string name = joined_key(key, entry.first.Scalar());
+    if (value.map.contains(entry.first.Scalar())) fail(place_of(entry.first), name, "given twice");
+    value.map[entry.first.Scalar()] = read_scalar<std::string>(entry.second, {}, name);
+  }
+}
+
+template <typename T>
+T NodeReader::read_scalar(const YAML::Node& node, const base::Range& range, const std::string& key,
+                          const std::string& or_else) {
+  auto value = ScalarType<T>::parse(node, range);
+  if (value) return std::move(*value);
+  const std::string bounds = range_text(range);
+  fail_expected(node, key, base::concat(ScalarType<T>::kName, bounds.empty() ? "" : " ", bounds, or_else));
+}
+
+template <typename T>
+void NodeReader::read_leaf(const YAML::Node& node, T& value, const base::Range& range, const std::string& key) {
+  value = read_scalar<T>(node, range, key);
+}
+
+template <typename T>
+void NodeReader::read_leaf(const YAML::Node& node, std::optional<T>& value, const base::Range& range,
+                           const std::string& key) {
+  value = node.IsNull() ? std::optional<T>() : read_scalar<T>(node, range, key, " or null");
+}
+
+template <typename T>
+void NodeReader::read_leaf(const YAML::Node& node, base::Auto<T>& value, const base::Range& range,
+                           const std::string& key) {
+  const bool is_auto = node.IsScalar() && node.Scalar() == "auto";
+  value.value = is_auto ? std::optional<T>() : read_scalar<T>(node, range, key, " or auto");
+}
+
+template <typename T>
+void NodeReader::read_leaf(const YAML::Node& list, std::vector<T>& values, const base::Range& range,
+                           const std::string& key) {
+  if (!list.IsSequence()) fail_expected(list, key, std::string("a list: [") + ScalarType<T>::kName + ", ...]");
+  std::vector<T> read;
+  for (size_t i = 0; i < list.size(); ++i) {
+    read.push_back(read_scalar<T>(list[i], range, joined_key(key, std::to_string(i))));
+  }
+  values = std::move(read);
+}
+
+void NodeReader::read_value(const YAML::Node& node, const base::Field& field, const std::string& key) {
+  const auto read = [&]<typename V>(const V& target) {
+    if constexpr (std::is_same_v<V, base::EnumField>) {
+      read_enum(node, target, key);
+    } else if constexpr (std::is_same_v<V, base::SectionField>) {
+      read_section(node, target.fields(), key);
+    } else if constexpr (std::is_same_v<V, base::SectionListField>) {
+      read_section_list(node, target, key);
+    } else if constexpr (std::is_same_v<V, base::TextOrMap*>) {
+      read_text_or_map(node, *target, key);
+    } else {
+      read_leaf(node, *target, field.range, key);
+    }
+  };
+  std::visit(read, field.value);
+}
+
+}  // namespace grpo::config

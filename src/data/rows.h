@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace grpo::data {
+
+/// The rows of one problem file, one after another.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  /// The next row, always an object, or false at the end. Throws base::IoError naming the place.
+  virtual bool next(nlohmann::json& row) = 0;
+  /// Where the row last returned is: "FILE:LINE" or "FILE: row N" (from 0).
+  virtual std::string place() const = 0;
+  /// The row last returned with every fractional number as the text it has in the file ("1.50", "1e-3").
+  virtual nlohmann::json with_number_texts() const = 0;
+};
+
+/// Chooses the format by the file's ending. keys: what will be asked of the rows (dotted); a format with columns reads
+/// only those and `id`.
+std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<std::string>& keys);
+
+/// The Parquet reader of this build (parquet_arrow.cpp or parquet_none.cpp).
+std::unique_ptr<RowSource> open_parquet(const std::string& file, const std::vector<std::string>& keys);
+
+}  // namespace grpo::data

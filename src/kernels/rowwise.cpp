@@ -1,0 +1,121 @@
+#include "grpo/kernels/rowwise.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "grpo/base/error.h"
+#include "kernels/cpu/dispatch.h"
+
+namespace grpo::kernels {
+namespace {
+
+using cpu::BFloat16;
+
+// Rows are handed to threads in pieces of at least this many elements.
+constexpr int64_t kGrain = 16384;
+
+void check_cpu(const at::Tensor& x, const char* what) {
+  GRPO_CHECK(x.is_cpu(), what, " has no kernel for device ", x.device().str());
+  GRPO_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, what, " of ", c10::toString(x.scalar_type()));
+}
+
+template <typename F>
+void for_rows(int64_t rows, int64_t width, F&& f) {
+  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(width, 1));
+  at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) f(r);
+  });
+}
+
+template <typename T>
+const T* data(const at::Tensor& x) {
+  return static_cast<const T*>(x.const_data_ptr());
+}
+template <typename T>
+T* mutable_data(at::Tensor& x) {
+  return static_cast<T*>(x.mutable_data_ptr());
+}
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  check_cpu(x, "rms_norm");
+  GRPO_CHECK(weight.scalar_type() == x.scalar_type(), "rms_norm: weight ", c10::toString(weight.scalar_type()));
+  const auto in = x.contiguous();
+  auto out = at::empty_like(in);
+  const int64_t n = in.size(-1);
+  const auto& f = cpu::functions();
+  for_rows(in.numel() / n, n, [&](int64_t r) {
+    if (in.scalar_type() == at::kFloat) {
+      f.rms_norm_f32(data<float>(in) + r * n, data<float>(weight), mutable_data<float>(out) + r * n, n, static_cast<float>(eps));
+    } else {
+      f.rms_norm_bf16(data<BFloat16>(in) + r * n, data<BFloat16>(weight), mutable_data<BFloat16>(out) + r * n, n,
+                      static_cast<float>(eps));
+    }
+  });
+  return out;
+}
+
+at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
+  check_cpu(gate, "silu_mul");
+  GRPO_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(), "silu_mul: unequal operands");
+  const auto a = gate.contiguous();
+  const auto b = up.contiguous();
+  auto out = at::empty_like(a);
+  const int64_t n = a.size(-1);
+  const auto& f = cpu::functions();
+  for_rows(a.numel() / n, n, [&](int64_t r) {
+    if (a.scalar_type() == at::kFloat) {
+      f.silu_mul_f32(data<float>(a) + r * n, data<float>(b) + r * n, mutable_data<float>(out) + r * n, n);
+    } else {
+      f.silu_mul_bf16(data<BFloat16>(a) + r * n, data<BFloat16>(b) + r * n, mutable_data<BFloat16>(out) + r * n, n);
+    }
+  });
+  return out;
+}
+
+at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin) {
+  check_cpu(x, "apply_rope");
+  const auto in = x.contiguous();
+  auto out = at::empty_like(in);
+  const int64_t heads = in.size(1);
+  const int64_t d = in.size(2);
+  const auto places = positions.contiguous();
+  const auto& f = cpu::functions();
+  for_rows(in.size(0), heads * d, [&](int64_t t) {
+    const int64_t position = data<int64_t>(places)[t];
+    GRPO_CHECK(position >= 0 && position < cos.size(0), "position ", position, " of ", cos.size(0));
+    const float* c = data<float>(cos) + position * (d / 2);
+    const float* s = data<float>(sin) + position * (d / 2);
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t at = (t * heads + h) * d;
+      if (in.scalar_type() == at::kFloat) {
+        f.rope_f32(data<float>(in) + at, c, s, mutable_data<float>(out) + at, d / 2);
+      } else {
+        f.rope_bf16(data<BFloat16>(in) + at, c, s, mutable_data<BFloat16>(out) + at, d / 2);
+      }
+    }
+  });
+  return out;
+}
+
+at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+  GRPO_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat, "exact_linear is fp32 on the CPU");
+  GRPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1), "exact_linear: ", x.sizes(), " by ", weight.sizes());
+  const auto in = x.contiguous();
+  const auto w = weight.contiguous();
+  const int64_t rows = in.size(0);
+  const int64_t n = w.size(0);
+  const int64_t k = w.size(1);
+  auto out = at::empty({rows, n}, in.options());
+  const float* b = bias ? data<float>(*bias) : nullptr;
+  // Threads share the outputs, so that each reads its part of the weights once. Four outputs make a tile.
+  const int64_t tiles = (n + 3) / 4;
+  const int64_t grain = std::max<int64_t>(1, 4 * kGrain / std::max<int64_t>(1, rows * k));
+  at::parallel_for(0, tiles, grain, [&](int64_t begin, int64_t end) {
+    cpu::functions().linear(data<float>(in), data<float>(w), b, mutable_data<float>(out), rows, 4 * begin, std::min(n, 4 * end), k, n);
+  });
+  return out;
+}
+
+}  // namespace grpo::kernels

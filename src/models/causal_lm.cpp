@@ -1,0 +1,199 @@
+#include "grpo/models/causal_lm.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "grpo/base/error.h"
+#include "grpo/kernels/rowwise.h"
+#include "grpo/nn/attention.h"
+#include "models/decoder_weights.h"
+#include "models/model_folder.h"
+#include "models/rope.h"
+
+namespace grpo::models {
+namespace fs = std::filesystem;
+
+struct CausalLM::State {
+  ModelConfig config;
+  DecoderWeights weights;
+  NamedTensors parameters;
+  nlohmann::json source_config;  // config.json as it was read; empty for a model made here
+  RopeFrequencies frequencies;
+
+  std::mutex rope_mutex;
+  std::pair<at::Tensor, at::Tensor> rope;  // cos, sin; grown on demand
+
+  std::pair<at::Tensor, at::Tensor> rope_for(int64_t positions) {
+    const std::lock_guard lock(rope_mutex);
+    const int64_t have = rope.first.defined() ? rope.first.size(0) : 0;
+    if (positions > have) {
+      rope = rope_tables(frequencies, std::max({positions, 2 * have, int64_t{256}}), weights.embedding.device());
+    }
+    return rope;
+  }
+};
+
+namespace {
+
+// T: packed tokens, H: heads, D: head_dim.
+
+at::Tensor project(const Linear& linear, const at::Tensor& x) { return at::linear(x, linear.weight, linear.bias); }
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  return at::rms_norm(x, weight.sizes(), weight, eps);
+}
+
+// x: [T, H, D]; cos, sin: [T, 1, D/2] fp32. Half-split convention; in fp32 as the sampler's kernel, rounded once.
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  const auto halves = x.to(at::kFloat).chunk(2, -1);
+  return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1).to(x.scalar_type());
+}
+
+// The differentiable forward pass of one batch: what every layer shares.
+struct TrainingPass {
+  const ModelConfig& config;
+  nn::AttentionPlan plan;
+  at::Tensor cos, sin;  // [T, 1, D/2]
+
+  at::Tensor heads(const at::Tensor& x, int64_t count) const { return x.view({x.size(0), count, config.head_dim}); }
+
+  at::Tensor attention(const DecoderLayer& layer, const at::Tensor& x) const {
+    auto q = heads(project(layer.q, x), config.num_heads);
+    auto k = heads(project(layer.k, x), config.num_kv_heads);
+    const auto v = heads(project(layer.v, x), config.num_kv_heads);
+    if (config.qk_norm) {
+      q = rms_norm(q, layer.q_norm, config.norm_eps);
+      k = rms_norm(k, layer.k_norm, config.norm_eps);
+    }
+    const auto out = nn::packed_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, plan,
+                                          1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+    return project(layer.o, out.reshape({x.size(0), config.num_heads * config.head_dim}));
+  }
+
+  at::Tensor run(const DecoderLayer& layer, const at::Tensor& x) const {
+    const auto mid = x + attention(layer, rms_norm(x, layer.input_norm, config.norm_eps));
+    const auto normed = rms_norm(mid, layer.post_attention_norm, config.norm_eps);
+    return mid + project(layer.down, at::silu(project(layer.gate, normed)) * project(layer.up, normed));
+  }
+};
+
+// The sampler's forward pass over the paged cache.
+struct SamplingPass {
+  const ModelConfig& config;
+  const PagedBatch& batch;
+  at::Tensor cos, sin;  // tables
+  bool exact;
+
+  at::Tensor apply(const Linear& linear, const at::Tensor& x) const {
+    return exact ? kernels::exact_linear(x, linear.weight, linear.bias) : project(linear, x);
+  }
+
+  at::Tensor heads(const at::Tensor& x, int64_t count) const { return x.view({x.size(0), count, config.head_dim}); }
+
+  at::Tensor normed_heads(const Linear& linear, const at::Tensor& norm, const at::Tensor& x, int64_t count) const {
+    const auto projected = heads(apply(linear, x), count);
+    return kernels::apply_rope(config.qk_norm ? kernels::rms_norm(projected, norm, config.norm_eps) : projected, batch.positions,
+                               cos, sin);
+  }
+
+  at::Tensor attention(const DecoderLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
+    const auto q = normed_heads(layer.q, layer.q_norm, x, config.num_heads);
+    const auto k = normed_heads(layer.k, layer.k_norm, x, config.num_kv_heads);
+    kernels::write_kv(k, heads(apply(layer.v, x), config.num_kv_heads), batch.layout, cache);
+    const auto out = kernels::paged_attention(q, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+    return apply(layer.o, out.view({x.size(0), config.num_heads * config.head_dim}));
+  }
+
+  at::Tensor run(const DecoderLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
+    const auto mid = x + attention(layer, kernels::rms_norm(x, layer.input_norm, config.norm_eps), cache);
+    const auto normed = kernels::rms_norm(mid, layer.post_attention_norm, config.norm_eps);
+    return mid + apply(layer.down, kernels::silu_mul(apply(layer.gate, normed), apply(layer.up, normed)));
+  }
+};
+
+}  // namespace
+
+CausalLM::CausalLM() : state_(std::make_unique<State>()) {}
+CausalLM::~CausalLM() = default;
+
+std::unique_ptr<CausalLM> CausalLM::load(const fs::path& folder, at::ScalarType dtype, at::Device device,
+                                         const ConfigOverrides& overrides) {
+  std::unique_ptr<CausalLM> model(new CausalLM());
+  State& state = *model->state_;
+  state.config = read_model_config(folder, overrides);
+  state.source_config = read_config_json(folder, overrides);
+  state.frequencies = rope_frequencies(state.config.rope, state.config.head_dim);
+  state.weights = load_weights(folder, state.config, dtype, device);
+  state.parameters = name_weights(state.weights, state.config);
+  return model;
+}
+
+std::unique_ptr<CausalLM> CausalLM::init(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device) {
+  std::unique_ptr<CausalLM> model(new CausalLM());
+  State& state = *model->state_;
+  state.config = config;
+  state.frequencies = rope_frequencies(config.rope, config.head_dim);
+  state.weights = init_weights(config, seed, dtype, device);
+  state.parameters = name_weights(state.weights, config);
+  return model;
+}
+
+const ModelConfig& CausalLM::config() const { return state_->config; }
+at::ScalarType CausalLM::dtype() const { return state_->weights.embedding.scalar_type(); }
+at::Device CausalLM::device() const { return state_->weights.embedding.device(); }
+const NamedTensors& CausalLM::parameters() const { return state_->parameters; }
+
+const at::Tensor& CausalLM::head_weight() const {
+  return state_->config.tied_embeddings ? state_->weights.embedding : state_->weights.head;
+}
+
+at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs) const {
+  const DecoderWeights& weights = state_->weights;
+  int64_t longest = 0;
+  for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
+  const auto [cos, sin] = state_->rope_for(longest);
+  const TrainingPass pass{.config = state_->config,
+                          .plan = nn::plan_attention(batch.offsets, device()),
+                          .cos = cos.index_select(0, batch.positions).unsqueeze(1),
+                          .sin = sin.index_select(0, batch.positions).unsqueeze(1)};
+  auto x = at::embedding(weights.embedding, batch.ids);
+  for (const auto& layer : weights.layers) {
+    if (layer_outputs != nullptr) layer_outputs->push_back(x);
+    x = pass.run(layer, x);
+  }
+  x = rms_norm(x, weights.final_norm, state_->config.norm_eps);
+  if (layer_outputs != nullptr) layer_outputs->push_back(x);
+  return x;
+}
+
+at::Tensor CausalLM::extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact) const {
+  const at::NoGradGuard no_grad;
+  if (exact && (dtype() != at::kFloat || !device().is_cpu())) {
+    throw base::ConfigError("rollout.exact needs model.dtype: float32 and model.device: cpu");
+  }
+  GRPO_CHECK(cache.size() == state_->weights.layers.size(), cache.size(), " caches, ", state_->weights.layers.size(), " layers");
+  const auto [cos, sin] = state_->rope_for(batch.positions.max().item<int64_t>() + 1);
+  const SamplingPass pass{.config = state_->config, .batch = batch, .cos = cos, .sin = sin, .exact = exact};
+  auto x = at::embedding(state_->weights.embedding, batch.ids);
+  for (size_t i = 0; i < cache.size(); ++i) x = pass.run(state_->weights.layers[i], x, cache[i]);
+  return kernels::rms_norm(x, state_->weights.final_norm, state_->config.norm_eps);
+}
+
+at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
+  const at::NoGradGuard no_grad;
+  return exact ? kernels::exact_linear(hidden, head_weight(), std::nullopt) : at::linear(hidden, head_weight());
+}
+
+// Sampler and trainer read the same tensors; nothing is kept that could be stale.
+void CausalLM::weights_changed() {}
+
+void CausalLM::save(const fs::path& folder, const fs::path& source, int64_t max_shard_bytes) const {
+  save_model_folder(folder, state_->config, state_->source_config, state_->parameters, source, max_shard_bytes);
+}
+
+}  // namespace grpo::models

@@ -1,0 +1,111 @@
+#include "models/decoder_weights.h"
+
+#include <ATen/ATen.h>
+
+#include <functional>
+
+#include "grpo/base/error.h"
+#include "grpo/base/random.h"
+#include "grpo/io/safetensors.h"
+#include "grpo/models/weights.h"
+
+namespace grpo::models {
+namespace {
+
+using Visit = std::function<void(const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape)>;
+
+// The one weight map: every tensor's checkpoint name and shape. Tensors a model does not have are not visited.
+void visit_linear(const Visit& visit, const std::string& name, Linear& linear, int64_t out, int64_t in, bool bias) {
+  visit(name + ".weight", linear.weight, {out, in});
+  if (!bias) return;
+  if (!linear.bias) linear.bias.emplace();
+  visit(name + ".bias", *linear.bias, {out});
+}
+
+void visit_layer(const Visit& visit, const std::string& prefix, DecoderLayer& layer, const ModelConfig& c) {
+  const std::string attention = prefix + "self_attn.";
+  const int64_t q = c.num_heads * c.head_dim;
+  const int64_t kv = c.num_kv_heads * c.head_dim;
+  visit_linear(visit, attention + "q_proj", layer.q, q, c.hidden_size, c.qkv_bias);
+  visit_linear(visit, attention + "k_proj", layer.k, kv, c.hidden_size, c.qkv_bias);
+  visit_linear(visit, attention + "v_proj", layer.v, kv, c.hidden_size, c.qkv_bias);
+  visit_linear(visit, attention + "o_proj", layer.o, c.hidden_size, q, c.output_bias);
+  if (c.qk_norm) {
+    visit(attention + "q_norm.weight", layer.q_norm, {c.head_dim});
+    visit(attention + "k_norm.weight", layer.k_norm, {c.head_dim});
+  }
+  visit_linear(visit, prefix + "mlp.gate_proj", layer.gate, c.intermediate_size, c.hidden_size, c.mlp_bias);
+  visit_linear(visit, prefix + "mlp.up_proj", layer.up, c.intermediate_size, c.hidden_size, c.mlp_bias);
+  visit_linear(visit, prefix + "mlp.down_proj", layer.down, c.hidden_size, c.intermediate_size, c.mlp_bias);
+  visit(prefix + "input_layernorm.weight", layer.input_norm, {c.hidden_size});
+  visit(prefix + "post_attention_layernorm.weight", layer.post_attention_norm, {c.hidden_size});
+}
+
+void visit_weights(const Visit& visit, DecoderWeights& weights, const ModelConfig& c) {
+  visit("model.embed_tokens.weight", weights.embedding, {c.vocab_size, c.hidden_size});
+  weights.layers.resize(static_cast<size_t>(c.num_layers));
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    visit_layer(visit, "model.layers." + std::to_string(i) + ".", weights.layers[i], c);
+  }
+  visit("model.norm.weight", weights.final_norm, {c.hidden_size});
+  if (!c.tied_embeddings) visit("lm_head.weight", weights.head, {c.vocab_size, c.hidden_size});
+}
+
+at::Tensor leaf(const at::Tensor& value, at::ScalarType dtype, at::Device device) {
+  // A copy of its own even where dtype and device agree: the mapped file must not be written to.
+  return value.to(at::TensorOptions(device).dtype(dtype), false, /*copy=*/true).set_requires_grad(true);
+}
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, const ModelConfig& config, uint64_t seed) {
+  if (name.find("norm.weight") != std::string::npos) return at::ones(shape, at::kFloat);
+  if (ends_with(name, ".bias")) return at::zeros(shape, at::kFloat);
+  auto tensor = at::empty(shape, at::kFloat);
+  const base::RandomKey key{seed, base::stream_id(name)};
+  float* values = tensor.data_ptr<float>();
+  for (int64_t i = 0; i < tensor.numel(); ++i) {
+    values[i] = static_cast<float>(config.initializer_range * base::normal(key, static_cast<uint64_t>(i), 0));
+  }
+  return tensor;
+}
+
+}  // namespace
+
+DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype, at::Device device) {
+  const auto stored = io::Safetensors::open(folder);
+  DecoderWeights weights;
+  visit_weights(
+      [&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
+        const auto value = tensor_view(stored.at(name));
+        if (value.sizes() != at::IntArrayRef(shape)) {
+          throw base::IoError(base::concat(folder.string(), ": ", name, " has shape ", value.sizes(), ", config.json says ",
+                                           at::IntArrayRef(shape)));
+        }
+        tensor = leaf(value, dtype, device);
+      },
+      weights, config);
+  return weights;
+}
+
+DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device) {
+  DecoderWeights weights;
+  visit_weights(
+      [&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
+        tensor = leaf(initial_value(name, shape, config, seed), dtype, device);
+      },
+      weights, config);
+  return weights;
+}
+
+NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config) {
+  NamedTensors named;
+  DecoderWeights handles = weights;
+  visit_weights([&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>&) { named.emplace_back(name, tensor); },
+                handles, config);
+  return named;
+}
+
+}  // namespace grpo::models

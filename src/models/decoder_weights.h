@@ -1,0 +1,40 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "grpo/models/causal_lm.h"
+#include "grpo/models/model_config.h"
+
+namespace grpo::models {
+
+struct Linear {
+  at::Tensor weight;               // [out, in]
+  std::optional<at::Tensor> bias;  // [out]
+};
+
+struct DecoderLayer {
+  Linear q, k, v, o, gate, up, down;
+  at::Tensor q_norm, k_norm;  // [head_dim]; undefined without qk_norm
+  at::Tensor input_norm, post_attention_norm;  // [hidden]
+};
+
+/// The weights of a decoder; the fields follow config.json's names.
+struct DecoderWeights {
+  at::Tensor embedding;  // [vocab, hidden]
+  std::vector<DecoderLayer> layers;
+  at::Tensor final_norm;  // [hidden]
+  at::Tensor head;        // [vocab, hidden]; undefined when tied
+};
+
+/// Throws base::IoError naming a tensor that is missing or has another shape than config.json says.
+DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype, at::Device device);
+DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device);
+
+/// Every weight under its checkpoint name, in checkpoint order.
+NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config);
+
+}  // namespace grpo::models

@@ -1,0 +1,169 @@
+#include "grpo/models/model_config.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "grpo/base/error.h"
+#include "grpo/base/text.h"
+#include "grpo/io/json.h"
+#include "models/family.h"
+#include "models/model_folder.h"
+#include "models/rope.h"
+
+namespace grpo::models {
+namespace {
+
+const Family& family_of(const std::string& model_type, const std::string& where) {
+  std::vector<std::string> known;
+  for (const auto& family : families()) {
+    if (family.model_type == model_type) return family;
+    known.push_back(family.model_type);
+  }
+  throw base::ConfigError(base::concat(where, ": model_type ", model_type, " is not supported (known: ", base::join(known, ", "), ")"));
+}
+
+template <typename T>
+T required(const nlohmann::json& json, const char* key, const std::string& where) {
+  if (!json.contains(key) || json.at(key).is_null()) throw base::ConfigError(base::concat(where, ": no ", key));
+  return json.at(key).get<T>();
+}
+
+// eos_token_id is a number, a list, or null.
+std::vector<int64_t> ids_of(const nlohmann::json& json, const char* key) {
+  if (!json.contains(key) || json.at(key).is_null()) return {};
+  if (json.at(key).is_array()) return json.at(key).get<std::vector<int64_t>>();
+  return {json.at(key).get<int64_t>()};
+}
+
+void check_shape(const ModelConfig& config, const std::string& where) {
+  const auto fail = [&](const std::string& what) { throw base::ConfigError(where + ": " + what); };
+  if (config.num_kv_heads < 1 || config.num_heads % config.num_kv_heads != 0) {
+    fail(base::concat("num_attention_heads ", config.num_heads, " is no multiple of num_key_value_heads ", config.num_kv_heads));
+  }
+  if (config.head_dim < 2 || config.head_dim % 2 != 0) fail(base::concat("head_dim ", config.head_dim, " is not even"));
+  if (config.vocab_size < 1 || config.hidden_size < 1 || config.num_layers < 1) fail("a size is below 1");
+}
+
+void refuse_quantization(const nlohmann::json& json, const std::string& where) {
+  if (json.contains("quantization_config") && !json.at("quantization_config").is_null()) {
+    throw base::ConfigError(where + ": quantization_config: quantized weights cannot be trained; expected the unquantized checkpoint");
+  }
+}
+
+void override_config(const ConfigOverrides& overrides, nlohmann::json& json) {
+  if (overrides.max_positions) json["max_position_embeddings"] = *overrides.max_positions;
+  if (!overrides.rope_theta) return;
+  const bool five = json.contains("rope_parameters") && json.at("rope_parameters").is_object();
+  (five ? json["rope_parameters"] : json)["rope_theta"] = *overrides.rope_theta;
+}
+
+ModelConfig from_json(const nlohmann::json& json, const std::string& where) {
+  ModelConfig config;
+  config.model_type = required<std::string>(json, "model_type", where);
+  const Family& family = family_of(config.model_type, where);
+  const auto activation = value_or<std::string>(json, "hidden_act", "silu");
+  if (activation != "silu") throw base::ConfigError(where + ": hidden_act " + activation + " is not supported (known: silu)");
+  refuse_quantization(json, where);
+  config.vocab_size = required<int64_t>(json, "vocab_size", where);
+  config.hidden_size = required<int64_t>(json, "hidden_size", where);
+  config.intermediate_size = required<int64_t>(json, "intermediate_size", where);
+  config.num_layers = required<int64_t>(json, "num_hidden_layers", where);
+  config.num_heads = required<int64_t>(json, "num_attention_heads", where);
+  config.num_kv_heads = value_or(json, "num_key_value_heads", config.num_heads);
+  config.max_positions = value_or<int64_t>(json, "max_position_embeddings", 2048);
+  config.norm_eps = value_or(json, "rms_norm_eps", 1e-6);
+  config.initializer_range = value_or(json, "initializer_range", 0.02);
+  config.tied_embeddings = value_or(json, "tie_word_embeddings", false);
+  config.head_dim = config.hidden_size / std::max<int64_t>(config.num_heads, 1);
+  family.read(json, where, config);
+  config.head_dim = value_or(json, "head_dim", config.head_dim);
+  config.rope = read_rope(json, config.max_positions, where);
+  config.eos_ids = ids_of(json, "eos_token_id");
+  const auto bos = ids_of(json, "bos_token_id");
+  if (!bos.empty()) config.bos_id = bos.front();
+  check_shape(config, where);
+  return config;
+}
+
+}  // namespace
+
+void refuse_sliding_window(const nlohmann::json& json, const std::string& where) {
+  if (value_or(json, "use_sliding_window", false)) {
+    throw base::ConfigError(where + ": use_sliding_window: true is not supported; expected full attention in every layer");
+  }
+  for (const auto& type : value_or<std::vector<std::string>>(json, "layer_types", {})) {
+    if (type != "full_attention") {
+      throw base::ConfigError(where + ": layer_types: " + type + " is not supported; expected full_attention in every layer");
+    }
+  }
+}
+
+int64_t ModelConfig::num_parameters() const {
+  const int64_t q = num_heads * head_dim;
+  const int64_t kv = num_kv_heads * head_dim;
+  int64_t layer = hidden_size * (2 * q + 2 * kv) + 3 * hidden_size * intermediate_size + 2 * hidden_size;
+  if (qkv_bias) layer += q + 2 * kv;
+  if (output_bias) layer += hidden_size;
+  if (mlp_bias) layer += 2 * intermediate_size + hidden_size;
+  if (qk_norm) layer += 2 * head_dim;
+  return num_layers * layer + vocab_size * hidden_size * (tied_embeddings ? 1 : 2) + hidden_size;
+}
+
+nlohmann::json read_config_json(const std::filesystem::path& folder, const ConfigOverrides& overrides) {
+  const auto path = folder / "config.json";
+  if (!std::filesystem::exists(path)) {
+    throw base::ConfigError(folder.string() + ": no config.json; expected a Hugging Face model folder");
+  }
+  auto json = io::read_json(path);
+  if (!json.is_object()) throw base::ConfigError(path.string() + ": expected a JSON object");
+  override_config(overrides, json);
+  return json;
+}
+
+ModelConfig read_model_config(const std::filesystem::path& folder, const ConfigOverrides& overrides) {
+  const auto json = read_config_json(folder, overrides);
+  const auto where = (folder / "config.json").string();
+  try {
+    return from_json(json, where);
+  } catch (const nlohmann::json::exception& error) {
+    throw base::ConfigError(where + ": a value has the wrong type: " + error.what());
+  }
+}
+
+nlohmann::json to_json(const ModelConfig& config, const std::string& torch_dtype) {
+  const Family& family = family_of(config.model_type, "config.json");
+  nlohmann::json json = {{"architectures", {family.architecture}},
+                         {"model_type", config.model_type},
+                         {"vocab_size", config.vocab_size},
+                         {"hidden_size", config.hidden_size},
+                         {"intermediate_size", config.intermediate_size},
+                         {"num_hidden_layers", config.num_layers},
+                         {"num_attention_heads", config.num_heads},
+                         {"num_key_value_heads", config.num_kv_heads},
+                         {"head_dim", config.head_dim},
+                         {"hidden_act", "silu"},
+                         {"max_position_embeddings", config.max_positions},
+                         {"rms_norm_eps", config.norm_eps},
+                         {"initializer_range", config.initializer_range},
+                         {"tie_word_embeddings", config.tied_embeddings},
+                         {"rope_theta", config.rope.theta},
+                         {"torch_dtype", torch_dtype}};
+  json["eos_token_id"] = config.eos_ids.size() == 1 ? nlohmann::json(config.eos_ids[0]) : nlohmann::json(config.eos_ids);
+  if (config.bos_id) json["bos_token_id"] = *config.bos_id;
+  if (config.rope.scaling != RopeConfig::Scaling::kNone) json["rope_scaling"] = scaling_to_json(config.rope);
+  family.write(config, json);
+  return json;
+}
+
+std::vector<int64_t> stop_ids(const std::filesystem::path& folder) {
+  std::vector<int64_t> ids;
+  for (const char* name : {"generation_config.json", "config.json"}) {
+    if (!std::filesystem::exists(folder / name)) continue;
+    for (const int64_t id : ids_of(io::read_json(folder / name), "eos_token_id")) {
+      if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+    }
+  }
+  return ids;
+}
+
+}  // namespace grpo::models

@@ -1,0 +1,126 @@
+#include "models/model_folder.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "grpo/base/error.h"
+#include "grpo/io/file.h"
+#include "grpo/io/json.h"
+#include "grpo/io/safetensors.h"
+#include "grpo/models/weights.h"
+
+namespace grpo::models {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+// What belongs to a model besides weights and config.json; also everything that begins with "tokenizer".
+constexpr const char* kCompanions[] = {"vocab.json",          "merges.txt",         "added_tokens.json",     "special_tokens_map.json",
+                                       "chat_template.jinja", "chat_template.json", "generation_config.json"};
+
+bool is_companion(const std::string& name) {
+  return name.rfind("tokenizer", 0) == 0 || std::find(std::begin(kCompanions), std::end(kCompanions), name) != std::end(kCompanions);
+}
+
+void copy_companions(const fs::path& source, const fs::path& folder) {
+  if (fs::equivalent(source, folder)) return;
+  for (const auto& entry : fs::directory_iterator(source)) {
+    const auto name = entry.path().filename().string();
+    if (entry.is_regular_file() && is_companion(name)) io::write_file_atomic(folder / name, io::read_file(entry.path()));
+  }
+}
+
+std::string dtype_word(at::ScalarType dtype) {
+  if (dtype == at::kFloat) return "float32";
+  if (dtype == at::kBFloat16) return "bfloat16";
+  GRPO_CHECK(dtype == at::kHalf, "dtype ", c10::toString(dtype));
+  return "float16";
+}
+
+nlohmann::json config_to_save(const ModelConfig& config, const nlohmann::json& source, at::ScalarType dtype) {
+  if (source.is_null()) return to_json(config, dtype_word(dtype));
+  nlohmann::json json = source;
+  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_word(dtype);
+  return json;
+}
+
+// Consecutive parameters up to max_bytes each; a larger single one gets a shard of its own.
+std::vector<NamedTensors> split_into_shards(const NamedTensors& parameters, int64_t max_bytes) {
+  std::vector<NamedTensors> shards;
+  int64_t used = 0;
+  for (const auto& parameter : parameters) {
+    const auto bytes = static_cast<int64_t>(parameter.second.nbytes());
+    if (shards.empty() || used + bytes > max_bytes) {
+      shards.emplace_back();
+      used = 0;
+    }
+    shards.back().push_back(parameter);
+    used += bytes;
+  }
+  return shards;
+}
+
+void write_shard(const fs::path& path, const NamedTensors& parameters) {
+  NamedTensors on_cpu;
+  std::vector<std::pair<std::string, io::TensorBytes>> views;
+  for (const auto& [name, tensor] : parameters) {
+    on_cpu.emplace_back(name, tensor.detach().cpu().contiguous());
+    views.emplace_back(name, tensor_bytes(on_cpu.back().second));
+  }
+  io::write_safetensors(path, views);
+}
+
+// Returns the names of the files written.
+std::set<std::string> write_weights(const fs::path& folder, const NamedTensors& parameters, int64_t max_shard_bytes) {
+  const auto shards = split_into_shards(parameters, max_shard_bytes);
+  if (shards.size() == 1) {
+    write_shard(folder / kSingleFile, shards.front());
+    return {kSingleFile};
+  }
+  std::set<std::string> written;
+  nlohmann::json index = {{"weight_map", nlohmann::json::object()}};
+  int64_t total = 0;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    char name[64];
+    std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
+    write_shard(folder / name, shards[i]);
+    written.insert(name);
+    for (const auto& [parameter, tensor] : shards[i]) {
+      index["weight_map"][parameter] = name;
+      total += static_cast<int64_t>(tensor.nbytes());
+    }
+  }
+  index["metadata"]["total_size"] = total;
+  io::write_json(folder / kIndexFile, index);
+  written.insert(kIndexFile);
+  return written;
+}
+
+// An earlier save into the same folder may have been split otherwise.
+void remove_other_weights(const fs::path& folder, const std::set<std::string>& written) {
+  std::vector<fs::path> stale;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const auto name = entry.path().filename().string();
+    const bool shard = name.rfind("model-", 0) == 0 && entry.path().extension() == ".safetensors";
+    if ((shard || name == kSingleFile || name == kIndexFile) && !written.contains(name)) stale.push_back(entry.path());
+  }
+  for (const auto& path : stale) fs::remove(path);
+}
+
+}  // namespace
+
+void save_model_folder(const fs::path& folder, const ModelConfig& config, const nlohmann::json& source_config,
+                       const NamedTensors& parameters, const fs::path& tokenizer_source, int64_t max_shard_bytes) {
+  fs::create_directories(folder);
+  remove_other_weights(folder, write_weights(folder, parameters, max_shard_bytes));
+  io::write_json(folder / "config.json", config_to_save(config, source_config, parameters.front().second.scalar_type()));
+  if (!tokenizer_source.empty()) copy_companions(tokenizer_source, folder);
+}
+
+}  // namespace grpo::models

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+
+#include "grpo/models/causal_lm.h"
+
+namespace grpo::models {
+
+/// config.json with the overrides written into it.
+nlohmann::json read_config_json(const std::filesystem::path& folder, const ConfigOverrides& overrides);
+
+/// Writes a Hugging Face folder. source_config: the config.json to keep (only the dtype is updated); null: made from
+/// `config`. tokenizer_source: folder whose tokenizer and generation files are copied; empty: none.
+void save_model_folder(const std::filesystem::path& folder, const ModelConfig& config, const nlohmann::json& source_config,
+                       const NamedTensors& parameters, const std::filesystem::path& tokenizer_source, int64_t max_shard_bytes);
+
+}  // namespace grpo::models

@@ -1,0 +1,95 @@
+#include "grpo/nn/attention.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace grpo::nn {
+namespace {
+
+// A bucket may waste at most this share of its attention rows as padding before a new one is opened.
+constexpr double kMostPadding = 0.25;
+
+std::vector<size_t> by_length(const std::vector<int64_t>& offsets) {
+  std::vector<size_t> order(offsets.size() - 1);
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return offsets[a + 1] - offsets[a] > offsets[b + 1] - offsets[b];
+  });
+  return order;
+}
+
+// Sequences longest first, cut where padding would exceed its share.
+std::vector<std::vector<size_t>> split_into_buckets(const std::vector<int64_t>& offsets) {
+  std::vector<std::vector<size_t>> buckets;
+  int64_t longest = 0;
+  int64_t rows = 0;
+  for (const size_t s : by_length(offsets)) {
+    const int64_t length = offsets[s + 1] - offsets[s];
+    const auto padded = static_cast<double>(longest * static_cast<int64_t>(buckets.empty() ? 0 : buckets.back().size() + 1));
+    // Short sequences stay together: there the calls cost more than the padding.
+    const bool wasteful = longest > 64 && padded - static_cast<double>(rows + length) > kMostPadding * padded;
+    if (buckets.empty() || wasteful) {
+      buckets.emplace_back();
+      longest = length;
+      rows = 0;
+    }
+    buckets.back().push_back(s);
+    rows += length;
+  }
+  return buckets;
+}
+
+}  // namespace
+
+AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device) {
+  AttentionPlan plan;
+  std::vector<int64_t> place(static_cast<size_t>(offsets.back()));
+  int64_t next = 0;
+  for (const auto& members : split_into_buckets(offsets)) {
+    AttentionPlan::Bucket bucket;
+    bucket.sequences = static_cast<int64_t>(members.size());
+    bucket.length = offsets[members.front() + 1] - offsets[members.front()];
+    std::vector<int64_t> gather;
+    std::vector<int64_t> valid;
+    for (const size_t s : members) {
+      const int64_t length = offsets[s + 1] - offsets[s];
+      for (int64_t t = 0; t < bucket.length; ++t) {
+        if (t < length) {
+          place[static_cast<size_t>(offsets[s] + t)] = next++;
+          valid.push_back(static_cast<int64_t>(gather.size()));
+        }
+        gather.push_back(offsets[s] + std::min(t, length - 1));
+      }
+    }
+    bucket.dense = valid.size() == gather.size();
+    bucket.gather = at::tensor(gather, at::kLong).to(device);
+    bucket.valid = at::tensor(valid, at::kLong).to(device);
+    plan.buckets.push_back(bucket);
+  }
+  if (!std::is_sorted(place.begin(), place.end())) plan.unsort = at::tensor(place, at::kLong).to(device);
+  return plan;
+}
+
+at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                            const AttentionPlan& plan, double scale) {
+  const int64_t heads = queries.size(1);
+  const int64_t group = heads / keys.size(1);
+  const int64_t head_dim = queries.size(2);
+  std::vector<at::Tensor> outputs;
+  for (const auto& bucket : plan.buckets) {
+    const auto padded = [&](const at::Tensor& x, int64_t repeat) {  // -> [S, heads, L, head_dim]
+      auto rows = x.index_select(0, bucket.gather).view({bucket.sequences, bucket.length, x.size(1), head_dim}).transpose(1, 2);
+      return repeat == 1 ? rows : rows.repeat_interleave(repeat, 1);
+    };
+    const auto attended = at::scaled_dot_product_attention(padded(queries, 1), padded(keys, group), padded(values, group), {}, 0.0,
+                                                           /*is_causal=*/true, scale);
+    auto rows = attended.transpose(1, 2).reshape({bucket.sequences * bucket.length, heads, head_dim});
+    outputs.push_back(bucket.dense ? rows : rows.index_select(0, bucket.valid));
+  }
+  const auto all = outputs.size() == 1 ? outputs.front() : at::cat(outputs, 0);
+  return plan.unsort.defined() ? all.index_select(0, plan.unsort) : all;
+}
+
+}  // namespace grpo::nn

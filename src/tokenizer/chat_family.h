@@ -1,0 +1,33 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "grpo/tokenizer/chat_template.h"
+
+namespace grpo::tokenizer {
+
+/// What a renderer needs besides the messages.
+struct ChatContext {
+  std::string bos, date, default_system;
+  bool add_generation_prompt = true;
+  bool closes_thinking = false;  // enable_thinking is false
+};
+
+/// One published template.
+struct ChatFamily {
+  const char* name;
+  const char* alias;  // or nullptr
+  const char* bos;    // "" where the template writes none
+  const char* end_of_turn;
+  const char* default_system;  // "" where there is none
+  std::string (*render)(std::span<const Message> messages, const ChatContext& context);
+};
+
+std::span<const ChatFamily> chat_families();
+
+/// By name or alias; nullptr if unknown.
+const ChatFamily* find_chat_family(std::string_view name);
+
+}  // namespace grpo::tokenizer

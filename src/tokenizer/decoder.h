@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace grpo::tokenizer {
+
+/// Token texts to text: the "decoder" of tokenizer.json. Steps of a sequence hand on a list; at the end it is joined.
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+  virtual void apply(std::vector<std::string>& tokens) const = 0;
+};
+
+/// ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, BPEDecoder and Sequence; null joins with spaces.
+/// Throws base::IoError naming an unsupported type.
+std::unique_ptr<Decoder> make_decoder(const nlohmann::json& config);
+
+}  // namespace grpo::tokenizer

@@ -1,0 +1,161 @@
+// Parquet files written with Arrow here and read back through load_problems.
+#include <arrow/array/builder_binary.h>
+#include <arrow/array/builder_dict.h>
+#include <arrow/array/builder_nested.h>
+#include <arrow/array/builder_primitive.h>
+#include <arrow/io/file.h>
+#include <arrow/table.h>
+#include <gmock/gmock.h>
+#include <parquet/arrow/writer.h>
+
+#include "grpo/base/error.h"
+#include "grpo/data/dataset.h"
+#include "grpo/io/file.h"
+#include "support/golden.h"
+
+namespace grpo::data {
+namespace {
+
+using ::testing::HasSubstr;
+using Column = std::pair<std::string, std::shared_ptr<arrow::Array>>;
+
+void ok(const arrow::Status& status) {
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+}
+
+template <typename Builder>
+std::shared_ptr<arrow::Array> finish(Builder& builder) {
+  std::shared_ptr<arrow::Array> array;
+  ok(builder.Finish(&array));
+  return array;
+}
+
+template <typename Builder, typename T>
+std::shared_ptr<arrow::Array> column(const std::vector<T>& values) {
+  Builder builder;
+  for (const auto& value : values) ok(builder.Append(value));
+  return finish(builder);
+}
+
+std::shared_ptr<arrow::Array> strings(const std::vector<std::string>& values) { return column<arrow::StringBuilder>(values); }
+
+std::shared_ptr<arrow::Array> struct_of(const std::vector<Column>& members) {
+  arrow::ArrayVector arrays;
+  std::vector<std::string> names;
+  for (const auto& [name, array] : members) {
+    names.push_back(name);
+    arrays.push_back(array);
+  }
+  return arrow::StructArray::Make(arrays, names).ValueOrDie();
+}
+
+std::shared_ptr<arrow::Array> list_of(const std::vector<int32_t>& offsets, const std::shared_ptr<arrow::Array>& values) {
+  return arrow::ListArray::FromArrays(*column<arrow::Int32Builder>(offsets), *values).ValueOrDie();
+}
+
+void write(const std::filesystem::path& path, const std::vector<Column>& columns, int64_t rows_per_group = 2) {
+  arrow::FieldVector fields;
+  arrow::ArrayVector arrays;
+  for (const auto& [name, array] : columns) {
+    fields.push_back(arrow::field(name, array->type()));
+    arrays.push_back(array);
+  }
+  const auto table = arrow::Table::Make(arrow::schema(fields), arrays);
+  const auto output = arrow::io::FileOutputStream::Open(path.string()).ValueOrDie();
+  ok(parquet::arrow::WriteTable(*table, arrow::default_memory_pool(), output, rows_per_group));
+  ok(output->Close());
+}
+
+std::string error_of(const std::filesystem::path& path, const std::string& prompt_key, const std::string& answer_key) {
+  try {
+    load_problems({path.string()}, prompt_key, answer_key);
+  } catch (const base::IoError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Parquet, ReadsColumnsOverSeveralRowGroups) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  write(path, {{"problem", strings({"p0", "p1", "p2", "p3", "p4"})},
+               {"unused", strings({"", "", "", "", ""})},
+               {"answer", strings({"a0", "a1", "a2", "a3", "a4"})}});
+  const auto problems = load_problems({path.string()}, "problem", "answer");
+  ASSERT_EQ(problems.size(), 5U);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(problems[i].prompt, "p" + std::to_string(i));
+    EXPECT_EQ(problems[i].answer, "a" + std::to_string(i));
+    EXPECT_EQ(problems[i].id, std::to_string(i));
+  }
+}
+
+// The layout of verl's files: chat messages, and the answer inside a struct.
+TEST(Parquet, ReadsChatMessagesAndNestedKeys) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  const auto messages = struct_of({{"content", strings({"be brief", "1+1?", "2+2?"})}, {"role", strings({"system", "user", "user"})}});
+  const auto reward = struct_of({{"ground_truth", strings({"2", "4"})}, {"style", strings({"rule", "rule"})}});
+  write(path, {{"prompt", list_of({0, 2, 3}, messages)}, {"reward_model", reward}});
+  const auto problems = load_problems({path.string()}, "prompt", "reward_model.ground_truth");
+  ASSERT_EQ(problems.size(), 2U);
+  EXPECT_EQ(problems[0].prompt, "1+1?");
+  EXPECT_EQ(problems[1].prompt, "2+2?");
+  EXPECT_EQ(problems[0].answer, "2");
+  EXPECT_EQ(problems[1].answer, "4");
+}
+
+TEST(Parquet, ReadsEveryKindOfTextAndNumber) {
+  const testing::TempDir dir;
+  const auto prompts = strings({"p", "q"});
+  const auto expect = [&](const std::shared_ptr<arrow::Array>& answers, const std::vector<std::string>& expected) {
+    const auto path = dir.path() / "a.parquet";
+    write(path, {{"problem", prompts}, {"answer", answers}});
+    const auto problems = load_problems({path.string()}, "problem", "answer");
+    ASSERT_EQ(problems.size(), 2U);
+    EXPECT_EQ(problems[0].answer, expected[0]) << answers->type()->ToString();
+    EXPECT_EQ(problems[1].answer, expected[1]) << answers->type()->ToString();
+  };
+  expect(column<arrow::LargeStringBuilder, std::string>({"a", "b"}), {"a", "b"});
+  expect(column<arrow::StringDictionaryBuilder, std::string>({"a", "b"}), {"a", "b"});
+  expect(column<arrow::Int64Builder, int64_t>({-7, 1LL << 60}), {"-7", "1152921504606846976"});
+  expect(column<arrow::UInt8Builder, uint8_t>({7, 255}), {"7", "255"});
+  expect(column<arrow::DoubleBuilder, double>({0.1, -2.5}), {"0.1", "-2.5"});
+  expect(list_of({0, 1, 2}, strings({"a", "b"})), {"a", "b"});
+}
+
+TEST(Parquet, UsesTheIdColumn) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  write(path, {{"problem", strings({"p"})}, {"answer", strings({"a"})}, {"id", strings({"math/17"})}});
+  EXPECT_EQ(load_problems({path.string()}, "problem", "answer").at(0).id, "math/17");
+}
+
+TEST(Parquet, NamesTheNearestColumn) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  write(path, {{"problem", strings({"p"})}, {"answer", struct_of({{"value", strings({"a"})}})}});
+  EXPECT_THAT(error_of(path, "problme", "answer.value"), HasSubstr("a.parquet: no column problme (did you mean problem?)"));
+  EXPECT_THAT(error_of(path, "problem", "answer.valeu"), HasSubstr("row 0: answer: no key valeu (did you mean value?)"));
+}
+
+TEST(Parquet, NamesTheRowOfAMissingValue) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  arrow::StringBuilder answers;
+  ok(answers.Append("a"));
+  ok(answers.AppendNull());
+  write(path, {{"problem", strings({"p", "q"})}, {"answer", finish(answers)}});
+  EXPECT_THAT(error_of(path, "problem", "answer"), HasSubstr("a.parquet: row 1: answer is null, expected a string or a number"));
+}
+
+TEST(Parquet, RefusesAFileThatIsNone) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  io::write_file_atomic(path, "this is not a parquet file at all");
+  EXPECT_THAT(error_of(path, "problem", "answer"), HasSubstr("a.parquet: cannot read as Parquet"));
+  EXPECT_THAT(error_of(dir.path() / "b.parquet", "problem", "answer"), HasSubstr("b.parquet: cannot read as Parquet"));
+}
+
+}  // namespace
+}  // namespace grpo::data

@@ -1,0 +1,75 @@
+#include "tokenizer/added_tokens.h"
+
+#include <gtest/gtest.h>
+
+#include "tokenizer/small_tokenizer.h"
+
+namespace grpo::tokenizer {
+namespace {
+
+using testing::Ids;
+using Json = nlohmann::json;
+
+/// Letters a, b, c and the space are ids 0 to 3; added tokens follow from 4.
+Json letters() { return testing::small_tokenizer_json({"a", "b", "c", " "}, {}); }
+
+TEST(AddedTokens, AreFoundLeftmostAndLongestFirst) {
+  Json json = letters();
+  testing::add_token(json, "ab", Json::object());
+  testing::add_token(json, "abc", Json::object());
+  testing::add_token(json, "bca", Json::object());
+  EXPECT_EQ(testing::load_tokenizer(json)->encode("abca"), (Ids{5, 0}));
+  EXPECT_EQ(testing::load_tokenizer(json)->encode("bcab"), (Ids{6, 1}));
+}
+
+TEST(AddedTokens, TakeWhiteSpaceAlongOnTheStrippedSides) {
+  Json json = letters();
+  testing::add_token(json, "<l>", {{"lstrip", true}});
+  testing::add_token(json, "<r>", {{"rstrip", true}});
+  EXPECT_EQ(testing::load_tokenizer(json)->encode("a <l> <r> b"), (Ids{0, 4, 3, 5, 1}));
+}
+
+TEST(AddedTokens, StandForWholeWordsOnly) {
+  Json json = letters();
+  testing::add_token(json, "b", {{"single_word", true}, {"normalized", false}});
+  json["model"]["vocab"].erase("b");
+  json["model"]["vocab"]["_"] = 1;
+  EXPECT_EQ(testing::load_tokenizer(json)->encode("ab b bc"), (Ids{0, 3, 4, 3, 2}));
+}
+
+TEST(AddedTokens, AreLookedForBeforeOrAfterNormalisation) {
+  Json json = letters();
+  json["normalizer"] = {{"type", "Lowercase"}};
+  testing::add_token(json, "AB", {{"normalized", false}});
+  testing::add_token(json, "BC", {{"normalized", true}});
+  const auto tokenizer = testing::load_tokenizer(json);
+  EXPECT_EQ(tokenizer->encode("ABc"), (Ids{4, 2}));
+  EXPECT_EQ(tokenizer->encode("abc"), (Ids{0, 5}));
+  EXPECT_EQ(tokenizer->decode(Ids{4, 5}), "ABbc");
+}
+
+TEST(AddedTokens, AreTextWhenSpecialAndNotParsed) {
+  Json json = letters();
+  testing::add_token(json, "ab", {{"special", true}});
+  testing::add_token(json, "bc", Json::object());
+  const auto tokenizer = testing::load_tokenizer(json);
+  EXPECT_EQ(tokenizer->encode("ab bc"), (Ids{4, 3, 5}));
+  EXPECT_EQ(tokenizer->encode("ab bc", false), (Ids{0, 1, 3, 5}));
+  EXPECT_EQ(tokenizer->encode("abc", false), (Ids{0, 1, 2}));  // the refused match hides what overlaps it
+  EXPECT_EQ(tokenizer->decode(Ids{4, 3, 5}, true), " bc");
+  EXPECT_TRUE(tokenizer->is_special(4));
+  EXPECT_FALSE(tokenizer->is_special(5));
+}
+
+TEST(AddedTokens, KeepTheirVocabularysId) {
+  Json json = letters();
+  testing::add_token(json, "b", {{"special", true}, {"id", 99}});
+  testing::add_token(json, "new", {{"id", 77}});
+  const auto tokenizer = testing::load_tokenizer(json);
+  EXPECT_EQ(tokenizer->encode("b"), (Ids{1}));
+  EXPECT_EQ(tokenizer->token_id("new"), 4);
+  EXPECT_EQ(tokenizer->vocab_size(), 5);
+}
+
+}  // namespace
+}  // namespace grpo::tokenizer

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "grpo/dist/communicator.h"
+#include "grpo/trainer/grpo_step.h"
+
+namespace grpo::trainer {
+
+/// A model with the optimizer and everything else a StepContext needs, for tests of updates on given rollouts.
+class StepFixture {
+ public:
+  StepFixture(const std::filesystem::path& model_folder, TrainConfig config);
+
+  StepContext context();
+  Policy& policy() { return policy_; }
+  TrainConfig& config() { return config_; }
+
+  /// Clones of every parameter's gradient, by name; then clears them.
+  models::NamedTensors take_gradients();
+
+ private:
+  TrainConfig config_;
+  Policy policy_;
+  std::unique_ptr<rollout::Engine> engine_;
+  std::unique_ptr<reward::RewardFunction> reward_;
+  std::unique_ptr<optim::AdamW> optimizer_;
+  std::unique_ptr<dist::Communicator> communicator_;
+};
+
+/// All rollouts of a batch, as one mini-batch.
+std::vector<size_t> all_rollouts(const RolloutBatch& batch);
+
+/// Largest absolute difference over all tensors; names must agree.
+double max_difference(const models::NamedTensors& a, const models::NamedTensors& b);
+
+}  // namespace grpo::trainer

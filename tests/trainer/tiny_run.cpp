@@ -1,0 +1,52 @@
+#include "trainer/tiny_run.h"
+
+#include "grpo/io/file.h"
+
+namespace grpo::trainer {
+namespace fs = std::filesystem;
+
+TrainConfig tiny_config(const fs::path& output) {
+  const fs::path quickstart = fs::path(GRPO_SOURCE_DIR) / "configs" / "quickstart";
+  TrainConfig config;
+  config.run = {.name = "tiny", .seed = 3, .output = output.string()};
+  config.model.path = (quickstart / "model").string();
+  config.model.dtype = "float32";
+  config.model.device = "cpu";
+  config.model.chat_template.text = "none";
+  config.data.train = {(quickstart / "train.jsonl").string()};
+  config.rollout.prompts_per_step = 8;
+  config.rollout.group_size = 2;
+  config.rollout.max_new_tokens = 20;
+  config.rollout.exact = true;
+  config.reward.terms = {reward::RewardTerm{}};
+  config.optimizer.lr = 1e-3;
+  config.optimizer.warmup_steps = 2;
+  config.trainer.steps = 6;
+  config.checkpoint.every_steps = 2;
+  config.checkpoint.keep = 10;
+  config.eval.every_steps = 0;
+  return config;
+}
+
+std::vector<nlohmann::json> comparable_metrics(const fs::path& run) {
+  std::vector<nlohmann::json> lines;
+  for (const auto& line : testing::read_jsonl(run / "metrics.jsonl")) {
+    nlohmann::json kept = nlohmann::json::object();
+    for (const auto& [name, value] : line.items()) {
+      const bool measured = name.rfind("time", 0) == 0 || name.rfind("speed/", 0) == 0 || name.rfind("memory/", 0) == 0;
+      if (!measured) kept[name] = value;
+    }
+    lines.push_back(kept);
+  }
+  return lines;
+}
+
+std::map<std::string, std::string> files_below(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) files[fs::relative(entry.path(), folder).string()] = io::read_file(entry.path());
+  }
+  return files;
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "grpo/trainer/train.h"
+#include "support/golden.h"
+
+namespace grpo::trainer {
+
+/// A training run of the quickstart model that takes a second: few prompts, exact sampling.
+TrainConfig tiny_config(const std::filesystem::path& output);
+
+/// metrics.jsonl without times, speeds and memory: what must be equal between two runs.
+std::vector<nlohmann::json> comparable_metrics(const std::filesystem::path& run);
+
+/// Every file under `folder` with its bytes, by relative name.
+std::map<std::string, std::string> files_below(const std::filesystem::path& folder);
+
+}  // namespace grpo::trainer
