@@ -78,7 +78,8 @@ class Groups {
  public:
   Groups(const at::Tensor& rewards, at::IntArrayRef offsets)
       : values_(rewards.detach().to(at::kCPU, at::kDouble).contiguous()), offsets_(offsets) {
-    GRPO_CHECK(rewards.dim() == 1 && rewards.is_floating_point(), "rewards: ", rewards.sizes(), " ", rewards.scalar_type());
+    GRPO_CHECK(rewards.dim() == 1 && rewards.is_floating_point(), "rewards: ", rewards.sizes(), " ",
+               rewards.scalar_type());
     GRPO_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == rewards.size(0) &&
                    std::is_sorted(offsets.begin(), offsets.end()),
                "group_offsets ", offsets, " do not cut ", rewards.size(0), " rewards into groups");
@@ -97,8 +98,9 @@ class Groups {
     const auto group = (*this)[q];
     const auto bad = std::find_if(group.begin(), group.end(), [](double r) { return !std::isfinite(r); });
     if (bad == group.end()) return;
-    throw base::Error(base::concat("reward ", first(q) + static_cast<size_t>(bad - group.begin()), " (group ", q, ", completion ",
-                                   bad - group.begin(), ") is ", *bad, "; expected a finite number from every reward term"));
+    throw base::Error(base::concat("reward ", first(q) + static_cast<size_t>(bad - group.begin()), " (group ", q,
+                                   ", completion ", bad - group.begin(), ") is ", *bad,
+                                   "; expected a finite number from every reward term"));
   }
 
   at::Tensor values_;

@@ -47,7 +47,8 @@ std::vector<std::string> enum_names(Aggregation) {
 std::vector<std::string> enum_names(DenominatorScope) { return {"all", "live"}; }
 std::vector<std::string> enum_names(EmptyRows) { return {"count", "skip"}; }
 
-Denominators count_denominators(const std::vector<RolloutCount>& rollouts, DenominatorScope scope, EmptyRows empty_rows) {
+Denominators count_denominators(const std::vector<RolloutCount>& rollouts, DenominatorScope scope,
+                                EmptyRows empty_rows) {
   Denominators sums;
   for (const RolloutCount& rollout : rollouts) {
     if (scope == DenominatorScope::kLive && !rollout.live) continue;
@@ -59,8 +60,8 @@ Denominators count_denominators(const std::vector<RolloutCount>& rollouts, Denom
 
 at::Tensor aggregate(const at::Tensor& terms, at::IntArrayRef rollout_offsets, Aggregation aggregation,
                      const Denominators& denominators, const at::Tensor& mask) {
-  GRPO_CHECK(terms.dim() == 1 && !rollout_offsets.empty() && rollout_offsets.back() == terms.size(0), "terms ", terms.sizes(),
-             ", offsets ", rollout_offsets);
+  GRPO_CHECK(terms.dim() == 1 && !rollout_offsets.empty() && rollout_offsets.back() == terms.size(0), "terms ",
+             terms.sizes(), ", offsets ", rollout_offsets);
   const Row& row = kTable.at(static_cast<size_t>(aggregation));
   auto counted = mask.defined() ? at::where(mask, terms, at::zeros_like(terms)) : terms;
   if (row.means_over_tokens) counted = counted * inverse_lengths(terms, rollout_offsets, mask);

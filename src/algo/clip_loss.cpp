@@ -7,8 +7,8 @@
 namespace grpo::algo {
 namespace {
 
-// max(-A rho, -A clip(rho)) keeps rho itself unless it has left the trust region in the direction that A asks for. Saying
-// it by cases, not by maximum(), leaves no tie at rho = 1 for autograd to split.
+// max(-A rho, -A clip(rho)) keeps rho itself unless it has left the trust region in the direction that A asks for.
+// Saying it by cases, not by maximum(), leaves no tie at rho = 1 for autograd to split.
 LossTerms clipped_terms(const PolicyLossConfig& config, const at::Tensor& ratio, const at::Tensor& advantages) {
   const double low = 1.0 - config.clip_low;
   const double high = 1.0 + config.clip_high;

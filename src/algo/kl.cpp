@@ -1,6 +1,7 @@
 #include "grpo/algo/kl.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <array>
@@ -39,7 +40,8 @@ std::vector<std::string> enum_names(KlEstimator) {
 }
 
 at::Tensor kl_penalty(const at::Tensor& log_probs, const at::Tensor& reference_log_probs, KlEstimator estimator) {
-  GRPO_CHECK(log_probs.sizes() == reference_log_probs.sizes(), log_probs.sizes(), " against ", reference_log_probs.sizes());
+  GRPO_CHECK(log_probs.sizes() == reference_log_probs.sizes(), log_probs.sizes(), " against ",
+             reference_log_probs.sizes());
   const auto d = reference_log_probs.detach() - log_probs;
   return kTable.at(static_cast<size_t>(estimator)).estimate(d).clamp(-kMaxEstimate, kMaxEstimate);
 }

@@ -27,15 +27,13 @@ constexpr std::array<Row, 5> kTable = {{{"clip", clip_loss, true},
 
 const Row& row_of(Loss loss) { return kTable.at(static_cast<size_t>(loss)); }
 
-void check(const PolicyLossConfig& config, const PolicyLossInputs& in) {
-  if (config.dual_clip && !row_of(config.loss).has_dual_clip) {
-    throw base::ConfigError(base::concat("algorithm.dual_clip: loss ", row_of(config.loss).name,
-                                         " has no dual clip; use loss clip or gspo, or leave it null"));
-  }
+void check_shapes(const PolicyLossInputs& in) {
   const int64_t n = in.log_probs.numel();
   GRPO_CHECK(in.log_probs.dim() == 1 && in.old_log_probs.sizes() == in.log_probs.sizes() &&
-                 in.advantages.sizes() == in.log_probs.sizes() && (!in.mask.defined() || in.mask.sizes() == in.log_probs.sizes()),
-             "log_probs ", in.log_probs.sizes(), ", old ", in.old_log_probs.sizes(), ", advantages ", in.advantages.sizes());
+                 in.advantages.sizes() == in.log_probs.sizes() &&
+                 (!in.mask.defined() || in.mask.sizes() == in.log_probs.sizes()),
+             "log_probs ", in.log_probs.sizes(), ", old ", in.old_log_probs.sizes(), ", advantages ",
+             in.advantages.sizes());
   GRPO_CHECK(!in.mask.defined() || in.mask.scalar_type() == at::kBool, "mask is ", in.mask.scalar_type());
   GRPO_CHECK(!in.rollout_offsets.empty() && in.rollout_offsets.back() == n, n, " tokens, offsets ", in.rollout_offsets);
 }
@@ -70,8 +68,15 @@ std::vector<std::string> enum_names(Loss) {
   return names;
 }
 
+void validate(const PolicyLossConfig& config) {
+  if (!config.dual_clip || row_of(config.loss).has_dual_clip) return;
+  throw base::ConfigError(base::concat("algorithm.dual_clip: loss ", row_of(config.loss).name,
+                                       " has no dual clip; use loss clip or gspo, or leave it null"));
+}
+
 PolicyLoss policy_loss(const PolicyLossConfig& config, const PolicyLossInputs& inputs) {
-  check(config, inputs);
+  validate(config);
+  check_shapes(inputs);
   const auto loss = row_of(config.loss).terms(config, tokens_of(inputs));
   const auto ratio = masked(loss.ratio.detach(), inputs.mask);
   return {.terms = masked(loss.terms, inputs.mask),

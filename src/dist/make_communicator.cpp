@@ -14,9 +14,9 @@ void refuse_several_ranks() {
   for (const char* variable : kWorldSizes) {
     const char* value = std::getenv(variable);
     if (value == nullptr || std::strtoll(value, nullptr, 10) <= 1) continue;
-    throw base::ConfigError(base::concat("distributed.backend: ", variable, "=", value, " asks for several ranks, but this build ",
-                                         "has one process only; start one, or set distributed.backend=single to let each train ",
-                                         "a model of its own"));
+    throw base::ConfigError(base::concat(
+        "distributed.backend: ", variable, "=", value, " asks for several ranks, but this build ",
+        "has one process only; start one, or set distributed.backend=single to let each train ", "a model of its own"));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "grpo/optim/adamw.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <array>
 #include <cmath>
@@ -20,8 +21,9 @@ struct FusedGroup {
 
 void fused_adamw(FusedGroup& group, const OptimizerConfig& config, double lr, double weight_decay) {
   if (group.masters.empty()) return;
-  at::_fused_adamw_(group.masters, group.gradients, group.exp_avgs, group.exp_avg_sqs, /*max_exp_avg_sqs=*/{}, group.steps, lr,
-                    config.betas[0], config.betas[1], weight_decay, config.eps, /*amsgrad=*/false, /*maximize=*/false);
+  at::_fused_adamw_(group.masters, group.gradients, group.exp_avgs, group.exp_avg_sqs, /*max_exp_avg_sqs=*/{},
+                    group.steps, lr, config.betas[0], config.betas[1], weight_decay, config.eps, /*amsgrad=*/false,
+                    /*maximize=*/false);
 }
 
 }  // namespace
@@ -38,8 +40,8 @@ AdamW::AdamW(NamedTensors parameters, OptimizerConfig config, AdamWOptions optio
 }
 
 AdamW::Slot AdamW::make_slot(std::string name, at::Tensor parameter) const {
-  GRPO_CHECK(parameter.is_leaf() && parameter.is_floating_point() && parameter.is_contiguous(), name, ": ", parameter.sizes(), " ",
-             parameter.scalar_type(), " must be a contiguous floating leaf");
+  GRPO_CHECK(parameter.is_leaf() && parameter.is_floating_point() && parameter.is_contiguous(), name, ": ",
+             parameter.sizes(), " ", parameter.scalar_type(), " must be a contiguous floating leaf");
   Slot slot;
   slot.decays = options_.decays(name, parameter);
   slot.master = parameter.detach().to(at::kFloat);  // the same memory for fp32
@@ -93,8 +95,8 @@ UpdateResult AdamW::step(int64_t total_updates) {
     apply(std::move(gradients), result.grad_norm, result.lr);
   } else {
     ++consecutive_skips_;
-    base::log_warning(base::concat("update ", updates_ + 1, ": the gradient's norm is ", result.grad_norm, ", so it was skipped (",
-                                   consecutive_skips_, " in a row)"));
+    base::log_warning(base::concat("update ", updates_ + 1, ": the gradient's norm is ", result.grad_norm,
+                                   ", so it was skipped (", consecutive_skips_, " in a row)"));
   }
   zero_grad();
   return result;

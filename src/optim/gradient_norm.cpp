@@ -1,6 +1,7 @@
 #include "grpo/optim/gradient_norm.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +9,7 @@
 namespace grpo::optim {
 namespace {
 
-constexpr int64_t kChunk = 1 << 16;
+constexpr int64_t kChunk = 1 << 10;
 
 at::Tensor sum_of_squares(const at::Tensor& norms) { return norms.to(at::kDouble).square().sum(); }
 
@@ -27,7 +28,8 @@ at::Tensor squared_norm(const at::Tensor& gradient) {
 double gradient_norm(const std::vector<at::Tensor>& gradients) {
   const at::NoGradGuard no_grad;
   at::Tensor total;
-  for (const at::Tensor& gradient : gradients) total = total.defined() ? total + squared_norm(gradient) : squared_norm(gradient);
+  for (const at::Tensor& gradient : gradients)
+    total = total.defined() ? total + squared_norm(gradient) : squared_norm(gradient);
   return total.defined() ? std::sqrt(total.item<double>()) : 0.0;
 }
 

@@ -6,14 +6,17 @@ namespace grpo::optim {
 
 void validate(const OptimizerConfig& config) {
   if (config.betas.size() != 2) {
-    throw base::ConfigError(base::concat("optimizer.betas: expected two numbers such as [0.9, 0.999], got ", config.betas.size()));
+    throw base::ConfigError(
+        base::concat("optimizer.betas: expected two numbers such as [0.9, 0.999], got ", config.betas.size()));
   }
   for (const double beta : config.betas) {
-    if (!(beta >= 0.0 && beta < 1.0)) throw base::ConfigError(base::concat("optimizer.betas: ", beta, " is not in [0, 1)"));
+    if (!(beta >= 0.0 && beta < 1.0))
+      throw base::ConfigError(base::concat("optimizer.betas: ", beta, " is not in [0, 1)"));
   }
   if (config.schedule == Schedule::kConstant && config.min_lr_ratio != 0.0) {
-    throw base::ConfigError(base::concat("optimizer.min_lr_ratio: ", config.min_lr_ratio,
-                                         " has no effect with schedule constant; use linear or cosine, or leave it out"));
+    throw base::ConfigError(
+        base::concat("optimizer.min_lr_ratio: ", config.min_lr_ratio,
+                     " has no effect with schedule constant; use linear or cosine, or leave it out"));
   }
 }
 

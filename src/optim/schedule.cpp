@@ -10,14 +10,18 @@
 namespace grpo::optim {
 namespace {
 
-// updates: since the warm-up; length: of the whole part after it, at least 1. Both end at 0.
-double constant(double, double) { return 1.0; }
-double linear(double updates, double length) { return std::max(0.0, 1.0 - updates / length); }
-double cosine(double updates, double length) { return std::max(0.0, 0.5 * (1.0 + std::cos(std::numbers::pi * updates / length))); }
+// past: updates since the warm-up; left: to the end of the run; length: of the part after the warm-up, at least 1. A
+// warm-up that fills the run leaves length 1 with past and left both 0, where linear is 0 and cosine 1 (as in
+// transformers).
+double constant(double, double, double) { return 1.0; }
+double linear(double, double left, double length) { return std::max(0.0, left / length); }
+double cosine(double past, double, double length) {
+  return 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(1.0, past / length)));
+}
 
 struct Row {
   const char* name;
-  double (*shape)(double updates, double length);
+  double (*shape)(double past, double left, double length);
 };
 
 // In the order of the enumerators.
@@ -36,8 +40,9 @@ double lr_factor(const OptimizerConfig& config, int64_t update_index, int64_t to
   const auto u = static_cast<double>(update_index);
   const auto warmup = static_cast<double>(config.warmup_steps);
   if (u < warmup) return u / warmup;
-  const double length = std::max(1.0, static_cast<double>(total_updates) - warmup);
-  const double factor = kTable.at(static_cast<size_t>(config.schedule)).shape(u - warmup, length);
+  const auto total = static_cast<double>(total_updates);
+  const double factor =
+      kTable.at(static_cast<size_t>(config.schedule)).shape(u - warmup, total - u, std::max(1.0, total - warmup));
   return config.min_lr_ratio + (1.0 - config.min_lr_ratio) * factor;
 }
 

@@ -34,8 +34,8 @@ struct AdvantageConfig {
   }
 };
 
-/// First two moments over the rollouts of a step, of r for batch_std and of r - m for reinforce_pp. Those of several ranks
-/// are gathered and added in the order of the ranks, before group_advantage.
+/// First two moments over the rollouts of a step, of r for batch_std and of r - m for reinforce_pp. Those of several
+/// ranks are gathered and added in the order of the ranks, before group_advantage.
 struct Moments {
   double count = 0.0;
   double mean = 0.0;

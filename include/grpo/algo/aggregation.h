@@ -39,7 +39,8 @@ struct RolloutCount {
 };
 
 /// T and B of the given rollouts; max_new_tokens is left to the caller.
-Denominators count_denominators(const std::vector<RolloutCount>& rollouts, DenominatorScope scope, EmptyRows empty_rows);
+Denominators count_denominators(const std::vector<RolloutCount>& rollouts, DenominatorScope scope,
+                                EmptyRows empty_rows);
 
 /// The share of the update batch's loss that these rollouts contribute: shares of any split of the batch, and their
 /// gradients, add up to the whole. terms: [N] packed (packed.h); mask: [N] bool, or undefined when all tokens count.

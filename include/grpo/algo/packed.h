@@ -13,8 +13,8 @@ at::Tensor per_token(const at::Tensor& values, at::IntArrayRef rollout_offsets);
 /// Sum over each rollout's tokens; 0 for a rollout without tokens. values: [N] -> [B]; no gradient.
 at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_offsets);
 
-/// Tokens of each rollout that count. mask: [N] bool, or undefined for all. Returns [B] double on the mask's device, or on
-/// the CPU without a mask.
+/// Tokens of each rollout that count. mask: [N] bool, or undefined for all. Returns [B] double on the mask's device, or
+/// on the CPU without a mask.
 at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets);
 
 }  // namespace grpo::algo

@@ -26,18 +26,23 @@ struct PolicyLossConfig {
   Loss loss = Loss::kClip;
   double clip_low = 0.2;
   double clip_high = 0.28;
-  std::optional<double> dual_clip;  // c: for A < 0 the term is at most -A c (arXiv 1912.09729); clip and gspo only
+  /// c: for A < 0 the term is at most -A c (arXiv 1912.09729); clip and gspo only.
+  std::optional<double> dual_clip = std::nullopt;
   double sapo_tau_positive = 1.0;   // tau for A > 0
   double sapo_tau_negative = 1.05;  // tau otherwise
   GRPO_FIELDS(f) {
     f("loss", loss, "the objective's per-token term");
     f("clip_low", clip_low, "the ratio is clipped below at 1 - clip_low (clip, gspo, cispo)", base::between(0, 1));
     f("clip_high", clip_high, "the ratio is clipped above at 1 + clip_high (clip, gspo, cispo)", base::at_least(0));
-    f("dual_clip", dual_clip, "bound on the ratio where the advantage is negative (clip, gspo); null is off", base::above(1));
+    f("dual_clip", dual_clip, "bound on the ratio where the advantage is negative (clip, gspo); null is off",
+      base::above(1));
     f("sapo_tau_positive", sapo_tau_positive, "temperature of sapo where the advantage is positive", base::above(0));
     f("sapo_tau_negative", sapo_tau_negative, "temperature of sapo elsewhere", base::above(0));
   }
 };
+
+/// Throws base::ConfigError when dual_clip is set for a loss that has none.
+void validate(const PolicyLossConfig& config);
 
 /// N tokens of B packed rollouts (packed.h). All floating tensors on one device; only log_probs has a gradient.
 struct PolicyLossInputs {
@@ -45,7 +50,7 @@ struct PolicyLossInputs {
   at::Tensor old_log_probs;         // [N] log pi_old; detached log_probs when the policy has not changed since
   at::Tensor advantages;            // [N]; per_token() makes it from one value per rollout
   at::IntArrayRef rollout_offsets;  // [B + 1]
-  at::Tensor mask;                  // [N] bool: tokens that count; undefined: all of them
+  at::Tensor mask = {};             // [N] bool: tokens that count; undefined: all of them
 };
 
 struct PolicyLoss {
@@ -55,9 +60,9 @@ struct PolicyLoss {
   double ratio_max = 0.0;           // largest ratio over counted tokens (gspo: of the sequence ratio)
 };
 
-/// The table above, row by row. log rho is clamped to +-20 before exp. On the policy that sampled (rho = 1) both branches
-/// of clip agree and the whole gradient -A flows. Values under a false mask may be anything, also not finite.
-/// Throws base::ConfigError when dual_clip is set for a loss that has none.
+/// The table above, row by row. log rho is clamped to +-20 before exp. On the policy that sampled (rho = 1) both
+/// branches of clip agree and the whole gradient -A flows. Values under a false mask may be anything, also not finite.
+/// Throws as validate().
 PolicyLoss policy_loss(const PolicyLossConfig& config, const PolicyLossInputs& inputs);
 
 }  // namespace grpo::algo

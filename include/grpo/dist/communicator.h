@@ -29,13 +29,13 @@ struct DistributedConfig {
   }
 };
 
-/// The ranks of one run. Everything that crosses ranks goes through here, so the trainer reads the same for one process and
-/// for many: a backend is one more implementation and one more row in make_communicator.
+/// The ranks of one run. Everything that crosses ranks goes through here, so the trainer reads the same for one process
+/// and for many: a backend is one more implementation and one more row in make_communicator.
 ///
-/// Collectives: every rank makes the same calls in the same order, with tensors of the same shape, dtype and device type;
-/// a call returns when this rank's result is in place. Tensors are changed in place, without gradient. A sum has the same
-/// bits on every rank. A rank that waits longer than DistributedConfig::timeout_s throws base::DistError naming the
-/// operation and its own rank. One thread per rank calls.
+/// Collectives: every rank makes the same calls in the same order, with tensors of the same shape, dtype and device
+/// type; a call returns when this rank's result is in place. Tensors are changed in place, without gradient. A sum has
+/// the same bits on every rank. A rank that waits longer than DistributedConfig::timeout_s throws base::DistError
+/// naming the operation and its own rank. One thread per rank calls.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -54,8 +54,8 @@ class Communicator {
   virtual std::vector<std::vector<double>> all_gather(const std::vector<double>& values) = 0;
 };
 
-/// The ranks that `config` and the launcher's environment describe. Throws base::ConfigError for a backend or sharding that
-/// is not in this build, and when a launcher has started several ranks (WORLD_SIZE, OMPI_COMM_WORLD_SIZE,
+/// The ranks that `config` and the launcher's environment describe. Throws base::ConfigError for a backend or sharding
+/// that is not in this build, and when a launcher has started several ranks (WORLD_SIZE, OMPI_COMM_WORLD_SIZE,
 /// SLURM_STEP_NUM_TASKS) that `auto` could not join: each would train a model of its own.
 std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config);
 

@@ -20,8 +20,8 @@ struct RopeConfig {
   int64_t original_max_positions = 0;  // llama3, yarn
   double beta_fast = 32.0;             // yarn
   double beta_slow = 1.0;              // yarn
-  std::optional<double> attention_factor;  // yarn; default 0.1 ln(factor) + 1
-  std::optional<double> mscale, mscale_all_dim;  // yarn
+  std::optional<double> attention_factor = {};  // yarn; default 0.1 ln(factor) + 1
+  std::optional<double> mscale = {}, mscale_all_dim = {};  // yarn
   bool truncate = true;                          // yarn: round the correction range to whole dimensions
 };
 
@@ -52,8 +52,8 @@ struct ModelConfig {
 
 /// What a run sets in place of the model's own values; what is saved has them too.
 struct ConfigOverrides {
-  std::optional<int64_t> max_positions;
-  std::optional<double> rope_theta;
+  std::optional<int64_t> max_positions = {};
+  std::optional<double> rope_theta = {};
 };
 
 /// Reads config.json (transformers 4 and 5 spellings). Throws base::ConfigError for an architecture that is not in the

@@ -22,9 +22,9 @@ struct UpdateResult {
 };
 
 struct AdamWOptions {
-  /// Which parameters decay. By default all with decay_norms_and_biases, else those of two or more dimensions (matrices,
-  /// embeddings among them, but no norms and biases).
-  std::function<bool(const std::string& name, const at::Tensor& parameter)> decays;
+  /// Which parameters decay. By default all with decay_norms_and_biases, else those of two or more dimensions
+  /// (matrices, embeddings among them, but no norms and biases).
+  std::function<bool(const std::string& name, const at::Tensor& parameter)> decays = {};
   /// Ranks whose gradients are summed before each step; they hold the same parameters. Must outlive the optimizer.
   dist::Communicator* communicator = nullptr;
 };
@@ -44,9 +44,10 @@ class AdamW {
   /// Adds every .grad to the fp32 sums; call after each backward pass.
   void accumulate();
 
-  /// Clips and applies what was accumulated, and clears it. total_updates: of the run, for the schedule. A parameter that
-  /// got no gradient has gradient 0. When the norm is not finite nothing changes (weights, moments, both counters of the
-  /// schedule and of Adam) but consecutive_skips(), and a warning is logged; all ranks see the same norm.
+  /// Clips and applies what was accumulated (and what a backward pass has left since), and clears it. total_updates: of
+  /// the run, for the schedule. A parameter that got no gradient has gradient 0. When the norm is not finite nothing
+  /// changes (weights, moments, both counters of the schedule and of Adam) but consecutive_skips(), and a warning is
+  /// logged; all ranks see the same norm.
   UpdateResult step(int64_t total_updates);
 
   /// Drops gradients that were not applied.
@@ -55,8 +56,8 @@ class AdamW {
   int64_t updates() const { return updates_; }                      // applied so far
   int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped since the last applied one
 
-  /// Moments `exp_avg.<name>`, `exp_avg_sq.<name>` and, with masters, `master.<name>` (of an fp32 parameter: itself), all
-  /// fp32. They share the optimizer's memory: writing into them, then restore(), restores a run bit for bit.
+  /// Moments `exp_avg.<name>`, `exp_avg_sq.<name>` and, with masters, `master.<name>` (of an fp32 parameter: itself),
+  /// all fp32. They share the optimizer's memory: writing into them, then restore(), restores a run bit for bit.
   NamedTensors state_tensors(bool masters) const;
 
   /// Sets the counters and rounds parameters of a lower dtype from their masters again.

@@ -6,7 +6,7 @@
 
 namespace grpo::optim {
 
-/// L2 norm over all elements of all tensors. Partial sums of at most 2^16 elements are fp32, the rest is double, so the
+/// L2 norm over all elements of all tensors. Partial sums of at most 2^10 elements are fp32, the rest is double, so the
 /// result does not lose small terms in large models; not finite when an element is not, or its square overflows fp32.
 double gradient_norm(const std::vector<at::Tensor>& gradients);
 

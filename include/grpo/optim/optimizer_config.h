@@ -25,7 +25,8 @@ struct OptimizerConfig {
   bool decay_norms_and_biases = false;
   GRPO_FIELDS(f) {
     f("lr", lr, "learning rate after the warm-up", base::at_least(0));
-    f("warmup_steps", warmup_steps, "updates over which the rate rises from 0 (the first has rate 0); 0 is off", base::at_least(0));
+    f("warmup_steps", warmup_steps, "updates over which the rate rises from 0 (the first has rate 0); 0 is off",
+      base::at_least(0));
     f("schedule", schedule, "learning rate after the warm-up: constant, or to the end of the run linear or cosine");
     f("min_lr_ratio", min_lr_ratio, "share of lr that linear and cosine end at", base::between(0, 1));
     f("weight_decay", weight_decay, "decoupled weight decay", base::at_least(0));
@@ -36,8 +37,8 @@ struct OptimizerConfig {
   }
 };
 
-/// Throws base::ConfigError for what ranges cannot say: the number and bounds of betas, a min_lr_ratio that the constant
-/// schedule would ignore.
+/// Throws base::ConfigError for what ranges cannot say: the number and bounds of betas, a min_lr_ratio that the
+/// constant schedule would ignore.
 void validate(const OptimizerConfig& config);
 
 }  // namespace grpo::optim

@@ -1,0 +1,219 @@
+#include "grpo/algo/advantage.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+
+#include "grpo/base/error.h"
+
+namespace grpo::algo {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<double> to_vector(const at::Tensor& tensor) {
+  const auto flat = tensor.to(at::kDouble).contiguous();
+  return {flat.const_data_ptr<double>(), flat.const_data_ptr<double>() + flat.numel()};
+}
+
+std::vector<double> advantages(const std::vector<double>& rewards, const std::vector<int64_t>& offsets,
+                               const AdvantageConfig& config) {
+  return to_vector(group_advantage(at::tensor(rewards, at::kDouble), offsets, config));
+}
+
+TEST(AdvantageNames, AreThoseOfTheDocumentation) {
+  EXPECT_THAT(enum_names(Advantage{}), ElementsAre("grpo", "dr_grpo", "rloo", "batch_std", "reinforce_pp"));
+  EXPECT_THAT(enum_names(Std{}), ElementsAre("population", "sample"));
+}
+
+struct FiveNumbers {
+  const char* name;
+  AdvantageConfig config;
+  std::vector<double> expected;
+};
+void PrintTo(const FiveNumbers& row, std::ostream* out) { *out << row.name; }
+
+class AdvantageOfFive : public ::testing::TestWithParam<FiveNumbers> {};
+
+// Groups {1, 2, 6} and {0, 4}: means 3 and 2, deviations from them -2 -1 3 and -2 2. By hand:
+// population variances 14/3 and 4, sample variances 7 and 8; all five rewards: mean 2.6, squares about it 23.2;
+// the centred five: mean 0, squares 22.
+TEST_P(AdvantageOfFive, IsTheNumberWorkedOutByHand) {
+  const auto values = advantages({1, 2, 6, 0, 4}, {0, 3, 5}, GetParam().config);
+  ASSERT_EQ(values.size(), 5u);
+  for (size_t i = 0; i < 5; ++i) EXPECT_NEAR(values[i], GetParam().expected[i], 1e-12) << i;
+}
+
+const double kPop3 = std::sqrt(14.0 / 3.0), kSam3 = std::sqrt(7.0), kSam2 = std::sqrt(8.0);
+const double kBatch = std::sqrt(23.2 / 5.0), kCentred = std::sqrt(22.0 / 5.0), kCentredSample = std::sqrt(22.0 / 4.0);
+INSTANTIATE_TEST_SUITE_P(
+    Estimators, AdvantageOfFive,
+    ::testing::Values(FiveNumbers{"grpo population",
+                                  {Advantage::kGrpo, Std::kPopulation, 0.0},
+                                  {-2 / kPop3, -1 / kPop3, 3 / kPop3, -1, 1}},
+                      FiveNumbers{"grpo population with eps",
+                                  {Advantage::kGrpo, Std::kPopulation, 0.5},
+                                  {-2 / (kPop3 + 0.5), -1 / (kPop3 + 0.5), 3 / (kPop3 + 0.5), -0.8, 0.8}},
+                      FiveNumbers{"grpo sample",
+                                  {Advantage::kGrpo, Std::kSample, 0.0},
+                                  {-2 / kSam3, -1 / kSam3, 3 / kSam3, -2 / kSam2, 2 / kSam2}},
+                      FiveNumbers{"dr_grpo", {Advantage::kDrGrpo, Std::kPopulation, 1e-6}, {-2, -1, 3, -2, 2}},
+                      FiveNumbers{"rloo", {Advantage::kRloo, Std::kPopulation, 1e-6}, {-3, -1.5, 4.5, -4, 4}},
+                      FiveNumbers{"batch_std",
+                                  {Advantage::kBatchStd, Std::kPopulation, 0.0},
+                                  {-2 / kBatch, -1 / kBatch, 3 / kBatch, -2 / kBatch, 2 / kBatch}},
+                      FiveNumbers{"reinforce_pp",
+                                  {Advantage::kReinforcePp, Std::kPopulation, 1e-6},
+                                  {-2 / kCentred, -1 / kCentred, 3 / kCentred, -2 / kCentred, 2 / kCentred}},
+                      FiveNumbers{"reinforce_pp sample",
+                                  {Advantage::kReinforcePp, Std::kSample, 1e-6},
+                                  {-2 / kCentredSample, -1 / kCentredSample, 3 / kCentredSample, -2 / kCentredSample,
+                                   2 / kCentredSample}}));
+
+TEST(GroupAdvantage, OfAPairIsPlusMinusOneUpToTheEps) {
+  const AdvantageConfig config;
+  const double one = 0.5 / (0.5 + config.std_eps);
+  EXPECT_THAT(advantages({1, 0, 0, 1, 1, 1, 0, 0}, {0, 2, 4, 6, 8}, config),
+              ElementsAre(one, -one, -one, one, 0, 0, 0, 0));
+  EXPECT_NEAR(one, 1.0, 2.1e-6);
+  const auto sample = advantages({1, 0}, {0, 2}, {.std = Std::kSample});
+  EXPECT_NEAR(sample[0], std::sqrt(0.5), 2e-6);
+}
+
+class EveryEstimator : public ::testing::TestWithParam<Advantage> {};
+
+// 16 times -0.7: the float mean is off by one ulp, so a rule by small deviations would amplify it.
+TEST_P(EveryEstimator, GivesExactlyZeroToEqualRewardsAndToGroupsOfOne) {
+  std::vector<float> rewards(16, -0.7f);
+  rewards.insert(rewards.end(), {3.0f, 1.0f, 2.0f});
+  for (const Std std : {Std::kPopulation, Std::kSample}) {
+    const auto values = to_vector(group_advantage(at::tensor(rewards), {0, 16, 17, 19}, {GetParam(), std, 0.0}));
+    for (size_t i = 0; i < 17; ++i) EXPECT_EQ(values[i], 0.0) << i;
+    EXPECT_LT(values[17], 0.0);
+    EXPECT_NEAR(values[17], -values[18], 1e-6);
+  }
+}
+
+TEST_P(EveryEstimator, StaysFiniteWhenNoGroupIsLive) {
+  for (const Std std : {Std::kPopulation, Std::kSample}) {
+    EXPECT_THAT(advantages({2, 2, 5}, {0, 2, 3}, {GetParam(), std, 0.0}), ElementsAre(0, 0, 0));
+    EXPECT_TRUE(advantages({}, {0}, {GetParam(), std, 0.0}).empty());
+    EXPECT_THAT(advantages({4}, {0, 1}, {GetParam(), std, 0.0}), ElementsAre(0));
+  }
+}
+
+TEST_P(EveryEstimator, NamesTheRewardThatIsNotFinite) {
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    try {
+      advantages({1, 0, 1, bad, 0}, {0, 2, 5}, {.kind = GetParam()});
+      FAIL() << "no error";
+    } catch (const base::Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("reward 3 (group 1, completion 1)"));
+    }
+  }
+}
+
+// What ranks do: each computes its share of the moments from its own groups.
+TEST_P(EveryEstimator, IsTheSameWhenTheGroupsAreSplitOverRanks) {
+  const auto rewards = at::tensor({1e6 + 1.0, 1e6, 1e6 + 3.5, 0.25, 0.5, -7.0, 2.0, 2.0, 9.0}, at::kDouble);
+  const AdvantageConfig config{.kind = GetParam()};
+  const auto whole = group_advantage(rewards, {0, 3, 5, 7, 9}, config);
+  const auto first = rewards.slice(0, 0, 5), second = rewards.slice(0, 5, 9);
+  auto moments = advantage_moments(first, {0, 3, 5}, config);
+  moments += advantage_moments(second, {0, 2, 4}, config);
+  EXPECT_EQ(needs_moments(GetParam()), moments.count > 0.0);
+  const auto split = at::cat(
+      {group_advantage(first, {0, 3, 5}, config, moments), group_advantage(second, {0, 2, 4}, config, moments)});
+  EXPECT_LE((whole - split).abs().max().item<double>(), 1e-12);
+}
+
+TEST_P(EveryEstimator, KeepsTheDtypeAndTakesNoGradient) {
+  const auto rewards = at::tensor({1.0f, 0.0f}).requires_grad_();
+  const auto values = group_advantage(rewards, {0, 2}, {.kind = GetParam()});
+  EXPECT_EQ(values.scalar_type(), at::kFloat);
+  EXPECT_FALSE(values.requires_grad());
+}
+
+INSTANTIATE_TEST_SUITE_P(Estimators, EveryEstimator,
+                         ::testing::Values(Advantage::kGrpo, Advantage::kDrGrpo, Advantage::kRloo, Advantage::kBatchStd,
+                                           Advantage::kReinforcePp));
+
+TEST(Moments, OfPartsAddUpToThoseOfTheWholeFarFromZero) {
+  const AdvantageConfig config{.kind = Advantage::kBatchStd};
+  auto sum = advantage_moments(at::tensor({1e9, 1e9 + 1}, at::kDouble), {0, 2}, config);
+  sum += advantage_moments(at::tensor({1e9 + 2, 1e9 + 3}, at::kDouble), {0, 2}, config);
+  EXPECT_EQ(sum.count, 4.0);
+  EXPECT_NEAR(sum.mean, 1e9 + 1.5, 1e-6);
+  EXPECT_NEAR(sum.squares, 5.0, 1e-5);
+}
+
+TEST(LiveGroups, AreThoseWhoseRewardsDiffer) {
+  EXPECT_THAT(live_groups(at::tensor({1.0, 1.0, 0.0, 1.0, 5.0, 0.5, 0.5, 0.25}, at::kDouble), {0, 2, 4, 5, 8}),
+              ElementsAre(false, true, false, true));
+}
+
+TEST(GroupAdvantage, RejectsOffsetsThatDoNotCutTheRewards) {
+  const auto rewards = at::tensor({1.0, 0.0}, at::kDouble);
+  for (const std::vector<int64_t>& offsets : std::vector<std::vector<int64_t>>{{}, {0}, {1, 2}, {0, 1}, {0, 2, 1, 2}}) {
+    EXPECT_THROW(group_advantage(rewards, offsets, {}), std::logic_error);
+  }
+}
+
+// E[A | x] of a rollout with reward x in {0, 1} when each of the G - 1 others is right with probability p: all 2^(G-1)
+// groups, summed by their number of right ones.
+double expected_advantage(Advantage kind, int64_t group_size, double p, double x) {
+  const auto others = static_cast<double>(group_size - 1);
+  double expected = 0.0;
+  for (int64_t right = 0; right < group_size; ++right) {
+    const auto k = static_cast<double>(right);
+    const double log_ways = std::lgamma(others + 1) - std::lgamma(k + 1) - std::lgamma(others - k + 1);
+    const double probability = std::exp(log_ways + k * std::log(p) + (others - k) * std::log1p(-p));
+    std::vector<double> rewards(static_cast<size_t>(group_size), 0.0);
+    rewards[0] = x;
+    std::fill_n(rewards.begin() + 1, right, 1.0);
+    expected += probability * advantages(rewards, {0, group_size}, {.kind = kind, .std_eps = 0.0})[0];
+  }
+  return expected;
+}
+
+// Proposition 4.1 of arXiv 2510.00977: a pair estimates the centred reward, a large group the one divided by its
+// deviation.
+class ExpectedAdvantage : public ::testing::TestWithParam<double> {};
+
+TEST_P(ExpectedAdvantage, OfAPairIsTheCentredReward) {
+  const double p = GetParam();
+  for (const double x : {0.0, 1.0}) EXPECT_NEAR(expected_advantage(Advantage::kGrpo, 2, p, x), x - p, 1e-12);
+}
+
+TEST_P(ExpectedAdvantage, OfALargeGroupIsTheStandardisedReward) {
+  const double p = GetParam();
+  for (const double x : {0.0, 1.0}) {
+    const double limit = (x - p) / std::sqrt(p * (1.0 - p));
+    double previous = std::abs(expected_advantage(Advantage::kGrpo, 2, p, x) - limit);
+    for (const int64_t group_size : {16, 128, 512}) {
+      const double error = std::abs(expected_advantage(Advantage::kGrpo, group_size, p, x) - limit);
+      EXPECT_LT(error, previous) << group_size;
+      previous = error;
+    }
+    EXPECT_LT(previous, 0.01 * std::abs(limit) + 0.02);
+  }
+}
+
+TEST_P(ExpectedAdvantage, OfRlooIsTheCentredRewardForEveryGroupSize) {
+  const double p = GetParam();
+  for (const int64_t group_size : {2, 3, 8, 16}) {
+    const double scale = static_cast<double>(group_size - 1) / static_cast<double>(group_size);
+    for (const double x : {0.0, 1.0}) {
+      EXPECT_NEAR(expected_advantage(Advantage::kRloo, group_size, p, x), x - p, 1e-12);
+      EXPECT_NEAR(expected_advantage(Advantage::kDrGrpo, group_size, p, x), scale * (x - p), 1e-12);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Accuracies, ExpectedAdvantage, ::testing::Values(0.05, 0.2, 0.4, 0.5, 0.7, 0.9));
+
+}  // namespace
+}  // namespace grpo::algo

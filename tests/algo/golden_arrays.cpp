@@ -1,0 +1,58 @@
+#include "algo/golden_arrays.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <iostream>
+#include <stdexcept>
+
+#include "grpo/base/error.h"
+
+namespace grpo::algo {
+
+at::Tensor golden_array(const nlohmann::json& array) {
+  const auto shape = array.at("shape").get<std::vector<int64_t>>();
+  const auto dtype = array.at("dtype").get<std::string>();
+  if (dtype == "int64") return at::tensor(array.at("data").get<std::vector<int64_t>>(), at::kLong).reshape(shape);
+  const auto values = at::tensor(array.at("data").get<std::vector<double>>(), at::kDouble).reshape(shape);
+  if (dtype == "float32") return values.to(at::kFloat);
+  if (dtype == "float64") return values;
+  throw std::runtime_error("golden array of dtype " + dtype);
+}
+
+PackedRows::PackedRows(const nlohmann::json& golden_case, bool counted_only)
+    : mask_(golden_array(golden_case.at("mask")).to(at::kBool)) {
+  const auto flat = mask_.flatten();
+  places_ = counted_only ? flat.nonzero().flatten() : at::arange(flat.numel(), at::kLong);
+  if (!counted_only) packed_mask_ = flat;
+  offsets_ = {0};
+  for (int64_t row = 0; row < mask_.size(0); ++row) {
+    offsets_.push_back(offsets_.back() + (counted_only ? mask_[row].sum().item<int64_t>() : mask_.size(1)));
+  }
+}
+
+at::Tensor PackedRows::pack(const at::Tensor& rows) const {
+  const auto full = rows.dim() == 1 ? rows.unsqueeze(1).expand_as(mask_) : rows;
+  return full.flatten().index_select(0, places_);
+}
+
+at::Tensor PackedRows::unpack(const at::Tensor& values) const {
+  return at::zeros({mask_.numel()}, values.options()).index_copy(0, places_, values).view_as(mask_);
+}
+
+double PackedRows::tokens() const { return mask_.sum().item<double>(); }
+
+double relative_difference(const at::Tensor& a, const at::Tensor& b) {
+  GRPO_CHECK(a.sizes() == b.sizes(), a.sizes(), " against ", b.sizes());
+  const auto x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
+  if (x.numel() == 0) return 0.0;
+  return (x - y).abs().max().item<double>() / std::max(1e-3, y.abs().max().item<double>());
+}
+
+Tally::~Tally() {
+  std::cout << what_ << ": " << compared_ << " compared";
+  for (const auto& [reason, count] : not_mapped_) std::cout << ", " << count << " not mapped (" << reason << ")";
+  std::cout << "\n";
+}
+
+}  // namespace grpo::algo

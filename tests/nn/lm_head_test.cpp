@@ -1,0 +1,131 @@
+#include "grpo/nn/lm_head.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+namespace grpo::nn {
+namespace {
+
+constexpr int64_t kHidden = 24;
+constexpr int64_t kVocabulary = 101;
+
+struct Case {
+  at::Tensor hidden, weight, targets, log_prob_weight, entropy_weight;
+
+  explicit Case(int64_t tokens, at::ScalarType dtype = at::kFloat) {
+    at::manual_seed(5);
+    hidden = at::randn({tokens, kHidden}).to(dtype).set_requires_grad(true);
+    weight = (0.4 * at::randn({kVocabulary, kHidden})).to(dtype).set_requires_grad(true);
+    targets = at::randint(kVocabulary, {tokens}, at::kLong);
+    log_prob_weight = at::randn({tokens});
+    entropy_weight = at::randn({tokens});
+  }
+  Case in_fp64() const {
+    Case copy = *this;
+    for (auto* x : {&copy.hidden, &copy.weight}) *x = x->detach().to(at::kDouble).set_requires_grad(true);
+    return copy;
+  }
+  at::Tensor objective(const TokenLogProbs& out, bool with_entropy) const {
+    const auto value = (out.log_probs * log_prob_weight).sum();
+    return with_entropy ? value + (out.entropy * entropy_weight).sum() : value;
+  }
+};
+
+// The definition with all logits at once.
+TokenLogProbs plain(const Case& c, double temperature) {
+  const auto log_probs = at::log_softmax(at::linear(c.hidden, c.weight) / temperature, -1);
+  return {log_probs.gather(1, c.targets.unsqueeze(1)).squeeze(1), -(log_probs.exp() * log_probs).sum(-1)};
+}
+
+double distance(const at::Tensor& a, const at::Tensor& b) { return (a.detach() - b.detach()).abs().max().item<double>(); }
+
+void expect_plain(int64_t tokens, const LmHeadOptions& options, double tolerance = 1e-5, at::ScalarType dtype = at::kFloat) {
+  const Case chunked(tokens, dtype);
+  const Case reference = chunked.in_fp64();
+  const auto out = token_log_probs(chunked.hidden, chunked.weight, chunked.targets, options);
+  const auto expected = plain(reference, options.temperature);
+  EXPECT_EQ(out.log_probs.scalar_type(), at::kFloat);
+  EXPECT_LT(distance(out.log_probs, expected.log_probs), tolerance);
+  EXPECT_LT(distance(out.entropy, expected.entropy), tolerance);
+
+  chunked.objective(out, options.entropy_grad).backward();
+  reference.objective(expected, options.entropy_grad).backward();
+  EXPECT_EQ(chunked.hidden.grad().scalar_type(), dtype);
+  EXPECT_LT(distance(chunked.hidden.grad(), reference.hidden.grad()), tolerance);
+  EXPECT_LT(distance(chunked.weight.grad(), reference.weight.grad()), tolerance);
+}
+
+TEST(TokenLogProbs, EqualLogSoftmaxInOneChunk) { expect_plain(13, {}); }
+
+TEST(TokenLogProbs, EqualLogSoftmaxInManyChunks) { expect_plain(13, {.chunk_tokens = 4}); }
+
+TEST(TokenLogProbs, EqualLogSoftmaxForOneToken) { expect_plain(1, {.chunk_tokens = 4}); }
+
+TEST(TokenLogProbs, DivideLogitsByTheTemperature) { expect_plain(13, {.temperature = 0.7, .chunk_tokens = 5}); }
+
+TEST(TokenLogProbs, LetTheEntropyGradientThroughWhenAsked) {
+  expect_plain(13, {.temperature = 1.3, .chunk_tokens = 5, .entropy_grad = true});
+}
+
+// Logits are rounded to bf16: about 2^-9 of a logit of size 4.
+TEST(TokenLogProbs, AreCloseInBf16) { expect_plain(40, {.chunk_tokens = 16, .entropy_grad = true}, 0.15, at::kBFloat16); }
+
+TEST(TokenLogProbs, StopTheEntropyGradientOtherwise) {
+  const Case c(5);
+  EXPECT_FALSE(token_log_probs(c.hidden, c.weight, c.targets, {}).entropy.requires_grad());
+  EXPECT_TRUE(token_log_probs(c.hidden, c.weight, c.targets, {.entropy_grad = true}).entropy.requires_grad());
+}
+
+TEST(TokenLogProbs, FlowThroughEntropyAlone) {
+  const Case c(7);
+  const Case reference = c.in_fp64();
+  (token_log_probs(c.hidden, c.weight, c.targets, {.chunk_tokens = 3, .entropy_grad = true}).entropy * c.entropy_weight).sum().backward();
+  (plain(reference, 1.0).entropy * c.entropy_weight).sum().backward();
+  EXPECT_LT(distance(c.hidden.grad(), reference.hidden.grad()), 1e-5);
+}
+
+TEST(TokenLogProbs, DoNotDependOnTheChunk) {
+  const Case c(50);
+  const auto whole = token_log_probs(c.hidden, c.weight, c.targets, {});
+  const auto parts = token_log_probs(c.hidden, c.weight, c.targets, {.chunk_tokens = 7});
+  EXPECT_LT(distance(whole.log_probs, parts.log_probs), 1e-6);
+}
+
+TEST(TokenLogProbs, AreEmptyForNoTokens) {
+  const Case c(0);
+  const auto out = token_log_probs(c.hidden, c.weight, c.targets, {});
+  EXPECT_EQ(out.log_probs.numel(), 0);
+  out.log_probs.sum().backward();
+  EXPECT_EQ(c.weight.grad().abs().max().item<double>(), 0.0);
+}
+
+TEST(TokenLogProbs, StayFiniteForHugeLogits) {
+  const Case c(6);
+  const auto out = token_log_probs(1e4 * c.hidden, c.weight, c.targets, {.entropy_grad = true});
+  (out.log_probs.sum() + out.entropy.sum()).backward();
+  EXPECT_TRUE(at::isfinite(out.log_probs).all().item<bool>());
+  EXPECT_TRUE(at::isfinite(c.weight.grad()).all().item<bool>());
+}
+
+TEST(TokenLogProbs, RefuseATemperatureOfZero) {
+  const Case c(2);
+  EXPECT_THROW(token_log_probs(c.hidden, c.weight, c.targets, {.temperature = 0.0}), std::logic_error);
+}
+
+// The share of one token in a large vocabulary's gradient is small: chunk sums in bf16 would lose it.
+TEST(TokenLogProbs, SumTheWeightGradientInFp32OverChunks) {
+  at::manual_seed(2);
+  const int64_t tokens = 512;
+  const auto hidden = at::rand({tokens, kHidden}).to(at::kBFloat16);
+  const auto weight = at::zeros({kVocabulary, kHidden}, at::kBFloat16).set_requires_grad(true);
+  const auto targets = at::zeros({tokens}, at::kLong);
+  token_log_probs(hidden, weight, targets, {.chunk_tokens = 2}).log_probs.sum().backward();
+  const double p = 1.0 / static_cast<double>(kVocabulary);
+  const auto expected = hidden.to(at::kDouble).sum(0) * (1.0 - p);  // row of the one target
+  EXPECT_LT(((weight.grad()[0] - expected) / expected).abs().max().item<double>(), 1e-2);
+}
+
+}  // namespace
+}  // namespace grpo::nn

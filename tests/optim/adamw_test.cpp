@@ -1,0 +1,280 @@
+#include "grpo/optim/adamw.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "grpo/base/error.h"
+#include "optim/thread_ranks.h"
+
+namespace grpo::optim {
+namespace {
+
+// Two parameters, a matrix and a bias, with weights and gradients from a fixed seed.
+NamedTensors make_parameters(at::ScalarType dtype) {
+  at::manual_seed(5);
+  NamedTensors parameters;
+  parameters.emplace_back("w.weight", at::randn({7, 5}).to(dtype).requires_grad_());
+  parameters.emplace_back("w.bias", at::randn({7}).to(dtype).requires_grad_());
+  return parameters;
+}
+
+at::Tensor gradient_of(const at::Tensor& parameter, int64_t step) {
+  at::manual_seed(static_cast<uint64_t>(100 + step));
+  return at::randn(parameter.sizes()).to(parameter.scalar_type());
+}
+
+void set_gradients(NamedTensors& parameters, int64_t step) {
+  for (auto& [name, parameter] : parameters) parameter.mutable_grad() = gradient_of(parameter, step);
+}
+
+OptimizerConfig test_config() {
+  OptimizerConfig config;
+  config.lr = 1e-2;
+  config.warmup_steps = 2;
+  config.schedule = Schedule::kCosine;
+  config.weight_decay = 0.1;
+  return config;
+}
+
+void take_steps(AdamW& optimizer, NamedTensors& parameters, int64_t first, int64_t last) {
+  for (int64_t step = first; step < last; ++step) {
+    set_gradients(parameters, step);
+    optimizer.accumulate();
+    EXPECT_TRUE(optimizer.step(20).applied);
+  }
+}
+
+bool same(const NamedTensors& a, const NamedTensors& b) {
+  bool equal = a.size() == b.size();
+  for (size_t i = 0; equal && i < a.size(); ++i) equal = a[i].first == b[i].first && a[i].second.equal(b[i].second);
+  return equal;
+}
+
+class EveryDtype : public ::testing::TestWithParam<at::ScalarType> {};
+INSTANTIATE_TEST_SUITE_P(Dtypes, EveryDtype, ::testing::Values(at::kFloat, at::kBFloat16));
+
+// One update in double by the formulas of the header.
+TEST_P(EveryDtype, FirstUpdateFollowsTheFormulas) {
+  auto parameters = make_parameters(GetParam());
+  OptimizerConfig config = test_config();
+  config.warmup_steps = 0;
+  config.clip_grad_norm = 0.5;
+  const auto before = make_parameters(GetParam());
+  AdamW optimizer(parameters, config);
+  set_gradients(parameters, 0);
+  double squares = 0.0;
+  for (const auto& [name, p] : parameters) squares += p.grad().to(at::kDouble).square().sum().item<double>();
+  const auto result = optimizer.step(20);
+  EXPECT_NEAR(result.grad_norm, std::sqrt(squares), 1e-5);
+  const double scale = 0.5 / (std::sqrt(squares) + 1e-6);
+  const auto state = optimizer.state_tensors(true);
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto g = gradient_of(before[i].second, 0).to(at::kDouble) * scale;
+    const auto w = before[i].second.detach().to(at::kDouble);
+    const double decay = i == 0 ? 1.0 - config.lr * config.weight_decay : 1.0;
+    const auto expected = w * decay - config.lr * g / (g.abs() + config.eps);
+    EXPECT_LE((state[3 * i].second - 0.1 * g).abs().max().item<double>(), 1e-7);
+    EXPECT_LE((state[3 * i + 1].second - 0.001 * g * g).abs().max().item<double>(), 1e-7);
+    EXPECT_LE((state[3 * i + 2].second - expected).abs().max().item<double>(), 1e-6);
+    EXPECT_TRUE(parameters[i].second.detach().equal(state[3 * i + 2].second.to(GetParam())));
+  }
+}
+
+TEST_P(EveryDtype, GradientsOfMicroBatchesAddUpInFloat) {
+  auto whole = make_parameters(GetParam()), parts = make_parameters(GetParam());
+  AdamW one(whole, test_config()), many(parts, test_config());
+  for (int64_t step = 0; step < 3; ++step) {
+    for (auto& [name, p] : whole) p.mutable_grad() = at::full_like(p.detach(), 3.0);
+    for (int64_t micro = 0; micro < 3; ++micro) {
+      for (auto& [name, p] : parts) {  // as backward() does: adds to what is there
+        const auto g = at::ones_like(p.detach());
+        p.mutable_grad() = p.grad().defined() ? p.grad() + g : g;
+      }
+      many.accumulate();
+    }
+    one.accumulate();
+    EXPECT_EQ(one.step(20).grad_norm, many.step(20).grad_norm);
+  }
+  EXPECT_TRUE(same(one.state_tensors(true), many.state_tensors(true)));
+}
+
+// 256 + 1 is 256 in bfloat16; the sum of micro-batches must not lose the 1.
+TEST(AdamW, AccumulatesBfloat16GradientsInFloat) {
+  NamedTensors parameters{{"w", at::zeros({1}, at::kBFloat16).requires_grad_()}};
+  AdamW optimizer(parameters, {});
+  for (const double value : {256.0, 1.0}) {
+    parameters[0].second.mutable_grad() = at::full({1}, value, at::kBFloat16);
+    optimizer.accumulate();
+  }
+  EXPECT_EQ(optimizer.step(1).grad_norm, 257.0);
+}
+
+// Updates below bfloat16's resolution must add up in the master.
+TEST(AdamW, MasterKeepsUpdatesThatBfloat16CannotShow) {
+  NamedTensors parameters{{"w", at::ones({1}, at::kBFloat16).requires_grad_()}};
+  AdamW optimizer(parameters, {.lr = 1e-4, .weight_decay = 0.0});
+  for (int64_t step = 0; step < 100; ++step) {
+    parameters[0].second.mutable_grad() = at::ones({1}, at::kBFloat16);
+    optimizer.step(100);
+  }
+  EXPECT_NEAR(parameters[0].second.item<double>(), 0.99, 2e-3);
+}
+
+TEST_P(EveryDtype, RestoredStateContinuesBitForBit) {
+  auto straight = make_parameters(GetParam());
+  AdamW uninterrupted(straight, test_config());
+  take_steps(uninterrupted, straight, 0, 4);
+  NamedTensors saved;
+  for (const auto& [name, tensor] : uninterrupted.state_tensors(true))
+    saved.emplace_back(name, tensor.detach().clone());
+  const int64_t updates = uninterrupted.updates();
+  take_steps(uninterrupted, straight, 4, 9);
+
+  auto fresh = make_parameters(GetParam());
+  for (auto& [name, parameter] : fresh) parameter.detach().zero_();
+  AdamW resumed(fresh, test_config());
+  auto targets = resumed.state_tensors(true);
+  ASSERT_EQ(targets.size(), saved.size());
+  for (size_t i = 0; i < targets.size(); ++i) {
+    EXPECT_EQ(targets[i].first, saved[i].first);
+    const at::NoGradGuard no_grad;
+    targets[i].second.copy_(saved[i].second);
+  }
+  resumed.restore(updates, 0);
+  take_steps(resumed, fresh, 4, 9);
+  EXPECT_TRUE(same(uninterrupted.state_tensors(true), resumed.state_tensors(true)));
+  for (size_t i = 0; i < fresh.size(); ++i) EXPECT_TRUE(straight[i].second.equal(fresh[i].second));
+  EXPECT_EQ(uninterrupted.updates(), resumed.updates());
+}
+
+TEST_P(EveryDtype, SkipsANonFiniteGradientAndChangesNothingElse) {
+  auto parameters = make_parameters(GetParam());
+  AdamW optimizer(parameters, test_config());
+  take_steps(optimizer, parameters, 0, 3);
+  NamedTensors before;
+  for (const auto& [name, tensor] : optimizer.state_tensors(true)) before.emplace_back(name, tensor.detach().clone());
+  for (int64_t skip = 1; skip <= 2; ++skip) {
+    set_gradients(parameters, 3);
+    parameters[1].second.mutable_grad()[2] = std::numeric_limits<double>::quiet_NaN();
+    const auto result = optimizer.step(20);
+    EXPECT_FALSE(result.applied);
+    EXPECT_FALSE(std::isfinite(result.grad_norm));
+    EXPECT_EQ(optimizer.consecutive_skips(), skip);
+    EXPECT_EQ(optimizer.updates(), 3);
+    EXPECT_TRUE(same(before, optimizer.state_tensors(true)));
+  }
+  take_steps(optimizer, parameters, 3, 4);  // nothing of the skipped gradients is left
+  EXPECT_EQ(optimizer.consecutive_skips(), 0);
+  EXPECT_EQ(optimizer.updates(), 4);
+}
+
+TEST(AdamW, FirstUpdateOfAWarmUpMovesTheMomentsButNotTheWeights) {
+  auto parameters = make_parameters(at::kFloat);
+  AdamW optimizer(parameters, test_config());
+  set_gradients(parameters, 0);
+  const auto result = optimizer.step(20);
+  EXPECT_TRUE(result.applied);
+  EXPECT_EQ(result.lr, 0.0);
+  EXPECT_TRUE(parameters[0].second.equal(make_parameters(at::kFloat)[0].second));
+  EXPECT_GT(optimizer.state_tensors(false)[0].second.abs().max().item<double>(), 0.0);
+}
+
+// With gradient 0 only decay moves a weight.
+TEST(AdamW, DecaysMatricesOnlyUnlessToldOtherwise) {
+  const auto moved = [](OptimizerConfig config, AdamWOptions options) {
+    auto parameters = make_parameters(at::kFloat);
+    config.warmup_steps = 0;
+    AdamW optimizer(parameters, config, std::move(options));
+    optimizer.step(20);
+    const auto before = make_parameters(at::kFloat);
+    return std::pair(!parameters[0].second.equal(before[0].second), !parameters[1].second.equal(before[1].second));
+  };
+  OptimizerConfig config = test_config();
+  EXPECT_EQ(moved(config, {}), std::pair(true, false));
+  config.decay_norms_and_biases = true;
+  EXPECT_EQ(moved(config, {}), std::pair(true, true));
+  EXPECT_EQ(moved(config, {.decays = [](const std::string& name, const at::Tensor&) { return name == "w.bias"; }}),
+            std::pair(false, true));
+}
+
+TEST(AdamW, ClippingIsOffAtZeroAndAtNull) {
+  for (const std::optional<double>& off : {std::optional<double>(0.0), std::optional<double>()}) {
+    NamedTensors parameters{{"w", at::zeros({1}).requires_grad_()}};
+    AdamW optimizer(parameters, {.clip_grad_norm = off});
+    parameters[0].second.mutable_grad() = at::full({1}, 100.0f);
+    optimizer.step(1);
+    EXPECT_NEAR(optimizer.state_tensors(false)[0].second.item<double>(), 10.0, 1e-5);
+  }
+}
+
+TEST(AdamW, MastersOfFloatParametersAreTheParameters) {
+  auto parameters = make_parameters(at::kFloat);
+  AdamW optimizer(parameters, {});
+  const auto state = optimizer.state_tensors(true);
+  ASSERT_EQ(state.size(), 6u);
+  EXPECT_EQ(state[0].first, "exp_avg.w.weight");
+  EXPECT_EQ(state[1].first, "exp_avg_sq.w.weight");
+  EXPECT_EQ(state[2].first, "master.w.weight");
+  EXPECT_EQ(state[2].second.const_data_ptr(), parameters[0].second.const_data_ptr());
+  EXPECT_EQ(optimizer.state_tensors(false).size(), 4u);
+}
+
+TEST(AdamW, DropsWhatWasAccumulatedWhenAsked) {
+  auto parameters = make_parameters(at::kBFloat16);
+  AdamW optimizer(parameters, test_config());
+  set_gradients(parameters, 0);
+  optimizer.accumulate();
+  set_gradients(parameters, 0);
+  optimizer.zero_grad();
+  EXPECT_EQ(optimizer.step(20).grad_norm, 0.0);
+}
+
+TEST(AdamW, RejectsParametersItCannotUpdateInPlace) {
+  EXPECT_THROW(AdamW({{"w", at::zeros({2, 3}).t().requires_grad_()}}, {}), std::logic_error);
+  EXPECT_THROW(AdamW({{"w", at::zeros({2}).requires_grad_() * 2}}, {}), std::logic_error);
+  EXPECT_THROW(AdamW({}, {.betas = {}}), base::ConfigError);
+}
+
+// Each rank holds a part of the gradient; one has none of the second parameter, and in the last step one has a NaN.
+TEST_P(EveryDtype, RanksTakeTheStepOfTheSummedGradient) {
+  auto reference = make_parameters(GetParam());
+  AdamW one(reference, test_config());
+  for (int64_t step = 0; step < 3; ++step) {
+    for (auto& [name, p] : reference) p.mutable_grad() = at::full_like(p.detach(), name == "w.bias" ? 2.0 : 3.0);
+    one.step(20);
+  }
+  run_ranks(2, [&](dist::Communicator& communicator) {
+    NamedTensors parameters;
+    for (const auto& [name, p] : make_parameters(GetParam()))
+      parameters.emplace_back(name, p.detach().clone().requires_grad_());
+    if (communicator.rank() == 1) {  // at::manual_seed is shared by the threads: take rank 0's weights
+      for (auto& [name, p] : parameters) p.detach().zero_();
+    }
+    for (auto& [name, p] : parameters) {
+      auto values = p.detach();
+      communicator.broadcast(values, 0);
+    }
+    AdamW optimizer(parameters, test_config(), {.communicator = &communicator});
+    for (int64_t step = 0; step < 3; ++step) {
+      const double share = communicator.rank() == 0 ? 1.0 : 2.0;
+      parameters[0].second.mutable_grad() = at::full_like(parameters[0].second.detach(), share);
+      if (communicator.rank() == 1)
+        parameters[1].second.mutable_grad() = at::full_like(parameters[1].second.detach(), 2.0);
+      EXPECT_TRUE(optimizer.step(20).applied);
+    }
+    EXPECT_TRUE(same(optimizer.state_tensors(false), one.state_tensors(false)));
+    if (communicator.rank() == 0) {
+      parameters[0].second.mutable_grad() =
+          at::full_like(parameters[0].second.detach(), std::numeric_limits<double>::infinity());
+    }
+    EXPECT_FALSE(optimizer.step(20).applied);
+    EXPECT_EQ(optimizer.consecutive_skips(), 1);
+  });
+}
+
+}  // namespace
+}  // namespace grpo::optim
