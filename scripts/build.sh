@@ -7,5 +7,9 @@ cd "$(dirname "$0")/.."
 memory_gb=$(awk '/MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)
 jobs=$(nproc)
 [ "$memory_gb" -lt "$jobs" ] && jobs=$((memory_gb > 0 ? memory_gb : 1))
-[ -f build/build.ninja ] || cmake --preset release
+# A build folder that was copied or moved with its checkout would build the other checkout.
+if [ -f build/CMakeCache.txt ] && ! grep -qx "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" build/CMakeCache.txt; then
+  rm -rf build/CMakeCache.txt build/CMakeFiles
+fi
+[ -f build/build.ninja ] && [ -f build/CMakeCache.txt ] || cmake --preset release
 cmake --build build -j "$jobs" "$@"

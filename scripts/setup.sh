@@ -4,27 +4,33 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cache=${GRPO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/grpo-train}
+cache=${GRPO_CACHE:-${XDG_CACHE_HOME:-${HOME:?setup: HOME is not set; name a cache folder with GRPO_CACHE}/.cache}/grpo-train}
+cache=$(realpath -m "$cache")
 torch_dir=$cache/libtorch-2.11.0
 
 packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-pip unzip xz-utils
   nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libpcre2-dev libutf8proc-dev
-  libsentencepiece-dev libflint-dev liblzma-dev libxxhash-dev libgtest-dev libgmock-dev libbenchmark-dev)
-# Arb is part of FLINT from Ubuntu 24.04 and Debian 13 on; before that it is a package of its own.
-if apt-cache show libflint-arb-dev >/dev/null 2>&1; then packages+=(libflint-arb-dev); fi
+  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev libxxhash-dev libgtest-dev libgmock-dev libbenchmark-dev)
+# Arb is part of FLINT from Ubuntu 24.04 and Debian 13 on; before that it is a package of its own. A fresh machine has no
+# package lists yet, so this is asked again after apt-get update.
+add_arb() {
+  if ! ls /usr/include/flint/arb.h /usr/include/arb.h >/dev/null 2>&1 && apt-cache show libflint-arb-dev >/dev/null 2>&1; then
+    packages+=(libflint-arb-dev)
+  fi
+}
 
 missing() {
-  local name
-  for name in "${packages[@]}"; do
-    dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed || echo "$name"
-  done
+  dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^installed //p' | sort -u >"$1"
+  printf '%s\n' "${packages[@]}" | sort -u | comm -23 - "$1"
 }
 
 install_packages() {
   command -v dpkg-query >/dev/null || { echo "setup: not a Debian or Ubuntu machine; install the equivalents of: ${packages[*]}" >&2; return 0; }
-  local need sudo=""
-  need=$(missing)
-  [ -z "$need" ] && return 0
+  local need list sudo=""
+  list=$(mktemp)
+  add_arb
+  need=$(missing "$list")
+  [ -z "$need" ] && { rm -f "$list"; return 0; }
   [ "$(id -u)" -eq 0 ] || sudo="sudo -n"
   if [ -n "$sudo" ] && ! sudo -n true 2>/dev/null; then
     echo "setup: these packages are missing and this user may not install them:" >&2
@@ -33,23 +39,30 @@ install_packages() {
   fi
   echo "setup: installing" $need
   $sudo apt-get update -qq
-  # A fresh machine has no package lists until now, so ask again about the packages that depend on the release.
-  if apt-cache show libflint-arb-dev >/dev/null 2>&1; then packages+=(libflint-arb-dev); fi
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(missing) >/dev/null
+  add_arb
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(missing "$list") >/dev/null
+  rm -f "$list"
 }
 
 fetch_libtorch() {
-  [ -f "$torch_dir/.complete" ] && return 0
-  [ -n "${CMAKE_PREFIX_PATH:-}" ] && [ -f "${CMAKE_PREFIX_PATH%%:*}/include/ATen/ATen.h" ] && return 0
+  local pins
+  pins=$(sha256sum cmake/wheels.txt | cut -d' ' -f1)
+  [ "$(cat "$torch_dir/.complete" 2>/dev/null)" = "$pins" ] && return 0
+  if [ -n "${CMAKE_PREFIX_PATH:-}" ] && [ -f "${CMAKE_PREFIX_PATH%%:*}/include/ATen/ATen.h" ]; then return 0; fi
+  [ "$(uname -m)" = x86_64 ] || { echo "setup: no LibTorch wheel for $(uname -m); point CMAKE_PREFIX_PATH at one" >&2; exit 1; }
   echo "setup: fetching LibTorch 2.11.0 into $cache (about 600 MB, once)"
   mkdir -p "$cache"
+  # Two setups at once: the second waits and finds the first one's work.
+  exec 9>"$cache/.lock"
+  flock 9
+  [ "$(cat "$torch_dir/.complete" 2>/dev/null)" = "$pins" ] && return 0
   local work tag platforms=()
   work=$(mktemp -d "$cache/.fetch-XXXXXX")
   trap "rm -rf '$work'" EXIT
   for tag in manylinux_2_28 manylinux_2_27 manylinux_2_26 manylinux_2_25 manylinux_2_24 manylinux_2_17 manylinux2014; do
     platforms+=(--platform "${tag}_x86_64")
   done
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+  TMPDIR=$work python3 -m pip download --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
     --python-version 3.11 --implementation cp --abi cp311 --abi none "${platforms[@]}" \
     -r cmake/wheels.txt -d "$work/wheels"
   mkdir "$work/tree"
@@ -58,7 +71,7 @@ fetch_libtorch() {
     echo "setup: unpacking $(basename "$wheel" | cut -d- -f1,2)"
     unzip -q -o "$wheel" -d "$work/tree"
   done
-  touch "$work/tree/.complete"
+  echo "$pins" >"$work/tree/.complete"
   rm -rf "$torch_dir"
   mv "$work/tree" "$torch_dir"
   rm -rf "$work"

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh
-scripts/build.sh
+scripts/build.sh || { echo "0 passed, 1 failed"; exit 1; }
 
 status=0
 log=build/ctest.log

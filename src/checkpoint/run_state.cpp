@@ -1,6 +1,7 @@
 #include "grpo/checkpoint/run_state.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <nlohmann/json.hpp>
 

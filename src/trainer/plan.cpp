@@ -121,14 +121,15 @@ int num_threads(int64_t wanted) {
 }
 
 void validate(const TrainConfig& config) {
+  algo::validate(config.algorithm.policy);
+  optim::validate(config.optimizer);
   const RolloutOptions& rollout = config.rollout;
   if (rollout.prompts_per_step % config.trainer.updates_per_step != 0) {
     throw base::ConfigError(base::concat("trainer.updates_per_step ", config.trainer.updates_per_step,
                                          " does not divide rollout.prompts_per_step ", rollout.prompts_per_step,
                                          "; mini-batches must be equal"));
   }
-  if (rollout.group_size == 1 && config.algorithm.advantage.kind != algo::Advantage::kReinforcePp &&
-      config.algorithm.advantage.kind != algo::Advantage::kBatchStd) {
+  if (rollout.group_size == 1) {
     throw base::ConfigError("rollout.group_size 1: a group of one has no advantage, so nothing would be learned; use at least 2");
   }
   if (config.data.train.empty()) throw base::ConfigError("data.train: name at least one file of problems");

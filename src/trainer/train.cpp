@@ -145,7 +145,8 @@ Loop::Loop(const TrainConfig& config, const Start& start)
     }
   }
   reward_ = reward::make_reward(config.reward);
-  optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer);
+  optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer,
+                                               optim::AdamWOptions{.decays = {}, .communicator = communicator_.get()});
   engine_ = std::make_unique<rollout::Engine>(
       *policy_.model, rollout::EngineConfig{.page_size = config.rollout.page_size,
                                             .max_sequences = config.rollout.max_sequences,

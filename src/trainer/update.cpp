@@ -1,5 +1,6 @@
 // The policy update: which groups train, their micro-batches, loss and backward, and the optimizer step.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 

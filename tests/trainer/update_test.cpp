@@ -85,7 +85,8 @@ TEST_P(Update, SkippingDeadGroupsLeavesTheGradientUnchanged) {
   config.algorithm.entropy_coef = 1e-12;
   const auto all = gradient(config, batch_, &run);
   EXPECT_LT(skipped.tokens, run.tokens);
-  EXPECT_LE(max_difference(live_only, all), 1e-7);
+  // Equal to fp32 rounding: the sums have other zeros among them, and gradients here are of order one.
+  EXPECT_LE(max_difference(live_only, all), 1e-6);
 }
 
 TEST_P(Update, LiveDenominatorLeavesDeadGroupsOut) {
@@ -93,7 +94,7 @@ TEST_P(Update, LiveDenominatorLeavesDeadGroupsOut) {
   const auto all = gradient(config, batch_);
   config.algorithm.denominator = algo::DenominatorScope::kLive;
   const auto live = gradient(config, batch_);
-  if (GetParam() == algo::Aggregation::kTokenMean) EXPECT_GT(max_difference(all, live), 1e-6);
+  EXPECT_GT(max_difference(all, live), 1e-6);
   RolloutBatch only_live;
   only_live.group_offsets = {0};
   for (const size_t q : {0, 2, 3, 5}) {
@@ -105,7 +106,7 @@ TEST_P(Update, LiveDenominatorLeavesDeadGroupsOut) {
     only_live.group_offsets.push_back(static_cast<int64_t>(only_live.rollouts.size()));
   }
   config.algorithm.denominator = algo::DenominatorScope::kAll;
-  EXPECT_LE(max_difference(live, gradient(config, only_live)), 1e-7);
+  EXPECT_LE(max_difference(live, gradient(config, only_live)), 1e-6);
 }
 
 INSTANTIATE_TEST_SUITE_P(Aggregations, Update,
@@ -134,7 +135,7 @@ TEST(SetAdvantages, ArePlusMinusOneForAPairWithThePopulationStd) {
     const bool tied = rollout.prompt == 1 || rollout.prompt == 4;
     // 0.5 / (0.5 + 1e-6): one up to the eps of the formula.
     EXPECT_NEAR(rollout.advantage, tied ? 0.0 : (rollout.sample == 1 ? 1.0 : -1.0), 2.1e-6);
-    if (tied) EXPECT_EQ(rollout.advantage, 0.0);
+    EXPECT_EQ(rollout.advantage == 0.0, tied);
   }
 }
 
