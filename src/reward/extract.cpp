@@ -35,6 +35,21 @@ size_t last_opening(std::string_view text, size_t before, size_t& length) {
   return best;
 }
 
+// Whether only separators stand between two boxes: they are then one list.
+bool only_separators(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (std::string_view(" \t\n$,;").find(text[i]) != std::string_view::npos) continue;
+    if (text.substr(i, 3) == "and") {
+      i += 2;
+    } else if (text.substr(i, 2) == "or") {
+      i += 1;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
@@ -46,6 +61,21 @@ std::optional<std::string> last_box(std::string_view text) {
   const auto end = closing_brace(text, at + length);
   if (!end) return std::nullopt;
   return std::string(text.substr(at + length, *end - at - length));
+}
+
+std::optional<std::string> last_boxes(std::string_view text) {
+  auto answer = last_box(text);
+  size_t length = 0;
+  size_t at = last_opening(text, std::string_view::npos, length);
+  while (answer && at != std::string_view::npos && at > 0) {
+    const size_t before = last_opening(text, at - 1, length);
+    if (before == std::string_view::npos) break;
+    const auto end = closing_brace(text.substr(0, at), before + length);
+    if (!end || !only_separators(text.substr(*end + 1, at - *end - 1))) break;
+    answer = std::string(text.substr(before + length, *end - before - length)) + ", " + *answer;
+    at = before;
+  }
+  return answer;
 }
 
 std::optional<std::string> last_number(std::string_view text) {
@@ -63,7 +93,7 @@ std::optional<std::string> last_number(std::string_view text) {
 std::optional<Extracted> extract_answer(std::string_view text) {
   size_t length = 0;
   if (last_opening(text, std::string_view::npos, length) != std::string_view::npos) {
-    const auto box = last_box(text);
+    const auto box = last_boxes(text);
     if (!box) return std::nullopt;
     return Extracted{*box, "box"};
   }

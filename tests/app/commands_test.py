@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""The command line as its users meet it: formats, exit codes, messages. Arguments: the program and the source folder."""
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
+MODEL = os.path.join(SOURCE, "configs", "quickstart", "model")
+
+
+def run(*args, rows=None, name="grpo"):
+    text = "" if rows is None else "".join(json.dumps(row) + "\n" for row in rows)
+    program = os.path.join(os.path.dirname(PROGRAM), name)
+    return subprocess.run([program, *args], input=text, capture_output=True, text=True, timeout=240, cwd=SOURCE)
+
+
+def objects(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+class Score(unittest.TestCase):
+    def test_gives_one_log_prob_less_than_ids_and_keeps_other_fields(self):
+        rows = [{"ids": [2, 12, 3, 13], "note": "kept"}, {"ids": [5]}, {"ids": []}]
+        result = run("score", "--model", MODEL, "--input", "-", "--output", "-", rows=rows)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        out = objects(result)
+        self.assertEqual([len(row["logprobs"]) for row in out], [3, 0, 0])
+        self.assertEqual(out[0]["note"], "kept")
+        self.assertTrue(all(value < 0 for value in out[0]["logprobs"]))
+
+    def test_names_file_line_and_id_outside_the_vocabulary(self):
+        result = run("score", "--model", MODEL, "--input", "-", "--output", "-", rows=[{"ids": [1]}, {"ids": [1, 99]}])
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("stdin:2", result.stderr)
+        self.assertIn("99", result.stderr)
+
+
+class Generate(unittest.TestCase):
+    def test_log_probs_are_those_that_score_gives(self):
+        args = ("--samples", "3", "--max-new-tokens", "20", "--seed", "5")
+        result = run("generate", "--model", MODEL, "--input", "-", "--output", "-", *args, rows=[{"prompt": "3+1+4+1+5=", "id": 7}])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        row = objects(result)[0]
+        self.assertEqual(row["id"], 7)
+        self.assertEqual(len(row["completions"]), 3)
+        prompt = objects(run("tokenize", "--model", MODEL, "--input", "-", "--output", "-", rows=[{"text": row["prompt"]}]))[0]["ids"]
+        for completion in row["completions"]:
+            self.assertEqual(len(completion["ids"]), len(completion["logprobs"]))
+            self.assertIn(completion["finish_reason"], ("stop", "length"))
+            scored = objects(run("score", "--model", MODEL, "--input", "-", "--output", "-", rows=[{"ids": prompt + completion["ids"]}]))[0]
+            for a, b in zip(completion["logprobs"], scored["logprobs"][len(prompt) - 1:]):
+                self.assertTrue(math.isclose(a, b, abs_tol=5e-5), (a, b))
+
+    def test_same_seed_same_completions_with_ids_too(self):
+        args = ("--model", MODEL, "--input", "-", "--output", "-", "--max-new-tokens", "12", "--seed", "9", "--exact")
+        first = objects(run("generate", *args, rows=[{"prompt_ids": [2, 12, 3, 13]}]))
+        both = objects(run("generate", *args, rows=[{"prompt_ids": [2, 12, 3, 13]}, {"prompt_ids": [4, 12, 3]}]))
+        self.assertEqual(first[0]["completions"], both[0]["completions"])
+
+
+class Verify(unittest.TestCase):
+    def test_adds_the_verdict_and_counts_on_stderr(self):
+        rows = [{"gold": "1/2", "pred": "\\boxed{0.5}", "k": 1}, {"gold": "2", "pred": "\\boxed{3}"}, {"gold": "2", "pred_b64": "/w=="}]
+        result = run("verify", "--input", "-", "--output", "-", rows=rows)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        out = objects(result)
+        self.assertEqual([row["correct"] for row in out], [True, False, False])
+        self.assertEqual([row["verdict"] for row in out][:2], ["right", "wrong"])
+        self.assertEqual(out[0]["k"], 1)
+        for key in ("gold_parsed", "pred_parsed"):
+            self.assertIn(key, out[1])
+        self.assertIn("pairs/s", result.stderr.splitlines()[-1])
+
+
+class Train(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.args = ("--config", "quickstart_2grpo", "--output", self.folder.name, "trainer.steps=2", "rollout.prompts_per_step=8",
+                     "eval.every_steps=0")
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def test_under_its_second_name_trains_and_writes_every_metric(self):
+        result = run(*self.args, name="grpo-train")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        folder = os.path.join(self.folder.name, "quickstart_2grpo")
+        with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        self.assertEqual([line["step"] for line in lines], [1, 2])
+        names = ("time reward/mean reward/std accuracy loss grad_norm lr entropy clip_fraction ratio/max kl/sampler groups/total "
+                 "groups/live groups/dead_right groups/dead_wrong groups/dead_predicted rollouts rollouts/total tokens/prompt "
+                 "tokens/completion tokens/trained truncated verdict/unparsable length/mean length/max time/rollout time/reward "
+                 "time/update time/train time/checkpoint time/step speed/rollout_tokens_per_s speed/update_tokens_per_s "
+                 "memory/peak_bytes").split()
+        for line in lines:
+            for name in names:
+                self.assertTrue(math.isfinite(line[name]), name)
+            self.assertEqual(line["groups/live"] + line["groups/dead_right"] + line["groups/dead_wrong"], line["groups/total"])
+        with open(os.path.join(folder, "rollouts", "step_00000001.jsonl"), encoding="utf-8") as file:
+            row = json.loads(file.readline())
+        for key in ("step prompt_id sample prompt prompt_ids ids text logprobs finish_reason answer gold verdict reward advantage").split():
+            self.assertIn(key, row)
+        for name in ("config.yaml", "run.json", "checkpoints/step_00000002/MANIFEST", "checkpoints/step_00000002/model/config.json"):
+            self.assertTrue(os.path.exists(os.path.join(folder, name)), name)
+        again = run(*self.args, name="grpo-train")
+        self.assertEqual(again.returncode, 0)
+        self.assertIn("finished", again.stderr)
+
+    def test_wrong_use_is_exit_code_2_with_a_helpful_line(self):
+        for extra, words in (("optimizer.lrr=1", "did you mean lr?"), ("rollout.group_size=two", "rollout.group_size"),
+                             ("model.path=nowhere", "no folder"), ("rollout.group_size=1", "at least 2")):
+            result = run("train", *self.args, extra)
+            self.assertEqual(result.returncode, 2, (extra, result.stderr))
+            self.assertIn(words, result.stderr)
+        self.assertEqual(run("train", "--config", "quickstrat_2grpo").returncode, 2)
+        self.assertEqual(run("trian").returncode, 2)
+
+    def test_prints_configuration_and_plan(self):
+        self.assertIn("group_size: 2", run("train", *self.args, "--print-config").stdout)
+        self.assertIn("16 rollouts a step", run("train", *self.args, "--dry-run").stdout)
+        self.assertIn("clip_high", run("train", "--help-config").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
