@@ -21,6 +21,7 @@ struct Options {
   std::string output;
   bool print_config = false;
   bool help_config = false;
+  bool markdown = false;
   bool dry_run = false;
 };
 
@@ -33,7 +34,8 @@ void on_signal(int number) {
 void run(const Options& options) {
   trainer::TrainConfig config;
   if (options.help_config) {
-    std::fputs(config::help_text(base::fields_of(config)).c_str(), stdout);
+    const auto fields = base::fields_of(config);
+    std::fputs((options.markdown ? config::to_markdown(fields) : config::help_text(fields)).c_str(), stdout);
     return;
   }
   if (options.config.empty()) throw base::ConfigError("--config FILE is missing (try configs/quickstart_2grpo.yaml)");
@@ -67,6 +69,7 @@ void add_train(CLI::App& app) {
   command->add_option("--output", options->output, "folder that holds the runs (run.output)");
   command->add_flag("--print-config", options->print_config, "print the resolved configuration and stop");
   command->add_flag("--help-config", options->help_config, "print every configuration key and stop");
+  command->add_flag("--markdown", options->markdown, "with --help-config: as docs/config.md");
   command->add_flag("--dry-run", options->dry_run, "print what would be done and stop");
   command->callback([options] { run(*options); });
 }

@@ -58,6 +58,12 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"run.name=a/b"}, "run.name");
 }
 
+TEST(TrainConfig, IsDocumentedAsItIs) {
+  TrainConfig config;
+  EXPECT_EQ(io::read_file(fs::path(GRPO_SOURCE_DIR) / "docs" / "config.md"), config::to_markdown(base::fields_of(config)))
+      << "run: build/bin/grpo-train --help-config --markdown > docs/config.md";
+}
+
 TEST(TrainConfig, ComesBackFromItsOwnYaml) {
   auto config = load(fs::path(GRPO_SOURCE_DIR) / "configs" / "quickstart_16grpo.yaml", {"optimizer.lr=3e-5"});
   testing::TempDir dir;
