@@ -16,88 +16,91 @@
 namespace grpo::app {
 namespace {
 
-constexpr int64_t kBatchTokens = 8192;
-
 struct Options {
   std::string model;
   std::string input = "-";
   std::string output = "-";
-  std::string dtype = "float32";
+  std::string dtype = "auto";
   std::string device = "auto";
   double temperature = 1.0;
 };
 
-std::vector<int64_t> read_ids(const nlohmann::json& row, const io::JsonlReader& reader, int64_t vocab_size) {
-  const std::string where = base::concat(reader.path(), ":", reader.line());
-  if (!row.contains("ids") || !row.at("ids").is_array()) throw base::IoError(where + ": no \"ids\"; expected a list of token ids");
+// Rows are scored together up to this many tokens; a longer single row is scored alone.
+constexpr size_t kBatchTokens = 8192;
+
+struct Row {
+  nlohmann::ordered_json fields;  // as they came in, in their order
   std::vector<int64_t> ids;
-  for (const auto& id : row.at("ids")) {
+  size_t num_targets() const { return ids.empty() ? 0 : ids.size() - 1; }
+};
+
+std::vector<int64_t> read_ids(const nlohmann::json& row, int64_t vocab_size, const std::string& where) {
+  const auto found = row.find("ids");
+  if (found == row.end() || !found->is_array())
+    throw base::IoError(where + ": no \"ids\"; expected a list of token ids");
+  std::vector<int64_t> ids;
+  for (const auto& id : *found) {
     if (!id.is_number_integer()) throw base::IoError(where + ": ids: expected integers, found " + id.dump());
     ids.push_back(id.get<int64_t>());
     if (ids.back() < 0 || ids.back() >= vocab_size) {
-      throw base::IoError(base::concat(where, ": id ", ids.back(), " is outside the model's vocabulary of ", vocab_size));
+      throw base::IoError(
+          base::concat(where, ": id ", id.dump(), " is outside the model's vocabulary of ", vocab_size));
     }
   }
   return ids;
 }
 
-// log p(ids[t] | ids[<t]) for t >= 1, of each sequence.
-std::vector<std::vector<float>> score(const models::CausalLM& model, const std::vector<std::vector<int64_t>>& sequences,
-                                      double temperature) {
+// log p(ids[t] | ids[<t]) for t >= 1 of every row, end to end.
+std::vector<float> log_probs_of(const models::CausalLM& model, const std::vector<Row>& rows, double temperature) {
   const at::NoGradGuard no_grad;
-  std::vector<std::vector<int64_t>> packed;
+  std::vector<std::vector<int64_t>> contexts;  // without the last id: it predicts nothing
   std::vector<int64_t> targets;
-  for (const auto& ids : sequences) {
-    if (ids.size() < 2) continue;
-    packed.emplace_back(ids.begin(), ids.end() - 1);
-    targets.insert(targets.end(), ids.begin() + 1, ids.end());
+  for (const Row& row : rows) {
+    if (row.num_targets() == 0) continue;
+    contexts.emplace_back(row.ids.begin(), row.ids.end() - 1);
+    targets.insert(targets.end(), row.ids.begin() + 1, row.ids.end());
   }
-  at::Tensor log_probs = at::empty({0}, at::kFloat);
-  if (!packed.empty()) {
-    const auto hidden = model.hidden_states(nn::PackedBatch::pack(packed, model.device()));
-    log_probs = nn::token_log_probs(hidden, model.head_weight(), at::tensor(targets, at::kLong).to(model.device()),
-                                    {.temperature = temperature})
-                    .log_probs.cpu()
-                    .contiguous();
+  if (contexts.empty()) return {};
+  const auto hidden = model.hidden_states(nn::PackedBatch::pack(contexts, model.device()));
+  const auto log_probs =
+      nn::token_log_probs(hidden, model.head_weight(), at::tensor(targets, at::kLong).to(model.device()),
+                          {.temperature = temperature == 0.0 ? 1.0 : temperature})
+          .log_probs.cpu()
+          .contiguous();
+  return {log_probs.const_data_ptr<float>(), log_probs.const_data_ptr<float>() + log_probs.numel()};
+}
+
+void write_scores(const models::CausalLM& model, double temperature, std::vector<Row>& rows, io::JsonlWriter& writer) {
+  const auto log_probs = log_probs_of(model, rows, temperature);
+  const float* next = log_probs.data();
+  for (Row& row : rows) {
+    row.fields["logprobs"] = std::vector<float>(next, next + row.num_targets());
+    next += row.num_targets();
+    writer.write(row.fields);
   }
-  const float* next = log_probs.const_data_ptr<float>();
-  std::vector<std::vector<float>> result;
-  for (const auto& ids : sequences) {
-    const size_t count = ids.empty() ? 0 : ids.size() - 1;
-    result.emplace_back(next, next + count);
-    next += count;
-  }
-  return result;
+  rows.clear();
 }
 
 void run(const Options& options) {
-  if (options.temperature <= 0.0) throw base::ConfigError("--temperature must be above 0");
   const at::Device device = models::resolve_device(options.device);
   const auto dtype = models::resolve_dtype(options.dtype, options.model, device);
   const auto model = models::CausalLM::load(options.model, dtype, device);
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);
-  std::vector<nlohmann::ordered_json> rows;
-  std::vector<std::vector<int64_t>> sequences;
-  int64_t tokens = 0;
-  const auto flush = [&] {
-    const auto scores = score(*model, sequences, options.temperature);
-    for (size_t i = 0; i < rows.size(); ++i) {
-      rows[i]["logprobs"] = scores[i];
-      writer.write(rows[i]);
+  std::vector<Row> rows;
+  size_t tokens = 0;
+  nlohmann::json json;
+  while (reader.next(json)) {
+    Row row{.fields = nlohmann::ordered_json::parse(reader.text()),
+            .ids = read_ids(json, model->config().vocab_size, base::concat(reader.path(), ":", reader.line()))};
+    if (tokens + row.ids.size() > kBatchTokens) {
+      write_scores(*model, options.temperature, rows, writer);
+      tokens = 0;
     }
-    rows.clear();
-    sequences.clear();
-    tokens = 0;
-  };
-  nlohmann::json row;
-  while (reader.next(row)) {
-    sequences.push_back(read_ids(row, reader, model->config().vocab_size));
-    rows.emplace_back(row);
-    tokens += static_cast<int64_t>(sequences.back().size());
-    if (tokens >= kBatchTokens) flush();
+    tokens += row.ids.size();
+    rows.push_back(std::move(row));
   }
-  flush();
+  write_scores(*model, options.temperature, rows, writer);
 }
 
 }  // namespace
@@ -108,9 +111,10 @@ void add_score(CLI::App& app) {
   command->add_option("--model", options->model, "Hugging Face model folder (no tokenizer needed)")->required();
   command->add_option("--input", options->input, "JSONL with \"ids\"; - is stdin");
   command->add_option("--output", options->output, "the same rows with \"logprobs\" (one fewer than ids); - is stdout");
-  command->add_option("--dtype", options->dtype, "float32 (default), bfloat16 or auto");
+  command->add_option("--dtype", options->dtype, "auto (float32 on the CPU, as stored on a GPU), float32 or bfloat16");
   command->add_option("--device", options->device, "auto, cpu or cuda");
-  command->add_option("--temperature", options->temperature, "logits are divided by it");
+  command->add_option("--temperature", options->temperature, "logits are divided by it; 0: raw logits")
+      ->check(CLI::NonNegativeNumber);
   command->callback([options] { run(*options); });
 }
 

@@ -11,6 +11,7 @@
 #include "grpo/base/error.h"
 #include "grpo/kernels/rowwise.h"
 #include "grpo/nn/attention.h"
+#include "grpo/nn/prepacked_linear.h"
 #include "models/decoder_weights.h"
 #include "models/model_folder.h"
 #include "models/rope.h"
@@ -27,6 +28,15 @@ struct CausalLM::State {
 
   std::mutex rope_mutex;
   std::pair<at::Tensor, at::Tensor> rope;  // cos, sin; grown on demand
+
+  std::mutex sampling_mutex;
+  std::shared_ptr<const DecoderWeights> sampling;  // prepacked; null: to be made from `weights`
+
+  std::shared_ptr<const DecoderWeights> sampling_weights() {
+    const std::lock_guard lock(sampling_mutex);
+    if (!sampling) sampling = std::make_shared<const DecoderWeights>(prepack(weights));
+    return sampling;
+  }
 
   std::pair<at::Tensor, at::Tensor> rope_for(int64_t positions) {
     const std::lock_guard lock(rope_mutex);
@@ -90,22 +100,24 @@ struct SamplingPass {
   bool exact;
 
   at::Tensor apply(const Linear& linear, const at::Tensor& x) const {
-    return exact ? kernels::exact_linear(x, linear.weight, linear.bias) : project(linear, x);
+    return exact ? kernels::exact_linear(x, linear.weight, linear.bias)
+                 : nn::prepacked_linear(x, linear.weight, linear.bias);
   }
 
   at::Tensor heads(const at::Tensor& x, int64_t count) const { return x.view({x.size(0), count, config.head_dim}); }
 
   at::Tensor normed_heads(const Linear& linear, const at::Tensor& norm, const at::Tensor& x, int64_t count) const {
     const auto projected = heads(apply(linear, x), count);
-    return kernels::apply_rope(config.qk_norm ? kernels::rms_norm(projected, norm, config.norm_eps) : projected, batch.positions,
-                               cos, sin);
+    return kernels::apply_rope(config.qk_norm ? kernels::rms_norm(projected, norm, config.norm_eps) : projected,
+                               batch.positions, cos, sin);
   }
 
   at::Tensor attention(const DecoderLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
     const auto q = normed_heads(layer.q, layer.q_norm, x, config.num_heads);
     const auto k = normed_heads(layer.k, layer.k_norm, x, config.num_kv_heads);
     kernels::write_kv(k, heads(apply(layer.v, x), config.num_kv_heads), batch.layout, cache);
-    const auto out = kernels::paged_attention(q, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+    const auto out =
+        kernels::paged_attention(q, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
     return apply(layer.o, out.view({x.size(0), config.num_heads * config.head_dim}));
   }
 
@@ -133,7 +145,8 @@ std::unique_ptr<CausalLM> CausalLM::load(const fs::path& folder, at::ScalarType 
   return model;
 }
 
-std::unique_ptr<CausalLM> CausalLM::init(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device) {
+std::unique_ptr<CausalLM> CausalLM::init(const ModelConfig& config, uint64_t seed, at::ScalarType dtype,
+                                         at::Device device) {
   std::unique_ptr<CausalLM> model(new CausalLM());
   State& state = *model->state_;
   state.config = config;
@@ -155,7 +168,8 @@ const at::Tensor& CausalLM::head_weight() const {
 at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs) const {
   const DecoderWeights& weights = state_->weights;
   int64_t longest = 0;
-  for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
+  for (size_t s = 0; s + 1 < batch.offsets.size(); ++s)
+    longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
   const auto [cos, sin] = state_->rope_for(longest);
   const TrainingPass pass{.config = state_->config,
                           .plan = nn::plan_attention(batch.offsets, device()),
@@ -176,21 +190,28 @@ at::Tensor CausalLM::extend(const PagedBatch& batch, std::vector<kernels::PagedK
   if (exact && (dtype() != at::kFloat || !device().is_cpu())) {
     throw base::ConfigError("rollout.exact needs model.dtype: float32 and model.device: cpu");
   }
-  GRPO_CHECK(cache.size() == state_->weights.layers.size(), cache.size(), " caches, ", state_->weights.layers.size(), " layers");
+  GRPO_CHECK(cache.size() == state_->weights.layers.size(), cache.size(), " caches, ", state_->weights.layers.size(),
+             " layers");
   const auto [cos, sin] = state_->rope_for(batch.positions.max().item<int64_t>() + 1);
   const SamplingPass pass{.config = state_->config, .batch = batch, .cos = cos, .sin = sin, .exact = exact};
   auto x = at::embedding(state_->weights.embedding, batch.ids);
-  for (size_t i = 0; i < cache.size(); ++i) x = pass.run(state_->weights.layers[i], x, cache[i]);
+  // The exact kernels fix their own order of summation and read the trained weights.
+  const auto packed = exact ? nullptr : state_->sampling_weights();
+  const auto& layers = exact ? state_->weights.layers : packed->layers;
+  for (size_t i = 0; i < cache.size(); ++i) x = pass.run(layers[i], x, cache[i]);
   return kernels::rms_norm(x, state_->weights.final_norm, state_->config.norm_eps);
 }
 
 at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
   const at::NoGradGuard no_grad;
-  return exact ? kernels::exact_linear(hidden, head_weight(), std::nullopt) : at::linear(hidden, head_weight());
+  if (exact) return kernels::exact_linear(hidden, head_weight(), std::nullopt);
+  return nn::prepacked_linear(hidden, state_->sampling_weights()->head, std::nullopt);
 }
 
-// Sampler and trainer read the same tensors; nothing is kept that could be stale.
-void CausalLM::weights_changed() {}
+void CausalLM::weights_changed() {
+  const std::lock_guard lock(state_->sampling_mutex);
+  state_->sampling.reset();
+}
 
 void CausalLM::save(const fs::path& folder, const fs::path& source, int64_t max_shard_bytes) const {
   save_model_folder(folder, state_->config, state_->source_config, state_->parameters, source, max_shard_bytes);

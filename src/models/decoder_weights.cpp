@@ -8,6 +8,7 @@
 #include "grpo/base/random.h"
 #include "grpo/io/safetensors.h"
 #include "grpo/models/weights.h"
+#include "grpo/nn/prepacked_linear.h"
 
 namespace grpo::models {
 namespace {
@@ -60,7 +61,8 @@ bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, const ModelConfig& config, uint64_t seed) {
+at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, const ModelConfig& config,
+                         uint64_t seed) {
   if (name.find("norm.weight") != std::string::npos) return at::ones(shape, at::kFloat);
   if (ends_with(name, ".bias")) return at::zeros(shape, at::kFloat);
   auto tensor = at::empty(shape, at::kFloat);
@@ -74,15 +76,16 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
 
 }  // namespace
 
-DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype, at::Device device) {
+DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype,
+                            at::Device device) {
   const auto stored = io::Safetensors::open(folder);
   DecoderWeights weights;
   visit_weights(
       [&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
         const auto value = tensor_view(stored.at(name));
         if (value.sizes() != at::IntArrayRef(shape)) {
-          throw base::IoError(base::concat(folder.string(), ": ", name, " has shape ", value.sizes(), ", config.json says ",
-                                           at::IntArrayRef(shape)));
+          throw base::IoError(base::concat(folder.string(), ": ", name, " has shape ", value.sizes(),
+                                           ", config.json says ", at::IntArrayRef(shape)));
         }
         tensor = leaf(value, dtype, device);
       },
@@ -100,10 +103,22 @@ DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::Scalar
   return weights;
 }
 
+DecoderWeights prepack(const DecoderWeights& weights) {
+  DecoderWeights packed = weights;
+  for (auto& layer : packed.layers) {
+    for (Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+      linear->weight = nn::prepack_linear(linear->weight);
+    }
+  }
+  packed.head = nn::prepack_linear(weights.head.defined() ? weights.head : weights.embedding);
+  return packed;
+}
+
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config) {
   NamedTensors named;
   DecoderWeights handles = weights;
-  visit_weights([&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>&) { named.emplace_back(name, tensor); },
+  visit_weights([&](const std::string& name, at::Tensor& tensor,
+                    const std::vector<int64_t>&) { named.emplace_back(name, tensor); },
                 handles, config);
   return named;
 }

@@ -18,7 +18,7 @@ struct Linear {
 
 struct DecoderLayer {
   Linear q, k, v, o, gate, up, down;
-  at::Tensor q_norm, k_norm;  // [head_dim]; undefined without qk_norm
+  at::Tensor q_norm, k_norm;                   // [head_dim]; undefined without qk_norm
   at::Tensor input_norm, post_attention_norm;  // [hidden]
 };
 
@@ -31,8 +31,12 @@ struct DecoderWeights {
 };
 
 /// Throws base::IoError naming a tensor that is missing or has another shape than config.json says.
-DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype, at::Device device);
+DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype,
+                            at::Device device);
 DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device);
+
+/// For the sampler: the same weights with the matrices prepacked (nn::prepack_linear) and a head of its own where tied.
+DecoderWeights prepack(const DecoderWeights& weights);
 
 /// Every weight under its checkpoint name, in checkpoint order.
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config);

@@ -19,7 +19,8 @@ const Family& family_of(const std::string& model_type, const std::string& where)
     if (family.model_type == model_type) return family;
     known.push_back(family.model_type);
   }
-  throw base::ConfigError(base::concat(where, ": model_type ", model_type, " is not supported (known: ", base::join(known, ", "), ")"));
+  throw base::ConfigError(
+      base::concat(where, ": model_type ", model_type, " is not supported (known: ", base::join(known, ", "), ")"));
 }
 
 template <typename T>
@@ -38,7 +39,8 @@ std::vector<int64_t> ids_of(const nlohmann::json& json, const char* key) {
 void check_shape(const ModelConfig& config, const std::string& where) {
   const auto fail = [&](const std::string& what) { throw base::ConfigError(where + ": " + what); };
   if (config.num_kv_heads < 1 || config.num_heads % config.num_kv_heads != 0) {
-    fail(base::concat("num_attention_heads ", config.num_heads, " is no multiple of num_key_value_heads ", config.num_kv_heads));
+    fail(base::concat("num_attention_heads ", config.num_heads, " is no multiple of num_key_value_heads ",
+                      config.num_kv_heads));
   }
   if (config.head_dim < 2 || config.head_dim % 2 != 0) fail(base::concat("head_dim ", config.head_dim, " is not even"));
   if (config.vocab_size < 1 || config.hidden_size < 1 || config.num_layers < 1) fail("a size is below 1");
@@ -46,7 +48,8 @@ void check_shape(const ModelConfig& config, const std::string& where) {
 
 void refuse_quantization(const nlohmann::json& json, const std::string& where) {
   if (json.contains("quantization_config") && !json.at("quantization_config").is_null()) {
-    throw base::ConfigError(where + ": quantization_config: quantized weights cannot be trained; expected the unquantized checkpoint");
+    throw base::ConfigError(
+        where + ": quantization_config: quantized weights cannot be trained; expected the unquantized checkpoint");
   }
 }
 
@@ -62,7 +65,8 @@ ModelConfig from_json(const nlohmann::json& json, const std::string& where) {
   config.model_type = required<std::string>(json, "model_type", where);
   const Family& family = family_of(config.model_type, where);
   const auto activation = value_or<std::string>(json, "hidden_act", "silu");
-  if (activation != "silu") throw base::ConfigError(where + ": hidden_act " + activation + " is not supported (known: silu)");
+  if (activation != "silu")
+    throw base::ConfigError(where + ": hidden_act " + activation + " is not supported (known: silu)");
   refuse_quantization(json, where);
   config.vocab_size = required<int64_t>(json, "vocab_size", where);
   config.hidden_size = required<int64_t>(json, "hidden_size", where);
@@ -89,11 +93,13 @@ ModelConfig from_json(const nlohmann::json& json, const std::string& where) {
 
 void refuse_sliding_window(const nlohmann::json& json, const std::string& where) {
   if (value_or(json, "use_sliding_window", false)) {
-    throw base::ConfigError(where + ": use_sliding_window: true is not supported; expected full attention in every layer");
+    throw base::ConfigError(where +
+                            ": use_sliding_window: true is not supported; expected full attention in every layer");
   }
   for (const auto& type : value_or<std::vector<std::string>>(json, "layer_types", {})) {
     if (type != "full_attention") {
-      throw base::ConfigError(where + ": layer_types: " + type + " is not supported; expected full_attention in every layer");
+      throw base::ConfigError(where + ": layer_types: " + type +
+                              " is not supported; expected full_attention in every layer");
     }
   }
 }
@@ -148,7 +154,8 @@ nlohmann::json to_json(const ModelConfig& config, const std::string& torch_dtype
                          {"tie_word_embeddings", config.tied_embeddings},
                          {"rope_theta", config.rope.theta},
                          {"torch_dtype", torch_dtype}};
-  json["eos_token_id"] = config.eos_ids.size() == 1 ? nlohmann::json(config.eos_ids[0]) : nlohmann::json(config.eos_ids);
+  json["eos_token_id"] =
+      config.eos_ids.size() == 1 ? nlohmann::json(config.eos_ids[0]) : nlohmann::json(config.eos_ids);
   if (config.bos_id) json["bos_token_id"] = *config.bos_id;
   if (config.rope.scaling != RopeConfig::Scaling::kNone) json["rope_scaling"] = scaling_to_json(config.rope);
   family.write(config, json);

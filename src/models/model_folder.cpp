@@ -21,18 +21,21 @@ constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 // What belongs to a model besides weights and config.json; also everything that begins with "tokenizer".
-constexpr const char* kCompanions[] = {"vocab.json",          "merges.txt",         "added_tokens.json",     "special_tokens_map.json",
-                                       "chat_template.jinja", "chat_template.json", "generation_config.json"};
+constexpr const char* kCompanions[] = {
+    "vocab.json",          "merges.txt",         "added_tokens.json",     "special_tokens_map.json",
+    "chat_template.jinja", "chat_template.json", "generation_config.json"};
 
 bool is_companion(const std::string& name) {
-  return name.rfind("tokenizer", 0) == 0 || std::find(std::begin(kCompanions), std::end(kCompanions), name) != std::end(kCompanions);
+  return name.rfind("tokenizer", 0) == 0 ||
+         std::find(std::begin(kCompanions), std::end(kCompanions), name) != std::end(kCompanions);
 }
 
 void copy_companions(const fs::path& source, const fs::path& folder) {
   if (fs::equivalent(source, folder)) return;
   for (const auto& entry : fs::directory_iterator(source)) {
     const auto name = entry.path().filename().string();
-    if (entry.is_regular_file() && is_companion(name)) io::write_file_atomic(folder / name, io::read_file(entry.path()));
+    if (entry.is_regular_file() && is_companion(name))
+      io::write_file_atomic(folder / name, io::read_file(entry.path()));
   }
 }
 
@@ -119,7 +122,8 @@ void save_model_folder(const fs::path& folder, const ModelConfig& config, const 
                        const NamedTensors& parameters, const fs::path& tokenizer_source, int64_t max_shard_bytes) {
   fs::create_directories(folder);
   remove_other_weights(folder, write_weights(folder, parameters, max_shard_bytes));
-  io::write_json(folder / "config.json", config_to_save(config, source_config, parameters.front().second.scalar_type()));
+  io::write_json(folder / "config.json",
+                 config_to_save(config, source_config, parameters.front().second.scalar_type()));
   if (!tokenizer_source.empty()) copy_companions(tokenizer_source, folder);
 }
 

@@ -12,7 +12,8 @@ nlohmann::json read_config_json(const std::filesystem::path& folder, const Confi
 
 /// Writes a Hugging Face folder. source_config: the config.json to keep (only the dtype is updated); null: made from
 /// `config`. tokenizer_source: folder whose tokenizer and generation files are copied; empty: none.
-void save_model_folder(const std::filesystem::path& folder, const ModelConfig& config, const nlohmann::json& source_config,
-                       const NamedTensors& parameters, const std::filesystem::path& tokenizer_source, int64_t max_shard_bytes);
+void save_model_folder(const std::filesystem::path& folder, const ModelConfig& config,
+                       const nlohmann::json& source_config, const NamedTensors& parameters,
+                       const std::filesystem::path& tokenizer_source, int64_t max_shard_bytes);
 
 }  // namespace grpo::models

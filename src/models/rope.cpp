@@ -22,7 +22,8 @@ Scaling scaling_of(const std::string& name, const std::string& where) {
   for (const auto& [known, scaling] : kScalings) {
     if (name == known) return scaling;
   }
-  throw base::ConfigError(where + ": rope scaling " + name + " is not supported (known: default, linear, llama3, yarn)");
+  throw base::ConfigError(where + ": rope scaling " + name +
+                          " is not supported (known: default, linear, llama3, yarn)");
 }
 
 const char* name_of(Scaling scaling) {
@@ -35,7 +36,8 @@ const char* name_of(Scaling scaling) {
 void refuse_partial_rotation(const nlohmann::json& json, const std::string& where) {
   const double factor = value_or(json, "partial_rotary_factor", 1.0);
   if (factor != 1.0) {
-    throw base::ConfigError(base::concat(where, ": partial_rotary_factor ", factor, " is not supported; expected 1 (whole heads are rotated)"));
+    throw base::ConfigError(base::concat(where, ": partial_rotary_factor ", factor,
+                                         " is not supported; expected 1 (whole heads are rotated)"));
   }
 }
 
@@ -45,8 +47,9 @@ void check_rope(const RopeConfig& rope, const std::string& where) {
   };
   require(rope.theta > 0.0, "theta must be above 0");
   require(rope.factor > 0.0, "scaling factor must be above 0");
-  require(rope.scaling != Scaling::kLlama3 || (rope.low_freq_factor > 0.0 && rope.high_freq_factor > rope.low_freq_factor),
-          "scaling llama3 needs 0 < low_freq_factor < high_freq_factor");
+  require(
+      rope.scaling != Scaling::kLlama3 || (rope.low_freq_factor > 0.0 && rope.high_freq_factor > rope.low_freq_factor),
+      "scaling llama3 needs 0 < low_freq_factor < high_freq_factor");
   require(rope.scaling == Scaling::kNone || rope.scaling == Scaling::kLinear || rope.original_max_positions > 0,
           "scaling needs original_max_position_embeddings above 0");
 }
@@ -59,7 +62,8 @@ void read_scaling(const nlohmann::json& json, int64_t max_positions, const std::
   const auto type = value_or<std::string>(json, "rope_type", value_or<std::string>(json, "type", "default"));
   rope.scaling = scaling_of(type, where);
   rope.original_max_positions = value_or<int64_t>(json, "original_max_position_embeddings", max_positions);
-  const double stretched = static_cast<double>(max_positions) / static_cast<double>(std::max<int64_t>(rope.original_max_positions, 1));
+  const double stretched =
+      static_cast<double>(max_positions) / static_cast<double>(std::max<int64_t>(rope.original_max_positions, 1));
   rope.factor = value_or(json, "factor", rope.scaling == Scaling::kYarn ? stretched : 1.0);
   rope.low_freq_factor = value_or(json, "low_freq_factor", rope.low_freq_factor);
   rope.high_freq_factor = value_or(json, "high_freq_factor", rope.high_freq_factor);
@@ -71,27 +75,29 @@ void read_scaling(const nlohmann::json& json, int64_t max_positions, const std::
   rope.mscale_all_dim = optional_number(json, "mscale_all_dim");
 }
 
-// Every operation below is in fp32 and in transformers' order, so that the frequencies are the same bit for bit: one unit in
-// the last place is already 2e-3 radians at position 30,000.
+// Every operation below is in fp32 and in transformers' order, so that the frequencies are the same bit for bit: one
+// unit in the last place is already 2e-3 radians at position 30,000.
 
 at::Tensor plain_periods(double theta, int64_t head_dim) {  // theta^(2i/d)
   return at::pow(theta, at::arange(0, head_dim, 2, at::kLong).to(at::kFloat) / head_dim);
 }
 
-// Wavelengths above original / low_freq_factor are stretched by factor, below original / high_freq_factor kept, and blended
-// in between.
+// Wavelengths above original / low_freq_factor are stretched by factor, below original / high_freq_factor kept, and
+// blended in between.
 at::Tensor llama3_frequencies(const RopeConfig& rope, const at::Tensor& plain) {
   const auto original = static_cast<double>(rope.original_max_positions);
   const auto wavelength = plain.reciprocal() * (2.0 * std::numbers::pi);
   const auto is_long = wavelength > original / rope.low_freq_factor;
   const auto is_short = wavelength < original / rope.high_freq_factor;
   const auto stretched = at::where(is_long, plain / rope.factor, plain);
-  const auto smooth = (wavelength.reciprocal() * original - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
+  const auto smooth =
+      (wavelength.reciprocal() * original - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
   const auto blended = (1.0 - smooth) * stretched / rope.factor + smooth * stretched;
   return at::where(is_long.logical_or(is_short), stretched, blended);
 }
 
-// The dimension whose frequency turns `rotations` times over the original context (arXiv 2309.00071, eq. 17 solved for d).
+// The dimension whose frequency turns `rotations` times over the original context (arXiv 2309.00071, eq. 17 solved for
+// d).
 double yarn_dimension(const RopeConfig& rope, double head_dim, double rotations) {
   const auto original = static_cast<double>(rope.original_max_positions);
   return head_dim * std::log(original / (rotations * 2.0 * std::numbers::pi)) / (2.0 * std::log(rope.theta));
@@ -168,9 +174,11 @@ RopeFrequencies rope_frequencies(const RopeConfig& rope, int64_t head_dim) {
   return {plain};
 }
 
-std::pair<at::Tensor, at::Tensor> rope_tables(const RopeFrequencies& frequencies, int64_t positions, at::Device device) {
+std::pair<at::Tensor, at::Tensor> rope_tables(const RopeFrequencies& frequencies, int64_t positions,
+                                              at::Device device) {
   const auto angles = at::outer(at::arange(positions, at::kFloat), frequencies.inv_freq);
-  return {(angles.cos() * frequencies.attention_scaling).to(device), (angles.sin() * frequencies.attention_scaling).to(device)};
+  return {(angles.cos() * frequencies.attention_scaling).to(device),
+          (angles.sin() * frequencies.attention_scaling).to(device)};
 }
 
 }  // namespace grpo::models

@@ -21,8 +21,8 @@ struct RopeFrequencies {
   double attention_scaling = 1.0;  // factor on cos and sin (yarn)
 };
 
-/// Frequencies theta^(-2i/d), scaled: linear divides by factor (arXiv 2306.15595); llama3 divides the long wavelengths and
-/// blends in between (Llama 3.1 model card); yarn blends by wavelength (arXiv 2309.00071).
+/// Frequencies theta^(-2i/d), scaled: linear divides by factor (arXiv 2306.15595); llama3 divides the long wavelengths
+/// and blends in between (Llama 3.1 model card); yarn blends by wavelength (arXiv 2309.00071).
 RopeFrequencies rope_frequencies(const RopeConfig& rope, int64_t head_dim);
 
 /// cos and sin tables [positions, head_dim / 2] fp32, attention scaling multiplied in.

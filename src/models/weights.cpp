@@ -8,9 +8,10 @@ namespace grpo::models {
 namespace {
 
 constexpr std::pair<io::DType, at::ScalarType> kTypes[] = {
-    {io::DType::kF64, at::kDouble}, {io::DType::kF32, at::kFloat}, {io::DType::kF16, at::kHalf}, {io::DType::kBF16, at::kBFloat16},
-    {io::DType::kI64, at::kLong},   {io::DType::kI32, at::kInt},   {io::DType::kI16, at::kShort}, {io::DType::kI8, at::kChar},
-    {io::DType::kU8, at::kByte},    {io::DType::kBool, at::kBool}};
+    {io::DType::kF64, at::kDouble},    {io::DType::kF32, at::kFloat}, {io::DType::kF16, at::kHalf},
+    {io::DType::kBF16, at::kBFloat16}, {io::DType::kI64, at::kLong},  {io::DType::kI32, at::kInt},
+    {io::DType::kI16, at::kShort},     {io::DType::kI8, at::kChar},   {io::DType::kU8, at::kByte},
+    {io::DType::kBool, at::kBool}};
 
 }  // namespace
 
@@ -29,7 +30,8 @@ io::DType io_dtype(at::ScalarType type) {
 }
 
 at::Tensor tensor_view(const io::TensorBytes& bytes) {
-  return at::from_blob(const_cast<std::byte*>(bytes.bytes.data()), bytes.shape, at::TensorOptions(scalar_type(bytes.dtype)));
+  return at::from_blob(const_cast<std::byte*>(bytes.bytes.data()), bytes.shape,
+                       at::TensorOptions(scalar_type(bytes.dtype)));
 }
 
 io::TensorBytes tensor_bytes(const at::Tensor& tensor) {

@@ -14,9 +14,8 @@ constexpr double kMostPadding = 0.25;
 std::vector<size_t> by_length(const std::vector<int64_t>& offsets) {
   std::vector<size_t> order(offsets.size() - 1);
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return offsets[a + 1] - offsets[a] > offsets[b + 1] - offsets[b];
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return offsets[a + 1] - offsets[a] > offsets[b + 1] - offsets[b]; });
   return order;
 }
 
@@ -27,7 +26,8 @@ std::vector<std::vector<size_t>> split_into_buckets(const std::vector<int64_t>& 
   int64_t rows = 0;
   for (const size_t s : by_length(offsets)) {
     const int64_t length = offsets[s + 1] - offsets[s];
-    const auto padded = static_cast<double>(longest * static_cast<int64_t>(buckets.empty() ? 0 : buckets.back().size() + 1));
+    const auto padded =
+        static_cast<double>(longest * static_cast<int64_t>(buckets.empty() ? 0 : buckets.back().size() + 1));
     // Short sequences stay together: there the calls cost more than the padding.
     const bool wasteful = longest > 64 && padded - static_cast<double>(rows + length) > kMostPadding * padded;
     if (buckets.empty() || wasteful) {
@@ -64,6 +64,7 @@ AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device dev
       }
     }
     bucket.dense = valid.size() == gather.size();
+    bucket.in_place = bucket.dense && gather.size() == place.size() && std::is_sorted(gather.begin(), gather.end());
     bucket.gather = at::tensor(gather, at::kLong).to(device);
     bucket.valid = at::tensor(valid, at::kLong).to(device);
     plan.buckets.push_back(bucket);
@@ -80,11 +81,13 @@ at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, c
   std::vector<at::Tensor> outputs;
   for (const auto& bucket : plan.buckets) {
     const auto padded = [&](const at::Tensor& x, int64_t repeat) {  // -> [S, heads, L, head_dim]
-      auto rows = x.index_select(0, bucket.gather).view({bucket.sequences, bucket.length, x.size(1), head_dim}).transpose(1, 2);
+      const auto slots = bucket.in_place ? x : x.index_select(0, bucket.gather);
+      const auto rows = slots.reshape({bucket.sequences, bucket.length, x.size(1), head_dim}).transpose(1, 2);
       return repeat == 1 ? rows : rows.repeat_interleave(repeat, 1);
     };
-    const auto attended = at::scaled_dot_product_attention(padded(queries, 1), padded(keys, group), padded(values, group), {}, 0.0,
-                                                           /*is_causal=*/true, scale);
+    const auto attended =
+        at::scaled_dot_product_attention(padded(queries, 1), padded(keys, group), padded(values, group), {}, 0.0,
+                                         /*is_causal=*/true, scale);
     auto rows = attended.transpose(1, 2).reshape({bucket.sequences * bucket.length, heads, head_dim});
     outputs.push_back(bucket.dense ? rows : rows.index_select(0, bucket.valid));
   }

@@ -24,7 +24,8 @@ at::Tensor entropy_of(const at::Tensor& log_probs) { return log_probs.exp().mul_
 
 // With respect to the scaled logits: g (onehot - p) for the log-probability, -h p (log p + H) for the entropy H.
 // log_probs: [n, V]; targets, g, h: [n, 1]; g or h may be undefined (no gradient).
-at::Tensor logit_gradient(const at::Tensor& log_probs, const at::Tensor& targets, const at::Tensor& g, const at::Tensor& h) {
+at::Tensor logit_gradient(const at::Tensor& log_probs, const at::Tensor& targets, const at::Tensor& g,
+                          const at::Tensor& h) {
   const auto p = log_probs.exp();
   if (!h.defined()) return g.defined() ? p.mul(-g).scatter_add_(1, targets, g.contiguous()) : at::zeros_like(p);
   auto grad = p.mul(log_probs + entropy_of(log_probs).unsqueeze(1)).mul_(-h);
@@ -67,7 +68,9 @@ class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
       const auto part = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, start, size).unsqueeze(1) : x; };
       const auto rows = hidden.narrow(0, start, size);
       const auto log_probs = chunk_log_probs(rows, weight, temperature);
-      const auto grad_logits = logit_gradient(log_probs, part(targets), part(grads[0]), part(grads[1])).div_(temperature).to(hidden.scalar_type());
+      const auto grad_logits = logit_gradient(log_probs, part(targets), part(grads[0]), part(grads[1]))
+                                   .div_(temperature)
+                                   .to(hidden.scalar_type());
       grad_hidden.narrow(0, start, size).copy_(at::mm(grad_logits, weight));
       if (for_weight) grad_weight.add_(at::mm(grad_logits.t(), rows));
     }
@@ -82,7 +85,8 @@ TokenLogProbs token_log_probs(const at::Tensor& hidden, const at::Tensor& weight
                               const LmHeadOptions& options) {
   GRPO_CHECK(options.temperature > 0.0, "temperature ", options.temperature);
   GRPO_CHECK(hidden.size(0) == targets.size(0), hidden.size(0), " rows, ", targets.size(0), " targets");
-  const auto outputs = ChunkedHead::apply(hidden, weight, targets, options.temperature, options.chunk_tokens, options.entropy_grad);
+  const auto outputs =
+      ChunkedHead::apply(hidden, weight, targets, options.temperature, options.chunk_tokens, options.entropy_grad);
   return {outputs[0], outputs[1]};
 }
 

@@ -57,7 +57,8 @@ Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extr
   policy.folder = options.path;
   const at::Device device = models::resolve_device(options.device);
   const at::ScalarType dtype = models::resolve_dtype(options.dtype, policy.folder, device);
-  policy.model = models::CausalLM::load(weights.empty() ? policy.folder : weights, dtype, device);
+  const models::ConfigOverrides overrides{.max_positions = options.max_positions.value, .rope_theta = options.rope_theta.value};
+  policy.model = models::CausalLM::load(weights.empty() ? policy.folder : weights, dtype, device, overrides);
   policy.tokenizer = tokenizer::Tokenizer::load(policy.folder);
   policy.chat_template = tokenizer::ChatTemplate::resolve(options.chat_template, policy.folder);
   check_vocabulary(policy);

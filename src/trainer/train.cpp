@@ -136,7 +136,8 @@ Loop::Loop(const TrainConfig& config, const Start& start)
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights);
   if (config.algorithm.kl.coef > 0.0) {
-    reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device());
+    reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device(),
+                                        {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
   }
   prompts_ = load_prompts(policy_, config, config.data.train, "data.train");
   if (config.eval.every_steps > 0) {

@@ -7,7 +7,8 @@
 
 namespace grpo::testing {
 
-CachedPass::CachedPass(const models::CausalLM& model, int64_t sequences, int64_t max_tokens, int64_t page_size, bool exact)
+CachedPass::CachedPass(const models::CausalLM& model, int64_t sequences, int64_t max_tokens, int64_t page_size,
+                       bool exact)
     : model_(model), exact_(exact), lengths_(static_cast<size_t>(sequences), 0) {
   const auto& config = model.config();
   const int64_t pages = (max_tokens + page_size - 1) / page_size;
@@ -15,8 +16,8 @@ CachedPass::CachedPass(const models::CausalLM& model, int64_t sequences, int64_t
   page_table_ = at::arange(sequences * pages, at::kInt).flip(0).view({pages, sequences}).t().contiguous();
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     const auto empty = [&] {
-      return at::full({sequences * pages, page_size, config.num_kv_heads, config.head_dim}, std::numeric_limits<double>::quiet_NaN(),
-                      model.dtype());
+      return at::full({sequences * pages, page_size, config.num_kv_heads, config.head_dim},
+                      std::numeric_limits<double>::quiet_NaN(), model.dtype());
     };
     cache_.push_back({.keys = empty(), .values = empty()});
   }
@@ -43,8 +44,8 @@ at::Tensor CachedPass::extend(const std::vector<std::vector<int64_t>>& added) {
   return model_.logits(model_.extend(batch, cache_, exact_), exact_);
 }
 
-at::Tensor cached_logits(const models::CausalLM& model, const std::vector<std::vector<int64_t>>& sequences, int64_t piece, bool exact,
-                         int64_t page_size) {
+at::Tensor cached_logits(const models::CausalLM& model, const std::vector<std::vector<int64_t>>& sequences,
+                         int64_t piece, bool exact, int64_t page_size) {
   size_t longest = 0;
   for (const auto& sequence : sequences) longest = std::max(longest, sequence.size());
   CachedPass pass(model, static_cast<int64_t>(sequences.size()), static_cast<int64_t>(longest), page_size, exact);

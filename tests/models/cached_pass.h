@@ -27,7 +27,7 @@ class CachedPass {
 };
 
 /// Logits of whole sequences, [T, vocab] in order, when at most `piece` tokens of each enter per pass.
-at::Tensor cached_logits(const models::CausalLM& model, const std::vector<std::vector<int64_t>>& sequences, int64_t piece, bool exact,
-                         int64_t page_size = 4);
+at::Tensor cached_logits(const models::CausalLM& model, const std::vector<std::vector<int64_t>>& sequences,
+                         int64_t piece, bool exact, int64_t page_size = 4);
 
 }  // namespace grpo::testing

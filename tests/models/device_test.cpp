@@ -38,7 +38,8 @@ TEST(ResolveDtype, TakesFp32OnTheCpuAndTheStoredOneElsewhere) {
   EXPECT_EQ(resolve_dtype("auto", dir.path(), at::kCUDA), at::kBFloat16);
   EXPECT_EQ(resolve_dtype("bfloat16", dir.path(), at::kCPU), at::kBFloat16);
   EXPECT_EQ(resolve_dtype("float32", dir.path(), at::kCUDA), at::kFloat);
-  EXPECT_THAT(message_of<base::ConfigError>([&] { resolve_dtype("float23", dir.path(), at::kCPU); }), HasSubstr("float32"));
+  EXPECT_THAT(message_of<base::ConfigError>([&] { resolve_dtype("float23", dir.path(), at::kCPU); }),
+              HasSubstr("float32"));
 }
 
 }  // namespace

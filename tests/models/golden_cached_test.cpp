@@ -22,7 +22,8 @@ void expect_golden_logits(int64_t piece) {
     const auto model = golden.load();
     for (const bool exact : {false, true}) {
       const auto logits = cached_logits(*model, golden.sequences(), piece, exact);
-      EXPECT_LT(max_distance(logits, golden.packed("logits")), kLogitTolerance) << golden.folder() << " exact " << exact;
+      EXPECT_LT(max_distance(logits, golden.packed("logits")), kLogitTolerance)
+          << golden.folder() << " exact " << exact;
     }
   }
 }
@@ -35,8 +36,10 @@ TEST(GoldenCachedModels, CachedEqualsPacked) {
   for (const auto& golden : golden_models()) {
     const at::NoGradGuard no_grad;
     const auto model = golden.load();
-    const auto packed = at::linear(model->hidden_states(nn::PackedBatch::pack(golden.sequences())), model->head_weight());
-    EXPECT_LT(max_distance(cached_logits(*model, golden.sequences(), 3, false), packed), kLogitTolerance) << golden.folder();
+    const auto packed =
+        at::linear(model->hidden_states(nn::PackedBatch::pack(golden.sequences())), model->head_weight());
+    EXPECT_LT(max_distance(cached_logits(*model, golden.sequences(), 3, false), packed), kLogitTolerance)
+        << golden.folder();
   }
 }
 
@@ -45,7 +48,8 @@ TEST(GoldenCachedModels, ExactPrefillAndDecodeAgreeBitForBit) {
     const auto model = golden.load();
     const auto prefill = cached_logits(*model, golden.sequences(), kWhole, true);
     for (const int64_t piece : {1, 5}) {
-      EXPECT_TRUE(at::equal(prefill, cached_logits(*model, golden.sequences(), piece, true))) << golden.folder() << " piece " << piece;
+      EXPECT_TRUE(at::equal(prefill, cached_logits(*model, golden.sequences(), piece, true)))
+          << golden.folder() << " piece " << piece;
     }
   }
 }
@@ -55,7 +59,8 @@ TEST(GoldenCachedModels, ExactResultsDoNotDependOnTheBatch) {
     const auto model = golden.load();
     const auto together = cached_logits(*model, golden.sequences(), 2, true);
     std::vector<at::Tensor> alone;
-    for (const auto& sequence : golden.sequences()) alone.push_back(cached_logits(*model, {sequence}, 2, true, /*page_size=*/16));
+    for (const auto& sequence : golden.sequences())
+      alone.push_back(cached_logits(*model, {sequence}, 2, true, /*page_size=*/16));
     EXPECT_TRUE(at::equal(together, at::cat(alone))) << golden.folder();
   }
 }

@@ -19,7 +19,9 @@ GoldenModel::GoldenModel(std::filesystem::path folder)
   if (sequences_.empty()) throw std::runtime_error(folder_.string() + ": meta.json has no lengths");
 }
 
-std::unique_ptr<models::CausalLM> GoldenModel::load() const { return models::CausalLM::load(folder_, at::kFloat, at::kCPU); }
+std::unique_ptr<models::CausalLM> GoldenModel::load() const {
+  return models::CausalLM::load(folder_, at::kFloat, at::kCPU);
+}
 
 int64_t GoldenModel::num_tokens() const {
   int64_t count = 0;
@@ -38,7 +40,8 @@ at::Tensor GoldenModel::expected(const std::string& name) const { return to_tens
 at::Tensor GoldenModel::packed(const std::string& name) const {
   const auto padded = expected(name);
   std::vector<at::Tensor> parts;
-  for (size_t s = 0; s < sequences_.size(); ++s) parts.push_back(padded[static_cast<int64_t>(s)].narrow(0, 0, length(s)));
+  for (size_t s = 0; s < sequences_.size(); ++s)
+    parts.push_back(padded[static_cast<int64_t>(s)].narrow(0, 0, length(s)));
   return at::cat(parts);
 }
 

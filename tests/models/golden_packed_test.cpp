@@ -57,7 +57,8 @@ TEST(GoldenModels, LogitsOfOneSequenceAtATime) {
   for (const auto& golden : golden_models()) {
     const auto model = golden.load();
     std::vector<at::Tensor> logits;
-    for (const auto& sequence : golden.sequences()) logits.push_back(logits_of(*model, nn::PackedBatch::pack({sequence})));
+    for (const auto& sequence : golden.sequences())
+      logits.push_back(logits_of(*model, nn::PackedBatch::pack({sequence})));
     EXPECT_LT(max_distance(at::cat(logits), golden.packed("logits")), kLogitTolerance) << golden.folder();
   }
 }
@@ -69,7 +70,8 @@ TEST(GoldenModels, LeftPaddedRowsAreTheSameSequences) {
     auto batch = nn::PackedBatch::pack(golden.sequences());
     EXPECT_TRUE(at::equal(golden.expected("left.input_ids").masked_select(mask), batch.ids)) << golden.folder();
     batch.positions = golden.expected("left.position_ids").masked_select(mask);
-    EXPECT_LT(max_distance(logits_of(*golden.load(), batch), golden.packed("logits")), kLogitTolerance) << golden.folder();
+    EXPECT_LT(max_distance(logits_of(*golden.load(), batch), golden.packed("logits")), kLogitTolerance)
+        << golden.folder();
   }
 }
 
@@ -85,7 +87,8 @@ TEST(GoldenModels, TokenLogProbsAtEveryTemperature) {
       const auto out = nn::token_log_probs(hidden, model->head_weight(), next_ids(batch),
                                            {.temperature = temperature_of(name), .chunk_tokens = 7});
       const auto expected = golden.packed(name).masked_select(batch.positions.gt(0));
-      EXPECT_LT(max_distance(out.log_probs.masked_select(keep), expected), kLogProbTolerance) << golden.folder() << name;
+      EXPECT_LT(max_distance(out.log_probs.masked_select(keep), expected), kLogProbTolerance)
+          << golden.folder() << name;
       ++compared;
     }
     EXPECT_GE(compared, 1) << golden.folder();
@@ -105,7 +108,8 @@ TEST(GoldenModels, HiddenStatesOfEveryLayer) {
   for (const auto& golden : golden_models()) {
     std::vector<at::Tensor> layers;
     golden.load()->hidden_states(nn::PackedBatch::pack({golden.sequences()[0]}), &layers);
-    EXPECT_LT(max_distance(at::stack(layers), golden.expected("hidden_states.seq0")), kLogitTolerance) << golden.folder();
+    EXPECT_LT(max_distance(at::stack(layers), golden.expected("hidden_states.seq0")), kLogitTolerance)
+        << golden.folder();
   }
 }
 
@@ -115,7 +119,8 @@ TEST(GoldenModels, RotaryFrequencies) {
     const auto rope = rope_frequencies(config.rope, config.head_dim);
     const auto expected = golden.expected("rope.inv_freq");
     EXPECT_TRUE(at::allclose(rope.inv_freq, expected, 1e-6, 0.0)) << golden.folder();
-    EXPECT_NEAR(rope.attention_scaling, golden.expected("rope.attention_scaling").item<double>(), 1e-6) << golden.folder();
+    EXPECT_NEAR(rope.attention_scaling, golden.expected("rope.attention_scaling").item<double>(), 1e-6)
+        << golden.folder();
   }
 }
 
@@ -147,7 +152,8 @@ TEST(GoldenModels, GreedyContinuationRecomputedFromTheStart) {
     for (int64_t step = 0; step < expected.size(1); ++step) {
       const auto batch = nn::PackedBatch::pack(sequences);
       const auto best = logits_of(*model, batch).argmax(-1);
-      for (size_t s = 0; s < sequences.size(); ++s) sequences[s].push_back(best[batch.offsets[s + 1] - 1].item<int64_t>());
+      for (size_t s = 0; s < sequences.size(); ++s)
+        sequences[s].push_back(best[batch.offsets[s + 1] - 1].item<int64_t>());
     }
     for (size_t s = 0; s < sequences.size(); ++s) {
       const std::vector<int64_t> continuation(sequences[s].begin() + golden.length(s), sequences[s].end());
@@ -161,7 +167,8 @@ TEST(GoldenStep, CompletionLogProbs) {
   const auto folder = testing::golden_section("step");
   const auto stored = io::Safetensors::open(folder / "expected.safetensors");
   const auto tensor = [&](const char* name) { return testing::to_tensor(stored.at(name)); };
-  const double temperature = testing::read_golden_json(folder / "expected.json").at("hyperparameters").at("temperature").get<double>();
+  const double temperature =
+      testing::read_golden_json(folder / "expected.json").at("hyperparameters").at("temperature").get<double>();
   const auto ids = at::cat({tensor("prompt_ids"), tensor("completion_ids")}, 1);
   const auto mask = at::cat({tensor("prompt_mask"), tensor("completion_mask")}, 1).to(at::kBool);
   std::vector<std::vector<int64_t>> sequences;
@@ -169,15 +176,18 @@ TEST(GoldenStep, CompletionLogProbs) {
 
   const auto model = CausalLM::load(folder / "model", at::kFloat, at::kCPU);
   const auto batch = nn::PackedBatch::pack(sequences);
-  const auto log_probs =
-      nn::token_log_probs(model->hidden_states(batch), model->head_weight(), next_ids(batch), {.temperature = temperature}).log_probs;
+  const auto log_probs = nn::token_log_probs(model->hidden_states(batch), model->head_weight(), next_ids(batch),
+                                             {.temperature = temperature})
+                             .log_probs;
   const auto expected = tensor("logprobs");
   const auto lengths = tensor("completion_mask").sum(1);
   ASSERT_GT(ids.size(0), 0);
   for (int64_t row = 0; row < ids.size(0); ++row) {
     const int64_t length = lengths[row].item<int64_t>();
     const int64_t end = batch.offsets[static_cast<size_t>(row) + 1] - 1;  // the last token predicts nothing
-    EXPECT_LT(max_distance(log_probs.narrow(0, end - length, length), expected[row].narrow(0, 0, length)), kLogProbTolerance) << row;
+    EXPECT_LT(max_distance(log_probs.narrow(0, end - length, length), expected[row].narrow(0, 0, length)),
+              kLogProbTolerance)
+        << row;
   }
 }
 

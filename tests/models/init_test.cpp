@@ -30,11 +30,14 @@ TEST(Init, GivesNormsOneBiasesZeroAndTheAskedDeviation) {
 TEST(Init, DependsOnSeedAndNameOnly) {
   const auto one = small_model();
   EXPECT_TRUE(at::equal(find(*one, "model.embed_tokens.weight"), find(*small_model(), "model.embed_tokens.weight")));
-  EXPECT_FALSE(at::equal(find(*one, "model.embed_tokens.weight"), find(*small_model(small_config_json(), 2), "model.embed_tokens.weight")));
-  EXPECT_FALSE(at::equal(find(*one, "model.layers.0.mlp.up_proj.weight"), find(*one, "model.layers.1.mlp.up_proj.weight")));
+  EXPECT_FALSE(at::equal(find(*one, "model.embed_tokens.weight"),
+                         find(*small_model(small_config_json(), 2), "model.embed_tokens.weight")));
+  EXPECT_FALSE(
+      at::equal(find(*one, "model.layers.0.mlp.up_proj.weight"), find(*one, "model.layers.1.mlp.up_proj.weight")));
   auto deeper = small_config_json();
   deeper["num_hidden_layers"] = 5;
-  EXPECT_TRUE(at::equal(find(*one, "model.layers.1.mlp.up_proj.weight"), find(*small_model(deeper), "model.layers.1.mlp.up_proj.weight")));
+  EXPECT_TRUE(at::equal(find(*one, "model.layers.1.mlp.up_proj.weight"),
+                        find(*small_model(deeper), "model.layers.1.mlp.up_proj.weight")));
 }
 
 TEST(Init, MakesLeavesThatRequireGrad) {

@@ -35,7 +35,8 @@ TEST(LoadErrors, NameATensorOfAnotherShape) {
   auto config = small_config_json();
   config["vocab_size"] = 62;
   testing::write_config(dir.path(), config);
-  EXPECT_THAT(load_error(dir.path()), AllOf(HasSubstr("model.embed_tokens.weight"), HasSubstr("[61, 32]"), HasSubstr("[62, 32]")));
+  EXPECT_THAT(load_error(dir.path()),
+              AllOf(HasSubstr("model.embed_tokens.weight"), HasSubstr("[61, 32]"), HasSubstr("[62, 32]")));
 }
 
 TEST(LoadErrors, NameTheFolderWithoutWeights) {

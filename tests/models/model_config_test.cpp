@@ -78,13 +78,15 @@ TEST(ReadModelConfig, ReadsOneEosOrSeveral) {
 }
 
 TEST(ReadModelConfig, NamesTheKnownFamiliesForAnUnknownOne) {
-  EXPECT_THAT(error_of(changed("model_type", "mamba")), ::testing::AllOf(HasSubstr("mamba"), HasSubstr("qwen2"), HasSubstr("llama")));
+  EXPECT_THAT(error_of(changed("model_type", "mamba")),
+              ::testing::AllOf(HasSubstr("mamba"), HasSubstr("qwen2"), HasSubstr("llama")));
 }
 
 TEST(ReadModelConfig, RefusesSlidingWindows) {
   EXPECT_THAT(error_of(changed("use_sliding_window", true)), HasSubstr("use_sliding_window"));
   EXPECT_THAT(error_of(changed("use_sliding_window", true, "qwen3")), HasSubstr("use_sliding_window"));
-  EXPECT_THAT(error_of(changed("layer_types", {"full_attention", "sliding_attention"}, "qwen3")), HasSubstr("sliding_attention"));
+  EXPECT_THAT(error_of(changed("layer_types", {"full_attention", "sliding_attention"}, "qwen3")),
+              HasSubstr("sliding_attention"));
 }
 
 TEST(ReadModelConfig, AcceptsASlidingWindowThatIsSwitchedOff) {
@@ -139,10 +141,17 @@ TEST(ToJson, ReadsBackAsTheSameModel) {
 }
 
 TEST(ToJson, KeepsRopeScaling) {
-  const std::vector<nlohmann::json> scalings = {
-      {{"rope_type", "linear"}, {"factor", 2.0}},
-      {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 64}},
-      {{"rope_type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32}, {"beta_fast", 16.0}, {"attention_factor", 1.25}}};
+  const std::vector<nlohmann::json> scalings = {{{"rope_type", "linear"}, {"factor", 2.0}},
+                                                {{"rope_type", "llama3"},
+                                                 {"factor", 8.0},
+                                                 {"low_freq_factor", 1.0},
+                                                 {"high_freq_factor", 4.0},
+                                                 {"original_max_position_embeddings", 64}},
+                                                {{"rope_type", "yarn"},
+                                                 {"factor", 4.0},
+                                                 {"original_max_position_embeddings", 32},
+                                                 {"beta_fast", 16.0},
+                                                 {"attention_factor", 1.25}}};
   for (const auto& scaling : scalings) {
     const auto config = read_config(changed("rope_scaling", scaling));
     const auto again = read_config(to_json(config, "float32")).rope;

@@ -31,7 +31,8 @@ TEST(RopeFrequencies, OfYarnTakeTheAttentionFactorGiven) {
   yarn.attention_factor.reset();
   yarn.mscale = 2.0;
   yarn.mscale_all_dim = 1.0;
-  EXPECT_NEAR(rope_frequencies(yarn, 16).attention_scaling, (0.2 * std::log(4.0) + 1.0) / (0.1 * std::log(4.0) + 1.0), 1e-12);
+  EXPECT_NEAR(rope_frequencies(yarn, 16).attention_scaling, (0.2 * std::log(4.0) + 1.0) / (0.1 * std::log(4.0) + 1.0),
+              1e-12);
 }
 
 TEST(RopeTables, DoNotDependOnHowFarTheyReach) {

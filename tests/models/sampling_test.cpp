@@ -12,8 +12,8 @@
 namespace grpo::models {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::cached_logits;
+using ::testing::HasSubstr;
 using testing::max_distance;
 using testing::small_config_json;
 using testing::small_model;
@@ -49,7 +49,8 @@ TEST(Sampling, SeesWeightsThatChanged) {
   model->weights_changed();
   EXPECT_GT(max_distance(before, cached_logits(*model, sequences, 5, false)), 0.1);
   for (const bool exact : {false, true}) {
-    EXPECT_LT(max_distance(packed_logits(*model, sequences), cached_logits(*model, sequences, 5, exact)), 1e-4) << exact;
+    EXPECT_LT(max_distance(packed_logits(*model, sequences), cached_logits(*model, sequences, 5, exact)), 1e-4)
+        << exact;
   }
 }
 
@@ -63,7 +64,8 @@ TEST(Sampling, ContinuesBeyondTheModelsPositions) {
 
 TEST(Sampling, InExactModeNeedsFp32) {
   const auto model = small_model(small_config_json(), 1, at::kBFloat16);
-  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { cached_logits(*model, {some_ids(3, 1)}, 3, true); }), HasSubstr("rollout.exact"));
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { cached_logits(*model, {some_ids(3, 1)}, 3, true); }),
+              HasSubstr("rollout.exact"));
 }
 
 TEST(Sampling, KeepsNoGraph) {
@@ -79,7 +81,8 @@ TEST(Sampling, WorksFromSeveralThreads) {
   std::vector<std::thread> threads;
   for (size_t i = 0; i < results.size(); ++i) {
     threads.emplace_back([&, i] {
-      cached_logits(*model, {some_ids(300 + 200 * static_cast<int64_t>(i), 5)}, 100, true);  // the rotary tables grow meanwhile
+      cached_logits(*model, {some_ids(300 + 200 * static_cast<int64_t>(i), 5)}, 100,
+                    true);  // the rotary tables grow meanwhile
       results[i] = cached_logits(*model, {some_ids(40, 5)}, 7, true);
     });
   }

@@ -44,7 +44,9 @@ at::Tensor plain_attention(const Inputs& in, const std::vector<int64_t>& offsets
     const auto mask = at::full({length, length}, -std::numeric_limits<double>::infinity(), at::kDouble).triu(1);
     std::vector<at::Tensor> heads;
     for (int64_t h = 0; h < in.queries.size(1); ++h) {
-      const auto part = [&](const at::Tensor& x, int64_t head) { return x.narrow(0, offsets[s], length).select(1, head); };
+      const auto part = [&](const at::Tensor& x, int64_t head) {
+        return x.narrow(0, offsets[s], length).select(1, head);
+      };
       const auto scores = at::mm(part(in.queries, h), part(in.keys, h / group).t()) * scale + mask;
       heads.push_back(at::mm(at::softmax(scores, -1), part(in.values, h / group)));
     }
@@ -53,8 +55,8 @@ at::Tensor plain_attention(const Inputs& in, const std::vector<int64_t>& offsets
   return at::cat(sequences);
 }
 
-void expect_equal_with_gradients(const std::vector<int64_t>& lengths, int64_t heads, int64_t kv_heads, at::ScalarType dtype,
-                                 double tolerance) {
+void expect_equal_with_gradients(const std::vector<int64_t>& lengths, int64_t heads, int64_t kv_heads,
+                                 at::ScalarType dtype, double tolerance) {
   const auto offsets = offsets_of(lengths);
   const Inputs in(offsets.back(), heads, kv_heads, 16, dtype);
   const Inputs wide = in.in_fp64();
@@ -78,7 +80,9 @@ void expect_equal_with_gradients(const std::vector<int64_t>& lengths, int64_t he
 
 TEST(PackedAttention, EqualsTheDefinitionForOneSequence) { expect_equal_with_gradients({9}, 4, 4, at::kFloat, 1e-5); }
 
-TEST(PackedAttention, EqualsTheDefinitionForEqualLengths) { expect_equal_with_gradients({6, 6, 6}, 4, 2, at::kFloat, 1e-5); }
+TEST(PackedAttention, EqualsTheDefinitionForEqualLengths) {
+  expect_equal_with_gradients({6, 6, 6}, 4, 2, at::kFloat, 1e-5);
+}
 
 TEST(PackedAttention, EqualsTheDefinitionForMixedLengths) {
   expect_equal_with_gradients({3, 1, 17, 2, 17, 5}, 6, 2, at::kFloat, 1e-5);

@@ -39,9 +39,12 @@ TokenLogProbs plain(const Case& c, double temperature) {
   return {log_probs.gather(1, c.targets.unsqueeze(1)).squeeze(1), -(log_probs.exp() * log_probs).sum(-1)};
 }
 
-double distance(const at::Tensor& a, const at::Tensor& b) { return (a.detach() - b.detach()).abs().max().item<double>(); }
+double distance(const at::Tensor& a, const at::Tensor& b) {
+  return (a.detach() - b.detach()).abs().max().item<double>();
+}
 
-void expect_plain(int64_t tokens, const LmHeadOptions& options, double tolerance = 1e-5, at::ScalarType dtype = at::kFloat) {
+void expect_plain(int64_t tokens, const LmHeadOptions& options, double tolerance = 1e-5,
+                  at::ScalarType dtype = at::kFloat) {
   const Case chunked(tokens, dtype);
   const Case reference = chunked.in_fp64();
   const auto out = token_log_probs(chunked.hidden, chunked.weight, chunked.targets, options);
@@ -70,7 +73,9 @@ TEST(TokenLogProbs, LetTheEntropyGradientThroughWhenAsked) {
 }
 
 // Logits are rounded to bf16: about 2^-9 of a logit of size 4.
-TEST(TokenLogProbs, AreCloseInBf16) { expect_plain(40, {.chunk_tokens = 16, .entropy_grad = true}, 0.15, at::kBFloat16); }
+TEST(TokenLogProbs, AreCloseInBf16) {
+  expect_plain(40, {.chunk_tokens = 16, .entropy_grad = true}, 0.15, at::kBFloat16);
+}
 
 TEST(TokenLogProbs, StopTheEntropyGradientOtherwise) {
   const Case c(5);
@@ -81,7 +86,9 @@ TEST(TokenLogProbs, StopTheEntropyGradientOtherwise) {
 TEST(TokenLogProbs, FlowThroughEntropyAlone) {
   const Case c(7);
   const Case reference = c.in_fp64();
-  (token_log_probs(c.hidden, c.weight, c.targets, {.chunk_tokens = 3, .entropy_grad = true}).entropy * c.entropy_weight).sum().backward();
+  (token_log_probs(c.hidden, c.weight, c.targets, {.chunk_tokens = 3, .entropy_grad = true}).entropy * c.entropy_weight)
+      .sum()
+      .backward();
   (plain(reference, 1.0).entropy * c.entropy_weight).sum().backward();
   EXPECT_LT(distance(c.hidden.grad(), reference.hidden.grad()), 1e-5);
 }

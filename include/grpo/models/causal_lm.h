@@ -44,8 +44,8 @@ class CausalLM {
   /// Every weight under its checkpoint name, in the model's order; leaves that require grad. A tied head is not listed.
   const NamedTensors& parameters() const;
 
-  /// Final-norm hidden states for training and scoring, differentiable; [T, hidden]. layer_outputs, when given, receives
-  /// the embedding output and then each layer's output (the last one after the final norm), each [T, hidden].
+  /// Final-norm hidden states for training and scoring, differentiable; [T, hidden]. layer_outputs, when given,
+  /// receives the embedding output and then each layer's output (the last one after the final norm), each [T, hidden].
   at::Tensor hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs = nullptr) const;
 
   /// As hidden_states without autograd, reading and extending the paged cache; [T, hidden]. cache: one PagedKv per
@@ -62,8 +62,9 @@ class CausalLM {
   /// sampling-only copies (prepacked or fused weights) the device keeps.
   void weights_changed();
 
-  /// Writes config.json, model.safetensors (sharded above max_shard_bytes) and copies tokenizer and generation files from
-  /// `source` (the folder it was loaded from; empty: none). What is saved loads in transformers without a converter.
+  /// Writes config.json, model.safetensors (sharded above max_shard_bytes) and copies tokenizer and generation files
+  /// from `source` (the folder it was loaded from; empty: none). What is saved loads in transformers without a
+  /// converter.
   void save(const std::filesystem::path& folder, const std::filesystem::path& source,
             int64_t max_shard_bytes = 5'000'000'000) const;
 

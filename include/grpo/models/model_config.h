@@ -15,14 +15,14 @@ struct RopeConfig {
   double theta = 10000.0;
   Scaling scaling = Scaling::kNone;
   double factor = 1.0;
-  double low_freq_factor = 1.0;   // llama3
-  double high_freq_factor = 4.0;  // llama3
-  int64_t original_max_positions = 0;  // llama3, yarn
-  double beta_fast = 32.0;             // yarn
-  double beta_slow = 1.0;              // yarn
-  std::optional<double> attention_factor = {};  // yarn; default 0.1 ln(factor) + 1
+  double low_freq_factor = 1.0;                            // llama3
+  double high_freq_factor = 4.0;                           // llama3
+  int64_t original_max_positions = 0;                      // llama3, yarn
+  double beta_fast = 32.0;                                 // yarn
+  double beta_slow = 1.0;                                  // yarn
+  std::optional<double> attention_factor = {};             // yarn; default 0.1 ln(factor) + 1
   std::optional<double> mscale = {}, mscale_all_dim = {};  // yarn
-  bool truncate = true;                          // yarn: round the correction range to whole dimensions
+  bool truncate = true;                                    // yarn: round the correction range to whole dimensions
 };
 
 /// The shape of a decoder-only transformer, as its family reads it from config.json.

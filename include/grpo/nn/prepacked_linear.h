@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+namespace grpo::nn {
+
+/// A copy of an fp32 CPU weight [out, in] in oneDNN's blocked layout: 1.2 to 3 times faster at the few rows of a decode
+/// step. Other weights are returned as they are. The copy does not follow later changes of `weight`.
+at::Tensor prepack_linear(const at::Tensor& weight);
+
+/// x W^T + b without autograd. x: [T, in]; weight: plain or from prepack_linear; bias: [out] or none. Returns [T, out].
+at::Tensor prepacked_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
+
+}  // namespace grpo::nn

@@ -1,0 +1,29 @@
+#include "grpo/nn/prepacked_linear.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+namespace grpo::nn {
+namespace {
+
+TEST(PrepackedLinear, EqualsThePlainOneForAnyNumberOfRows) {
+  at::manual_seed(4);
+  const auto weight = at::randn({35, 24}).set_requires_grad(true);
+  const auto bias = at::randn({35});
+  const auto packed = prepack_linear(weight);
+  for (const int64_t rows : {1, 3, 32, 500}) {
+    const auto x = at::randn({rows, 24});
+    EXPECT_TRUE(at::allclose(prepacked_linear(x, packed, bias), at::linear(x, weight, bias), 1e-5, 1e-5)) << rows;
+    EXPECT_TRUE(at::allclose(prepacked_linear(x, packed, {}), at::linear(x, weight), 1e-5, 1e-5)) << rows;
+  }
+}
+
+TEST(PrepackedLinear, TakesBf16WeightsAsTheyAre) {
+  const auto weight = at::randn({8, 16}).to(at::kBFloat16);
+  const auto x = at::randn({3, 16}).to(at::kBFloat16);
+  EXPECT_EQ(prepack_linear(weight).const_data_ptr(), weight.const_data_ptr());
+  EXPECT_TRUE(at::equal(prepacked_linear(x, prepack_linear(weight), {}), at::linear(x, weight)));
+}
+
+}  // namespace
+}  // namespace grpo::nn
