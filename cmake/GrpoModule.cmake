@@ -29,7 +29,7 @@ function(grpo_use_torch target)
 endfunction()
 
 # grpo_test(<module> SOURCES <files>... [USES <modules>...] [TORCH])
-# One test program per module. Suites named Golden* carry the ctest label `golden`.
+# One test program per module. Suites named Golden* carry the ctest label `golden`, those named Gpu* the label `gpu`.
 function(grpo_test name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;USES;LINKS" ${ARGN})
   set(target grpo_${name}_test)
@@ -42,8 +42,10 @@ function(grpo_test name)
   if(ARG_TORCH)
     grpo_use_torch(${target})
   endif()
-  gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "-Golden*" DISCOVERY_TIMEOUT 60
+  gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "-Golden*:Gpu*" DISCOVERY_TIMEOUT 60
                        PROPERTIES TIMEOUT 900 LABELS ${name})
   gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "Golden*" DISCOVERY_TIMEOUT 60
                        TEST_LIST ${target}_golden PROPERTIES TIMEOUT 900 LABELS golden)
+  gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "Gpu*" DISCOVERY_TIMEOUT 60
+                       TEST_LIST ${target}_gpu PROPERTIES TIMEOUT 900 LABELS gpu)
 endfunction()

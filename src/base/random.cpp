@@ -16,9 +16,7 @@ uint64_t mix(uint64_t x) {
 }
 
 std::array<uint32_t, 4> block(const RandomKey& key, uint64_t draw, uint32_t sample, uint32_t position) {
-  const uint64_t mixed = mix(key.seed ^ mix(key.stream));
-  return philox({static_cast<uint32_t>(draw), static_cast<uint32_t>(draw >> 32), sample, position},
-                {static_cast<uint32_t>(mixed), static_cast<uint32_t>(mixed >> 32)});
+  return philox({static_cast<uint32_t>(draw), static_cast<uint32_t>(draw >> 32), sample, position}, philox_key(key));
 }
 
 double to_unit(uint32_t high, uint32_t low) {
@@ -40,6 +38,11 @@ std::array<uint32_t, 4> philox(const std::array<uint32_t, 4>& counter, const std
     k[1] += 0xBB67AE85u;
   }
   return c;
+}
+
+std::array<uint32_t, 2> philox_key(const RandomKey& key) {
+  const uint64_t mixed = mix(key.seed ^ mix(key.stream));
+  return {static_cast<uint32_t>(mixed), static_cast<uint32_t>(mixed >> 32)};
 }
 
 uint64_t stream_id(std::string_view name) {

@@ -17,6 +17,9 @@ struct RandomKey {
   uint64_t stream = 0;  // stream_id(name)
 };
 
+/// The Philox key that seed and stream are mixed into; for kernels that compute the numbers elsewhere.
+std::array<uint32_t, 2> philox_key(const RandomKey& key);
+
 /// A stable 64-bit number for a name (FNV-1a).
 uint64_t stream_id(std::string_view name);
 
