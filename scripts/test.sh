@@ -12,5 +12,6 @@ ctest --test-dir build --output-on-failure -j "$(nproc)" --no-tests=error 2>&1 |
 total=$(sed -nE 's/.*tests passed, [0-9]+ tests failed out of ([0-9]+).*/\1/p' "$log" | tail -1)
 failed=$(sed -nE 's/.*tests passed, ([0-9]+) tests failed out of.*/\1/p' "$log" | tail -1)
 [ -n "$total" ] || { echo "0 passed, 1 failed"; exit 1; }
-echo "$((total - failed)) passed, $failed failed"
+skipped=$(grep -c '(Skipped)$' "$log" || true)
+echo "$((total - failed - skipped)) passed, $failed failed, $skipped skipped"
 exit "$status"
