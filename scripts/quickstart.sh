@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 scripts/setup.sh
 # The tests are not needed to try the program; scripts/test.sh builds them too.
-scripts/build.sh grpo
+scripts/build.sh --target grpo
 
 for arm in 2grpo 16grpo; do
   echo
