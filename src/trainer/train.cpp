@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <atomic>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -114,14 +115,20 @@ class Loop {
   bool checked_truncated_ = false;
 };
 
+// Prompts that leave room for a whole completion within rollout.max_total_tokens.
+int64_t longest_prompt(const TrainConfig& config) {
+  if (!config.rollout.max_total_tokens) return config.data.max_prompt_tokens;
+  return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
+}
+
 std::vector<Prompt> load_prompts(const Policy& policy, const TrainConfig& config, const std::vector<std::string>& files,
                                  const char* what) {
   const auto problems = data::load_problems(files, config.data.prompt_key, config.data.answer_key);
   int64_t dropped = 0;
-  auto prompts = make_prompts(policy, problems, config.data.max_prompt_tokens, &dropped);
+  auto prompts = make_prompts(policy, problems, longest_prompt(config), &dropped);
   if (dropped > 0) {
-    base::log_warning(base::concat(what, ": ", dropped, " of ", problems.size(), " problems are longer than data.max_prompt_tokens ",
-                                   config.data.max_prompt_tokens, " and are left out"));
+    base::log_warning(base::concat(what, ": ", dropped, " of ", problems.size(), " prompts are longer than ", longest_prompt(config),
+                                   " tokens (data.max_prompt_tokens, rollout.max_total_tokens) and are left out"));
   }
   if (prompts.empty()) {
     throw base::ConfigError(base::concat(what, ": no problem is left of ", problems.size(), " in ", base::join(files, ", "),
