@@ -47,7 +47,8 @@ struct Text {
 Text load_text(const Options& options) {
   Text text;
   const std::filesystem::path folder = options.model;
-  if (!std::filesystem::exists(folder / "tokenizer.json") && !std::filesystem::exists(folder / "tokenizer.model")) return text;
+  if (!std::filesystem::exists(folder / "tokenizer.json") && !std::filesystem::exists(folder / "tokenizer.model"))
+    return text;
   text.tokenizer = tokenizer::Tokenizer::load(folder);
   text.chat_template = tokenizer::ChatTemplate::resolve({.text = options.chat_template, .map = {}}, folder);
   return text;
@@ -62,7 +63,8 @@ std::vector<int64_t> stop_ids_of(const Options& options, const Text& text) {
   return ids;
 }
 
-std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, const std::string& where, int64_t vocab_size) {
+std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, const std::string& where,
+                                int64_t vocab_size) {
   std::vector<int64_t> ids;
   if (row.contains("prompt_ids")) {
     if (!row.at("prompt_ids").is_array()) throw base::IoError(where + ": prompt_ids: expected a list of token ids");
@@ -71,7 +73,8 @@ std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, con
       ids.push_back(id.get<int64_t>());
     }
   } else if (row.contains("prompt") && row.at("prompt").is_string()) {
-    if (!text.tokenizer) throw base::ConfigError(where + ": \"prompt\" needs tokenizer.json or tokenizer.model in the model folder");
+    if (!text.tokenizer)
+      throw base::ConfigError(where + ": \"prompt\" needs tokenizer.json or tokenizer.model in the model folder");
     ids = text.chat_template->encode_prompt(*text.tokenizer, row.at("prompt").get<std::string>());
   } else {
     throw base::IoError(where + ": no \"prompt\" and no \"prompt_ids\"");
@@ -96,7 +99,8 @@ nlohmann::ordered_json to_json(const rollout::Completion& completion, const Text
 void check(const Options& options) {
   if (options.temperature < 0.0) throw base::ConfigError("--temperature must not be below 0 (0 is greedy)");
   if (options.top_p <= 0.0 || options.top_p > 1.0) throw base::ConfigError("--top-p must be above 0 and at most 1");
-  if (options.samples < 1 || options.max_new_tokens < 1) throw base::ConfigError("--samples and --max-new-tokens must be at least 1");
+  if (options.samples < 1 || options.max_new_tokens < 1)
+    throw base::ConfigError("--samples and --max-new-tokens must be at least 1");
 }
 
 void run(const Options& options) {

@@ -1,13 +1,14 @@
 #include "grpo/kernels/paged_kv.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/parallel.h"
 
 namespace grpo::kernels {
 namespace {
@@ -20,8 +21,8 @@ struct Layout {
         offsets(layout.query_offsets.const_data_ptr<int32_t>()),
         lengths(layout.context_lengths.const_data_ptr<int32_t>()),
         pages(layout.page_table.const_data_ptr<int32_t>()) {
-    GRPO_CHECK(layout.query_offsets.size(0) == sequences + 1 && layout.page_table.size(0) == sequences, "layout of ", sequences,
-               " sequences");
+    GRPO_CHECK(layout.query_offsets.size(0) == sequences + 1 && layout.page_table.size(0) == sequences, "layout of ",
+               sequences, " sequences");
   }
   // The absolute position of new token t of sequence s.
   int64_t position(int64_t s, int64_t t) const { return lengths[s] - (offsets[s + 1] - t); }
@@ -33,13 +34,35 @@ struct Layout {
   const int32_t* pages;
 };
 
-// The sequence of every new token.
-std::vector<int64_t> sequence_of_token(const Layout& layout) {
-  std::vector<int64_t> owner(static_cast<size_t>(layout.offsets[layout.sequences]));
+// Consecutive new tokens of one sequence for one kv head.
+struct Tile {
+  int64_t sequence;
+  int64_t first;  // token
+  int64_t count;
+  int64_t kv_head;
+};
+
+// Query heads computed together in a prefill: each block of keys is then read once for all of them.
+constexpr int64_t kTileHeads = 24;
+
+// The longest contexts first, so that no thread is left with one at the end.
+std::vector<Tile> make_tiles(const Layout& layout, int64_t group, int64_t kv_heads) {
+  const int64_t tokens = std::max<int64_t>(1, kTileHeads / group);
+  std::vector<Tile> tiles;
   for (int64_t s = 0; s < layout.sequences; ++s) {
-    for (int64_t t = layout.offsets[s]; t < layout.offsets[s + 1]; ++t) owner[static_cast<size_t>(t)] = s;
+    for (int64_t t = layout.offsets[s]; t < layout.offsets[s + 1]; t += tokens) {
+      const int64_t count = std::min<int64_t>(tokens, layout.offsets[s + 1] - t);
+      for (int64_t kv = 0; kv < kv_heads; ++kv) tiles.push_back({s, t, count, kv});
+    }
   }
-  return owner;
+  std::reverse(tiles.begin(), tiles.end());
+  return tiles;
+}
+
+int64_t multiply_adds(const std::vector<Tile>& tiles, const Layout& layout, int64_t width) {
+  int64_t pairs = 0;
+  for (const Tile& tile : tiles) pairs += tile.count * (layout.position(tile.sequence, tile.first) + 1);
+  return 2 * pairs * width;
 }
 
 template <typename T>
@@ -50,29 +73,29 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
   const int64_t page_size = cache.keys.size(1);
   const int64_t kv_heads = cache.keys.size(2);
   const int64_t group = heads / kv_heads;
-  const auto owner = sequence_of_token(layout);
+  const auto tiles = make_tiles(layout, group, kv_heads);
   const auto* q = static_cast<const T*>(queries.const_data_ptr());
   const auto* keys = static_cast<const T*>(cache.keys.const_data_ptr());
   const auto* values = static_cast<const T*>(cache.values.const_data_ptr());
   auto* result = static_cast<T*>(out.mutable_data_ptr());
-  const auto tokens = static_cast<int64_t>(owner.size());
-  at::parallel_for(0, tokens * kv_heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scratch(static_cast<size_t>(group * (d + 2 + cpu::kAttentionBlock)));
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t t = item / kv_heads;
-      const int64_t kv = item % kv_heads;
-      const int64_t s = owner[static_cast<size_t>(t)];
-      attention({.queries = q + (t * heads + kv * group) * d,
-                 .out = result + (t * heads + kv * group) * d,
-                 .keys = keys + kv * d,
-                 .values = values + kv * d,
-                 .pages = layout.pages + s * layout.max_pages,
+  share_items(static_cast<int64_t>(tiles.size()), multiply_adds(tiles, layout, group * d), [&](const auto& next) {
+    std::vector<float> scratch(static_cast<size_t>(cpu::attention_scratch(std::max(kTileHeads, group), d)));
+    for (int64_t item = next(); item >= 0; item = next()) {
+      const Tile& tile = tiles[static_cast<size_t>(item)];
+      const int64_t at = (tile.first * heads + tile.kv_head * group) * d;
+      attention({.queries = q + at,
+                 .out = result + at,
+                 .token_stride = heads * d,
+                 .tokens = tile.count,
+                 .group = group,
+                 .head_dim = d,
+                 .first_length = layout.position(tile.sequence, tile.first) + 1,
+                 .keys = keys + tile.kv_head * d,
+                 .values = values + tile.kv_head * d,
+                 .pages = layout.pages + tile.sequence * layout.max_pages,
                  .page_stride = page_size * kv_heads * d,
                  .row_stride = kv_heads * d,
                  .page_size = page_size,
-                 .length = layout.position(s, t) + 1,
-                 .group = group,
-                 .head_dim = d,
                  .scale = static_cast<float>(scale),
                  .scratch = scratch.data()});
     }
@@ -83,8 +106,8 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
 
 void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayout& layout, PagedKv& cache) {
   GRPO_CHECK(keys.is_cpu(), "write_kv has no kernel for device ", keys.device().str());
-  GRPO_CHECK(keys.scalar_type() == cache.keys.scalar_type(), "keys are ", c10::toString(keys.scalar_type()), ", the cache ",
-             c10::toString(cache.keys.scalar_type()));
+  GRPO_CHECK(keys.scalar_type() == cache.keys.scalar_type(), "keys are ", c10::toString(keys.scalar_type()),
+             ", the cache ", c10::toString(cache.keys.scalar_type()));
   const auto k = keys.contiguous();
   const auto v = values.contiguous();
   const Layout host(layout);
@@ -108,7 +131,8 @@ at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, cons
   GRPO_CHECK(queries.is_cpu(), "paged_attention has no kernel for device ", queries.device().str());
   GRPO_CHECK(queries.scalar_type() == cache.keys.scalar_type(), "queries are ", c10::toString(queries.scalar_type()),
              ", the cache ", c10::toString(cache.keys.scalar_type()));
-  GRPO_CHECK(queries.size(1) % cache.keys.size(2) == 0, queries.size(1), " heads over ", cache.keys.size(2), " kv heads");
+  GRPO_CHECK(queries.size(1) % cache.keys.size(2) == 0, queries.size(1), " heads over ", cache.keys.size(2),
+             " kv heads");
   const auto q = queries.contiguous();
   auto out = at::empty_like(q);
   const Layout host(layout);

@@ -5,6 +5,7 @@
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/parallel.h"
 
 namespace grpo::kernels {
 namespace {
@@ -16,7 +17,8 @@ constexpr int64_t kGrain = 16384;
 
 void check_cpu(const at::Tensor& x, const char* what) {
   GRPO_CHECK(x.is_cpu(), what, " has no kernel for device ", x.device().str());
-  GRPO_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, what, " of ", c10::toString(x.scalar_type()));
+  GRPO_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, what, " of ",
+             c10::toString(x.scalar_type()));
 }
 
 template <typename F>
@@ -47,7 +49,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const auto& f = cpu::functions();
   for_rows(in.numel() / n, n, [&](int64_t r) {
     if (in.scalar_type() == at::kFloat) {
-      f.rms_norm_f32(data<float>(in) + r * n, data<float>(weight), mutable_data<float>(out) + r * n, n, static_cast<float>(eps));
+      f.rms_norm_f32(data<float>(in) + r * n, data<float>(weight), mutable_data<float>(out) + r * n, n,
+                     static_cast<float>(eps));
     } else {
       f.rms_norm_bf16(data<BFloat16>(in) + r * n, data<BFloat16>(weight), mutable_data<BFloat16>(out) + r * n, n,
                       static_cast<float>(eps));
@@ -100,8 +103,10 @@ at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at
 }
 
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
-  GRPO_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat, "exact_linear is fp32 on the CPU");
-  GRPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1), "exact_linear: ", x.sizes(), " by ", weight.sizes());
+  GRPO_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat,
+             "exact_linear is fp32 on the CPU");
+  GRPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1), "exact_linear: ", x.sizes(), " by ",
+             weight.sizes());
   const auto in = x.contiguous();
   const auto w = weight.contiguous();
   const int64_t rows = in.size(0);
@@ -109,11 +114,12 @@ at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std
   const int64_t k = w.size(1);
   auto out = at::empty({rows, n}, in.options());
   const float* b = bias ? data<float>(*bias) : nullptr;
-  // Threads share the outputs, so that each reads its part of the weights once. Four outputs make a tile.
-  const int64_t tiles = (n + 3) / 4;
-  const int64_t grain = std::max<int64_t>(1, 4 * kGrain / std::max<int64_t>(1, rows * k));
-  at::parallel_for(0, tiles, grain, [&](int64_t begin, int64_t end) {
-    cpu::functions().linear(data<float>(in), data<float>(w), b, mutable_data<float>(out), rows, 4 * begin, std::min(n, 4 * end), k, n);
+  // Threads share the outputs, so that each reads its part of the weights once.
+  constexpr int64_t kOutputs = 32;
+  const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, kOutputs * rows * k));
+  at::parallel_for(0, (n + kOutputs - 1) / kOutputs, grain, [&](int64_t begin, int64_t end) {
+    cpu::functions().linear(data<float>(in), data<float>(w), b, mutable_data<float>(out), rows, kOutputs * begin,
+                            std::min(n, kOutputs * end), k, n);
   });
   return out;
 }

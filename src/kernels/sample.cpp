@@ -1,7 +1,6 @@
 #include "grpo/kernels/sample.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,141 +8,134 @@
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/parallel.h"
+#include "kernels/truncation.h"
 
 namespace grpo::kernels {
 namespace {
+
+constexpr int64_t kCostPerId = 16;  // of one id of a row, in multiply-adds
 
 struct Drawn {
   int64_t id = 0;
   float log_prob = 0.0f;
 };
 
-// One row's exps and their block sums; reused from row to row by a thread.
+// One row in the making; a thread keeps the memory from row to row.
 struct Workspace {
-  explicit Workspace(int64_t n)
-      : exps(static_cast<size_t>(n)), block_sums(static_cast<size_t>((n + cpu::kSoftmaxBlock - 1) / cpu::kSoftmaxBlock)) {}
-  std::vector<float> exps;
-  std::vector<double> block_sums;
-  std::vector<int64_t> order;
+  std::vector<float> logits;       // [V]
+  std::vector<float> exps;         // [V]
+  std::vector<double> block_sums;  // of exps, by kSoftmaxBlock ids
+  Truncation truncation;
+
+  void resize(int64_t n) {
+    logits.resize(static_cast<size_t>(n));
+    exps.resize(static_cast<size_t>(n));
+    block_sums.resize(static_cast<size_t>((n + cpu::kSoftmaxBlock - 1) / cpu::kSoftmaxBlock));
+  }
 };
 
-bool before(const std::vector<float>& p, int64_t a, int64_t b) {
-  const float pa = p[static_cast<size_t>(a)];
-  const float pb = p[static_cast<size_t>(b)];
-  return pa > pb || (pa == pb && a < b);
+// The first candidate whose running sum exceeds uniform * total.
+int64_t invert(const std::vector<Candidate>& candidates, double uniform) {
+  double total = 0.0;
+  for (const auto& candidate : candidates) total += static_cast<double>(candidate.mass);
+  const double target = uniform * total;
+  double running = 0.0;
+  for (const auto& candidate : candidates) {
+    running += static_cast<double>(candidate.mass);
+    if (running > target) return candidate.id;
+  }
+  return candidates.back().id;  // not reached: target < total
 }
 
-// The `count` likeliest ids, likeliest first, in the front of workspace.order.
-void sort_front(Workspace& workspace, int64_t count) {
-  auto& order = workspace.order;
-  const auto less = [&](int64_t a, int64_t b) { return before(workspace.exps, a, b); };
-  const auto middle = order.begin() + count;
-  if (middle != order.end()) std::nth_element(order.begin(), middle, order.end(), less);
-  std::sort(order.begin(), middle, less);
-}
-
-// Sets the exps of ids outside top-k and top-p to zero and the block sums with them.
-void restrict_to_top(Workspace& workspace, const SampleParams& params) {
-  const auto n = static_cast<int64_t>(workspace.exps.size());
-  workspace.order.resize(workspace.exps.size());
-  std::iota(workspace.order.begin(), workspace.order.end(), int64_t{0});
-  const int64_t k = params.top_k > 0 ? std::min(params.top_k, n) : n;
-  int64_t kept = k;
-  if (params.top_p < 1.0) {
-    // Sort ever longer fronts until the front's share reaches top_p: most rows need few ids.
-    if (k < n) std::nth_element(workspace.order.begin(), workspace.order.begin() + k, workspace.order.end(),
-                                [&](int64_t a, int64_t b) { return before(workspace.exps, a, b); });
-    workspace.order.resize(static_cast<size_t>(k));
-    double total = 0.0;
-    for (const int64_t id : workspace.order) total += static_cast<double>(workspace.exps[static_cast<size_t>(id)]);
-    for (int64_t front = std::min<int64_t>(64, k); ; front = std::min(8 * front, k)) {
-      sort_front(workspace, front);
-      double sum = 0.0;
-      for (kept = 0; kept < front && sum < params.top_p * total; ++kept) {
-        sum += static_cast<double>(workspace.exps[static_cast<size_t>(workspace.order[static_cast<size_t>(kept)])]);
-      }
-      if (sum >= params.top_p * total || front == k) break;
-    }
-    kept = std::max<int64_t>(kept, 1);
-  } else {
-    sort_front(workspace, k);
-  }
-  std::vector<std::pair<int64_t, float>> keep;
-  for (int64_t i = 0; i < kept; ++i) {
-    const int64_t id = workspace.order[static_cast<size_t>(i)];
-    keep.emplace_back(id, workspace.exps[static_cast<size_t>(id)]);
-  }
-  std::fill(workspace.exps.begin(), workspace.exps.end(), 0.0f);
-  std::fill(workspace.block_sums.begin(), workspace.block_sums.end(), 0.0);
-  for (const auto& [id, p] : keep) {
-    workspace.exps[static_cast<size_t>(id)] = p;
-    workspace.block_sums[static_cast<size_t>(id / cpu::kSoftmaxBlock)] += static_cast<double>(p);
-  }
+int64_t last_likely(const std::vector<float>& exps) {
+  size_t id = exps.size() - 1;
+  while (id > 0 && exps[id] == 0.0f) --id;
+  return static_cast<int64_t>(id);
 }
 
 // The first id whose running sum exceeds uniform * total: blocks first, then inside the block.
 int64_t invert(const Workspace& workspace, double uniform) {
   const auto& exps = workspace.exps;
-  const double total = std::accumulate(workspace.block_sums.begin(), workspace.block_sums.end(), 0.0);
-  const double target = uniform * total;
+  const double target = uniform * std::accumulate(workspace.block_sums.begin(), workspace.block_sums.end(), 0.0);
   double sum = 0.0;
-  int64_t last = -1;  // the last id with any probability: where rounding would run off the end
-  for (size_t block = 0; block < workspace.block_sums.size(); ++block) {
-    const bool inside = sum + workspace.block_sums[block] > target;
-    const auto begin = static_cast<int64_t>(block) * cpu::kSoftmaxBlock;
-    const auto end = std::min<int64_t>(begin + cpu::kSoftmaxBlock, static_cast<int64_t>(exps.size()));
-    if (inside) {
-      double running = sum;
-      for (int64_t id = begin; id < end; ++id) {
-        const float p = exps[static_cast<size_t>(id)];
-        if (p <= 0.0f) continue;
-        last = id;
-        running += static_cast<double>(p);
-        if (running > target) return id;
-      }
-      return last;
+  for (size_t start = 0, block = 0; start < exps.size(); start += cpu::kSoftmaxBlock, ++block) {
+    if (sum + workspace.block_sums[block] <= target) {
+      sum += workspace.block_sums[block];
+      continue;
     }
-    sum += workspace.block_sums[block];
+    // A block's sum in fp32 lanes and the ids one by one differ by rounding: the block's last likely id takes what is
+    // left.
+    double running = sum;
+    size_t likely = start;
+    for (size_t id = start; id < std::min<size_t>(exps.size(), start + cpu::kSoftmaxBlock); ++id) {
+      if (exps[id] == 0.0f) continue;
+      likely = id;
+      running += static_cast<double>(exps[id]);
+      if (running > target) break;
+    }
+    return static_cast<int64_t>(likely);
   }
-  for (auto id = static_cast<int64_t>(exps.size()) - 1; id >= 0; --id) {
-    if (exps[static_cast<size_t>(id)] > 0.0f) return id;
-  }
-  return last;
+  return last_likely(exps);
 }
 
-Drawn draw(const float* logits, int64_t n, const SampleParams& params, Workspace& workspace, int64_t row) {
+Drawn draw(const float* logits, const SampleParams& params, Workspace& workspace, int64_t row) {
+  const auto n = static_cast<int64_t>(workspace.exps.size());
   const bool greedy = params.temperature == 0.0;
-  const float inverse = greedy ? 1.0f : static_cast<float>(1.0 / params.temperature);
-  const auto softmax = cpu::functions().softmax(logits, inverse, n, workspace.exps.data(), workspace.block_sums.data());
-  if (!std::isfinite(softmax.max) || !std::isfinite(softmax.sum) || !(softmax.sum > 0.0) || softmax.argmax < 0) {
-    throw base::Error(base::concat("sampling: row ", row, " has logits that are NaN or all infinite; the weights may have diverged"));
+  const double inverse = greedy ? 1.0 : 1.0 / params.temperature;
+  const auto softmax = cpu::functions().softmax(logits, static_cast<float>(inverse), n, workspace.exps.data(),
+                                                workspace.block_sums.data());
+  if (softmax.argmax < 0 || !std::isfinite(softmax.max) || !std::isfinite(softmax.sum)) {
+    throw base::Error(
+        base::concat("sampling: row ", row, " has logits that are NaN or all infinite; the weights may have diverged"));
   }
-  Drawn drawn;
-  if (greedy) {
-    drawn.id = softmax.argmax;
-  } else {
-    if (params.top_k > 0 || params.top_p < 1.0) restrict_to_top(workspace, params);
-    drawn.id = invert(workspace, params.uniform);
+  Drawn drawn{.id = softmax.argmax};
+  if (!greedy) {
+    const bool whole = params.top_k == 0 && params.top_p == 1.0;
+    drawn.id = whole ? invert(workspace, params.uniform)
+                     : invert(workspace.truncation.keep(logits, workspace.exps.data(), n, softmax.sum, params.top_k,
+                                                        params.top_p),
+                              params.uniform);
   }
-  const double shifted = static_cast<double>(logits[drawn.id]) * inverse - static_cast<double>(softmax.max);
-  drawn.log_prob = static_cast<float>(shifted - std::log(softmax.sum));
+  const double below = static_cast<double>(logits[drawn.id]) - static_cast<double>(softmax.max);
+  drawn.log_prob = static_cast<float>(below * inverse - std::log(softmax.sum));
   return drawn;
+}
+
+// A row as fp32, in place where it is.
+const float* read_row(const at::Tensor& logits, int64_t row, Workspace& workspace) {
+  const int64_t start = row * logits.stride(0);
+  if (logits.scalar_type() == at::kFloat) return logits.const_data_ptr<float>() + start;
+  const auto* from = logits.const_data_ptr<at::BFloat16>() + start;
+  std::transform(from, from + logits.size(1), workspace.logits.begin(),
+                 [](at::BFloat16 x) { return static_cast<float>(x); });
+  return workspace.logits.data();
+}
+
+void check(const std::vector<SampleParams>& params) {
+  for (const auto& p : params) {
+    GRPO_CHECK(
+        p.temperature >= 0.0 && p.top_k >= 0 && p.top_p > 0.0 && p.top_p <= 1.0 && p.uniform >= 0.0 && p.uniform < 1.0,
+        "temperature ", p.temperature, ", top_k ", p.top_k, ", top_p ", p.top_p, ", uniform ", p.uniform);
+  }
 }
 
 }  // namespace
 
 Sampled sample_tokens(const at::Tensor& logits, const std::vector<SampleParams>& params) {
-  GRPO_CHECK(logits.dim() == 2 && logits.size(0) == static_cast<int64_t>(params.size()), "logits ", logits.sizes(), ", ",
-             params.size(), " parameters");
-  const auto host = logits.to(at::kCPU, at::kFloat).contiguous();
-  const int64_t n = host.size(1);
+  GRPO_CHECK(logits.dim() == 2 && logits.size(0) == static_cast<int64_t>(params.size()) && logits.size(1) > 0,
+             "logits ", logits.sizes(), ", ", params.size(), " parameters");
+  check(params);
+  auto host = logits.to(at::kCPU, logits.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat);
+  // An expanded row (the first tokens of a group) is read where it is.
+  if (host.size(1) > 1 && host.stride(1) != 1) host = host.contiguous();
   Sampled sampled{.ids = std::vector<int64_t>(params.size()), .log_probs = std::vector<float>(params.size())};
-  const int64_t grain = std::max<int64_t>(1, 16384 / n);
-  at::parallel_for(0, host.size(0), grain, [&](int64_t begin, int64_t end) {
-    Workspace workspace(n);
-    for (int64_t row = begin; row < end; ++row) {
+  share_items(host.size(0), host.numel() * kCostPerId, [&](const auto& next) {
+    static thread_local Workspace workspace;
+    workspace.resize(host.size(1));
+    for (int64_t row = next(); row >= 0; row = next()) {
       const auto i = static_cast<size_t>(row);
-      const auto drawn = draw(host.const_data_ptr<float>() + row * n, n, params[i], workspace, row);
+      const auto drawn = draw(read_row(host, row, workspace), params[i], workspace, row);
       sampled.ids[i] = drawn.id;
       sampled.log_probs[i] = drawn.log_prob;
     }

@@ -1,321 +1,193 @@
 #include "grpo/rollout/engine.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <deque>
 #include <optional>
+#include <unordered_map>
 
 #include "grpo/base/error.h"
 #include "grpo/kernels/sample.h"
+#include "rollout/forward_batch.h"
 #include "rollout/kv_cache.h"
-#include "rollout/sequence.h"
+#include "rollout/scheduler.h"
 
 namespace grpo::rollout {
 namespace {
 
-constexpr int64_t kPrefillTokens = 4096;  // most prompt tokens of one prefill pass (a longer prompt goes alone)
+constexpr int64_t kPrefillTokens = 4096;
 
-// A row of one forward pass: the tokens a sequence adds and the pages it writes to.
-struct Row {
-  const int64_t* ids = nullptr;
-  int64_t count = 0;
-  int64_t cached = 0;  // tokens already in the cache
-  const std::vector<int32_t>* pages = nullptr;
-};
-
-models::PagedBatch make_batch(const std::vector<Row>& rows, at::Device device) {
-  const auto s = static_cast<int64_t>(rows.size());
-  int64_t tokens = 0;
-  size_t max_pages = 1;
-  for (const Row& row : rows) {
-    tokens += row.count;
-    max_pages = std::max(max_pages, row.pages->size());
-  }
-  models::PagedBatch batch{.ids = at::empty({tokens}, at::kLong), .positions = at::empty({tokens}, at::kLong), .layout = {}};
-  batch.layout.query_offsets = at::empty({s + 1}, at::kInt);
-  batch.layout.context_lengths = at::empty({s}, at::kInt);
-  batch.layout.page_table = at::zeros({s, static_cast<int64_t>(max_pages)}, at::kInt);
-  auto* ids = batch.ids.data_ptr<int64_t>();
-  auto* positions = batch.positions.data_ptr<int64_t>();
-  auto* offsets = batch.layout.query_offsets.data_ptr<int32_t>();
-  auto* lengths = batch.layout.context_lengths.data_ptr<int32_t>();
-  auto* table = batch.layout.page_table.data_ptr<int32_t>();
-  int64_t t = 0;
-  offsets[0] = 0;
-  for (int64_t i = 0; i < s; ++i) {
-    const Row& row = rows[static_cast<size_t>(i)];
-    for (int64_t j = 0; j < row.count; ++j, ++t) {
-      ids[t] = row.ids[j];
-      positions[t] = row.cached + j;
-    }
-    offsets[i + 1] = static_cast<int32_t>(t);
-    lengths[i] = static_cast<int32_t>(row.cached + row.count);
-    std::copy(row.pages->begin(), row.pages->end(), table + i * static_cast<int64_t>(max_pages));
-  }
-  if (!device.is_cpu()) {
-    for (auto* tensor : {&batch.ids, &batch.positions, &batch.layout.query_offsets, &batch.layout.context_lengths,
-                         &batch.layout.page_table}) {
-      *tensor = tensor->to(device);
-    }
-  }
-  return batch;
-}
-
-// One generate() call.
+// One generate() call: does what the scheduler decides.
 class Generation {
  public:
-  Generation(const models::CausalLM& model, const EngineConfig& config, KvCache& cache, const std::vector<Request>& requests,
-             const SamplingConfig& sampling, const base::RandomKey& key, EngineStats& stats)
-      : model_(model), config_(config), cache_(cache), requests_(requests), sampling_(sampling), key_(key), stats_(stats) {
+  Generation(const models::CausalLM& model, KvCache& cache, bool exact, const Scheduler::Limits& limits,
+             const std::vector<Request>& requests, const SamplingConfig& sampling, const base::RandomKey& key)
+      : model_(model),
+        cache_(cache),
+        exact_(exact),
+        requests_(requests),
+        sampling_(sampling),
+        key_(key),
+        scheduler_(requests, limits) {
     for (size_t i = 0; i < requests.size(); ++i) {
-      groups_.push_back({.request = i, .completions = std::vector<Completion>(static_cast<size_t>(requests[i].num_samples))});
+      groups_.push_back(
+          {.request = i, .completions = std::vector<Completion>(static_cast<size_t>(requests[i].num_samples))});
       unfinished_.push_back(requests[i].num_samples);
-      if (requests[i].num_samples > 0) prompts_.push_back({.request = i, .pages = {}, .logits = {}, .started = 0});
     }
   }
-
-  // Gives all pages back, also when an exception ends the call early.
-  ~Generation() {
-    for (auto& prompt : prompts_) cache_.release(prompt.pages);
-    for (auto& sequence : running_) cache_.release(sequence.pages);
-  }
-  Generation(const Generation&) = delete;
-  Generation& operator=(const Generation&) = delete;
 
   std::vector<Group> run(const std::function<void(const Group&)>& on_group, const std::function<bool()>& should_stop) {
     on_group_ = on_group;
-    report_empty_requests();
-    while (work_left()) {
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      if (unfinished_[i] == 0) report(i);
+    }
+    while (!scheduler_.done()) {
       if (should_stop && should_stop()) return {};
-      admit();
-      decode_step();
+      recompute();
+      do {
+        start_samples();
+      } while (prefill());
+      decode();
     }
     return std::move(groups_);
   }
 
+  EngineStats stats() const {
+    EngineStats stats = stats_;
+    stats.preempted = scheduler_.num_preempted();
+    return stats;
+  }
+
  private:
-  bool work_left() const { return !prompts_.empty() || !preempted_.empty() || !running_.empty(); }
-
-  int64_t free_slots() const { return config_.max_sequences - static_cast<int64_t>(running_.size()); }
-
-  void report_empty_requests() {
-    for (size_t i = 0; i < requests_.size(); ++i) {
-      if (unfinished_[i] == 0 && on_group_) on_group_(groups_[i]);
+  // Brings preempted sequences' keys and values back; their next token is drawn in the decode step that follows.
+  void recompute() {
+    const size_t count = scheduler_.resume();
+    auto& running = scheduler_.running();
+    for (size_t i = running.size() - count; i < running.size(); ++i) {
+      std::vector<int64_t> tokens = requests_[running[i].request].prompt_ids;
+      tokens.insert(tokens.end(), running[i].completion.ids.begin(), running[i].completion.ids.end() - 1);
+      extend({{.ids = tokens.data(), .count = running[i].cached, .cached = 0, .pages = &running[i].pages}});
     }
   }
 
-  // Fills free slots: preempted sequences first, then samples of prompts in the cache, then new prompts, in request order.
-  void admit() {
-    while (free_slots() > 0 && !preempted_.empty() && recompute_next()) {
-    }
-    if (!preempted_.empty()) return;
-    start_samples();
-    while (free_slots() > 0 && !prompts_.empty() && prompts_.front().pages.empty()) {
-      if (!prefill()) return;
-      start_samples();
-    }
-  }
-
-  // Recomputes the oldest preempted sequence; false while its pages do not fit.
-  bool recompute_next() {
-    Sequence& sequence = preempted_.front();
-    std::vector<int64_t> tokens = requests_[sequence.request].prompt_ids;
-    tokens.insert(tokens.end(), sequence.completion.ids.begin(), sequence.completion.ids.end() - 1);
-    const auto count = static_cast<int64_t>(tokens.size());
-    // One page more than the past needs, so that it is not preempted again at once.
-    while (cache_.pages().num_free() < cache_.pages_for(count) + 1 && running_.empty() && drop_prompt()) {
-    }
-    if (cache_.pages().num_free() < cache_.pages_for(count) + 1 && !running_.empty()) return false;
-    take_pages(sequence.pages, count);
-    forward({{.ids = tokens.data(), .count = count, .cached = 0, .pages = &sequence.pages}});
-    sequence.cached = count;
-    running_.push_back(std::move(sequence));
-    preempted_.pop_front();
-    return true;
-  }
-
-  // Prefills as many waiting prompts as fit one pass; false when pages must be freed first.
+  // False when no prompt is admitted.
   bool prefill() {
-    std::vector<Row> rows;
-    int64_t tokens = 0;
-    int64_t samples = 0;
-    int64_t pages = 0;
-    for (const PromptState& prompt : prompts_) {
-      const Request& request = requests_[prompt.request];
-      const auto count = static_cast<int64_t>(request.prompt_ids.size());
-      const int64_t starting = std::min(request.num_samples - prompt.started, free_slots() - samples);
-      // The prompt's own pages, and one for each sample that starts now.
-      pages += cache_.pages_for(count) + starting;
-      const bool alone = rows.empty() && running_.empty();
-      if (starting <= 0 || (!rows.empty() && tokens + count > kPrefillTokens)) break;
-      if (!alone && pages > cache_.pages().num_free()) break;
-      rows.push_back({.ids = request.prompt_ids.data(), .count = count, .cached = 0, .pages = &prompt.pages});
-      tokens += count;
-      samples += starting;
+    const auto prompts = scheduler_.admit();
+    if (prompts.empty()) return false;
+    std::vector<NewTokens> sequences;
+    for (const Prompt* prompt : prompts) {
+      const auto& ids = requests_[prompt->request].prompt_ids;
+      sequences.push_back({.ids = ids.data(), .count = prompt->tokens, .cached = 0, .pages = &prompt->pages});
+      stats_.prompt_tokens += prompt->tokens;
     }
-    if (rows.empty()) return false;
-    for (size_t i = 0; i < rows.size(); ++i) take_pages(prompts_[i].pages, rows[i].count);
-    const auto logits = forward(rows);
-    for (size_t i = 0; i < rows.size(); ++i) prompts_[i].logits = logits[static_cast<int64_t>(i)];
-    stats_.prompt_tokens += tokens;
+    const auto logits = last_logits(sequences);
+    for (size_t i = 0; i < prompts.size(); ++i)
+      prompt_logits_[prompts[i]->request] = logits.narrow(0, static_cast<int64_t>(i), 1);
     return true;
   }
 
-  // Takes the last cached prompt's pages back; it is prefilled again when its turn comes. False when there is none.
-  bool drop_prompt() {
-    for (auto prompt = prompts_.rbegin(); prompt != prompts_.rend(); ++prompt) {
-      if (prompt->pages.empty()) continue;
-      cache_.release(prompt->pages);
-      prompt->logits.reset();
-      return true;
-    }
-    return false;
-  }
-
-  // Starts samples of prompts in the cache, drawing all their first tokens in one call.
+  // Draws the first token of the samples that start now.
   void start_samples() {
-    std::vector<at::Tensor> logits;
-    std::vector<Sequence> starting;
-    size_t done = 0;
-    for (auto& prompt : prompts_) {
-      if (prompt.pages.empty()) break;
-      const Request& request = requests_[prompt.request];
-      const auto count = static_cast<int64_t>(request.prompt_ids.size());
-      while (prompt.started < request.num_samples && free_slots() > static_cast<int64_t>(starting.size())) {
-        const bool copies_page = count % cache_.page_size() != 0;
-        if (copies_page && cache_.pages().num_free() == 0) break;
-        Sequence sequence{.request = prompt.request, .sample = prompt.started++, .completion = {}, .pages = {}, .cached = count};
-        sequence.pages = cache_.fork(prompt.pages, count);
-        logits.push_back(prompt.logits);
-        starting.push_back(std::move(sequence));
-      }
-      if (prompt.started < request.num_samples) break;
-      cache_.release(prompt.pages);
-      ++done;
+    std::vector<PageCopy> copies;
+    const size_t count = scheduler_.start_samples(copies);
+    if (count == 0) return;
+    for (const auto& copy : copies) cache_.copy_page(copy.from, copy.to);
+    auto& running = scheduler_.running();
+    for (size_t first = running.size() - count; first < running.size();) {
+      const size_t request = running[first].request;
+      size_t end = first;
+      while (end < running.size() && running[end].request == request) ++end;
+      const auto& logits = prompt_logits_.at(request);
+      sample(logits.expand({static_cast<int64_t>(end - first), -1}), first, end);
+      if (!scheduler_.prompt_in_cache(request)) prompt_logits_.erase(request);
+      first = end;
     }
-    prompts_.erase(prompts_.begin(), prompts_.begin() + static_cast<std::ptrdiff_t>(done));
-    if (starting.empty()) return;
-    const size_t first = running_.size();
-    for (auto& sequence : starting) running_.push_back(std::move(sequence));
-    sample(at::stack(logits), first);
-    retire();
+    finish();
   }
 
-  void decode_step() {
-    if (running_.empty()) return;
-    reserve_pages();
-    std::vector<Row> rows;
-    for (const Sequence& sequence : running_) {
-      rows.push_back({.ids = &sequence.completion.ids.back(), .count = 1, .cached = sequence.cached, .pages = &sequence.pages});
+  void decode() {
+    scheduler_.make_room();
+    auto& running = scheduler_.running();
+    if (running.empty()) return;
+    std::vector<NewTokens> sequences;
+    for (const Sequence& sequence : running) {
+      sequences.push_back(
+          {.ids = &sequence.completion.ids.back(), .count = 1, .cached = sequence.cached, .pages = &sequence.pages});
     }
-    const auto logits = forward(rows);
-    for (Sequence& sequence : running_) ++sequence.cached;
+    const auto logits = last_logits(sequences);
+    for (Sequence& sequence : running) ++sequence.cached;
     ++stats_.decode_steps;
-    sample(logits, 0);
-    retire();
+    sample(logits, 0, running.size());
+    finish();
   }
 
-  // Gives every running sequence the page its next token needs; when pages run out the youngest gives its own up.
-  void reserve_pages() {
-    for (size_t i = 0; i < running_.size(); ++i) {
-      if (static_cast<int64_t>(running_[i].pages.size()) * cache_.page_size() > running_[i].cached) continue;
-      while (cache_.pages().num_free() == 0 && (drop_prompt() || running_.size() > i + 1)) {
-        if (cache_.pages().num_free() == 0 && running_.size() > i + 1) preempt_youngest();
-      }
-      if (cache_.pages().num_free() == 0) {
-        GRPO_CHECK(i > 0, "one sequence does not fit ", cache_.pages().num_pages(), " pages");
-        preempt_youngest();  // itself: older sequences hold the rest
-        return;
-      }
-      running_[i].pages.push_back(cache_.pages().take());
-    }
+  // Final hidden states of each sequence's last token, [sequences, hidden].
+  at::Tensor extend(const std::vector<NewTokens>& sequences) {
+    auto batch = make_batch(sequences, model_.device());
+    const auto hidden = model_.extend(batch, cache_.layers(), exact_);
+    if (hidden.size(0) == static_cast<int64_t>(sequences.size())) return hidden;
+    return hidden.index_select(0, batch.layout.query_offsets.slice(0, 1).to(at::kLong) - 1);
   }
 
-  void preempt_youngest() {
-    Sequence& youngest = running_.back();
-    cache_.release(youngest.pages);
-    youngest.cached = 0;
-    ++stats_.preempted;
-    preempted_.push_front(std::move(youngest));
-    running_.pop_back();
-  }
+  at::Tensor last_logits(const std::vector<NewTokens>& sequences) { return model_.logits(extend(sequences), exact_); }
 
-  void take_pages(std::vector<int32_t>& pages, int64_t tokens) {
-    for (int64_t need = cache_.pages_for(tokens); need > 0; --need) pages.push_back(cache_.pages().take());
-  }
-
-  // Logits of each row's last token, [rows, V].
-  at::Tensor forward(const std::vector<Row>& rows) {
-    auto batch = make_batch(rows, model_.device());
-    auto hidden = model_.extend(batch, cache_.layers(), config_.exact);
-    if (hidden.size(0) != static_cast<int64_t>(rows.size())) {
-      const auto last = batch.layout.query_offsets.slice(0, 1).to(at::kLong) - 1;
-      hidden = hidden.index_select(0, last);
-    }
-    return model_.logits(hidden, config_.exact);
-  }
-
-  // Draws the next token of running_[first...]; logits: one row for each.
-  void sample(const at::Tensor& logits, size_t first) {
+  // Draws the next token of running [first, end); logits: a row for each.
+  void sample(const at::Tensor& logits, size_t first, size_t end) {
+    auto& running = scheduler_.running();
     std::vector<kernels::SampleParams> params;
-    for (size_t i = first; i < running_.size(); ++i) {
-      const Request& request = requests_[running_[i].request];
-      const auto sample_number = static_cast<uint32_t>(request.first_sample + running_[i].sample);
-      const auto position = static_cast<uint32_t>(running_[i].completion.ids.size());
+    for (size_t i = first; i < end; ++i) {
+      const Request& request = requests_[running[i].request];
+      const auto sample_number = static_cast<uint32_t>(request.first_sample + running[i].sample);
+      const auto position = static_cast<uint32_t>(running[i].completion.ids.size());
       params.push_back({.temperature = sampling_.temperature,
                         .top_k = sampling_.top_k,
                         .top_p = sampling_.top_p,
                         .uniform = base::uniform(key_, request.draw, sample_number, position)});
     }
     const auto sampled = kernels::sample_tokens(logits, params);
-    for (size_t i = first; i < running_.size(); ++i) {
-      running_[i].completion.ids.push_back(sampled.ids[i - first]);
-      running_[i].completion.log_probs.push_back(sampled.log_probs[i - first]);
+    for (size_t i = first; i < end; ++i) {
+      running[i].completion.ids.push_back(sampled.ids[i - first]);
+      running[i].completion.log_probs.push_back(sampled.log_probs[i - first]);
     }
     stats_.completion_tokens += static_cast<int64_t>(params.size());
   }
 
   bool is_stop(int64_t id) const {
-    return !sampling_.ignore_eos && std::find(sampling_.stop_ids.begin(), sampling_.stop_ids.end(), id) != sampling_.stop_ids.end();
+    return !sampling_.ignore_eos &&
+           std::find(sampling_.stop_ids.begin(), sampling_.stop_ids.end(), id) != sampling_.stop_ids.end();
   }
 
-  // Takes finished sequences out of running_, keeping the order of the others, and reports groups that are complete.
-  void retire() {
-    size_t kept = 0;
-    std::vector<size_t> complete;
-    for (size_t i = 0; i < running_.size(); ++i) {
-      Sequence& sequence = running_[i];
-      const bool stopped = is_stop(sequence.completion.ids.back());
-      if (!stopped && static_cast<int64_t>(sequence.completion.ids.size()) < sampling_.max_new_tokens) {
-        if (kept != i) running_[kept] = std::move(sequence);
-        ++kept;
-        continue;
-      }
-      sequence.completion.finish_reason = stopped ? FinishReason::kStop : FinishReason::kLength;
-      cache_.release(sequence.pages);
+  // Hands finished completions over and reports the groups they complete.
+  void finish() {
+    auto finished = scheduler_.retire([this](const Sequence& sequence) {
+      const auto& ids = sequence.completion.ids;
+      return is_stop(ids.back()) || static_cast<int64_t>(ids.size()) == sampling_.max_new_tokens;
+    });
+    for (Sequence& sequence : finished) {
+      sequence.completion.finish_reason =
+          is_stop(sequence.completion.ids.back()) ? FinishReason::kStop : FinishReason::kLength;
       groups_[sequence.request].completions[static_cast<size_t>(sequence.sample)] = std::move(sequence.completion);
-      if (--unfinished_[sequence.request] == 0) complete.push_back(sequence.request);
+      if (--unfinished_[sequence.request] == 0) report(sequence.request);
     }
-    running_.resize(kept);
-    if (!on_group_) return;
-    for (const size_t request : complete) on_group_(groups_[request]);
+  }
+
+  void report(size_t request) {
+    if (on_group_) on_group_(groups_[request]);
   }
 
   const models::CausalLM& model_;
-  const EngineConfig& config_;
   KvCache& cache_;
+  const bool exact_;
   const std::vector<Request>& requests_;
   const SamplingConfig& sampling_;
   const base::RandomKey key_;
-  EngineStats& stats_;
+  Scheduler scheduler_;
   std::function<void(const Group&)> on_group_;
-
   std::vector<Group> groups_;
-  std::vector<int64_t> unfinished_;  // samples, by request
-  std::deque<PromptState> prompts_;   // requests with samples still to start, in order; the first ones may be in the cache
-  std::deque<Sequence> preempted_;    // oldest first
-  std::vector<Sequence> running_;     // in order of admission
+  std::vector<int64_t> unfinished_;                       // samples, by request
+  std::unordered_map<size_t, at::Tensor> prompt_logits_;  // [1, V] of a cached prompt's last token, by request
+  EngineStats stats_;
 };
 
 struct Demand {
@@ -323,11 +195,15 @@ struct Demand {
   int64_t sequences = 0;
 };
 
-Demand demand_of(const std::vector<Request>& requests, const SamplingConfig& sampling) {
+Demand demand_of(const std::vector<Request>& requests, const SamplingConfig& sampling, int64_t vocab_size) {
   Demand demand;
   for (const Request& request : requests) {
-    GRPO_CHECK(!request.prompt_ids.empty(), "a request without prompt ids");
-    demand.longest = std::max(demand.longest, static_cast<int64_t>(request.prompt_ids.size()) + sampling.max_new_tokens);
+    GRPO_CHECK(!request.prompt_ids.empty() && request.num_samples >= 0, "a request of ", request.prompt_ids.size(),
+               " prompt ids and ", request.num_samples, " samples");
+    for (const int64_t id : request.prompt_ids)
+      GRPO_CHECK(id >= 0 && id < vocab_size, "prompt id ", id, " of a vocabulary of ", vocab_size);
+    demand.longest =
+        std::max(demand.longest, static_cast<int64_t>(request.prompt_ids.size()) + sampling.max_new_tokens);
     demand.sequences += request.num_samples;
   }
   return demand;
@@ -343,29 +219,33 @@ struct Engine::State {
   std::optional<KvCache> cache;
   EngineStats stats;
 
+  int64_t pages_for(int64_t tokens) const { return (tokens + config.page_size - 1) / config.page_size; }
+
   int64_t pages_wanted(const Demand& demand) const {
     if (config.num_pages.value) return *config.num_pages.value;
-    const int64_t per_sequence = (demand.longest + config.page_size - 1) / config.page_size;
     // One page list more: a prompt stays in the cache while its samples start.
-    const int64_t all = per_sequence * (std::min(config.max_sequences, demand.sequences) + 1);
+    const int64_t all = pages_for(demand.longest) * (std::min(config.max_sequences, demand.sequences) + 1) + 1;
     const auto bound = static_cast<int64_t>(config.kv_memory_gb * 1e9) / KvCache::page_bytes(model, config.page_size);
     return std::min(all, std::max<int64_t>(bound, 1));
   }
 
-  void prepare_cache(const Demand& demand) {
+  // Memory for the call; kept from call to call, grown when a call wants more.
+  int64_t prepare_cache(const Demand& demand) {
     const int64_t pages = pages_wanted(demand);
-    // The longest sequence, and its prompt's pages beside it while it starts.
-    const int64_t least = (demand.longest + config.page_size - 1) / config.page_size + 1;
+    // The longest sequence, and beside it one page while it starts or comes back.
+    const int64_t least = pages_for(demand.longest) + 1;
     if (pages < least) {
-      throw base::ConfigError(base::concat(
-          "the KV cache has ", pages, " pages of ", config.page_size, " tokens, but one sequence of ", demand.longest,
-          " tokens needs ", least, "; raise rollout.kv_memory_gb to at least ",
-          static_cast<double>(least * KvCache::page_bytes(model, config.page_size)) / 1e9, " or lower rollout.max_new_tokens"));
+      throw base::ConfigError(
+          base::concat("the KV cache has ", pages, " pages of ", config.page_size, " tokens, but one sequence of ",
+                       demand.longest, " tokens needs ", least, "; raise rollout.kv_memory_gb to at least ",
+                       static_cast<double>(least * KvCache::page_bytes(model, config.page_size)) / 1e9,
+                       " or lower rollout.max_new_tokens"));
     }
-    if (!cache || cache->pages().num_pages() < pages) {
+    if (!cache || cache->num_pages() < pages) {
       cache.reset();  // first the old memory goes
       cache.emplace(model, pages, config.page_size);
     }
+    return pages;
   }
 };
 
@@ -376,15 +256,24 @@ Engine::Engine(const models::CausalLM& model, const EngineConfig& config) : stat
 
 Engine::~Engine() = default;
 
-std::vector<Group> Engine::generate(const std::vector<Request>& requests, const SamplingConfig& sampling, const base::RandomKey& key,
-                                    const std::function<void(const Group&)>& on_group, const std::function<bool()>& should_stop) {
+std::vector<Group> Engine::generate(const std::vector<Request>& requests, const SamplingConfig& sampling,
+                                    const base::RandomKey& key, const std::function<void(const Group&)>& on_group,
+                                    const std::function<bool()>& should_stop) {
   GRPO_CHECK(sampling.max_new_tokens >= 1, "max_new_tokens ", sampling.max_new_tokens);
-  state_->stats = {};
+  State& state = *state_;
+  state.stats = {};
   if (requests.empty()) return {};
-  state_->prepare_cache(demand_of(requests, sampling));
+  const int64_t pages = state.prepare_cache(demand_of(requests, sampling, state.model.config().vocab_size));
   const at::NoGradGuard no_grad;
-  Generation generation(state_->model, state_->config, *state_->cache, requests, sampling, key, state_->stats);
-  return generation.run(on_group, should_stop);
+  Generation generation(state.model, *state.cache, state.config.exact,
+                        {.max_sequences = state.config.max_sequences,
+                         .page_size = state.config.page_size,
+                         .num_pages = pages,
+                         .prefill_tokens = kPrefillTokens},
+                        requests, sampling, key);
+  auto groups = generation.run(on_group, should_stop);
+  state.stats = generation.stats();
+  return groups;
 }
 
 const EngineStats& Engine::stats() const { return state_->stats; }

@@ -5,8 +5,8 @@
 
 namespace grpo::rollout {
 
-/// Hands out the pages of the KV cache and counts who holds them. The order is deterministic: the page freed last is given
-/// first. Knows page numbers only, no memory.
+/// Hands out the pages of the KV cache and counts who holds them. The order is deterministic: the page freed last is
+/// given first. Knows page numbers only, no memory.
 class PageAllocator {
  public:
   explicit PageAllocator(int64_t num_pages);

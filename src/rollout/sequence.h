@@ -1,7 +1,5 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstdint>
 #include <vector>
 
@@ -19,11 +17,13 @@ struct Sequence {
 };
 
 /// A request whose samples have not all started.
-struct PromptState {
+struct Prompt {
   size_t request = 0;
+  int64_t tokens = 0;
+  int64_t num_samples = 0;
+  int64_t started = 0;         // samples
   std::vector<int32_t> pages;  // of the prompt; empty while it is not in the cache
-  at::Tensor logits;     // [V] of the prompt's last token: every sample's first token is drawn from them
-  int64_t started = 0;   // samples
+  bool in_cache() const { return !pages.empty(); }
 };
 
 }  // namespace grpo::rollout

@@ -4,114 +4,211 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
+#include <numeric>
+#include <set>
 
 #include "grpo/base/error.h"
+#include "grpo/base/random.h"
+#include "kernels/every_cpu.h"
 
 namespace grpo::kernels {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::with_every_cpu;
+using testing::with_threads;
 
-at::Tensor random_logits(int64_t rows, int64_t n) {
-  auto generator = at::detail::createCPUGenerator(21);
-  return at::randn({rows, n}, generator, at::TensorOptions(at::kFloat)) * 4.0;
+at::Tensor row_of(const std::vector<float>& logits) { return at::tensor(logits).view({1, -1}); }
+
+// The tokens that one row gives for uniforms 0, 1/n, ..., (n - 1)/n.
+std::vector<int64_t> sweep(const std::vector<float>& logits, SampleParams params, int n) {
+  std::vector<SampleParams> all;
+  for (int i = 0; i < n; ++i) {
+    params.uniform = static_cast<double>(i) / n;
+    all.push_back(params);
+  }
+  return sample_tokens(row_of(logits).expand({n, -1}), all).ids;
 }
 
-int64_t draw(const std::vector<float>& logits, SampleParams params) {
-  return sample_tokens(at::tensor(logits, at::kFloat).unsqueeze(0), {params}).ids[0];
+std::set<int64_t> kept(const std::vector<float>& logits, const SampleParams& params) {
+  const auto ids = sweep(logits, params, 2000);
+  return {ids.begin(), ids.end()};
 }
 
-TEST(SampleTokens, LogProbsAreThoseOfTheSoftmax) {
-  for (const int64_t n : {1, 15, 512, 513, 5003}) {
-    const auto logits = random_logits(3, n);
-    for (const double temperature : {0.5, 1.0, 1.7}) {
-      const auto sampled = sample_tokens(logits, {{.temperature = temperature, .uniform = 0.1},
-                                                  {.temperature = temperature, .uniform = 0.5},
-                                                  {.temperature = temperature, .uniform = 0.999999}});
-      const auto expected = at::log_softmax(logits.to(at::kDouble) / temperature, -1);
-      for (int64_t r = 0; r < 3; ++r) {
-        const auto i = static_cast<size_t>(r);
-        EXPECT_NEAR(sampled.log_probs[i], expected[r][sampled.ids[i]].item<double>(), 4e-6) << n;
+// By sorting: the k largest (lower id first among equals), then the smallest prefix that reaches top_p.
+std::set<int64_t> kept_by_sorting(const std::vector<float>& logits, const SampleParams& params) {
+  std::vector<int64_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+  });
+  if (params.top_k > 0) order.resize(std::min(order.size(), static_cast<size_t>(params.top_k)));
+  const auto mass = [&](int64_t id) { return std::exp(logits[static_cast<size_t>(id)] / params.temperature); };
+  double total = 0.0;
+  for (const int64_t id : order) total += mass(id);
+  std::set<int64_t> result;
+  double sum = 0.0;
+  for (const int64_t id : order) {
+    if (sum >= params.top_p * total) break;
+    result.insert(id);
+    sum += mass(id);
+  }
+  return result;
+}
+
+std::vector<float> random_logits(int64_t n, double spread) {
+  const auto values = (at::randn({n}) * spread).contiguous();
+  return {values.const_data_ptr<float>(), values.const_data_ptr<float>() + n};
+}
+
+TEST(SampleTokens, InvertsTheCumulativeDistributionInIdOrder) {
+  with_every_cpu([] {
+    const std::vector<float> logits = {std::log(1.0f), std::log(2.0f), std::log(5.0f)};
+    // Shares 1/8, 2/8, 5/8. The boundaries themselves may round either way; these uniforms lie inside.
+    std::vector<SampleParams> params;
+    for (const double u : {0.0, 0.12, 0.13, 0.37, 0.38, 0.999999}) params.push_back({.uniform = u});
+    EXPECT_THAT(sample_tokens(row_of(logits).expand({6, 3}), params).ids, ElementsAre(0, 0, 1, 1, 2, 2));
+  });
+}
+
+TEST(SampleTokens, HasTheLogProbOfLogSoftmaxInDouble) {
+  at::manual_seed(1);
+  with_every_cpu([] {
+    for (const int64_t n : {1, 5, 16, 320, 5000, 49155}) {
+      for (const double temperature : {0.3, 0.7, 1.0, 1.9}) {
+        const auto logits = at::randn({6, n}) * 6 + 20;
+        std::vector<SampleParams> params;
+        for (int i = 0; i < 6; ++i)
+          params.push_back(
+              {.temperature = temperature, .top_k = i % 3 * 4, .top_p = 1.0 - 0.1 * i, .uniform = i / 6.0});
+        const auto sampled = sample_tokens(logits, params);
+        const auto expected = at::log_softmax(logits.to(at::kDouble) / temperature, -1);
+        for (size_t i = 0; i < 6; ++i) {
+          const double log_prob = expected[static_cast<int64_t>(i)][sampled.ids[i]].item<double>();
+          EXPECT_NEAR(sampled.log_probs[i], log_prob, 1e-6 * (1.0 + std::abs(log_prob))) << n << " at " << temperature;
+        }
+      }
+    }
+  });
+}
+
+TEST(SampleTokens, AtTemperatureZeroTakesTheFirstLargestWithItsRawLogProb) {
+  const std::vector<float> logits = {1.0f, 4.0f, -2.0f, 4.0f};
+  const auto sampled = sample_tokens(row_of(logits), {{.temperature = 0.0, .uniform = 0.99}});
+  EXPECT_EQ(sampled.ids[0], 1);
+  EXPECT_NEAR(sampled.log_probs[0], at::log_softmax(row_of(logits).to(at::kDouble), -1)[0][1].item<double>(), 1e-7);
+}
+
+TEST(SampleTokens, KeepsTheKLargestAndTheLowerIdAmongEquals) {
+  EXPECT_EQ(kept({2, 3, 2, 1, 2}, {.top_k = 1}), (std::set<int64_t>{1}));
+  EXPECT_EQ(kept({2, 3, 2, 1, 2}, {.top_k = 2}), (std::set<int64_t>{0, 1}));
+  EXPECT_EQ(kept({2, 3, 2, 1, 2}, {.top_k = 3}), (std::set<int64_t>{0, 1, 2}));
+  EXPECT_EQ(kept({2, 3, 2, 1, 2}, {.top_k = 9}), (std::set<int64_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(kept({0.0f, -0.0f, 0.0f}, {.top_k = 2}), (std::set<int64_t>{0, 1}));
+}
+
+TEST(SampleTokens, KeepsTheSmallestSetThatReachesTopP) {
+  const std::vector<float> logits = {std::log(1.0f), std::log(4.0f), std::log(2.0f), std::log(3.0f)};  // tenths
+  EXPECT_EQ(kept(logits, {.top_p = 0.05}), (std::set<int64_t>{1}));
+  EXPECT_EQ(kept(logits, {.top_p = 0.39}), (std::set<int64_t>{1}));
+  EXPECT_EQ(kept(logits, {.top_p = 0.41}), (std::set<int64_t>{1, 3}));
+  EXPECT_EQ(kept(logits, {.top_p = 0.69}), (std::set<int64_t>{1, 3}));
+  EXPECT_EQ(kept(logits, {.top_p = 0.71}), (std::set<int64_t>{1, 2, 3}));
+  EXPECT_EQ(kept(logits, {.top_k = 2, .top_p = 0.55}), (std::set<int64_t>{1}));  // 4/7 of the two reach it
+  EXPECT_EQ(kept({1, 1, 1, 1}, {.top_p = 0.5}), (std::set<int64_t>{0, 1}));
+}
+
+TEST(SampleTokens, KeepsTheSameSetAsSorting) {
+  at::manual_seed(2);
+  for (int trial = 0; trial < 60; ++trial) {
+    const int64_t n = 3 + trial * 7;
+    auto logits = random_logits(n, 1.0 + trial % 4);
+    if (trial % 2 == 0) {
+      for (float& x : logits) x = std::round(x);  // many equal ones
+    }
+    const SampleParams params{
+        .temperature = 0.5 + trial % 3 * 0.5, .top_k = trial % 5 * 6, .top_p = 0.3 + trial % 7 * 0.1};
+    const auto expected = kept_by_sorting(logits, params);
+    const auto found = kept(logits, params);
+    // Every token that is drawn may be, and every one likely enough to be met by the sweep is drawn.
+    EXPECT_TRUE(std::includes(expected.begin(), expected.end(), found.begin(), found.end())) << "trial " << trial;
+    double total = 0.0;
+    for (const int64_t id : expected) total += std::exp(logits[static_cast<size_t>(id)] / params.temperature);
+    for (const int64_t id : expected) {
+      if (std::exp(logits[static_cast<size_t>(id)] / params.temperature) > total / 1000) {
+        EXPECT_TRUE(found.contains(id)) << "trial " << trial << ", id " << id;
       }
     }
   }
 }
 
-// p = 0.1, 0.2, 0.3, 0.4: the running sums are 0.1, 0.3, 0.6, 1.
-TEST(SampleTokens, InvertsTheCumulativeDistributionInIdOrder) {
-  const std::vector<float> logits = {std::log(0.1f), std::log(0.2f), std::log(0.3f), std::log(0.4f)};
-  EXPECT_EQ(draw(logits, {.uniform = 0.0}), 0);
-  EXPECT_EQ(draw(logits, {.uniform = 0.09}), 0);
-  EXPECT_EQ(draw(logits, {.uniform = 0.11}), 1);
-  EXPECT_EQ(draw(logits, {.uniform = 0.59}), 2);
-  EXPECT_EQ(draw(logits, {.uniform = 0.61}), 3);
-  EXPECT_EQ(draw(logits, {.uniform = std::nextafter(1.0, 0.0)}), 3);
-}
-
-TEST(SampleTokens, TopKKeepsTheLikeliestAndBreaksTiesByLowerId) {
-  const std::vector<float> logits = {1.0f, 3.0f, 2.0f, 2.0f, 2.0f};
-  for (double u = 0.0; u < 1.0; u += 0.01) {
-    const auto id = draw(logits, {.top_k = 3, .uniform = u});
-    EXPECT_TRUE(id == 1 || id == 2 || id == 3) << id;
-  }
-  EXPECT_EQ(draw(logits, {.top_k = 1, .uniform = 0.99}), 1);
-}
-
-// p = 0.5, 0.3, 0.15, 0.05: top_p 0.7 keeps {0.5, 0.3}, and 0.5 / 0.8 = 0.625 divides them.
-TEST(SampleTokens, TopPKeepsTheSmallestSetThatReachesIt) {
-  const std::vector<float> logits = {std::log(0.05f), std::log(0.5f), std::log(0.15f), std::log(0.3f)};
-  EXPECT_EQ(draw(logits, {.top_p = 0.7, .uniform = 0.62}), 1);
-  EXPECT_EQ(draw(logits, {.top_p = 0.7, .uniform = 0.63}), 3);
-  EXPECT_EQ(draw(logits, {.top_p = 0.49, .uniform = 0.99}), 1);
-}
-
-TEST(SampleTokens, TopPAgreesWithAFullSortOnLargeRows) {
-  const auto logits = random_logits(1, 3000) * 0.2;  // flat: hundreds of ids are kept
-  const auto p = at::softmax(logits.to(at::kDouble), -1)[0];
-  const auto [sorted, order] = p.sort(0, true);
-  const auto kept = (sorted.cumsum(0) - sorted < 0.8).sum().item<int64_t>();
-  std::vector<bool> allowed(3000, false);
-  for (int64_t i = 0; i < kept; ++i) allowed[static_cast<size_t>(order[i].item<int64_t>())] = true;
-  for (double u = 0.0005; u < 1.0; u += 0.001) {
-    EXPECT_TRUE(allowed[static_cast<size_t>(sample_tokens(logits, {{.top_p = 0.8, .uniform = u}}).ids[0])]);
+TEST(SampleTokens, NeverDrawsMaskedIds) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> logits = {-infinity, 0.0f, -infinity, 1.0f, -infinity};
+  for (const auto& params : {SampleParams{}, SampleParams{.top_k = 4}, SampleParams{.top_p = 0.9999}}) {
+    EXPECT_EQ(kept(logits, params), (std::set<int64_t>{1, 3}));
   }
 }
 
-TEST(SampleTokens, TemperatureZeroIsGreedyWithRawLogProbs) {
-  const auto logits = at::tensor(std::vector<float>{1.0f, 4.0f, 4.0f}, at::kFloat).unsqueeze(0);
-  const auto sampled = sample_tokens(logits, {{.temperature = 0.0, .uniform = 0.99}});
-  EXPECT_EQ(sampled.ids[0], 1);
-  EXPECT_NEAR(sampled.log_probs[0], at::log_softmax(logits, -1)[0][1].item<double>(), 1e-6);
-}
-
-TEST(SampleTokens, NeverDrawsAMaskedId) {
-  const float out = -std::numeric_limits<float>::infinity();
-  for (double u = 0.0; u < 1.0; u += 0.05) EXPECT_EQ(draw({out, 0.0f, out}, {.uniform = u}), 1);
-}
-
-TEST(SampleTokens, NamesTheRowWhoseLogitsAreNotNumbers) {
-  auto logits = at::zeros({2, 3});
-  logits[1][2] = std::numeric_limits<float>::quiet_NaN();
-  try {
-    sample_tokens(logits, {{}, {}});
-    FAIL() << "NaN was sampled";
-  } catch (const base::Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("row 1"));
-  }
-}
-
-TEST(SampleTokens, ARowDoesNotDependOnTheOthers) {
-  const auto logits = random_logits(40, 700);
+TEST(SampleTokens, FollowsTheDistributionWithKeyedUniforms) {
+  constexpr int kDraws = 40000;
+  const std::vector<float> logits = random_logits(24, 1.0);
   std::vector<SampleParams> params;
-  for (int i = 0; i < 40; ++i) params.push_back({.uniform = (i + 0.5) / 40.0});
-  const auto all = sample_tokens(logits, params);
-  for (int64_t r = 0; r < 40; ++r) {
-    const auto i = static_cast<size_t>(r);
-    const auto one = sample_tokens(logits.narrow(0, r, 1), {params[i]});
-    EXPECT_EQ(one.ids[0], all.ids[i]);
-    EXPECT_EQ(one.log_probs[0], all.log_probs[i]);
+  for (int i = 0; i < kDraws; ++i) {
+    params.push_back({.temperature = 0.8,
+                      .uniform = base::uniform({7, base::stream_id("test")}, static_cast<uint64_t>(i / 8),
+                                               static_cast<uint32_t>(i % 8), 3)});
+  }
+  std::vector<double> counts(logits.size());
+  for (const int64_t id : sample_tokens(row_of(logits).expand({kDraws, -1}), params).ids)
+    ++counts[static_cast<size_t>(id)];
+  const auto p = at::softmax(row_of(logits).to(at::kDouble) / 0.8, -1);
+  double chi_square = 0.0;
+  for (size_t id = 0; id < logits.size(); ++id) {
+    const double expected = kDraws * p[0][static_cast<int64_t>(id)].item<double>();
+    chi_square += (counts[id] - expected) * (counts[id] - expected) / expected;
+  }
+  EXPECT_LT(chi_square, 49.7);  // 23 degrees of freedom, one in a thousand
+}
+
+TEST(SampleTokens, GivesARowTheSameResultInEveryBatchAndThread) {
+  at::manual_seed(3);
+  const auto logits = at::randn({40, 3001}) * 3;
+  std::vector<SampleParams> params;
+  for (int i = 0; i < 40; ++i)
+    params.push_back({.temperature = 0.9, .top_k = i % 2 * 30, .top_p = i % 3 == 0 ? 0.9 : 1.0, .uniform = i / 40.0});
+  const auto whole = with_threads(3, [&] { return sample_tokens(logits, params); });
+  const auto single = with_threads(1, [&] { return sample_tokens(logits, params); });
+  EXPECT_EQ(whole.ids, single.ids);
+  EXPECT_EQ(whole.log_probs, single.log_probs);
+  for (int64_t i = 0; i < 40; ++i) {
+    const auto alone = sample_tokens(logits.slice(0, i, i + 1), {params[static_cast<size_t>(i)]});
+    EXPECT_EQ(alone.ids[0], whole.ids[static_cast<size_t>(i)]);
+    EXPECT_EQ(alone.log_probs[0], whole.log_probs[static_cast<size_t>(i)]);
+  }
+}
+
+TEST(SampleTokens, ReadsBf16AsFp32) {
+  at::manual_seed(4);
+  const auto logits = at::randn({3, 500}).to(at::kBFloat16);
+  const std::vector<SampleParams> params = {{.uniform = 0.1}, {.uniform = 0.5}, {.uniform = 0.9}};
+  EXPECT_EQ(sample_tokens(logits, params).log_probs, sample_tokens(logits.to(at::kFloat), params).log_probs);
+}
+
+TEST(SampleTokens, NamesTheRowWithoutNumbers) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::infinity()}) {
+    auto logits = at::zeros({3, 4});
+    bad == bad&& bad < 0 ? logits[1].fill_(bad) : logits[1][2].fill_(bad);
+    try {
+      sample_tokens(logits, {{}, {}, {}});
+      FAIL() << "accepted " << bad;
+    } catch (const base::Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("row 1"));
+    }
   }
 }
 

@@ -41,7 +41,8 @@ std::vector<Request> requests_of(const std::vector<size_t>& lengths, int64_t sam
   std::vector<Request> requests;
   for (size_t i = 0; i < lengths.size(); ++i) {
     Request request{.prompt_ids = {}, .draw = 100 + i, .first_sample = 0, .num_samples = samples};
-    for (size_t t = 0; t < lengths[i]; ++t) request.prompt_ids.push_back(static_cast<int64_t>((7 * t + 3 * i) % kVocabulary));
+    for (size_t t = 0; t < lengths[i]; ++t)
+      request.prompt_ids.push_back(static_cast<int64_t>((7 * t + 3 * i) % kVocabulary));
     requests.push_back(request);
   }
   return requests;
@@ -76,8 +77,8 @@ TEST(Engine, ACompletionDoesNotDependOnItsBatch) {
   const auto requests = requests_of({1, 3, 16, 17, 40, 8}, 3);
   const auto together = generate(*model, {}, requests);
   for (const EngineConfig& config :
-       {EngineConfig{.page_size = 1}, EngineConfig{.page_size = 5, .max_sequences = 1}, EngineConfig{.page_size = 64, .max_sequences = 4},
-        EngineConfig{.max_sequences = 7}}) {
+       {EngineConfig{.page_size = 1}, EngineConfig{.page_size = 5, .max_sequences = 1},
+        EngineConfig{.page_size = 64, .max_sequences = 4}, EngineConfig{.max_sequences = 7}}) {
     expect_equal(together, generate(*model, config, requests));
   }
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -125,15 +126,70 @@ TEST(Engine, EndsAtStopTokensOrAtTheLimit) {
     for (const auto& completion : group.completions) {
       ASSERT_FALSE(completion.ids.empty());
       EXPECT_EQ(completion.ids.size(), completion.log_probs.size());
-      for (size_t t = 0; t + 1 < completion.ids.size(); ++t) EXPECT_TRUE(completion.ids[t] != 5 && completion.ids[t] != 6);
+      for (size_t t = 0; t + 1 < completion.ids.size(); ++t)
+        EXPECT_TRUE(completion.ids[t] != 5 && completion.ids[t] != 6);
       const bool stop = completion.ids.back() == 5 || completion.ids.back() == 6;
       EXPECT_EQ(completion.finish_reason, stop ? FinishReason::kStop : FinishReason::kLength);
-      if (!stop) EXPECT_EQ(completion.ids.size(), 24u);
+      EXPECT_TRUE(stop || completion.ids.size() == 24u);
       stopped += stop ? 1 : 0;
     }
   }
   EXPECT_GT(stopped, 0);
   EXPECT_LT(stopped, 24);
+}
+
+TEST(Engine, IgnoresStopTokensWhenAsked) {
+  const auto model = small_model();
+  SamplingConfig sampling = kSampling;
+  sampling.ignore_eos = true;
+  Engine engine(*model, {});
+  for (const auto& group : engine.generate(requests_of({4, 5, 6}, 4), sampling, kKey)) {
+    for (const auto& completion : group.completions) {
+      EXPECT_EQ(completion.ids.size(), 24u);
+      EXPECT_EQ(completion.finish_reason, FinishReason::kLength);
+    }
+  }
+}
+
+TEST(Engine, ACompletionDependsOnSeedDrawAndSampleOnly) {
+  const auto model = small_model();
+  auto requests = requests_of({7, 7, 7}, 2);
+  for (auto& request : requests) request.prompt_ids = requests[0].prompt_ids;
+  requests[2].draw = requests[0].draw;
+  const auto groups = generate(*model, {}, requests);
+  EXPECT_EQ(groups[0].completions[0].ids, groups[2].completions[0].ids);
+  EXPECT_EQ(groups[0].completions[1].ids, groups[2].completions[1].ids);
+  EXPECT_NE(groups[0].completions[0].ids, groups[0].completions[1].ids);
+  EXPECT_NE(groups[0].completions[0].ids, groups[1].completions[0].ids);
+  Engine engine(*model, {.exact = true});
+  const auto other = engine.generate(requests, kSampling, {kKey.seed + 1, kKey.stream});
+  EXPECT_NE(other[0].completions[0].ids, groups[0].completions[0].ids);
+}
+
+TEST(Engine, IsGreedyWithTopKOneAndWithTemperatureZero) {
+  const auto model = small_model();
+  const auto requests = requests_of({5, 18}, 2);
+  SamplingConfig greedy = kSampling;
+  greedy.temperature = 0.0;
+  SamplingConfig top_one = kSampling;
+  top_one.top_k = 1;
+  Engine engine(*model, {.exact = true});
+  const auto a = engine.generate(requests, greedy, kKey);
+  const auto b = engine.generate(requests, top_one, kKey);
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].completions[0].ids, a[i].completions[1].ids);
+    EXPECT_EQ(a[i].completions[0].ids, b[i].completions[0].ids);
+    EXPECT_EQ(a[i].completions[0].log_probs, b[i].completions[0].log_probs);  // before top-k
+  }
+}
+
+TEST(Engine, SurvivesAnExceptionOfItsUser) {
+  const auto model = small_model();
+  Engine engine(*model, {.exact = true});
+  const auto requests = requests_of({4, 5}, 2);
+  EXPECT_THROW(engine.generate(requests, kSampling, kKey, [](const Group&) { throw base::Error("stop"); }),
+               base::Error);
+  expect_equal(engine.generate(requests, kSampling, kKey), generate(*model, {}, requests));
 }
 
 TEST(Engine, ReportsEachGroupOnceWhenItIsComplete) {
@@ -166,22 +222,20 @@ TEST(Engine, SaysWhatWouldFitWhenOneSequenceDoesNot) {
   }
 }
 
-// Tolerance: fp32 sums in another order, over 2 layers; bf16 has 8 bits.
-void expect_sampler_agrees_with_trainer(at::ScalarType dtype, double tolerance) {
-  const auto model = small_model(dtype);
-  Engine engine(*model, {});
+// Completions' log-probs against the trainer's for the same ids in one packed pass.
+void expect_sampler_agrees_with_trainer(const models::CausalLM& model, const std::vector<Request>& requests,
+                                        double tolerance) {
+  Engine engine(model, {});
   SamplingConfig sampling = kSampling;
   sampling.temperature = 0.8;
-  const auto requests = requests_of({4, 19, 33}, 3);
-  const auto groups = engine.generate(requests, sampling, kKey);
-  for (const auto& group : groups) {
+  for (const auto& group : engine.generate(requests, sampling, kKey)) {
     for (const auto& completion : group.completions) {
       auto ids = requests[group.request].prompt_ids;
       const auto prompt = static_cast<int64_t>(ids.size());
       ids.insert(ids.end(), completion.ids.begin(), completion.ids.end());
-      const auto hidden = model->hidden_states(nn::PackedBatch::pack({ids}));
+      const auto hidden = model.hidden_states(nn::PackedBatch::pack({ids}));
       const auto n = static_cast<int64_t>(completion.ids.size());
-      const auto scored = nn::token_log_probs(hidden.narrow(0, prompt - 1, n), model->head_weight(),
+      const auto scored = nn::token_log_probs(hidden.narrow(0, prompt - 1, n), model.head_weight(),
                                               at::tensor(completion.ids, at::kLong), {.temperature = 0.8});
       const auto sampled = at::tensor(completion.log_probs, at::kFloat);
       EXPECT_LE((scored.log_probs - sampled).abs().max().item<double>(), tolerance);
@@ -189,8 +243,21 @@ void expect_sampler_agrees_with_trainer(at::ScalarType dtype, double tolerance) 
   }
 }
 
-TEST(Engine, LogProbsEqualTheTrainersInFloat32) { expect_sampler_agrees_with_trainer(at::kFloat, 5e-5); }
-TEST(Engine, LogProbsAgreeWithTheTrainersInBFloat16) { expect_sampler_agrees_with_trainer(at::kBFloat16, 0.15); }
+void expect_small_sampler_agrees_with_trainer(at::ScalarType dtype, double tolerance) {
+  expect_sampler_agrees_with_trainer(*small_model(dtype), requests_of({4, 19, 33}, 3), tolerance);
+}
+
+// Tolerance: fp32 sums in another order, over few layers; bf16 has 8 bits.
+TEST(Engine, LogProbsEqualTheTrainersInFloat32) { expect_small_sampler_agrees_with_trainer(at::kFloat, 5e-5); }
+TEST(Engine, LogProbsAgreeWithTheTrainersInBFloat16) { expect_small_sampler_agrees_with_trainer(at::kBFloat16, 0.15); }
+
+TEST(GoldenSampler, LogProbsEqualTheTrainers) {
+  for (const auto& folder : testing::golden_folders("models")) {
+    SCOPED_TRACE(folder.string());
+    const auto model = models::CausalLM::load(folder, at::kFloat, at::kCPU);
+    expect_sampler_agrees_with_trainer(*model, requests_of({4, 21}, 2), 5e-5);
+  }
+}
 
 // Pearson's statistic over many draws of one first token; 39 degrees of freedom, 99.99 % below 85.
 TEST(Engine, SamplesTheModelsDistribution) {
@@ -232,7 +299,8 @@ TEST(GoldenGreedy, ContinuationsAgree) {
       const auto groups = engine.generate(requests, {.temperature = 0.0, .max_new_tokens = greedy.size(1)}, kKey);
       for (int64_t row = 0; row < ids.size(0); ++row) {
         const auto* want = greedy[row].const_data_ptr<int64_t>();
-        EXPECT_EQ(groups[static_cast<size_t>(row)].completions[0].ids, std::vector<int64_t>(want, want + greedy.size(1)))
+        EXPECT_EQ(groups[static_cast<size_t>(row)].completions[0].ids,
+                  std::vector<int64_t>(want, want + greedy.size(1)))
             << folder << " row " << row;
       }
     }

@@ -1,42 +1,56 @@
 #include "kernels/cpu/dispatch.h"
 
-#include <cstdlib>
-#include <string>
+#include <array>
+#include <atomic>
 
 namespace grpo::kernels::cpu {
 
-namespace v2 {
+namespace generic {
 extern const Functions kFunctions;
 }
 #if defined(__x86_64__)
-namespace v3 {
+namespace avx2 {
 extern const Functions kFunctions;
 }
-namespace v4 {
+namespace avx512 {
 extern const Functions kFunctions;
 }
 #endif
 
 namespace {
 
-const Functions& choose() {
+using List = std::array<const Functions*, 4>;
+
+List detect() {
+  List list = {};
+  size_t count = 0;
 #if defined(__x86_64__)
-  const char* asked = std::getenv("GRPO_CPU_ISA");
-  const std::string most = asked != nullptr ? asked : "v4";
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (most == "v4" && avx2 && avx512) return v4::kFunctions;
-  if (most != "v2" && avx2) return v3::kFunctions;
+  const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                          __builtin_cpu_supports("avx512cd");
+  if (has_avx2 && has_avx512) list[count++] = &avx512::kFunctions;
+  if (has_avx2) list[count++] = &avx2::kFunctions;
 #endif
-  return v2::kFunctions;
+  list[count] = &generic::kFunctions;
+  return list;
+}
+
+std::atomic<const Functions*>& in_use() {
+  static std::atomic<const Functions*> chosen = usable_functions()[0];
+  return chosen;
 }
 
 }  // namespace
 
-const Functions& functions() {
-  static const Functions& chosen = choose();
-  return chosen;
+const Functions* const* usable_functions() {
+  static const List list = detect();
+  return list.data();
 }
+
+const Functions& functions() { return *in_use().load(std::memory_order_relaxed); }
+
+void use_functions(const Functions& chosen) { in_use() = &chosen; }
 
 }  // namespace grpo::kernels::cpu

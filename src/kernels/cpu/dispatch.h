@@ -9,41 +9,51 @@ struct BFloat16 {
   uint16_t bits;
 };
 
-/// One new token's attention over its own sequence for the query heads of one kv head.
+inline constexpr int64_t kAttentionBlock = 32;  // positions per softmax block, at absolute multiples of it
+
+/// Attention of consecutive new tokens of one sequence for the query heads of one kv head: token i attends positions
+/// 0 .. first_length - 1 + i.
 template <typename T>
 struct AttentionTask {
-  const T* queries;             // [group, head_dim]
-  T* out;                       // [group, head_dim]
-  const T* keys;                // first element of page 0 for this kv head
-  const T* values;
-  const int32_t* pages;         // page ids of the sequence
-  int64_t page_stride;          // elements from one page to the next
-  int64_t row_stride;           // elements from one token to the next
-  int64_t page_size;            // tokens
-  int64_t length;               // tokens attended: positions 0 .. length - 1
-  int64_t group;                // query heads
+  const T* queries;      // [tokens, group, head_dim], tokens token_stride apart
+  T* out;                // likewise
+  int64_t token_stride;  // elements from one token's queries to the next
+  int64_t tokens;
+  int64_t group;  // query heads
   int64_t head_dim;
+  int64_t first_length;
+  const T* keys;  // first element of page 0 for this kv head
+  const T* values;
+  const int32_t* pages;  // page ids of the sequence
+  int64_t page_stride;   // elements from one page to the next
+  int64_t row_stride;    // elements from one position to the next inside a page
+  int64_t page_size;     // positions
   float scale;
-  float* scratch;               // [group * head_dim + group * 2 + group * 32] floats
+  float* scratch;  // [attention_scratch(tokens * group, head_dim)]
 };
 
-inline constexpr int64_t kAttentionBlock = 32;  // positions per softmax block, at absolute multiples of it
+/// Floats of scratch memory for `rows` query heads: queries, sums, scores and one block of keys and values.
+constexpr int64_t attention_scratch(int64_t rows, int64_t head_dim) {
+  const int64_t padded = head_dim + 16;
+  return rows * (2 * padded + 2 + kAttentionBlock) + 2 * kAttentionBlock * padded;
+}
 
 /// What a row's softmax needs to be sampled from.
 struct SoftmaxRow {
-  int64_t argmax;  // lowest id among equals
-  float max;       // of logits * inverse_temperature
-  double sum;      // of exp(logit * inverse_temperature - max)
+  int64_t argmax;  // lowest id among equals; -1 when no logit is a number
+  float max;       // of the logits
+  double sum;      // of exp((logit - max) * inverse_temperature)
 };
 inline constexpr int64_t kSoftmaxBlock = 512;  // ids per partial sum
+inline constexpr int64_t kMaxBlock = 64;
 
-/// The inner loops, built once per instruction set from cpu_kernels.cpp. Every function is a fixed sequence of operations
-/// for each row: the result does not depend on which rows are computed together.
+/// The inner loops, built once per instruction set. Every function is a fixed sequence of operations for each row: the
+/// result does not depend on which rows are computed together.
 struct Functions {
   const char* name;
   /// y[r][n] for rows [0, rows) and outputs [n_begin, n_end): x [rows, k], w [n, k], y [rows, n_stride].
-  void (*linear)(const float* x, const float* w, const float* bias, float* y, int64_t rows, int64_t n_begin, int64_t n_end, int64_t k,
-                 int64_t n_stride);
+  void (*linear)(const float* x, const float* w, const float* bias, float* y, int64_t rows, int64_t n_begin,
+                 int64_t n_end, int64_t k, int64_t n_stride);
   void (*rms_norm_f32)(const float* x, const float* weight, float* y, int64_t n, float eps);
   void (*rms_norm_bf16)(const BFloat16* x, const BFloat16* weight, BFloat16* y, int64_t n, float eps);
   void (*silu_mul_f32)(const float* gate, const float* up, float* y, int64_t n);
@@ -53,11 +63,17 @@ struct Functions {
   void (*rope_bf16)(const BFloat16* x, const float* cos, const float* sin, BFloat16* y, int64_t half);
   void (*attention_f32)(const AttentionTask<float>& task);
   void (*attention_bf16)(const AttentionTask<BFloat16>& task);
-  /// exps: [n] receives exp(logit * inverse_temperature - max); block_sums: [ceil(n / kSoftmaxBlock)] their sums.
+  /// exps: [n] receives exp((logit - max) * inverse_temperature), 0 below e^-87; block_sums: [ceil(n / kSoftmaxBlock)].
   SoftmaxRow (*softmax)(const float* logits, float inverse_temperature, int64_t n, float* exps, double* block_sums);
+  /// maxima: [ceil(n / kMaxBlock)].
+  void (*block_max)(const float* x, int64_t n, float* maxima);
 };
 
-/// The best set this machine can run; chosen once. GRPO_CPU_ISA=v2|v3|v4 asks for a lower one.
+/// The sets this machine can run, the best one first; the list ends with nullptr.
+const Functions* const* usable_functions();
+
+/// The set in use: the best one, unless a test chose another.
 const Functions& functions();
+void use_functions(const Functions& chosen);
 
 }  // namespace grpo::kernels::cpu

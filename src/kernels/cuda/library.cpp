@@ -43,7 +43,8 @@ int cuda_device_count() {
 
 std::vector<double> keyed_uniforms_cuda(const base::RandomKey& key, const std::vector<UniformIndex>& indices) {
   auto* const kernel = find<decltype(grpo_cuda_keyed_uniforms)>("grpo_cuda_keyed_uniforms");
-  if (kernel == nullptr || cuda_device_count() == 0) throw base::Error("keyed_uniforms_cuda: no CUDA device, or a build without CUDA");
+  if (kernel == nullptr || cuda_device_count() == 0)
+    throw base::Error("keyed_uniforms_cuda: no CUDA device, or a build without CUDA");
   std::vector<uint64_t> draws;
   std::vector<uint32_t> samples, positions;
   for (const auto& index : indices) {
@@ -53,8 +54,8 @@ std::vector<double> keyed_uniforms_cuda(const base::RandomKey& key, const std::v
   }
   std::vector<double> numbers(indices.size());
   const auto mixed = base::philox_key(key);
-  const char* problem = kernel(mixed.data(), static_cast<int64_t>(indices.size()), draws.data(), samples.data(), positions.data(),
-                               numbers.data());
+  const char* problem = kernel(mixed.data(), static_cast<int64_t>(indices.size()), draws.data(), samples.data(),
+                               positions.data(), numbers.data());
   if (problem != nullptr) throw base::Error(base::concat("keyed_uniforms_cuda: ", problem));
   return numbers;
 }

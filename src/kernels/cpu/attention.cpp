@@ -1,0 +1,201 @@
+// Attention of a few tokens of one sequence for the query heads of one kv head, in blocks of keys at absolute positions
+// with a running softmax. A row is one query head of one token; every row's numbers are its own, so that it does not
+// matter which rows are computed together.
+#include "kernels/cpu/dot_tile.h"
+#include "kernels/cpu/isa_functions.h"
+
+namespace grpo::kernels::cpu::GRPO_ISA {
+namespace {
+
+constexpr float kInfinity = __builtin_inff();
+constexpr int kValueVecs = 4;  // vectors of an output row that are summed in registers
+
+// The scratch memory, divided. Rows of d elements are padded with zeros to whole vectors.
+struct Buffers {
+  int64_t d;       // padded head dimension
+  float* queries;  // [rows, d]
+  float* acc;      // [rows, d]: sum of p v so far
+  float* highest;  // [rows]
+  float* total;    // [rows]: sum of p so far
+  float* scores;   // [rows, kAttentionBlock]
+  float* keys;     // [kAttentionBlock, d]
+  float* values;   // [kAttentionBlock, d]
+};
+
+Buffers divide(float* scratch, int64_t rows, int64_t head_dim) {
+  const int64_t d = (head_dim + kLanes - 1) / kLanes * kLanes;
+  Buffers b{};
+  b.d = d;
+  b.queries = scratch;
+  b.acc = b.queries + rows * d;
+  b.highest = b.acc + rows * d;
+  b.total = b.highest + rows;
+  b.scores = b.total + rows;
+  b.keys = b.scores + rows * kAttentionBlock;
+  b.values = b.keys + kAttentionBlock * d;
+  return b;
+}
+
+// The last vector may overlap the one before it: that is faster than a part of one.
+template <typename T>
+GRPO_INLINE void copy_row(const T* from, float* to, int64_t n) {
+  if (n < kLanes) {
+    store(to, load_part(from, n));
+    return;
+  }
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) store(to + i, load(from + i));
+  store(to + n - kLanes, load(from + n - kLanes));
+}
+
+template <typename T>
+GRPO_INLINE void write_row(const float* from, float factor, T* to, int64_t n) {
+  if (n < kLanes) {
+    store_part(to, load(from) * factor, n);
+    return;
+  }
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) store(to + i, load(from + i) * factor);
+  store(to + n - kLanes, load(from + n - kLanes) * factor);
+}
+
+template <typename T>
+int64_t offset_of(const AttentionTask<T>& task, int64_t position) {
+  return task.pages[position / task.page_size] * task.page_stride + position % task.page_size * task.row_stride;
+}
+
+template <typename T>
+GRPO_INLINE void prefetch_row(const T* row, int64_t d) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < d; i += kLine) __builtin_prefetch(row + i);
+}
+
+// Keys and values of positions [start, start + count) in fp32. Memory is the bound of a decode step, so the next block
+// is asked for meanwhile (a page list is no stream that a machine foresees).
+template <typename T>
+void read_block(const AttentionTask<T>& task, int64_t start, int64_t count, int64_t longest, const Buffers& b) {
+  for (int64_t j = 0; j < count; ++j) {
+    const int64_t at = offset_of(task, start + j);
+    const int64_t ahead = start + j + kAttentionBlock;
+    if (ahead < longest) {
+      const int64_t next = offset_of(task, ahead);
+      prefetch_row(task.keys + next, task.head_dim);
+      prefetch_row(task.values + next, task.head_dim);
+    }
+    copy_row(task.keys + at, b.keys + j * b.d, task.head_dim);
+    copy_row(task.values + at, b.values + j * b.d, task.head_dim);
+  }
+}
+
+// Turns a row's scores into exp(score - highest) and brings its sums to the new highest.
+void softmax_block(const Buffers& b, int64_t row, int64_t count, float scale, bool first) {
+  float* scores = b.scores + row * kAttentionBlock;
+  Vec block[kAttentionBlock / kLanes];
+  Vec top = splat(-kInfinity);
+  for (int part = 0; part < kAttentionBlock / kLanes; ++part) {
+    block[part] = keep_below(load(scores + part * kLanes) * scale, count - part * kLanes, -kInfinity);
+    top = max(block[part], top);
+  }
+  const float block_top = max(top);
+  const float highest = first || block_top > b.highest[row] ? block_top : b.highest[row];
+  Vec sums = {};
+  for (int part = 0; part < kAttentionBlock / kLanes; ++part) {
+    const Vec p = keep_below(exp(block[part] - highest), count - part * kLanes, 0.0f);
+    sums += p;
+    store(scores + part * kLanes, p);
+  }
+  if (first) {
+    b.total[row] = sum(sums);
+  } else {
+    const float keep = highest == b.highest[row] ? 1.0f : exp(splat(b.highest[row] - highest))[0];
+    b.total[row] = b.total[row] * keep + sum(sums);
+    float* acc = b.acc + row * b.d;
+    for (int64_t i = 0; i < b.d && keep != 1.0f; i += kLanes) store(acc + i, load(acc + i) * keep);
+  }
+  b.highest[row] = highest;
+}
+
+// acc[row] += sum over j < count of p[row][j] v[j] for kRows rows and kVecs vectors of the head dimension.
+template <int kRows, int kVecs>
+GRPO_INLINE void add_values_tile(const float* p, const float* values, float* acc, int64_t count, int64_t d) {
+  Vec sums[kRows][kVecs];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVecs; ++v) sums[r][v] = load(acc + r * d + v * kLanes);
+  }
+  for (int64_t j = 0; j < count; ++j) {
+    for (int v = 0; v < kVecs; ++v) {
+      const Vec value = load(values + j * d + v * kLanes);
+      for (int r = 0; r < kRows; ++r) sums[r][v] += value * p[r * kAttentionBlock + j];
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVecs; ++v) store(acc + r * d + v * kLanes, sums[r][v]);
+  }
+}
+
+template <int kRows>
+GRPO_INLINE void add_values(const Buffers& b, int64_t row, int64_t count) {
+  const float* p = b.scores + row * kAttentionBlock;
+  float* acc = b.acc + row * b.d;
+  int64_t i = 0;
+  for (; i + kValueVecs * kLanes <= b.d; i += kValueVecs * kLanes)
+    add_values_tile<kRows, kValueVecs>(p, b.values + i, acc + i, count, b.d);
+  for (; i + kLanes <= b.d; i += kLanes) add_values_tile<kRows, 1>(p, b.values + i, acc + i, count, b.d);
+}
+
+// The rows from `row` on; rows with the same number of keys are taken together.
+template <typename CountOf>
+GRPO_INLINE void add_values_of_rows(const Buffers& b, int64_t row, int64_t rows, const CountOf& count_of) {
+  const auto alike = [&](int64_t n) { return row + n <= rows && count_of(row) == count_of(row + n - 1); };
+  while (row < rows) {
+    const int64_t count = count_of(row);
+    if (alike(kTileRows)) {
+      add_values<kTileRows>(b, row, count);
+      row += kTileRows;
+    } else if (alike(2)) {
+      add_values<2>(b, row, count);
+      row += 2;
+    } else {
+      add_values<1>(b, row, count);
+      row += 1;
+    }
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void attention(const AttentionTask<T>& task) {
+  const int64_t rows = task.tokens * task.group;
+  const Buffers b = divide(task.scratch, rows, task.head_dim);
+  std::memset(b.queries, 0, static_cast<size_t>(2 * rows * b.d) * sizeof(float));          // and acc
+  std::memset(b.keys, 0, static_cast<size_t>(2 * kAttentionBlock * b.d) * sizeof(float));  // and values
+  const auto offset_of_row = [&](int64_t row) {
+    return row / task.group * task.token_stride + row % task.group * task.head_dim;
+  };
+  for (int64_t row = 0; row < rows; ++row)
+    copy_row(task.queries + offset_of_row(row), b.queries + row * b.d, task.head_dim);
+  const int64_t longest = task.first_length + task.tokens - 1;
+  for (int64_t start = 0; start < longest; start += kAttentionBlock) {
+    const auto count_of = [&](int64_t row) {
+      const int64_t left = task.first_length + row / task.group - start;
+      return left < kAttentionBlock ? left : kAttentionBlock;
+    };
+    // Tokens whose context ends before this block are done.
+    int64_t row = 0;
+    while (count_of(row) <= 0) row += task.group;
+    const int64_t keys = count_of(rows - 1);
+    read_block(task, start, keys, longest, b);
+    const int64_t whole_tiles = (keys + kTileOutputs - 1) / kTileOutputs * kTileOutputs;
+    dot_block(b.queries + row * b.d, b.keys, b.scores + row * kAttentionBlock, rows - row, whole_tiles, b.d,
+              kAttentionBlock);
+    for (int64_t r = row; r < rows; ++r) softmax_block(b, r, count_of(r), task.scale, start == 0);
+    add_values_of_rows(b, row, rows, count_of);
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    write_row(b.acc + row * b.d, 1.0f / b.total[row], task.out + offset_of_row(row), task.head_dim);
+  }
+}
+
+template void attention(const AttentionTask<float>&);
+template void attention(const AttentionTask<BFloat16>&);
+
+}  // namespace grpo::kernels::cpu::GRPO_ISA

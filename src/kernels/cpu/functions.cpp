@@ -1,0 +1,21 @@
+#include "kernels/cpu/isa_functions.h"
+
+namespace grpo::kernels::cpu::GRPO_ISA {
+
+extern const Functions kFunctions;
+const Functions kFunctions = {
+    .name = GRPO_ISA_NAME,
+    .linear = linear,
+    .rms_norm_f32 = rms_norm<float>,
+    .rms_norm_bf16 = rms_norm<BFloat16>,
+    .silu_mul_f32 = silu_mul<float>,
+    .silu_mul_bf16 = silu_mul<BFloat16>,
+    .rope_f32 = rope<float>,
+    .rope_bf16 = rope<BFloat16>,
+    .attention_f32 = attention<float>,
+    .attention_bf16 = attention<BFloat16>,
+    .softmax = softmax,
+    .block_max = block_max,
+};
+
+}  // namespace grpo::kernels::cpu::GRPO_ISA

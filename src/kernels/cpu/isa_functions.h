@@ -1,0 +1,22 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/cpu/dispatch.h"
+
+// The members of Functions (dispatch.h) as they are built for one instruction set; `functions.cpp` collects them.
+namespace grpo::kernels::cpu::GRPO_ISA {
+
+void linear(const float* x, const float* w, const float* bias, float* y, int64_t rows, int64_t n_begin, int64_t n_end,
+            int64_t k, int64_t n_stride);
+template <typename T>
+void rms_norm(const T* x, const T* weight, T* y, int64_t n, float eps);
+template <typename T>
+void silu_mul(const T* gate, const T* up, T* y, int64_t n);
+template <typename T>
+void rope(const T* x, const float* cos, const float* sin, T* y, int64_t half);
+template <typename T>
+void attention(const AttentionTask<T>& task);
+SoftmaxRow softmax(const float* logits, float inverse_temperature, int64_t n, float* exps, double* block_sums);
+void block_max(const float* x, int64_t n, float* maxima);
+
+}  // namespace grpo::kernels::cpu::GRPO_ISA

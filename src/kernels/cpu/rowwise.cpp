@@ -1,0 +1,44 @@
+#include "kernels/cpu/isa_functions.h"
+#include "kernels/cpu/vec.h"
+
+namespace grpo::kernels::cpu::GRPO_ISA {
+
+template <typename T>
+void rms_norm(const T* x, const T* weight, T* y, int64_t n, float eps) {
+  Vec squares = {};
+  for_each_part(n, [&](int64_t i, int64_t count) {
+    const Vec v = load_some(x + i, count);
+    squares += v * v;
+  });
+  const float factor = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(n) + eps);
+  for_each_part(n, [&](int64_t i, int64_t count) {
+    store_some(y + i, load_some(x + i, count) * factor * load_some(weight + i, count), count);
+  });
+}
+
+template <typename T>
+void silu_mul(const T* gate, const T* up, T* y, int64_t n) {
+  for_each_part(n, [&](int64_t i, int64_t count) {
+    const Vec g = load_some(gate + i, count);
+    store_some(y + i, g / (exp(-g) + 1.0f) * load_some(up + i, count), count);
+  });
+}
+
+template <typename T>
+void rope(const T* x, const float* cos, const float* sin, T* y, int64_t half) {
+  for_each_part(half, [&](int64_t i, int64_t count) {
+    const Vec first = load_some(x + i, count), second = load_some(x + half + i, count);
+    const Vec c = load_some(cos + i, count), s = load_some(sin + i, count);
+    store_some(y + i, first * c - second * s, count);
+    store_some(y + half + i, second * c + first * s, count);
+  });
+}
+
+template void rms_norm(const float*, const float*, float*, int64_t, float);
+template void rms_norm(const BFloat16*, const BFloat16*, BFloat16*, int64_t, float);
+template void silu_mul(const float*, const float*, float*, int64_t);
+template void silu_mul(const BFloat16*, const BFloat16*, BFloat16*, int64_t);
+template void rope(const float*, const float*, const float*, float*, int64_t);
+template void rope(const BFloat16*, const float*, const float*, BFloat16*, int64_t);
+
+}  // namespace grpo::kernels::cpu::GRPO_ISA

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+namespace grpo::kernels {
+
+/// Work below this many multiply-adds stays on one thread: waking others takes longer.
+inline constexpr int64_t kWorthAThread = 400'000;
+
+/// Calls work(next) on several threads, where next() hands out 0 .. items - 1 and then -1: for items of unequal size.
+/// Each thread takes the next item when it is free, so nobody waits for a thread that the machine gave other work.
+template <typename Work>
+void share_items(int64_t items, int64_t cost, Work&& work) {
+  std::atomic<int64_t> taken = 0;
+  const auto next = [&taken, items] {
+    const int64_t item = taken.fetch_add(1, std::memory_order_relaxed);
+    return item < items ? item : int64_t{-1};
+  };
+  const int64_t threads = std::clamp<int64_t>(cost / kWorthAThread, 1, std::min<int64_t>(items, at::get_num_threads()));
+  if (threads <= 1) {
+    work(next);
+    return;
+  }
+  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) { work(next); });
+}
+
+}  // namespace grpo::kernels

@@ -1,0 +1,162 @@
+#include "rollout/scheduler.h"
+
+#include <algorithm>
+
+#include "grpo/base/error.h"
+
+namespace grpo::rollout {
+
+Scheduler::Scheduler(const std::vector<Request>& requests, const Limits& limits)
+    : limits_(limits), pages_(limits.num_pages) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].num_samples == 0) continue;
+    prompts_.push_back({.request = i,
+                        .tokens = static_cast<int64_t>(requests[i].prompt_ids.size()),
+                        .num_samples = requests[i].num_samples,
+                        .started = 0,
+                        .pages = {}});
+  }
+}
+
+size_t Scheduler::resume() {
+  size_t count = 0;
+  while (!preempted_.empty() && free_slots() > 0) {
+    Sequence& sequence = preempted_.front();
+    // One page more than the past needs, so that it is not preempted again at once.
+    const int64_t need = pages_for(sequence.cached) + 1;
+    while (running_.empty() && pages_.num_free() < need && drop_prompt()) {
+    }
+    if (pages_.num_free() < need && !running_.empty()) break;
+    sequence.pages = take_pages(sequence.cached);
+    running_.push_back(std::move(sequence));
+    preempted_.pop_front();
+    ++count;
+  }
+  return count;
+}
+
+std::vector<const Prompt*> Scheduler::admit() {
+  std::vector<const Prompt*> admitted;
+  if (!preempted_.empty() || prompts_.empty() || prompts_.front().in_cache()) return admitted;
+  int64_t tokens = 0;
+  int64_t samples = 0;
+  int64_t pages = 0;
+  for (Prompt& prompt : prompts_) {
+    const int64_t starting = std::min(prompt.num_samples - prompt.started, free_slots() - samples);
+    // The prompt's own pages, and one for each sample that starts now.
+    pages += pages_for(prompt.tokens) + starting;
+    const bool alone = admitted.empty() && running_.empty();
+    if (starting <= 0 || (!admitted.empty() && tokens + prompt.tokens > limits_.prefill_tokens)) break;
+    if (!alone && pages > pages_.num_free()) break;
+    admitted.push_back(&prompt);
+    tokens += prompt.tokens;
+    samples += starting;
+    if (alone && pages > pages_.num_free()) break;
+  }
+  for (Prompt& prompt : prompts_) {
+    if (admitted.empty() || prompt.request > admitted.back()->request) break;
+    prompt.pages = take_pages(prompt.tokens);
+  }
+  return admitted;
+}
+
+size_t Scheduler::start_samples(std::vector<PageCopy>& copies) {
+  if (!preempted_.empty()) return 0;
+  const size_t before = running_.size();
+  while (!prompts_.empty() && prompts_.front().in_cache()) {
+    Prompt& prompt = prompts_.front();
+    while (prompt.started < prompt.num_samples && free_slots() > 0 && start_sample(prompt, copies)) {
+    }
+    if (prompt.started < prompt.num_samples) break;
+    prompts_.pop_front();
+  }
+  return running_.size() - before;
+}
+
+bool Scheduler::start_sample(Prompt& prompt, std::vector<PageCopy>& copies) {
+  Sequence sequence{
+      .request = prompt.request, .sample = prompt.started, .completion = {}, .pages = {}, .cached = prompt.tokens};
+  if (prompt.started + 1 == prompt.num_samples) {
+    sequence.pages = std::move(prompt.pages);  // the last one takes the prompt's own pages over
+  } else {
+    const bool copies_page = prompt.tokens % limits_.page_size != 0;
+    if (copies_page && pages_.num_free() == 0) return false;
+    sequence.pages = prompt.pages;
+    if (copies_page) sequence.pages.pop_back();
+    for (const int32_t page : sequence.pages) pages_.share(page);
+    if (copies_page) {
+      sequence.pages.push_back(pages_.take());
+      copies.push_back({.from = prompt.pages.back(), .to = sequence.pages.back()});
+    }
+  }
+  ++prompt.started;
+  running_.push_back(std::move(sequence));
+  return true;
+}
+
+void Scheduler::make_room() {
+  for (size_t i = 0; i < running_.size(); ++i) {
+    if (static_cast<int64_t>(running_[i].pages.size()) * limits_.page_size > running_[i].cached) continue;
+    while (pages_.num_free() == 0 && i < running_.size()) {
+      if (drop_prompt()) continue;
+      GRPO_CHECK(running_.size() > 1, "one sequence of ", running_[0].cached + 1, " tokens does not fit ",
+                 pages_.num_pages(), " pages");
+      preempt_youngest();
+    }
+    if (i < running_.size()) running_[i].pages.push_back(pages_.take());
+  }
+}
+
+std::vector<Sequence> Scheduler::retire(const std::function<bool(const Sequence&)>& finished) {
+  std::vector<Sequence> out;
+  size_t kept = 0;
+  for (Sequence& sequence : running_) {
+    if (finished(sequence)) {
+      release(sequence.pages);
+      out.push_back(std::move(sequence));
+    } else {
+      if (&running_[kept] != &sequence) running_[kept] = std::move(sequence);
+      ++kept;
+    }
+  }
+  running_.resize(kept);
+  return out;
+}
+
+bool Scheduler::prompt_in_cache(size_t request) const {
+  for (const Prompt& prompt : prompts_) {
+    if (!prompt.in_cache()) return false;
+    if (prompt.request == request) return true;
+  }
+  return false;
+}
+
+// Gives the last cached prompt's pages back; it is prefilled again when its turn comes. False when there is none.
+bool Scheduler::drop_prompt() {
+  for (auto prompt = prompts_.rbegin(); prompt != prompts_.rend(); ++prompt) {
+    if (!prompt->in_cache()) continue;
+    release(prompt->pages);
+    return true;
+  }
+  return false;
+}
+
+void Scheduler::preempt_youngest() {
+  release(running_.back().pages);
+  preempted_.push_front(std::move(running_.back()));
+  running_.pop_back();
+  ++num_preempted_;
+}
+
+std::vector<int32_t> Scheduler::take_pages(int64_t tokens) {
+  std::vector<int32_t> pages(static_cast<size_t>(pages_for(tokens)));
+  for (int32_t& page : pages) page = pages_.take();
+  return pages;
+}
+
+void Scheduler::release(std::vector<int32_t>& pages) {
+  for (const int32_t page : pages) pages_.release(page);
+  pages.clear();
+}
+
+}  // namespace grpo::rollout

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include "rollout/page_allocator.h"
+#include "rollout/sequence.h"
+
+namespace grpo::rollout {
+
+/// A page whose contents must be copied before the next forward pass.
+struct PageCopy {
+  int32_t from;
+  int32_t to;
+};
+
+/// Decides what is computed next: requests start in order as pages allow, a finished sequence's slot is refilled at
+/// once, and when pages run out the youngest sequence gives its own up and is recomputed later. Knows page numbers and
+/// lengths only, no model and no memory.
+class Scheduler {
+ public:
+  struct Limits {
+    int64_t max_sequences;   // running together
+    int64_t page_size;       // tokens
+    int64_t num_pages;       // REQUIRES: the pages of the longest sequence and one more
+    int64_t prefill_tokens;  // of one pass; a longer prompt goes alone
+  };
+
+  Scheduler(const std::vector<Request>& requests, const Limits& limits);
+
+  bool done() const { return prompts_.empty() && preempted_.empty() && running_.empty(); }
+
+  /// In order of admission. The engine appends sampled tokens and counts `cached` up.
+  std::vector<Sequence>& running() { return running_; }
+
+  /// Brings preempted sequences back, oldest first, as pages allow; returns how many were appended to running(). They
+  /// have pages for all tokens but the last, which are to be computed before the next decode step; `cached` counts
+  /// them.
+  size_t resume();
+
+  /// Prompts to prefill now, in request order; they have pages.
+  std::vector<const Prompt*> admit();
+
+  /// Starts samples of prompts in the cache as slots allow; returns how many were appended to running(), in request and
+  /// sample order. Their first token is to be drawn. Whole prompt pages are shared; a last page that is not full is
+  /// copied, because its holder writes to it.
+  size_t start_samples(std::vector<PageCopy>& copies);
+
+  /// Gives every running sequence room for one more token, preempting where pages run out.
+  void make_room();
+
+  /// Takes the sequences that are finished out of running(), keeping the order of the others.
+  std::vector<Sequence> retire(const std::function<bool(const Sequence&)>& finished);
+
+  /// Whether prompt pages of the request are held for samples to come.
+  bool prompt_in_cache(size_t request) const;
+
+  int64_t num_preempted() const { return num_preempted_; }
+  const PageAllocator& pages() const { return pages_; }
+
+ private:
+  int64_t free_slots() const { return limits_.max_sequences - static_cast<int64_t>(running_.size()); }
+  int64_t pages_for(int64_t tokens) const { return (tokens + limits_.page_size - 1) / limits_.page_size; }
+  std::vector<int32_t> take_pages(int64_t tokens);
+  void release(std::vector<int32_t>& pages);
+  bool drop_prompt();
+  void preempt_youngest();
+  bool start_sample(Prompt& prompt, std::vector<PageCopy>& copies);
+
+  Limits limits_;
+  PageAllocator pages_;
+  std::deque<Prompt> prompts_;      // in request order; the first ones may be in the cache
+  std::deque<Sequence> preempted_;  // oldest first
+  std::vector<Sequence> running_;
+  int64_t num_preempted_ = 0;
+};
+
+}  // namespace grpo::rollout

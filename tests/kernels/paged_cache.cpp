@@ -1,0 +1,31 @@
+#include "kernels/paged_cache.h"
+
+#include <ATen/ATen.h>
+
+#include <limits>
+
+namespace grpo::testing {
+
+PagedCache::PagedCache(int64_t sequences, int64_t max_tokens, int64_t page_size, int64_t kv_heads, int64_t head_dim,
+                       at::ScalarType type) {
+  const int64_t pages = (max_tokens + page_size - 1) / page_size;
+  const auto nan =
+      at::full({sequences * pages, page_size, kv_heads, head_dim}, std::numeric_limits<float>::quiet_NaN()).to(type);
+  kv = {.keys = nan, .values = nan.clone()};
+  page_table = at::randperm(sequences * pages).to(at::kInt).view({sequences, pages});
+}
+
+kernels::PagedLayout PagedCache::layout(const std::vector<int64_t>& sequences, const std::vector<int64_t>& added,
+                                        const std::vector<int64_t>& context) const {
+  std::vector<int32_t> offsets = {0};
+  std::vector<int32_t> lengths;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    offsets.push_back(offsets.back() + static_cast<int32_t>(added[i]));
+    lengths.push_back(static_cast<int32_t>(context[i]));
+  }
+  return {.query_offsets = at::tensor(offsets, at::kInt),
+          .context_lengths = at::tensor(lengths, at::kInt),
+          .page_table = page_table.index_select(0, at::tensor(sequences, at::kLong)).contiguous()};
+}
+
+}  // namespace grpo::testing
