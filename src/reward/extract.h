@@ -1,29 +1,52 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "grpo/reward/verifier.h"
 
 namespace grpo::reward {
 
-/// An answer found in a response, and the rule that found it.
-struct Extracted {
-  std::string text;
-  std::string rule;
+/// What a response offers as its final answer.
+struct Extraction {
+  std::vector<std::string> candidates;  // readings of one answer, the best first; empty when there is none
+  std::string rule;                     // "box", "boxes", "answer tag", "phrase", "####", "math", "whole", "last number"
+  std::string reason;                   // why there is none
+  bool boxed = false;
 };
 
-/// Contents of the last complete \boxed{} or \fbox{}, braces balanced. A box that never closes is no answer.
-std::optional<std::string> last_box(std::string_view text);
+Extraction extract_answer(std::string_view response, const VerifierConfig& config);
 
-/// As last_box, but boxes joined only by commas, "and" or "or" are one list: "17, 18, 19". Guessing in several boxes is
-/// then not rewarded for the last of them.
-std::optional<std::string> last_boxes(std::string_view text);
+/// A complete \boxed{} or \fbox{} (or \boxed 5) outside code blocks and other boxes.
+struct Box {
+  size_t begin = 0;  // of the backslash
+  size_t end = 0;    // behind the box
+  size_t content_begin = 0;
+  size_t content_end = 0;
+};
+struct Boxes {
+  std::vector<Box> complete;
+  bool last_unfinished = false;  // the last box to open never closes
+};
+/// One pass with a stack of braces.
+Boxes find_boxes(std::string_view text);
 
-/// The final answer of a response: the last complete box; else what follows the last "####"; else the last number. A
-/// response with an unfinished box has no answer: it was cut off.
-std::optional<Extracted> extract_answer(std::string_view text);
+/// The final answer of the boxes: the last one, or the run of boxes that only commas, "and", "or" and names join, as one
+/// comma-separated list.
+std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bool& several);
 
-/// The last integer or decimal in the text, with its sign.
-std::optional<std::string> last_number(std::string_view text);
+/// Content behind the last answer phrase ("the answer is", "la réponse est", "答案是", ...), cut at the end of its
+/// sentence; `at` is where it stands. Empty when there is none.
+std::string behind_answer_phrase(std::string_view text, size_t& at);
+
+/// Body of the last $...$, $$...$$, \(...\) or \[...\]; `end` is behind it.
+std::string last_math(std::string_view text, size_t& end);
+
+/// The last number of a text with sign, fraction and percent: "-3/4", "1,234.5", "28%". Not part of a word.
+std::string last_number(std::string_view text, size_t& at);
+
+/// Without quotes, Markdown, labels ("Answer:", "x is"), trailing full stops and what shows the end of a proof.
+std::string clean_answer(std::string_view text);
 
 }  // namespace grpo::reward

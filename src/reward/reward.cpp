@@ -3,57 +3,109 @@
 #include <optional>
 
 #include "grpo/base/error.h"
+#include "reward/budget.h"
 #include "reward/extract.h"
+#include "reward/lexer.h"
+#include "reward/pattern.h"
+#include "reward/response.h"
+#include "reward/unicode.h"
 
 namespace grpo::reward {
 namespace {
 
-std::string trim(const std::string& text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
-struct TermResult {
+struct TermValue {
   double value = 0.0;
   std::optional<Verdict> verdict;
 };
 
-TermResult from_verdict(Verdict verdict) {
-  return {verdict.kind == Verdict::Kind::kRight ? 1.0 : 0.0, std::move(verdict)};
+/// One kind of reward.
+class Term {
+ public:
+  virtual ~Term() = default;
+  virtual TermValue value(const Answer& answer) const = 0;
+};
+
+TermValue from_verdict(Verdict verdict) { return {verdict.kind == Verdict::Kind::kRight ? 1.0 : 0.0, std::move(verdict)}; }
+
+class MathTerm : public Term {
+  TermValue value(const Answer& answer) const override { return from_verdict(verify(answer.gold, answer.text)); }
+};
+
+class ExactTerm : public Term {
+  TermValue value(const Answer& answer) const override {
+    Verdict verdict{.kind = Verdict::Kind::kRight, .gold_parsed = trim(answer.gold), .pred_parsed = trim(answer.text), .rule = "exact", .reason = ""};
+    if (verdict.gold_parsed != verdict.pred_parsed) {
+      verdict.kind = Verdict::Kind::kWrong;
+      verdict.reason = "the texts differ";
+    }
+    return from_verdict(std::move(verdict));
+  }
+};
+
+class NumericTerm : public Term {
+  TermValue value(const Answer& answer) const override {
+    try {
+      size_t at = 0;
+      const std::string number = last_number(to_latex(answer.text), at);
+      if (number.empty()) return from_verdict({.kind = Verdict::Kind::kUnparsable, .gold_parsed = answer.gold, .pred_parsed = "", .rule = "last number", .reason = "no number"});
+      Verdict verdict = verify(answer.gold, number);
+      verdict.rule = "last number";
+      return from_verdict(std::move(verdict));
+    } catch (const OverBudget& error) {
+      return from_verdict({.kind = Verdict::Kind::kOverBudget, .gold_parsed = answer.gold, .pred_parsed = "", .rule = "last number", .reason = error.what()});
+    }
+  }
+};
+
+class RegexTerm : public Term {
+ public:
+  explicit RegexTerm(const std::string& pattern) : pattern_(pattern) {}
+
+ private:
+  TermValue value(const Answer& answer) const override { return {pattern_.find(answer.text) == Pattern::Match::kYes ? 1.0 : 0.0, std::nullopt}; }
+  Pattern pattern_;
+};
+
+class FormatTerm : public Term {
+  TermValue value(const Answer& answer) const override {
+    const Visible visible = visible_part(answer.text);
+    const Boxes boxes = find_boxes(visible.text);
+    if (visible.unfinished_thought || boxes.complete.empty() || boxes.last_unfinished) return {};
+    const Box& last = boxes.complete.back();
+    const bool empty = trim(std::string_view(visible.text).substr(last.content_begin, last.content_end - last.content_begin)).empty();
+    return {empty ? 0.0 : 1.0, std::nullopt};
+  }
+};
+
+class LengthTerm : public Term {
+  TermValue value(const Answer& answer) const override { return {static_cast<double>(answer.num_tokens), std::nullopt}; }
+};
+
+/// The table of reward types.
+std::unique_ptr<Term> make_term(const RewardTerm& term) {
+  switch (term.type) {
+    case TermType::kMath: return std::make_unique<MathTerm>();
+    case TermType::kExact: return std::make_unique<ExactTerm>();
+    case TermType::kNumeric: return std::make_unique<NumericTerm>();
+    case TermType::kRegex: return std::make_unique<RegexTerm>(term.pattern);
+    case TermType::kFormat: return std::make_unique<FormatTerm>();
+    case TermType::kLength: return std::make_unique<LengthTerm>();
+  }
+  throw base::ConfigError("reward.terms: unknown type");
 }
-
-TermResult math(const Answer& answer) { return from_verdict(verify(answer.gold, answer.text)); }
-
-TermResult exact(const Answer& answer) {
-  Verdict verdict{.kind = Verdict::Kind::kWrong, .gold_parsed = trim(answer.gold), .pred_parsed = trim(answer.text), .rule = "exact",
-                  .reason = ""};
-  if (verdict.gold_parsed == verdict.pred_parsed) verdict.kind = Verdict::Kind::kRight;
-  return from_verdict(std::move(verdict));
-}
-
-TermResult numeric(const Answer& answer) {
-  const auto number = last_number(answer.text);
-  return from_verdict(number ? verify(answer.gold, *number) : Verdict{.reason = "no number"});
-}
-
-TermResult format(const Answer& answer) { return {last_box(answer.text) ? 1.0 : 0.0, std::nullopt}; }
-
-TermResult length(const Answer& answer) { return {static_cast<double>(answer.num_tokens), std::nullopt}; }
-
-// In the order of TermType.
-constexpr TermResult (*kTerms[])(const Answer&) = {math, exact, numeric, format, length};
 
 class WeightedSum : public RewardFunction {
  public:
-  explicit WeightedSum(std::vector<RewardTerm> terms) : terms_(std::move(terms)) {}
+  explicit WeightedSum(const std::vector<RewardTerm>& terms) {
+    for (const auto& term : terms) parts_.push_back({term.weight, make_term(term)});
+  }
 
   Score score(const Answer& answer) const override {
     Score score;
     bool judged = false;
-    for (const auto& term : terms_) {
-      auto result = kTerms[static_cast<size_t>(term.type)](answer);
-      score.reward += term.weight * result.value;
+    for (const auto& part : parts_) {
+      auto result = part.term->value(answer);
+      score.reward += part.weight * result.value;
       if (result.verdict && !judged) {
         score.verdict = std::move(*result.verdict);
         judged = true;
@@ -63,14 +115,36 @@ class WeightedSum : public RewardFunction {
   }
 
  private:
-  std::vector<RewardTerm> terms_;
+  struct Part {
+    double weight;
+    std::unique_ptr<Term> term;
+  };
+  std::vector<Part> parts_;
 };
+
+void check(const RewardTerm& term) {
+  const bool regex = term.type == TermType::kRegex;
+  if (regex && term.pattern.empty()) throw base::ConfigError("reward.terms: a regex term needs a pattern, such as {type: regex, pattern: '\\d+'}");
+  if (!regex && !term.pattern.empty()) {
+    throw base::ConfigError(base::concat("reward.terms: pattern belongs to a regex term, not to ", enum_names(term.type)[static_cast<size_t>(term.type)]));
+  }
+}
 
 }  // namespace
 
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config) {
   if (config.terms.empty()) throw base::ConfigError("reward.terms: name at least one term, such as {type: math, weight: 1.0}");
+  for (const auto& term : config.terms) check(term);
   return std::make_unique<WeightedSum>(config.terms);
+}
+
+std::vector<BadGold> check_golds(const std::vector<std::string>& golds, const VerifierConfig& config) {
+  std::vector<BadGold> bad;
+  for (size_t i = 0; i < golds.size(); ++i) {
+    Verdict verdict = verify(golds[i], "\\boxed{" + golds[i] + "}", config);
+    if (verdict.kind != Verdict::Kind::kRight) bad.push_back({i, std::move(verdict)});
+  }
+  return bad;
 }
 
 }  // namespace grpo::reward

@@ -12,19 +12,22 @@ namespace grpo::reward {
 
 enum class TermType {
   kMath,     // 1 when the verifier says right, else 0
-  kExact,    // 1 when the trimmed response equals the trimmed gold
-  kNumeric,  // 1 when the last number of the response equals the gold
-  kFormat,   // 1 when the response holds a complete \boxed{}
+  kExact,    // 1 when the response and the gold answer are the same text, spaces at the ends aside
+  kNumeric,  // 1 when the last number of the response equals the gold answer
+  kRegex,    // 1 when `pattern` matches somewhere in the response
+  kFormat,   // 1 when the response ends its answer in a complete, non-empty \boxed{}
   kLength,   // tokens of the completion; with a negative weight long answers cost
 };
-inline std::vector<std::string> enum_names(TermType) { return {"math", "exact", "numeric", "format", "length"}; }
+inline std::vector<std::string> enum_names(TermType) { return {"math", "exact", "numeric", "regex", "format", "length"}; }
 
 struct RewardTerm {
   TermType type = TermType::kMath;
   double weight = 1.0;
+  std::string pattern;  // of regex
   GRPO_FIELDS(f) {
     f("type", type, "what the term measures");
     f("weight", weight, "factor in the sum");
+    f("pattern", pattern, "Perl-compatible regular expression of a regex term (PCRE2, UTF-8)");
   }
 };
 
@@ -42,8 +45,8 @@ struct Answer {
 };
 
 struct Score {
-  double reward = 0.0;
-  Verdict verdict;  // of the first term that compares with the gold answer
+  double reward = 0.0;  // sum of weight times value; any real number
+  Verdict verdict;      // of the first term that compares with the gold answer; unparsable when none does
 };
 
 /// Thread-safe.
@@ -53,7 +56,16 @@ class RewardFunction {
   virtual Score score(const Answer& answer) const = 0;
 };
 
-/// Throws base::ConfigError when there is no term.
+/// Throws base::ConfigError when there is no term, a pattern is missing, misplaced or malformed.
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config);
+
+/// A gold answer that the reward would never accept, because it does not verify against itself.
+struct BadGold {
+  size_t index = 0;  // into the list that was checked
+  Verdict verdict;
+};
+
+/// Verifies every gold answer against itself, as a start-up check of a data set. In the order of the list.
+std::vector<BadGold> check_golds(const std::vector<std::string>& golds, const VerifierConfig& config = {});
 
 }  // namespace grpo::reward

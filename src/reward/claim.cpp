@@ -1,0 +1,119 @@
+#include "reward/claim.h"
+
+#include <algorithm>
+
+#include "reward/char_class.h"
+#include "reward/numeric.h"
+
+namespace grpo::reward {
+namespace {
+
+bool is_symbol(Ref node) { return node->kind == Kind::kSymbol; }
+bool is_capital(Ref node) { return is_symbol(node) && is_upper(node->text[0]); }
+
+// AB, ABC: a segment, an angle, an area.
+bool is_capitals(Ref node) {
+  if (node->kind == Kind::kMul) return std::all_of(node->kids.begin(), node->kids.end(), is_capital);
+  return is_capital(node);
+}
+
+bool has_symbols(Ref node) {
+  return contains(node, Kind::kSymbol) || contains(node, Kind::kApply) || contains(node, Kind::kOpaque);
+}
+
+// `decimal` is `value` rounded or cut to the places it shows.
+bool is_rounding_of(Ref decimal, Ref value, Arena& arena) {
+  const bool negative = decimal->kind == Kind::kNeg;
+  const Ref number = negative ? decimal->kids[0] : decimal;
+  if (number->kind != Kind::kNumber) return false;
+  const Rational shown = negative ? -number->number : number->number;
+  const Rational unit = Rational::from_decimal("1", -number->fraction_digits);
+  const auto within = [&](const Rational& low, const Rational& high, bool open_low, bool open_high) {
+    const auto above = compare_reals(arena.number(low), value, arena);
+    const auto below = compare_reals(value, arena.number(high), arena);
+    return above && below && *above <= (open_low ? -1 : 0) && *below <= (open_high ? -1 : 0);
+  };
+  const Rational half = unit / Rational(2);
+  if (within(shown - half, shown + half, false, false)) return true;
+  return negative ? within(shown - unit, shown, true, false) : within(shown, shown + unit, false, true);
+}
+
+bool is_chain(Ref relation) {
+  return std::all_of(relation->relations.begin(), relation->relations.end(),
+                     [](Relation r) { return r == Relation::kEqual || r == Relation::kApprox; });
+}
+
+}  // namespace
+
+bool is_name(Ref node) {
+  switch (node->kind) {
+    case Kind::kSymbol:
+    case Kind::kApply:
+    case Kind::kOpaque: return true;
+    case Kind::kMul: return is_capitals(node);
+    case Kind::kEuler: return false;
+    case Kind::kFunction: return node->text == "abs" && (is_capitals(node->kids[0]) || is_symbol(node->kids[0]));
+    case Kind::kDiv:
+    case Kind::kRatio: return std::all_of(node->kids.begin(), node->kids.end(), [](Ref kid) { return is_symbol(kid) || is_capitals(kid); });
+    case Kind::kTuple: return std::all_of(node->kids.begin(), node->kids.end(), is_symbol);
+    default: return false;
+  }
+}
+
+Claim read_claim(Ref relation, const ScalarPolicy& policy, Arena& arena) {
+  const auto& kids = relation->kids;
+  if (relation->relations.size() == 1 && relation->relations[0] == Relation::kIn) {
+    return is_name(kids[0]) ? Claim{kids[0], {kids[1]}} : Claim{};
+  }
+  if (!is_chain(relation)) return {};
+  const auto approx = std::find(relation->relations.begin(), relation->relations.end(), Relation::kApprox);
+  const auto exact_end = static_cast<size_t>(approx - relation->relations.begin());  // last operand before the first \approx
+  Claim claim;
+  if (is_name(kids[0])) claim.name = kids[0];
+  if (claim.name != nullptr && exact_end == 0) {
+    claim.values = {kids.back()};
+    return claim;
+  }
+  Ref value = kids[exact_end];
+  if (claim.name == nullptr && exact_end == 1 && kids.size() == 2 && is_name(kids[1])) {
+    claim.name = kids[1];
+    value = kids[0];
+  } else if (claim.name == nullptr) {
+    const bool numbers = std::none_of(kids.begin(), kids.end(), has_symbols);
+    if (!numbers) return {};
+    for (size_t i = 0; i < exact_end; ++i) {
+      if (!equal_scalars(kids[i], kids[i + 1], policy, arena)) return {};
+    }
+  }
+  claim.values = {value};
+  for (size_t i = exact_end + 1; i < kids.size(); ++i) {
+    if (is_rounding_of(kids[i], value, arena)) claim.values.push_back(kids[i]);
+  }
+  return claim;
+}
+
+bool same_name(Ref a, Ref b) {
+  if (canonical_text(a) == canonical_text(b)) return true;
+  const bool functions = a->kind == Kind::kApply && b->kind == Kind::kApply;
+  if (functions) return a->text == b->text && a->kids.size() == b->kids.size() && std::all_of(a->kids.begin(), a->kids.end(), is_symbol) && std::all_of(b->kids.begin(), b->kids.end(), is_symbol);
+  // y = 2x and f(x) = 2x describe the same graph.
+  const auto is_y = [](Ref node) { return node->kind == Kind::kSymbol && node->text == "y"; };
+  const auto is_function = [](Ref node) { return node->kind == Kind::kApply && node->kids.size() == 1 && node->kids[0]->kind == Kind::kSymbol; };
+  return (is_y(a) && is_function(b)) || (is_function(a) && is_y(b));
+}
+
+Ref rename_argument(Ref value, Ref from_name, Ref to_name, Arena& arena) {
+  if (from_name->kind != Kind::kApply || to_name->kind != Kind::kApply) return value;
+  if (value->kind == Kind::kSymbol) {
+    for (size_t i = 0; i < from_name->kids.size(); ++i) {
+      if (value->text == from_name->kids[i]->text) return to_name->kids[i];
+    }
+    return value;
+  }
+  if (value->kids.empty()) return value;
+  Node copy = *value;
+  for (Ref& kid : copy.kids) kid = rename_argument(kid, from_name, to_name, arena);
+  return arena.keep(std::move(copy));
+}
+
+}  // namespace grpo::reward

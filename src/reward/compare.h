@@ -1,0 +1,11 @@
+#pragma once
+
+#include "reward/ast.h"
+#include "reward/scalar.h"
+
+namespace grpo::reward {
+
+/// Whether an answer says the same as the gold answer (the rules are in docs/verifier.md). Throws OverBudget.
+bool same_answer(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& arena);
+
+}  // namespace grpo::reward

@@ -1,0 +1,271 @@
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "reward/char_class.h"
+#include "reward/parser.h"
+
+namespace grpo::reward {
+namespace {
+
+bool is_fraction_command(const Token& token) {
+  return token.type == Token::Type::kCommand &&
+         (token.text == "frac" || token.text == "tfrac" || token.text == "dfrac" || token.text == "cfrac");
+}
+
+bool is_proper(Ref fraction) {
+  const auto literal = [](Ref node) { return node->kind == Kind::kNumber && node->number.is_integer() && !node->number.is_negative(); };
+  return fraction->kind == Kind::kDiv && literal(fraction->kids[0]) && literal(fraction->kids[1]) &&
+         fraction->kids[0]->number < fraction->kids[1]->number;
+}
+
+// Letters that name functions far more often than factors.
+bool names_function(std::string_view name) {
+  return name.size() > 0 && std::string_view("fghFGHP").find(name[0]) != std::string_view::npos &&
+         (name.size() == 1 || name[1] == '_' || name[1] == '\'');
+}
+
+bool is_plain_argument(Ref node) {
+  if (node->kind == Kind::kTuple) return std::all_of(node->kids.begin(), node->kids.end(), is_plain_argument);
+  return node->kind == Kind::kSymbol || node->kind == Kind::kNumber;
+}
+
+}  // namespace
+
+Ref Parser::primary() {
+  const Token& token = peek();
+  switch (token.type) {
+    case Type::kNumber: return number();
+    case Type::kSymbol: return symbol();
+    case Type::kWord: return word();
+    case Type::kText: return text_operand();
+    case Type::kCommand: return command();
+    case Type::kEnd: fail("the answer ends where a value should stand");
+    case Type::kPunct: break;
+  }
+  if (token.text == "{") return group();
+  if (token.text == "|") return bars();
+  if (token.text == "(" || token.text == "[" || token.text == "\\{" || token.text == "]") return bracket();
+  fail("\"" + token.text + "\" where a value should stand");
+}
+
+Ref Parser::number() {
+  const Token token = take();
+  if (at_punct("_")) {
+    ++at_;
+    return digits_in_base(token.text, group_text());
+  }
+  Node node;
+  node.number = token.number;
+  node.text = token.text;
+  node.significant_digits = token.significant_digits;
+  node.fraction_digits = token.fraction_digits;
+  return mixed_number(arena_.keep(std::move(node)));
+}
+
+// The number of tokens of a proper fraction of two integer literals that stands here, or 0: \frac34, \frac{3}4, ...
+size_t Parser::literal_fraction_end() const {
+  size_t at = 1;
+  const auto literal = [&]() -> const Token* {
+    const bool in_braces = peek(at).is_punct("{") && peek(at + 2).is_punct("}");
+    const Token& token = peek(at + (in_braces ? 1 : 0));
+    if (token.type != Type::kNumber || !token.number.is_integer() || token.significant_digits != 0) return nullptr;
+    if (!in_braces && token.text.size() > 1) return nullptr;
+    at += in_braces ? 3 : 1;
+    return &token;
+  };
+  if (peek(1).type == Type::kNumber && peek(1).text.size() == 2) return peek(1).text[0] < peek(1).text[1] ? 2 : 0;
+  const Token* top = literal();
+  const Token* bottom = top == nullptr ? nullptr : literal();
+  return bottom != nullptr && top->number < bottom->number ? at : 0;
+}
+
+// 2\frac34 and "1 1/2" are sums; 4\cdot\frac16 and 2\frac{x}{3} are products.
+Ref Parser::mixed_number(Ref whole) {
+  if (whole->significant_digits != 0 || !whole->number.is_integer()) return whole;
+  if (is_fraction_command(peek())) {
+    const size_t end = literal_fraction_end();
+    if (end == 0 || peek(end).is_punct("^") || peek(end).is_punct("!")) return whole;
+    ++at_;
+    return arena_.make(Kind::kAdd, {whole, fraction()});
+  }
+  const bool plain = peek().type == Type::kNumber && peek().space_before && peek(1).is_punct("/") && peek(2).type == Type::kNumber;
+  if (!plain) return whole;
+  const Ref part = arena_.make(Kind::kDiv, {arena_.number(peek().number), arena_.number(peek(2).number)});
+  if (!is_proper(part)) fail("two numbers in a row");
+  at_ += 3;
+  return arena_.make(Kind::kAdd, {whole, part});
+}
+
+Ref Parser::digits_in_base(const std::string& digits, const std::string& base_text) {
+  static constexpr std::string_view kWords[] = {"two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"};
+  int base = 0;
+  for (size_t i = 0; i < std::size(kWords); ++i) {
+    if (lower(base_text) == kWords[i]) base = static_cast<int>(i) + 2;
+  }
+  if (base == 0 && !base_text.empty() && base_text.size() <= 2 && std::all_of(base_text.begin(), base_text.end(), is_digit)) {
+    base = std::stoi(base_text);
+  }
+  if (base < 2 || base > 36) fail("a number with a subscript that is no base");
+  const size_t point = digits.find('.');
+  std::string whole;
+  for (const char c : digits) {
+    if (c == '.') continue;
+    whole += c;
+    const int value = is_digit(c) ? c - '0' : is_upper(c) ? c - 'A' + 10 : is_lower(c) ? c - 'a' + 10 : 99;
+    if (value >= base) fail("a digit that its base does not have");
+  }
+  Rational scale(1);
+  for (size_t i = point; i != std::string::npos && i + 1 < digits.size(); ++i) scale = scale * Rational(base);
+  return arena_.number(Rational::from_digits(whole, base) / scale);
+}
+
+std::string Parser::group_text() {
+  if (!at_punct("{")) return take().text;
+  ++at_;
+  std::string text;
+  int depth = 1;
+  while (peek().type != Type::kEnd) {
+    const Token token = take();
+    if (token.is_punct("{")) ++depth;
+    if (token.is_punct("}") && --depth == 0) return text;
+    text += token.text;
+  }
+  fail("a subscript that never closes");
+}
+
+Ref Parser::subscript(Ref base) {
+  expect("_");
+  if (base->kind != Kind::kSymbol) fail("a subscript on something that is no symbol");
+  return apply(arena_.make(Kind::kSymbol, {}, base->text + "_" + group_text()));
+}
+
+Ref Parser::symbol() {
+  const Token token = take();
+  const bool marked = at_punct("_") || at_punct("'");
+  if (token.text == "i" && !marked) return arena_.make(Kind::kImaginary);
+  if (token.text == "e" && !marked) return arena_.make(Kind::kEuler);
+  const Ref name = arena_.make(Kind::kSymbol, {}, token.text);
+  return marked ? name : apply(name);
+}
+
+// f(x), P(A), N(n), I(0) are applications; n(n+1) and k(4k+1) are products.
+Ref Parser::apply(Ref name) {
+  if (at_punct("_") || at_punct("'") || !at_punct("(")) return name;
+  const size_t start = at_;
+  ++at_;
+  const Ref argument = bracket_elements("(");
+  if (!names_function(name->text) && !is_plain_argument(argument)) {
+    at_ = start;
+    return name;
+  }
+  const bool several = argument->kind == Kind::kTuple && !argument->parenthesized;
+  return arena_.make(Kind::kApply, several ? argument->kids : std::vector<Ref>{argument}, name->text);
+}
+
+// Words that are values: pi, infinity, four.
+Ref Parser::named_value(const std::string& low) {
+  static constexpr std::string_view kNumbers[] = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"};
+  if (low == "pi") return arena_.make(Kind::kPi);
+  if (low == "inf" || low == "infinity" || low == "infty") return arena_.make(Kind::kInfinity);
+  for (size_t i = 0; i < std::size(kNumbers); ++i) {
+    if (low == kNumbers[i]) return arena_.number(Rational(static_cast<int64_t>(i)));
+  }
+  return nullptr;
+}
+
+Ref Parser::word() {
+  const Token token = take();
+  const std::string low = lower(token.text);
+  if (const Ref value = named_value(low)) return value;
+  if (is_function_name(token.text)) return function(token.text);
+  if (!conjunction(low).empty()) fail("a conjunction where a value should stand");
+  return arena_.make(Kind::kSymbol, {}, low);
+}
+
+// A single word is a name; a sentence is no mathematics.
+Ref Parser::text_operand() {
+  const Token token = take();
+  const bool one_word = std::all_of(token.text.begin(), token.text.end(), [](char c) { return is_letter(c) || is_digit(c) || (c & 0x80) != 0; });
+  if (!one_word) {
+    const bool choice = token.text.size() == 3 && token.text.front() == '(' && is_letter(token.text[1]) && token.text.back() == ')';
+    if (!choice) fail("a sentence");
+    return arena_.make(Kind::kSymbol, {}, token.text.substr(1, 1));
+  }
+  if (const Ref value = named_value(lower(token.text))) return value;
+  if (at_punct("_") && std::any_of(token.text.begin(), token.text.end(), is_digit)) {
+    ++at_;
+    return digits_in_base(token.text, group_text());
+  }
+  return arena_.make(Kind::kSymbol, {}, token.text.size() == 1 ? token.text : lower(token.text));
+}
+
+Ref Parser::group() {
+  expect("{");
+  const DepthGuard guard(*this);
+  if (accept("}")) return arena_.make(Kind::kSymbol, {}, "");
+  const int bars = std::exchange(bars_, 0);
+  Ref inside = list();
+  if (at_command("choose")) {
+    ++at_;
+    inside = arena_.make(Kind::kBinomial, {inside, list()});
+  }
+  bars_ = bars;
+  expect("}");
+  if (inside->kind != Kind::kAdd && inside->kind != Kind::kMul) return inside;
+  Node node = *inside;
+  node.parenthesized = true;
+  return arena_.keep(std::move(node));
+}
+
+Ref Parser::bars() {
+  expect("|");
+  ++bars_;
+  const Ref inside = list();
+  --bars_;
+  expect("|");
+  return arena_.make(Kind::kFunction, {inside}, "abs");
+}
+
+Ref Parser::bracket() { return bracket_elements(take().text); }
+
+Ref Parser::bracket_elements(const std::string& open) {
+  const DepthGuard guard(*this);
+  const bool set = open == "\\{";
+  if (set && accept("\\}")) return arena_.make(Kind::kSet);
+  const int bars = std::exchange(bars_, set ? 1 : 0);  // the bar of { x | x > 2 } opens nothing
+  std::vector<Ref> elements{relation()};
+  while (true) {
+    std::string between = separator();
+    if (between.empty()) break;
+    for (std::string more = separator(); !more.empty(); more = separator()) {
+    }
+    elements.push_back(relation());
+    if (elements.size() > kMaxListLength) throw OverBudget("the list is too long");
+  }
+  if (set && elements.size() == 1 && (accept("|") || accept(":"))) elements = {list()};
+  else if (set && elements.size() == 1 && elements[0]->kind == Kind::kRatio) elements = {elements[0]->kids.back()};
+  bars_ = bars;
+  const Token close = take();
+  if (close.type != Type::kPunct) fail("a bracket that never closes");
+  if (set) {
+    if (close.text != "\\}") fail("a set that never closes");
+    const Kind kind = elements[0]->kind;
+    const bool condition = elements.size() == 1 && (kind == Kind::kRelation || kind == Kind::kUnion || kind == Kind::kIntersection);
+    return condition ? elements[0] : arena_.make(Kind::kSet, std::move(elements));
+  }
+  const bool left_closed = open == "[";
+  const bool right_closed = close.text == "]";
+  const bool closes = close.text == ")" || close.text == "]" || (close.text == "[" && open != "(");
+  if (!closes) fail("a bracket that never closes");
+  if (elements.size() > 1) {
+    return arena_.make(Kind::kTuple, std::move(elements), std::string(left_closed ? "[" : "(") + (right_closed ? "]" : ")"));
+  }
+  if (left_closed != right_closed) fail("brackets that do not match");
+  if (elements[0]->kind == Kind::kRelation) return elements[0];
+  Node node = *elements[0];
+  node.parenthesized = true;
+  return arena_.keep(std::move(node));
+}
+
+}  // namespace grpo::reward

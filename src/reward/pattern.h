@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace grpo::reward {
+
+/// A compiled PCRE2 pattern. Matching is thread-safe and bounded by a fixed match limit.
+class Pattern {
+ public:
+  /// Throws base::ConfigError with the position and PCRE2's message.
+  explicit Pattern(const std::string& text);
+  ~Pattern();
+  Pattern(Pattern&&) noexcept;
+
+  enum class Match { kYes, kNo, kOverBudget };
+  /// Whether it matches anywhere. Text that is no UTF-8 matches byte-wise invalid parts as nothing.
+  Match find(std::string_view text) const;
+
+ private:
+  struct Code;
+  std::unique_ptr<Code> code_;
+};
+
+}  // namespace grpo::reward

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+
+#include "reward/ast.h"
+
+namespace grpo::reward {
+
+/// Whether two expressions are the same rational function over Q, by expanding them (FLINT fmpq_mpoly) and multiplying
+/// crosswise. nullopt when one is no such function or grows too large.
+std::optional<bool> same_rational_function(Ref a, Ref b, Budget& budget);
+
+/// Whether a = c b for a nonzero rational c, for polynomials. nullopt as above. `positive` tells the sign of c.
+std::optional<bool> proportional_polynomials(Ref a, Ref b, Budget& budget, bool& positive);
+
+/// a and b of a x + b when the polynomial has this form in one variable, whose name is stored.
+struct Linear {
+  Rational slope;
+  Rational offset;
+  std::string variable;
+};
+std::optional<Linear> as_linear(Ref node, Budget& budget);
+
+}  // namespace grpo::reward

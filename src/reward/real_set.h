@@ -1,0 +1,16 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "reward/ast.h"
+
+namespace grpo::reward {
+
+/// Whether two descriptions are the same set of real numbers: intervals, finite sets, R, their unions, intersections and
+/// differences, and inequalities in one variable that is alone or linear. Both are cut at all their endpoints and compared
+/// piece by piece. nullopt when one is no such set or endpoints cannot be ordered. Inequalities in two different
+/// variables are different.
+std::optional<bool> same_real_set(Ref a, Ref b, Arena& arena);
+
+}  // namespace grpo::reward
