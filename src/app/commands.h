@@ -14,5 +14,7 @@ void add_score(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_doctor(CLI::App& app);
 
 }  // namespace grpo::app

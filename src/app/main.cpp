@@ -29,7 +29,9 @@ int run(std::vector<std::string> args) {
   grpo::app::add_score(app);
   grpo::app::add_verify(app);
   grpo::app::add_tokenize(app);
+  grpo::app::add_eval(app);
   grpo::app::add_compare(app);
+  grpo::app::add_doctor(app);
   std::reverse(args.begin(), args.end());  // CLI11 takes them last first
   try {
     app.parse(args);

@@ -41,18 +41,21 @@ void read_tensors(const fs::path& file, std::vector<std::pair<std::string, at::T
 
 }  // namespace
 
-void write_run_state(const fs::path& folder, const models::CausalLM& model, const optim::AdamW& optimizer,
-                     const nlohmann::json& state, const SaveOptions& options) {
-  if (options.export_model) model.save(folder / "model", options.tokenizer_source);
-  std::vector<std::pair<std::string, at::Tensor>> kept;  // keeps CPU copies alive while they are written
+std::function<void(const fs::path&)> copy_run_state(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state,
+                                                    const SaveOptions& options) {
+  std::function<void(const fs::path&)> save_model;
+  if (options.export_model) save_model = model.copy_to_save(options.tokenizer_source);
   const bool masters = !model_folder_holds_masters(model, options.export_model);
-  for (const auto& [name, tensor] : optimizer.state_tensors(masters)) kept.emplace_back(name, tensor.detach().cpu().contiguous());
-  std::vector<std::pair<std::string, io::TensorBytes>> views;
-  for (const auto& [name, tensor] : kept) views.emplace_back(name, models::tensor_bytes(tensor));
-  io::write_safetensors(folder / kOptimizerFile, views);
-  nlohmann::json all = state;
-  all["optimizer"] = {{"updates", optimizer.updates()}, {"consecutive_skips", optimizer.consecutive_skips()}, {"masters", masters}};
-  io::write_json(folder / kStateFile, all, 1);
+  std::vector<std::pair<std::string, at::Tensor>> copies;
+  for (const auto& [name, tensor] : optimizer.state_tensors(masters)) copies.emplace_back(name, models::host_copy(tensor));
+  state["optimizer"] = {{"updates", optimizer.updates()}, {"consecutive_skips", optimizer.consecutive_skips()}, {"masters", masters}};
+  return [save_model = std::move(save_model), copies = std::move(copies), state = std::move(state)](const fs::path& folder) {
+    if (save_model) save_model(folder / "model");
+    std::vector<std::pair<std::string, io::TensorBytes>> views;
+    for (const auto& [name, tensor] : copies) views.emplace_back(name, models::tensor_bytes(tensor));
+    io::write_safetensors(folder / kOptimizerFile, views);
+    io::write_json(folder / kStateFile, state, 1);
+  };
 }
 
 void read_run_state(const fs::path& folder, models::CausalLM& model, optim::AdamW& optimizer) {

@@ -10,6 +10,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/kernels/rowwise.h"
+#include "grpo/models/weights.h"
 #include "grpo/nn/attention.h"
 #include "grpo/nn/prepacked_linear.h"
 #include "models/decoder_weights.h"
@@ -215,6 +216,14 @@ void CausalLM::weights_changed() {
 
 void CausalLM::save(const fs::path& folder, const fs::path& source, int64_t max_shard_bytes) const {
   save_model_folder(folder, state_->config, state_->source_config, state_->parameters, source, max_shard_bytes);
+}
+
+std::function<void(const fs::path&)> CausalLM::copy_to_save(const fs::path& source) const {
+  NamedTensors copies;
+  for (const auto& [name, tensor] : state_->parameters) copies.emplace_back(name, host_copy(tensor));
+  return [copies = std::move(copies), config = state_->config, source_config = state_->source_config, source](const fs::path& folder) {
+    save_model_folder(folder, config, source_config, copies, source, kMaxShardBytes);
+  };
 }
 
 }  // namespace grpo::models

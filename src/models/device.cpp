@@ -42,4 +42,11 @@ at::ScalarType resolve_dtype(const std::string& name, const std::filesystem::pat
   return stored_dtype(model_folder) == "float32" ? at::kFloat : at::kBFloat16;
 }
 
+std::string dtype_name(at::ScalarType dtype) {
+  if (dtype == at::kFloat) return "float32";
+  if (dtype == at::kBFloat16) return "bfloat16";
+  GRPO_CHECK(dtype == at::kHalf, "dtype ", c10::toString(dtype));
+  return "float16";
+}
+
 }  // namespace grpo::models

@@ -11,6 +11,7 @@
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "grpo/io/safetensors.h"
+#include "grpo/models/device.h"
 #include "grpo/models/weights.h"
 
 namespace grpo::models {
@@ -39,17 +40,10 @@ void copy_companions(const fs::path& source, const fs::path& folder) {
   }
 }
 
-std::string dtype_word(at::ScalarType dtype) {
-  if (dtype == at::kFloat) return "float32";
-  if (dtype == at::kBFloat16) return "bfloat16";
-  GRPO_CHECK(dtype == at::kHalf, "dtype ", c10::toString(dtype));
-  return "float16";
-}
-
 nlohmann::json config_to_save(const ModelConfig& config, const nlohmann::json& source, at::ScalarType dtype) {
-  if (source.is_null()) return to_json(config, dtype_word(dtype));
+  if (source.is_null()) return to_json(config, dtype_name(dtype));
   nlohmann::json json = source;
-  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_word(dtype);
+  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
   return json;
 }
 

@@ -41,4 +41,8 @@ io::TensorBytes tensor_bytes(const at::Tensor& tensor) {
           .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
 }
 
+at::Tensor host_copy(const at::Tensor& tensor) {
+  return tensor.detach().contiguous().to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
+}
+
 }  // namespace grpo::models

@@ -1,5 +1,6 @@
 #include "grpo/reward/reward.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "grpo/base/error.h"
@@ -131,6 +132,10 @@ void check(const RewardTerm& term) {
 }
 
 }  // namespace
+
+bool asks_verifier(const RewardConfig& config) {
+  return std::any_of(config.terms.begin(), config.terms.end(), [](const RewardTerm& term) { return term.type == TermType::kMath; });
+}
 
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config) {
   if (config.terms.empty()) throw base::ConfigError("reward.terms: name at least one term, such as {type: math, weight: 1.0}");

@@ -83,8 +83,12 @@ EvalResult evaluate(const EvalSet& set, const EvalContext& context, const std::f
   const auto groups = context.engine->generate(requests, context.sampling, key, on_group, context.should_stop);
   scorer.wait();
 
-  EvalResult result{.name = set.name, .samples = context.samples};
+  EvalResult result;
+  result.name = set.name;
+  result.samples = context.samples;
   if (groups.size() != requests.size()) return result;  // stopped
+  for (int64_t k = 1; k < context.samples; k *= 2) result.pass_curve.emplace_back(k, 0.0);
+  result.pass_curve.emplace_back(context.samples, 0.0);
   std::vector<double> means;
   std::unique_ptr<io::JsonlWriter> writer;
   if (!output.empty()) writer = std::make_unique<io::JsonlWriter>(output.string());
@@ -93,7 +97,7 @@ EvalResult evaluate(const EvalSet& set, const EvalContext& context, const std::f
     for (const auto& answer : answers[i]) right.push_back(is_right(answer));
     const auto count = static_cast<int64_t>(std::count(right.begin(), right.end(), true));
     means.push_back(static_cast<double>(count) / static_cast<double>(context.samples));
-    result.pass_at_k += pass_at_k(context.samples, count, context.samples);
+    for (auto& [k, sum] : result.pass_curve) sum += pass_at_k(context.samples, count, k);
     result.maj_at_k += maj_at_k(answer_classes(answers[i]), right);
     for (const auto& completion : groups[i].completions) {
       if (completion.finish_reason == rollout::FinishReason::kLength) ++result.truncated;
@@ -102,7 +106,8 @@ EvalResult evaluate(const EvalSet& set, const EvalContext& context, const std::f
   }
   const auto n = static_cast<double>(std::max<size_t>(set.prompts.size(), 1));
   for (const double mean : means) result.mean_at_k += mean / n;
-  result.pass_at_k /= n;
+  for (auto& [k, sum] : result.pass_curve) sum /= n;
+  result.pass_at_k = result.pass_curve.back().second;
   result.maj_at_k /= n;
   const auto interval = bootstrap_mean(means, context.seed);
   result.ci_low = interval.low;

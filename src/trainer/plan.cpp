@@ -1,16 +1,15 @@
 #include "trainer/plan.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <sstream>
 
+#include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 #include "grpo/data/dataset.h"
 #include "grpo/data/sampler.h"
+#include "grpo/models/device.h"
 #include "grpo/models/model_config.h"
 
 namespace grpo::trainer {
@@ -19,15 +18,6 @@ namespace {
 template <typename E>
 std::string name_of(E value) {
   return enum_names(value)[static_cast<size_t>(value)];
-}
-
-// Cores the cgroup's quota allows, rounded up; 0: no quota.
-int quota_cores() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0.0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0.0) return 0;
-  return static_cast<int>(std::ceil(std::stod(quota) / period));
 }
 
 // |A| of the one right and the one wrong answer in a balanced group, for the chosen estimator.
@@ -86,7 +76,7 @@ std::string resolved_choices(const TrainConfig& config, const Policy& policy, in
   std::vector<std::string> stops;
   for (const int64_t id : policy.stop_ids) stops.push_back(std::to_string(id));
   out << "model: " << policy.model->config().model_type << ", " << policy.model->config().num_parameters() << " parameters, "
-      << c10::toString(policy.model->dtype()) << " on " << policy.model->device().str() << "; stop ids " << base::join(stops, ", ");
+      << models::dtype_name(policy.model->dtype()) << " on " << policy.model->device().str() << "; stop ids " << base::join(stops, ", ");
   if (config.rollout.top_p < 1.0 || config.rollout.top_k > 0) {
     out << "\nwarning: top_p < 1 or top_k > 0: the sampling distribution is not the old policy";
   }
@@ -110,15 +100,7 @@ std::string plan_text(const TrainConfig& config) {
   return out.str();
 }
 
-int num_threads(int64_t wanted) {
-  if (wanted > 0) return static_cast<int>(wanted);
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  const int quota = quota_cores();
-  if (quota > 0) cores = std::min(cores, quota);
-  return std::max(cores, 1);
-}
+int num_threads(int64_t wanted) { return wanted > 0 ? static_cast<int>(wanted) : base::usable_cores(); }
 
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);

@@ -11,8 +11,8 @@ namespace grpo::trainer {
 /// dead_predicted: expected number of dead groups; rollouts_total: over the run, this step included.
 metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total);
 
-/// One line for the console.
-std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s);
+/// One line for the console; left_s: estimated seconds to the end of the run.
+std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s, double left_s);
 
 /// rollouts/step_*.jsonl: whole groups in prompt order until `max_rollouts` is reached.
 void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch, int64_t max_rollouts);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <ctime>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -24,6 +25,7 @@
 #include "grpo/trainer/evaluate.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
+#include "trainer/load_prompts.h"
 #include "trainer/plan.h"
 #include "trainer/run_folder.h"
 #include "trainer/step_output.h"
@@ -80,6 +82,7 @@ class Loop {
 
  private:
   void restore(const fs::path& checkpoint);
+  Outcome train_to_the_end();
   void train_step();
   std::vector<Prompt> take_prompts(std::vector<uint64_t>& draws) const;
   double predict_dead(const std::vector<Prompt>& prompts) const;
@@ -88,8 +91,10 @@ class Loop {
   bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer);
   void finish_interrupted_step();
   void save_checkpoint(const metrics::MetricsLine& line, bool evaluated);
+  void wait_for_checkpoint();
   bool evaluates_at(int64_t step) const;
   bool saves_at(int64_t step) const;
+  double seconds_left() const;
   void warn_truncated(const StepStats& stats, int64_t rollouts);
   void log(int64_t step, const metrics::MetricsLine& line);
 
@@ -109,32 +114,19 @@ class Loop {
   std::unique_ptr<metrics::TensorBoardWriter> tensorboard_;
   Progress progress_;
   int64_t total_steps_ = 0;
-  int64_t saved_step_ = -1;
+  int64_t first_step_ = 0;   // steps that were done when this process began
+  metrics::Timer run_timer_;  // since the first step of this process began
+  int64_t saved_step_ = -1;                  // of the newest checkpoint, on disk or being written
   metrics::MetricsLine last_line_;           // of the last completed step
   std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
   bool checked_truncated_ = false;
+  std::future<void> writing_;  // the checkpoint that is being written; last, so that it ends before what it reads
 };
 
 // Prompts that leave room for a whole completion within rollout.max_total_tokens.
 int64_t longest_prompt(const TrainConfig& config) {
   if (!config.rollout.max_total_tokens) return config.data.max_prompt_tokens;
   return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
-}
-
-std::vector<Prompt> load_prompts(const Policy& policy, const TrainConfig& config, const std::vector<std::string>& files,
-                                 const char* what) {
-  const auto problems = data::load_problems(files, config.data.prompt_key, config.data.answer_key);
-  int64_t dropped = 0;
-  auto prompts = make_prompts(policy, problems, longest_prompt(config), &dropped);
-  if (dropped > 0) {
-    base::log_warning(base::concat(what, ": ", dropped, " of ", problems.size(), " prompts are longer than ", longest_prompt(config),
-                                   " tokens (data.max_prompt_tokens, rollout.max_total_tokens) and are left out"));
-  }
-  if (prompts.empty()) {
-    throw base::ConfigError(base::concat(what, ": no problem is left of ", problems.size(), " in ", base::join(files, ", "),
-                                         "; check the files and data.max_prompt_tokens"));
-  }
-  return prompts;
 }
 
 Loop::Loop(const TrainConfig& config, const Start& start)
@@ -146,13 +138,16 @@ Loop::Loop(const TrainConfig& config, const Start& start)
     reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device(),
                                         {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
   }
-  prompts_ = load_prompts(policy_, config, config.data.train, "data.train");
+  reward_ = reward::make_reward(config.reward);
+  prompts_ = load_prompts(policy_, config.data, config.data.train, longest_prompt(config), "data.train");
+  if (reward::asks_verifier(config.reward)) check_golds(prompts_, config.reward.max_bad_golds, "data.train");
   if (config.eval.every_steps > 0) {
     for (const auto& file : config.eval.data) {
-      eval_sets_.push_back({.name = fs::path(file).stem().string(), .prompts = load_prompts(policy_, config, {file}, "eval.data")});
+      eval_sets_.push_back({.name = fs::path(file).stem().string(),
+                            .prompts = load_prompts(policy_, config.data, {file}, longest_prompt(config), "eval.data")});
+      check_golds(eval_sets_.back().prompts, config.reward.max_bad_golds, "eval.data");
     }
   }
-  reward_ = reward::make_reward(config.reward);
   optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer,
                                                optim::AdamWOptions{.decays = {}, .communicator = communicator_.get()});
   engine_ = std::make_unique<rollout::Engine>(
@@ -186,6 +181,15 @@ void Loop::restore(const fs::path& checkpoint) {
 }
 
 Outcome Loop::run() {
+  const Outcome outcome = train_to_the_end();
+  wait_for_checkpoint();
+  if (outcome == Outcome::kStopped) {
+    base::log_info(base::concat("stopped by a signal after step ", progress_.step, "; start again to continue"));
+  }
+  return outcome;
+}
+
+Outcome Loop::train_to_the_end() {
   if (interrupted_) finish_interrupted_step();
   if (progress_.step >= total_steps_ && !should_stop()) {
     base::log_info(base::concat(folder_.string(), ": finished at step ", progress_.step,
@@ -197,10 +201,11 @@ Outcome Loop::run() {
     metrics::MetricsLine line;
     if (evaluate_into(line, 0)) log(0, line);
   }
+  first_step_ = progress_.step;
+  run_timer_ = metrics::Timer();
   while (progress_.step < total_steps_ && !should_stop()) train_step();
   if (!should_stop()) return Outcome::kFinished;
   if (saved_step_ != progress_.step && progress_.step > 0) save_checkpoint(last_line_, true);
-  base::log_info(base::concat("stopped by a signal after step ", progress_.step, "; start again to continue"));
   return Outcome::kStopped;
 }
 
@@ -258,7 +263,7 @@ void Loop::train_step() {
   if (result.stopped) return;
   if (optimizer_->consecutive_skips() >= 5) {
     throw base::Error(base::concat("step ", step, ": the gradient was not finite in 5 updates in a row; the last checkpoint is "
-                                   "step ", saved_step_, "; try a smaller optimizer.lr"));
+                                   "step ", std::max<int64_t>(saved_step_, 0), "; try a smaller optimizer.lr"));
   }
   progress_.step = step;
   progress_.next_draw += draws.size();
@@ -269,7 +274,7 @@ void Loop::train_step() {
   auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
   if (finish_step(std::move(line), step_timer)) {
-    base::log_info(summary_of(result, step, total_steps_, step_timer.seconds()));
+    base::log_info(summary_of(result, step, total_steps_, step_timer.seconds(), seconds_left()));
   }
 }
 
@@ -286,6 +291,12 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
   line.add("memory/peak_bytes", static_cast<double>(metrics::peak_memory_bytes()));
   log(progress_.step, line);
   return true;
+}
+
+// At this run's own pace so far, evaluations and checkpoints included.
+double Loop::seconds_left() const {
+  const auto done = static_cast<double>(progress_.step - first_step_);
+  return run_timer_.seconds() / done * static_cast<double>(total_steps_ - progress_.step);
 }
 
 void Loop::warn_truncated(const StepStats& stats, int64_t rollouts) {
@@ -322,12 +333,20 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
   return true;
 }
 
+// Training waits for the copy in memory only; hashing and the disk go on beside it. One checkpoint at a time.
 void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
-  store_.save(progress_.step, config_.checkpoint.keep, [&](const fs::path& folder) {
-    checkpoint::write_run_state(folder, *policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated),
-                                {.export_model = config_.checkpoint.export_model, .tokenizer_source = config_.model.path});
+  wait_for_checkpoint();
+  auto write = checkpoint::copy_run_state(*policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated),
+                                          {.export_model = config_.checkpoint.export_model, .tokenizer_source = config_.model.path});
+  writing_ = std::async(std::launch::async, [this, step = progress_.step, write = std::move(write)] {
+    store_.save(step, config_.checkpoint.keep, write);
   });
   saved_step_ = progress_.step;
+}
+
+// Throws what went wrong while the checkpoint was written.
+void Loop::wait_for_checkpoint() {
+  if (writing_.valid()) writing_.get();
 }
 
 bool Loop::evaluates_at(int64_t step) const {

@@ -126,5 +126,54 @@ class Train(unittest.TestCase):
         self.assertIn("clip_high", run("train", "--help-config").stdout)
 
 
+class Eval(unittest.TestCase):
+    def test_gives_every_figure_for_each_set_and_repeats_itself(self):
+        rows = [json.dumps({"problem": f"{a}+2+3+4+5=", "answer": str(a + 14), "id": f"p{a}"}) for a in range(6)]
+        with tempfile.TemporaryDirectory() as folder:
+            for name, part in (("small", rows[:2]), ("large", rows)):
+                with open(os.path.join(folder, name + ".jsonl"), "w", encoding="utf-8") as file:
+                    file.write("\n".join(part) + "\n")
+            files = [os.path.join(folder, name + ".jsonl") for name in ("small", "large")]
+            args = ["eval", "--model", MODEL, "--template", "none", "--data", *files, "--samples", "6", "--temperature", "1", "--top-p", "1",
+                    "--top-k", "0", "--max-new-tokens", "24", "--threads", "1"]
+            result = run(*args, "--output", os.path.join(folder, "a"))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(run(*args, "--output", os.path.join(folder, "b")).returncode, 0)
+            with open(os.path.join(folder, "a", "eval.json"), encoding="utf-8") as file:
+                report = json.load(file)
+            self.assertEqual([(part["name"], part["problems"]) for part in report["sets"]], [("small", 2), ("large", 6)])
+            for part in report["sets"]:
+                with open(os.path.join(folder, "a", part["name"] + ".jsonl"), encoding="utf-8") as file:
+                    first = file.read()
+                with open(os.path.join(folder, "b", part["name"] + ".jsonl"), encoding="utf-8") as file:
+                    self.assertEqual(file.read(), first)
+                problems = [json.loads(line) for line in first.splitlines()]
+                self.assertEqual(len(problems), part["problems"])
+                shares = [problem["right"] / 6 for problem in problems]
+                self.assertTrue(math.isclose(part["mean"], sum(shares) / len(shares), abs_tol=1e-12))
+                self.assertTrue(math.isclose(part["pass"]["1"], part["mean"], abs_tol=1e-12))
+                self.assertTrue(math.isclose(part["pass"]["6"], sum(share > 0 for share in shares) / len(shares), abs_tol=1e-12))
+                self.assertEqual(sorted(map(int, part["pass"])), [1, 2, 4, 6])
+                self.assertLessEqual(part["ci_low"], part["mean"])
+                self.assertGreaterEqual(part["ci_high"], part["mean"])
+
+    def test_refuses_two_sets_of_one_name(self):
+        data = os.path.join(SOURCE, "configs", "quickstart", "heldout.jsonl")
+        with tempfile.TemporaryDirectory() as folder:
+            result = run("eval", "--model", MODEL, "--template", "none", "--data", data, data, "--output", folder)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("heldout", result.stderr)
+
+
+class Doctor(unittest.TestCase):
+    def test_names_every_part_of_the_machine(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = run("doctor", "--output", folder)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            for word in ("libtorch", "cpu", "cores", "vector units", "memory", "gpu", "nccl", "disk"):
+                self.assertIn("\n" + word, "\n" + result.stdout)
+            self.assertEqual(os.listdir(folder), [])
+
+
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])

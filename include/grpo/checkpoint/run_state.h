@@ -1,7 +1,8 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
 
 #include "grpo/models/causal_lm.h"
 #include "grpo/optim/adamw.h"
@@ -19,9 +20,11 @@ struct SaveOptions {
   std::filesystem::path tokenizer_source;  // folder whose tokenizer and generation files go into model/
 };
 
-/// Writes a checkpoint's files into `folder`. state: everything that is not a tensor.
-void write_run_state(const std::filesystem::path& folder, const models::CausalLM& model, const optim::AdamW& optimizer,
-                     const nlohmann::json& state, const SaveOptions& options);
+/// Copies everything a checkpoint holds into host memory and returns what writes it into a folder: training may go on
+/// while that is called on another thread. state: everything that is not a tensor.
+std::function<void(const std::filesystem::path& folder)> copy_run_state(const models::CausalLM& model,
+                                                                        const optim::AdamW& optimizer, nlohmann::json state,
+                                                                        const SaveOptions& options);
 
 /// Restores weights and optimizer in place, bit for bit. Throws base::CheckpointError when a tensor is missing or has
 /// another shape, naming it.

@@ -17,6 +17,9 @@ struct UniformIndex {
 /// base::uniform(key, index...) for each index, on the CPU.
 std::vector<double> keyed_uniforms(const base::RandomKey& key, const std::vector<UniformIndex>& indices);
 
+/// Whether the CUDA kernels library lies beside the program and loads.
+bool has_cuda_library();
+
 /// CUDA devices that this machine has and this build can use; 0 without the CUDA kernels library.
 int cuda_device_count();
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -26,6 +27,8 @@ struct PagedBatch {
 /// A decoder-only transformer (Qwen2/2.5, Qwen3, Llama): one set of weights that the sampler and the trainer read.
 class CausalLM {
  public:
+  static constexpr int64_t kMaxShardBytes = 5'000'000'000;
+
   /// Reads a Hugging Face folder (config.json, safetensors single or sharded). dtype: of the working weights; computing
   /// is done in it. Throws base::IoError on a missing or misshapen tensor (named), base::ConfigError on an unknown
   /// architecture.
@@ -66,7 +69,11 @@ class CausalLM {
   /// from `source` (the folder it was loaded from; empty: none). What is saved loads in transformers without a
   /// converter.
   void save(const std::filesystem::path& folder, const std::filesystem::path& source,
-            int64_t max_shard_bytes = 5'000'000'000) const;
+            int64_t max_shard_bytes = kMaxShardBytes) const;
+
+  /// As save, in two parts: copies the weights into host memory now; the result writes them, from any thread and while
+  /// the weights change.
+  std::function<void(const std::filesystem::path& folder)> copy_to_save(const std::filesystem::path& source) const;
 
  private:
   CausalLM();

@@ -15,4 +15,7 @@ at::Device resolve_device(const std::string& name);
 /// Throws base::ConfigError on other names.
 at::ScalarType resolve_dtype(const std::string& name, const std::filesystem::path& model_folder, at::Device device);
 
+/// As transformers spells it: "float32", "bfloat16", "float16".
+std::string dtype_name(at::ScalarType dtype);
+
 }  // namespace grpo::models

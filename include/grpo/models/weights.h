@@ -17,4 +17,7 @@ at::Tensor tensor_view(const io::TensorBytes& bytes);
 /// A contiguous CPU tensor's memory as bytes; valid as long as the tensor is.
 io::TensorBytes tensor_bytes(const at::Tensor& tensor);
 
+/// A contiguous copy in host memory, never the tensor itself.
+at::Tensor host_copy(const at::Tensor& tensor);
+
 }  // namespace grpo::models

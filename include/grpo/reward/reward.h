@@ -33,8 +33,16 @@ struct RewardTerm {
 
 struct RewardConfig {
   std::vector<RewardTerm> terms = {RewardTerm{}};
-  GRPO_FIELDS(f) { f("terms", terms, "weighted terms; the reward is their sum"); }
+  double max_bad_golds = 0.01;
+  GRPO_FIELDS(f) {
+    f("terms", terms, "weighted terms; the reward is their sum");
+    f("max_bad_golds", max_bad_golds, "share of gold answers that may fail to verify against themselves before the start is refused",
+      base::between(0, 1));
+  }
 };
+
+/// Whether a term asks the math verifier.
+bool asks_verifier(const RewardConfig& config);
 
 /// One completion to score.
 struct Answer {

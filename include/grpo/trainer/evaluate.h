@@ -29,6 +29,7 @@ struct EvalResult {
   double ci_low = 0.0;  // 95 % bootstrap interval of mean@k over problems
   double ci_high = 0.0;
   int64_t truncated = 0;  // completions cut at the length limit
+  std::vector<std::pair<int64_t, double>> pass_curve;  // (k', pass@k') for k' = 1, 2, 4, ..., k
 
   /// eval/<name>/mean@<k>, pass@<k>, maj@<k>, ci_low, ci_high
   std::vector<std::pair<std::string, double>> metrics() const;

@@ -20,11 +20,15 @@ void* open_library() {
   return dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
 }
 
+void* library() {
+  static void* const handle = open_library();
+  return handle;
+}
+
 // A function of the library; null where there is no library.
 template <typename F>
 F* find(const char* name) {
-  static void* const library = open_library();
-  return library == nullptr ? nullptr : reinterpret_cast<F*>(dlsym(library, name));
+  return library() == nullptr ? nullptr : reinterpret_cast<F*>(dlsym(library(), name));
 }
 
 }  // namespace
@@ -35,6 +39,8 @@ std::vector<double> keyed_uniforms(const base::RandomKey& key, const std::vector
   for (const auto& index : indices) numbers.push_back(base::uniform(key, index.draw, index.sample, index.position));
   return numbers;
 }
+
+bool has_cuda_library() { return library() != nullptr; }
 
 int cuda_device_count() {
   auto* const count = find<decltype(grpo_cuda_device_count)>("grpo_cuda_device_count");

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace grpo::base {
+
+/// CPU cores this process may use: its affinity mask and the quota of its control group (rounded up); at least 1.
+int usable_cores();
+
+}  // namespace grpo::base

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "grpo/data/dataset.h"
+#include "grpo/trainer/evaluate.h"
+#include "grpo/trainer/train_config.h"
+
+namespace grpo::trainer {
+
+/// An evaluation outside training: one model, several data sets.
+struct EvalRun {
+  ModelOptions model;
+  data::DataConfig data;                       // prompt_key, answer_key, max_prompt_tokens
+  std::vector<std::string> files;              // each is one set named by its file name
+  EvalOptions eval;                            // samples and sampling
+  std::vector<int64_t> stop_ids;               // besides the model's own
+  int64_t seed = 1;
+  int64_t threads = 0;                         // 0: the cores this process may use
+  double max_bad_golds = 0.01;
+  std::string output;                          // folder
+};
+
+/// Evaluates every set and writes into the output folder: <set>.jsonl (one problem a line with its answers and verdicts)
+/// and eval.json (settings and figures). Results in the order of the files. Throws base::ConfigError for two files of
+/// one name.
+std::vector<EvalResult> run_eval(const EvalRun& run);
+
+}  // namespace grpo::trainer
