@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
@@ -23,6 +23,8 @@ constexpr size_t kWindow = 4096;  // rows in memory
 struct Options {
   std::string input = "-";
   std::string output = "-";
+  int64_t threads = 0;
+  bool timing = false;
 };
 
 struct Pair {
@@ -30,6 +32,7 @@ struct Pair {
   std::string gold;
   std::string pred;
   reward::Verdict verdict;
+  double seconds = 0.0;
 };
 
 // `key`, or its base64 form `key`_b64 for bytes that are no UTF-8.
@@ -41,11 +44,21 @@ std::string read_text(const nlohmann::json& row, const std::string& key, const i
   throw base::IoError(base::concat(reader.path(), ":", reader.line(), ": no text \"", key, "\" (or \"", key, "_b64\")"));
 }
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void judge(Pair& pair) {
+  const auto start = std::chrono::steady_clock::now();
+  pair.verdict = reward::verify(pair.gold, pair.pred);
+  pair.seconds = seconds_since(start);
+}
+
 void verify_all(std::vector<Pair>& pairs, size_t num_threads) {
   std::vector<std::thread> threads;
   for (size_t t = 0; t < num_threads; ++t) {
     threads.emplace_back([&pairs, t, num_threads] {
-      for (size_t i = t; i < pairs.size(); i += num_threads) pairs[i].verdict = reward::verify(pairs[i].gold, pairs[i].pred);
+      for (size_t i = t; i < pairs.size(); i += num_threads) judge(pairs[i]);
     });
   }
   for (auto& thread : threads) thread.join();
@@ -54,20 +67,22 @@ void verify_all(std::vector<Pair>& pairs, size_t num_threads) {
 void run(const Options& options) {
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);
-  const size_t num_threads = std::max(1u, std::thread::hardware_concurrency());
+  if (options.threads < 0) throw base::ConfigError("--threads must not be below 0 (0: the cores this process may use)");
+  const auto num_threads = static_cast<size_t>(options.threads > 0 ? options.threads : base::usable_cores());
   std::array<int64_t, 4> counts{};
   double seconds = 0.0;
   std::vector<Pair> window;
   const auto flush = [&] {
     const auto start = std::chrono::steady_clock::now();
     verify_all(window, num_threads);
-    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds += seconds_since(start);
     for (auto& pair : window) {
       ++counts[static_cast<size_t>(pair.verdict.kind)];
       pair.row["correct"] = pair.verdict.kind == reward::Verdict::Kind::kRight;
       pair.row["verdict"] = reward::to_string(pair.verdict.kind);
       pair.row["gold_parsed"] = pair.verdict.gold_parsed;
       pair.row["pred_parsed"] = pair.verdict.pred_parsed;
+      if (options.timing) pair.row["seconds"] = pair.seconds;
       writer.write(pair.row);
     }
     window.clear();
@@ -92,6 +107,8 @@ void add_verify(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("--input", options->input, "JSONL with \"gold\" and \"pred\" (or gold_b64, pred_b64); - is stdin");
   command->add_option("--output", options->output, "the same rows with the verdict; - is stdout");
+  command->add_option("--threads", options->threads, "0: the cores this process may use")->capture_default_str();
+  command->add_flag("--timing", options->timing, "add \"seconds\", the time of each verdict");
   command->callback([options] { run(*options); });
 }
 
