@@ -103,6 +103,7 @@ Bounds bounds_of(const std::vector<RunSummary>& runs, const std::string& metric)
   return bounds;
 }
 
+// One curve a run as an SVG element, in colours that read on light and dark pages.
 std::string chart(const std::vector<RunSummary>& runs, const std::string& metric) {
   constexpr double kWidth = 460.0;
   constexpr double kHeight = 180.0;
@@ -113,9 +114,10 @@ std::string chart(const std::vector<RunSummary>& runs, const std::string& metric
   const auto y = [&](double value) {
     return 8.0 + (kHeight - kBottom - 8.0) * (1.0 - (value - bounds.low) / (bounds.high - bounds.low));
   };
-  std::string svg = "<figure><figcaption>" + escape(metric) + "</figcaption><svg viewBox=\"0 0 460 180\" role=\"img\">";
+  std::string svg = "<svg viewBox=\"0 0 460 180\" role=\"img\" font-family=\"sans-serif\" "
+                    "font-size=\"11\" fill=\"#888\"><title>" + escape(metric) + "</title>";
   for (const double value : {bounds.low, 0.5 * (bounds.low + bounds.high), bounds.high}) {
-    svg += "<line class=\"grid\" x1=\"56\" x2=\"452\" y1=\"" + number(y(value), "%.1f") + "\" y2=\"" + number(y(value), "%.1f") +
+    svg += "<line stroke=\"#8884\" x1=\"56\" x2=\"452\" y1=\"" + number(y(value), "%.1f") + "\" y2=\"" + number(y(value), "%.1f") +
            "\"/><text x=\"50\" y=\"" + number(y(value) + 4.0, "%.1f") + "\" text-anchor=\"end\">" + number(value, "%.3g") + "</text>";
   }
   svg += "<text x=\"452\" y=\"176\" text-anchor=\"end\">step " + number(bounds.max_step, "%.0f") + "</text>";
@@ -128,12 +130,31 @@ std::string chart(const std::vector<RunSummary>& runs, const std::string& metric
     }
     svg += "\"/>";
   }
-  return svg + "</svg></figure>\n";
+  return svg + "</svg>";
+}
+
+std::string figure(const std::vector<RunSummary>& runs, const std::string& metric) {
+  return "<figure><figcaption>" + escape(metric) + "</figcaption>" + chart(runs, metric) + "</figure>\n";
+}
+
+// The chart of a metric as a picture of its own: caption above, a legend below.
+std::string picture(const std::vector<RunSummary>& runs, const std::string& metric) {
+  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 -22 460 226\" font-family=\"sans-serif\" font-size=\"12\" "
+                    "fill=\"#888\"><text x=\"56\" y=\"-6\" font-weight=\"bold\">" + escape(short_name(metric)) + "</text>" +
+                    chart(runs, metric).insert(4, " width=\"460\" height=\"180\"");
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const std::string x = std::to_string(56 + 200 * (i % 2));
+    const std::string y = std::to_string(194 + 14 * (i / 2));
+    out += "<text x=\"" + x + "\" y=\"" + y + "\" fill=\"" + kColours[i % std::size(kColours)] + "\">" + escape(runs[i].name) + "</text>";
+  }
+  return out + "</svg>\n";
 }
 
 std::vector<std::string> charted_metrics(const std::vector<RunSummary>& runs) {
   std::vector<std::string> metrics = all_sets(runs);
-  for (const char* name : {"reward/mean", "accuracy", "length/mean", "entropy", "groups/live", "grad_norm"}) metrics.emplace_back(name);
+  for (const char* name : {"reward/mean", "accuracy", "length/mean", "entropy", "groups/live", "grad_norm"}) {
+    if (std::any_of(runs.begin(), runs.end(), [&](const auto& run) { return run.curves.contains(name); })) metrics.emplace_back(name);
+  }
   return metrics;
 }
 
@@ -185,8 +206,8 @@ std::string comparison_page(const std::vector<RunSummary>& runs) {
       ":root{color-scheme:light dark;--line:#8884}body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}\n"
       "table{border-collapse:collapse}td,th{padding:.3rem .8rem;border-bottom:1px solid var(--line);text-align:left}\n"
       ".table{overflow-x:auto}.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:1rem}\n"
-      "figure{margin:0}figcaption{font-weight:600}svg{width:100%;height:auto}svg text{font-size:11px;fill:currentColor}\n"
-      ".grid{stroke:var(--line)}.key{display:inline-block;width:1em;height:.3em;margin-right:.4em;vertical-align:middle}\n"
+      "figure{margin:0}figcaption{font-weight:600}svg{width:100%;height:auto}\n"
+      ".key{display:inline-block;width:1em;height:.3em;margin-right:.4em;vertical-align:middle}\n"
       "</style></head><body>\n<h1>Comparison of runs</h1>\n<p>Ranked by training time; differences are against the first run "
       "named.</p>\n<div class=\"table\"><table>\n";
   const auto rows = table_rows(runs);
@@ -201,15 +222,20 @@ std::string comparison_page(const std::vector<RunSummary>& runs) {
             escape(runs[i].name) + " &nbsp; ";
   }
   page += "</p>\n<div class=\"charts\">\n";
-  for (const auto& metric : charted_metrics(runs)) page += chart(runs, metric);
+  for (const auto& metric : charted_metrics(runs)) page += figure(runs, metric);
   return page + "</div></body></html>\n";
 }
 
 void write_report(const std::vector<RunSummary>& runs, const std::filesystem::path& page) {
   if (page.has_parent_path()) std::filesystem::create_directories(page.parent_path());
   io::write_file_atomic(page, comparison_page(runs));
-  io::write_file_atomic(std::filesystem::path(page).replace_extension(".md"),
-                        "# Comparison of runs\n\n" + comparison_table(runs, true));
+  std::string markdown = "# Comparison of runs\n\n" + comparison_table(runs, true);
+  if (const auto sets = all_sets(runs); !sets.empty()) {
+    const auto image = std::filesystem::path(page).replace_extension(".svg");
+    io::write_file_atomic(image, picture(runs, sets.front()));
+    markdown += "\n![" + short_name(sets.front()) + "](" + image.filename().string() + ")\n";
+  }
+  io::write_file_atomic(std::filesystem::path(page).replace_extension(".md"), markdown);
   io::write_json(std::filesystem::path(page).replace_extension(".json"), comparison_json(runs));
 }
 

@@ -61,7 +61,10 @@ TEST_F(Compare, WritesAPageWithoutNetworkAndEscapesNames) {
   EXPECT_THAT(page, HasSubstr("g2&lt;b&gt;"));
   EXPECT_THAT(page, HasSubstr("<polyline"));
   EXPECT_THAT(page, ::testing::Not(HasSubstr("http")));
-  EXPECT_THAT(io::read_file(dir_.path() / "out" / "report.md"), HasSubstr("| g16"));
+  const auto markdown = io::read_file(dir_.path() / "out" / "report.md");
+  EXPECT_THAT(markdown, HasSubstr("| g16"));
+  EXPECT_THAT(markdown, HasSubstr("![heldout/mean@4](report.svg)"));
+  EXPECT_THAT(io::read_file(dir_.path() / "out" / "report.svg"), HasSubstr("g2&lt;b&gt;"));
   const auto json = nlohmann::json::parse(io::read_file(dir_.path() / "out" / "report.json"));
   EXPECT_EQ(json.at("runs").at(1).at("eval").at("heldout/mean@4").at("last"), 0.8);
 }

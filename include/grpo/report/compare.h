@@ -19,7 +19,8 @@ nlohmann::json comparison_json(const std::vector<RunSummary>& runs);
 /// One self-contained page: the table and the curves as inline SVG; needs no network.
 std::string comparison_page(const std::vector<RunSummary>& runs);
 
-/// Writes `page` and, beside it with the same stem, .md and .json.
+/// Writes `page` and, beside it with the same stem, .md, .json and, when a run was evaluated, .svg: the curves of the
+/// first evaluation set as one picture.
 void write_report(const std::vector<RunSummary>& runs, const std::filesystem::path& page);
 
 }  // namespace grpo::report
