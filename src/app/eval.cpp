@@ -67,7 +67,7 @@ void add_eval(CLI::App& app) {
   command->add_option("--prompt-key", run_options.data.prompt_key, "key of the problem's text")->capture_default_str();
   command->add_option("--answer-key", run_options.data.answer_key, "key of the gold answer")->capture_default_str();
   command->add_option("--max-prompt-tokens", run_options.data.max_prompt_tokens, "longer prompts are left out")->capture_default_str();
-  command->add_option("--max-bad-golds", run_options.max_bad_golds, "share of gold answers that may not verify against themselves")
+  command->add_option("--max-bad-golds", run_options.reward.max_bad_golds, "share of gold answers that may not verify against themselves")
       ->capture_default_str();
   command->callback([options] { run(*options); });
 }

@@ -25,6 +25,7 @@ struct Options {
   std::string output = "-";
   int64_t threads = 0;
   bool timing = false;
+  std::vector<std::string> fallbacks = enum_names(reward::Fallback{});
 };
 
 struct Pair {
@@ -48,17 +49,17 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void judge(Pair& pair) {
+void judge(Pair& pair, const reward::VerifierConfig& config) {
   const auto start = std::chrono::steady_clock::now();
-  pair.verdict = reward::verify(pair.gold, pair.pred);
+  pair.verdict = reward::verify(pair.gold, pair.pred, config);
   pair.seconds = seconds_since(start);
 }
 
-void verify_all(std::vector<Pair>& pairs, size_t num_threads) {
+void verify_all(std::vector<Pair>& pairs, size_t num_threads, const reward::VerifierConfig& config) {
   std::vector<std::thread> threads;
   for (size_t t = 0; t < num_threads; ++t) {
-    threads.emplace_back([&pairs, t, num_threads] {
-      for (size_t i = t; i < pairs.size(); i += num_threads) judge(pairs[i]);
+    threads.emplace_back([&pairs, &config, t, num_threads] {
+      for (size_t i = t; i < pairs.size(); i += num_threads) judge(pairs[i], config);
     });
   }
   for (auto& thread : threads) thread.join();
@@ -69,12 +70,14 @@ void run(const Options& options) {
   io::JsonlWriter writer(options.output);
   if (options.threads < 0) throw base::ConfigError("--threads must not be below 0 (0: the cores this process may use)");
   const auto num_threads = static_cast<size_t>(options.threads > 0 ? options.threads : base::usable_cores());
+  reward::VerifierConfig config;
+  config.fallbacks = reward::fallbacks_named(options.fallbacks);
   std::array<int64_t, 4> counts{};
   double seconds = 0.0;
   std::vector<Pair> window;
   const auto flush = [&] {
     const auto start = std::chrono::steady_clock::now();
-    verify_all(window, num_threads);
+    verify_all(window, num_threads, config);
     seconds += seconds_since(start);
     for (auto& pair : window) {
       ++counts[static_cast<size_t>(pair.verdict.kind)];
@@ -108,6 +111,8 @@ void add_verify(CLI::App& app) {
   command->add_option("--input", options->input, "JSONL with \"gold\" and \"pred\" (or gold_b64, pred_b64); - is stdin");
   command->add_option("--output", options->output, "the same rows with the verdict; - is stdout");
   command->add_option("--threads", options->threads, "0: the cores this process may use")->capture_default_str();
+  command->add_option("--fallbacks", options->fallbacks, "where to look for the answer of a response without a box, in this order")
+      ->delimiter(',');
   command->add_flag("--timing", options->timing, "add \"seconds\", the time of each verdict");
   command->callback([options] { run(*options); });
 }

@@ -29,7 +29,12 @@ class Term {
 TermValue from_verdict(Verdict verdict) { return {verdict.kind == Verdict::Kind::kRight ? 1.0 : 0.0, std::move(verdict)}; }
 
 class MathTerm : public Term {
-  TermValue value(const Answer& answer) const override { return from_verdict(verify(answer.gold, answer.text)); }
+ public:
+  explicit MathTerm(VerifierConfig config) : config_(std::move(config)) {}
+
+ private:
+  TermValue value(const Answer& answer) const override { return from_verdict(verify(answer.gold, answer.text, config_)); }
+  VerifierConfig config_;
 };
 
 class ExactTerm : public Term {
@@ -83,9 +88,9 @@ class LengthTerm : public Term {
 };
 
 /// The table of reward types.
-std::unique_ptr<Term> make_term(const RewardTerm& term) {
+std::unique_ptr<Term> make_term(const RewardTerm& term, const VerifierConfig& verifier) {
   switch (term.type) {
-    case TermType::kMath: return std::make_unique<MathTerm>();
+    case TermType::kMath: return std::make_unique<MathTerm>(verifier);
     case TermType::kExact: return std::make_unique<ExactTerm>();
     case TermType::kNumeric: return std::make_unique<NumericTerm>();
     case TermType::kRegex: return std::make_unique<RegexTerm>(term.pattern);
@@ -97,8 +102,9 @@ std::unique_ptr<Term> make_term(const RewardTerm& term) {
 
 class WeightedSum : public RewardFunction {
  public:
-  explicit WeightedSum(const std::vector<RewardTerm>& terms) {
-    for (const auto& term : terms) parts_.push_back({term.weight, make_term(term)});
+  explicit WeightedSum(const RewardConfig& config) {
+    const VerifierConfig verifier = verifier_config(config.verifier);
+    for (const auto& term : config.terms) parts_.push_back({term.weight, make_term(term, verifier)});
   }
 
   Score score(const Answer& answer) const override {
@@ -133,6 +139,14 @@ void check(const RewardTerm& term) {
 
 }  // namespace
 
+VerifierConfig verifier_config(const VerifierOptions& options) {
+  VerifierConfig config;
+  config.fallbacks = fallbacks_named(options.fallbacks);
+  config.decimal_digits = static_cast<int>(options.decimal_digits);
+  config.steps = options.steps;
+  return config;
+}
+
 bool asks_verifier(const RewardConfig& config) {
   return std::any_of(config.terms.begin(), config.terms.end(), [](const RewardTerm& term) { return term.type == TermType::kMath; });
 }
@@ -140,7 +154,7 @@ bool asks_verifier(const RewardConfig& config) {
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config) {
   if (config.terms.empty()) throw base::ConfigError("reward.terms: name at least one term, such as {type: math, weight: 1.0}");
   for (const auto& term : config.terms) check(term);
-  return std::make_unique<WeightedSum>(config.terms);
+  return std::make_unique<WeightedSum>(config);
 }
 
 std::vector<BadGold> check_golds(const std::vector<std::string>& golds, const VerifierConfig& config) {

@@ -6,6 +6,8 @@
 #include <exception>
 #include <optional>
 
+#include "grpo/base/error.h"
+#include "grpo/base/text.h"
 #include "reward/ast.h"
 #include "reward/char_class.h"
 #include "reward/compare.h"
@@ -221,6 +223,19 @@ std::string to_string(Verdict::Kind kind) {
     case VerdictKind::kOverBudget: return "over-budget";
   }
   return "unparsable";
+}
+
+std::vector<Fallback> fallbacks_named(const std::vector<std::string>& names) {
+  const auto known = enum_names(Fallback{});
+  std::vector<Fallback> fallbacks;
+  for (const auto& name : names) {
+    const auto found = std::find(known.begin(), known.end(), name);
+    if (found == known.end()) {
+      throw base::ConfigError("verifier fallback " + name + ": unknown" + base::did_you_mean(name, known) + "; known: " + base::join(known, ", "));
+    }
+    fallbacks.push_back(static_cast<Fallback>(found - known.begin()));
+  }
+  return fallbacks;
 }
 
 Verdict verify(std::string_view gold, std::string_view text, const VerifierConfig& config) {

@@ -29,7 +29,7 @@ std::vector<EvalSet> load_sets(const Policy& policy, const EvalRun& run) {
       throw base::ConfigError(base::concat("--data: two files are called ", name, "; results are named by the file, so rename one"));
     }
     sets.push_back({.name = name, .prompts = load_prompts(policy, run.data, {file}, run.data.max_prompt_tokens, "--data")});
-    check_golds(sets.back().prompts, run.max_bad_golds, "--data");
+    check_golds(sets.back().prompts, run.reward, "--data");
   }
   return sets;
 }
@@ -85,7 +85,8 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
                                            .ignore_eos = false},
                               .samples = run.eval.samples,
                               .seed = static_cast<uint64_t>(run.seed),
-                              .should_stop = {}};
+                              .should_stop = {},
+                              .verifier = reward::verifier_config(run.reward.verifier)};
     metrics::Timer timer;
     results.push_back(evaluate(set, context, fs::path(run.output) / (set.name + ".jsonl")));
     report["sets"].push_back(to_json(results.back(), static_cast<int64_t>(set.prompts.size()), timer.seconds()));

@@ -19,11 +19,11 @@ struct Answer {
 
 bool is_right(const Answer& answer) { return answer.verdict.kind == reward::Verdict::Kind::kRight; }
 
-std::vector<Answer> verify_group(const rollout::Group& group, const Prompt& prompt, const tokenizer::Tokenizer& tokenizer) {
+std::vector<Answer> verify_group(const rollout::Group& group, const Prompt& prompt, const EvalContext& context) {
   std::vector<Answer> answers;
   for (const auto& completion : group.completions) {
-    Answer answer{.text = tokenizer.decode(completion.ids, true), .verdict = {}};
-    answer.verdict = reward::verify(prompt.gold, answer.text);
+    Answer answer{.text = context.tokenizer->decode(completion.ids, true), .verdict = {}};
+    answer.verdict = reward::verify(prompt.gold, answer.text, context.verifier);
     answers.push_back(std::move(answer));
   }
   return answers;
@@ -76,7 +76,7 @@ EvalResult evaluate(const EvalSet& set, const EvalContext& context, const std::f
   Scorer scorer(1);
   const auto on_group = [&](const rollout::Group& group) {
     scorer.submit([&, group] {
-      answers[group.request] = verify_group(group, set.prompts[group.request], *context.tokenizer);
+      answers[group.request] = verify_group(group, set.prompts[group.request], context);
     });
   };
   const base::RandomKey key{context.seed, base::stream_id("eval/" + set.name)};

@@ -35,19 +35,19 @@ std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& d
   return prompts;
 }
 
-void check_golds(const std::vector<Prompt>& prompts, double max_share, const char* what) {
+void check_golds(const std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what) {
   std::vector<std::string> golds;
   golds.reserve(prompts.size());
   for (const auto& prompt : prompts) golds.push_back(prompt.gold);
-  const auto bad = reward::check_golds(golds);
+  const auto bad = reward::check_golds(golds, reward::verifier_config(config.verifier));
   if (bad.empty()) return;
   std::string message = base::concat(what, ": ", bad.size(), " of ", prompts.size(),
                                      " gold answers do not verify against themselves, so no completion can be right on them:");
   for (size_t i = 0; i < bad.size() && i < kListed; ++i) message += describe(prompts[bad[i].index], bad[i].verdict);
   if (bad.size() > kListed) message += base::concat("\n  ... and ", bad.size() - kListed, " more");
-  if (static_cast<double>(bad.size()) > max_share * static_cast<double>(prompts.size())) {
+  if (static_cast<double>(bad.size()) > config.max_bad_golds * static_cast<double>(prompts.size())) {
     throw base::ConfigError(base::concat(message, "\nMend or remove them, check data.answer_key, or allow them with "
-                                                  "reward.max_bad_golds (now ", max_share, ")"));
+                                                  "reward.max_bad_golds (now ", config.max_bad_golds, ")"));
   }
   base::log_warning(message);
 }

@@ -14,7 +14,7 @@ std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& d
                                  int64_t max_prompt_tokens, const char* what);
 
 /// Verifies every gold answer against itself: one that the verifier does not accept can never be rewarded. Lists the
-/// failures as a warning; throws base::ConfigError when their share is above max_share.
-void check_golds(const std::vector<Prompt>& prompts, double max_share, const char* what);
+/// failures as a warning; throws base::ConfigError when their share is above reward.max_bad_golds.
+void check_golds(const std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what);
 
 }  // namespace grpo::trainer

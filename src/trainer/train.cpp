@@ -140,12 +140,12 @@ Loop::Loop(const TrainConfig& config, const Start& start)
   }
   reward_ = reward::make_reward(config.reward);
   prompts_ = load_prompts(policy_, config.data, config.data.train, longest_prompt(config), "data.train");
-  if (reward::asks_verifier(config.reward)) check_golds(prompts_, config.reward.max_bad_golds, "data.train");
+  if (reward::asks_verifier(config.reward)) check_golds(prompts_, config.reward, "data.train");
   if (config.eval.every_steps > 0) {
     for (const auto& file : config.eval.data) {
       eval_sets_.push_back({.name = fs::path(file).stem().string(),
                             .prompts = load_prompts(policy_, config.data, {file}, longest_prompt(config), "eval.data")});
-      check_golds(eval_sets_.back().prompts, config.reward.max_bad_golds, "eval.data");
+      check_golds(eval_sets_.back().prompts, config.reward, "eval.data");
     }
   }
   optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer,
@@ -319,7 +319,8 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
                             .sampling = sampling,
                             .samples = config_.eval.samples,
                             .seed = static_cast<uint64_t>(config_.run.seed),
-                            .should_stop = should_stop};
+                            .should_stop = should_stop,
+                            .verifier = reward::verifier_config(config_.reward.verifier)};
   metrics::Timer timer;
   fs::create_directories(folder_ / "eval");
   for (const EvalSet& set : eval_sets_) {

@@ -57,6 +57,19 @@ TEST(Reward, TermsAddUpWithTheirWeights) {
   EXPECT_EQ(score.verdict.kind, Verdict::Kind::kRight);
 }
 
+TEST(Reward, VerifierOptionsReachTheVerifier) {
+  RewardConfig config{.terms = {term(TermType::kMath)}};
+  EXPECT_EQ(make_reward(config)->score({.gold = "7", .text = "It is 7"}).reward, 1.0);
+  EXPECT_EQ(make_reward(config)->score({.gold = "1/3", .text = "\\boxed{0.33333}"}).reward, 0.0);
+  config.verifier.fallbacks = {};
+  config.verifier.decimal_digits = 4;
+  EXPECT_EQ(make_reward(config)->score({.gold = "7", .text = "It is 7"}).reward, 0.0);
+  EXPECT_EQ(make_reward(config)->score({.gold = "7", .text = "\\boxed{7}"}).reward, 1.0);
+  EXPECT_EQ(make_reward(config)->score({.gold = "1/3", .text = "\\boxed{0.33333}"}).reward, 1.0);
+  config.verifier.steps = 1;
+  EXPECT_EQ(make_reward(config)->score({.gold = "7", .text = "\\boxed{3+4}"}).verdict.kind, Verdict::Kind::kOverBudget);
+}
+
 TEST(Reward, TheVerdictIsThatOfTheFirstTermThatCompares) {
   const auto reward = make_reward({.terms = {term(TermType::kLength), term(TermType::kExact), term(TermType::kMath)}});
   EXPECT_EQ(reward->score({.gold = "3", .text = "\\boxed{3}"}).verdict.rule, "exact");
@@ -75,6 +88,9 @@ TEST(Reward, WrongConfigurationsSayWhatIsWrong) {
   EXPECT_THAT(message({.terms = {term(TermType::kRegex)}}), ::testing::HasSubstr("pattern"));
   EXPECT_THAT(message({.terms = {term(TermType::kMath, 1.0, "x")}}), ::testing::HasSubstr("not to math"));
   EXPECT_THAT(message({.terms = {term(TermType::kRegex, 1.0, "(")}}), ::testing::HasSubstr("parenthes"));
+  RewardConfig fallback{.terms = {term(TermType::kMath)}};
+  fallback.verifier.fallbacks = {"last_number"};
+  EXPECT_THAT(message(fallback), ::testing::HasSubstr("did you mean last-number"));
 }
 
 }  // namespace

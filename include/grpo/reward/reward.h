@@ -31,11 +31,27 @@ struct RewardTerm {
   }
 };
 
+/// The verifier's policy (VerifierConfig) as keys.
+struct VerifierOptions {
+  std::vector<std::string> fallbacks = enum_names(Fallback{});
+  int64_t decimal_digits = 10;
+  int64_t steps = 20000;
+  GRPO_FIELDS(f) {
+    f("fallbacks", fallbacks, "where to look for the answer of a response without a box, in this order; []: a box is demanded");
+    f("decimal_digits", decimal_digits, "significant digits a decimal needs to stand for an exact value", base::at_least(1));
+    f("steps", steps, "work budget of one comparison, about a microsecond each", base::at_least(1));
+  }
+};
+/// Throws base::ConfigError on an unknown fallback.
+VerifierConfig verifier_config(const VerifierOptions& options);
+
 struct RewardConfig {
   std::vector<RewardTerm> terms = {RewardTerm{}};
+  VerifierOptions verifier;
   double max_bad_golds = 0.01;
   GRPO_FIELDS(f) {
     f("terms", terms, "weighted terms; the reward is their sum");
+    f("verifier", verifier, "policy of the math verifier, also in evaluation");
     f("max_bad_golds", max_bad_golds, "share of gold answers that may fail to verify against themselves before the start is refused",
       base::between(0, 1));
   }

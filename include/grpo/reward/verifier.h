@@ -17,6 +17,12 @@ enum class Fallback {
   kLastNumber,  // the last number of the prose
 };
 
+/// The order of the enumerators is the default order.
+inline std::vector<std::string> enum_names(Fallback) { return {"answer-tag", "phrase", "hashes", "whole", "math", "last-number"}; }
+
+/// From names as above; throws base::ConfigError on an unknown one.
+std::vector<Fallback> fallbacks_named(const std::vector<std::string>& names);
+
 /// Policy of the verifier. Each default errs on the strict side: a wrong answer that counts as right teaches the policy
 /// to cheat, a right one that counts as wrong only costs a sample.
 struct VerifierConfig {

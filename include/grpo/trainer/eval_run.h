@@ -18,7 +18,7 @@ struct EvalRun {
   std::vector<int64_t> stop_ids;               // besides the model's own
   int64_t seed = 1;
   int64_t threads = 0;                         // 0: the cores this process may use
-  double max_bad_golds = 0.01;
+  reward::RewardConfig reward;                 // verifier, max_bad_golds
   std::string output;                          // folder
 };
 

@@ -42,6 +42,7 @@ struct EvalContext {
   int64_t samples = 1;
   uint64_t seed = 0;
   std::function<bool()> should_stop;
+  reward::VerifierConfig verifier = {};
 };
 
 /// Samples every problem `samples` times and verifies the answers with the math verifier. The same seed and weights give
