@@ -28,14 +28,28 @@ bool gives_up(const std::string& low) {
   return mentions(low, {"don't know", "do not know", "cannot ", "can't ", "could not ", "couldn't ", "unable", "not sure", "unsure", "give up", "no answer", "no idea", "impossible to", "not possible to"});
 }
 
+// Behind the braces at `at` when they hold the name of an environment, or words that may stand behind a value (a unit, a
+// name); else `at`.
+size_t skip_group_of_words(std::string_view text, size_t at, std::string_view command) {
+  const bool environment = command == "begin" || command == "end";
+  const bool words = command == "mbox" || command == "mathrm" || command.starts_with("text");
+  size_t open = at;
+  while (open < text.size() && text[open] == ' ') ++open;
+  if ((!environment && !words) || open >= text.size() || text[open] != '{') return at;
+  const size_t close = text.find('}', open);
+  if (close == std::string_view::npos) return at;
+  return environment || parse_unit(text.substr(open + 1, close - open - 1)) ? close + 1 : at;
+}
+
 // At least two words of two letters outside commands and mathematics, or one of four that does not stand alone.
 bool is_prose(std::string_view text) {
   int words = 0;
   bool long_word = false;
   for (size_t i = 0; i < text.size();) {
     if (text[i] == '\\') {
-      ++i;
+      const size_t begin = ++i;
       while (i < text.size() && is_letter(text[i])) ++i;
+      i = skip_group_of_words(text, i, text.substr(begin, i - begin));
     } else if ((text[i] & 0x80) != 0) {
       const size_t begin = i;
       while (i < text.size() && (text[i] & 0x80) != 0) ++i;

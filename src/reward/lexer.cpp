@@ -307,6 +307,8 @@ class Lexer {
         if (comma < body.size()) push(Type::kPunct, ",");
         from = comma + 1;
       }
+    } else if (is_function_name(body) && body.size() > 2 && !find_unit(body)) {
+      push(Type::kCommand, body);  // \\text{cis} 60
     } else if (has_letter(body)) {
       push(Type::kText, body);
     } else if (std::none_of(body.begin(), body.end(), is_digit)) {
@@ -335,7 +337,7 @@ class Lexer {
       push(Type::kCommand, body);
     } else if (letters && (body.size() > 1 || (after_value() && body != "e" && body != "i" && body != "d"))) {
       push(Type::kText, trim(raw));
-    } else if (after_value() && has_letter(body) && find_unit(body)) {
+    } else if (after_value() && has_letter(body) && (find_unit(body) || is_unit_formula(raw))) {
       push(Type::kText, trim(raw));
     } else {
       at_ = open;

@@ -19,7 +19,7 @@ struct Phrase {
   bool joiner = true;
 };
 constexpr Phrase kPhrases[] = {
-    {"answer"},           {"answers"},          {"réponse"},      {"respuesta"},     {"antwort"},      {"resposta"},  {"risposta"},
+    {"correct option"},   {"correct choice"},   {"answer"},           {"answers"},          {"réponse"},      {"respuesta"},     {"antwort"},      {"resposta"},  {"risposta"},
     {"ответ"}, {"Ответ"},            {"答案", false},      {"答え", false},  {"答：", false},   {"答:", false},   {"정답", false}, {"답은", false},
     {"الإجابة"},          {"الجواب"},           {"الاجابة"},      {"उत्तर", false},   {"जवाब", false},
 };
@@ -176,6 +176,15 @@ std::string last_math(std::string_view text, size_t& end) {
   return body;
 }
 
+// "42 is not the answer."
+bool denied(std::string_view behind) {
+  const std::string low = lower(trimmed(behind.substr(0, 24)));
+  for (const std::string_view words : {"is not ", "isn't ", "is wrong", "is incorrect", "is no ", "cannot be", "can't be", "is false"}) {
+    if (low.starts_with(words)) return true;
+  }
+  return false;
+}
+
 std::string last_number(std::string_view text, size_t& at) {
   const size_t offset = text.size() > kTail ? text.size() - kTail : 0;
   const std::string_view tail = text.substr(offset);
@@ -199,7 +208,7 @@ std::string last_number(std::string_view text, size_t& at) {
     if (begin > 0 && tail[begin - 1] == '-' && (begin < 2 || !(is_letter(tail[begin - 2]) || is_digit(tail[begin - 2]) || tail[begin - 2] == ')'))) --begin;
     const char before = begin > 0 ? tail[begin - 1] : ' ';
     const bool glued = is_letter(before) || before == '_' || before == '^' || before == '{' || before == '\\';
-    if (!glued) {
+    if (!glued && !denied(tail.substr(end))) {
       best = std::string(tail.substr(begin, end - begin));
       at = offset + begin;
     }

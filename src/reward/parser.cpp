@@ -62,7 +62,7 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
     const std::string sign = take().text == "pm" ? "+" : "-";
     return arena_.make(Kind::kPlusMinus, {left, expression(kSumPower + 1)}, sign);
   }
-  if (min_power <= kProductPower && is_times(token)) {
+  if (min_power <= kProductPower && (is_times(token) || letter_times(left))) {
     ++at_;
     return arena_.keep(flattened(Kind::kMul, left, expression(kProductPower + 1)));
   }
@@ -91,7 +91,7 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   }
   if (min_power <= kProductPower && starts_operand()) {
     if (left->kind == Kind::kUnit) return arena_.make(Kind::kAdd, {left, expression(kSumPower + 1)});  // 5 ft 6 in
-    const bool closed = at_ > 0 && (tokens_[at_ - 1].is_punct(")") || tokens_[at_ - 1].is_punct("}"));
+    const bool closed = at_ > 0 && (tokens_[at_ - 1].is_punct(")") || tokens_[at_ - 1].is_punct("}") || tokens_[at_ - 1].is_punct("!"));
     if (peek().type == Type::kNumber && !closed) fail("a number follows a value");
     if (peek().type == Type::kWord && !is_function_name(peek().text) && lower(peek().text) != "pi") fail("words in a row");
     return arena_.keep(flattened(Kind::kMul, left, expression(kProductPower + 1)));
@@ -128,7 +128,7 @@ bool Parser::starts_operand() const {
     case Type::kPunct: return token.text == "(" || token.text == "[" || token.text == "{" || token.text == "\\{" || (token.text == "|" && bars_ == 0);
     case Type::kCommand: {
       static constexpr std::string_view kOperands[] = {
-          "frac", "dfrac", "tfrac", "cfrac", "sqrt", "rootof", "cuberootof", "fourthrootof", "pi", "infty", "binom", "tbinom", "dbinom", "lfloor",
+          "frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac", "flatfrac", "sqrt", "rootof", "cuberootof", "fourthrootof", "pi", "infty", "binom", "tbinom", "dbinom", "lfloor",
           "lceil", "sum", "prod", "langle", "imath", "varpi", "angle", "triangle"};
       return std::find(std::begin(kOperands), std::end(kOperands), token.text) != std::end(kOperands) ||
              is_function_name(token.text) || token.text.starts_with("begin:");
@@ -138,15 +138,22 @@ bool Parser::starts_operand() const {
   return false;
 }
 
+// 3 x 10^8: the letter between a number and a power of ten.
+bool Parser::letter_times(Ref left) const {
+  return left->kind == Kind::kNumber && peek().is(Type::kSymbol, "x") && peek().space_before && peek(1).is(Type::kNumber, "10") &&
+         peek(1).space_before && peek(2).is_punct("^");
+}
+
 bool Parser::starts_unit(Ref left) const {
   if (!is_value(left)) return false;
   const Token& token = peek();
   if (token.type == Type::kText) return conjunction(token.text).empty();
+  if (is_fraction_command(token)) return peek(1).is_punct("{") && peek(2).type == Type::kText && is_unit_formula(peek(2).text);
   if (token.type == Type::kCommand) {
     return token.text == "dollar" || token.text == "euro" || token.text == "pound" || token.text == "yen" || token.text == "rupee";
   }
   if (token.type != Type::kWord || peek(1).is_punct("(")) return false;
-  return token.text != "pi" && (find_unit(token.text).has_value() || (!is_function_name(token.text) && conjunction(token.text).empty() && left->kind == Kind::kNumber));
+  return token.text != "pi" && (find_unit(token.text).has_value() || scale_word(token.text).has_value() || (!is_function_name(token.text) && conjunction(token.text).empty() && left->kind == Kind::kNumber));
 }
 
 std::string Parser::take_unit_phrase() {
@@ -165,16 +172,36 @@ std::string Parser::take_unit_phrase() {
   }
 }
 
+// \frac{\text{miles}}{\text{hour}}
+std::string Parser::take_unit_fraction() {
+  ++at_;
+  const std::string top = group_text();
+  return top + " / " + group_text();
+}
+
+// 5 million dollars: takes the words that scale a number off the phrase and multiplies.
+Ref Parser::scaled(Ref value, std::string& phrase) {
+  while (true) {
+    const size_t end = std::min(phrase.find(' '), phrase.size());
+    const auto scale = scale_word(std::string_view(phrase).substr(0, end));
+    if (!scale) return value;
+    value = arena_.make(Kind::kMul, {value, arena_.number(Rational(*scale))});
+    phrase = trim(std::string_view(phrase).substr(end));
+  }
+}
+
 Ref Parser::unit_of(Ref value) {
   const Token& token = peek();
   const std::string name = token.text;
   std::string phrase;
-  if (token.type == Type::kCommand) {
+  if (token.type == Type::kCommand && !is_fraction_command(token)) {
     ++at_;
     phrase = name == "pound" ? "GBP" : name;
   } else {
-    phrase = take_unit_phrase();
+    phrase = is_fraction_command(token) ? take_unit_fraction() : take_unit_phrase();
   }
+  value = scaled(value, phrase);
+  if (phrase.empty()) return value;
   const auto unit = parse_unit(phrase);
   if (!unit) fail("words that are no unit: " + phrase);
   const bool percent = unit->dimensions.size() == 1 && unit->dimensions.begin()->first == "percent";
@@ -224,6 +251,12 @@ Ref Parser::power_of(Ref base) {
   const bool braced_circle = at_punct("{") && peek(1).is(Type::kCommand, "circ") && peek(2).is_punct("}");
   if (at_command("circ") || braced_circle || at_command("degree")) {
     at_ += braced_circle ? 3 : 1;
+    return arena_.make(Kind::kUnit, {base}, "degree");
+  }
+  const bool letter_o = base->kind == Kind::kNumber && (peek().is(Type::kText, "o") || peek().is(Type::kSymbol, "o"));
+  const bool braced_o = base->kind == Kind::kNumber && at_punct("{") && (peek(1).is(Type::kText, "o") || peek(1).is(Type::kSymbol, "o")) && peek(2).is_punct("}");
+  if (letter_o || braced_o) {  // 45^\text{o}
+    at_ += braced_o ? 3 : 1;
     return arena_.make(Kind::kUnit, {base}, "degree");
   }
   if (at_punct("{") && peek(1).is_punct("'")) {  // y^{\prime\prime}

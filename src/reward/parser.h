@@ -18,6 +18,9 @@ std::string conjunction(std::string_view word);
 
 /// Recursive descent over lists, relations and set operations (parser_answer.cpp), precedence climbing below them
 /// (parser.cpp), and one function per kind of operand (parser_operands.cpp, parser_commands.cpp).
+/// \\frac and its like.
+bool is_fraction_command(const Token& token);
+
 class Parser {
  public:
   Parser(std::vector<Token> tokens, Arena& arena) : tokens_(std::move(tokens)), arena_(arena) {}
@@ -56,6 +59,9 @@ class Parser {
   bool starts_unit(Ref left) const;
   Ref unit_of(Ref value);
   std::string take_unit_phrase();
+  std::string take_unit_fraction();
+  Ref scaled(Ref value, std::string& phrase);
+  bool letter_times(Ref left) const;
 
   // Operands.
   Ref primary();

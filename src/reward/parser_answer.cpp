@@ -74,7 +74,11 @@ Ref Parser::answer() {
   while (accept("=") || accept(":") || accept(",")) {
   }
   if (at_command("approx") || at_command("therefore") || at_command("because")) ++at_;
-  const Ref result = list();
+  Ref result = list();
+  if (at_command("over")) {
+    ++at_;
+    result = arena_.make(Kind::kDiv, {result, list()});
+  }
   if (peek().type != Type::kEnd) fail("something unexpected stands behind the answer");
   return result;
 }

@@ -24,7 +24,7 @@ bool is_derivative(Ref top, Ref bottom) {
 Ref Parser::command() {
   const Token token = take();
   const std::string& name = token.text;
-  if (name == "frac" || name == "dfrac" || name == "tfrac" || name == "cfrac") return fraction();
+  if (is_fraction_command(token)) return fraction();
   if (name == "sqrt") return root();
   if (name == "rootof" || name == "cuberootof" || name == "fourthrootof") {
     const int64_t index = name == "rootof" ? 2 : name == "cuberootof" ? 3 : 4;

@@ -8,11 +8,6 @@
 namespace grpo::reward {
 namespace {
 
-bool is_fraction_command(const Token& token) {
-  return token.type == Token::Type::kCommand &&
-         (token.text == "frac" || token.text == "tfrac" || token.text == "dfrac" || token.text == "cfrac");
-}
-
 bool is_proper(Ref fraction) {
   const auto literal = [](Ref node) { return node->kind == Kind::kNumber && node->number.is_integer() && !node->number.is_negative(); };
   return fraction->kind == Kind::kDiv && literal(fraction->kids[0]) && literal(fraction->kids[1]) &&
@@ -32,7 +27,14 @@ bool is_plain_argument(Ref node) {
 
 }  // namespace
 
+bool is_fraction_command(const Token& token) {
+  if (token.type != Token::Type::kCommand) return false;
+  static constexpr std::string_view kNames[] = {"frac", "tfrac", "dfrac", "cfrac", "nicefrac", "sfrac", "flatfrac"};
+  return std::find(std::begin(kNames), std::end(kNames), token.text) != std::end(kNames);
+}
+
 Ref Parser::primary() {
+  while (at_punct("{") && peek(1).is_punct("}") && peek(2).type != Type::kEnd) at_ += 2;  // {} says nothing
   const Token& token = peek();
   switch (token.type) {
     case Type::kNumber: return number();
@@ -160,6 +162,8 @@ Ref Parser::apply(Ref name) {
     return name;
   }
   const bool several = argument->kind == Kind::kTuple && !argument->parenthesized;
+  const bool numbers = several && argument->kids.size() == 2 && argument->kids[0]->kind == Kind::kNumber && argument->kids[1]->kind == Kind::kNumber;
+  if (name->text == "C" && numbers) return arena_.make(Kind::kBinomial, argument->kids);  // C(10, 3)
   return arena_.make(Kind::kApply, several ? argument->kids : std::vector<Ref>{argument}, name->text);
 }
 
@@ -209,6 +213,9 @@ Ref Parser::group() {
   if (at_command("choose")) {
     ++at_;
     inside = arena_.make(Kind::kBinomial, {inside, list()});
+  } else if (at_command("over")) {
+    ++at_;
+    inside = arena_.make(Kind::kDiv, {inside, list()});
   }
   bars_ = bars;
   expect("}");

@@ -44,6 +44,12 @@ Ref in_base_units(const Quantity& quantity, Arena& arena) {
   return arena.make(Kind::kMul, std::move(factors));
 }
 
+// 50 may mean 50 %, but 3/4 and 0.75 are no percentages without their sign.
+bool may_be_percentage(Ref plain, Arena& arena) {
+  const Ref size = plain->kind == Kind::kNeg ? plain->kids[0] : plain;
+  return compare_reals(size, arena.number(Rational(1)), arena).value_or(-1) >= 0;
+}
+
 bool is_angle(const Unit& unit) { return unit.dimensions.size() == 1 && unit.dimensions.begin()->first == "rad"; }
 
 }  // namespace
@@ -63,8 +69,12 @@ bool same_quantities(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& ar
   if (compound) return equal(gold, answer);  // 5 ft 6 in
   if (left.percent && right.percent) return equal(left.value, right.value);
   if ((left.unit && right.percent) || (right.unit && left.percent)) return false;
-  if (equal(left.value, right.value)) return true;
-  if (left.percent || right.percent) return equal(gold, answer);
+  const bool percent = left.percent || right.percent;
+  const bool pi_degrees = (left.unit && is_angle(*left.unit) && contains(right.value, Kind::kPi)) ||
+                          (right.unit && is_angle(*right.unit) && contains(left.value, Kind::kPi));
+  const bool may_drop = percent ? may_be_percentage(left.percent ? right.value : left.value, arena) : !pi_degrees;
+  if (may_drop && equal(left.value, right.value)) return true;
+  if (percent) return equal(gold, answer);
   // 30 degrees = pi/6: the degree sign is a factor, and only then a unit that may be left out.
   if (left.unit && is_angle(*left.unit)) return equal(in_base_units(left, arena), right.value);
   if (right.unit && is_angle(*right.unit)) return equal(left.value, in_base_units(right, arena));

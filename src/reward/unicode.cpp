@@ -16,7 +16,7 @@ struct Replacement {
 constexpr Replacement kReplacements[] = {
     {0x00A0, " "},           {0x00A2, " \\text{cents} "}, {0x00A3, "\\pound "},     {0x00A5, "\\yen "},
     {0x00AD, ""},            {0x00B0, "\\degree "},      {0x00B1, "\\pm "},        {0x00B7, "\\cdot "},
-    {0x00BC, "\\frac{1}{4}"}, {0x00BD, "\\frac{1}{2}"},  {0x00BE, "\\frac{3}{4}"}, {0x00D7, "\\times "},
+    {0x00BA, "\\degree "},     {0x00BC, "\\frac{1}{4}"}, {0x00BD, "\\frac{1}{2}"},  {0x00BE, "\\frac{3}{4}"}, {0x00D7, "\\times "},
     {0x00F7, "\\div "},      {0x02B9, "'"},              {0x037E, ";"},            {0x0393, "\\Gamma "},
     {0x0394, "\\Delta "},    {0x0398, "\\Theta "},       {0x039B, "\\Lambda "},    {0x03A3, "\\Sigma "},
     {0x03A6, "\\Phi "},      {0x03A8, "\\Psi "},         {0x03A9, "\\Omega "},     {0x03B1, "\\alpha "},

@@ -38,14 +38,14 @@ constexpr UnitRow kUnits[] = {
     {"lb lbs pound", "lb"},
     {"oz ounce", "lb", 1, 16},
     {"ton tonne", "ton"},
-    {"s sec second", "s"},
+    {"s sec secs second", "s"},
     {"ms millisecond", "s", 1, 1000},
-    {"min minute", "s", 60},
-    {"h hr hour", "s", 3600},
+    {"min mins minute", "s", 60},
+    {"h hr hrs hour", "s", 3600},
     {"day", "s", 86400},
     {"week", "s", 604800},
     {"month", "month"},
-    {"yr year", "month", 12},
+    {"yr yrs year", "month", 12},
     {"decade", "month", 120},
     {"century centuries", "month", 1200},
     {"L l liter litre", "m", 1, 1000, 3},
@@ -84,7 +84,6 @@ constexpr UnitRow kUnits[] = {
     {"ohm", "ohm"},
     {"eV", "eV"},
     {"percent pct percentage", "percent"},
-    {"dozen", "dozen"},
 };
 
 bool is_symbol(std::string_view name) {
@@ -219,6 +218,13 @@ class PhraseReader {
 
   int take_power() {
     int power = power_;
+    if (at_ + 1 < parts_.size()) {
+      const std::string next = lower(parts_[at_ + 1]);
+      if (next == "squared" || next == "cubed") {
+        ++at_;
+        return power * (next == "squared" ? 2 : 3);
+      }
+    }
     if (at_ + 2 < parts_.size() && parts_[at_ + 1] == "^" && is_exponent(parts_[at_ + 2])) {
       power *= std::stoi(parts_[at_ + 2]);
       at_ += 2;
@@ -259,6 +265,25 @@ std::optional<Unit> find_unit(std::string_view word) {
   if (says_nothing(low)) return Unit{};
   if (low == "mph" || low == "kph" || low == "mps") return PhraseReader({low}).read();
   return from_table(word);
+}
+
+std::optional<int64_t> scale_word(std::string_view word) {
+  static constexpr std::pair<std::string_view, int64_t> kScales[] = {
+      {"hundred", 100},       {"thousand", 1000},     {"million", 1'000'000}, {"billion", 1'000'000'000},
+      {"trillion", 1'000'000'000'000}, {"dozen", 12}, {"hundreds", 100},      {"thousands", 1000},
+      {"millions", 1'000'000}, {"billions", 1'000'000'000}, {"dozens", 12}};
+  const std::string low = lower(word);
+  for (const auto& [name, scale] : kScales) {
+    if (low == name) return scale;
+  }
+  return std::nullopt;
+}
+
+bool is_unit_formula(std::string_view text) {
+  const auto parts = split_phrase(text);
+  return !parts.empty() && std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
+    return !is_letter(part[0]) || lower(part) == "per" || find_unit(part).has_value();
+  });
 }
 
 std::optional<Unit> parse_unit(std::string_view phrase) {
