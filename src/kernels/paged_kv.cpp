@@ -8,6 +8,7 @@
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/dense_rows.h"
 #include "kernels/parallel.h"
 
 namespace grpo::kernels {
@@ -108,11 +109,14 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
   GRPO_CHECK(keys.is_cpu(), "write_kv has no kernel for device ", keys.device().str());
   GRPO_CHECK(keys.scalar_type() == cache.keys.scalar_type(), "keys are ", c10::toString(keys.scalar_type()),
              ", the cache ", c10::toString(cache.keys.scalar_type()));
-  const auto k = keys.contiguous();
-  const auto v = values.contiguous();
+  const auto k = with_dense_rows(keys);
+  const auto v = with_dense_rows(values);
   const Layout host(layout);
   const int64_t page_size = cache.keys.size(1);
   const size_t row_bytes = static_cast<size_t>(keys.size(1) * keys.size(2)) * keys.element_size();
+  const auto row = [](const at::Tensor& x, int64_t t) {
+    return static_cast<const char*>(x.const_data_ptr()) + static_cast<size_t>(t * x.stride(0)) * x.element_size();
+  };
   auto* key_cache = static_cast<char*>(cache.keys.mutable_data_ptr());
   auto* value_cache = static_cast<char*>(cache.values.mutable_data_ptr());
   for (int64_t s = 0; s < host.sequences; ++s) {
@@ -120,9 +124,8 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
       const int64_t position = host.position(s, t);
       const int64_t page = host.pages[s * host.max_pages + position / page_size];
       const size_t to = static_cast<size_t>(page * page_size + position % page_size) * row_bytes;
-      const size_t from = static_cast<size_t>(t) * row_bytes;
-      std::memcpy(key_cache + to, static_cast<const char*>(k.const_data_ptr()) + from, row_bytes);
-      std::memcpy(value_cache + to, static_cast<const char*>(v.const_data_ptr()) + from, row_bytes);
+      std::memcpy(key_cache + to, row(k, t), row_bytes);
+      std::memcpy(value_cache + to, row(v, t), row_bytes);
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/dense_rows.h"
 #include "kernels/parallel.h"
 
 namespace grpo::kernels {
@@ -59,19 +60,71 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return out;
 }
 
-at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
-  check_cpu(gate, "silu_mul");
-  GRPO_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(), "silu_mul: unequal operands");
-  const auto a = gate.contiguous();
-  const auto b = up.contiguous();
-  auto out = at::empty_like(a);
+std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
+                                                    const at::Tensor& weight, double eps) {
+  check_cpu(x, "rms_norm_backward");
+  GRPO_CHECK(grad.sizes() == x.sizes() && grad.scalar_type() == x.scalar_type(), "rms_norm_backward: unequal operands");
+  constexpr int64_t kBlock = 64;  // rows per partial sum of the weight's gradient
+  const auto dy = grad.contiguous();
+  const auto in = x.contiguous();
+  auto dx = at::empty_like(in);
+  const int64_t n = in.size(-1);
+  const int64_t rows = in.numel() / n;
+  const int64_t blocks = (rows + kBlock - 1) / kBlock;
+  auto partial = at::zeros({blocks, n}, in.options().dtype(at::kFloat));
+  const auto& f = cpu::functions();
+  for_rows(blocks, kBlock * n, [&](int64_t block) {
+    float* dweight = mutable_data<float>(partial) + block * n;
+    for (int64_t r = block * kBlock; r < std::min(rows, (block + 1) * kBlock); ++r) {
+      const int64_t at = r * n;
+      if (in.scalar_type() == at::kFloat) {
+        f.rms_norm_backward_f32(data<float>(dy) + at, data<float>(in) + at, data<float>(weight),
+                                mutable_data<float>(dx) + at, dweight, n, static_cast<float>(eps));
+      } else {
+        f.rms_norm_backward_bf16(data<BFloat16>(dy) + at, data<BFloat16>(in) + at, data<BFloat16>(weight),
+                                 mutable_data<BFloat16>(dx) + at, dweight, n, static_cast<float>(eps));
+      }
+    }
+  });
+  return {dx, partial.sum(0).to(weight.scalar_type())};
+}
+
+std::pair<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& grad, const at::Tensor& gate,
+                                                    const at::Tensor& up) {
+  check_cpu(gate, "silu_mul_backward");
+  GRPO_CHECK(grad.sizes() == gate.sizes() && gate.sizes() == up.sizes(), "silu_mul_backward: unequal operands");
+  const auto dy = grad.contiguous(), a = gate.contiguous(), b = up.contiguous();
+  auto da = at::empty_like(a), db = at::empty_like(a);
   const int64_t n = a.size(-1);
   const auto& f = cpu::functions();
   for_rows(a.numel() / n, n, [&](int64_t r) {
+    const int64_t at = r * n;
     if (a.scalar_type() == at::kFloat) {
-      f.silu_mul_f32(data<float>(a) + r * n, data<float>(b) + r * n, mutable_data<float>(out) + r * n, n);
+      f.silu_mul_backward_f32(data<float>(dy) + at, data<float>(a) + at, data<float>(b) + at,
+                              mutable_data<float>(da) + at, mutable_data<float>(db) + at, n);
     } else {
-      f.silu_mul_bf16(data<BFloat16>(a) + r * n, data<BFloat16>(b) + r * n, mutable_data<BFloat16>(out) + r * n, n);
+      f.silu_mul_backward_bf16(data<BFloat16>(dy) + at, data<BFloat16>(a) + at, data<BFloat16>(b) + at,
+                               mutable_data<BFloat16>(da) + at, mutable_data<BFloat16>(db) + at, n);
+    }
+  });
+  return {da, db};
+}
+
+at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
+  check_cpu(gate, "silu_mul");
+  GRPO_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(), "silu_mul: unequal operands");
+  const auto a = with_dense_rows(gate);
+  const auto b = with_dense_rows(up);
+  auto out = at::empty(gate.sizes(), gate.options());
+  const int64_t rows = gate.size(0);
+  const int64_t n = gate.numel() / std::max<int64_t>(rows, 1);
+  const auto& f = cpu::functions();
+  for_rows(rows, n, [&](int64_t r) {
+    const int64_t in_a = r * a.stride(0), in_b = r * b.stride(0);
+    if (a.scalar_type() == at::kFloat) {
+      f.silu_mul_f32(data<float>(a) + in_a, data<float>(b) + in_b, mutable_data<float>(out) + r * n, n);
+    } else {
+      f.silu_mul_bf16(data<BFloat16>(a) + in_a, data<BFloat16>(b) + in_b, mutable_data<BFloat16>(out) + r * n, n);
     }
   });
   return out;
@@ -79,8 +132,8 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
 
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin) {
   check_cpu(x, "apply_rope");
-  const auto in = x.contiguous();
-  auto out = at::empty_like(in);
+  const auto in = with_dense_rows(x);
+  auto out = at::empty(in.sizes(), in.options());
   const int64_t heads = in.size(1);
   const int64_t d = in.size(2);
   const auto places = positions.contiguous();
@@ -91,11 +144,11 @@ at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at
     const float* c = data<float>(cos) + position * (d / 2);
     const float* s = data<float>(sin) + position * (d / 2);
     for (int64_t h = 0; h < heads; ++h) {
-      const int64_t at = (t * heads + h) * d;
+      const int64_t from = t * in.stride(0) + h * d, to = (t * heads + h) * d;
       if (in.scalar_type() == at::kFloat) {
-        f.rope_f32(data<float>(in) + at, c, s, mutable_data<float>(out) + at, d / 2);
+        f.rope_f32(data<float>(in) + from, c, s, mutable_data<float>(out) + to, d / 2);
       } else {
-        f.rope_bf16(data<BFloat16>(in) + at, c, s, mutable_data<BFloat16>(out) + at, d / 2);
+        f.rope_bf16(data<BFloat16>(in) + from, c, s, mutable_data<BFloat16>(out) + to, d / 2);
       }
     }
   });

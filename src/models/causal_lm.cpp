@@ -12,6 +12,7 @@
 #include "grpo/kernels/rowwise.h"
 #include "grpo/models/weights.h"
 #include "grpo/nn/attention.h"
+#include "grpo/nn/layers.h"
 #include "grpo/nn/prepacked_linear.h"
 #include "models/decoder_weights.h"
 #include "models/model_folder.h"
@@ -31,12 +32,14 @@ struct CausalLM::State {
   std::pair<at::Tensor, at::Tensor> rope;  // cos, sin; grown on demand
 
   std::mutex sampling_mutex;
-  std::shared_ptr<const DecoderWeights> sampling;  // prepacked; null: to be made from `weights`
+  std::shared_ptr<const SamplingWeights> sampling, exact_sampling;  // null: to be made from `weights`
 
-  std::shared_ptr<const DecoderWeights> sampling_weights() {
+  // The exact kernels fix their own order of summation and read plain matrices.
+  std::shared_ptr<const SamplingWeights> weights_to_sample(bool exact) {
     const std::lock_guard lock(sampling_mutex);
-    if (!sampling) sampling = std::make_shared<const DecoderWeights>(prepack(weights));
-    return sampling;
+    auto& made = exact ? exact_sampling : sampling;
+    if (!made) made = std::make_shared<const SamplingWeights>(sampling_weights(weights, !exact));
+    return made;
   }
 
   std::pair<at::Tensor, at::Tensor> rope_for(int64_t positions) {
@@ -53,43 +56,34 @@ namespace {
 
 // T: packed tokens, H: heads, D: head_dim.
 
-at::Tensor project(const Linear& linear, const at::Tensor& x) { return at::linear(x, linear.weight, linear.bias); }
-
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  return at::rms_norm(x, weight.sizes(), weight, eps);
-}
-
-// x: [T, H, D]; cos, sin: [T, 1, D/2] fp32. Half-split convention; in fp32 as the sampler's kernel, rounded once.
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  const auto halves = x.to(at::kFloat).chunk(2, -1);
-  return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1).to(x.scalar_type());
-}
+nn::LinearWeights weights_of(const Linear& linear) { return {linear.weight, linear.bias.value_or(at::Tensor())}; }
 
 // The differentiable forward pass of one batch: what every layer shares.
 struct TrainingPass {
   const ModelConfig& config;
   nn::AttentionPlan plan;
-  at::Tensor cos, sin;  // [T, 1, D/2]
+  at::Tensor positions;  // [T]
+  at::Tensor cos, sin;   // tables
 
-  at::Tensor heads(const at::Tensor& x, int64_t count) const { return x.view({x.size(0), count, config.head_dim}); }
+  at::Tensor rotated(const at::Tensor& projected, int64_t count, const at::Tensor& norm) const {
+    const auto heads = projected.view({projected.size(0), count, config.head_dim});
+    return nn::rope(config.qk_norm ? nn::rms_norm(heads, {norm, config.norm_eps}) : heads, positions, cos, sin);
+  }
 
   at::Tensor attention(const DecoderLayer& layer, const at::Tensor& x) const {
-    auto q = heads(project(layer.q, x), config.num_heads);
-    auto k = heads(project(layer.k, x), config.num_kv_heads);
-    const auto v = heads(project(layer.v, x), config.num_kv_heads);
-    if (config.qk_norm) {
-      q = rms_norm(q, layer.q_norm, config.norm_eps);
-      k = rms_norm(k, layer.k_norm, config.norm_eps);
-    }
-    const auto out = nn::packed_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, plan,
+    const auto [q, k, v] = nn::normed_projections(x, {layer.input_norm, config.norm_eps},
+                                                  {weights_of(layer.q), weights_of(layer.k), weights_of(layer.v)});
+    const auto out = nn::packed_attention(rotated(q, config.num_heads, layer.q_norm),
+                                          rotated(k, config.num_kv_heads, layer.k_norm),
+                                          v.view({x.size(0), config.num_kv_heads, config.head_dim}), plan,
                                           1.0 / std::sqrt(static_cast<double>(config.head_dim)));
-    return project(layer.o, out.reshape({x.size(0), config.num_heads * config.head_dim}));
+    return nn::linear(out.reshape({x.size(0), config.num_heads * config.head_dim}), weights_of(layer.o));
   }
 
   at::Tensor run(const DecoderLayer& layer, const at::Tensor& x) const {
-    const auto mid = x + attention(layer, rms_norm(x, layer.input_norm, config.norm_eps));
-    const auto normed = rms_norm(mid, layer.post_attention_norm, config.norm_eps);
-    return mid + project(layer.down, at::silu(project(layer.gate, normed)) * project(layer.up, normed));
+    const auto mid = x + attention(layer, x);
+    return mid + nn::gated_mlp(mid, {layer.post_attention_norm, config.norm_eps}, weights_of(layer.gate),
+                               weights_of(layer.up), weights_of(layer.down));
   }
 };
 
@@ -107,25 +101,26 @@ struct SamplingPass {
 
   at::Tensor heads(const at::Tensor& x, int64_t count) const { return x.view({x.size(0), count, config.head_dim}); }
 
-  at::Tensor normed_heads(const Linear& linear, const at::Tensor& norm, const at::Tensor& x, int64_t count) const {
-    const auto projected = heads(apply(linear, x), count);
+  at::Tensor rotated(const at::Tensor& projected, const at::Tensor& norm) const {
     return kernels::apply_rope(config.qk_norm ? kernels::rms_norm(projected, norm, config.norm_eps) : projected,
                                batch.positions, cos, sin);
   }
 
-  at::Tensor attention(const DecoderLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
-    const auto q = normed_heads(layer.q, layer.q_norm, x, config.num_heads);
-    const auto k = normed_heads(layer.k, layer.k_norm, x, config.num_kv_heads);
-    kernels::write_kv(k, heads(apply(layer.v, x), config.num_kv_heads), batch.layout, cache);
+  at::Tensor attention(const SamplingLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
+    const auto qkv = heads(apply(layer.qkv, x), config.num_heads + 2 * config.num_kv_heads);
+    const auto q = rotated(qkv.narrow(1, 0, config.num_heads), layer.q_norm);
+    const auto k = rotated(qkv.narrow(1, config.num_heads, config.num_kv_heads), layer.k_norm);
+    kernels::write_kv(k, qkv.narrow(1, config.num_heads + config.num_kv_heads, config.num_kv_heads), batch.layout, cache);
     const auto out =
         kernels::paged_attention(q, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
     return apply(layer.o, out.view({x.size(0), config.num_heads * config.head_dim}));
   }
 
-  at::Tensor run(const DecoderLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
+  at::Tensor run(const SamplingLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
     const auto mid = x + attention(layer, kernels::rms_norm(x, layer.input_norm, config.norm_eps), cache);
     const auto normed = kernels::rms_norm(mid, layer.post_attention_norm, config.norm_eps);
-    return mid + apply(layer.down, kernels::silu_mul(apply(layer.gate, normed), apply(layer.up, normed)));
+    const auto gate_up = apply(layer.gate_up, normed).chunk(2, 1);
+    return mid + apply(layer.down, kernels::silu_mul(gate_up[0], gate_up[1]));
   }
 };
 
@@ -174,14 +169,15 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
   const auto [cos, sin] = state_->rope_for(longest);
   const TrainingPass pass{.config = state_->config,
                           .plan = nn::plan_attention(batch.offsets, device()),
-                          .cos = cos.index_select(0, batch.positions).unsqueeze(1),
-                          .sin = sin.index_select(0, batch.positions).unsqueeze(1)};
+                          .positions = batch.positions,
+                          .cos = cos,
+                          .sin = sin};
   auto x = at::embedding(weights.embedding, batch.ids);
   for (const auto& layer : weights.layers) {
     if (layer_outputs != nullptr) layer_outputs->push_back(x);
     x = pass.run(layer, x);
   }
-  x = rms_norm(x, weights.final_norm, state_->config.norm_eps);
+  x = nn::rms_norm(x, {weights.final_norm, state_->config.norm_eps});
   if (layer_outputs != nullptr) layer_outputs->push_back(x);
   return x;
 }
@@ -196,22 +192,21 @@ at::Tensor CausalLM::extend(const PagedBatch& batch, std::vector<kernels::PagedK
   const auto [cos, sin] = state_->rope_for(batch.positions.max().item<int64_t>() + 1);
   const SamplingPass pass{.config = state_->config, .batch = batch, .cos = cos, .sin = sin, .exact = exact};
   auto x = at::embedding(state_->weights.embedding, batch.ids);
-  // The exact kernels fix their own order of summation and read the trained weights.
-  const auto packed = exact ? nullptr : state_->sampling_weights();
-  const auto& layers = exact ? state_->weights.layers : packed->layers;
-  for (size_t i = 0; i < cache.size(); ++i) x = pass.run(layers[i], x, cache[i]);
+  const auto weights = state_->weights_to_sample(exact);
+  for (size_t i = 0; i < cache.size(); ++i) x = pass.run(weights->layers[i], x, cache[i]);
   return kernels::rms_norm(x, state_->weights.final_norm, state_->config.norm_eps);
 }
 
 at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
   const at::NoGradGuard no_grad;
   if (exact) return kernels::exact_linear(hidden, head_weight(), std::nullopt);
-  return nn::prepacked_linear(hidden, state_->sampling_weights()->head, std::nullopt);
+  return nn::prepacked_linear(hidden, state_->weights_to_sample(false)->head, std::nullopt);
 }
 
 void CausalLM::weights_changed() {
   const std::lock_guard lock(state_->sampling_mutex);
   state_->sampling.reset();
+  state_->exact_sampling.reset();
 }
 
 void CausalLM::save(const fs::path& folder, const fs::path& source, int64_t max_shard_bytes) const {

@@ -103,15 +103,33 @@ DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::Scalar
   return weights;
 }
 
-DecoderWeights prepack(const DecoderWeights& weights) {
-  DecoderWeights packed = weights;
-  for (auto& layer : packed.layers) {
-    for (Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      linear->weight = nn::prepack_linear(linear->weight);
+SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack) {
+  const at::NoGradGuard no_grad;
+  const auto packed = [&](const at::Tensor& weight) { return prepack ? nn::prepack_linear(weight) : weight; };
+  const auto one = [&](const Linear& linear) { return Linear{packed(linear.weight), linear.bias}; };
+  const auto join = [&](std::initializer_list<const Linear*> parts) {
+    std::vector<at::Tensor> matrices, biases;
+    for (const Linear* part : parts) {
+      matrices.push_back(part->weight);
+      if (part->bias) biases.push_back(*part->bias);
     }
+    Linear joined{packed(at::cat(matrices)), {}};
+    if (!biases.empty()) joined.bias = at::cat(biases);
+    return joined;
+  };
+  SamplingWeights sampling;
+  for (const auto& layer : weights.layers) {
+    sampling.layers.push_back({.qkv = join({&layer.q, &layer.k, &layer.v}),
+                               .o = one(layer.o),
+                               .gate_up = join({&layer.gate, &layer.up}),
+                               .down = one(layer.down),
+                               .q_norm = layer.q_norm,
+                               .k_norm = layer.k_norm,
+                               .input_norm = layer.input_norm,
+                               .post_attention_norm = layer.post_attention_norm});
   }
-  packed.head = nn::prepack_linear(weights.head.defined() ? weights.head : weights.embedding);
-  return packed;
+  sampling.head = packed(weights.head.defined() ? weights.head : weights.embedding);
+  return sampling;
 }
 
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config) {

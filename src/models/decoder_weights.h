@@ -35,8 +35,19 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
                             at::Device device);
 DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device);
 
-/// For the sampler: the same weights with the matrices prepacked (nn::prepack_linear) and a head of its own where tied.
-DecoderWeights prepack(const DecoderWeights& weights);
+/// The sampler's copy of a layer: matrices that read the same input are one.
+struct SamplingLayer {
+  Linear qkv, o, gate_up, down;
+  at::Tensor q_norm, k_norm, input_norm, post_attention_norm;
+};
+
+struct SamplingWeights {
+  std::vector<SamplingLayer> layers;
+  at::Tensor head;  // [vocab, hidden], also where tied
+};
+
+/// prepack: matrices in the layout of nn::prepack_linear; otherwise plain, those that are not joined without a copy.
+SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack);
 
 /// Every weight under its checkpoint name, in checkpoint order.
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config);

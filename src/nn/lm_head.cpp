@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "grpo/base/error.h"
+#include "nn/product.h"
 
 namespace grpo::nn {
 namespace {
@@ -15,7 +16,7 @@ using torch::autograd::variable_list;
 
 // fp32 log-probabilities of one chunk: log_softmax(hidden W^T / temperature), [n, V].
 at::Tensor chunk_log_probs(const at::Tensor& hidden, const at::Tensor& weight, double temperature) {
-  auto logits = at::linear(hidden, weight).to(at::kFloat);
+  auto logits = product(hidden, weight.t()).to(at::kFloat);
   if (temperature != 1.0) logits.div_(temperature);
   return at::log_softmax(logits, -1);
 }
@@ -71,8 +72,8 @@ class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
       const auto grad_logits = logit_gradient(log_probs, part(targets), part(grads[0]), part(grads[1]))
                                    .div_(temperature)
                                    .to(hidden.scalar_type());
-      grad_hidden.narrow(0, start, size).copy_(at::mm(grad_logits, weight));
-      if (for_weight) grad_weight.add_(at::mm(grad_logits.t(), rows));
+      grad_hidden.narrow(0, start, size).copy_(product(grad_logits, weight));
+      if (for_weight) grad_weight.add_(product(grad_logits.t(), rows));
     }
     if (for_weight) grad_weight = grad_weight.to(weight.scalar_type());
     return {grad_hidden, grad_weight, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};

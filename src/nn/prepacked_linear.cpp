@@ -1,40 +1,39 @@
 #include "grpo/nn/prepacked_linear.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/List.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 
-#include <string_view>
+#include "nn/onednn.h"
 
 namespace grpo::nn {
 namespace {
 
 constexpr int64_t kRowsHint = 32;  // the layout is chosen for about this many rows and serves any number
 
-// oneDNN's operators are registered with the dispatcher but have no public C++ function.
-using Reorder = at::Tensor(const at::Tensor& weight, std::optional<int64_t> rows);
-using Linear = at::Tensor(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                          std::string_view attr, c10::List<std::optional<at::Scalar>> scalars,
-                          std::optional<std::string_view> algorithm);
+// oneDNN refuses bf16 on machines that would emulate it.
+bool has_bf16_layout() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+  return false;
+#endif
+}
 
-template <typename Signature>
-c10::TypedOperatorHandle<Signature> find(const char* name) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+bool can_prepack(const at::Tensor& weight) {
+  if (!weight.is_cpu() || !onednn::available()) return false;
+  return weight.scalar_type() == at::kFloat || (weight.scalar_type() == at::kBFloat16 && has_bf16_layout());
 }
 
 }  // namespace
 
 at::Tensor prepack_linear(const at::Tensor& weight) {
   const auto plain = weight.detach();
-  if (!plain.is_cpu() || plain.scalar_type() != at::kFloat || !at::globalContext().hasMKLDNN()) return plain;
-  static const auto reorder = find<Reorder>("mkldnn::_reorder_linear_weight");
-  return reorder.call(plain, kRowsHint);
+  if (!can_prepack(plain)) return plain;
+  return onednn::reorder_weight(plain, kRowsHint);
 }
 
 at::Tensor prepacked_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
   if (!weight.is_mkldnn()) return at::linear(x, weight, bias);
-  static const auto linear = find<Linear>("mkldnn::_linear_pointwise");
-  return linear.call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), std::nullopt);
+  return onednn::linear(x, weight, bias);
 }
 
 }  // namespace grpo::nn

@@ -54,6 +54,22 @@ TEST(RmsNorm, GivesARowTheSameBitsInEveryBatchAndThread) {
   for (int64_t row = 0; row < 400; row += 57) EXPECT_TRUE(at::equal(rms_norm(x[row], weight, 1e-6), whole[row]));
 }
 
+TEST(Rowwise, ReadsColumnsOfAWiderMatrix) {
+  at::manual_seed(9);
+  for (const auto type : kTypes) {
+    const auto wide = at::randn({5, 5 * 24}).to(type);
+    const auto gate = wide.narrow(1, 0, 48), up = wide.narrow(1, 48, 48);
+    EXPECT_TRUE(at::equal(silu_mul(gate, up), silu_mul(gate.contiguous(), up.contiguous())));
+    const auto heads = wide.view({5, 5, 24}).narrow(1, 2, 3);
+    const auto positions = at::arange(5, at::kLong);
+    const auto cos = at::randn({5, 12}), sin = at::randn({5, 12});
+    EXPECT_TRUE(at::equal(apply_rope(heads, positions, cos, sin), apply_rope(heads.contiguous(), positions, cos, sin)));
+    const auto every_other = wide.view({5, 60, 2}).select(2, 1).view({5, 5, 12});
+    EXPECT_TRUE(at::equal(apply_rope(every_other, positions, cos.narrow(1, 0, 6), sin.narrow(1, 0, 6)),
+                          apply_rope(every_other.contiguous(), positions, cos.narrow(1, 0, 6), sin.narrow(1, 0, 6))));
+  }
+}
+
 TEST(SiluMul, EqualsItsFormulaInDouble) {
   at::manual_seed(3);
   with_every_cpu([] {

@@ -18,9 +18,21 @@ TEST(PrepackedLinear, EqualsThePlainOneForAnyNumberOfRows) {
   }
 }
 
-TEST(PrepackedLinear, TakesBf16WeightsAsTheyAre) {
-  const auto weight = at::randn({8, 16}).to(at::kBFloat16);
-  const auto x = at::randn({3, 16}).to(at::kBFloat16);
+TEST(PrepackedLinear, EqualsThePlainOneInBf16UpToItsRounding) {
+  at::manual_seed(5);
+  const auto weight = at::randn({35, 24}).to(at::kBFloat16);
+  const auto bias = at::randn({35}).to(at::kBFloat16);
+  const auto packed = prepack_linear(weight);
+  for (const int64_t rows : {1, 3, 32, 500}) {
+    const auto x = at::randn({rows, 24}).to(at::kBFloat16);
+    const auto expected = at::linear(x.to(at::kDouble), weight.to(at::kDouble), bias.to(at::kDouble));
+    EXPECT_TRUE(at::allclose(prepacked_linear(x, packed, bias).to(at::kDouble), expected, 8e-3, 8e-3)) << rows;
+  }
+}
+
+TEST(PrepackedLinear, LeavesOtherTypesAsTheyAre) {
+  const auto weight = at::randn({8, 16}).to(at::kDouble);
+  const auto x = at::randn({3, 16}).to(at::kDouble);
   EXPECT_EQ(prepack_linear(weight).const_data_ptr(), weight.const_data_ptr());
   EXPECT_TRUE(at::equal(prepacked_linear(x, prepack_linear(weight), {}), at::linear(x, weight)));
 }

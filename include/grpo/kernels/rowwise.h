@@ -3,21 +3,30 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <utility>
 
 namespace grpo::kernels {
 
-// Layers of the sampler's forward pass (no autograd). A row's result depends on that row alone, bit for bit, whatever
+// Layers without autograd (nn/layers.h adds it). A row's result depends on that row alone, bit for bit, whatever
 // the other rows and the number of threads.
 
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension. x: [..., D] fp32 or bf16; computed in fp32.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
-/// silu(gate) * up, elementwise. Same shape and dtype.
+/// Gradients {of x, of weight} of rms_norm from that of its result. The sum over rows has a fixed order.
+std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
+                                                    const at::Tensor& weight, double eps);
+
+/// Gradients {of gate, of up} of silu_mul from that of its result; all [T, D] and dense.
+std::pair<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& grad, const at::Tensor& gate,
+                                                    const at::Tensor& up);
+
+/// silu(gate) * up, elementwise. Same shape and dtype. [T, D] operands may be columns of a wider matrix.
 at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up);
 
 /// Rotates query or key heads in place of the half-split convention (Hugging Face): (x1, x2) -> (x1 cos - x2 sin,
 /// x2 cos + x1 sin). x: [T, heads, head_dim]; positions: [T] int64; cos, sin: [max_positions, head_dim / 2] fp32, the
-/// attention scaling already multiplied in. Returns a new tensor of x's dtype.
+/// attention scaling already multiplied in; x may be columns of a wider matrix. Returns a new tensor of x's dtype.
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin);
 
 /// y = x W^T + b with a fixed order of summation over K for every output element, fp32 on the CPU only

@@ -56,8 +56,16 @@ struct Functions {
                  int64_t n_end, int64_t k, int64_t n_stride);
   void (*rms_norm_f32)(const float* x, const float* weight, float* y, int64_t n, float eps);
   void (*rms_norm_bf16)(const BFloat16* x, const BFloat16* weight, BFloat16* y, int64_t n, float eps);
+  /// dx of one row; dweight: [n] is added to.
+  void (*rms_norm_backward_f32)(const float* dy, const float* x, const float* weight, float* dx, float* dweight,
+                                int64_t n, float eps);
+  void (*rms_norm_backward_bf16)(const BFloat16* dy, const BFloat16* x, const BFloat16* weight, BFloat16* dx,
+                                 float* dweight, int64_t n, float eps);
   void (*silu_mul_f32)(const float* gate, const float* up, float* y, int64_t n);
   void (*silu_mul_bf16)(const BFloat16* gate, const BFloat16* up, BFloat16* y, int64_t n);
+  void (*silu_mul_backward_f32)(const float* dy, const float* gate, const float* up, float* dgate, float* dup, int64_t n);
+  void (*silu_mul_backward_bf16)(const BFloat16* dy, const BFloat16* gate, const BFloat16* up, BFloat16* dgate,
+                                 BFloat16* dup, int64_t n);
   /// One head: x, y [2 * half]; cos, sin [half].
   void (*rope_f32)(const float* x, const float* cos, const float* sin, float* y, int64_t half);
   void (*rope_bf16)(const BFloat16* x, const float* cos, const float* sin, BFloat16* y, int64_t half);

@@ -11,6 +11,10 @@ void linear(const float* x, const float* w, const float* bias, float* y, int64_t
 template <typename T>
 void rms_norm(const T* x, const T* weight, T* y, int64_t n, float eps);
 template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, T* dx, float* dweight, int64_t n, float eps);
+template <typename T>
+void silu_mul_backward(const T* dy, const T* gate, const T* up, T* dgate, T* dup, int64_t n);
+template <typename T>
 void silu_mul(const T* gate, const T* up, T* y, int64_t n);
 template <typename T>
 void rope(const T* x, const float* cos, const float* sin, T* y, int64_t half);

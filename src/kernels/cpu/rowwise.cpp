@@ -16,6 +16,35 @@ void rms_norm(const T* x, const T* weight, T* y, int64_t n, float eps) {
   });
 }
 
+// y = f x w with f = 1 / sqrt(mean(x^2) + eps): dx = f (dy w - x f^2 mean(dy w x)), dweight += dy f x.
+template <typename T>
+void rms_norm_backward(const T* dy, const T* x, const T* weight, T* dx, float* dweight, int64_t n, float eps) {
+  Vec squares = {}, products = {};
+  for_each_part(n, [&](int64_t i, int64_t count) {
+    const Vec v = load_some(x + i, count);
+    squares += v * v;
+    products += load_some(dy + i, count) * load_some(weight + i, count) * v;
+  });
+  const float factor = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(n) + eps);
+  const float shared = factor * factor * sum(products) / static_cast<float>(n);
+  for_each_part(n, [&](int64_t i, int64_t count) {
+    const Vec v = load_some(x + i, count), g = load_some(dy + i, count);
+    store_some(dx + i, (g * load_some(weight + i, count) - v * shared) * factor, count);
+    store_some(dweight + i, load_some(dweight + i, count) + g * v * factor, count);
+  });
+}
+
+// With s = sigmoid(gate): d silu = s (1 + gate (1 - s)).
+template <typename T>
+void silu_mul_backward(const T* dy, const T* gate, const T* up, T* dgate, T* dup, int64_t n) {
+  for_each_part(n, [&](int64_t i, int64_t count) {
+    const Vec g = load_some(gate + i, count), d = load_some(dy + i, count);
+    const Vec s = 1.0f / (exp(-g) + 1.0f);
+    store_some(dgate + i, d * load_some(up + i, count) * s * (g * (1.0f - s) + 1.0f), count);
+    store_some(dup + i, d * g * s, count);
+  });
+}
+
 template <typename T>
 void silu_mul(const T* gate, const T* up, T* y, int64_t n) {
   for_each_part(n, [&](int64_t i, int64_t count) {
@@ -36,6 +65,10 @@ void rope(const T* x, const float* cos, const float* sin, T* y, int64_t half) {
 
 template void rms_norm(const float*, const float*, float*, int64_t, float);
 template void rms_norm(const BFloat16*, const BFloat16*, BFloat16*, int64_t, float);
+template void rms_norm_backward(const float*, const float*, const float*, float*, float*, int64_t, float);
+template void rms_norm_backward(const BFloat16*, const BFloat16*, const BFloat16*, BFloat16*, float*, int64_t, float);
+template void silu_mul_backward(const float*, const float*, const float*, float*, float*, int64_t);
+template void silu_mul_backward(const BFloat16*, const BFloat16*, const BFloat16*, BFloat16*, BFloat16*, int64_t);
 template void silu_mul(const float*, const float*, float*, int64_t);
 template void silu_mul(const BFloat16*, const BFloat16*, BFloat16*, int64_t);
 template void rope(const float*, const float*, const float*, float*, int64_t);

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+
+namespace grpo::nn {
+
+// Differentiable layers. On the CPU (fp32, bf16) each is one node of the graph that keeps as little as it can: norms and
+// activations are computed again in the backward. T: packed tokens.
+
+struct LinearWeights {
+  at::Tensor weight;  // [out, in]
+  at::Tensor bias;    // [out] or undefined
+};
+
+struct NormWeights {
+  at::Tensor weight;  // [D]
+  double eps = 0.0;
+};
+
+/// x W^T + b. x: [T, in].
+at::Tensor linear(const at::Tensor& x, const LinearWeights& weights);
+
+/// x / sqrt(mean(x^2) + eps) * weight over the last dimension, in fp32. x: [..., D].
+at::Tensor rms_norm(const at::Tensor& x, const NormWeights& norm);
+
+/// The projections of rms_norm(x): queries, keys and values. x: [T, D].
+std::array<at::Tensor, 3> normed_projections(const at::Tensor& x, const NormWeights& norm,
+                                             const std::array<LinearWeights, 3>& weights);
+
+/// down(silu(gate(n)) * up(n)) with n = rms_norm(x). x: [T, D].
+at::Tensor gated_mlp(const at::Tensor& x, const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up,
+                     const LinearWeights& down);
+
+/// Rotates heads of the half-split convention by their positions. x: [T, heads, head_dim]; positions: [T] int64; cos,
+/// sin: [max_positions, head_dim / 2] fp32.
+at::Tensor rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin);
+
+}  // namespace grpo::nn
