@@ -41,18 +41,18 @@ void read_tensors(const fs::path& file, std::vector<std::pair<std::string, at::T
 
 }  // namespace
 
-std::function<void(const fs::path&)> copy_run_state(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state,
-                                                    const SaveOptions& options) {
+std::function<void(const fs::path&)> run_state_writer(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state,
+                                                      const SaveOptions& options) {
   std::function<void(const fs::path&)> save_model;
-  if (options.export_model) save_model = model.copy_to_save(options.tokenizer_source);
+  if (options.export_model) save_model = model.writer(options.tokenizer_source, options.copy);
   const bool masters = !model_folder_holds_masters(model, options.export_model);
-  std::vector<std::pair<std::string, at::Tensor>> copies;
-  for (const auto& [name, tensor] : optimizer.state_tensors(masters)) copies.emplace_back(name, models::host_copy(tensor));
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : optimizer.state_tensors(masters)) tensors.emplace_back(name, models::to_host(tensor, options.copy));
   state["optimizer"] = {{"updates", optimizer.updates()}, {"consecutive_skips", optimizer.consecutive_skips()}, {"masters", masters}};
-  return [save_model = std::move(save_model), copies = std::move(copies), state = std::move(state)](const fs::path& folder) {
+  return [save_model = std::move(save_model), tensors = std::move(tensors), state = std::move(state)](const fs::path& folder) {
     if (save_model) save_model(folder / "model");
     std::vector<std::pair<std::string, io::TensorBytes>> views;
-    for (const auto& [name, tensor] : copies) views.emplace_back(name, models::tensor_bytes(tensor));
+    for (const auto& [name, tensor] : tensors) views.emplace_back(name, models::tensor_bytes(tensor));
     io::write_safetensors(folder / kOptimizerFile, views);
     io::write_json(folder / kStateFile, state, 1);
   };

@@ -203,7 +203,7 @@ at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
   return nn::prepacked_linear(hidden, state_->weights_to_sample(false)->head, std::nullopt);
 }
 
-void CausalLM::weights_changed() {
+void CausalLM::release_sampling_weights() {
   const std::lock_guard lock(state_->sampling_mutex);
   state_->sampling.reset();
   state_->exact_sampling.reset();
@@ -213,11 +213,11 @@ void CausalLM::save(const fs::path& folder, const fs::path& source, int64_t max_
   save_model_folder(folder, state_->config, state_->source_config, state_->parameters, source, max_shard_bytes);
 }
 
-std::function<void(const fs::path&)> CausalLM::copy_to_save(const fs::path& source) const {
-  NamedTensors copies;
-  for (const auto& [name, tensor] : state_->parameters) copies.emplace_back(name, host_copy(tensor));
-  return [copies = std::move(copies), config = state_->config, source_config = state_->source_config, source](const fs::path& folder) {
-    save_model_folder(folder, config, source_config, copies, source, kMaxShardBytes);
+std::function<void(const fs::path&)> CausalLM::writer(const fs::path& source, bool copy) const {
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : state_->parameters) tensors.emplace_back(name, to_host(tensor, copy));
+  return [tensors = std::move(tensors), config = state_->config, source_config = state_->source_config, source](const fs::path& folder) {
+    save_model_folder(folder, config, source_config, tensors, source, kMaxShardBytes);
   };
 }
 

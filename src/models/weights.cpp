@@ -41,8 +41,8 @@ io::TensorBytes tensor_bytes(const at::Tensor& tensor) {
           .bytes = {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}};
 }
 
-at::Tensor host_copy(const at::Tensor& tensor) {
-  return tensor.detach().contiguous().to(at::kCPU, /*non_blocking=*/false, /*copy=*/true);
+at::Tensor to_host(const at::Tensor& tensor, bool always_copy) {
+  return tensor.detach().contiguous().to(at::kCPU, /*non_blocking=*/false, always_copy);
 }
 
 }  // namespace grpo::models

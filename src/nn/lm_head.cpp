@@ -16,7 +16,7 @@ using torch::autograd::variable_list;
 
 // fp32 log-probabilities of one chunk: log_softmax(hidden W^T / temperature), [n, V].
 at::Tensor chunk_log_probs(const at::Tensor& hidden, const at::Tensor& weight, double temperature) {
-  auto logits = product(hidden, weight.t()).to(at::kFloat);
+  auto logits = product(hidden, weight.t()).to(at::kFloat);  // the product itself for fp32: ours to change
   if (temperature != 1.0) logits.div_(temperature);
   return at::log_softmax(logits, -1);
 }
@@ -27,8 +27,8 @@ at::Tensor entropy_of(const at::Tensor& log_probs) { return log_probs.exp().mul_
 // log_probs: [n, V]; targets, g, h: [n, 1]; g or h may be undefined (no gradient).
 at::Tensor logit_gradient(const at::Tensor& log_probs, const at::Tensor& targets, const at::Tensor& g,
                           const at::Tensor& h) {
-  const auto p = log_probs.exp();
-  if (!h.defined()) return g.defined() ? p.mul(-g).scatter_add_(1, targets, g.contiguous()) : at::zeros_like(p);
+  auto p = log_probs.exp();
+  if (!h.defined()) return g.defined() ? p.mul_(-g).scatter_add_(1, targets, g.contiguous()) : p.zero_();
   auto grad = p.mul(log_probs + entropy_of(log_probs).unsqueeze(1)).mul_(-h);
   return g.defined() ? grad.sub_(p * g).scatter_add_(1, targets, g.contiguous()) : grad;
 }

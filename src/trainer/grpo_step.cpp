@@ -38,6 +38,7 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
 
   const bool several_updates = options.updates_per_step * options.epochs_per_step > 1;
   if (several_updates) set_old_log_probs(context, result.batch);
+  context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
   std::vector<UpdateStats> updates;
   for (int64_t epoch = 0; epoch < options.epochs_per_step; ++epoch) {
     for (int64_t u = 0; u < options.updates_per_step; ++u) {
@@ -45,7 +46,6 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
     }
   }
   result.stats.update = mean_of_updates(updates);
-  context.policy.model->weights_changed();
   result.stats.update_s = timer.seconds();
   return result;
 }

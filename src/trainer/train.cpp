@@ -170,7 +170,7 @@ Loop::Loop(const TrainConfig& config, const Start& start)
 
 void Loop::restore(const fs::path& checkpoint) {
   checkpoint::read_run_state(checkpoint, *policy_.model, *optimizer_);
-  policy_.model->weights_changed();
+  policy_.model->release_sampling_weights();
   const auto state = checkpoint::read_state_json(checkpoint);
   progress_ = progress_from(state);
   saved_step_ = progress_.step;
@@ -334,11 +334,15 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
   return true;
 }
 
-// Training waits for the copy in memory only; hashing and the disk go on beside it. One checkpoint at a time.
+// Training waits for the copy in memory only, and the last checkpoint needs none; hashing and the disk go on beside it.
+// One checkpoint at a time.
 void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
   wait_for_checkpoint();
-  auto write = checkpoint::copy_run_state(*policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated),
-                                          {.export_model = config_.checkpoint.export_model, .tokenizer_source = config_.model.path});
+  const bool goes_on = progress_.step < total_steps_ && !should_stop();
+  auto write = checkpoint::run_state_writer(*policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated),
+                                            {.export_model = config_.checkpoint.export_model,
+                                             .tokenizer_source = config_.model.path,
+                                             .copy = goes_on});
   writing_ = std::async(std::launch::async, [this, step = progress_.step, write = std::move(write)] {
     store_.save(step, config_.checkpoint.keep, write);
   });

@@ -46,7 +46,7 @@ TEST(Sampling, SeesWeightsThatChanged) {
     const at::NoGradGuard no_grad;
     for (const auto& [name, tensor] : model->parameters()) at::Tensor(tensor).mul_(1.25);
   }
-  model->weights_changed();
+  model->release_sampling_weights();
   EXPECT_GT(max_distance(before, cached_logits(*model, sequences, 5, false)), 0.1);
   for (const bool exact : {false, true}) {
     EXPECT_LT(max_distance(packed_logits(*model, sequences), cached_logits(*model, sequences, 5, exact)), 1e-4)

@@ -18,13 +18,14 @@ namespace grpo::checkpoint {
 struct SaveOptions {
   bool export_model = true;
   std::filesystem::path tokenizer_source;  // folder whose tokenizer and generation files go into model/
+  bool copy = true;                        // false: training stands still until the checkpoint is written
 };
 
-/// Copies everything a checkpoint holds into host memory and returns what writes it into a folder: training may go on
-/// while that is called on another thread. state: everything that is not a tensor.
-std::function<void(const std::filesystem::path& folder)> copy_run_state(const models::CausalLM& model,
-                                                                        const optim::AdamW& optimizer, nlohmann::json state,
-                                                                        const SaveOptions& options);
+/// Takes everything a checkpoint holds and returns what writes it into a folder, to be called on any thread: with
+/// `copy` training may go on meanwhile. state: everything that is not a tensor.
+std::function<void(const std::filesystem::path& folder)> run_state_writer(const models::CausalLM& model,
+                                                                          const optim::AdamW& optimizer, nlohmann::json state,
+                                                                          const SaveOptions& options);
 
 /// Restores weights and optimizer in place, bit for bit. Throws base::CheckpointError when a tensor is missing or has
 /// another shape, naming it.

@@ -61,9 +61,9 @@ class CausalLM {
   /// [vocab, hidden]: the output embedding (the input one when tied); differentiable leaf.
   const at::Tensor& head_weight() const;
 
-  /// Must be called after the weights changed in place and before the next extend()/logits(): rebuilds whatever
-  /// sampling-only copies (prepacked or fused weights) the device keeps.
-  void weights_changed();
+  /// Frees the copies of the weights that sampling keeps (prepacked, fused); the next extend()/logits() makes them anew.
+  /// Must be called between a change of the weights in place and the next extend()/logits().
+  void release_sampling_weights();
 
   /// Writes config.json, model.safetensors (sharded above max_shard_bytes) and copies tokenizer and generation files
   /// from `source` (the folder it was loaded from; empty: none). What is saved loads in transformers without a
@@ -71,9 +71,9 @@ class CausalLM {
   void save(const std::filesystem::path& folder, const std::filesystem::path& source,
             int64_t max_shard_bytes = kMaxShardBytes) const;
 
-  /// As save, in two parts: copies the weights into host memory now; the result writes them, from any thread and while
-  /// the weights change.
-  std::function<void(const std::filesystem::path& folder)> copy_to_save(const std::filesystem::path& source) const;
+  /// As save, in two parts: takes the weights now; the result writes them, from any thread. With `copy` the weights may
+  /// change meanwhile; without it they must not.
+  std::function<void(const std::filesystem::path& folder)> writer(const std::filesystem::path& source, bool copy) const;
 
  private:
   CausalLM();

@@ -17,7 +17,7 @@ at::Tensor tensor_view(const io::TensorBytes& bytes);
 /// A contiguous CPU tensor's memory as bytes; valid as long as the tensor is.
 io::TensorBytes tensor_bytes(const at::Tensor& tensor);
 
-/// A contiguous copy in host memory, never the tensor itself.
-at::Tensor host_copy(const at::Tensor& tensor);
+/// The tensor in host memory, contiguous: always a copy, or only where there is no other way.
+at::Tensor to_host(const at::Tensor& tensor, bool always_copy);
 
 }  // namespace grpo::models

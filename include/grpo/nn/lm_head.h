@@ -11,7 +11,7 @@ struct TokenLogProbs {
 
 struct LmHeadOptions {
   double temperature = 1.0;     // > 0
-  int64_t chunk_tokens = 1024;  // logits [chunk, V] exist for one chunk at a time, forward and backward
+  int64_t chunk_tokens = 512;   // logits [chunk, V] exist for one chunk at a time, forward and backward
   bool entropy_grad = false;
 };
 
