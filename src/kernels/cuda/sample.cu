@@ -1,0 +1,362 @@
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/philox.cuh"
+
+// One block samples one row. Masses exp((logit - max) / temperature) are summed as integers, in units of 2^-44: such sums are
+// exact in any order, so that a row's token depends on nothing but its logits. The CPU sums the same masses in fp32 vectors and
+// in double; both are right to about 1e-8 of the whole.
+
+namespace grpo::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 1024;
+constexpr int kWarps = kThreads / kWarp;
+constexpr int kChunk = 512;  // ids of a partial sum
+constexpr int kBuckets = 256;
+constexpr float kUnits = 17592186044416.0f;  // 2^44: the masses of kMaxVocabulary ids cannot overflow 64 bits
+
+using Sum = unsigned long long;
+
+// Larger logits have larger keys; -0 equals 0.
+__device__ uint32_t key_of(float logit) {
+  const uint32_t bits = __float_as_uint(logit + 0.0f);
+  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+
+struct Highest {
+  float value;
+  int64_t id;  // the lowest one among equals; -1: none yet
+  bool nan;    // whether one was not a number
+
+  __device__ void take(float other_value, int64_t other_id) {
+    if (other_value > value || (other_value == value && other_id >= 0 && (id < 0 || other_id < id))) {
+      value = other_value;
+      id = other_id;
+    }
+  }
+};
+
+// The ids that stay: keys above `key`, and of those equal to it the ids up to `last`.
+struct Kept {
+  uint32_t key = 0;
+  int64_t last = INT64_MAX;
+  __device__ bool has(uint32_t other, int64_t id) const { return other > key || (other == key && id <= last); }
+};
+
+struct Shared {
+  Highest highest[kWarps];
+  Sum parts[kWarps];
+  Sum counts[kBuckets];
+  Sum masses[kBuckets];
+  uint32_t thread_keys[kThreads];
+  // What one thread tells the others.
+  Highest top;
+  Sum total;
+  uint32_t bucket;
+  Sum above_count, above_mass;
+  int64_t found;
+  uint32_t bound;
+};
+
+// One row in the making. All of the block's threads call each function together.
+template <typename T>
+struct Row {
+  const T* logits;
+  int64_t n;
+  Shared& shared;
+  Sum* chunks;  // [ceil(n / kChunk)], in shared memory
+  Highest top;
+  float inverse_temperature = 1.0f;
+
+  __device__ float logit(int64_t id) const { return to_float(logits[id]); }
+  // As the CPU's softmax: the difference first, and nothing below e^-87.
+  __device__ Sum mass(float value) const {
+    const float below = (value - top.value) * inverse_temperature;
+    return below >= -87.0f ? static_cast<Sum>(expf(below) * kUnits) : 0;
+  }
+
+  // Sets `top`; leaves each thread's own highest key in shared.thread_keys.
+  __device__ void find_top() {
+    Highest mine{-INFINITY, -1, false};
+#pragma unroll 8
+    for (int64_t id = threadIdx.x; id < n; id += kThreads) {
+      const float value = logit(id);
+      mine.nan = mine.nan || isnan(value);
+      mine.take(value, id);
+    }
+    shared.thread_keys[threadIdx.x] = mine.id < 0 ? 0 : key_of(mine.value);
+    for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+      const float value = __shfl_xor_sync(kAllLanes, mine.value, distance);
+      const int64_t id = __shfl_xor_sync(kAllLanes, static_cast<long long>(mine.id), distance);
+      const int nan = __shfl_xor_sync(kAllLanes, static_cast<int>(mine.nan), distance);
+      mine.take(value, id);
+      mine.nan = mine.nan || nan != 0;
+    }
+    if (threadIdx.x % kWarp == 0) shared.highest[threadIdx.x / kWarp] = mine;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      for (int w = 1; w < kWarps; ++w) {
+        mine.take(shared.highest[w].value, shared.highest[w].id);
+        mine.nan = mine.nan || shared.highest[w].nan;
+      }
+      shared.top = mine;
+    }
+    __syncthreads();
+    top = shared.top;
+  }
+
+  // Sets chunks[c] to the sum of weight(logit, id) over the chunk's ids; returns the sum over all.
+  template <typename Weight>
+  __device__ Sum sum_chunks(const Weight& weight) {
+    const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
+    Sum mine = 0;
+    for (int64_t chunk = warp; chunk * kChunk < n; chunk += kWarps) {
+      const int64_t start = chunk * kChunk, end = min(n, start + kChunk);
+      Sum sum = 0;
+#pragma unroll 8
+      for (int64_t id = start + lane; id < end; id += kWarp) sum += weight(logit(id), id);
+      sum = sum_of_warp(sum);
+      if (lane == 0) chunks[chunk] = sum;
+      mine += sum;
+    }
+    if (lane == 0) shared.parts[warp] = mine;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      Sum total = 0;
+      for (int w = 0; w < kWarps; ++w) total += shared.parts[w];
+      shared.total = total;
+    }
+    __syncthreads();
+    return shared.total;
+  }
+
+  // The first id whose running sum of weights exceeds target, after sum_chunks of the same weights. The first warp looks.
+  template <typename Weight>
+  __device__ int64_t find(const Weight& weight, double target) {
+    if (threadIdx.x < kWarp) {
+      const int lane = static_cast<int>(threadIdx.x);
+      const int64_t num_chunks = (n + kChunk - 1) / kChunk;
+      Sum running = 0;
+      const int64_t chunk = first_above(num_chunks, target, running, [&](int64_t c) { return chunks[c]; });
+      const int64_t start = chunk * kChunk, end = min(n, start + kChunk);
+      const int64_t id =
+          start + first_above(end - start, target, running, [&](int64_t i) { return weight(logit(start + i), start + i); });
+      if (lane == 0) shared.found = id;
+    }
+    __syncthreads();
+    return shared.found;
+  }
+
+  // One warp: the first of n items with running + sum of items up to it > target, or the last item that weighs anything.
+  // running grows by the items before it.
+  template <typename Item>
+  __device__ int64_t first_above(int64_t count, double target, Sum& running, const Item& item) const {
+    const int lane = static_cast<int>(threadIdx.x);
+    int64_t last = 0;
+    Sum before_last = running;
+    for (int64_t start = 0; start < count; start += kWarp) {
+      const Sum own = start + lane < count ? item(start + lane) : 0;
+      Sum through = own;  // the sum of this lane and those before it
+      for (int distance = 1; distance < kWarp; distance *= 2) {
+        const Sum other = __shfl_up_sync(kAllLanes, through, distance);
+        if (lane >= distance) through += other;
+      }
+      const unsigned reached = __ballot_sync(kAllLanes, own > 0 && static_cast<double>(running + through) > target);
+      const unsigned weighing = __ballot_sync(kAllLanes, own > 0);
+      const int chosen = reached != 0 ? __ffs(static_cast<int>(reached)) - 1 : kWarp - 1 - __clz(static_cast<int>(weighing));
+      if (weighing != 0) {
+        last = start + chosen;
+        before_last = running + __shfl_sync(kAllLanes, through - own, chosen);
+      }
+      if (reached != 0) break;
+      running += __shfl_sync(kAllLanes, through, kWarp - 1);
+    }
+    running = before_last;
+    return last;
+  }
+
+  // A key that at least k ids reach: the k-th highest of the threads' own highest ones.
+  __device__ uint32_t bound_of_top_k(int64_t k) {
+    if (k > kThreads) return 0;
+    if (threadIdx.x == 0) shared.bound = 0;
+    __syncthreads();
+    const uint32_t mine = shared.thread_keys[threadIdx.x];
+    int64_t before = 0;
+    for (int t = 0; t < kThreads; ++t) {
+      const uint32_t other = shared.thread_keys[t];
+      before += other > mine || (other == mine && t < static_cast<int>(threadIdx.x));
+    }
+    if (before == k - 1) shared.bound = mine;
+    __syncthreads();
+    return shared.bound;
+  }
+
+  // Narrows `kept` to the largest logits that reach both goals, equal ones by lower id. Ids whose key is below `bound` are
+  // known not to stay. The digits of the keys are decided one after the other, as the CPU's Truncation does.
+  __device__ void cut(Kept& kept, Sum goal_count, double goal_mass, uint32_t bound) {
+    Sum above_count = 0, above_mass = 0;
+    uint32_t prefix = 0;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+      for (int b = static_cast<int>(threadIdx.x); b < kBuckets; b += kThreads) shared.counts[b] = shared.masses[b] = 0;
+      __syncthreads();
+      for (int64_t id = threadIdx.x; id < n; id += kThreads) {
+        const float value = logit(id);
+        const uint32_t key = key_of(value);
+        if (key < bound || !kept.has(key, id) || (shift < 24 && key >> (shift + 8) != prefix)) continue;
+        atomicAdd(&shared.counts[key >> shift & 255u], Sum{1});
+        atomicAdd(&shared.masses[key >> shift & 255u], mass(value));
+      }
+      __syncthreads();
+      if (threadIdx.x == 0) choose_bucket(above_count, above_mass, goal_count, goal_mass);
+      __syncthreads();
+      prefix = prefix << 8 | shared.bucket;
+      above_count = shared.above_count;
+      above_mass = shared.above_mass;
+    }
+    const Sum ties = shared.counts[shared.bucket];
+    const Sum tie_mass = ties > 0 ? shared.masses[shared.bucket] / ties : 0;
+    const auto reached = [&](Sum count) {
+      return above_count + count >= goal_count && static_cast<double>(above_mass + count * tie_mass) >= goal_mass;
+    };
+    Sum wanted = 1, enough = ties;  // the fewest that reach the goals, or all
+    while (wanted < enough) {
+      const Sum middle = (wanted + enough) / 2;
+      if (reached(middle)) {
+        enough = middle;
+      } else {
+        wanted = middle + 1;
+      }
+    }
+    const Kept before = kept;
+    kept.key = prefix;
+    if (before.key != prefix) kept.last = INT64_MAX;
+    if (wanted >= ties) return;
+    const auto tie = [&](float value, int64_t id) { return Sum{key_of(value) == prefix && before.has(prefix, id) ? 1u : 0u}; };
+    sum_chunks(tie);
+    kept.last = find(tie, static_cast<double>(wanted) - 0.5);
+  }
+
+  // One thread: from the highest bucket down, the one with which the goals are reached, else the last that holds an id.
+  __device__ void choose_bucket(Sum above_count, Sum above_mass, Sum goal_count, double goal_mass) {
+    uint32_t chosen = 0;
+    Sum count = 0, weight = 0;
+    for (int b = kBuckets - 1; b >= 0; --b) {
+      if (shared.counts[b] == 0) continue;
+      above_count += count;
+      above_mass += weight;
+      count = shared.counts[b];
+      weight = shared.masses[b];
+      chosen = static_cast<uint32_t>(b);
+      if (above_count + count >= goal_count && static_cast<double>(above_mass + weight) >= goal_mass) break;
+    }
+    shared.bucket = chosen;
+    shared.above_count = above_count;
+    shared.above_mass = above_mass;
+  }
+
+  // The ids that top-k and top-p leave. total: of all masses.
+  __device__ Kept truncate(Sum total, int64_t top_k, double top_p) {
+    Kept kept;
+    uint32_t bound = 0;
+    if (top_k > 0 && top_k < n) {
+      bound = bound_of_top_k(top_k);
+      cut(kept, static_cast<Sum>(top_k), 0.0, bound);
+      const Kept largest = kept;
+      total = sum_chunks([&](float value, int64_t id) { return largest.has(key_of(value), id) ? mass(value) : Sum{0}; });
+    } else {
+      bound = bound_of_top_p(total, top_p);
+    }
+    if (top_p < 1.0) cut(kept, 1, top_p * static_cast<double>(total), bound);
+    return kept;
+  }
+
+  // All ids below the bound together have less than the share that may be missing.
+  __device__ uint32_t bound_of_top_p(Sum total, double top_p) const {
+    const double least = 0.99 * (1.0 - top_p) * static_cast<double>(total) / static_cast<double>(n) / static_cast<double>(kUnits);
+    if (!(least > 1e-30)) return 0;
+    // Rounding of the logarithm must not lift the bound: a little lower.
+    const double logit_bound = static_cast<double>(top.value) + (log(least) - 1e-3) / static_cast<double>(inverse_temperature);
+    return key_of(static_cast<float>(logit_bound));
+  }
+};
+
+struct Drawn {
+  int64_t id;
+  float log_prob;
+};
+
+template <typename T>
+__device__ bool draw(Row<T>& row, double temperature, int64_t top_k, double top_p, double uniform, Drawn& drawn) {
+  const bool greedy = temperature == 0.0;
+  const double inverse = greedy ? 1.0 : 1.0 / temperature;
+  row.inverse_temperature = static_cast<float>(inverse);
+  row.find_top();
+  if (row.top.nan || row.top.id < 0 || !isfinite(row.top.value)) return false;
+  const auto all = [&](float value, int64_t) { return row.mass(value); };
+  const Sum total = row.sum_chunks(all);
+  if (total == 0) return false;  // a temperature next to zero
+  drawn.id = row.top.id;
+  if (!greedy && top_k == 0 && top_p == 1.0) {
+    drawn.id = row.find(all, uniform * static_cast<double>(total));
+  } else if (!greedy) {
+    const Kept kept = row.truncate(total, top_k, top_p);
+    const auto weight = [&](float value, int64_t id) { return kept.has(key_of(value), id) ? row.mass(value) : Sum{0}; };
+    drawn.id = row.find(weight, uniform * static_cast<double>(row.sum_chunks(weight)));
+  }
+  const double below = static_cast<double>(row.logit(drawn.id)) - static_cast<double>(row.top.value);
+  drawn.log_prob = static_cast<float>(below * inverse - log(static_cast<double>(total) / static_cast<double>(kUnits)));
+  return true;
+}
+
+__device__ double uniform_of(const SampleRows& state, int64_t row) {
+  if (state.uniforms != nullptr) return state.uniforms[row];
+  return keyed_uniform(static_cast<uint32_t>(state.key[0]), static_cast<uint32_t>(state.key[1]),
+                       static_cast<uint64_t>(state.draws[row]), static_cast<uint32_t>(state.samples[row]),
+                       static_cast<uint32_t>(state.positions[row]));
+}
+
+// One thread: the row's tensors after its token.
+__device__ void advance(const SampleRows& state, int64_t row, const Drawn& drawn) {
+  state.ids[row] = drawn.id;
+  state.log_probs[row] = drawn.log_prob;
+  if (state.finished == nullptr) return;
+  state.positions[row] += 1;
+  state.lengths[row] += 1;
+  bool stops = state.positions[row] >= state.max_positions[row];
+  for (int64_t i = 0; i < state.num_stop_ids; ++i) stops = stops || state.stop_ids[i] == drawn.id;
+  if (stops) state.finished[row] = true;
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads) sample_kernel(const T* logits, int64_t stride, int64_t n, SampleRows state) {
+  extern __shared__ Sum chunks[];
+  __shared__ Shared shared;
+  const int64_t index = blockIdx.x;
+  if (state.finished != nullptr && state.finished[index]) return;
+  Row<T> row{logits + index * stride, n, shared, chunks, Highest{-INFINITY, -1, false}};
+  Drawn drawn{0, 0.0f};
+  const bool good = draw(row, state.temperature[index], state.top_k[index], state.top_p[index], uniform_of(state, index), drawn);
+  if (threadIdx.x != 0) return;
+  if (good) {
+    advance(state, index, drawn);
+  } else {
+    state.failed[index] = true;
+    state.log_probs[index] = NAN;
+    state.ids[index] = 0;
+    if (state.finished != nullptr) state.finished[index] = true;
+  }
+}
+
+}  // namespace
+
+cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, const SampleRows& state, cudaStream_t stream) {
+  if (rows == 0) return cudaSuccess;
+  if (vocabulary > kMaxVocabulary) return cudaErrorInvalidValue;
+  const size_t chunk_bytes = static_cast<size_t>((vocabulary + kChunk - 1) / kChunk) * sizeof(Sum);
+  return with_type(type, [&](auto element) {
+    using T = decltype(element);
+    sample_kernel<T><<<static_cast<unsigned>(rows), kThreads, chunk_bytes, stream>>>(static_cast<const T*>(logits.data),
+                                                                                    logits.stride, vocabulary, state);
+  });
+}
+
+}  // namespace grpo::kernels::cuda
