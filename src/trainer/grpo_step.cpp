@@ -37,7 +37,10 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
   count_groups(result.batch, result.stats);
 
   const bool several_updates = options.updates_per_step * options.epochs_per_step > 1;
-  if (several_updates) set_old_log_probs(context, result.batch);
+  for (int64_t u = 0; several_updates && u < options.updates_per_step; ++u) {
+    set_old_log_probs(context, result.batch, mini_batch(result.batch, u, options.updates_per_step));
+  }
+  context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
   context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
   std::vector<UpdateStats> updates;
   for (int64_t epoch = 0; epoch < options.epochs_per_step; ++epoch) {

@@ -57,6 +57,7 @@ struct StepContext {
   const reward::RewardFunction& reward;
   optim::AdamW& optimizer;
   dist::Communicator& communicator;
+  int64_t step = 0;           // the number of this one, for messages
   int64_t total_updates = 0;  // of the run, for the learning rate schedule
   std::function<bool()> should_stop;
 };
