@@ -4,6 +4,7 @@
 #include "grpo/base/error.h"
 
 namespace grpo::dist {
+
 void SingleCommunicator::all_reduce_sum(at::Tensor& tensor) { check_tensor(tensor); }
 void SingleCommunicator::all_reduce_max(at::Tensor& tensor) { check_tensor(tensor); }
 
@@ -20,12 +21,12 @@ std::vector<std::string> SingleCommunicator::all_gather_bytes(const std::string&
 
 void SingleCommunicator::reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) {
   check_parts(output, input, 1);
-  output.view({-1}).copy_(input.reshape({-1}));
+  output.copy_(input.reshape(output.sizes()));
 }
 
 void SingleCommunicator::all_gather_into(at::Tensor& output, const at::Tensor& input) {
   check_parts(input, output, 1);
-  output.view({-1}).copy_(input.reshape({-1}));
+  output.copy_(input.reshape(output.sizes()));
 }
 
 }  // namespace grpo::dist

@@ -73,7 +73,7 @@ std::pair<size_t, size_t> share_of(size_t count, const dist::Communicator& commu
   return {count * rank / ranks, count * (rank + 1) / ranks};
 }
 
-std::vector<nlohmann::json> exchange(const nlohmann::json& value, dist::Communicator& communicator) {
+std::vector<nlohmann::json> all_gather_json(const nlohmann::json& value, dist::Communicator& communicator) {
   std::string bytes;
   nlohmann::json::to_cbor(value, bytes);
   std::vector<nlohmann::json> values;

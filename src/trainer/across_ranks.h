@@ -16,7 +16,7 @@ namespace grpo::trainer {
 std::pair<size_t, size_t> share_of(size_t count, const dist::Communicator& communicator);
 
 /// Every rank's value, by rank, sent as CBOR.
-std::vector<nlohmann::json> exchange(const nlohmann::json& value, dist::Communicator& communicator);
+std::vector<nlohmann::json> all_gather_json(const nlohmann::json& value, dist::Communicator& communicator);
 
 /// Bytes that may be no UTF-8, and back.
 nlohmann::json bytes_of(const std::string& text);

@@ -113,7 +113,7 @@ Problem problem_from(const nlohmann::json& json) {
 void gather(Sampled& sampled, std::pair<size_t, size_t> share, dist::Communicator& communicator) {
   nlohmann::json mine{{"stopped", sampled.stopped}, {"first", share.first}, {"problems", nlohmann::json::array()}};
   for (size_t i = share.first; i < share.second; ++i) mine["problems"].push_back(to_json(sampled.problems[i]));
-  for (const auto& theirs : exchange(mine, communicator)) {
+  for (const auto& theirs : all_gather_json(mine, communicator)) {
     sampled.stopped = sampled.stopped || theirs.at("stopped").get<bool>();
     size_t i = theirs.at("first").get<size_t>();
     for (const auto& problem : theirs.at("problems")) sampled.problems[i++] = problem_from(problem);

@@ -86,7 +86,7 @@ void gather(Sampled& sampled, std::pair<size_t, size_t> share, StepStats& stats,
                       {"reward_s", stats.reward_s}, {"first", share.first},                 {"groups", nlohmann::json::array()}};
   for (size_t q = share.first; q < share.second; ++q) mine["groups"].push_back(to_json(sampled.groups[q]));
   stats.tokens_prompt = 0;
-  for (const auto& theirs : exchange(mine, communicator)) {
+  for (const auto& theirs : all_gather_json(mine, communicator)) {
     sampled.stopped = sampled.stopped || theirs.at("stopped").get<bool>();
     stats.tokens_prompt += theirs.at("tokens_prompt").get<int64_t>();
     stats.rollout_s = std::max(stats.rollout_s, theirs.at("rollout_s").get<double>());

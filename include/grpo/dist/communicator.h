@@ -14,7 +14,7 @@ namespace grpo::dist {
 enum class Backend { kAuto, kSingle, kGloo, kNccl };
 std::vector<std::string> enum_names(Backend);
 
-/// What is split over the ranks beside the prompts: nothing; the optimizer's state; also gradient sums; also weights.
+/// What is split over the ranks beside the prompts: nothing, the optimizer's state, or also parameters and gradients.
 enum class Sharding { kAuto, kNone, kZero1, kZero2, kZero3 };
 std::vector<std::string> enum_names(Sharding);
 
