@@ -12,15 +12,14 @@ void check_backend(Backend backend) {
 }
 
 void check_sharding(Sharding sharding) {
-  if (sharding == Sharding::kAuto || sharding == Sharding::kNone) return;
-  throw base::ConfigError(base::concat("distributed.sharding: ", enum_names(sharding).at(static_cast<size_t>(sharding)),
-                                       " is not in this build; use auto or none"));
+  if (sharding != Sharding::kZero3) return;
+  throw base::ConfigError("distributed.sharding: zero3 is not in this build; zero2 splits masters, moments and gradient sums");
 }
 
 }  // namespace
 
 std::vector<std::string> enum_names(Backend) { return {"auto", "single", "gloo", "nccl"}; }
-std::vector<std::string> enum_names(Sharding) { return {"auto", "none", "zero1", "zero3"}; }
+std::vector<std::string> enum_names(Sharding) { return {"auto", "none", "zero1", "zero2", "zero3"}; }
 
 std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config) {
   check_backend(config.backend);

@@ -24,7 +24,7 @@ struct DistributedConfig {
   int64_t timeout_s = 1800;
   GRPO_FIELDS(f) {
     f("backend", backend, "auto (gloo where a launcher started several ranks), single (each trains its own), gloo; nccl is refused");
-    f("sharding", sharding, "auto or none (zero1 and zero3 are not in this build)");
+    f("sharding", sharding, "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; auto: zero1; zero3 is refused");
     f("timeout_s", timeout_s, "longest wait for another rank", base::at_least(1));
   }
 };
