@@ -27,11 +27,13 @@ std::vector<size_t> mini_batch(const RolloutBatch& batch, int64_t u, int64_t num
 StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
   const TrainerOptions& options = context.config.trainer;
   StepResult result;
+  const int64_t sent = context.communicator.bytes_sent();
   result.batch = sample_and_score(context, std::move(prompts), draws, result.stats);
   if (result.batch.rollouts.empty()) {
     result.stopped = true;
     return result;
   }
+  result.stats.rollout_bytes = context.communicator.bytes_sent() - sent;
   metrics::Timer timer;
   set_advantages(result.batch, context.config.algorithm.advantage);
   count_groups(result.batch, result.stats);
@@ -50,6 +52,7 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
   }
   result.stats.update = mean_of_updates(updates);
   result.stats.update_s = timer.seconds();
+  result.stats.update_bytes = context.communicator.bytes_sent() - sent - result.stats.rollout_bytes;
   return result;
 }
 

@@ -102,6 +102,7 @@ class Loop {
   bool writes() const { return communicator_.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
   bool stops();
   double largest(double value) const;
+  void add_bytes(metrics::MetricsLine& line, const StepStats& stats) const;
   void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
   const TrainConfig& config_;
@@ -239,6 +240,19 @@ double Loop::largest(double value) const {
   return value;
 }
 
+// What all ranks put on the wire for this step (docs/distributed.md has the formula).
+void Loop::add_bytes(metrics::MetricsLine& line, const StepStats& stats) const {
+  if (communicator_.size() == 1) return;
+  double rollout = 0.0;
+  double update = 0.0;
+  for (const auto& theirs : communicator_.all_gather({static_cast<double>(stats.rollout_bytes), static_cast<double>(stats.update_bytes)})) {
+    rollout += theirs[0];
+    update += theirs[1];
+  }
+  line.add("bytes/rollout", rollout);
+  line.add("bytes/update", update);
+}
+
 // The step of the checkpoint this run starts from, when its evaluation or its line in metrics.jsonl is still missing.
 void Loop::finish_interrupted_step() {
   const auto state = *std::exchange(interrupted_, std::nullopt);
@@ -306,6 +320,7 @@ void Loop::train_step() {
 
   if (writes()) write_rollouts(rollouts_path(folder_, step), step, result.batch, config_.logging.rollouts_per_step);
   auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
+  add_bytes(line, result.stats);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
   if (finish_step(std::move(line), step_timer)) {
     base::log_info(summary_of(result, step, total_steps_, step_timer.seconds(), seconds_left()));

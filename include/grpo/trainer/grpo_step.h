@@ -46,6 +46,8 @@ struct StepStats {
   double rollout_s = 0.0;
   double reward_s = 0.0;  // what verifying added after the last token was sampled
   double update_s = 0.0;
+  int64_t rollout_bytes = 0;  // this rank sent to share the rollouts
+  int64_t update_bytes = 0;   // and to reduce gradients and gather weights
 };
 
 /// Everything a step works with; owned by the loop.
