@@ -2,6 +2,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct Options {
   bool help_config = false;
   bool markdown = false;
   bool dry_run = false;
+  int64_t gpus = 1;
+  std::optional<double> gpu_memory;
 };
 
 // The first signal asks for a checkpoint and an orderly end; a second one ends at once.
@@ -50,7 +53,7 @@ void run(const Options& options) {
   }
   const trainer::TrainOptions train_options{.resume = options.resume, .config_folder = file.parent_path().string()};
   if (options.dry_run) {
-    std::fputs(trainer::describe_plan(config, train_options).c_str(), stdout);
+    std::fputs(trainer::describe_plan(config, train_options, options.gpus, options.gpu_memory).c_str(), stdout);
     return;
   }
   std::signal(SIGINT, on_signal);
@@ -71,6 +74,8 @@ void add_train(CLI::App& app) {
   command->add_flag("--help-config", options->help_config, "print every configuration key and stop");
   command->add_flag("--markdown", options->markdown, "with --help-config: as docs/config.md");
   command->add_flag("--dry-run", options->dry_run, "print what would be done and stop");
+  command->add_option("--gpus", options->gpus, "with --dry-run: ranks to plan for")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--gpu-memory", options->gpu_memory, "with --dry-run: GB of each GPU to plan for")->check(CLI::PositiveNumber);
   command->callback([options] { run(*options); });
 }
 

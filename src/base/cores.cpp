@@ -1,6 +1,7 @@
 #include "grpo/base/cores.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +20,14 @@ int quota_cores() {
   return static_cast<int>(std::ceil(std::stod(quota) / period));
 }
 
+// 0: no limit.
+int64_t limited_memory() {
+  std::ifstream file("/sys/fs/cgroup/memory.max");
+  std::string bytes;
+  if (!(file >> bytes) || bytes == "max") return 0;
+  return std::stoll(bytes);
+}
+
 }  // namespace
 
 int usable_cores() {
@@ -28,6 +37,12 @@ int usable_cores() {
   const int quota = quota_cores();
   if (quota > 0) cores = std::min(cores, quota);
   return std::max(cores, 1);
+}
+
+int64_t usable_memory_bytes() {
+  const int64_t machine = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const int64_t limit = limited_memory();
+  return limit > 0 ? std::min(machine, limit) : machine;
 }
 
 }  // namespace grpo::base

@@ -28,6 +28,7 @@
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
 #include "trainer/load_prompts.h"
+#include "trainer/memory_plan.h"
 #include "trainer/plan.h"
 #include "trainer/run_folder.h"
 #include "trainer/step_output.h"
@@ -130,12 +131,6 @@ class Loop {
   bool stopping_ = false;  // a signal reached some rank, and all know it
   std::future<void> writing_;  // the checkpoint that is being written; last, so that it ends before what it reads
 };
-
-// auto: every rank needs all weights for its rollouts, but the optimizer's state only once among them.
-optim::StateSharding state_sharding(const dist::DistributedConfig& config, int64_t ranks) {
-  if (ranks == 1 || config.sharding == dist::Sharding::kNone) return optim::StateSharding::kNone;
-  return config.sharding == dist::Sharding::kZero2 ? optim::StateSharding::kGradients : optim::StateSharding::kOptimizer;
-}
 
 // Prompts that leave room for a whole completion within rollout.max_total_tokens.
 int64_t longest_prompt(const TrainConfig& config) {
@@ -481,9 +476,9 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
   return Loop(config, start, *communicator).run();
 }
 
-std::string describe_plan(TrainConfig config, const TrainOptions& options) {
+std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks, std::optional<double> memory_gb) {
   resolve_paths(config, options.config_folder);
-  return plan_text(config);
+  return plan_text(config, ranks, memory_gb);
 }
 
 void request_stop() { stop_requested = true; }
