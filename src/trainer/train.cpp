@@ -132,6 +132,11 @@ int64_t longest_prompt(const TrainConfig& config) {
 Loop::Loop(const TrainConfig& config, const Start& start)
     : config_(config), folder_(start.folder), store_(start.folder / "checkpoints") {
   communicator_ = dist::make_communicator(config.distributed);
+  if (communicator_->size() > 1) {
+    throw base::ConfigError(base::concat("distributed: the launcher started ", communicator_->size(), " ranks, but training uses "
+                                         "one in this build; start one, or set distributed.backend=single to let each train "
+                                         "a model of its own"));
+  }
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights);
   if (config.algorithm.kl.coef > 0.0) {

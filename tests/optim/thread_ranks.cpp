@@ -10,10 +10,11 @@ namespace {
 
 struct Shared {
   explicit Shared(int64_t size)
-      : meeting(size), tensors(static_cast<size_t>(size)), values(static_cast<size_t>(size)) {}
+      : meeting(size), tensors(static_cast<size_t>(size)), values(static_cast<size_t>(size)), bytes(static_cast<size_t>(size)) {}
   std::barrier<> meeting;
   std::vector<at::Tensor> tensors;
   std::vector<std::vector<double>> values;
+  std::vector<std::string> bytes;
 };
 
 class ThreadCommunicator : public dist::Communicator {
@@ -21,6 +22,7 @@ class ThreadCommunicator : public dist::Communicator {
   ThreadCommunicator(Shared& shared, int64_t rank) : shared_(shared), rank_(rank) {}
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return static_cast<int64_t>(shared_.tensors.size()); }
+  int64_t local_rank() const override { return rank_; }
   void all_reduce_sum(at::Tensor& tensor) override {
     reduce(tensor, [](const at::Tensor& a, const at::Tensor& b) { return a + b; });
   }
@@ -40,6 +42,28 @@ class ThreadCommunicator : public dist::Communicator {
     shared_.meeting.arrive_and_wait();
     return all;
   }
+  std::vector<std::string> all_gather_bytes(const std::string& bytes) override {
+    shared_.bytes[static_cast<size_t>(rank_)] = bytes;
+    shared_.meeting.arrive_and_wait();
+    auto all = shared_.bytes;
+    shared_.meeting.arrive_and_wait();
+    return all;
+  }
+  void reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) override {
+    auto whole = input.clone();
+    all_reduce_sum(whole);
+    output.copy_(whole.view({size(), -1})[rank_].view(output.sizes()));
+  }
+  void all_gather_into(at::Tensor& output, const at::Tensor& input) override {
+    publish(input);
+    for (int64_t r = 0; r < size(); ++r) {
+      output.view({size(), -1})[r].copy_(shared_.tensors[static_cast<size_t>(r)].reshape({-1}));
+    }
+    shared_.meeting.arrive_and_wait();
+  }
+  void enter_phase(const std::string&) override {}
+  void report_failure(const std::string&, int) override {}
+  int64_t bytes_sent() const override { return 0; }
 
  private:
   void publish(const at::Tensor& tensor) {
