@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -28,6 +29,12 @@ int64_t limited_memory() {
   return std::stoll(bytes);
 }
 
+// What --nproc gives each of its processes; 0: not set.
+int share_of_cores() {
+  const char* text = std::getenv("GRPO_CORES");
+  return text == nullptr ? 0 : static_cast<int>(std::strtol(text, nullptr, 10));
+}
+
 }  // namespace
 
 int usable_cores() {
@@ -36,6 +43,8 @@ int usable_cores() {
   int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   const int quota = quota_cores();
   if (quota > 0) cores = std::min(cores, quota);
+  const int share = share_of_cores();
+  if (share > 0) cores = std::min(cores, share);
   return std::max(cores, 1);
 }
 

@@ -42,8 +42,9 @@ std::optional<int64_t> find_number(const Environment& environment, const char* n
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
   if (error != std::errc() || end != text->data() + text->size() || number < min || number > max) {
-    throw base::ConfigError(base::concat(name, "=", *text, ": expected a whole number from ", min,
-                                         max < std::numeric_limits<int32_t>::max() ? base::concat(" to ", max) : std::string()));
+    throw base::ConfigError(
+        base::concat(name, "=", *text, ": expected a whole number from ", min,
+                     max < std::numeric_limits<int32_t>::max() ? base::concat(" to ", max) : std::string()));
   }
   return number;
 }
@@ -69,14 +70,16 @@ Ranks places(const Environment& environment, const Names& names) {
   }
   ranks.rank = *rank;
   if (ranks.rank >= ranks.size) {
-    throw base::ConfigError(base::concat(assignment(names.rank, ranks.rank), " with ", assignment(names.size, ranks.size),
-                                         ": expected a rank from 0 to ", ranks.size - 1));
+    throw base::ConfigError(base::concat(assignment(names.rank, ranks.rank), " with ",
+                                         assignment(names.size, ranks.size), ": expected a rank from 0 to ",
+                                         ranks.size - 1));
   }
   ranks.local_rank = find_number(environment, names.local_rank, 0, kMany).value_or(0);
   const auto local_size = find_number(environment, names.local_size, 1, kMany);
   const int64_t most = local_size.value_or(ranks.size);
   if (most > ranks.size) {
-    throw base::ConfigError(base::concat(assignment(names.local_size, most), " with ", assignment(names.size, ranks.size),
+    throw base::ConfigError(base::concat(assignment(names.local_size, most), " with ",
+                                         assignment(names.size, ranks.size),
                                          ": one host cannot hold more ranks than there are"));
   }
   if (ranks.local_rank >= most) {
@@ -110,23 +113,27 @@ void meet_in_slurm(const Environment& environment, Ranks& ranks) {
   const auto nodes = find(environment, "SLURM_STEP_NODELIST");
   if (nodes) ranks.one_host = num_hosts(*nodes) == 1;
   if (!ranks.host.empty()) return;
-  if (!nodes) missing("SLURM_STEP_NODELIST", assignment("SLURM_STEP_NUM_TASKS", ranks.size), "the step's hosts, or MASTER_ADDR");
+  if (!nodes)
+    missing("SLURM_STEP_NODELIST", assignment("SLURM_STEP_NUM_TASKS", ranks.size), "the step's hosts, or MASTER_ADDR");
   ranks.host = ranks.one_host ? "127.0.0.1" : first_host(*nodes);
 }
 
 void meet_in_mpi(const Environment& environment, const Names& names, Ranks& ranks) {
   if (ranks.host.empty() && !ranks.one_host) {
-    missing("MASTER_ADDR", assignment(names.size, ranks.size), "the name or address of rank 0's host (mpirun -x MASTER_ADDR=...)");
+    missing("MASTER_ADDR", assignment(names.size, ranks.size),
+            "the name or address of rank 0's host (mpirun -x MASTER_ADDR=...)");
   }
   if (ranks.port == 0 && !ranks.one_host) {
-    missing("MASTER_PORT", assignment(names.size, ranks.size), "a free port on rank 0's host (mpirun -x MASTER_PORT=...)");
+    missing("MASTER_PORT", assignment(names.size, ranks.size),
+            "a free port on rank 0's host (mpirun -x MASTER_PORT=...)");
   }
   if (ranks.host.empty()) ranks.host = "127.0.0.1";
   if (ranks.port == 0) ranks.port = mpi_port(environment);
 }
 
 void meet_in_torchrun(const Environment& environment, Ranks& ranks) {
-  if (ranks.host.empty()) missing("MASTER_ADDR", assignment("WORLD_SIZE", ranks.size), "the name or address of rank 0's host");
+  if (ranks.host.empty())
+    missing("MASTER_ADDR", assignment("WORLD_SIZE", ranks.size), "the name or address of rank 0's host");
   if (ranks.port == 0) missing("MASTER_PORT", assignment("WORLD_SIZE", ranks.size), "a free port on rank 0's host");
   const std::string agent = find(environment, "TORCHELASTIC_USE_AGENT_STORE").value_or("False");
   if (agent != "True" && agent != "False") {
@@ -138,7 +145,8 @@ void meet_in_torchrun(const Environment& environment, Ranks& ranks) {
 }
 
 bool same_place(const Environment& environment, const Names& a, const Names& b) {
-  return find(environment, a.rank) == find(environment, b.rank) && find(environment, a.size) == find(environment, b.size);
+  return find(environment, a.rank) == find(environment, b.rank) &&
+         find(environment, a.size) == find(environment, b.size);
 }
 
 const Names* launcher_of(const Environment& environment) {
@@ -159,7 +167,8 @@ const Names* launcher_of(const Environment& environment) {
 void check_world_size(const Environment& environment, const Names& names, int64_t size) {
   const auto world_size = find_number(environment, kTorchrun.size, 1, kMany);
   if (!world_size || *world_size == size) return;
-  throw base::ConfigError(base::concat(assignment(kTorchrun.size, *world_size), " contradicts ", assignment(names.size, size),
+  throw base::ConfigError(base::concat(assignment(kTorchrun.size, *world_size), " contradicts ",
+                                       assignment(names.size, size),
                                        ": expected the same number of ranks, or WORLD_SIZE not set"));
 }
 
@@ -200,7 +209,8 @@ int64_t count(const std::string& ranges) {
   for (const auto& range : list_parts(ranges)) {
     const size_t dash = range.find('-');
     try {
-      total += dash == std::string::npos ? 1 : std::stoll(range.substr(dash + 1)) - std::stoll(range.substr(0, dash)) + 1;
+      total +=
+          dash == std::string::npos ? 1 : std::stoll(range.substr(dash + 1)) - std::stoll(range.substr(0, dash)) + 1;
     } catch (const std::logic_error&) {
       throw base::ConfigError("SLURM_STEP_NODELIST: [" + ranges + "]: expected numbers and ranges like 003-005,9");
     }

@@ -8,7 +8,8 @@ namespace {
 
 void check_backend(Backend backend) {
   if (backend != Backend::kNccl) return;
-  throw base::ConfigError("distributed.backend: nccl is not in this build, it comes with the CUDA build; use auto or gloo");
+  throw base::ConfigError(
+      "distributed.backend: nccl is not in this build, it comes with the CUDA build; use auto or gloo");
 }
 
 void check_sharding(Sharding sharding) {

@@ -67,8 +67,10 @@ StorePointer connect(const Ranks& ranks, bool as_server, std::chrono::seconds ti
     // torchrun's store lives on when it starts the job again: each start has keys of its own.
     return c10::make_intrusive<c10d::PrefixStore>("grpo/" + ranks.attempt, store);
   } catch (const std::exception& error) {
-    throw base::DistError(base::concat("rank ", ranks.rank, as_server ? ": cannot open the store of the run at " : ": cannot reach the store of the run at ",
-                                       place, " within ", timeout.count(), " s (distributed.timeout_s): ", first_line(error)));
+    throw base::DistError(
+        base::concat("rank ", ranks.rank,
+                     as_server ? ": cannot open the store of the run at " : ": cannot reach the store of the run at ",
+                     place, " within ", timeout.count(), " s (distributed.timeout_s): ", first_line(error)));
   }
 }
 
@@ -83,9 +85,11 @@ void wait_for_all(c10d::Store& store, const Ranks& ranks, std::chrono::seconds t
     for (int64_t r = 0; r < ranks.size; ++r) {
       if (!store.check({Watch::status_key(r)})) missing.push_back(base::concat("rank ", r));
     }
-    if (missing.empty()) throw base::DistError(base::concat("rank ", ranks.rank, ": the store of the run failed: ", first_line(error)));
-    throw base::DistError(base::concat("rank ", ranks.rank, " waited ", timeout.count(), " s (distributed.timeout_s) for ",
-                                       base::join(missing, ", "), " of ", ranks.size, " to start"));
+    if (missing.empty())
+      throw base::DistError(base::concat("rank ", ranks.rank, ": the store of the run failed: ", first_line(error)));
+    throw base::DistError(base::concat("rank ", ranks.rank, " waited ", timeout.count(),
+                                       " s (distributed.timeout_s) for ", base::join(missing, ", "), " of ", ranks.size,
+                                       " to start"));
   }
 }
 
@@ -97,8 +101,8 @@ std::shared_ptr<gloo::transport::Device> gloo_device(const Ranks& ranks) {
   return c10d::ProcessGroupGloo::createDeviceForHostname(address);
 }
 
-// One write, so that the lines of several ranks on one terminal stay whole. The error path's flushes and destructors are
-// left out: a thread of this process may hold any lock.
+// One write, so that the lines of several ranks on one terminal stay whole. The error path's flushes and destructors
+// are left out: a thread of this process may hold any lock.
 [[noreturn]] void end_process(const std::string& message, int exit_code) {
   const std::string line = "error: " + message + "\n";
   [[maybe_unused]] const auto written = write(STDERR_FILENO, line.data(), line.size());
@@ -219,7 +223,8 @@ void ProcessGroupCommunicator::give_up(const std::string& name, Clock::time_poin
   try {
     message = missing_message(ranks_.rank, watch_->ask(), timeout_s_);
   } catch (const std::exception&) {
-    message = base::concat("rank ", ranks_.rank, ": ", name, " waited ", timeout_s_, " s (distributed.timeout_s): ", first_line(error));
+    message = base::concat("rank ", ranks_.rank, ": ", name, " waited ", timeout_s_,
+                           " s (distributed.timeout_s): ", first_line(error));
   }
   throw base::DistError(message);
 }
@@ -324,15 +329,18 @@ std::vector<std::vector<double>> ProcessGroupCommunicator::all_gather(const std:
   return out;
 }
 
-c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_gloo(const Ranks& ranks, const StorePointer& store, std::chrono::seconds timeout) {
+c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_gloo(const Ranks& ranks, const StorePointer& store,
+                                                        std::chrono::seconds timeout) {
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   try {
     options->devices.push_back(gloo_device(ranks));
     const auto keys = c10::make_intrusive<c10d::PrefixStore>("gloo", store);
-    return c10::make_intrusive<c10d::ProcessGroupGloo>(keys, static_cast<int>(ranks.rank), static_cast<int>(ranks.size), options);
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(keys, static_cast<int>(ranks.rank), static_cast<int>(ranks.size),
+                                                       options);
   } catch (const std::exception& error) {
-    throw base::DistError(base::concat("rank ", ranks.rank, " on host ", host_name(), " cannot connect to the other ranks (",
-                                       first_line(error), "); GLOO_SOCKET_IFNAME names the network interface to use"));
+    throw base::DistError(base::concat("rank ", ranks.rank, " on host ", host_name(),
+                                       " cannot connect to the other ranks (", first_line(error),
+                                       "); GLOO_SOCKET_IFNAME names the network interface to use"));
   }
 }
 
@@ -346,9 +354,10 @@ std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const Distr
   Watch::announce(*values, ranks.rank, host_name());
   wait_for_all(*store, ranks, timeout);
   WatchOptions options{.rank = ranks.rank, .size = ranks.size, .hosts_store = ranks.hosts_store, .host = host_name()};
-  if (!ranks.attempt.empty()) options.other_store = base::concat("the store of torchrun's agent at ", ranks.host, ":", ranks.port);
-  auto watch = std::make_shared<Watch>(options, std::make_unique<StoreValues>(connect(ranks, false, timeout)), std::move(values),
-                                       end_process);
+  if (!ranks.attempt.empty())
+    options.other_store = base::concat("the store of torchrun's agent at ", ranks.host, ":", ranks.port);
+  auto watch = std::make_shared<Watch>(options, std::make_unique<StoreValues>(connect(ranks, false, timeout)),
+                                       std::move(values), end_process);
   watch->start();
   set_current(watch);
   auto group = connect_gloo(ranks, store, timeout);

@@ -42,8 +42,8 @@ bool has_come(const Status& status, int64_t number, const std::string& name) {
 }  // namespace
 
 std::string to_text(const Status& status) {
-  return base::concat(status.beat, kSeparator, static_cast<int>(status.state), kSeparator, status.collectives, kSeparator,
-                      status.collective, kSeparator, status.phase, kSeparator, status.host);
+  return base::concat(status.beat, kSeparator, static_cast<int>(status.state), kSeparator, status.collectives,
+                      kSeparator, status.collective, kSeparator, status.phase, kSeparator, status.host);
 }
 
 Status status_from(const std::string& text) {
@@ -81,9 +81,10 @@ std::string missing_message(int64_t rank, const std::vector<Status>& all, int64_
     if (has_come(all[r], own.collectives, own.collective)) continue;
     missing.push_back(whereabouts(static_cast<int64_t>(r), all[r], own.collectives, own.collective));
   }
-  const std::string waited = base::concat("rank ", rank, ": ", own.collective, " (collective number ", own.collectives, ", in ",
-                                          own.phase, ") waited ", timeout_s, " s (distributed.timeout_s) ");
-  if (missing.empty()) return waited + "though every rank has come to it: is the network between the hosts broken or slow?";
+  const std::string waited = base::concat("rank ", rank, ": ", own.collective, " (collective number ", own.collectives,
+                                          ", in ", own.phase, ") waited ", timeout_s, " s (distributed.timeout_s) ");
+  if (missing.empty())
+    return waited + "though every rank has come to it: is the network between the hosts broken or slow?";
   return waited + "for " + base::join(missing, ", ");
 }
 

@@ -9,7 +9,7 @@ namespace grpo::dist {
 /// What a rank says of itself once a second.
 struct Status {
   enum class State { kRunning, kWaiting, kEnded };  // kWaiting: in collective number `collectives`
-  uint64_t beat = 0;                               // counts the times it was said
+  uint64_t beat = 0;                                // counts the times it was said
   State state = State::kRunning;
   int64_t collectives = 0;  // entered so far
   std::string collective;   // the last one's name

@@ -18,8 +18,8 @@ struct WatchOptions {
   int64_t rank = 0;
   int64_t size = 1;
   bool hosts_store = false;
-  std::string host;         // this rank's
-  std::string other_store;  // what holds the store when it is not rank 0
+  std::string host;                         // this rank's
+  std::string other_store;                  // what holds the store when it is not rank 0
   std::chrono::milliseconds beat{1000};     // time between two signs of life
   std::chrono::milliseconds silence{6000};  // without one, a rank counts as dead
   std::chrono::milliseconds linger{2500};   // longest time that the store outlives a failure, so that all can read it
@@ -83,10 +83,10 @@ class Watch {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false;      // the talking thread shall end
-  bool silent_ = false;        // it has ended
-  bool reporting_ = false;     // the failure in the store may be our own
-  bool ending_ = false;        // a thread is about to end the process
+  bool stopping_ = false;   // the talking thread shall end
+  bool silent_ = false;     // it has ended
+  bool reporting_ = false;  // the failure in the store may be our own
+  bool ending_ = false;     // a thread is about to end the process
   Status own_;
   Status rank0_;               // as last read
   Clock::time_point contact_;  // when the store last answered

@@ -14,7 +14,7 @@ namespace grpo::dist {
 enum class Backend { kAuto, kSingle, kGloo, kNccl };
 std::vector<std::string> enum_names(Backend);
 
-/// What is split over the ranks beside the prompts: nothing, the optimizer's state, or also parameters and gradients.
+/// What is split over the ranks beside the prompts: nothing; the optimizer's state; also gradient sums; also weights.
 enum class Sharding { kAuto, kNone, kZero1, kZero2, kZero3 };
 std::vector<std::string> enum_names(Sharding);
 
@@ -23,7 +23,8 @@ struct DistributedConfig {
   Sharding sharding = Sharding::kAuto;
   int64_t timeout_s = 1800;
   GRPO_FIELDS(f) {
-    f("backend", backend, "auto (gloo where a launcher started several ranks), single (each trains its own), gloo; nccl is refused");
+    f("backend", backend,
+      "auto (gloo where a launcher started several ranks), single (each trains its own), gloo; nccl is refused");
     f("sharding", sharding, "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; auto: zero1; zero3 is refused");
     f("timeout_s", timeout_s, "longest wait for another rank", base::at_least(1));
   }
@@ -62,7 +63,8 @@ class Communicator {
   virtual std::vector<std::string> all_gather_bytes(const std::string& bytes) = 0;
 
   /// output: the sum over ranks of this rank's part of input, which is parts of output.numel() elements, by rank.
-  /// bf16 and fp16 are added up in fp32 and rounded once. REQUIRES: input.numel() == size() * output.numel(), one dtype.
+  /// bf16 and fp16 are added up in fp32 and rounded once. REQUIRES: input.numel() == size() * output.numel(), one
+  /// dtype.
   virtual void reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) = 0;
 
   /// output: every rank's input, by rank. REQUIRES: output.numel() == size() * input.numel(), one dtype.

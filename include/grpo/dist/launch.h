@@ -29,10 +29,10 @@ Environment process_environment();
 ///   OMPI_COMM_WORLD_RANK, _SIZE, _LOCAL_RANK, _LOCAL_SIZE   Open MPI's mpirun
 ///   PMI_RANK, PMI_SIZE, MPI_LOCALRANKID, MPI_LOCALNRANKS   MPICH's and Intel's mpiexec
 ///   SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID   Slurm's srun (an allocation without srun is one process)
-/// mpirun starts its helpers with srun inside an allocation, so Slurm's variables come last. MASTER_ADDR and MASTER_PORT
-/// say where rank 0 is, for every launcher; without them Slurm's node list and job number, or for ranks that are known
-/// to be on one host 127.0.0.1 and a port. Throws base::ConfigError naming the variable that is missing, malformed or
-/// contradicts another.
+/// mpirun starts its helpers with srun inside an allocation, so Slurm's variables come last. MASTER_ADDR and
+/// MASTER_PORT say where rank 0 is, for every launcher; without them Slurm's node list and job number, or for ranks
+/// that are known to be on one host 127.0.0.1 and a port. Throws base::ConfigError naming the variable that is missing,
+/// malformed or contradicts another.
 Ranks ranks_from(const Environment& environment);
 
 /// The first host of a Slurm node list: "node003" of "node[003-005,9],other7". Throws base::ConfigError.
