@@ -81,8 +81,7 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
   const double available = memory_gb ? *memory_gb * 1e9 : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
   char line[160];
   out << "memory of " << (ranks > 1 ? base::concat("each of ", ranks, " ranks") : std::string("the process")) << ", "
-      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << name_of(config.distributed.sharding) << "
-";
+      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << name_of(config.distributed.sharding) << "\n";
   for (const auto& part : plan.parts) {
     const char* when = part.when == MemoryPart::When::kAlways ? "" : part.when == MemoryPart::When::kRollout ? "  (rollout)" : "  (update)";
     std::snprintf(line, sizeof line, "  %-32s %9.2f GB%s\n", part.name.c_str(), gigabytes(part.bytes), when);
@@ -91,8 +90,7 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
   std::snprintf(line, sizeof line, "  peak: rollout %.2f GB, update %.2f GB, of %.1f GB\n", gigabytes(plan.rollout_peak()), gigabytes(plan.update_peak()),
                 gigabytes(available));
   out << line;
-  if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "
-";
+  if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
   if (ranks > 1) {
     const auto bytes = 2.0 * (static_cast<double>(ranks) - 1.0) / static_cast<double>(ranks) * 4.0 * static_cast<double>(model.num_parameters());
     std::snprintf(line, sizeof line, "traffic: at most %.2f GB sent by each rank an update (docs/distributed.md)\n", gigabytes(bytes));
