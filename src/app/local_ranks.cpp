@@ -117,7 +117,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 
 // Between fork and exec: only calls that are safe there. A process group of its own: Ctrl-C reaches the parent only,
 // which passes it on once (a second one would end a rank at once).
-[[noreturn]] void become_rank(char** arguments, char** environment, int out, int err, pid_t parent) {
+[[noreturn]] void become_rank(char* const* arguments, char* const* environment, int out, int err, pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(kFailed);  // it died before the line above
