@@ -74,8 +74,9 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   plan.parts.push_back({"gradient sums", 4.0 * n / sum_share, When::kUpdate});
   if (copies || sum_share > 1.0) plan.parts.push_back({"gradients of a backward pass", n * b, When::kUpdate});
   plan.parts.push_back({"saved activations", static_cast<double>(config.trainer.micro_batch_tokens * model.num_layers) * saved_elements(model) * b, When::kUpdate});
-  // Per chunk: logits, log-probs and probabilities in fp32 beside the working dtype; the head's fp32 gradient and its sum.
-  plan.parts.push_back({"LM head", chunk * vocabulary * (8.0 + b) + 8.0 * vocabulary * hidden, When::kUpdate});
+  // Per chunk: log-probs and probabilities in fp32 beside the working dtype; the head's fp32 gradient, its sum over chunks,
+  // and the embedding's.
+  plan.parts.push_back({"LM head and embedding", chunk * vocabulary * (8.0 + b) + (8.0 + b) * vocabulary * hidden, When::kUpdate});
   return plan;
 }
 

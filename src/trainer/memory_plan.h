@@ -23,7 +23,7 @@ struct MemoryPart {
 ///   rollout: the sampler's prepacked copy n b (CPU only), KV pages, logits of the running sequences
 ///   update: fp32 gradient sums 4 n (/ R with zero2), gradients of a backward pass n b, saved activations of
 ///           rollout.micro_batch_tokens tokens, the LM head's chunk
-/// Held against measured peaks in tests/trainer/memory_plan_test.cpp's comment and docs/benchmarks/cpu.md.
+/// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
   std::vector<MemoryPart> parts;
   double rollout_peak() const;
