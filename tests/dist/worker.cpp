@@ -155,7 +155,7 @@ void one_is_configured_wrongly(Communicator& ranks) {
 void work_alone(Communicator& ranks) {
   ranks.enter_phase("step 5, rollout");
   ranks.barrier("begin");
-  std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // until the store knows the phase
+  std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // until all know the phase
   say("ready");
   sleep_for_a_minute();
 }
@@ -166,7 +166,7 @@ void meet_again_and_again(Communicator& ranks) {
   for (int round = 0;; ++round) {
     ranks.all_reduce_sum(tensor);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    if (round == 75) say("ready");
+    if (round == 125) say("ready");
   }
 }
 
