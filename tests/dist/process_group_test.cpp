@@ -136,5 +136,26 @@ TEST_P(Processes, NameTheOneThatDoesNotComeToACollective) {
   }
 }
 
+TEST(WithTorchrunsAgent, RanksMeetInItsStore) {
+  auto ranks = WorkerRanks::with_agent(2, "collectives");
+  EXPECT_THAT(ranks.wait(kStart), Each(0)) << ranks.text(0) << ranks.text(1);
+}
+
+TEST(WithTorchrunsAgent, RanksSayWhichOfThemDied) {
+  auto ranks = WorkerRanks::with_agent(2, "work_alone");
+  ranks.wait_for_line("ready");
+  ranks.send(0, SIGKILL);
+  EXPECT_EQ(ranks.wait(kSoon, 0).at(1), 1);
+  EXPECT_THAT(lines_with(ranks.text(1), "error: rank 0 on host "), HasSubstr(" stopped answering in step 5, rollout"));
+}
+
+TEST(WithTorchrunsAgent, RanksEndWhenItDies) {
+  auto ranks = WorkerRanks::with_agent(2, "work_alone");
+  ranks.wait_for_line("ready");
+  ranks.kill_agent();
+  EXPECT_THAT(ranks.wait(kSoon), Each(1));
+  EXPECT_THAT(lines_with(ranks.text(0), "error"), HasSubstr("error: the store of torchrun's agent at 127.0.0.1:"));
+}
+
 }  // namespace
 }  // namespace grpo::dist

@@ -1,4 +1,5 @@
 // One rank of the tests in process_group_test.cpp: grpo_dist_worker SCENARIO TIMEOUT_S, with torchrun's variables set.
+// Or torchrun's agent, as far as the ranks see it: grpo_dist_worker agent PORT.
 #include <ATen/ATen.h>
 
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "grpo/base/error.h"
 #include "grpo/base/random.h"
@@ -194,6 +196,15 @@ const std::map<std::string, std::function<void(Communicator&)>> kScenarios = {
     {"one_is_late_to_end", one_is_late_to_end},
 };
 
+void be_the_agent(int port) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(port);
+  options.isServer = true;
+  options.waitWorkers = false;
+  const c10d::TCPStore store("127.0.0.1", options);
+  sleep_for_a_minute();
+}
+
 int fail(const std::exception& error, int exit_code) {
   report_failure(error.what(), exit_code);
   std::fprintf(stderr, "error: %s\n", error.what());
@@ -206,6 +217,10 @@ int fail(const std::exception& error, int exit_code) {
 int main(int argc, char** argv) {
   try {
     if (argc != 3) throw grpo::base::ConfigError("usage: grpo_dist_worker SCENARIO TIMEOUT_S");
+    if (std::string(argv[1]) == "agent") {
+      grpo::dist::be_the_agent(std::atoi(argv[2]));
+      return 0;
+    }
     const auto ranks = grpo::dist::make_communicator({.timeout_s = std::atoll(argv[2])});
     grpo::dist::kScenarios.at(argv[1])(*ranks);
     return 0;

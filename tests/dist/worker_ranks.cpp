@@ -37,11 +37,14 @@ void pause_shortly() { std::this_thread::sleep_for(std::chrono::milliseconds(50)
 }  // namespace
 
 WorkerRanks::WorkerRanks(int64_t count, const std::string& scenario, int64_t timeout_s)
-    : codes_(static_cast<size_t>(count), -1) {
+    : WorkerRanks(count, scenario, timeout_s, false) {}
+
+WorkerRanks::WorkerRanks(int64_t count, const std::string& scenario, int64_t timeout_s, bool agent)
+    : port_(free_port()), codes_(static_cast<size_t>(count), -1) {
   std::string pattern = (fs::temp_directory_path() / "grpo_dist_XXXXXX").string();
   folder_ = mkdtemp(pattern.data());
-  const int port = free_port();
-  for (int64_t rank = 0; rank < count; ++rank) processes_.push_back(start(rank, count, scenario, timeout_s, port));
+  if (agent) agent_ = start(count, "agent", port_);
+  for (int64_t rank = 0; rank < count; ++rank) processes_.push_back(start(rank, scenario, timeout_s));
 }
 
 WorkerRanks::~WorkerRanks() {
@@ -50,24 +53,28 @@ WorkerRanks::~WorkerRanks() {
     kill(processes_[r], SIGKILL);
     waitpid(processes_[r], nullptr, 0);
   }
+  kill_agent();
   fs::remove_all(folder_);
 }
 
-pid_t WorkerRanks::start(int64_t rank, int64_t count, const std::string& scenario, int64_t timeout_s, int port) const {
+pid_t WorkerRanks::start(int64_t rank, const std::string& scenario, int64_t argument) const {
   const std::string file = (folder_ / std::to_string(rank)).string();
+  const std::string count = std::to_string(codes_.size());
   const pid_t process = fork();
   if (process != 0) return process;
   setenv("RANK", std::to_string(rank).c_str(), 1);
-  setenv("WORLD_SIZE", std::to_string(count).c_str(), 1);
+  setenv("WORLD_SIZE", count.c_str(), 1);
   setenv("LOCAL_RANK", std::to_string(rank).c_str(), 1);
-  setenv("LOCAL_WORLD_SIZE", std::to_string(count).c_str(), 1);
+  setenv("LOCAL_WORLD_SIZE", count.c_str(), 1);
   setenv("MASTER_ADDR", "127.0.0.1", 1);
-  setenv("MASTER_PORT", std::to_string(port).c_str(), 1);
+  setenv("MASTER_PORT", std::to_string(port_).c_str(), 1);
+  setenv("TORCHELASTIC_USE_AGENT_STORE", agent_ != 0 || scenario == "agent" ? "True" : "False", 1);
+  setenv("TORCHELASTIC_RESTART_COUNT", "1", 1);
   setenv("OMP_NUM_THREADS", "1", 1);
   const int out = open(file.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
   dup2(out, STDOUT_FILENO);
   dup2(out, STDERR_FILENO);
-  execl(GRPO_DIST_WORKER, GRPO_DIST_WORKER, scenario.c_str(), std::to_string(timeout_s).c_str(), nullptr);
+  execl(GRPO_DIST_WORKER, GRPO_DIST_WORKER, scenario.c_str(), std::to_string(argument).c_str(), nullptr);
   _exit(127);
 }
 
@@ -79,6 +86,13 @@ void WorkerRanks::wait_for_line(const std::string& line) {
       pause_shortly();
     }
   }
+}
+
+void WorkerRanks::kill_agent() {
+  if (agent_ == 0) return;
+  kill(agent_, SIGKILL);
+  waitpid(agent_, nullptr, 0);
+  agent_ = 0;
 }
 
 void WorkerRanks::send(int64_t rank, int signal) { kill(processes_[static_cast<size_t>(rank)], signal); }
