@@ -160,7 +160,7 @@ void describe_build() {
   line("libtorch", GRPO_LIBTORCH_VERSION);
   const int devices = kernels::cuda_device_count();
   line("cuda kernels", kernels::has_cuda_library() ? base::concat("built; ", devices, " usable devices")
-                                                   : std::string("not built: install the CUDA toolkit (nvcc) and build again to use a GPU"));
+                                                   : std::string("not built: scripts/build.sh builds them where the CUDA toolkit (nvcc) is installed"));
   const Library nccl("libnccl.so.2");
   auto* const version = nccl.find<int(int*)>("ncclGetVersion");
   int number = 0;

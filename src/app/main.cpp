@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/exit_code.h"
 #include "grpo/base/error.h"
+#include "grpo/dist/communicator.h"
 
 namespace {
 
@@ -44,16 +45,21 @@ int run(std::vector<std::string> args) {
   return grpo::app::last_exit_code();
 }
 
+// The other ranks first: they end with the same code, and what went wrong is known before this process is gone.
+int fail(const std::exception& error, int exit_code) {
+  grpo::dist::report_failure(error.what(), exit_code);
+  std::fprintf(stderr, "error: %s\n", error.what());
+  return exit_code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
     return run(arguments(argc, argv));
   } catch (const grpo::base::ConfigError& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return grpo::app::kWrongUsage;
+    return fail(error, grpo::app::kWrongUsage);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return grpo::app::kFailed;
+    return fail(error, grpo::app::kFailed);
   }
 }

@@ -1,14 +1,20 @@
+#include <ATen/detail/CUDAHooksInterface.h>
+
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
 #include "app/exit_code.h"
+#include "app/local_ranks.h"
 #include "grpo/base/error.h"
 #include "grpo/config/config.h"
+#include "grpo/models/device.h"
 #include "grpo/trainer/train.h"
 
 namespace grpo::app {
@@ -19,16 +25,30 @@ struct Options {
   std::vector<std::string> overrides;
   std::string resume = "auto";
   std::string output;
+  std::string nproc = "1";
   bool print_config = false;
   bool help_config = false;
   bool markdown = false;
   bool dry_run = false;
+  int64_t gpus = 1;
+  std::optional<double> gpu_memory;
 };
 
 // The first signal asks for a checkpoint and an orderly end; a second one ends at once.
 void on_signal(int number) {
   trainer::request_stop();
   std::signal(number, SIG_DFL);
+}
+
+// auto: one rank for each GPU that this run would use.
+int64_t num_local_ranks(const std::string& nproc, const std::string& device) {
+  if (nproc == "auto") return models::resolve_device(device).is_cuda() ? at::detail::getCUDAHooks().deviceCount() : 1;
+  int64_t count = 0;
+  const auto [end, error] = std::from_chars(nproc.data(), nproc.data() + nproc.size(), count);
+  if (error != std::errc() || end != nproc.data() + nproc.size() || count < 1 || count > 1024) {
+    throw base::ConfigError("--nproc " + nproc + ": expected auto or a number from 1 to 1024");
+  }
+  return count;
 }
 
 void run(const Options& options) {
@@ -50,11 +70,14 @@ void run(const Options& options) {
   }
   const trainer::TrainOptions train_options{.resume = options.resume, .config_folder = file.parent_path().string()};
   if (options.dry_run) {
-    std::fputs(trainer::describe_plan(config, train_options).c_str(), stdout);
+    std::fputs(trainer::describe_plan(config, train_options, options.gpus, options.gpu_memory).c_str(), stdout);
     return;
   }
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  if (!is_local_rank()) {
+    const int64_t ranks = num_local_ranks(options.nproc, config.model.device);
+    if (ranks > 1) return set_exit_code(run_local_ranks(ranks));
+  }
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
   if (trainer::train(config, train_options) == trainer::Outcome::kStopped) set_exit_code(kStopped);
 }
 
@@ -67,10 +90,13 @@ void add_train(CLI::App& app) {
   command->add_option("overrides", options->overrides, "key=value, e.g. optimizer.lr=1e-6 rollout.group_size=16");
   command->add_option("--resume", options->resume, "auto (newest checkpoint of this run), never, or a checkpoint folder");
   command->add_option("--output", options->output, "folder that holds the runs (run.output)");
+  command->add_option("--nproc", options->nproc, "ranks to start on this machine: a number, or auto (one for each GPU)");
   command->add_flag("--print-config", options->print_config, "print the resolved configuration and stop");
   command->add_flag("--help-config", options->help_config, "print every configuration key and stop");
   command->add_flag("--markdown", options->markdown, "with --help-config: as docs/config.md");
   command->add_flag("--dry-run", options->dry_run, "print what would be done and stop");
+  command->add_option("--gpus", options->gpus, "with --dry-run: ranks to plan for")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--gpu-memory", options->gpu_memory, "with --dry-run: GB of each GPU to plan for")->check(CLI::PositiveNumber);
   command->callback([options] { run(*options); });
 }
 

@@ -85,6 +85,8 @@ void run(const Options& options) {
       pair.row["verdict"] = reward::to_string(pair.verdict.kind);
       pair.row["gold_parsed"] = pair.verdict.gold_parsed;
       pair.row["pred_parsed"] = pair.verdict.pred_parsed;
+      pair.row.emplace("rule", pair.verdict.rule);  // a field of the row's own by this name stays
+      pair.row.emplace("reason", pair.verdict.reason);
       if (options.timing) pair.row["seconds"] = pair.seconds;
       writer.write(pair.row);
     }

@@ -1,9 +1,11 @@
 #include "grpo/base/cores.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
@@ -19,6 +21,20 @@ int quota_cores() {
   return static_cast<int>(std::ceil(std::stod(quota) / period));
 }
 
+// 0: no limit.
+int64_t limited_memory() {
+  std::ifstream file("/sys/fs/cgroup/memory.max");
+  std::string bytes;
+  if (!(file >> bytes) || bytes == "max") return 0;
+  return std::stoll(bytes);
+}
+
+// What --nproc gives each of its processes; 0: not set.
+int share_of_cores() {
+  const char* text = std::getenv("GRPO_CORES");
+  return text == nullptr ? 0 : static_cast<int>(std::strtol(text, nullptr, 10));
+}
+
 }  // namespace
 
 int usable_cores() {
@@ -27,7 +43,15 @@ int usable_cores() {
   int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   const int quota = quota_cores();
   if (quota > 0) cores = std::min(cores, quota);
+  const int share = share_of_cores();
+  if (share > 0) cores = std::min(cores, share);
   return std::max(cores, 1);
+}
+
+int64_t usable_memory_bytes() {
+  const int64_t machine = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const int64_t limit = limited_memory();
+  return limit > 0 ? std::min(machine, limit) : machine;
 }
 
 }  // namespace grpo::base

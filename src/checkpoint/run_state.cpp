@@ -3,6 +3,10 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <deque>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
@@ -14,8 +18,8 @@ namespace grpo::checkpoint {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kOptimizerFile = "optimizer_00000_of_00001.safetensors";
 constexpr const char* kStateFile = "state.json";
+constexpr const char* kOptimizerPrefix = "optimizer_";
 
 // Masters are the weights themselves for fp32 parameters; model/ then already holds them.
 bool model_folder_holds_masters(const models::CausalLM& model, bool export_model) {
@@ -39,21 +43,83 @@ void read_tensors(const fs::path& file, std::vector<std::pair<std::string, at::T
   }
 }
 
+// The optimizer's files of a checkpoint, whatever number of ranks wrote them: whole tensors `name`, or flat pieces
+// `name:<first element>`.
+class SavedOptimizer {
+ public:
+  explicit SavedOptimizer(const fs::path& folder) : folder_(folder) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (entry.path().filename().string().rfind(kOptimizerPrefix, 0) == 0) add(entry.path());
+    }
+  }
+
+  void read(const std::string& name, at::IntArrayRef shape, int64_t begin, at::Tensor& target) const {
+    const auto found = pieces_.find(name);
+    if (found == pieces_.end()) throw base::CheckpointError(folder_.string() + ": no optimizer state " + name);
+    int64_t filled = 0;
+    for (const auto& [offset, piece] : found->second) {
+      const bool whole = piece.sizes() == shape;
+      if (!whole && found->second.size() == 1 && offset == 0 && piece.dim() != 1) {
+        throw base::CheckpointError(base::concat(folder_.string(), ": ", name, " has shape ", piece.sizes(), ", expected ", shape));
+      }
+      const int64_t first = std::max(offset, begin);
+      const int64_t last = std::min(offset + piece.numel(), begin + target.numel());
+      if (first >= last) continue;
+      target.narrow(0, first - begin, last - first).copy_(piece.reshape({-1}).narrow(0, first - offset, last - first));
+      filled += last - first;
+    }
+    if (filled != target.numel()) {
+      throw base::CheckpointError(base::concat(folder_.string(), ": ", name, " has ", filled, " of ", target.numel(), " elements"));
+    }
+  }
+
+ private:
+  void add(const fs::path& file) {
+    files_.push_back(io::Safetensors::open(file));
+    for (const auto& [name, bytes] : files_.back().tensors()) {
+      const size_t colon = name.rfind(':');
+      const int64_t begin = colon == std::string::npos ? 0 : std::stoll(name.substr(colon + 1));
+      pieces_[name.substr(0, colon)][begin] = models::tensor_view(bytes);
+    }
+  }
+
+  fs::path folder_;
+  std::deque<io::Safetensors> files_;
+  std::map<std::string, std::map<int64_t, at::Tensor>> pieces_;  // by name and first element
+};
+
 }  // namespace
+
+std::string optimizer_file(int64_t rank, int64_t ranks) {
+  char name[64];
+  std::snprintf(name, sizeof name, "%s%05lld_of_%05lld.safetensors", kOptimizerPrefix, static_cast<long long>(rank), static_cast<long long>(ranks));
+  return name;
+}
+
+std::function<void(const fs::path&)> optimizer_writer(const models::CausalLM& model, const optim::AdamW& optimizer,
+                                                      const SaveOptions& options) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : optimizer.state_tensors(!model_folder_holds_masters(model, options.export_model))) {
+    tensors.emplace_back(name, models::to_host(tensor, options.copy));
+  }
+  return [tensors = std::move(tensors), file = optimizer_file(options.rank, options.ranks)](const fs::path& folder) {
+    std::vector<std::pair<std::string, io::TensorBytes>> views;
+    for (const auto& [name, tensor] : tensors) views.emplace_back(name, models::tensor_bytes(tensor));
+    io::write_safetensors(folder / file, views);
+  };
+}
 
 std::function<void(const fs::path&)> run_state_writer(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state,
                                                       const SaveOptions& options) {
   std::function<void(const fs::path&)> save_model;
   if (options.export_model) save_model = model.writer(options.tokenizer_source, options.copy);
-  const bool masters = !model_folder_holds_masters(model, options.export_model);
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const auto& [name, tensor] : optimizer.state_tensors(masters)) tensors.emplace_back(name, models::to_host(tensor, options.copy));
-  state["optimizer"] = {{"updates", optimizer.updates()}, {"consecutive_skips", optimizer.consecutive_skips()}, {"masters", masters}};
-  return [save_model = std::move(save_model), tensors = std::move(tensors), state = std::move(state)](const fs::path& folder) {
+  state["optimizer"] = {{"updates", optimizer.updates()},
+                        {"consecutive_skips", optimizer.consecutive_skips()},
+                        {"masters", !model_folder_holds_masters(model, options.export_model)}};
+  return [save_model = std::move(save_model), save_optimizer = optimizer_writer(model, optimizer, options),
+          state = std::move(state)](const fs::path& folder) {
     if (save_model) save_model(folder / "model");
-    std::vector<std::pair<std::string, io::TensorBytes>> views;
-    for (const auto& [name, tensor] : tensors) views.emplace_back(name, models::tensor_bytes(tensor));
-    io::write_safetensors(folder / kOptimizerFile, views);
+    save_optimizer(folder);
     io::write_json(folder / kStateFile, state, 1);
   };
 }
@@ -66,7 +132,10 @@ void read_run_state(const fs::path& folder, models::CausalLM& model, optim::Adam
   } else if (!masters) {
     throw base::CheckpointError(folder.string() + ": neither model/ nor master weights");
   }
-  read_tensors(folder / kOptimizerFile, optimizer.state_tensors(masters));
+  const SavedOptimizer saved(folder);
+  optimizer.read_state([&saved](const std::string& name, at::IntArrayRef shape, int64_t begin,
+                                at::Tensor& target) { saved.read(name, shape, begin, target); },
+                       masters);
   optimizer.restore(state.at("updates").get<int64_t>(), state.at("consecutive_skips").get<int64_t>());
 }
 

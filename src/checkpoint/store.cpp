@@ -55,6 +55,10 @@ Store::Store(fs::path folder) : folder_(std::move(folder)) {}
 
 fs::path Store::path_of(int64_t step) const { return folder_ / step_name(step); }
 
+fs::path Store::folder_of_rank(int64_t step, int64_t rank) const {
+  return folder_ / base::concat(kTemporaryPrefix, step_name(step), "-rank_", rank);
+}
+
 std::vector<int64_t> Store::steps() const {
   std::vector<int64_t> found;
   if (!fs::is_directory(folder_)) return found;

@@ -1,5 +1,7 @@
 #include "grpo/data/dataset.h"
 
+#include <filesystem>
+
 #include "data/rows.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
@@ -85,6 +87,10 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
                                    const std::string& answer_key) {
   std::vector<Problem> problems;
   for (const auto& file : files) {
+    if (!std::filesystem::exists(file)) {
+      throw base::IoError(file + ": no such file; data.train and eval.data (--data) name files of problems, relative to the configuration "
+                                 "or to where you are");
+    }
     const auto source = open_rows(file, {prompt_key, answer_key});
     json row;
     int64_t row_in_file = 0;

@@ -90,6 +90,7 @@ class Parser {
   Ref function(const std::string& name);
   Ref function_argument();
   Ref bracket_argument();
+  Ref set_condition(Ref member);
   Ref logarithm(const std::string& name);
   Ref currency(const std::string& name);
   Ref between(const std::string& name, Kind kind, const std::string& close);
@@ -100,6 +101,7 @@ class Parser {
   Arena& arena_;
   int depth_ = 0;
   int bars_ = 0;                 // open |...|; a further bar closes
+  bool colon_ends_ = false;      // in { x : x > 2 } the colon is no ratio
   bool in_matrix_ = false;
 
   friend class DepthGuard;

@@ -187,7 +187,7 @@ Ref Parser::set_expression() {
 
 Ref Parser::ratio() {
   std::vector<Ref> parts{expression()};
-  while (at_punct(":") && !peek(1).is_punct("=")) {
+  while (!colon_ends_ && at_punct(":") && !peek(1).is_punct("=")) {
     ++at_;
     parts.push_back(expression());
   }

@@ -234,6 +234,17 @@ Ref Parser::bars() {
   return arena_.make(Kind::kFunction, {inside}, "abs");
 }
 
+// { x | x > 2 } is x > 2; { x in Z | x > 2 } is not.
+Ref Parser::set_condition(Ref member) {
+  const Ref condition = list();
+  const bool name = member->kind == Kind::kSymbol || member->kind == Kind::kTuple;
+  if (name) return condition;
+  if (member->kind != Kind::kRelation) fail("a condition on something that is no name");
+  const Ref domain = member->kids.back();
+  if (domain->kind == Kind::kNamedSet && domain->text == "R") return condition;
+  return arena_.make(Kind::kIntersection, {member, condition});
+}
+
 Ref Parser::bracket() { return bracket_elements(take().text); }
 
 Ref Parser::bracket_elements(const std::string& open) {
@@ -241,7 +252,9 @@ Ref Parser::bracket_elements(const std::string& open) {
   const bool set = open == "\\{";
   if (set && accept("\\}")) return arena_.make(Kind::kSet);
   const int bars = std::exchange(bars_, set ? 1 : 0);  // the bar of { x | x > 2 } opens nothing
+  const bool colon_ends = std::exchange(colon_ends_, set);
   std::vector<Ref> elements{relation()};
+  colon_ends_ = false;
   while (true) {
     std::string between = separator();
     if (between.empty()) break;
@@ -250,9 +263,9 @@ Ref Parser::bracket_elements(const std::string& open) {
     elements.push_back(relation());
     if (elements.size() > kMaxListLength) throw OverBudget("the list is too long");
   }
-  if (set && elements.size() == 1 && (accept("|") || accept(":"))) elements = {list()};
-  else if (set && elements.size() == 1 && elements[0]->kind == Kind::kRatio) elements = {elements[0]->kids.back()};
+  if (set && elements.size() == 1 && (accept("|") || accept(":"))) elements = {set_condition(elements[0])};
   bars_ = bars;
+  colon_ends_ = colon_ends;
   const Token close = take();
   if (close.type != Type::kPunct) fail("a bracket that never closes");
   if (set) {

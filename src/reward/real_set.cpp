@@ -37,11 +37,12 @@ Relation flipped(Relation relation) {
 
 bool is_constant(Ref node) { return !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply); }
 
-// x `relation` bound.
+// x `relation` value, or |x| `relation` value.
 struct Bound {
   std::string variable;
   Relation relation;
   Ref value;
+  bool absolute = false;
 };
 
 class RealSets {
@@ -133,6 +134,11 @@ class RealSets {
   }
 
   Bound bound(Ref left, Relation relation, Ref right) {
+    const auto is_absolute = [](Ref node) {
+      return node->kind == Kind::kFunction && node->text == "abs" && node->kids[0]->kind == Kind::kSymbol;
+    };
+    if (is_absolute(left) && is_constant(right)) return {left->kids[0]->text, relation, right, true};
+    if (is_absolute(right) && is_constant(left)) return {right->kids[0]->text, flipped(relation), left, true};
     const auto is_name = [](Ref node) { return node->kind == Kind::kSymbol || node->kind == Kind::kApply; };
     if (is_name(left) && is_constant(right)) return {canonical_text(left), relation, right};
     if (is_name(right) && is_constant(left)) return {canonical_text(right), flipped(relation), left};
@@ -155,8 +161,13 @@ class RealSets {
       holds(here.relation, 0);  // refuses relations that bound nothing
       merge(variable, here.variable);
       add_endpoint(here.value);
+      if (!here.absolute) continue;
+      if (order(here.value, arena_.number(Rational(0))) < 0) throw NoRealSet{};
+      add_endpoint(negative(here.value));
     }
   }
+
+  Ref negative(Ref value) { return arena_.make(Kind::kNeg, {value}); }
 
   static void merge(std::string& variable, const std::string& name) {
     if (!variable.empty() && variable != name) throw NoRealSet{};
@@ -169,9 +180,11 @@ class RealSets {
     for (size_t i = 0; i < node->relations.size(); ++i) {
       const Bound here = bound(node->kids[i], node->relations[i], node->kids[i + 1]);
       const long at = position(here.value);
+      const long low = here.absolute ? position(negative(here.value)) : 0;
       for (size_t piece = 0; piece < out.size(); ++piece) {
-        const long delta = static_cast<long>(piece) - at;
-        out[piece] = out[piece] && holds(here.relation, delta < 0 ? -1 : delta > 0 ? 1 : 0);
+        const long i = static_cast<long>(piece);
+        const int outside = i > at || (here.absolute && i < low) ? 1 : -1;
+        out[piece] = out[piece] && holds(here.relation, i == at || (here.absolute && i == low) ? 0 : outside);
       }
     }
     return out;

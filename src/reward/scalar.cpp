@@ -12,7 +12,9 @@ namespace grpo::reward {
 namespace {
 
 constexpr std::array<int64_t, 2> kPrecisions = {128, 512};
-constexpr int64_t kNeededBits = 200;  // accuracy at which an overlap counts as equality
+constexpr int64_t kNeededBits = 200;     // accuracy at which an overlap counts as equality
+constexpr int64_t kFractionBits = 64;    // of which so many behind the binary point: 10^{10^{10}} and one more differ
+constexpr int64_t kMaxExtraBits = 20000;  // for values beyond 2^512
 constexpr int kTrials = 24;
 
 struct Decimal {
@@ -111,7 +113,7 @@ Sameness compare_balls(const Ball& a, const Ball& b) {
   // error <= 2^-200 max(1, |a|): absolute near zero, so that 0 and sin(pi) are the same.
   if (mag_cmp_2exp_si(size, 0) < 0) mag_one(size);
   mag_mul_2exp_si(size, size, -kNeededBits);
-  const bool tight = mag_cmp(error, size) <= 0;
+  const bool tight = mag_cmp(error, size) <= 0 && mag_cmp_2exp_si(error, -kFractionBits) <= 0;
   mag_clear(error);
   mag_clear(size);
   return tight ? Sameness::kSame : Sameness::kUnclear;
@@ -122,15 +124,32 @@ struct Sample {
   bool left_reals = false;
 };
 
+// Binary digits before the point.
+int64_t integer_bits(const Ball& ball) {
+  mag_t size;
+  mag_init(size);
+  acb_get_mag(size, ball.get());
+  const int64_t bits = mag_cmp_2exp_si(size, kMaxExtraBits) > 0 ? kMaxExtraBits + 1 : mag_cmp_2exp_si(size, 0) <= 0 ? 0 : static_cast<int64_t>(mag_get_d_log2_approx(size)) + 1;
+  mag_clear(size);
+  return bits;
+}
+
 Sample compare_at(Ref a, Ref b, const Point& point, Budget& budget) {
   Sample sample;
-  for (const int64_t precision : kPrecisions) {
+  int64_t extra = 0;
+  const auto compare = [&](int64_t precision) {
+    budget.spend(precision / 64);
     const Evaluation left = evaluate(a, point, precision, budget);
     const Evaluation right = evaluate(b, point, precision, budget);
     sample.left_reals = left.left_reals || right.left_reals;
     sample.sameness = compare_balls(left.value, right.value);
-    if (sample.sameness == Sameness::kDifferent) break;
+    extra = integer_bits(left.value);
+  };
+  for (const int64_t precision : kPrecisions) {
+    compare(precision);
+    if (sample.sameness == Sameness::kDifferent) return sample;
   }
+  if (sample.sameness == Sameness::kUnclear && extra > 0 && extra <= kMaxExtraBits) compare(kPrecisions.back() + extra);
   return sample;
 }
 
@@ -179,7 +198,9 @@ bool equal_under_log(Ref a, Ref b, const ScalarPolicy& policy, bool decimal_log,
   if (!symbols.empty()) return equal_functions(a, b, symbols, policy, decimal_log, budget);
   Point point;
   point.decimal_log = decimal_log;
-  return compare_at(a, b, point, budget).sameness == Sameness::kSame;
+  const Sameness sameness = compare_at(a, b, point, budget).sameness;
+  if (sameness == Sameness::kUnclear) throw OverBudget("the values are too large or too close to be told apart");
+  return sameness == Sameness::kSame;
 }
 
 bool has_baseless_log(Ref node) {

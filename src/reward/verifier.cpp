@@ -110,6 +110,11 @@ class Judge {
   void run(std::string_view gold, std::string_view response) {
     const std::string gold_text = gold_answer(gold);
     verdict_.gold_parsed = gold_text.substr(0, kShown);
+    if (is_gold_itself(gold, response)) {
+      verdict_.pred_parsed = verdict_.gold_parsed;
+      verdict_.rule = "whole";
+      return conclude(VerdictKind::kRight, "");
+    }
     const Extraction found = extract_answer(response, config_);
     verdict_.rule = found.rule;
     if (found.candidates.empty()) {
@@ -138,6 +143,15 @@ class Judge {
     size_t at = 0;
     const std::string sentence = behind_answer_phrase(text, at);
     return to_latex(clean_answer(sentence.empty() ? text : sentence));
+  }
+
+  // The response is the gold answer word for word: a statement such as "AB=9, CD=4" needs no reading then.
+  bool is_gold_itself(std::string_view gold, std::string_view response) const {
+    const auto& fallbacks = config_.fallbacks;
+    if (response.size() > kMaxAnswerBytes || std::find(fallbacks.begin(), fallbacks.end(), Fallback::kWhole) == fallbacks.end()) return false;
+    const Boxes boxes = find_boxes(response);
+    const std::string text = clean_answer(gold);
+    return !text.empty() && boxes.complete.empty() && !boxes.last_unfinished && text == clean_answer(response);
   }
 
   // Of a box there is one reading. Of prose, the first that is mathematics; else the first, as text.

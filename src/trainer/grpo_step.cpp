@@ -27,17 +27,22 @@ std::vector<size_t> mini_batch(const RolloutBatch& batch, int64_t u, int64_t num
 StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
   const TrainerOptions& options = context.config.trainer;
   StepResult result;
+  const int64_t sent = context.communicator.bytes_sent();
   result.batch = sample_and_score(context, std::move(prompts), draws, result.stats);
   if (result.batch.rollouts.empty()) {
     result.stopped = true;
     return result;
   }
+  result.stats.rollout_bytes = context.communicator.bytes_sent() - sent;
   metrics::Timer timer;
   set_advantages(result.batch, context.config.algorithm.advantage);
   count_groups(result.batch, result.stats);
 
   const bool several_updates = options.updates_per_step * options.epochs_per_step > 1;
-  if (several_updates) set_old_log_probs(context, result.batch);
+  for (int64_t u = 0; several_updates && u < options.updates_per_step; ++u) {
+    set_old_log_probs(context, result.batch, mini_batch(result.batch, u, options.updates_per_step));
+  }
+  context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
   context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
   std::vector<UpdateStats> updates;
   for (int64_t epoch = 0; epoch < options.epochs_per_step; ++epoch) {
@@ -47,6 +52,7 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
   }
   result.stats.update = mean_of_updates(updates);
   result.stats.update_s = timer.seconds();
+  result.stats.update_bytes = context.communicator.bytes_sent() - sent - result.stats.rollout_bytes;
   return result;
 }
 

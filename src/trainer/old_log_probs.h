@@ -4,8 +4,8 @@
 
 namespace grpo::trainer {
 
-/// Fills Rollout::old_log_probs of every rollout that may be trained: from one pass of the trainer, or from the sampler
-/// (`algorithm.old_logprobs`). Needed only when a step makes several updates.
-void set_old_log_probs(StepContext& context, RolloutBatch& batch);
+/// Fills Rollout::old_log_probs of those of `rollouts` (one mini-batch) that this rank will train: from one pass of the
+/// trainer, or from the sampler (`algorithm.old_logprobs`). Needed only when a step makes several updates.
+void set_old_log_probs(StepContext& context, RolloutBatch& batch, const std::vector<size_t>& rollouts);
 
 }  // namespace grpo::trainer

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <sstream>
 
 #include "grpo/base/cores.h"
@@ -11,6 +12,7 @@
 #include "grpo/data/sampler.h"
 #include "grpo/models/device.h"
 #include "grpo/models/model_config.h"
+#include "trainer/memory_plan.h"
 
 namespace grpo::trainer {
 namespace {
@@ -55,6 +57,47 @@ void describe_objective(std::ostringstream& out, const TrainConfig& config) {
   out << "optimizer: AdamW, lr " << config.optimizer.lr << " after " << config.optimizer.warmup_steps << " warm-up updates\n";
 }
 
+double gigabytes(double bytes) { return bytes / 1e9; }
+
+// What to change when a rank needs more than it has, the largest effect first.
+std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t ranks) {
+  std::vector<std::string> out;
+  if (plan.update_peak() >= plan.rollout_peak()) {
+    if (config.trainer.micro_batch_tokens > 1024) out.emplace_back("a smaller trainer.micro_batch_tokens");
+    if (ranks > 1) out.emplace_back("distributed.sharding: zero2");
+  } else {
+    out.emplace_back("a smaller rollout.kv_memory_gb or rollout.max_sequences");
+  }
+  out.emplace_back(ranks > 1 ? "more ranks" : "several ranks (--gpus N plans them)");
+  return base::join(out, ", ");
+}
+
+void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t ranks,
+                     std::optional<double> memory_gb) {
+  const bool cuda = memory_gb.has_value() || config.model.device == "cuda";
+  const at::Device device = cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU);
+  const auto dtype = models::resolve_dtype(config.model.dtype, config.model.path, device);
+  const auto plan = plan_memory(model, config, static_cast<int64_t>(c10::elementSize(dtype)), {.ranks = ranks, .cuda = cuda});
+  const double available = memory_gb ? *memory_gb * 1e9 : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  char line[160];
+  out << "memory of " << (ranks > 1 ? base::concat("each of ", ranks, " ranks") : std::string("the process")) << ", "
+      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << name_of(config.distributed.sharding) << "\n";
+  for (const auto& part : plan.parts) {
+    const char* when = part.when == MemoryPart::When::kAlways ? "" : part.when == MemoryPart::When::kRollout ? "  (rollout)" : "  (update)";
+    std::snprintf(line, sizeof line, "  %-32s %9.2f GB%s\n", part.name.c_str(), gigabytes(part.bytes), when);
+    out << line;
+  }
+  std::snprintf(line, sizeof line, "  peak: rollout %.2f GB, update %.2f GB, of %.1f GB\n", gigabytes(plan.rollout_peak()), gigabytes(plan.update_peak()),
+                gigabytes(available));
+  out << line;
+  if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
+  if (ranks > 1) {
+    const auto bytes = 2.0 * (static_cast<double>(ranks) - 1.0) / static_cast<double>(ranks) * 4.0 * static_cast<double>(model.num_parameters());
+    std::snprintf(line, sizeof line, "traffic: at most %.2f GB sent by each rank an update (docs/distributed.md)\n", gigabytes(bytes));
+    out << line;
+  }
+}
+
 }  // namespace
 
 int64_t steps_of(const TrainConfig& config, int64_t num_problems) {
@@ -88,7 +131,7 @@ std::string resolved_choices(const TrainConfig& config, const Policy& policy, in
   return out.str();
 }
 
-std::string plan_text(const TrainConfig& config) {
+std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
   const auto problems = static_cast<int64_t>(
       data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key).size());
   const auto model = models::read_model_config(config.model.path);
@@ -97,6 +140,7 @@ std::string plan_text(const TrainConfig& config) {
   out << "model: " << config.model.path << ", " << model.model_type << ", " << model.num_parameters() << " parameters\n";
   describe_batch(out, config, problems, steps_of(config, problems));
   describe_objective(out, config);
+  describe_memory(out, config, model, ranks, memory_gb);
   return out.str();
 }
 

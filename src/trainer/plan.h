@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "grpo/trainer/policy.h"
@@ -15,7 +16,7 @@ int64_t steps_of(const TrainConfig& config, int64_t num_problems);
 std::string resolved_choices(const TrainConfig& config, const Policy& policy, int64_t num_problems, int64_t steps);
 
 /// What `--dry-run` prints. Reads config.json and the data, loads no weights.
-std::string plan_text(const TrainConfig& config);
+std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb);
 
 /// 0: the cores this process may run on (affinity and cgroup quota).
 int num_threads(int64_t wanted);

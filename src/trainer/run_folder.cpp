@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -89,6 +91,46 @@ Start prepare_run_folder(const RunConfig& run, const std::string& resume) {
   if (!steps.empty()) return start_from(folder, store.path_of(steps.back()));
   clear(folder);
   return {.folder = folder, .checkpoint = std::nullopt};
+}
+
+namespace {
+
+// One folder for all hosts, or each would write a run of its own and none a whole one.
+void check_shared_folder(const fs::path& folder, dist::Communicator& communicator) {
+  const fs::path token = folder / ".one-folder";
+  const bool first = communicator.rank() == 0;
+  const std::string written = base::concat(getpid(), "-", std::chrono::steady_clock::now().time_since_epoch().count());
+  if (first) io::write_file_atomic(token, written);
+  const std::string expected = communicator.all_gather_bytes(first ? written : "")[0];
+  if (!first && (!fs::exists(token) || io::read_file(token) != expected)) {
+    throw base::ConfigError(base::concat("run.output ", folder.parent_path().string(), " on rank ", communicator.rank(),
+                                         " is not the folder that rank 0 sees; name one that all hosts share"));
+  }
+  communicator.barrier("the run folder");
+  if (first) fs::remove(token);
+}
+
+}  // namespace
+
+Start prepare_run_folder(const RunConfig& run, const std::string& resume, dist::Communicator& communicator) {
+  communicator.enter_phase("the run folder");
+  Start start;
+  if (communicator.rank() == 0) {
+    start = prepare_run_folder(run, resume);
+    fs::create_directories(start.folder);
+  }
+  if (communicator.size() == 1) return start;
+  const std::string checkpoint = communicator.all_gather_bytes(start.checkpoint ? start.checkpoint->string() : "")[0];
+  start.folder = fs::path(run.output) / run.name;
+  if (!checkpoint.empty()) start.checkpoint = checkpoint;
+  check_shared_folder(start.folder, communicator);
+  if (communicator.rank() > 0) {
+    char name[32];
+    std::snprintf(name, sizeof name, "rank_%05lld.log", static_cast<long long>(communicator.rank()));
+    fs::create_directories(start.folder / "logs");
+    base::log_to_file(start.folder / "logs" / name);
+  }
+  return start;
 }
 
 void check_same_configuration(const fs::path& saved_config, const TrainConfig& now, bool other_folder) {

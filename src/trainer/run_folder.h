@@ -6,6 +6,7 @@
 #include <string>
 
 #include "grpo/checkpoint/store.h"
+#include "grpo/dist/communicator.h"
 #include "grpo/trainer/train_config.h"
 
 namespace grpo::trainer {
@@ -22,6 +23,10 @@ struct Start {
 /// Cuts metrics, rollouts and events back to the checkpoint's step and removes leftovers. Throws base::CheckpointError
 /// or base::ConfigError.
 Start prepare_run_folder(const RunConfig& run, const std::string& resume);
+
+/// The same for several ranks: rank 0 does it, all get its answer, and each checks that its run.output is that folder.
+/// Ranks other than 0 log into <folder>/logs/rank_<5 digits>.log from then on.
+Start prepare_run_folder(const RunConfig& run, const std::string& resume, dist::Communicator& communicator);
 
 /// The step in a checkpoint's state.json.
 int64_t step_of_checkpoint(const std::filesystem::path& checkpoint);

@@ -4,6 +4,7 @@
 #include "grpo/base/error.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/grpo_step.h"
+#include "trainer/across_ranks.h"
 #include "trainer/scorer.h"
 #include "trainer/step_stats.h"
 
@@ -20,10 +21,11 @@ rollout::SamplingConfig sampling_of(const StepContext& context) {
           .ignore_eos = false};
 }
 
+// This rank's share of the prompts, [first, last).
 std::vector<rollout::Request> make_requests(const std::vector<Prompt>& prompts, const std::vector<uint64_t>& draws,
-                                            int64_t group_size) {
+                                            std::pair<size_t, size_t> share, int64_t group_size) {
   std::vector<rollout::Request> requests;
-  for (size_t q = 0; q < prompts.size(); ++q) {
+  for (size_t q = share.first; q < share.second; ++q) {
     requests.push_back({.prompt_ids = prompts[q].ids, .draw = draws[q], .first_sample = 0, .num_samples = group_size});
   }
   return requests;
@@ -42,41 +44,78 @@ void score_group(const StepContext& context, const Prompt& prompt, std::vector<R
   }
 }
 
+using Groups = std::vector<std::vector<Rollout>>;
+
+struct Sampled {
+  Groups groups;       // by prompt; those of other ranks are empty until gathered
+  bool stopped = false;
+};
+
+Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prompts, const std::vector<uint64_t>& draws,
+                     std::pair<size_t, size_t> share, StepStats& stats) {
+  metrics::Timer rollout_timer;
+  Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
+  // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
+  Scorer scorer(1);
+  const auto on_group = [&](const rollout::Group& group) {
+    const size_t q = share.first + group.request;
+    auto& rollouts = sampled.groups[q];
+    for (size_t i = 0; i < group.completions.size(); ++i) {
+      rollouts.push_back({.prompt = q, .sample = static_cast<int64_t>(i), .completion = group.completions[i], .text = {}, .score = {},
+                          .advantage = 0.0, .old_log_probs = {}});
+    }
+    scorer.submit([&context, &prompt = prompts[q], &rollouts] { score_group(context, prompt, rollouts); });
+  };
+  const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
+  const auto requests = make_requests(prompts, draws, share, context.config.rollout.group_size);
+  const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, context.should_stop);
+  sampled.stopped = done.size() != requests.size();
+  stats.tokens_prompt = context.engine.stats().prompt_tokens;
+  stats.rollout_s = rollout_timer.seconds();
+  metrics::Timer reward_timer;
+  scorer.wait();
+  stats.reward_s = reward_timer.seconds();
+  return sampled;
+}
+
+// Every rank learns every group: with them each computes the same advantages, denominators and metrics. A stop on one
+// rank stops all; times are those of the slowest.
+void gather(Sampled& sampled, std::pair<size_t, size_t> share, StepStats& stats, dist::Communicator& communicator) {
+  if (communicator.size() == 1) return;
+  nlohmann::json mine{{"stopped", sampled.stopped}, {"tokens_prompt", stats.tokens_prompt}, {"rollout_s", stats.rollout_s},
+                      {"reward_s", stats.reward_s}, {"first", share.first},                 {"groups", nlohmann::json::array()}};
+  for (size_t q = share.first; q < share.second; ++q) mine["groups"].push_back(to_json(sampled.groups[q]));
+  stats.tokens_prompt = 0;
+  for (const auto& theirs : all_gather_json(mine, communicator)) {
+    sampled.stopped = sampled.stopped || theirs.at("stopped").get<bool>();
+    stats.tokens_prompt += theirs.at("tokens_prompt").get<int64_t>();
+    stats.rollout_s = std::max(stats.rollout_s, theirs.at("rollout_s").get<double>());
+    stats.reward_s = std::max(stats.reward_s, theirs.at("reward_s").get<double>());
+    size_t q = theirs.at("first").get<size_t>();
+    for (const auto& group : theirs.at("groups")) {
+      sampled.groups[q] = group_from(group, q);
+      ++q;
+    }
+  }
+}
+
 }  // namespace
 
 RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
                               StepStats& stats) {
   GRPO_CHECK(prompts.size() == draws.size(), prompts.size(), " prompts, ", draws.size(), " draws");
-  metrics::Timer rollout_timer;
-  std::vector<std::vector<Rollout>> groups(prompts.size());
-  // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
-  Scorer scorer(1);
-  const auto on_group = [&](const rollout::Group& group) {
-    auto& rollouts = groups[group.request];
-    for (size_t i = 0; i < group.completions.size(); ++i) {
-      rollouts.push_back({.prompt = group.request, .sample = static_cast<int64_t>(i),
-                          .completion = group.completions[i], .text = {}, .score = {}, .advantage = 0.0,
-                          .old_log_probs = {}});
-    }
-    scorer.submit([&context, &prompt = prompts[group.request], &rollouts] { score_group(context, prompt, rollouts); });
-  };
-  const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
-  const auto sampled = context.engine.generate(make_requests(prompts, draws, context.config.rollout.group_size),
-                                               sampling_of(context), key, on_group, context.should_stop);
-  stats.rollout_s = rollout_timer.seconds();
-  metrics::Timer reward_timer;
-  scorer.wait();
-  stats.reward_s = reward_timer.seconds();
-
+  context.communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
+  const auto share = share_of(prompts.size(), context.communicator);
+  Sampled sampled = sample_share(context, prompts, draws, share, stats);
+  gather(sampled, share, stats, context.communicator);
   RolloutBatch batch;
-  if (sampled.size() != prompts.size()) return batch;
+  if (sampled.stopped) return batch;
   batch.prompts = std::move(prompts);
   batch.group_offsets.push_back(0);
-  for (auto& group : groups) {
+  for (auto& group : sampled.groups) {
     std::move(group.begin(), group.end(), std::back_inserter(batch.rollouts));
     batch.group_offsets.push_back(static_cast<int64_t>(batch.rollouts.size()));
   }
-  stats.tokens_prompt = context.engine.stats().prompt_tokens;
   count_rollouts(batch, stats);
   return batch;
 }

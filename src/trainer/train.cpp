@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <ctime>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "grpo/base/error.h"
@@ -26,6 +28,7 @@
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
 #include "trainer/load_prompts.h"
+#include "trainer/memory_plan.h"
 #include "trainer/plan.h"
 #include "trainer/run_folder.h"
 #include "trainer/step_output.h"
@@ -77,7 +80,7 @@ Progress progress_from(const nlohmann::json& state) {
 
 class Loop {
  public:
-  Loop(const TrainConfig& config, const Start& start);
+  Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator);
   Outcome run();
 
  private:
@@ -97,10 +100,15 @@ class Loop {
   double seconds_left() const;
   void warn_truncated(const StepStats& stats, int64_t rollouts);
   void log(int64_t step, const metrics::MetricsLine& line);
+  bool writes() const { return communicator_.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
+  bool stops();
+  double largest(double value) const;
+  void add_bytes(metrics::MetricsLine& line, const StepStats& stats) const;
+  void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
   const TrainConfig& config_;
   fs::path folder_;
-  std::unique_ptr<dist::Communicator> communicator_;
+  dist::Communicator& communicator_;
   Policy policy_;
   std::unique_ptr<models::CausalLM> reference_;
   std::vector<Prompt> prompts_;
@@ -120,6 +128,7 @@ class Loop {
   metrics::MetricsLine last_line_;           // of the last completed step
   std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
   bool checked_truncated_ = false;
+  bool stopping_ = false;  // a signal reached some rank, and all know it
   std::future<void> writing_;  // the checkpoint that is being written; last, so that it ends before what it reads
 };
 
@@ -129,9 +138,9 @@ int64_t longest_prompt(const TrainConfig& config) {
   return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
 }
 
-Loop::Loop(const TrainConfig& config, const Start& start)
-    : config_(config), folder_(start.folder), store_(start.folder / "checkpoints") {
-  communicator_ = dist::make_communicator(config.distributed);
+Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator)
+    : config_(config), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
+  communicator_.enter_phase("start");
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights);
   if (config.algorithm.kl.coef > 0.0) {
@@ -149,7 +158,9 @@ Loop::Loop(const TrainConfig& config, const Start& start)
     }
   }
   optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer,
-                                               optim::AdamWOptions{.decays = {}, .communicator = communicator_.get()});
+                                               optim::AdamWOptions{.decays = {},
+                                                                   .communicator = &communicator_,
+                                                                   .sharding = state_sharding(config.distributed, communicator_.size())});
   engine_ = std::make_unique<rollout::Engine>(
       *policy_.model, rollout::EngineConfig{.page_size = config.rollout.page_size,
                                             .max_sequences = config.rollout.max_sequences,
@@ -161,7 +172,7 @@ Loop::Loop(const TrainConfig& config, const Start& start)
   total_steps_ = steps_of(config, static_cast<int64_t>(prompts_.size()));
   if (start.checkpoint) restore(*start.checkpoint);
 
-  fs::create_directories(folder_);
+  if (!writes()) return;
   io::write_file_atomic(folder_ / "config.yaml", config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
   write_run_json(folder_, config, start.checkpoint ? std::optional(progress_.step) : std::nullopt);
   metrics_ = std::make_unique<metrics::MetricsWriter>(folder_ / "metrics.jsonl");
@@ -176,13 +187,17 @@ void Loop::restore(const fs::path& checkpoint) {
   saved_step_ = progress_.step;
   checked_truncated_ = true;
   last_line_ = line_from(state);
-  if (metrics::last_step(folder_ / "metrics.jsonl") < progress_.step) interrupted_ = state;
+  // Rank 0 alone writes that file, and may be about to.
+  const bool missing = metrics::last_step(folder_ / "metrics.jsonl") < progress_.step;
+  if (communicator_.all_gather({missing ? 1.0 : 0.0})[0][0] > 0.0) interrupted_ = state;
   base::log_info(base::concat("resumed at step ", progress_.step, " from ", checkpoint.string()));
 }
 
 Outcome Loop::run() {
   const Outcome outcome = train_to_the_end();
   wait_for_checkpoint();
+  communicator_.enter_phase("the end");
+  communicator_.barrier("the end");
   if (outcome == Outcome::kStopped) {
     base::log_info(base::concat("stopped by a signal after step ", progress_.step, "; start again to continue"));
   }
@@ -191,7 +206,7 @@ Outcome Loop::run() {
 
 Outcome Loop::train_to_the_end() {
   if (interrupted_) finish_interrupted_step();
-  if (progress_.step >= total_steps_ && !should_stop()) {
+  if (progress_.step >= total_steps_ && !stops()) {
     base::log_info(base::concat(folder_.string(), ": finished at step ", progress_.step,
                                 "; raise trainer.steps or data.epochs to continue"));
     return Outcome::kFinished;
@@ -203,10 +218,34 @@ Outcome Loop::train_to_the_end() {
   }
   first_step_ = progress_.step;
   run_timer_ = metrics::Timer();
-  while (progress_.step < total_steps_ && !should_stop()) train_step();
-  if (!should_stop()) return Outcome::kFinished;
+  while (progress_.step < total_steps_ && !stops()) train_step();
+  if (!stopping_) return Outcome::kFinished;
   if (saved_step_ != progress_.step && progress_.step > 0) save_checkpoint(last_line_, true);
   return Outcome::kStopped;
+}
+
+// Whether a signal asks to stop: one answer for all ranks, though it reaches them at different moments.
+bool Loop::stops() {
+  if (!stopping_) stopping_ = largest(should_stop() ? 1.0 : 0.0) > 0.0;
+  return stopping_;
+}
+
+double Loop::largest(double value) const {
+  for (const auto& theirs : communicator_.all_gather({value})) value = std::max(value, theirs[0]);
+  return value;
+}
+
+// What all ranks put on the wire for this step (docs/distributed.md has the formula).
+void Loop::add_bytes(metrics::MetricsLine& line, const StepStats& stats) const {
+  if (communicator_.size() == 1) return;
+  double rollout = 0.0;
+  double update = 0.0;
+  for (const auto& theirs : communicator_.all_gather({static_cast<double>(stats.rollout_bytes), static_cast<double>(stats.update_bytes)})) {
+    rollout += theirs[0];
+    update += theirs[1];
+  }
+  line.add("bytes/rollout", rollout);
+  line.add("bytes/update", update);
 }
 
 // The step of the checkpoint this run starts from, when its evaluation or its line in metrics.jsonl is still missing.
@@ -215,7 +254,7 @@ void Loop::finish_interrupted_step() {
   auto line = line_from(state);
   if (!state.at("evaluated").get<bool>() && !evaluate_into(line, progress_.step)) return;
   for (const char* name : {"time/checkpoint", "time/step"}) line.add(name, 0.0);
-  line.add("memory/peak_bytes", static_cast<double>(metrics::peak_memory_bytes()));
+  line.add("memory/peak_bytes", largest(static_cast<double>(metrics::peak_memory_bytes())));
   log(progress_.step, line);
 }
 
@@ -256,11 +295,15 @@ void Loop::train_step() {
                       .engine = *engine_,
                       .reward = *reward_,
                       .optimizer = *optimizer_,
-                      .communicator = *communicator_,
+                      .communicator = communicator_,
+                      .step = step,
                       .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step,
                       .should_stop = should_stop};
   const StepResult result = grpo_step(context, std::move(prompts), draws);
-  if (result.stopped) return;
+  if (result.stopped) {
+    stopping_ = true;
+    return;
+  }
   if (optimizer_->consecutive_skips() >= 5) {
     throw base::Error(base::concat("step ", step, ": the gradient was not finite in 5 updates in a row; the last checkpoint is "
                                    "step ", std::max<int64_t>(saved_step_, 0), "; try a smaller optimizer.lr"));
@@ -270,8 +313,9 @@ void Loop::train_step() {
   progress_.rollouts_total += static_cast<int64_t>(result.batch.rollouts.size());
   record_accuracy(result.batch);
 
-  write_rollouts(rollouts_path(folder_, step), step, result.batch, config_.logging.rollouts_per_step);
+  if (writes()) write_rollouts(rollouts_path(folder_, step), step, result.batch, config_.logging.rollouts_per_step);
   auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
+  add_bytes(line, result.stats);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
   if (finish_step(std::move(line), step_timer)) {
     base::log_info(summary_of(result, step, total_steps_, step_timer.seconds(), seconds_left()));
@@ -288,7 +332,7 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
   if (!evaluated) return false;
   line.add("time/checkpoint", checkpoint_timer.seconds());
   line.add("time/step", step_timer.seconds());
-  line.add("memory/peak_bytes", static_cast<double>(metrics::peak_memory_bytes()));
+  line.add("memory/peak_bytes", largest(static_cast<double>(metrics::peak_memory_bytes())));
   log(progress_.step, line);
   return true;
 }
@@ -320,12 +364,17 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
                             .samples = config_.eval.samples,
                             .seed = static_cast<uint64_t>(config_.run.seed),
                             .should_stop = should_stop,
-                            .verifier = reward::verifier_config(config_.reward.verifier)};
+                            .verifier = reward::verifier_config(config_.reward.verifier),
+                            .communicator = &communicator_};
   metrics::Timer timer;
-  fs::create_directories(folder_ / "eval");
+  communicator_.enter_phase(base::concat("step ", step, ", evaluation"));
+  if (writes()) fs::create_directories(folder_ / "eval");
   for (const EvalSet& set : eval_sets_) {
-    const auto result = evaluate(set, context, eval_path(folder_, step, set.name));
-    if (should_stop()) return false;
+    const auto result = evaluate(set, context, writes() ? eval_path(folder_, step, set.name) : fs::path());
+    if (result.stopped) {
+      stopping_ = true;
+      return false;
+    }
     for (const auto& [name, value] : result.metrics()) line.add(name, value);
     base::log_info(base::concat("eval step ", step, "  ", set.name, "  mean@", result.samples, " ", result.mean_at_k, " [",
                                 result.ci_low, ", ", result.ci_high, "]  pass@", result.samples, " ", result.pass_at_k));
@@ -335,18 +384,53 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
 }
 
 // Training waits for the copy in memory only, and the last checkpoint needs none; hashing and the disk go on beside it.
-// One checkpoint at a time.
+// One checkpoint at a time. Rank 0 writes it; with split state the others add their optimizer files.
 void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
+  const int64_t step = progress_.step;
+  communicator_.enter_phase(base::concat("step ", step, ", checkpoint"));
   wait_for_checkpoint();
-  const bool goes_on = progress_.step < total_steps_ && !should_stop();
-  auto write = checkpoint::run_state_writer(*policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated),
-                                            {.export_model = config_.checkpoint.export_model,
-                                             .tokenizer_source = config_.model.path,
-                                             .copy = goes_on});
-  writing_ = std::async(std::launch::async, [this, step = progress_.step, write = std::move(write)] {
-    store_.save(step, config_.checkpoint.keep, write);
-  });
-  saved_step_ = progress_.step;
+  communicator_.barrier("checkpoint");  // the last one's leftovers are gone before anyone writes the next
+  const bool split = state_sharding(config_.distributed, communicator_.size()) != optim::StateSharding::kNone;
+  const checkpoint::SaveOptions options{.export_model = config_.checkpoint.export_model,
+                                        .tokenizer_source = config_.model.path,
+                                        .copy = step < total_steps_ && !stopping_,
+                                        .rank = split ? communicator_.rank() : 0,
+                                        .ranks = split ? communicator_.size() : 1};
+  saved_step_ = step;
+  if (writes()) {
+    auto write = checkpoint::run_state_writer(*policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated), options);
+    writing_ = std::async(std::launch::async, [this, step, split, write = std::move(write)] {
+      store_.save(step, config_.checkpoint.keep, [&](const fs::path& folder) {
+        write(folder);
+        if (split) collect_optimizer_files(folder, step);
+      });
+    });
+  } else if (split) {
+    auto write = checkpoint::optimizer_writer(*policy_.model, *optimizer_, options);
+    writing_ = std::async(std::launch::async, [this, step, write = std::move(write)] {
+      const auto folder = store_.folder_of_rank(step, communicator_.rank());
+      fs::create_directories(folder);
+      write(folder);
+    });
+  }
+}
+
+// Waits for the other ranks' files: each appears whole.
+void Loop::collect_optimizer_files(const fs::path& folder, int64_t step) const {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(config_.distributed.timeout_s);
+  for (int64_t rank = 1; rank < communicator_.size(); ++rank) {
+    const auto name = checkpoint::optimizer_file(rank, communicator_.size());
+    const auto theirs = store_.folder_of_rank(step, rank);
+    while (!fs::exists(theirs / name)) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        throw base::IoError(base::concat((theirs / name).string(), ": rank ", rank, " did not write its part in ",
+                                         config_.distributed.timeout_s, " s"));
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    fs::rename(theirs / name, folder / name);
+    fs::remove_all(theirs);
+  }
 }
 
 // Throws what went wrong while the checkpoint was written.
@@ -363,6 +447,7 @@ bool Loop::saves_at(int64_t step) const {
 }
 
 void Loop::log(int64_t step, const metrics::MetricsLine& line) {
+  if (!writes()) return;
   const auto now = static_cast<double>(std::time(nullptr));
   metrics_->write(step, now, line);
   if (tensorboard_) tensorboard_->add_scalars(step, now, line);
@@ -381,18 +466,19 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
   stop_requested = false;
   resolve_paths(config, options.config_folder);
   at::set_num_threads(num_threads(config.trainer.threads));
-  const Start start = prepare_run_folder(config.run, options.resume);
+  const auto communicator = dist::make_communicator(config.distributed);
+  const Start start = prepare_run_folder(config.run, options.resume, *communicator);
   if (start.checkpoint) {
     const bool own = options.resume == "auto";
     const fs::path saved = own ? start.folder / "config.yaml" : start.checkpoint->parent_path().parent_path() / "config.yaml";
     check_same_configuration(saved, config, !own);
   }
-  return Loop(config, start).run();
+  return Loop(config, start, *communicator).run();
 }
 
-std::string describe_plan(TrainConfig config, const TrainOptions& options) {
+std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks, std::optional<double> memory_gb) {
   resolve_paths(config, options.config_folder);
-  return plan_text(config);
+  return plan_text(config, ranks, memory_gb);
 }
 
 void request_stop() { stop_requested = true; }

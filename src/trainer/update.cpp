@@ -7,6 +7,7 @@
 #include "grpo/base/error.h"
 #include "grpo/nn/lm_head.h"
 #include "grpo/trainer/grpo_step.h"
+#include "trainer/across_ranks.h"
 #include "trainer/micro_batch.h"
 #include "trainer/old_log_probs.h"
 #include "trainer/step_stats.h"
@@ -24,8 +25,9 @@ bool trains(const AlgorithmConfig& config, const Rollout& rollout) {
   return rollout.advantage != 0.0 || config.kl.coef > 0.0 || config.entropy_coef > 0.0;
 }
 
-// Per update batch, over all rollouts of it (algorithms: "Aggregation"), also those that are not run.
-algo::Denominators denominators(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
+// Per update batch, over all rollouts of it (algorithms: "Aggregation"), also those that are not run. Every rank knows
+// all rollouts, so nothing is reduced.
+algo::Denominators denominators(const StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
   const AlgorithmConfig& config = context.config.algorithm;
   std::vector<algo::RolloutCount> counts;
   for (const size_t index : rollouts) {
@@ -34,10 +36,6 @@ algo::Denominators denominators(StepContext& context, const RolloutBatch& batch,
                       .live = rollout.advantage != 0.0});
   }
   auto sums = algo::count_denominators(counts, config.denominator, config.empty_rows);
-  auto reduced = at::tensor({sums.tokens, sums.rollouts}, at::kDouble);
-  context.communicator.all_reduce_sum(reduced);
-  sums.tokens = reduced[0].item<double>();
-  sums.rollouts = reduced[1].item<double>();
   sums.max_new_tokens = static_cast<double>(context.config.rollout.max_new_tokens);
   return sums;
 }
@@ -139,6 +137,30 @@ void to_means(UpdateStats& stats) {
   stats.kl_sampler /= tokens;
 }
 
+std::vector<size_t> live_of(const StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
+  std::vector<size_t> live;
+  for (const size_t index : rollouts) {
+    if (trains(context.config.algorithm, batch.rollouts[index])) live.push_back(index);
+  }
+  return live;
+}
+
+using MicroBatches = std::vector<std::vector<size_t>>;
+
+MicroBatches micro_batches_of(const StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& live, int64_t rank) {
+  const auto share = balanced_share(batch, live, context.policy.model->config(), rank, context.communicator.size());
+  return split_micro_batches(batch, share, context.config.trainer.micro_batch_tokens);
+}
+
+// The most that any rank runs: with split gradient sums every rank takes part in each one's reduction.
+size_t most_micro_batches(const StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& live) {
+  size_t most = 0;
+  for (int64_t rank = 0; rank < context.communicator.size(); ++rank) {
+    most = std::max(most, micro_batches_of(context, batch, live, rank).size());
+  }
+  return most;
+}
+
 }  // namespace
 
 void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config) {
@@ -149,19 +171,16 @@ void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config) {
   for (size_t i = 0; i < batch.rollouts.size(); ++i) batch.rollouts[i].advantage = advantages.const_data_ptr<double>()[i];
 }
 
-void set_old_log_probs(StepContext& context, RolloutBatch& batch) {
+void set_old_log_probs(StepContext& context, RolloutBatch& batch, const std::vector<size_t>& rollouts) {
   const TrainConfig& config = context.config;
-  std::vector<size_t> live;
-  for (size_t i = 0; i < batch.rollouts.size(); ++i) {
-    if (trains(config.algorithm, batch.rollouts[i])) live.push_back(i);
-  }
+  const auto live = live_of(context, batch, rollouts);
   if (config.algorithm.old_logprobs == OldLogProbs::kSampler) {
     for (const size_t i : live) batch.rollouts[i].old_log_probs = batch.rollouts[i].completion.log_probs;
     return;
   }
   const at::NoGradGuard no_grad;
   const models::CausalLM& model = *context.policy.model;
-  for (const auto& part : split_micro_batches(batch, live, config.trainer.micro_batch_tokens)) {
+  for (const auto& part : micro_batches_of(context, batch, live, context.communicator.rank())) {
     const auto micro = pack_micro_batch(batch, part, model.device());
     const auto log_probs = forward(model, micro, config).log_probs.cpu().contiguous();
     const float* values = log_probs.const_data_ptr<float>();
@@ -174,13 +193,11 @@ void set_old_log_probs(StepContext& context, RolloutBatch& batch) {
 UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
   UpdateStats stats;
   const auto sums = denominators(context, batch, rollouts);
-  std::vector<size_t> live;
-  for (const size_t index : rollouts) {
-    if (trains(context.config.algorithm, batch.rollouts[index])) live.push_back(index);
-  }
-  for (const auto& part : split_micro_batches(batch, live, context.config.trainer.micro_batch_tokens)) {
-    run_micro_batch(context, batch, part, sums, stats);
-  }
+  const auto live = live_of(context, batch, rollouts);
+  const auto parts = micro_batches_of(context, batch, live, context.communicator.rank());
+  for (const auto& part : parts) run_micro_batch(context, batch, part, sums, stats);
+  for (size_t i = parts.size(); i < most_micro_batches(context, batch, live); ++i) context.optimizer.accumulate();
+  reduce(stats, context.communicator);
   to_means(stats);
   return stats;
 }

@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "grpo/base/error.h"
-#include "optim/thread_ranks.h"
+#include "support/thread_ranks.h"
 
 namespace grpo::optim {
 namespace {
@@ -247,7 +247,7 @@ TEST_P(EveryDtype, RanksTakeTheStepOfTheSummedGradient) {
     for (auto& [name, p] : reference) p.mutable_grad() = at::full_like(p.detach(), name == "w.bias" ? 2.0 : 3.0);
     one.step(20);
   }
-  run_ranks(2, [&](dist::Communicator& communicator) {
+  dist::run_ranks(2, [&](dist::Communicator& communicator) {
     NamedTensors parameters;
     for (const auto& [name, p] : make_parameters(GetParam()))
       parameters.emplace_back(name, p.detach().clone().requires_grad_());
@@ -273,6 +273,123 @@ TEST_P(EveryDtype, RanksTakeTheStepOfTheSummedGradient) {
     }
     EXPECT_FALSE(optimizer.step(20).applied);
     EXPECT_EQ(optimizer.consecutive_skips(), 1);
+  });
+}
+
+// ---- split state ----
+
+struct Split {
+  at::ScalarType dtype;
+  StateSharding sharding;
+  int64_t ranks;
+};
+
+class SplitState : public ::testing::TestWithParam<Split> {};
+INSTANTIATE_TEST_SUITE_P(All, SplitState,
+                         ::testing::Values(Split{at::kFloat, StateSharding::kOptimizer, 2}, Split{at::kFloat, StateSharding::kGradients, 3},
+                                           Split{at::kBFloat16, StateSharding::kOptimizer, 3},
+                                           Split{at::kBFloat16, StateSharding::kGradients, 2}, Split{at::kFloat, StateSharding::kNone, 4}));
+
+NamedTensors copies(const NamedTensors& parameters) {
+  NamedTensors out;
+  for (const auto& [name, p] : parameters) out.emplace_back(name, p.detach().clone().requires_grad_());
+  return out;
+}
+
+// The ranks' gradients of one step: they add up to `step`'s gradient of the single process, in two backward passes.
+void take_split_step(AdamW& optimizer, NamedTensors& parameters, const std::vector<at::Tensor>& total, const dist::Communicator& communicator) {
+  for (int pass = 0; pass < 2; ++pass) {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      // The last rank has nothing in the second pass, as one whose micro-batches have run out.
+      const bool idle = pass == 1 && communicator.rank() == communicator.size() - 1 && communicator.size() > 1;
+      const auto parts = static_cast<double>(2 * communicator.size() - (communicator.size() > 1 ? 1 : 0));
+      if (!idle) parameters[i].second.mutable_grad() = total[i] / parts;
+    }
+    optimizer.accumulate();
+  }
+  EXPECT_TRUE(optimizer.step(20).applied);
+}
+
+std::vector<std::vector<at::Tensor>> step_gradients(const NamedTensors& parameters, int64_t steps) {
+  std::vector<std::vector<at::Tensor>> all;
+  for (int64_t step = 0; step < steps; ++step) {
+    auto& gradients = all.emplace_back();
+    for (const auto& [name, p] : parameters) gradients.push_back(gradient_of(p, step));
+  }
+  return all;
+}
+
+AdamWOptions split_options(const Split& split, dist::Communicator& communicator) {
+  return {.decays = {}, .communicator = &communicator, .sharding = split.sharding, .bucket_elements = 10};
+}
+
+TEST_P(SplitState, TakesTheStepsOfOneProcess) {
+  const auto start = make_parameters(GetParam().dtype);
+  const auto gradients = step_gradients(start, 4);
+  auto whole = copies(start);
+  AdamW one(whole, test_config());
+  for (const auto& gradient : gradients) {
+    for (size_t i = 0; i < whole.size(); ++i) whole[i].second.mutable_grad() = gradient[i].clone();
+    one.step(20);
+  }
+  dist::run_ranks(GetParam().ranks, [&](dist::Communicator& communicator) {
+    auto parameters = copies(start);
+    AdamW optimizer(parameters, test_config(), split_options(GetParam(), communicator));
+    for (const auto& gradient : gradients) take_split_step(optimizer, parameters, gradient, communicator);
+    const double tolerance = GetParam().dtype == at::kFloat ? 1e-5 : 2e-2;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      EXPECT_LT((parameters[i].second.detach() - whole[i].second.detach()).abs().max().item<double>(), tolerance) << parameters[i].first;
+    }
+  });
+}
+
+// Pieces of any number of ranks, as a checkpoint holds them.
+AdamW::ReadState reader_of(const std::vector<NamedTensors>& saved) {
+  return [&saved](const std::string& name, at::IntArrayRef, int64_t begin, at::Tensor& target) {
+    for (const auto& rank : saved) {
+      for (const auto& [key, tensor] : rank) {
+        const size_t colon = key.rfind(':');
+        if (key.substr(0, colon) != name) continue;
+        const int64_t first = colon == std::string::npos ? 0 : std::stoll(key.substr(colon + 1));
+        const auto flat = tensor.reshape({-1});
+        for (int64_t i = 0; i < flat.numel(); ++i) {
+          const int64_t at = first + i - begin;
+          if (at >= 0 && at < target.numel()) target[at] = flat[i];
+        }
+      }
+    }
+  };
+}
+
+TEST_P(SplitState, GoesOnWithAnotherNumberOfRanks) {
+  const auto start = make_parameters(GetParam().dtype);
+  const auto gradients = step_gradients(start, 4);
+  std::vector<NamedTensors> saved(static_cast<size_t>(GetParam().ranks));
+  NamedTensors weights;
+  NamedTensors expected;
+  const bool masters = GetParam().dtype != at::kFloat;
+  dist::run_ranks(GetParam().ranks, [&](dist::Communicator& communicator) {
+    auto parameters = copies(start);
+    AdamW optimizer(parameters, test_config(), split_options(GetParam(), communicator));
+    for (size_t step = 0; step < 2; ++step) take_split_step(optimizer, parameters, gradients[step], communicator);
+    for (const auto& [name, tensor] : optimizer.state_tensors(masters)) {
+      saved[static_cast<size_t>(communicator.rank())].emplace_back(name, tensor.clone());
+    }
+    if (communicator.rank() == 0) weights = copies(parameters);
+    for (size_t step = 2; step < 4; ++step) take_split_step(optimizer, parameters, gradients[step], communicator);
+    if (communicator.rank() == 0) expected = copies(parameters);
+  });
+  dist::run_ranks(2, [&](dist::Communicator& communicator) {
+    auto parameters = copies(weights);
+    AdamW optimizer(parameters, test_config(), split_options({GetParam().dtype, StateSharding::kOptimizer, 2}, communicator));
+    optimizer.read_state(reader_of(saved), masters);
+    optimizer.restore(2, 0);
+    for (size_t i = 0; i < parameters.size(); ++i) EXPECT_TRUE(parameters[i].second.equal(weights[i].second));
+    for (size_t step = 2; step < 4; ++step) take_split_step(optimizer, parameters, gradients[step], communicator);
+    const double tolerance = GetParam().dtype == at::kFloat ? 1e-5 : 2e-2;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      EXPECT_LT((parameters[i].second.detach() - expected[i].second.detach()).abs().max().item<double>(), tolerance);
+    }
   });
 }
 

@@ -39,6 +39,17 @@ TEST_F(Scalars, CloseNumbersAreDifferent) {
   EXPECT_FALSE(equal("\\sqrt[4]{9^2+\\frac{19^2}{22}}", "\\pi"));
 }
 
+TEST_F(Scalars, NumbersTooLargeToTellApartAreNotCalledEqual) {
+  EXPECT_TRUE(equal("10^{10^{10}}", "10^{10^{10}}"));
+  EXPECT_THROW(equal("10^{10^{10}}+1", "10^{10^{10}}"), OverBudget);
+  EXPECT_THROW(equal("\\sqrt2\\cdot10^{10^{10}}+1", "\\sqrt2\\cdot10^{10^{10}}"), OverBudget);
+}
+
+TEST_F(Scalars, LargeIrrationalNumbersAreComparedToTheirLastDigit) {
+  EXPECT_TRUE(equal("\\sqrt2^{2001}", "2^{1000}\\sqrt2"));
+  EXPECT_FALSE(equal("\\sqrt2^{2001}+1", "2^{1000}\\sqrt2"));
+}
+
 TEST_F(Scalars, IdentitiesHold) {
   EXPECT_TRUE(equal("\\sqrt{2+\\sqrt{3}}", "\\frac{\\sqrt6+\\sqrt2}{2}"));
   EXPECT_TRUE(equal("4\\arctan\\frac15-\\arctan\\frac1{239}", "\\frac{\\pi}{4}"));

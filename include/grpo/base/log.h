@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 namespace grpo::base {
@@ -8,6 +9,9 @@ namespace grpo::base {
 void log_info(const std::string& message);
 void log_warning(const std::string& message);
 void log_error(const std::string& message);
+
+/// Appends every line to `file` from now on; stderr gets errors only.
+void log_to_file(const std::filesystem::path& file);
 
 /// Hides everything below warnings.
 void set_quiet(bool quiet);

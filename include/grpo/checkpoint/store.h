@@ -28,6 +28,9 @@ class Store {
   std::vector<int64_t> steps() const;
   std::filesystem::path path_of(int64_t step) const;
 
+  /// Where a rank other than 0 puts its part of a checkpoint until rank 0 takes it; removed like any leftover.
+  std::filesystem::path folder_of_rank(int64_t step, int64_t rank) const;
+
   /// Removes what an interrupted save left behind, and checkpoints of steps after `last_step` when given.
   void remove_leftovers(std::optional<int64_t> last_step = std::nullopt);
 

@@ -14,8 +14,8 @@ namespace grpo::dist {
 enum class Backend { kAuto, kSingle, kGloo, kNccl };
 std::vector<std::string> enum_names(Backend);
 
-/// What is split over the ranks beside the prompts: nothing, the optimizer's state, or also parameters and gradients.
-enum class Sharding { kAuto, kNone, kZero1, kZero3 };
+/// What is split over the ranks beside the prompts: nothing; the optimizer's state; also gradient sums; also weights.
+enum class Sharding { kAuto, kNone, kZero1, kZero2, kZero3 };
 std::vector<std::string> enum_names(Sharding);
 
 struct DistributedConfig {
@@ -23,8 +23,9 @@ struct DistributedConfig {
   Sharding sharding = Sharding::kAuto;
   int64_t timeout_s = 1800;
   GRPO_FIELDS(f) {
-    f("backend", backend, "auto or single (this build has one process; gloo and nccl are refused)");
-    f("sharding", sharding, "auto or none (this build has one process; zero1 and zero3 are refused)");
+    f("backend", backend,
+      "auto (gloo where a launcher started several ranks), single (each trains its own), gloo; nccl is refused");
+    f("sharding", sharding, "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; auto: zero1; zero3 is refused");
     f("timeout_s", timeout_s, "longest wait for another rank", base::at_least(1));
   }
 };
@@ -35,13 +36,18 @@ struct DistributedConfig {
 /// Collectives: every rank makes the same calls in the same order, with tensors of the same shape, dtype and device
 /// type; a call returns when this rank's result is in place. Tensors are changed in place, without gradient. A sum has
 /// the same bits on every rank. A rank that waits longer than DistributedConfig::timeout_s throws base::DistError
-/// naming the operation and its own rank. One thread per rank calls.
+/// naming the operation, its number and the ranks that have not come. One thread per rank calls. Dtypes: fp32, fp64,
+/// fp16, bf16, int8, uint8, int32, int64.
+///
+/// With several ranks each process is watched (docs/distributed.md): when another rank fails, dies or hangs, this
+/// process prints one line that says so and ends, whatever its threads are doing.
 class Communicator {
  public:
   virtual ~Communicator() = default;
 
   virtual int64_t rank() const = 0;  // 0 ... size() - 1
   virtual int64_t size() const = 0;
+  virtual int64_t local_rank() const = 0;  // among the ranks of this host; 0 where the launcher does not say
 
   virtual void all_reduce_sum(at::Tensor& tensor) = 0;
   virtual void all_reduce_max(at::Tensor& tensor) = 0;
@@ -52,11 +58,36 @@ class Communicator {
 
   /// Every rank's values, by rank; their number may differ. For counts and small facts.
   virtual std::vector<std::vector<double>> all_gather(const std::vector<double>& values) = 0;
+
+  /// Every rank's bytes, by rank; their number may differ.
+  virtual std::vector<std::string> all_gather_bytes(const std::string& bytes) = 0;
+
+  /// output: the sum over ranks of this rank's part of input, which is parts of output.numel() elements, by rank.
+  /// bf16 and fp16 are added up in fp32 and rounded once. REQUIRES: input.numel() == size() * output.numel(), one
+  /// dtype.
+  virtual void reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) = 0;
+
+  /// output: every rank's input, by rank. REQUIRES: output.numel() == size() * input.numel(), one dtype.
+  virtual void all_gather_into(at::Tensor& output, const at::Tensor& input) = 0;
+
+  /// What this rank does from now on, e.g. "step 12, rollout": other ranks' messages say it of this one. Costs nothing.
+  virtual void enter_phase(const std::string& phase) = 0;
+
+  /// Tells the other ranks, which then end with `exit_code`, why this one is about to. The first report of a run
+  /// counts. Call it where the error is caught: it may wait up to 3 s until the others have read it.
+  virtual void report_failure(const std::string& message, int exit_code = 1) = 0;
+
+  /// Payload bytes this rank has put on the wire, by the formula of each collective's algorithm (docs/distributed.md).
+  virtual int64_t bytes_sent() const = 0;
 };
 
-/// The ranks that `config` and the launcher's environment describe. Throws base::ConfigError for a backend or sharding
-/// that is not in this build, and when a launcher has started several ranks (WORLD_SIZE, OMPI_COMM_WORLD_SIZE,
-/// SLURM_STEP_NUM_TASKS) that `auto` could not join: each would train a model of its own.
+/// The ranks that `config` and the launcher's environment (launch.h) describe; waits until all have come. Throws
+/// base::ConfigError for a backend or sharding that is not in this build and for an environment that contradicts
+/// itself, base::DistError when a rank does not come within timeout_s. One at a time in a process.
 std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config);
+
+/// Communicator::report_failure of this process's communicator, also after an exception has destroyed it; nothing if it
+/// had none or ended in order. For the place that turns errors into exit codes.
+void report_failure(const std::string& message, int exit_code);
 
 }  // namespace grpo::dist

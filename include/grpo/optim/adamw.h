@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,10 +16,19 @@ namespace grpo::optim {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+struct Bucket;
+
 struct UpdateResult {
   double grad_norm = 0.0;  // global L2 norm before clipping; not finite when the update was skipped
   double lr = 0.0;         // rate of this update
   bool applied = false;
+};
+
+/// What the ranks split instead of each holding all of it (ZeRO, arXiv 1910.02054). Every rank always has all weights.
+enum class StateSharding {
+  kNone,       // gradients are summed over ranks; each rank takes the same step
+  kOptimizer,  // masters and moments are split; gradients are reduce-scattered once a step, weights gathered after it
+  kGradients,  // fp32 gradient sums are split too: reduce-scattered after each backward pass
 };
 
 struct AdamWOptions {
@@ -27,6 +37,8 @@ struct AdamWOptions {
   std::function<bool(const std::string& name, const at::Tensor& parameter)> decays = {};
   /// Ranks whose gradients are summed before each step; they hold the same parameters. Must outlive the optimizer.
   dist::Communicator* communicator = nullptr;
+  StateSharding sharding = StateSharding::kNone;  // with one rank: kNone
+  int64_t bucket_elements = int64_t{1} << 24;     // of one collective when state is split
 };
 
 /// AdamW (arXiv 1711.05101) on fp32 master weights. t counts applied updates from 1, g is the clipped gradient:
@@ -40,14 +52,16 @@ class AdamW {
  public:
   /// parameters: contiguous leaves, changed in place by step(). Throws base::ConfigError (validate).
   AdamW(NamedTensors parameters, OptimizerConfig config, AdamWOptions options = {});
+  ~AdamW();
 
-  /// Adds every .grad to the fp32 sums; call after each backward pass.
+  /// Adds every .grad to the fp32 sums; call after each backward pass. With kGradients a collective: ranks call it
+  /// equally often, also without a gradient.
   void accumulate();
 
   /// Clips and applies what was accumulated (and what a backward pass has left since), and clears it. total_updates: of
   /// the run, for the schedule. A parameter that got no gradient has gradient 0. When the norm is not finite nothing
   /// changes (weights, moments, both counters of the schedule and of Adam) but consecutive_skips(), and a warning is
-  /// logged; all ranks see the same norm.
+  /// logged; all ranks see the same norm. A collective when there are several ranks.
   UpdateResult step(int64_t total_updates);
 
   /// Drops gradients that were not applied.
@@ -58,32 +72,54 @@ class AdamW {
 
   /// Moments `exp_avg.<name>`, `exp_avg_sq.<name>` and, with masters, `master.<name>` (of an fp32 parameter: itself),
   /// all fp32. They share the optimizer's memory: writing into them, then restore(), restores a run bit for bit.
+  /// Split state: this rank's pieces, flat, as `exp_avg.<name>:<first element>`.
   NamedTensors state_tensors(bool masters) const;
 
-  /// Sets the counters and rounds parameters of a lower dtype from their masters again.
+  /// Fills elements [begin, begin + target.numel()) of the flattened tensor `name` (as `exp_avg.<parameter>`) of this
+  /// whole shape into `target`, flat.
+  using ReadState =
+      std::function<void(const std::string& name, at::IntArrayRef shape, int64_t begin, at::Tensor& target)>;
+  /// Restores moments and, with masters, master weights from any source, however it was split; then restore().
+  void read_state(const ReadState& read, bool masters);
+
+  /// Sets the counters and rounds parameters of a lower dtype from their masters again. A collective when split.
   void restore(int64_t updates, int64_t consecutive_skips);
 
  private:
-  struct Slot {
+  struct Parameter {
     std::string name;
-    at::Tensor parameter;
-    at::Tensor master;    // fp32; shares the parameter's memory when that is fp32
+    at::Tensor tensor;
     at::Tensor gradient;  // fp32 sum of a parameter of lower dtype; undefined before accumulate()
+    bool decays = false;
+  };
+  // What this rank updates: a whole parameter in its shape, or a flat piece of one.
+  struct State {
+    size_t parameter = 0;
+    int64_t begin = 0;
+    at::Tensor master;  // fp32; shares the parameter's memory when that is fp32
     at::Tensor exp_avg;
     at::Tensor exp_avg_sq;
-    bool decays = false;
-
-    bool has_copy() const { return parameter.scalar_type() != master.scalar_type(); }
+    at::Tensor gradient;  // kGradients: the piece's sum over passes and ranks; undefined before accumulate()
   };
 
-  Slot make_slot(std::string name, at::Tensor parameter) const;
-  std::vector<at::Tensor> reduced_gradients();
+  bool is_split() const { return options_.sharding != StateSharding::kNone; }
+  bool has_copy(const Parameter& parameter) const { return parameter.tensor.scalar_type() != at::kFloat; }
+  void add_states();
+  at::Tensor gradient_of(const Parameter& parameter) const;
+  std::vector<at::Tensor> summed_gradients();
+  std::vector<at::Tensor> scattered_gradients();
+  void accumulate_scattered();
+  double norm_of(const std::vector<at::Tensor>& gradients) const;
   void apply(std::vector<at::Tensor> gradients, double grad_norm, double lr);
   void write_back();
+  void gather_weights();
+  std::string name_of(const State& state) const;
 
   OptimizerConfig config_;
   AdamWOptions options_;
-  std::vector<Slot> slots_;
+  std::vector<Parameter> parameters_;
+  std::vector<Bucket> buckets_;  // split state: each owned piece is one of states_, in order
+  std::vector<State> states_;
   int64_t updates_ = 0;
   int64_t consecutive_skips_ = 0;
 };

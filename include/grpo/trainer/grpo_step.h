@@ -46,6 +46,8 @@ struct StepStats {
   double rollout_s = 0.0;
   double reward_s = 0.0;  // what verifying added after the last token was sampled
   double update_s = 0.0;
+  int64_t rollout_bytes = 0;  // this rank sent to share the rollouts
+  int64_t update_bytes = 0;   // and to reduce gradients and gather weights
 };
 
 /// Everything a step works with; owned by the loop.
@@ -57,6 +59,7 @@ struct StepContext {
   const reward::RewardFunction& reward;
   optim::AdamW& optimizer;
   dist::Communicator& communicator;
+  int64_t step = 0;           // the number of this one, for messages
   int64_t total_updates = 0;  // of the run, for the learning rate schedule
   std::function<bool()> should_stop;
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "grpo/trainer/train_config.h"
@@ -20,8 +22,9 @@ struct TrainOptions {
 /// folder. Throws base::Error for what the user can mend.
 Outcome train(TrainConfig config, const TrainOptions& options);
 
-/// Prints what `train` would do: every batch word translated, steps, paths. Loads the data but samples nothing.
-std::string describe_plan(TrainConfig config, const TrainOptions& options);
+/// What `train` would do: every batch word translated, steps, and the memory of one of `ranks` ranks by component,
+/// against memory_gb GB a rank (GPUs; null: this machine's memory). Loads the data but no weights, samples nothing.
+std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks = 1, std::optional<double> memory_gb = {});
 
 /// Asks a running train() to save and return; safe to call from a signal handler.
 void request_stop();

@@ -1,0 +1,317 @@
+#include "app/local_ranks.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "app/exit_code.h"
+#include "grpo/base/cores.h"
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+
+namespace grpo::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kParent = "GRPO_NPROC_PARENT";  // the process that started this one as a rank
+constexpr std::array<const char*, 4> kRankVariables = {"RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK",
+                                                       "SLURM_STEP_NUM_TASKS"};
+constexpr std::chrono::milliseconds kTerminateAfter{1500};  // the first failure
+constexpr std::chrono::milliseconds kKillAfter{4500};
+
+[[noreturn]] void fail(const char* what) {
+  throw base::Error(base::concat("--nproc: ", what, ": ", std::strerror(errno)));
+}
+
+/// What one rank writes to one of its outputs, line by line.
+struct Output {
+  int from = -1;  // end of a pipe; -1 when it is closed
+  std::FILE* to = nullptr;
+  std::string line;
+};
+
+struct Child {
+  pid_t pid = -1;
+  bool running = true;
+  std::array<Output, 2> outputs;
+};
+
+// A port that was free a moment ago.
+int free_port() {
+  const int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  if (handle < 0 || bind(handle, reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+      getsockname(handle, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    fail("no free port on 127.0.0.1");
+  }
+  close(handle);
+  return ntohs(address.sin_port);
+}
+
+std::vector<std::string> own_arguments() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::vector<std::string> arguments;
+  for (std::string argument; std::getline(file, argument, '\0');) arguments.push_back(argument);
+  return arguments;
+}
+
+void refuse_another_launcher() {
+  for (const char* name : kRankVariables) {
+    const char* value = std::getenv(name);
+    // An allocation's shell may itself be a step of one task.
+    if (value == nullptr || (std::string_view(name) == "SLURM_STEP_NUM_TASKS" && std::string_view(value) == "1"))
+      continue;
+    throw base::ConfigError(base::concat("--nproc starts the ranks itself, but ", name, "=", value,
+                                         " says that a launcher has done so: use one of them"));
+  }
+}
+
+std::vector<std::string> environment_of(int64_t rank, int64_t count, int port) {
+  std::vector<std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  const auto set = [&variables](const std::string& name, const auto& value) {
+    std::erase_if(variables, [&name](const std::string& entry) { return entry.starts_with(name + "="); });
+    variables.push_back(base::concat(name, "=", value));
+  };
+  set("RANK", rank);
+  set("WORLD_SIZE", count);
+  set("LOCAL_RANK", rank);
+  set("LOCAL_WORLD_SIZE", count);
+  set("MASTER_ADDR", "127.0.0.1");
+  set("MASTER_PORT", port);
+  set("TORCHELASTIC_USE_AGENT_STORE", "False");
+  set("GRPO_CORES", std::max<int64_t>(1, base::usable_cores() / count));
+  set(kParent, getpid());
+  return variables;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (auto& text : texts) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+// Between fork and exec: only calls that are safe there. A process group of its own: Ctrl-C reaches the parent only,
+// which passes it on once (a second one would end a rank at once).
+[[noreturn]] void become_rank(char* const* arguments, char* const* environment, int out, int err, pid_t parent) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(kFailed);  // it died before the line above
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  const int input = open("/dev/null", O_RDONLY);
+  dup2(input, STDIN_FILENO);
+  dup2(out, STDOUT_FILENO);
+  dup2(err, STDERR_FILENO);
+  execve("/proc/self/exe", arguments, environment);
+  _exit(kFailed);
+}
+
+Child start(int64_t rank, int64_t count, int port) {
+  auto arguments = own_arguments();
+  auto environment = environment_of(rank, count, port);
+  const auto argument_pointers = pointers(arguments);
+  const auto environment_pointers = pointers(environment);
+  std::array<int, 2> out{}, err{};
+  if (pipe2(out.data(), O_CLOEXEC) != 0 || pipe2(err.data(), O_CLOEXEC) != 0) fail("pipe");
+  const pid_t parent = getpid();
+  Child child;
+  child.pid = fork();
+  if (child.pid < 0) fail("fork");
+  if (child.pid == 0) become_rank(argument_pointers.data(), environment_pointers.data(), out[1], err[1], parent);
+  close(out[1]);
+  close(err[1]);
+  child.outputs = {Output{.from = out[0], .to = stdout}, Output{.from = err[0], .to = stderr}};
+  for (const Output& output : child.outputs) fcntl(output.from, F_SETFL, O_NONBLOCK);
+  return child;
+}
+
+/// The ranks of this host while they run.
+class LocalRanks {
+ public:
+  explicit LocalRanks(int64_t count);
+  ~LocalRanks();
+  LocalRanks(const LocalRanks&) = delete;
+  LocalRanks& operator=(const LocalRanks&) = delete;
+  int wait();
+
+ private:
+  bool any_running() const;
+  void wait_for_news();
+  void read_signals();
+  void reap();
+  void note_end(int64_t rank, int status);
+  void end_the_others();
+  void send_all(int signal);
+  void read(int64_t rank, Output& output);
+  void write_line(int64_t rank, Output& output);
+
+  std::vector<Child> children_;
+  int signals_ = -1;  // signalfd
+  int first_failure_ = kDone;
+  bool stopped_ = false;
+  Clock::time_point failed_at_;
+  int last_sent_ = 0;  // to the others, after a failure
+};
+
+// Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
+// rank starts: none is lost.
+LocalRanks::LocalRanks(int64_t count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGHUP}) sigaddset(&set, number);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals_ < 0) fail("signalfd");
+  const int port = free_port();
+  for (int64_t rank = 0; rank < count; ++rank) children_.push_back(start(rank, count, port));
+}
+
+LocalRanks::~LocalRanks() {
+  send_all(SIGKILL);  // after an exception; in order, none runs
+  for (const Child& child : children_) {
+    if (child.running) waitpid(child.pid, nullptr, 0);
+  }
+  close(signals_);
+}
+
+int LocalRanks::wait() {
+  while (any_running()) {
+    wait_for_news();
+    read_signals();
+    reap();
+    end_the_others();
+  }
+  for (size_t rank = 0; rank < children_.size(); ++rank) {
+    for (Output& output : children_[rank].outputs) read(static_cast<int64_t>(rank), output);
+  }
+  if (first_failure_ != kDone) return first_failure_;
+  return stopped_ ? kStopped : kDone;
+}
+
+bool LocalRanks::any_running() const {
+  return std::any_of(children_.begin(), children_.end(), [](const Child& child) { return child.running; });
+}
+
+void LocalRanks::wait_for_news() {
+  std::vector<pollfd> waiting = {{.fd = signals_, .events = POLLIN, .revents = 0}};
+  for (const Child& child : children_) {
+    for (const Output& output : child.outputs) waiting.push_back({.fd = output.from, .events = POLLIN, .revents = 0});
+  }
+  poll(waiting.data(), waiting.size(), first_failure_ == kDone ? 1000 : 100);
+  size_t next = 1;
+  for (size_t rank = 0; rank < children_.size(); ++rank) {
+    for (Output& output : children_[rank].outputs) {
+      if (waiting[next++].revents != 0) read(static_cast<int64_t>(rank), output);
+    }
+  }
+}
+
+void LocalRanks::read_signals() {
+  signalfd_siginfo info{};
+  while (::read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (info.ssi_signo == SIGCHLD) continue;
+    send_all(info.ssi_signo == SIGHUP ? SIGTERM : static_cast<int>(info.ssi_signo));
+  }
+}
+
+void LocalRanks::reap() {
+  for (size_t rank = 0; rank < children_.size(); ++rank) {
+    Child& child = children_[rank];
+    int status = 0;
+    if (!child.running || waitpid(child.pid, &status, WNOHANG) != child.pid) continue;
+    child.running = false;
+    note_end(static_cast<int64_t>(rank), status);
+  }
+}
+
+void LocalRanks::note_end(int64_t rank, int status) {
+  const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  if (code == kStopped) stopped_ = true;
+  if (code == kDone || code == kStopped || first_failure_ != kDone) return;
+  first_failure_ = code;
+  failed_at_ = Clock::now();
+  const std::string how = WIFSIGNALED(status) ? base::concat("was killed by signal ", WTERMSIG(status), " (",
+                                                             strsignal(WTERMSIG(status)), ")")
+                                              : base::concat("ended with exit code ", code);
+  base::log_error(base::concat("rank ", rank, " (process ", children_[static_cast<size_t>(rank)].pid, ") ", how,
+                               any_running() ? "; ending the others" : ""));
+}
+
+void LocalRanks::end_the_others() {
+  if (first_failure_ == kDone) return;
+  const auto since = Clock::now() - failed_at_;
+  const int wanted = since >= kKillAfter ? SIGKILL : since >= kTerminateAfter ? SIGTERM : 0;
+  if (wanted != std::exchange(last_sent_, wanted)) send_all(wanted);
+}
+
+void LocalRanks::send_all(int signal) {
+  for (const Child& child : children_) {
+    if (child.running) kill(child.pid, signal);
+  }
+}
+
+void LocalRanks::read(int64_t rank, Output& output) {
+  std::array<char, 65536> buffer{};
+  while (output.from >= 0) {
+    const ssize_t count = ::read(output.from, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return;  // nothing more for now
+    if (count == 0) {
+      close(std::exchange(output.from, -1));
+      if (!output.line.empty()) write_line(rank, output);  // its last line had no end
+    }
+    for (const char c : std::string_view(buffer.data(), static_cast<size_t>(count))) {
+      if (c == '\n') {
+        write_line(rank, output);
+      } else {
+        output.line += c;
+      }
+    }
+  }
+}
+
+void LocalRanks::write_line(int64_t rank, Output& output) {
+  std::fprintf(output.to, "[%lld] %s\n", static_cast<long long>(rank), output.line.c_str());
+  std::fflush(output.to);
+  output.line.clear();
+}
+
+}  // namespace
+
+bool is_local_rank() {
+  const char* parent = std::getenv(kParent);
+  return parent != nullptr && std::strtoll(parent, nullptr, 10) == getppid();
+}
+
+int run_local_ranks(int64_t count) {
+  refuse_another_launcher();
+  return LocalRanks(count).wait();
+}
+
+}  // namespace grpo::app

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace grpo::dist {
+
+/// One connection to the values that the ranks of a run leave for each other. Calls throw when it is broken, and may
+/// hang when the process that holds the values is stopped.
+class KeyValue {
+ public:
+  virtual ~KeyValue() = default;
+  virtual void set(const std::string& key, const std::string& value) = 0;
+  /// Replaces `expected` only. Returns the value that is there afterwards.
+  virtual std::string replace(const std::string& key, const std::string& expected, const std::string& value) = 0;
+  /// REQUIRES: every key has been set.
+  virtual std::vector<std::string> get(const std::vector<std::string>& keys) = 0;
+};
+
+}  // namespace grpo::dist

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace grpo::dist {
+
+std::string host_name();
+
+/// This host's address as the others reach it: that of the network interface which leads to `host`, where rank 0 is.
+/// On rank 0 itself that may be the loopback interface; then the first other interface's. "" when there is none.
+std::string local_address(const std::string& host, int64_t port);
+
+}  // namespace grpo::dist

@@ -1,0 +1,376 @@
+#include "dist/process_group.h"
+
+#include <ATen/ATen.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <utility>
+
+#include "dist/checks.h"
+#include "dist/local_address.h"
+#include "dist/watch.h"
+#include "grpo/base/error.h"
+#include "grpo/base/text.h"
+
+namespace grpo::dist {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using StorePointer = c10::intrusive_ptr<c10d::Store>;
+
+// A broken connection only says that a peer is gone. The watch knows which one and why, or will within this time.
+constexpr std::chrono::seconds kVerdict{12};
+
+class StoreValues : public KeyValue {
+ public:
+  explicit StoreValues(StorePointer store) : store_(std::move(store)) {}
+  void set(const std::string& key, const std::string& value) override { store_->set(key, value); }
+  std::string replace(const std::string& key, const std::string& expected, const std::string& value) override {
+    return store_->compareSet(key, expected, value);
+  }
+  std::vector<std::string> get(const std::vector<std::string>& keys) override {
+    std::vector<std::string> values;
+    for (const auto& bytes : store_->multiGet(keys)) values.emplace_back(bytes.begin(), bytes.end());
+    return values;
+  }
+
+ private:
+  StorePointer store_;
+};
+
+// c10's messages carry a stack trace after their first line.
+std::string first_line(const std::exception& error) {
+  const auto* c10_error = dynamic_cast<const c10::Error*>(&error);
+  const std::string text = c10_error != nullptr ? c10_error->what_without_backtrace() : error.what();
+  return text.substr(0, text.find('\n'));
+}
+
+StorePointer connect(const Ranks& ranks, bool as_server, std::chrono::seconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<uint16_t>(ranks.port);
+  options.isServer = as_server;
+  options.waitWorkers = false;  // wait_for_all says who is missing
+  options.timeout = timeout;
+  const std::string place = base::concat(ranks.host, ":", ranks.port, " (MASTER_ADDR, MASTER_PORT)");
+  try {
+    StorePointer store = c10::make_intrusive<c10d::TCPStore>(ranks.host, options);
+    // torchrun's store lives on when it starts the job again: each start has keys of its own.
+    return c10::make_intrusive<c10d::PrefixStore>("grpo/" + ranks.attempt, store);
+  } catch (const std::exception& error) {
+    throw base::DistError(
+        base::concat("rank ", ranks.rank,
+                     as_server ? ": cannot open the store of the run at " : ": cannot reach the store of the run at ",
+                     place, " within ", timeout.count(), " s (distributed.timeout_s): ", first_line(error)));
+  }
+}
+
+void wait_for_all(c10d::Store& store, const Ranks& ranks, std::chrono::seconds timeout) {
+  std::vector<std::string> keys;
+  for (int64_t r = 0; r < ranks.size; ++r) keys.push_back(Watch::status_key(r));
+  try {
+    store.wait(keys, timeout);
+    return;
+  } catch (const std::exception& error) {
+    std::vector<std::string> missing;
+    for (int64_t r = 0; r < ranks.size; ++r) {
+      if (!store.check({Watch::status_key(r)})) missing.push_back(base::concat("rank ", r));
+    }
+    if (missing.empty())
+      throw base::DistError(base::concat("rank ", ranks.rank, ": the store of the run failed: ", first_line(error)));
+    throw base::DistError(base::concat("rank ", ranks.rank, " waited ", timeout.count(),
+                                       " s (distributed.timeout_s) for ", base::join(missing, ", "), " of ", ranks.size,
+                                       " to start"));
+  }
+}
+
+std::shared_ptr<gloo::transport::Device> gloo_device(const Ranks& ranks) {
+  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  if (interface != nullptr && *interface != '\0') return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
+  const std::string address = ranks.one_host ? "127.0.0.1" : local_address(ranks.host, ranks.port);
+  if (address.empty()) return c10d::ProcessGroupGloo::createDefaultDevice();
+  return c10d::ProcessGroupGloo::createDeviceForHostname(address);
+}
+
+// One write, so that the lines of several ranks on one terminal stay whole. The error path's flushes and destructors
+// are left out: a thread of this process may hold any lock.
+[[noreturn]] void end_process(const std::string& message, int exit_code) {
+  const std::string line = "error: " + message + "\n";
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, line.data(), line.size());
+  _exit(exit_code);
+}
+
+// The watch of this process, for report_failure after its communicator is gone.
+std::mutex current_mutex;
+std::shared_ptr<Watch> current_watch;
+
+void set_current(std::shared_ptr<Watch> watch) {
+  const std::lock_guard lock(current_mutex);
+  current_watch = std::move(watch);
+}
+
+bool is_known(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat:
+    case at::kDouble:
+    case at::kHalf:
+    case at::kBFloat16:
+    case at::kChar:
+    case at::kByte:
+    case at::kInt:
+    case at::kLong:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// A tensor as Gloo takes it: on the CPU, dense, flat. store() brings back what a collective wrote.
+class Staged {
+ public:
+  explicit Staged(const at::Tensor& tensor) : original_(tensor.detach()) {
+    GRPO_CHECK(is_known(tensor.scalar_type()), "a collective was given ", tensor.dtype());
+    flat = original_.to(at::kCPU).contiguous().view({-1});
+  }
+  void store() {
+    if (flat.data_ptr() != original_.data_ptr()) original_.copy_(flat.view(original_.sizes()));
+  }
+  at::Tensor flat;
+
+ private:
+  at::Tensor original_;
+};
+
+/// How often a rank sends the tensor in Gloo's broadcast, a binomial tree.
+int64_t broadcast_sends(int64_t rank, int64_t root, int64_t size) {
+  const int64_t position = (rank + size - root) % size;
+  int64_t sends = 0;
+  for (int64_t step = 1; step < size && (position & step) == 0; step *= 2) sends += position + step < size ? 1 : 0;
+  return sends;
+}
+
+class ProcessGroupCommunicator : public Communicator {
+ public:
+  ProcessGroupCommunicator(const Ranks& ranks, int64_t timeout_s, std::shared_ptr<Watch> watch,
+                           c10::intrusive_ptr<c10d::ProcessGroupGloo> group)
+      : ranks_(ranks), timeout_s_(timeout_s), watch_(std::move(watch)), group_(std::move(group)) {}
+
+  // While an exception destroys this, the watch goes on until report_failure has told the others.
+  ~ProcessGroupCommunicator() override {
+    if (std::uncaught_exceptions() > 0) return;
+    watch_->leave(std::chrono::seconds(timeout_s_));
+    set_current(nullptr);
+  }
+
+  int64_t rank() const override { return ranks_.rank; }
+  int64_t size() const override { return ranks_.size; }
+  int64_t local_rank() const override { return ranks_.local_rank; }
+  void all_reduce_sum(at::Tensor& tensor) override { all_reduce(tensor, c10d::ReduceOp::SUM, "all_reduce_sum"); }
+  void all_reduce_max(at::Tensor& tensor) override { all_reduce(tensor, c10d::ReduceOp::MAX, "all_reduce_max"); }
+  void broadcast(at::Tensor& tensor, int64_t root) override;
+  void barrier(const std::string& name) override;
+  std::vector<std::vector<double>> all_gather(const std::vector<double>& values) override;
+  std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
+  void reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) override;
+  void all_gather_into(at::Tensor& output, const at::Tensor& input) override;
+  void enter_phase(const std::string& phase) override { watch_->enter_phase(phase); }
+  void report_failure(const std::string& message, int exit_code) override { watch_->report(message, exit_code); }
+  int64_t bytes_sent() const override { return bytes_sent_; }
+
+ private:
+  template <typename Body>
+  void collective(const std::string& name, const Body& body);
+  [[noreturn]] void give_up(const std::string& name, Clock::time_point began, const std::exception& error);
+  void all_reduce(at::Tensor& tensor, c10d::ReduceOp::RedOpType operation, const char* name);
+  void gather_flat(at::Tensor output, at::Tensor input);
+  std::vector<std::string> gather_bytes(const std::string& bytes);
+
+  Ranks ranks_;
+  int64_t timeout_s_;
+  std::shared_ptr<Watch> watch_;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+  int64_t bytes_sent_ = 0;
+};
+
+template <typename Body>
+void ProcessGroupCommunicator::collective(const std::string& name, const Body& body) {
+  watch_->enter_collective(name);
+  const auto began = Clock::now();
+  try {
+    body();
+  } catch (const std::exception& error) {
+    give_up(name, began, error);
+  }
+  watch_->leave_collective();
+}
+
+void ProcessGroupCommunicator::give_up(const std::string& name, Clock::time_point began, const std::exception& error) {
+  const bool timed_out = Clock::now() - began >= std::chrono::milliseconds(900 * timeout_s_);
+  if (!timed_out) {
+    std::this_thread::sleep_for(kVerdict);
+    throw base::DistError(base::concat("rank ", ranks_.rank, ": ", name, " failed: ", first_line(error)));
+  }
+  std::string message;
+  try {
+    message = missing_message(ranks_.rank, watch_->ask(), timeout_s_);
+  } catch (const std::exception&) {
+    message = base::concat("rank ", ranks_.rank, ": ", name, " waited ", timeout_s_,
+                           " s (distributed.timeout_s): ", first_line(error));
+  }
+  throw base::DistError(message);
+}
+
+// Gloo's ring: each part of the tensor is summed on one rank and then passed round, hence the same bits everywhere.
+void ProcessGroupCommunicator::all_reduce(at::Tensor& tensor, c10d::ReduceOp::RedOpType operation, const char* name) {
+  check_tensor(tensor);
+  Staged staged(tensor);
+  collective(name, [&] {
+    if (staged.flat.numel() == 0) return;
+    std::vector<at::Tensor> tensors = {staged.flat};
+    group_->allreduce(tensors, {.reduceOp = operation})->wait();
+  });
+  staged.store();
+  bytes_sent_ += 2 * static_cast<int64_t>(staged.flat.nbytes()) * (ranks_.size - 1) / ranks_.size;
+}
+
+void ProcessGroupCommunicator::broadcast(at::Tensor& tensor, int64_t root) {
+  check_tensor(tensor);
+  GRPO_CHECK(root >= 0 && root < ranks_.size, "broadcast from rank ", root, " of ", ranks_.size);
+  Staged staged(tensor);
+  collective("broadcast", [&] {
+    if (staged.flat.numel() == 0) return;
+    std::vector<at::Tensor> tensors = {staged.flat};
+    group_->broadcast(tensors, {.rootRank = root})->wait();
+  });
+  staged.store();
+  bytes_sent_ += static_cast<int64_t>(staged.flat.nbytes()) * broadcast_sends(ranks_.rank, root, ranks_.size);
+}
+
+void ProcessGroupCommunicator::barrier(const std::string& name) {
+  check_name(name);
+  collective("barrier \"" + name + "\"", [&] { group_->barrier()->wait(); });
+}
+
+void ProcessGroupCommunicator::gather_flat(at::Tensor output, at::Tensor input) {
+  if (input.numel() == 0) return;
+  group_->_allgather_base(output, input)->wait();
+  bytes_sent_ += static_cast<int64_t>(input.nbytes()) * (ranks_.size - 1);
+}
+
+void ProcessGroupCommunicator::all_gather_into(at::Tensor& output, const at::Tensor& input) {
+  check_parts(input, output, ranks_.size);
+  Staged to(output);
+  const Staged from(input);
+  collective("all_gather_into", [&] { gather_flat(to.flat, from.flat); });
+  to.store();
+}
+
+// Gloo's own reduce-scatter is an all-reduce of the whole input. Here each part goes straight to the rank that adds it
+// up, in the order of the ranks: half the bytes, and 16-bit parts are rounded once instead of at each hop.
+void ProcessGroupCommunicator::reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) {
+  check_parts(output, input, ranks_.size);
+  const Staged from(input);
+  at::Tensor parts = at::empty_like(from.flat);
+  collective("reduce_scatter_sum", [&] {
+    if (parts.numel() == 0) return;
+    at::Tensor whole = from.flat;
+    std::vector<int64_t> equal;
+    group_->alltoall_base(parts, whole, equal, equal)->wait();
+  });
+  parts = parts.view({ranks_.size, -1});
+  const bool narrow = parts.scalar_type() == at::kBFloat16 || parts.scalar_type() == at::kHalf;
+  at::Tensor sum = parts[0].to(narrow ? at::kFloat : parts.scalar_type());
+  for (int64_t r = 1; r < ranks_.size; ++r) sum.add_(parts[r]);
+  output.detach().copy_(sum.view(output.sizes()));
+  bytes_sent_ += static_cast<int64_t>(from.flat.nbytes()) / ranks_.size * (ranks_.size - 1);
+}
+
+// The lengths first, then everyone's bytes filled up to the longest.
+std::vector<std::string> ProcessGroupCommunicator::gather_bytes(const std::string& bytes) {
+  auto lengths = at::empty({ranks_.size}, at::kLong);
+  gather_flat(lengths, at::full({1}, static_cast<int64_t>(bytes.size()), at::kLong));
+  const int64_t longest = lengths.max().item<int64_t>();
+  auto own = at::zeros({longest}, at::kByte);
+  if (!bytes.empty()) std::memcpy(own.data_ptr(), bytes.data(), bytes.size());
+  auto all = at::empty({ranks_.size * longest}, at::kByte);
+  gather_flat(all, own);
+  std::vector<std::string> out;
+  for (int64_t r = 0; r < ranks_.size; ++r) {
+    const auto* begin = static_cast<const char*>(all.data_ptr()) + r * longest;
+    out.emplace_back(begin, begin + lengths[r].item<int64_t>());
+  }
+  return out;
+}
+
+std::vector<std::string> ProcessGroupCommunicator::all_gather_bytes(const std::string& bytes) {
+  std::vector<std::string> all;
+  collective("all_gather_bytes", [&] { all = gather_bytes(bytes); });
+  return all;
+}
+
+std::vector<std::vector<double>> ProcessGroupCommunicator::all_gather(const std::vector<double>& values) {
+  std::vector<std::string> all;
+  const std::string bytes(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
+  collective("all_gather", [&] { all = gather_bytes(bytes); });
+  std::vector<std::vector<double>> out;
+  for (const auto& text : all) {
+    out.emplace_back(text.size() / sizeof(double));
+    std::memcpy(out.back().data(), text.data(), text.size());
+  }
+  return out;
+}
+
+c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_gloo(const Ranks& ranks, const StorePointer& store,
+                                                        std::chrono::seconds timeout) {
+  auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+  try {
+    options->devices.push_back(gloo_device(ranks));
+    const auto keys = c10::make_intrusive<c10d::PrefixStore>("gloo", store);
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(keys, static_cast<int>(ranks.rank), static_cast<int>(ranks.size),
+                                                       options);
+  } catch (const std::exception& error) {
+    throw base::DistError(base::concat("rank ", ranks.rank, " on host ", host_name(),
+                                       " cannot connect to the other ranks (", first_line(error),
+                                       "); GLOO_SOCKET_IFNAME names the network interface to use"));
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const DistributedConfig& config) {
+  const std::chrono::seconds timeout(config.timeout_s);
+  const StorePointer store = connect(ranks, ranks.hosts_store, timeout);
+  auto values = std::make_unique<StoreValues>(store);
+  if (ranks.rank == 0) Watch::prepare(*values);
+  Watch::announce(*values, ranks.rank, host_name());
+  wait_for_all(*store, ranks, timeout);
+  WatchOptions options{.rank = ranks.rank, .size = ranks.size, .hosts_store = ranks.hosts_store, .host = host_name()};
+  if (!ranks.attempt.empty())
+    options.other_store = base::concat("the store of torchrun's agent at ", ranks.host, ":", ranks.port);
+  auto watch = std::make_shared<Watch>(options, std::make_unique<StoreValues>(connect(ranks, false, timeout)),
+                                       std::move(values), end_process);
+  watch->start();
+  set_current(watch);
+  auto group = connect_gloo(ranks, store, timeout);
+  return std::make_unique<ProcessGroupCommunicator>(ranks, config.timeout_s, std::move(watch), std::move(group));
+}
+
+void report_failure(const std::string& message, int exit_code) {
+  std::shared_ptr<Watch> watch;
+  {
+    const std::lock_guard lock(current_mutex);
+    watch = std::exchange(current_watch, nullptr);
+  }
+  if (watch) watch->report(message, exit_code);
+}
+
+}  // namespace grpo::dist

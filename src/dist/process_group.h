@@ -1,0 +1,14 @@
+#pragma once
+
+#include <memory>
+
+#include "grpo/dist/communicator.h"
+#include "grpo/dist/launch.h"
+
+namespace grpo::dist {
+
+/// Joins the other ranks over c10d: a TCPStore where they meet, Gloo for what they exchange. Waits until all have come.
+/// Throws base::DistError naming those that did not come within config.timeout_s.
+std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const DistributedConfig& config);
+
+}  // namespace grpo::dist

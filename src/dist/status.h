@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace grpo::dist {
+
+/// What a rank says of itself once a second.
+struct Status {
+  enum class State { kRunning, kWaiting, kEnded };  // kWaiting: in collective number `collectives`
+  uint64_t beat = 0;                                // counts the times it was said
+  State state = State::kRunning;
+  int64_t collectives = 0;  // entered so far
+  std::string collective;   // the last one's name
+  std::string phase;
+  std::string host;
+};
+
+std::string to_text(const Status& status);
+Status status_from(const std::string& text);
+
+/// Why a run ends: the first failure that a rank reported.
+struct Failure {
+  int64_t rank = 0;
+  int exit_code = 1;
+  std::string message;
+};
+
+std::string to_text(const Failure& failure);
+Failure failure_from(const std::string& text);
+
+/// "rank 3 on host b failed in step 7, rollout: disk full".
+std::string failed_message(int64_t rank, const Status& status, const std::string& what);
+
+/// "rank 3 on host b stopped answering in step 7, rollout (killed, or out of memory?)".
+std::string silent_message(int64_t rank, const Status& status);
+
+/// For a collective that has waited too long: who has not come to it, where they are instead. all: by rank.
+std::string missing_message(int64_t rank, const std::vector<Status>& all, int64_t timeout_s);
+
+}  // namespace grpo::dist

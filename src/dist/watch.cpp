@@ -1,0 +1,251 @@
+#include "dist/watch.h"
+
+#include <utility>
+
+#include "grpo/base/error.h"
+
+namespace grpo::dist {
+namespace {
+
+constexpr const char* kFailureKey = "failure";
+constexpr const char* kNoFailure = "none";
+
+// A thread that did not run for this many beats (a suspended machine, a stopped process) does not know who was silent.
+constexpr int kLostBeats = 3;
+
+}  // namespace
+
+Watch::Watch(WatchOptions options, std::unique_ptr<KeyValue> for_thread, std::unique_ptr<KeyValue> for_callers,
+             std::function<void(const std::string&, int)> end_process)
+    : options_(std::move(options)),
+      store_(std::move(for_thread)),
+      callers_store_(std::move(for_callers)),
+      end_process_(std::move(end_process)),
+      seen_(static_cast<size_t>(options_.size)) {
+  own_ = {.phase = "start", .host = options_.host};
+}
+
+Watch::~Watch() { stop(); }
+
+void Watch::prepare(KeyValue& store) { store.set(kFailureKey, kNoFailure); }
+
+void Watch::announce(KeyValue& store, int64_t rank, const std::string& host) {
+  store.set(status_key(rank), to_text(Status{.phase = "start", .host = host}));
+}
+
+std::string Watch::status_key(int64_t rank) { return "status/" + std::to_string(rank); }
+
+void Watch::start() {
+  rank0_ = status_from(callers_store_->get({status_key(0)}).front());
+  contact_ = looked_ = Clock::now();
+  for (Seen& seen : seen_) seen.when = looked_;
+  talk_ = std::thread([this] { talk(); });
+  mind_ = std::thread([this] { mind(); });
+}
+
+void Watch::enter_phase(const std::string& phase) {
+  const std::lock_guard lock(mutex_);
+  own_.phase = phase;
+}
+
+void Watch::enter_collective(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  own_.state = Status::State::kWaiting;
+  own_.collective = name;
+  ++own_.collectives;
+}
+
+void Watch::leave_collective() {
+  const std::lock_guard lock(mutex_);
+  own_.state = Status::State::kRunning;
+}
+
+void Watch::report(const std::string& message, int exit_code) {
+  Failure failure{.rank = options_.rank, .exit_code = exit_code};
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(reporting_, true)) return;
+    failure.message = failed_message(options_.rank, own_, message);
+  }
+  try {
+    callers_store_->replace(kFailureKey, kNoFailure, to_text(failure));
+    if (options_.hosts_store) outlive(*callers_store_, options_.rank, options_.linger);
+    stop();
+    say_ended(*callers_store_);
+  } catch (const std::exception&) {
+    stop();  // no store, no one to tell
+  }
+}
+
+void Watch::leave(std::chrono::seconds timeout) {
+  try {
+    if (options_.hosts_store) {
+      say_ended(*callers_store_);
+      outlive(*callers_store_, options_.rank, timeout);
+      stop();
+    } else {
+      stop();  // first: a last sign of life must not overwrite the word that this rank has ended
+      say_ended(*callers_store_);
+    }
+  } catch (const std::exception&) {
+    stop();  // the others have ended before
+  }
+}
+
+std::vector<Status> Watch::ask() {
+  std::this_thread::sleep_for(options_.beat * 3 / 2);  // what the ranks said last may be a beat old
+  auto all = read_all(*callers_store_);
+  const std::lock_guard lock(mutex_);
+  all[static_cast<size_t>(options_.rank)] = own_;
+  return all;
+}
+
+void Watch::talk() {
+  try {
+    for (bool go_on = true; go_on;) {
+      say_and_read();
+      std::unique_lock lock(mutex_);
+      go_on = !wake_.wait_for(lock, options_.beat, [this] { return stopping_; });
+    }
+  } catch (const std::exception&) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return;
+    }
+    end(store_lost(), nullptr);
+  }
+}
+
+void Watch::say_and_read() {
+  std::string said;
+  {
+    const std::lock_guard lock(mutex_);
+    ++own_.beat;
+    said = to_text(own_);
+  }
+  store_->set(status_key(options_.rank), said);
+  std::vector<std::string> keys = {kFailureKey};
+  const int64_t watched = options_.rank == 0 ? options_.size : 1;
+  for (int64_t r = 0; r < watched; ++r) keys.push_back(status_key(r));
+  const auto values = store_->get(keys);
+  const auto now = Clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    contact_ = now;
+    rank0_ = status_from(values[1]);
+  }
+  if (values[0] != kNoFailure) obey(values[0]);
+  if (now - looked_ > kLostBeats * options_.beat) {
+    for (Seen& seen : seen_) seen.when = now;
+  }
+  looked_ = now;
+  for (int64_t r = 0; r < watched; ++r) {
+    if (r != options_.rank) look_at(r, status_from(values[static_cast<size_t>(r) + 1]), now);
+  }
+}
+
+void Watch::obey(const std::string& text) {
+  Failure failure = failure_from(text);
+  {
+    const std::lock_guard lock(mutex_);
+    if (reporting_) return;
+  }
+  if (failure.rank == options_.rank) failure.message = "the other ranks have given this one up: " + failure.message;
+  end(failure, store_.get());
+}
+
+void Watch::look_at(int64_t rank, const Status& status, Clock::time_point now) {
+  Seen& seen = seen_[static_cast<size_t>(rank)];
+  if (status.beat != seen.beat || status.state == Status::State::kEnded) {
+    seen = {status.beat, now};
+  } else if (now - seen.when >= options_.silence) {
+    const Failure silent{.rank = rank, .message = silent_message(rank, status)};
+    obey(store_->replace(kFailureKey, kNoFailure, to_text(silent)));
+  }
+}
+
+void Watch::mind() {
+  std::unique_lock lock(mutex_);
+  for (auto last = Clock::now(); !silent_;) {
+    wake_.wait_for(lock, options_.beat / 2);
+    const auto now = Clock::now();
+    if (now - last > kLostBeats * options_.beat) contact_ = now;
+    last = now;
+    if (silent_ || ending_ || now - contact_ < options_.silence) continue;
+    lock.unlock();
+    end(store_lost(), nullptr);
+    lock.lock();
+  }
+}
+
+// The talking thread first: should the store keep it waiting, the minding thread ends the process.
+void Watch::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (talk_.joinable()) talk_.join();
+  {
+    const std::lock_guard lock(mutex_);
+    silent_ = true;
+  }
+  wake_.notify_all();
+  if (mind_.joinable()) mind_.join();
+}
+
+void Watch::end(const Failure& failure, KeyValue* store) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(ending_, true)) return;
+  }
+  try {
+    if (store != nullptr) say_ended(*store);
+    if (store != nullptr && options_.hosts_store) outlive(*store, failure.rank, options_.linger);
+  } catch (const std::exception&) {  // the process ends in any case
+  }
+  end_process_(failure.message, failure.exit_code);
+}
+
+void Watch::say_ended(KeyValue& store) {
+  std::string said;
+  {
+    const std::lock_guard lock(mutex_);
+    own_.state = Status::State::kEnded;
+    said = to_text(own_);
+  }
+  store.set(status_key(options_.rank), said);
+  store.get({status_key(options_.rank)});  // an answer: the word has arrived
+}
+
+bool Watch::all_ended_but(KeyValue& store, int64_t exempt) {
+  const auto all = read_all(store);
+  for (int64_t r = 0; r < options_.size; ++r) {
+    if (r != options_.rank && r != exempt && all[static_cast<size_t>(r)].state != Status::State::kEnded) return false;
+  }
+  return true;
+}
+
+// The store ends with this process, so the others come first.
+void Watch::outlive(KeyValue& store, int64_t exempt, std::chrono::milliseconds longest) {
+  const auto deadline = Clock::now() + longest;
+  while (Clock::now() < deadline && !all_ended_but(store, exempt)) {
+    std::this_thread::sleep_for(options_.beat / 10);
+  }
+}
+
+std::vector<Status> Watch::read_all(KeyValue& store) const {
+  std::vector<std::string> keys;
+  for (int64_t r = 0; r < options_.size; ++r) keys.push_back(status_key(r));
+  std::vector<Status> all;
+  for (const auto& text : store.get(keys)) all.push_back(status_from(text));
+  return all;
+}
+
+Failure Watch::store_lost() {
+  const std::lock_guard lock(mutex_);
+  if (options_.other_store.empty()) return {.rank = 0, .message = silent_message(0, rank0_)};
+  return {.rank = options_.rank, .message = options_.other_store + " stopped answering"};
+}
+
+}  // namespace grpo::dist

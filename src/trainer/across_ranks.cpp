@@ -1,0 +1,133 @@
+#include "trainer/across_ranks.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "grpo/base/error.h"
+
+namespace grpo::trainer {
+namespace {
+
+template <typename T>
+nlohmann::json bytes_of_values(const T& values) {
+  std::vector<uint8_t> bytes(values.size() * sizeof(values[0]));
+  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
+  return nlohmann::json::binary(std::move(bytes));
+}
+
+template <typename T>
+std::vector<T> values_of(const nlohmann::json& json) {
+  const auto& bytes = json.get_binary();
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+nlohmann::json to_json(const Rollout& rollout) {
+  const auto& verdict = rollout.score.verdict;
+  return {{"sample", rollout.sample},
+          {"ids", bytes_of_values(rollout.completion.ids)},
+          {"log_probs", bytes_of_values(rollout.completion.log_probs)},
+          {"finish", static_cast<int>(rollout.completion.finish_reason)},
+          {"text", bytes_of(rollout.text)},
+          {"reward", rollout.score.reward},
+          {"verdict", static_cast<int>(verdict.kind)},
+          {"answer", bytes_of(verdict.pred_parsed)}};
+}
+
+Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
+  Rollout rollout{.prompt = prompt, .sample = json.at("sample").get<int64_t>(), .completion = {}, .text = text_of(json.at("text")),
+                  .score = {}, .advantage = 0.0, .old_log_probs = {}};
+  rollout.completion.ids = values_of<int64_t>(json.at("ids"));
+  rollout.completion.log_probs = values_of<float>(json.at("log_probs"));
+  rollout.completion.finish_reason = static_cast<rollout::FinishReason>(json.at("finish").get<int>());
+  rollout.score.reward = json.at("reward").get<double>();
+  rollout.score.verdict.kind = static_cast<reward::Verdict::Kind>(json.at("verdict").get<int>());
+  rollout.score.verdict.pred_parsed = text_of(json.at("answer"));
+  return rollout;
+}
+
+// Multiply-adds of a forward pass, up to a factor: every weight once a token, and attention over all earlier tokens.
+double work_of(const RolloutBatch& batch, size_t index, const models::ModelConfig& model) {
+  const Rollout& rollout = batch.rollouts[index];
+  const auto tokens = static_cast<double>(batch.prompts[rollout.prompt].ids.size() + rollout.completion.ids.size());
+  const auto attention = static_cast<double>(model.num_layers * model.num_heads * model.head_dim);
+  return tokens * (static_cast<double>(model.num_parameters()) + attention * tokens);
+}
+
+}  // namespace
+
+nlohmann::json bytes_of(const std::string& text) { return bytes_of_values(text); }
+
+std::string text_of(const nlohmann::json& bytes) {
+  const auto characters = values_of<char>(bytes);
+  return {characters.begin(), characters.end()};
+}
+
+std::pair<size_t, size_t> share_of(size_t count, const dist::Communicator& communicator) {
+  const auto rank = static_cast<size_t>(communicator.rank());
+  const auto ranks = static_cast<size_t>(communicator.size());
+  return {count * rank / ranks, count * (rank + 1) / ranks};
+}
+
+std::vector<nlohmann::json> all_gather_json(const nlohmann::json& value, dist::Communicator& communicator) {
+  std::string bytes;
+  nlohmann::json::to_cbor(value, bytes);
+  std::vector<nlohmann::json> values;
+  for (const auto& theirs : communicator.all_gather_bytes(bytes)) values.push_back(nlohmann::json::from_cbor(theirs));
+  return values;
+}
+
+nlohmann::json to_json(const std::vector<Rollout>& group) {
+  auto values = nlohmann::json::array();
+  for (const Rollout& rollout : group) values.push_back(to_json(rollout));
+  return values;
+}
+
+std::vector<Rollout> group_from(const nlohmann::json& value, size_t prompt) {
+  std::vector<Rollout> group;
+  for (const auto& rollout : value) group.push_back(rollout_from(rollout, prompt));
+  return group;
+}
+
+std::vector<size_t> balanced_share(const RolloutBatch& batch, const std::vector<size_t>& rollouts, const models::ModelConfig& model,
+                                   int64_t rank, int64_t ranks) {
+  if (ranks == 1) return rollouts;
+  std::vector<double> work;
+  for (const size_t index : rollouts) work.push_back(work_of(batch, index, model));
+  std::vector<size_t> order(rollouts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return work[a] > work[b]; });
+  std::vector<double> loads(static_cast<size_t>(ranks), 0.0);
+  std::vector<bool> mine(rollouts.size(), false);
+  for (const size_t i : order) {
+    const auto least = std::min_element(loads.begin(), loads.end());
+    *least += work[i];
+    mine[i] = least - loads.begin() == rank;
+  }
+  std::vector<size_t> share;
+  for (size_t i = 0; i < rollouts.size(); ++i) {
+    if (mine[i]) share.push_back(rollouts[i]);
+  }
+  return share;
+}
+
+void reduce(UpdateStats& stats, dist::Communicator& communicator) {
+  if (communicator.size() == 1) return;
+  auto sums = at::tensor({stats.loss, stats.entropy, stats.clip_fraction, stats.kl_sampler, static_cast<double>(stats.tokens)}, at::kDouble);
+  auto maxima = at::tensor({stats.ratio_max}, at::kDouble);
+  communicator.all_reduce_sum(sums);
+  communicator.all_reduce_max(maxima);
+  const double* values = sums.const_data_ptr<double>();
+  stats.loss = values[0];
+  stats.entropy = values[1];
+  stats.clip_fraction = values[2];
+  stats.kl_sampler = values[3];
+  stats.tokens = static_cast<int64_t>(values[4]);
+  stats.ratio_max = maxima.item<double>();
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,83 @@
+#include "trainer/memory_plan.h"
+
+#include <algorithm>
+
+#include "grpo/nn/lm_head.h"
+
+namespace grpo::trainer {
+namespace {
+
+using When = MemoryPart::When;
+
+constexpr double kProgramBytes = 0.35e9;  // LibTorch, code and small buffers of a CPU process: resident size of a tiny run
+
+double sum(const std::vector<MemoryPart>& parts, When phase) {
+  double bytes = 0.0;
+  for (const auto& part : parts) {
+    if (part.when == When::kAlways || part.when == phase) bytes += part.bytes;
+  }
+  return bytes;
+}
+
+// Tensors that the backward pass of one layer needs, in elements a token (models/causal_lm.cpp, TrainingPass): its input
+// and the middle of the residual stream, rotated queries and keys, values, attention's result, gate and up.
+double saved_elements(const models::ModelConfig& model) {
+  const double heads = static_cast<double>(model.num_heads * model.head_dim);
+  const double kv_heads = static_cast<double>(model.num_kv_heads * model.head_dim);
+  const double normed_heads = model.qk_norm ? heads + kv_heads : 0.0;
+  return 2.0 * static_cast<double>(model.hidden_size) + 2.0 * heads + 2.0 * kv_heads + normed_heads + 2.0 * static_cast<double>(model.intermediate_size);
+}
+
+double kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes) {
+  const RolloutOptions& rollout = config.rollout;
+  const auto pages = [&](int64_t tokens) { return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size); };
+  const double page = 2.0 * static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) * dtype_bytes;
+  int64_t longest = config.data.max_prompt_tokens + rollout.max_new_tokens;
+  if (rollout.max_total_tokens) longest = std::min(longest, *rollout.max_total_tokens);
+  // Evaluation fills every slot.
+  const int64_t wanted = config.eval.every_steps > 0 ? rollout.max_sequences : rollout.prompts_per_step * rollout.group_size;
+  const double all = (pages(longest) * static_cast<double>(std::min(rollout.max_sequences, wanted) + 1) + 1.0) * page;
+  return std::min(all, rollout.kv_memory_gb * 1e9);
+}
+
+}  // namespace
+
+double MemoryPlan::rollout_peak() const { return sum(parts, When::kRollout); }
+double MemoryPlan::update_peak() const { return sum(parts, When::kUpdate); }
+double MemoryPlan::peak() const { return std::max(rollout_peak(), update_peak()); }
+
+optim::StateSharding state_sharding(const dist::DistributedConfig& config, int64_t ranks) {
+  if (ranks == 1 || config.sharding == dist::Sharding::kNone) return optim::StateSharding::kNone;
+  return config.sharding == dist::Sharding::kZero2 ? optim::StateSharding::kGradients : optim::StateSharding::kOptimizer;
+}
+
+MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target) {
+  const auto n = static_cast<double>(model.num_parameters());
+  const auto b = static_cast<double>(dtype_bytes);
+  const auto vocabulary = static_cast<double>(model.vocab_size);
+  const auto hidden = static_cast<double>(model.hidden_size);
+  const auto sharding = state_sharding(config.distributed, target.ranks);
+  const double state_share = sharding == optim::StateSharding::kNone ? 1.0 : static_cast<double>(target.ranks);
+  const double sum_share = sharding == optim::StateSharding::kGradients ? static_cast<double>(target.ranks) : 1.0;
+  const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
+  const auto sequences = static_cast<double>(std::min(config.rollout.max_sequences, config.rollout.prompts_per_step * config.rollout.group_size));
+  const auto chunk = static_cast<double>(nn::LmHeadOptions{}.chunk_tokens);
+
+  MemoryPlan plan;
+  plan.parts.push_back({"weights", n * b});
+  plan.parts.push_back({copies ? "masters and moments" : "moments", (copies ? 12.0 : 8.0) * n / state_share});
+  if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
+  if (!target.cuda) plan.parts.push_back({"program", kProgramBytes});
+  plan.parts.push_back({"KV cache", kv_bytes(model, config, b)});  // kept from step to step
+  if (!target.cuda) plan.parts.push_back({"sampler's copy of the weights", n * b, When::kRollout});
+  plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
+  plan.parts.push_back({"gradient sums", 4.0 * n / sum_share, When::kUpdate});
+  if (copies || sum_share > 1.0) plan.parts.push_back({"gradients of a backward pass", n * b, When::kUpdate});
+  plan.parts.push_back({"saved activations", static_cast<double>(config.trainer.micro_batch_tokens * model.num_layers) * saved_elements(model) * b, When::kUpdate});
+  // Per chunk: log-probs and probabilities in fp32 beside the working dtype; the head's fp32 gradient, its sum over chunks,
+  // and the embedding's.
+  plan.parts.push_back({"LM head and embedding", chunk * vocabulary * (8.0 + b) + (8.0 + b) * vocabulary * hidden, When::kUpdate});
+  return plan;
+}
+
+}  // namespace grpo::trainer
