@@ -78,5 +78,25 @@ fetch_libtorch() {
   trap - EXIT
 }
 
+# Headers of FlashInfer's attention kernels, only where CUDA kernels are built.
+fetch_flashinfer() {
+  { command -v nvcc || [ -x /usr/local/cuda/bin/nvcc ]; } >/dev/null || return 0
+  local folder=$cache/flashinfer-0.7.2.post1 work
+  [ -f "$folder/.complete" ] && return 0
+  echo "setup: fetching FlashInfer's headers (60 MB, once)"
+  mkdir -p "$cache"
+  work=$(mktemp -d "$cache/.fetch-XXXXXX")
+  trap "rm -rf '$work'" EXIT
+  TMPDIR=$work python3 -m pip download --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+    -r cmake/wheels_cuda.txt -d "$work"
+  unzip -q -o "$work"/*.whl 'flashinfer/data/include/*' 'flashinfer/data/cccl/*' '*/licenses/*' -d "$work/tree"
+  touch "$work/tree/.complete"
+  rm -rf "$folder"
+  mv "$work/tree" "$folder"
+  rm -rf "$work"
+  trap - EXIT
+}
+
 install_packages
 fetch_libtorch
+fetch_flashinfer

@@ -15,7 +15,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 #include "grpo/io/file.h"
-#include "grpo/kernels/keyed_uniform.h"
+#include "grpo/kernels/cuda.h"
 
 namespace grpo::app {
 namespace fs = std::filesystem;
@@ -158,9 +158,8 @@ void describe_gpus() {
 void describe_build() {
   line("grpo-train", GRPO_VERSION);
   line("libtorch", GRPO_LIBTORCH_VERSION);
-  const int devices = kernels::cuda_device_count();
-  line("cuda kernels", kernels::has_cuda_library() ? base::concat("built; ", devices, " usable devices")
-                                                   : std::string("not built: scripts/build.sh builds them where the CUDA toolkit (nvcc) is installed"));
+  const std::string& missing = kernels::load_cuda();
+  line("cuda kernels", missing.empty() ? base::concat("usable; ", kernels::cuda_device_count(), " devices") : missing);
   const Library nccl("libnccl.so.2");
   auto* const version = nccl.find<int(int*)>("ncclGetVersion");
   int number = 0;

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "grpo/base/error.h"
+#include "grpo/kernels/rowwise.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/cuda/kernel_table.h"
 #include "kernels/dense_rows.h"
 #include "kernels/parallel.h"
 
@@ -103,9 +105,21 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
   });
 }
 
+// The CPU kernels read the layout as it is.
+class HostPlanner : public AttentionPlanner {
+ public:
+  PagedLayout plan(const PagedLayout& host) override { return host; }
+};
+
 }  // namespace
 
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, bool in_place) {
+  if (device.is_cuda()) return cuda::kernels().plan_attention(shape, device, in_place);
+  return std::make_unique<HostPlanner>();
+}
+
 void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayout& layout, PagedKv& cache) {
+  if (keys.is_cuda()) return cuda::kernels().write_kv(keys, values, layout, cache);
   GRPO_CHECK(keys.is_cpu(), "write_kv has no kernel for device ", keys.device().str());
   GRPO_CHECK(keys.scalar_type() == cache.keys.scalar_type(), "keys are ", c10::toString(keys.scalar_type()),
              ", the cache ", c10::toString(cache.keys.scalar_type()));
@@ -130,7 +144,19 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
   }
 }
 
+at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) {
+  if (qkv.heads.is_cuda()) return cuda::kernels().write_qkv(qkv, layout, cache);
+  const int64_t kv_heads = cache.keys.size(2), heads = qkv.heads.size(1) - 2 * kv_heads;
+  const auto all = qkv.bias.defined() ? qkv.heads + qkv.bias.view({1, heads + 2 * kv_heads, -1}) : qkv.heads;
+  const auto rotated = [&](const at::Tensor& x, const at::Tensor& norm) {
+    return apply_rope(norm.defined() ? rms_norm(x, norm, qkv.norm_eps) : x, qkv.positions, qkv.cos, qkv.sin);
+  };
+  write_kv(rotated(all.narrow(1, heads, kv_heads), qkv.k_norm), all.narrow(1, heads + kv_heads, kv_heads), layout, cache);
+  return rotated(all.narrow(1, 0, heads), qkv.q_norm);
+}
+
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale) {
+  if (queries.is_cuda()) return cuda::kernels().paged_attention(queries, cache, layout, scale);
   GRPO_CHECK(queries.is_cpu(), "paged_attention has no kernel for device ", queries.device().str());
   GRPO_CHECK(queries.scalar_type() == cache.keys.scalar_type(), "queries are ", c10::toString(queries.scalar_type()),
              ", the cache ", c10::toString(cache.keys.scalar_type()));

@@ -5,6 +5,7 @@
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/cuda/kernel_table.h"
 #include "kernels/dense_rows.h"
 #include "kernels/parallel.h"
 
@@ -42,6 +43,7 @@ T* mutable_data(at::Tensor& x) {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (x.is_cuda()) return cuda::kernels().rms_norm(x, weight, eps);
   check_cpu(x, "rms_norm");
   GRPO_CHECK(weight.scalar_type() == x.scalar_type(), "rms_norm: weight ", c10::toString(weight.scalar_type()));
   const auto in = x.contiguous();
@@ -60,8 +62,17 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return out;
 }
 
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
+                                               double eps) {
+  if (x.is_cuda()) return cuda::kernels().add_rms_norm(x, y, weight, eps);
+  auto sum = x + y;
+  auto normed = rms_norm(sum, weight, eps);
+  return {std::move(sum), std::move(normed)};
+}
+
 std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                                     const at::Tensor& weight, double eps) {
+  if (x.is_cuda()) return cuda::kernels().rms_norm_backward(grad, x, weight, eps);
   check_cpu(x, "rms_norm_backward");
   GRPO_CHECK(grad.sizes() == x.sizes() && grad.scalar_type() == x.scalar_type(), "rms_norm_backward: unequal operands");
   constexpr int64_t kBlock = 64;  // rows per partial sum of the weight's gradient
@@ -91,6 +102,7 @@ std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, cons
 
 std::pair<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& grad, const at::Tensor& gate,
                                                     const at::Tensor& up) {
+  if (gate.is_cuda()) return cuda::kernels().silu_mul_backward(grad, gate, up);
   check_cpu(gate, "silu_mul_backward");
   GRPO_CHECK(grad.sizes() == gate.sizes() && gate.sizes() == up.sizes(), "silu_mul_backward: unequal operands");
   const auto dy = grad.contiguous(), a = gate.contiguous(), b = up.contiguous();
@@ -111,6 +123,7 @@ std::pair<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& grad, cons
 }
 
 at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
+  if (gate.is_cuda()) return cuda::kernels().silu_mul(gate, up);
   check_cpu(gate, "silu_mul");
   GRPO_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(), "silu_mul: unequal operands");
   const auto a = with_dense_rows(gate);
@@ -131,6 +144,7 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
 }
 
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin) {
+  if (x.is_cuda()) return cuda::kernels().apply_rope(x, positions, cos, sin);
   check_cpu(x, "apply_rope");
   const auto in = with_dense_rows(x);
   auto out = at::empty(in.sizes(), in.options());

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/cuda/kernel_table.h"
 #include "kernels/parallel.h"
 #include "kernels/truncation.h"
 
@@ -18,7 +20,7 @@ constexpr int64_t kCostPerId = 16;  // of one id of a row, in multiply-adds
 
 struct Drawn {
   int64_t id = 0;
-  float log_prob = 0.0f;
+  float log_prob = std::numeric_limits<float>::quiet_NaN();
 };
 
 // One row in the making; a thread keeps the memory from row to row.
@@ -79,16 +81,13 @@ int64_t invert(const Workspace& workspace, double uniform) {
   return last_likely(exps);
 }
 
-Drawn draw(const float* logits, const SampleParams& params, Workspace& workspace, int64_t row) {
+Drawn draw(const float* logits, const SampleParams& params, Workspace& workspace) {
   const auto n = static_cast<int64_t>(workspace.exps.size());
   const bool greedy = params.temperature == 0.0;
   const double inverse = greedy ? 1.0 : 1.0 / params.temperature;
   const auto softmax = cpu::functions().softmax(logits, static_cast<float>(inverse), n, workspace.exps.data(),
                                                 workspace.block_sums.data());
-  if (softmax.argmax < 0 || !std::isfinite(softmax.max) || !std::isfinite(softmax.sum)) {
-    throw base::Error(
-        base::concat("sampling: row ", row, " has logits that are NaN or all infinite; the weights may have diverged"));
-  }
+  if (softmax.argmax < 0 || !std::isfinite(softmax.max) || !std::isfinite(softmax.sum)) return {};
   Drawn drawn{.id = softmax.argmax};
   if (!greedy) {
     const bool whole = params.top_k == 0 && params.top_p == 1.0;
@@ -112,32 +111,50 @@ const float* read_row(const at::Tensor& logits, int64_t row, Workspace& workspac
   return workspace.logits.data();
 }
 
-void check(const std::vector<SampleParams>& params) {
-  for (const auto& p : params) {
+}  // namespace
+
+SampleRows sample_rows(const std::vector<SampleParams>& params) {
+  const auto n = static_cast<int64_t>(params.size());
+  SampleRows rows{.temperature = at::empty({n}, at::kDouble),
+                  .top_k = at::empty({n}, at::kLong),
+                  .top_p = at::empty({n}, at::kDouble),
+                  .uniform = at::empty({n}, at::kDouble)};
+  for (int64_t i = 0; i < n; ++i) {
+    const SampleParams& p = params[static_cast<size_t>(i)];
     GRPO_CHECK(
         p.temperature >= 0.0 && p.top_k >= 0 && p.top_p > 0.0 && p.top_p <= 1.0 && p.uniform >= 0.0 && p.uniform < 1.0,
         "temperature ", p.temperature, ", top_k ", p.top_k, ", top_p ", p.top_p, ", uniform ", p.uniform);
+    rows.temperature.mutable_data_ptr<double>()[i] = p.temperature;
+    rows.top_k.mutable_data_ptr<int64_t>()[i] = p.top_k;
+    rows.top_p.mutable_data_ptr<double>()[i] = p.top_p;
+    rows.uniform.mutable_data_ptr<double>()[i] = p.uniform;
   }
+  return rows;
 }
 
-}  // namespace
-
-Sampled sample_tokens(const at::Tensor& logits, const std::vector<SampleParams>& params) {
-  GRPO_CHECK(logits.dim() == 2 && logits.size(0) == static_cast<int64_t>(params.size()) && logits.size(1) > 0,
-             "logits ", logits.sizes(), ", ", params.size(), " parameters");
-  check(params);
-  auto host = logits.to(at::kCPU, logits.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat);
+Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows) {
+  GRPO_CHECK(logits.dim() == 2 && logits.size(0) == rows.uniform.size(0) && logits.size(1) > 0, "logits ", logits.sizes(),
+             ", ", rows.uniform.size(0), " parameters");
+  if (logits.is_cuda()) return cuda::kernels().sample_tokens(logits, rows);
+  auto host = logits.scalar_type() == at::kBFloat16 ? logits : logits.to(at::kFloat);
   // An expanded row (the first tokens of a group) is read where it is.
   if (host.size(1) > 1 && host.stride(1) != 1) host = host.contiguous();
-  Sampled sampled{.ids = std::vector<int64_t>(params.size()), .log_probs = std::vector<float>(params.size())};
+  Sampled sampled{.ids = at::empty({host.size(0)}, at::kLong), .log_probs = at::empty({host.size(0)}, at::kFloat)};
+  auto* ids = sampled.ids.mutable_data_ptr<int64_t>();
+  auto* log_probs = sampled.log_probs.mutable_data_ptr<float>();
+  const auto* temperature = rows.temperature.const_data_ptr<double>();
+  const auto* top_k = rows.top_k.const_data_ptr<int64_t>();
+  const auto* top_p = rows.top_p.const_data_ptr<double>();
+  const auto* uniform = rows.uniform.const_data_ptr<double>();
   share_items(host.size(0), host.numel() * kCostPerId, [&](const auto& next) {
     static thread_local Workspace workspace;
     workspace.resize(host.size(1));
     for (int64_t row = next(); row >= 0; row = next()) {
-      const auto i = static_cast<size_t>(row);
-      const auto drawn = draw(read_row(host, row, workspace), params[i], workspace, row);
-      sampled.ids[i] = drawn.id;
-      sampled.log_probs[i] = drawn.log_prob;
+      const SampleParams params{
+          .temperature = temperature[row], .top_k = top_k[row], .top_p = top_p[row], .uniform = uniform[row]};
+      const auto drawn = draw(read_row(host, row, workspace), params, workspace);
+      ids[row] = drawn.id;
+      log_probs[row] = drawn.log_prob;
     }
   });
   return sampled;

@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <memory>
+
 namespace grpo::kernels {
 
 /// One layer's keys and values in pages. Token p of a sequence lies in page page_table[s][p / page_size], row
@@ -11,17 +14,61 @@ struct PagedKv {
   at::Tensor values;  // the same shape and dtype
 };
 
+/// What a device's attention kernels prepared for one pass; all layers use it.
+struct AttentionSchedule {
+  virtual ~AttentionSchedule() = default;
+};
+
 /// Which tokens one forward pass adds to which sequences: a prefill adds a whole prompt, a decode step one token each.
-/// Host tensors on the CPU path; device tensors on CUDA.
+/// Host tensors on the CPU path; what an AttentionPlanner returns on CUDA.
 struct PagedLayout {
   at::Tensor query_offsets;    // [S + 1] int32: sequence s adds tokens [query_offsets[s], query_offsets[s + 1])
   at::Tensor context_lengths;  // [S] int32: tokens of sequence s in the cache once this pass has written its own
   at::Tensor page_table;       // [S, max_pages] int32; entries past a sequence's last page are not read
+  std::shared_ptr<const AttentionSchedule> schedule;  // null on the CPU, and where the device needs none
 };
+
+struct AttentionShape {
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t page_size = 0;
+  at::ScalarType dtype = at::kFloat;
+};
+
+/// Takes the layouts of passes from the host to the device.
+class AttentionPlanner {
+ public:
+  virtual ~AttentionPlanner() = default;
+
+  /// host: a layout of host tensors. The result is ready in the order of the device's current stream. On CUDA the host may be
+  /// at most kPlansAhead passes ahead of the device.
+  virtual PagedLayout plan(const PagedLayout& host) = 0;
+
+  static constexpr int kPlansAhead = 3;
+};
+
+/// in_place: every call has as many sequences and pages in its table as the first one, and its results lie in the same memory,
+/// as a CUDA graph wants them.
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, bool in_place);
 
 /// Writes the new keys and values of every sequence to its pages.
 /// keys, values: [T, kv_heads, head_dim], T = query_offsets[S].
 void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayout& layout, PagedKv& cache);
+
+/// The query, key and value heads of one layer, as one projection gives them.
+struct Qkv {
+  at::Tensor heads;      // [T, heads + 2 kv_heads, head_dim]: query, key and value heads; may be columns of a wider matrix
+  at::Tensor bias;       // [(heads + 2 kv_heads) head_dim], still to be added; undefined: none
+  at::Tensor q_norm;     // [head_dim], RMSNorm of each query head (Qwen3); undefined: none
+  at::Tensor k_norm;     // the same for key heads
+  double norm_eps = 1e-6;
+  at::Tensor positions;  // [T] int64
+  at::Tensor cos, sin;   // [max_positions, head_dim / 2] fp32, as apply_rope takes them
+};
+
+/// Adds the bias, norms and rotates, and writes keys and values to their pages. Returns the queries, [T, heads, head_dim].
+at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache);
 
 /// Causal attention of every new token over its own sequence's cache (grouped queries: head h reads kv head
 /// h / (heads / kv_heads)). queries: [T, heads, head_dim]; returns the same shape and dtype. Sums are fp32, in blocks at

@@ -13,6 +13,10 @@ namespace grpo::kernels {
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension. x: [..., D] fp32 or bf16; computed in fp32.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
+/// {x + y, rms_norm(x + y, weight, eps)}: a residual sum as it is stored, and its norm.
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
+                                               double eps);
+
 /// Gradients {of x, of weight} of rms_norm from that of its result. The sum over rows has a fixed order.
 std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                                     const at::Tensor& weight, double eps);

@@ -15,14 +15,26 @@ struct SampleParams {
   double uniform = 0.0;      // in [0, 1): base::uniform(key, draw, sample, position)
 };
 
+/// The parameters of B rows, each field a tensor [B].
+struct SampleRows {
+  at::Tensor temperature;  // double
+  at::Tensor top_k;        // int64
+  at::Tensor top_p;        // double
+  at::Tensor uniform;      // double
+};
+
+/// On the host. Throws std::logic_error naming a parameter that is out of its range.
+SampleRows sample_rows(const std::vector<SampleParams>& params);
+
 struct Sampled {
-  std::vector<int64_t> ids;      // [B]
-  std::vector<float> log_probs;  // [B]: log_softmax(logits / temperature)[id] before top-k/top-p; temperature 0: of raw logits
+  at::Tensor ids;        // [B] int64
+  at::Tensor log_probs;  // [B] fp32: log_softmax(logits / temperature)[id] before top-k/top-p; temperature 0: of raw logits
 };
 
 /// One token per row by inversion of the cumulative distribution in id order: the first kept token v with
-/// sum_{i <= v, i kept} p_i > uniform * sum_kept. logits: [B, V] fp32 or bf16 (read as fp32). A row's result depends on
-/// that row alone. Throws base::Error naming the row when its logits hold NaN or are all -inf.
-Sampled sample_tokens(const at::Tensor& logits, const std::vector<SampleParams>& params);
+/// sum_{i <= v, i kept} p_i > uniform * sum_kept. logits: [B, V] fp32 or bf16 (read as fp32), on the device of `rows`, where
+/// the results are too. A row's result depends on that row alone. A row whose logits hold NaN or are all -inf gets id 0 and
+/// the log-prob NaN.
+Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows);
 
 }  // namespace grpo::kernels

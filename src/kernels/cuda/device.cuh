@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/launchers.h"
 
 // What the kernels share.
@@ -82,7 +83,8 @@ cudaError_t with_type(Element type, const Function& function) {
   return cudaGetLastError();
 }
 
-/// The sequence of a new token: the last one whose first token is not after it. False for a token past the last sequence.
+/// The sequence of a new token: the last one whose first token is not after it. False for a token past the last
+/// sequence.
 __device__ inline bool find_sequence(const Layout& layout, int64_t token, int32_t& sequence) {
   if (token >= layout.query_offsets[layout.sequences]) return false;
   int32_t low = 0, high = layout.sequences - 1;
@@ -100,7 +102,8 @@ __device__ inline bool find_sequence(const Layout& layout, int64_t token, int32_
 
 /// The place of a position of a sequence, in tokens from the start of the cache.
 __device__ inline int64_t row_of(const Layout& layout, const Cache& cache, int32_t sequence, int64_t position) {
-  const int64_t page = layout.page_table[static_cast<int64_t>(sequence) * layout.max_pages + position / cache.page_size];
+  const int64_t page =
+      layout.page_table[static_cast<int64_t>(sequence) * layout.max_pages + position / cache.page_size];
   return page * cache.page_size + position % cache.page_size;
 }
 

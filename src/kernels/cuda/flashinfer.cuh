@@ -7,8 +7,8 @@
 #include <stdexcept>
 #include <string>
 
-// bf16 begins with Ampere, where FlashInfer always takes two stages; the kernels of older machines would double the time to
-// compile. Group sizes are those of kDecodeGroups.
+// bf16 begins with Ampere, where FlashInfer always takes two stages; the kernels of older machines would double the
+// time to compile. Group sizes are those of kDecodeGroups.
 #undef DISPATCH_COMPUTE_CAP_DECODE_NUM_STAGES_SMEM
 #define DISPATCH_COMPUTE_CAP_DECODE_NUM_STAGES_SMEM(capability, NUM_STAGES_SMEM, ...) \
   {                                                                                   \
@@ -22,14 +22,13 @@
     __VA_ARGS__                                            \
   }
 #undef DISPATCH_GQA_GROUP_SIZE
-#define DISPATCH_GQA_GROUP_SIZE(group_size, GROUP_SIZE, ...)      \
-  GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 1, __VA_ARGS__)         \
-  else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 2, __VA_ARGS__)    \
-  else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 3, __VA_ARGS__)    \
-  else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 4, __VA_ARGS__)    \
-  else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 6, __VA_ARGS__)    \
-  else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 8, __VA_ARGS__)    \
-  else return cudaErrorInvalidValue;
+#define DISPATCH_GQA_GROUP_SIZE(group_size, GROUP_SIZE, ...)                                                                                      \
+  GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 1, __VA_ARGS__)                                                                                         \
+  else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 2, __VA_ARGS__) else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 3, __VA_ARGS__) else GRPO_GROUP_SIZE( \
+      group_size, GROUP_SIZE, 4,                                                                                                                  \
+      __VA_ARGS__) else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 6,                                                                                \
+                                        __VA_ARGS__) else GRPO_GROUP_SIZE(group_size, GROUP_SIZE, 8,                                              \
+                                                                          __VA_ARGS__) else return cudaErrorInvalidValue;
 
 #include <flashinfer/attention/scheduler.cuh>
 #include <flashinfer/attention/variants.cuh>
@@ -46,7 +45,8 @@ using PlainAttention = flashinfer::DefaultAttention</*use_custom_mask=*/false, /
                                                     /*use_logits_soft_cap=*/false, /*use_alibi=*/false>;
 
 inline void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) throw std::runtime_error(std::string("FlashInfer ") + what + ": " + cudaGetErrorString(status));
+  if (status != cudaSuccess)
+    throw std::runtime_error(std::string("FlashInfer ") + what + ": " + cudaGetErrorString(status));
 }
 
 // FlashInfer's functions take pointers to what they only read.

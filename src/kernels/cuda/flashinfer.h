@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-// FlashInfer's paged attention in bf16, compiled for some head dimensions. Like launchers.h without ATen. A pass is planned on
-// the host once (which keys and values each block reads: long contexts are split over several) and then run for every layer.
-// Functions throw std::exception with what went wrong.
+// FlashInfer's paged attention in bf16, compiled for some head dimensions. Like launchers.h without ATen. A pass is
+// planned on the host once (which keys and values each block reads: long contexts are split over several) and then run
+// for every layer. Functions throw std::exception with what went wrong.
 
 namespace grpo::kernels::cuda {
 

@@ -22,13 +22,20 @@ struct FlashInferDecode {
                                                                           PlainAttention, Params>);
     };
     switch (group) {
-      case 1: return call(std::integral_constant<uint32_t, 1>());
-      case 2: return call(std::integral_constant<uint32_t, 2>());
-      case 3: return call(std::integral_constant<uint32_t, 3>());
-      case 4: return call(std::integral_constant<uint32_t, 4>());
-      case 6: return call(std::integral_constant<uint32_t, 6>());
-      case 8: return call(std::integral_constant<uint32_t, 8>());
-      default: return cudaErrorInvalidValue;
+      case 1:
+        return call(std::integral_constant<uint32_t, 1>());
+      case 2:
+        return call(std::integral_constant<uint32_t, 2>());
+      case 3:
+        return call(std::integral_constant<uint32_t, 3>());
+      case 4:
+        return call(std::integral_constant<uint32_t, 4>());
+      case 6:
+        return call(std::integral_constant<uint32_t, 6>());
+      case 8:
+        return call(std::integral_constant<uint32_t, 8>());
+      default:
+        return cudaErrorInvalidValue;
     }
   }
 
@@ -55,15 +62,16 @@ struct FlashInferDecode {
     return info.ToVector();
   }
 
-  static void run(const Schedule& schedule, const HostPages& sizes, const DevicePages& pages, const Workspace& workspace,
-                  const AttentionOperands& operands, cudaStream_t stream) {
+  static void run(const Schedule& schedule, const HostPages& sizes, const DevicePages& pages,
+                  const Workspace& workspace, const AttentionOperands& operands, cudaStream_t stream) {
     flashinfer::DecodePlanInfo info;
     info.FromVector(schedule);
     Params params(static_cast<Half*>(const_cast<void*>(operands.queries)), /*q_rope_offset=*/nullptr,
                   paged_kv(sizes, pages, operands, kHeadDim), static_cast<Half*>(operands.out), /*lse=*/nullptr,
                   /*maybe_alibi_slopes=*/nullptr, static_cast<uint32_t>(sizes.heads),
                   /*q_stride_n=*/static_cast<int32_t>(sizes.heads * kHeadDim), /*q_stride_h=*/kHeadDim,
-                  /*window_left=*/-1, /*logits_soft_cap=*/0.0f, operands.scale, /*rope_scale=*/1.0f, /*rope_theta=*/1e4f);
+                  /*window_left=*/-1, /*logits_soft_cap=*/0.0f, operands.scale, /*rope_scale=*/1.0f,
+                  /*rope_theta=*/1e4f);
     params.request_indices = at_offset<int32_t>(workspace.ints, info.request_indices_offset);
     params.kv_tile_indices = at_offset<int32_t>(workspace.ints, info.kv_tile_indices_offset);
     params.o_indptr = at_offset<int32_t>(workspace.ints, info.o_indptr_offset);

@@ -7,8 +7,8 @@
 
 namespace grpo::kernels::cuda {
 
-/// FlashInfer's causal prefill kernel on tensor cores. The query heads of one kv head and the tokens of a sequence share a
-/// tile, so any group size fits.
+/// FlashInfer's causal prefill kernel on tensor cores. The query heads of one kv head and the tokens of a sequence
+/// share a tile, so any group size fits.
 template <uint32_t kHeadDim>
 struct FlashInferPrefill {
   using Params = flashinfer::BatchPrefillPagedParams<Half, Half, Half, int32_t>;
@@ -23,8 +23,8 @@ struct FlashInferPrefill {
     return plan(unconst(pages.query_offsets), unconst(pages.page_offsets), tokens, sequences,
                 static_cast<uint32_t>(pages.heads), static_cast<uint32_t>(pages.kv_heads), kHeadDim, kHeadDim,
                 static_cast<uint32_t>(pages.page_size), pages.fixed, static_cast<uint32_t>(sizeof(Half)),
-                /*window_left=*/-1, /*fixed_split_size=*/-1, /*disable_split_kv=*/false, /*num_colocated_ctas=*/int64_t{0},
-                uniform_q_len, stream);
+                /*window_left=*/-1, /*fixed_split_size=*/-1, /*disable_split_kv=*/false,
+                /*num_colocated_ctas=*/int64_t{0}, uniform_q_len, stream);
   }
 
   static WorkspaceBytes workspace(const HostPages& pages, cudaStream_t stream) {
@@ -42,7 +42,8 @@ struct FlashInferPrefill {
     check(with_sizes(pages, stream,
                      [&](auto... sizes) {
                        return flashinfer::PrefillPlan<int32_t>(workspace.floats, workspace.float_bytes, workspace.ints,
-                                                               workspace.host_ints, workspace.int_bytes, info, sizes...);
+                                                               workspace.host_ints, workspace.int_bytes, info,
+                                                               sizes...);
                      }),
           "prefill plan");
     return info.ToVector();
@@ -56,8 +57,8 @@ struct FlashInferPrefill {
         params, partial, partial_sums, /*enable_pdl=*/false, stream);
   }
 
-  static void run(const Schedule& schedule, const HostPages& sizes, const DevicePages& pages, const Workspace& workspace,
-                  const AttentionOperands& operands, cudaStream_t stream) {
+  static void run(const Schedule& schedule, const HostPages& sizes, const DevicePages& pages,
+                  const Workspace& workspace, const AttentionOperands& operands, cudaStream_t stream) {
     flashinfer::PrefillPlanInfo info;
     info.FromVector(schedule);
     Params params(static_cast<Half*>(const_cast<void*>(operands.queries)), paged_kv(sizes, pages, operands, kHeadDim),
@@ -65,7 +66,8 @@ struct FlashInferPrefill {
                   /*maybe_q_rope_offset=*/nullptr, static_cast<Half*>(operands.out), /*lse=*/nullptr,
                   /*maybe_alibi_slopes=*/nullptr, static_cast<uint32_t>(sizes.heads),
                   /*q_stride_n=*/static_cast<int32_t>(sizes.heads * kHeadDim), /*q_stride_h=*/kHeadDim,
-                  /*window_left=*/-1, /*logits_soft_cap=*/0.0f, operands.scale, /*rope_scale=*/1.0f, /*rope_theta=*/1e4f);
+                  /*window_left=*/-1, /*logits_soft_cap=*/0.0f, operands.scale, /*rope_scale=*/1.0f,
+                  /*rope_theta=*/1e4f);
     params.request_indices = at_offset<int32_t>(workspace.ints, info.request_indices_offset);
     params.qo_tile_indices = at_offset<int32_t>(workspace.ints, info.qo_tile_indices_offset);
     params.kv_tile_indices = at_offset<int32_t>(workspace.ints, info.kv_tile_indices_offset);
@@ -85,10 +87,14 @@ struct FlashInferPrefill {
       partial_sums = at_offset<float>(workspace.floats, info.s_offset);
     }
     switch (info.cta_tile_q) {
-      case 16: return check(launch<16>(params, partial, partial_sums, stream), "prefill");
-      case 64: return check(launch<64>(params, partial, partial_sums, stream), "prefill");
-      case 128: return check(launch<128>(params, partial, partial_sums, stream), "prefill");
-      default: throw std::runtime_error("FlashInfer prefill: tile " + std::to_string(info.cta_tile_q));
+      case 16:
+        return check(launch<16>(params, partial, partial_sums, stream), "prefill");
+      case 64:
+        return check(launch<64>(params, partial, partial_sums, stream), "prefill");
+      case 128:
+        return check(launch<128>(params, partial, partial_sums, stream), "prefill");
+      default:
+        throw std::runtime_error("FlashInfer prefill: tile " + std::to_string(info.cta_tile_q));
     }
   }
 

@@ -4,9 +4,10 @@
 
 #include <cstdint>
 
-// Kernels over raw device memory. This header and the .cu files include neither ATen nor another grpo header, so that nvcc
-// compiles them fast and as C++17; table.cpp turns tensors into these arguments. Launches are asynchronous on `stream`, touch
-// no host memory and allocate nothing: each can be captured in a CUDA graph. They return what cudaGetLastError says.
+// Kernels over raw device memory. This header and the .cu files include neither ATen nor another grpo header, so that
+// nvcc compiles them fast and as C++17; table.cpp turns tensors into these arguments. Launches are asynchronous on
+// `stream`, touch no host memory and allocate nothing: each can be captured in a CUDA graph. They return what
+// cudaGetLastError says.
 
 namespace grpo::kernels::cuda {
 
@@ -25,8 +26,8 @@ cudaError_t rms_norm(Element type, const void* x, const void* weight, void* y, i
 
 /// partial: [ceil(rows / kNormBackwardRows), width] fp32 receives the weight's gradient by blocks of rows.
 inline constexpr int64_t kNormBackwardRows = 16;
-cudaError_t rms_norm_backward(Element type, const void* grad, const void* x, const void* weight, void* dx, float* partial,
-                              int64_t rows, int64_t width, float eps, cudaStream_t stream);
+cudaError_t rms_norm_backward(Element type, const void* grad, const void* x, const void* weight, void* dx,
+                              float* partial, int64_t rows, int64_t width, float eps, cudaStream_t stream);
 
 cudaError_t add_rms_norm(Element type, const void* x, const void* residual, const void* weight, void* sum, void* normed,
                          int64_t rows, int64_t width, float eps, cudaStream_t stream);
@@ -69,50 +70,38 @@ cudaError_t write_kv(Element type, Rows keys, Rows values, const Layout& layout,
                      cudaStream_t stream);
 
 struct QkvProjection {
-  Rows qkv;                        // [tokens, heads + 2 kv_heads, head_dim]
-  const void* bias;                // [(heads + 2 kv_heads) * head_dim], or null
-  const void* q_norm;              // [head_dim], or null
-  const void* k_norm;              // [head_dim], or null
-  float eps;                       // of the norms
-  const int64_t* positions;        // [tokens]
+  Rows qkv;                  // [tokens, heads + 2 kv_heads, head_dim]
+  const void* bias;          // [(heads + 2 kv_heads) * head_dim], or null
+  const void* q_norm;        // [head_dim], or null
+  const void* k_norm;        // [head_dim], or null
+  float eps;                 // of the norms
+  const int64_t* positions;  // [tokens]
   RopeTable rope;
   int64_t tokens;
   int64_t heads;
 };
-cudaError_t write_qkv(Element type, const QkvProjection& projection, const Layout& layout, const Cache& cache, void* queries,
-                      cudaStream_t stream);
+cudaError_t write_qkv(Element type, const QkvProjection& projection, const Layout& layout, const Cache& cache,
+                      void* queries, cudaStream_t stream);
 
-/// One block a query head, for any head_dim up to kMaxSimpleHeadDim; reads the layout on the device, so it needs no plan.
+/// One block a query head, for any head_dim up to kMaxSimpleHeadDim; reads the layout on the device, so it needs no
+/// plan.
 inline constexpr int64_t kMaxSimpleHeadDim = 256;
 cudaError_t simple_attention(Element type, const void* queries, const Layout& layout, const Cache& cache, void* out,
                              int64_t tokens, int64_t heads, float scale, cudaStream_t stream);
 
 // The functions of sample.h.
 
-/// One entry a row; null pointers where a caller has no use for the field.
-struct SampleRows {
+/// One entry a row.
+struct SampledRows {
   const double* temperature;
   const int64_t* top_k;
   const double* top_p;
-  const double* uniforms;    // null: the keyed number of (draw, sample, position)
-  const int64_t* key;        // [2] words of base::philox_key
-  const int64_t* draws;
-  const int64_t* samples;
-  int64_t* positions;        // advanced, with the fields below
-  int32_t* lengths;
-  const int64_t* max_positions;
-  const int64_t* stop_ids;   // [num_stop_ids]
-  int64_t num_stop_ids;
-  bool* finished;            // null: every row is sampled and none is advanced
-  bool* failed;
+  const double* uniform;
   int64_t* ids;
   float* log_probs;
 };
 inline constexpr int64_t kMaxVocabulary = 1 << 19;
-cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, const SampleRows& state, cudaStream_t stream);
-
-/// out[i] = the Philox uniform of (draws[i], samples[i], positions[i]) under the mixed key; all on the device.
-cudaError_t keyed_uniforms(uint32_t key0, uint32_t key1, int64_t n, const int64_t* draws, const int64_t* samples,
-                           const int64_t* positions, double* out, cudaStream_t stream);
+cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, const SampledRows& state,
+                   cudaStream_t stream);
 
 }  // namespace grpo::kernels::cuda

@@ -1,69 +1,59 @@
 #include <dlfcn.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "grpo/base/error.h"
-#include "grpo/kernels/keyed_uniform.h"
-#include "kernels/cuda/c_api.h"
+#include "grpo/kernels/cuda.h"
+#include "kernels/cuda/kernel_table.h"
 
 namespace grpo::kernels {
 namespace {
 
 namespace fs = std::filesystem;
 
+struct Library {
+  const cuda::KernelTable* table = nullptr;
+  std::string problem;
+};
+
 // The library lies in ../lib beside the program, in the build folder and where both are installed.
-void* open_library() {
+Library open_library() {
   std::error_code ignored;
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
   const fs::path path = program.parent_path().parent_path() / "lib" / "libgrpo_kernels_cuda.so";
-  return dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!fs::exists(path, ignored)) return {.table = nullptr, .problem = "this build has no CUDA kernels (" + path.string() + ")"};
+  void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (handle == nullptr) return {.table = nullptr, .problem = dlerror()};
+  const auto table = reinterpret_cast<decltype(&grpo_cuda_kernels)>(dlsym(handle, "grpo_cuda_kernels"));
+  if (table == nullptr) return {.table = nullptr, .problem = path.string() + " is of another version"};
+  return {.table = table(), .problem = ""};
 }
 
-void* library() {
-  static void* const handle = open_library();
-  return handle;
-}
-
-// A function of the library; null where there is no library.
-template <typename F>
-F* find(const char* name) {
-  return library() == nullptr ? nullptr : reinterpret_cast<F*>(dlsym(library(), name));
+const Library& library() {
+  static const Library opened = open_library();
+  return opened;
 }
 
 }  // namespace
 
-std::vector<double> keyed_uniforms(const base::RandomKey& key, const std::vector<UniformIndex>& indices) {
-  std::vector<double> numbers;
-  numbers.reserve(indices.size());
-  for (const auto& index : indices) numbers.push_back(base::uniform(key, index.draw, index.sample, index.position));
-  return numbers;
-}
-
-bool has_cuda_library() { return library() != nullptr; }
-
 int cuda_device_count() {
-  auto* const count = find<decltype(grpo_cuda_device_count)>("grpo_cuda_device_count");
-  return count == nullptr ? 0 : count();
+  static const int count = [] {
+    void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (driver == nullptr) return 0;
+    // The two functions of the driver's interface that count devices; 0 is success.
+    const auto start = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
+    const auto count_devices = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
+    int found = 0;
+    return start != nullptr && count_devices != nullptr && start(0) == 0 && count_devices(&found) == 0 ? found : 0;
+  }();
+  return count;
 }
 
-std::vector<double> keyed_uniforms_cuda(const base::RandomKey& key, const std::vector<UniformIndex>& indices) {
-  auto* const kernel = find<decltype(grpo_cuda_keyed_uniforms)>("grpo_cuda_keyed_uniforms");
-  if (kernel == nullptr || cuda_device_count() == 0)
-    throw base::Error("keyed_uniforms_cuda: no CUDA device, or a build without CUDA");
-  std::vector<uint64_t> draws;
-  std::vector<uint32_t> samples, positions;
-  for (const auto& index : indices) {
-    draws.push_back(index.draw);
-    samples.push_back(index.sample);
-    positions.push_back(index.position);
-  }
-  std::vector<double> numbers(indices.size());
-  const auto mixed = base::philox_key(key);
-  const char* problem = kernel(mixed.data(), static_cast<int64_t>(indices.size()), draws.data(), samples.data(),
-                               positions.data(), numbers.data());
-  if (problem != nullptr) throw base::Error(base::concat("keyed_uniforms_cuda: ", problem));
-  return numbers;
+const std::string& load_cuda() { return library().problem; }
+
+const cuda::KernelTable& cuda::kernels() {
+  if (library().table == nullptr) throw base::Error("CUDA kernels: " + library().problem);
+  return *library().table;
 }
 
 }  // namespace grpo::kernels

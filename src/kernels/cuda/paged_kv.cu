@@ -1,7 +1,7 @@
 #include "kernels/cuda/device.cuh"
 
-// The functions of paged_kv.h that need no plan. Tokens past the last sequence (a batch padded for a CUDA graph) are passed
-// over.
+// The functions of paged_kv.h that need no plan. Tokens past the last sequence (a batch padded for a CUDA graph) are
+// passed over.
 
 namespace grpo::kernels::cuda {
 namespace {
@@ -38,8 +38,8 @@ struct ProjectedHead {
   }
 };
 
-// One warp a head of a token: query heads are rotated into `queries`, key heads rotated into the cache, value heads copied
-// there. Every step rounds to T where the separate functions round, so that the results are the same.
+// One warp a head of a token: query heads are rotated into `queries`, key heads rotated into the cache, value heads
+// copied there. Every step rounds to T where the separate functions round, so that the results are the same.
 template <typename T>
 __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache cache, T* queries) {
   const int64_t all_heads = projection.heads + 2 * cache.kv_heads;
@@ -50,7 +50,8 @@ __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache 
   if (token >= projection.tokens || !find_sequence(layout, token, sequence)) return;
   const bool is_query = head < projection.heads, is_value = head >= projection.heads + cache.kv_heads;
   const ProjectedHead<T> in{static_cast<const T*>(projection.qkv.data) + token * projection.qkv.stride + head * d,
-                        projection.bias == nullptr ? nullptr : static_cast<const T*>(projection.bias) + head * d, d / 2};
+                            projection.bias == nullptr ? nullptr : static_cast<const T*>(projection.bias) + head * d,
+                            d / 2};
   T* out = queries + (token * projection.heads + head) * d;
   if (!is_query) {
     const int64_t row = row_of(layout, cache, sequence, position_of(layout, sequence, token));
@@ -107,7 +108,8 @@ struct RunningSoftmax {
 
 // One block a (token, query head): each warp takes every fourth position, then the first adds up. fp32 inside.
 template <typename T, int kPerLane>
-__global__ void simple_attention_kernel(const T* queries, Layout layout, Cache cache, T* out, int64_t heads, float scale) {
+__global__ void simple_attention_kernel(const T* queries, Layout layout, Cache cache, T* out, int64_t heads,
+                                        float scale) {
   const int64_t token = blockIdx.x, head = blockIdx.y, d = cache.head_dim;
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   int32_t sequence;
@@ -149,18 +151,19 @@ __global__ void simple_attention_kernel(const T* queries, Layout layout, Cache c
 }
 
 template <typename T, int kCount>
-void launch_write_kv(Rows keys, Rows values, const Layout& layout, const Cache& cache, int64_t tokens, cudaStream_t stream) {
-  write_kv_kernel<T, kCount>
-      <<<static_cast<unsigned>(tokens), threads_for(cache.kv_heads * cache.head_dim / kCount), 0, stream>>>(
-          static_cast<const T*>(keys.data), keys.stride, static_cast<const T*>(values.data), values.stride, layout, cache);
+void launch_write_kv(Rows keys, Rows values, const Layout& layout, const Cache& cache, int64_t tokens,
+                     cudaStream_t stream) {
+  launch(write_kv_kernel<T, kCount>, dim3(static_cast<unsigned>(tokens)),
+         threads_for(cache.kv_heads * cache.head_dim / kCount), 0, stream, static_cast<const T*>(keys.data),
+         keys.stride, static_cast<const T*>(values.data), values.stride, layout, cache);
 }
 
 template <typename T, int kPerLane>
-void launch_simple(const void* queries, const Layout& layout, const Cache& cache, void* out, int64_t tokens, int64_t heads,
-                   float scale, cudaStream_t stream) {
+void launch_simple(const void* queries, const Layout& layout, const Cache& cache, void* out, int64_t tokens,
+                   int64_t heads, float scale, cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>(tokens), static_cast<unsigned>(heads));
-  simple_attention_kernel<T, kPerLane><<<blocks, kAttentionWarps * kWarp, 0, stream>>>(
-      static_cast<const T*>(queries), layout, cache, static_cast<T*>(out), heads, scale);
+  launch(simple_attention_kernel<T, kPerLane>, blocks, kAttentionWarps * kWarp, 0, stream,
+         static_cast<const T*>(queries), layout, cache, static_cast<T*>(out), heads, scale);
 }
 
 }  // namespace
@@ -178,15 +181,15 @@ cudaError_t write_kv(Element type, Rows keys, Rows values, const Layout& layout,
   });
 }
 
-cudaError_t write_qkv(Element type, const QkvProjection& projection, const Layout& layout, const Cache& cache, void* queries,
-                      cudaStream_t stream) {
+cudaError_t write_qkv(Element type, const QkvProjection& projection, const Layout& layout, const Cache& cache,
+                      void* queries, cudaStream_t stream) {
   if (projection.tokens == 0 || layout.sequences == 0) return cudaSuccess;
   constexpr int kThreads = 128;
   const int64_t warps = projection.tokens * (projection.heads + 2 * cache.kv_heads);
   return with_type(type, [&](auto element) {
     using T = decltype(element);
-    write_qkv_kernel<T><<<blocks_for(warps * kWarp, kThreads), kThreads, 0, stream>>>(projection, layout, cache,
-                                                                                      static_cast<T*>(queries));
+    launch(write_qkv_kernel<T>, blocks_for(warps * kWarp, kThreads), kThreads, 0, stream, projection, layout, cache,
+           static_cast<T*>(queries));
   });
 }
 
@@ -196,10 +199,10 @@ cudaError_t simple_attention(Element type, const void* queries, const Layout& la
   if (cache.head_dim > kMaxSimpleHeadDim) return cudaErrorInvalidValue;
   return with_type(type, [&](auto element) {
     using T = decltype(element);
-    const auto launch = cache.head_dim <= 64    ? launch_simple<T, 2>
-                        : cache.head_dim <= 128 ? launch_simple<T, 4>
-                                                : launch_simple<T, 8>;
-    launch(queries, layout, cache, out, tokens, heads, scale, stream);
+    const auto start = cache.head_dim <= 64    ? launch_simple<T, 2>
+                       : cache.head_dim <= 128 ? launch_simple<T, 4>
+                                               : launch_simple<T, 8>;
+    start(queries, layout, cache, out, tokens, heads, scale, stream);
   });
 }
 

@@ -1,7 +1,7 @@
 #include "kernels/cuda/device.cuh"
 
-// Every sum over a row has a fixed order, so a row's result does not depend on the rows beside it. Products and sums are fp32
-// and are rounded once, where the CPU kernels round.
+// Every sum over a row has a fixed order, so a row's result does not depend on the rows beside it. Products and sums
+// are fp32 and are rounded once, where the CPU kernels round.
 
 namespace grpo::kernels::cuda {
 namespace {
@@ -35,7 +35,8 @@ __global__ void rms_norm_kernel(const T* x, const T* weight, T* y, int64_t width
   for (int64_t i = threadIdx.x; i < width / kCount; i += blockDim.x) {
     const auto pack = in[i], scale = w[i];
     Pack<T, kCount> result;
-    for (int j = 0; j < kCount; ++j) result.at[j] = from_float<T>(to_float(pack.at[j]) * factor * to_float(scale.at[j]));
+    for (int j = 0; j < kCount; ++j)
+      result.at[j] = from_float<T>(to_float(pack.at[j]) * factor * to_float(scale.at[j]));
     out[i] = result;
   }
 }
@@ -64,15 +65,16 @@ __global__ void add_rms_norm_kernel(const T* x, const T* residual, const T* weig
   for (int64_t i = threadIdx.x; i < width / kCount; i += blockDim.x) {
     const auto pack = total[i], scale = w[i];  // this thread's own
     Pack<T, kCount> result;
-    for (int j = 0; j < kCount; ++j) result.at[j] = from_float<T>(to_float(pack.at[j]) * factor * to_float(scale.at[j]));
+    for (int j = 0; j < kCount; ++j)
+      result.at[j] = from_float<T>(to_float(pack.at[j]) * factor * to_float(scale.at[j]));
     out[i] = result;
   }
 }
 
 // y = f x w with f = 1 / sqrt(mean(x^2) + eps): dx = f (dy w - x f^2 mean(dy w x)), dweight += dy f x.
 template <typename T>
-__global__ void rms_norm_backward_kernel(const T* grad, const T* x, const T* weight, T* dx, float* partial, int64_t rows,
-                                         int64_t width, float eps) {
+__global__ void rms_norm_backward_kernel(const T* grad, const T* x, const T* weight, T* dx, float* partial,
+                                         int64_t rows, int64_t width, float eps) {
   float* dweight = partial + static_cast<int64_t>(blockIdx.x) * width;
   for (int64_t i = threadIdx.x; i < width; i += blockDim.x) dweight[i] = 0.0f;
   const int64_t first = static_cast<int64_t>(blockIdx.x) * kNormBackwardRows;
@@ -97,7 +99,8 @@ __global__ void rms_norm_backward_kernel(const T* grad, const T* x, const T* wei
 }
 
 template <typename T, int kCount>
-__global__ void silu_mul_kernel(const T* gate, int64_t gate_stride, const T* up, int64_t up_stride, T* y, int64_t width) {
+__global__ void silu_mul_kernel(const T* gate, int64_t gate_stride, const T* up, int64_t up_stride, T* y,
+                                int64_t width) {
   const int64_t row = blockIdx.x;
   const int64_t i = static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x;
   if (i >= width / kCount) return;
@@ -140,18 +143,18 @@ __global__ void rope_kernel(const T* x, int64_t stride, const int64_t* positions
   }
 }
 
-// Calls launch(T(), packs), packs a constant: the widest where the operands allow it, else 1.
+// Calls start(T(), packs), packs a constant: the widest where the operands allow it, else 1.
 template <int kCount>
 struct Count {
   static constexpr int value = kCount;
 };
 
-template <typename Launch>
-cudaError_t with_packs(Element type, bool floats_pack, bool halves_pack, const Launch& launch) {
+template <typename Start>
+cudaError_t with_packs(Element type, bool floats_pack, bool halves_pack, const Start& start) {
   if (type == Element::kFloat) {
-    floats_pack ? launch(float(), Count<kWidestPack<float>>()) : launch(float(), Count<1>());
+    floats_pack ? start(float(), Count<kWidestPack<float>>()) : start(float(), Count<1>());
   } else {
-    halves_pack ? launch(__nv_bfloat16(), Count<kWidestPack<__nv_bfloat16>>()) : launch(__nv_bfloat16(), Count<1>());
+    halves_pack ? start(__nv_bfloat16(), Count<kWidestPack<__nv_bfloat16>>()) : start(__nv_bfloat16(), Count<1>());
   }
   return cudaGetLastError();
 }
@@ -169,9 +172,9 @@ bool all_pack(const Operand (&operands)[kOperands], int64_t width) {
   return true;
 }
 
-template <int kOperands, typename Launch>
-cudaError_t launch_packed(Element type, const Operand (&operands)[kOperands], int64_t width, const Launch& launch) {
-  return with_packs(type, all_pack<float>(operands, width), all_pack<__nv_bfloat16>(operands, width), launch);
+template <int kOperands, typename Start>
+cudaError_t with_widest_packs(Element type, const Operand (&operands)[kOperands], int64_t width, const Start& start) {
+  return with_packs(type, all_pack<float>(operands, width), all_pack<__nv_bfloat16>(operands, width), start);
 }
 
 }  // namespace
@@ -180,11 +183,11 @@ cudaError_t rms_norm(Element type, const void* x, const void* weight, void* y, i
                      cudaStream_t stream) {
   if (rows == 0) return cudaSuccess;
   const Operand operands[] = {{x, width}, {weight, width}, {y, width}};
-  return launch_packed(type, operands, width, [&](auto element, auto count) {
+  return with_widest_packs(type, operands, width, [&](auto element, auto count) {
     using T = decltype(element);
     constexpr int kCount = decltype(count)::value;
-    rms_norm_kernel<T, kCount><<<static_cast<unsigned>(rows), threads_for(width / kCount), 0, stream>>>(
-        static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(y), width, eps);
+    launch(rms_norm_kernel<T, kCount>, dim3(static_cast<unsigned>(rows)), threads_for(width / kCount), 0, stream,
+           static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(y), width, eps);
   });
 }
 
@@ -192,23 +195,23 @@ cudaError_t add_rms_norm(Element type, const void* x, const void* residual, cons
                          int64_t rows, int64_t width, float eps, cudaStream_t stream) {
   if (rows == 0) return cudaSuccess;
   const Operand operands[] = {{x, width}, {residual, width}, {weight, width}, {sum, width}, {normed, width}};
-  return launch_packed(type, operands, width, [&](auto element, auto count) {
+  return with_widest_packs(type, operands, width, [&](auto element, auto count) {
     using T = decltype(element);
     constexpr int kCount = decltype(count)::value;
-    add_rms_norm_kernel<T, kCount><<<static_cast<unsigned>(rows), threads_for(width / kCount), 0, stream>>>(
-        static_cast<const T*>(x), static_cast<const T*>(residual), static_cast<const T*>(weight), static_cast<T*>(sum),
-        static_cast<T*>(normed), width, eps);
+    launch(add_rms_norm_kernel<T, kCount>, dim3(static_cast<unsigned>(rows)), threads_for(width / kCount), 0, stream,
+           static_cast<const T*>(x), static_cast<const T*>(residual), static_cast<const T*>(weight),
+           static_cast<T*>(sum), static_cast<T*>(normed), width, eps);
   });
 }
 
-cudaError_t rms_norm_backward(Element type, const void* grad, const void* x, const void* weight, void* dx, float* partial,
-                              int64_t rows, int64_t width, float eps, cudaStream_t stream) {
+cudaError_t rms_norm_backward(Element type, const void* grad, const void* x, const void* weight, void* dx,
+                              float* partial, int64_t rows, int64_t width, float eps, cudaStream_t stream) {
   if (rows == 0) return cudaSuccess;
   return with_type(type, [&](auto element) {
     using T = decltype(element);
-    rms_norm_backward_kernel<T><<<blocks_for(rows, kNormBackwardRows), threads_for(width), 0, stream>>>(
-        static_cast<const T*>(grad), static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(dx), partial,
-        rows, width, eps);
+    launch(rms_norm_backward_kernel<T>, blocks_for(rows, kNormBackwardRows), threads_for(width), 0, stream,
+           static_cast<const T*>(grad), static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(dx),
+           partial, rows, width, eps);
   });
 }
 
@@ -216,13 +219,12 @@ cudaError_t silu_mul(Element type, Rows gate, Rows up, void* y, int64_t rows, in
   if (rows == 0 || width == 0) return cudaSuccess;
   constexpr int kThreads = 256;
   const Operand operands[] = {{gate.data, gate.stride}, {up.data, up.stride}, {y, width}};
-  return launch_packed(type, operands, width, [&](auto element, auto count) {
+  return with_widest_packs(type, operands, width, [&](auto element, auto count) {
     using T = decltype(element);
     constexpr int kCount = decltype(count)::value;
     const dim3 blocks(static_cast<unsigned>(rows), blocks_for(width / kCount, kThreads));
-    silu_mul_kernel<T, kCount><<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(gate.data), gate.stride,
-                                                                static_cast<const T*>(up.data), up.stride,
-                                                                static_cast<T*>(y), width);
+    launch(silu_mul_kernel<T, kCount>, blocks, kThreads, 0, stream, static_cast<const T*>(gate.data), gate.stride,
+           static_cast<const T*>(up.data), up.stride, static_cast<T*>(y), width);
   });
 }
 
@@ -232,9 +234,8 @@ cudaError_t silu_mul_backward(Element type, const void* grad, const void* gate, 
   constexpr int kThreads = 256;
   return with_type(type, [&](auto element) {
     using T = decltype(element);
-    silu_mul_backward_kernel<T><<<blocks_for(count, kThreads), kThreads, 0, stream>>>(
-        static_cast<const T*>(grad), static_cast<const T*>(gate), static_cast<const T*>(up), static_cast<T*>(dgate),
-        static_cast<T*>(dup), count);
+    launch(silu_mul_backward_kernel<T>, blocks_for(count, kThreads), kThreads, 0, stream, static_cast<const T*>(grad),
+           static_cast<const T*>(gate), static_cast<const T*>(up), static_cast<T*>(dgate), static_cast<T*>(dup), count);
   });
 }
 
@@ -243,8 +244,8 @@ cudaError_t apply_rope(Element type, Rows x, const int64_t* positions, RopeTable
   if (tokens == 0 || heads == 0) return cudaSuccess;
   return with_type(type, [&](auto element) {
     using T = decltype(element);
-    rope_kernel<T><<<static_cast<unsigned>(tokens), threads_for(heads * head_dim / 2), 0, stream>>>(
-        static_cast<const T*>(x.data), x.stride, positions, table, static_cast<T*>(y), heads, head_dim);
+    launch(rope_kernel<T>, dim3(static_cast<unsigned>(tokens)), threads_for(heads * head_dim / 2), 0, stream,
+           static_cast<const T*>(x.data), x.stride, positions, table, static_cast<T*>(y), heads, head_dim);
   });
 }
 

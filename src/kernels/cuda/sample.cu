@@ -1,9 +1,8 @@
 #include "kernels/cuda/device.cuh"
-#include "kernels/cuda/philox.cuh"
 
-// One block samples one row. Masses exp((logit - max) / temperature) are summed as integers, in units of 2^-44: such sums are
-// exact in any order, so that a row's token depends on nothing but its logits. The CPU sums the same masses in fp32 vectors and
-// in double; both are right to about 1e-8 of the whole.
+// One block samples one row. Masses exp((logit - max) / temperature) are summed as integers, in units of 2^-44: such
+// sums are exact in any order, so that a row's token depends on nothing but its logits. The CPU sums the same masses in
+// fp32 vectors and in double; both are right to about 1e-8 of the whole.
 
 namespace grpo::kernels::cuda {
 namespace {
@@ -129,7 +128,8 @@ struct Row {
     return shared.total;
   }
 
-  // The first id whose running sum of weights exceeds target, after sum_chunks of the same weights. The first warp looks.
+  // The first id whose running sum of weights exceeds target, after sum_chunks of the same weights. The first warp
+  // looks.
   template <typename Weight>
   __device__ int64_t find(const Weight& weight, double target) {
     if (threadIdx.x < kWarp) {
@@ -138,16 +138,16 @@ struct Row {
       Sum running = 0;
       const int64_t chunk = first_above(num_chunks, target, running, [&](int64_t c) { return chunks[c]; });
       const int64_t start = chunk * kChunk, end = min(n, start + kChunk);
-      const int64_t id =
-          start + first_above(end - start, target, running, [&](int64_t i) { return weight(logit(start + i), start + i); });
+      const int64_t id = start + first_above(end - start, target, running,
+                                             [&](int64_t i) { return weight(logit(start + i), start + i); });
       if (lane == 0) shared.found = id;
     }
     __syncthreads();
     return shared.found;
   }
 
-  // One warp: the first of n items with running + sum of items up to it > target, or the last item that weighs anything.
-  // running grows by the items before it.
+  // One warp: the first of n items with running + sum of items up to it > target, or the last item that weighs
+  // anything. running grows by the items before it.
   template <typename Item>
   __device__ int64_t first_above(int64_t count, double target, Sum& running, const Item& item) const {
     const int lane = static_cast<int>(threadIdx.x);
@@ -162,7 +162,8 @@ struct Row {
       }
       const unsigned reached = __ballot_sync(kAllLanes, own > 0 && static_cast<double>(running + through) > target);
       const unsigned weighing = __ballot_sync(kAllLanes, own > 0);
-      const int chosen = reached != 0 ? __ffs(static_cast<int>(reached)) - 1 : kWarp - 1 - __clz(static_cast<int>(weighing));
+      const int chosen =
+          reached != 0 ? __ffs(static_cast<int>(reached)) - 1 : kWarp - 1 - __clz(static_cast<int>(weighing));
       if (weighing != 0) {
         last = start + chosen;
         before_last = running + __shfl_sync(kAllLanes, through - own, chosen);
@@ -190,8 +191,8 @@ struct Row {
     return shared.bound;
   }
 
-  // Narrows `kept` to the largest logits that reach both goals, equal ones by lower id. Ids whose key is below `bound` are
-  // known not to stay. The digits of the keys are decided one after the other, as the CPU's Truncation does.
+  // Narrows `kept` to the largest logits that reach both goals, equal ones by lower id. Ids whose key is below `bound`
+  // are known not to stay. The digits of the keys are decided one after the other, as the CPU's Truncation does.
   __device__ void cut(Kept& kept, Sum goal_count, double goal_mass, uint32_t bound) {
     Sum above_count = 0, above_mass = 0;
     uint32_t prefix = 0;
@@ -230,7 +231,9 @@ struct Row {
     kept.key = prefix;
     if (before.key != prefix) kept.last = INT64_MAX;
     if (wanted >= ties) return;
-    const auto tie = [&](float value, int64_t id) { return Sum{key_of(value) == prefix && before.has(prefix, id) ? 1u : 0u}; };
+    const auto tie = [&](float value, int64_t id) {
+      return Sum{key_of(value) == prefix && before.has(prefix, id) ? 1u : 0u};
+    };
     sum_chunks(tie);
     kept.last = find(tie, static_cast<double>(wanted) - 0.5);
   }
@@ -261,7 +264,8 @@ struct Row {
       bound = bound_of_top_k(top_k);
       cut(kept, static_cast<Sum>(top_k), 0.0, bound);
       const Kept largest = kept;
-      total = sum_chunks([&](float value, int64_t id) { return largest.has(key_of(value), id) ? mass(value) : Sum{0}; });
+      total =
+          sum_chunks([&](float value, int64_t id) { return largest.has(key_of(value), id) ? mass(value) : Sum{0}; });
     } else {
       bound = bound_of_top_p(total, top_p);
     }
@@ -271,10 +275,12 @@ struct Row {
 
   // All ids below the bound together have less than the share that may be missing.
   __device__ uint32_t bound_of_top_p(Sum total, double top_p) const {
-    const double least = 0.99 * (1.0 - top_p) * static_cast<double>(total) / static_cast<double>(n) / static_cast<double>(kUnits);
+    const double least =
+        0.99 * (1.0 - top_p) * static_cast<double>(total) / static_cast<double>(n) / static_cast<double>(kUnits);
     if (!(least > 1e-30)) return 0;
     // Rounding of the logarithm must not lift the bound: a little lower.
-    const double logit_bound = static_cast<double>(top.value) + (log(least) - 1e-3) / static_cast<double>(inverse_temperature);
+    const double logit_bound =
+        static_cast<double>(top.value) + (log(least) - 1e-3) / static_cast<double>(inverse_temperature);
     return key_of(static_cast<float>(logit_bound));
   }
 };
@@ -307,55 +313,31 @@ __device__ bool draw(Row<T>& row, double temperature, int64_t top_k, double top_
   return true;
 }
 
-__device__ double uniform_of(const SampleRows& state, int64_t row) {
-  if (state.uniforms != nullptr) return state.uniforms[row];
-  return keyed_uniform(static_cast<uint32_t>(state.key[0]), static_cast<uint32_t>(state.key[1]),
-                       static_cast<uint64_t>(state.draws[row]), static_cast<uint32_t>(state.samples[row]),
-                       static_cast<uint32_t>(state.positions[row]));
-}
-
-// One thread: the row's tensors after its token.
-__device__ void advance(const SampleRows& state, int64_t row, const Drawn& drawn) {
-  state.ids[row] = drawn.id;
-  state.log_probs[row] = drawn.log_prob;
-  if (state.finished == nullptr) return;
-  state.positions[row] += 1;
-  state.lengths[row] += 1;
-  bool stops = state.positions[row] >= state.max_positions[row];
-  for (int64_t i = 0; i < state.num_stop_ids; ++i) stops = stops || state.stop_ids[i] == drawn.id;
-  if (stops) state.finished[row] = true;
-}
-
 template <typename T>
-__global__ void __launch_bounds__(kThreads) sample_kernel(const T* logits, int64_t stride, int64_t n, SampleRows state) {
-  extern __shared__ Sum chunks[];
+__global__ void __launch_bounds__(kThreads)
+    sample_kernel(const T* logits, int64_t stride, int64_t n, SampledRows state) {
   __shared__ Shared shared;
   const int64_t index = blockIdx.x;
-  if (state.finished != nullptr && state.finished[index]) return;
-  Row<T> row{logits + index * stride, n, shared, chunks, Highest{-INFINITY, -1, false}};
+  Row<T> row{logits + index * stride, n, shared, dynamic_shared<Sum>(), Highest{-INFINITY, -1, false}};
   Drawn drawn{0, 0.0f};
-  const bool good = draw(row, state.temperature[index], state.top_k[index], state.top_p[index], uniform_of(state, index), drawn);
+  const bool good =
+      draw(row, state.temperature[index], state.top_k[index], state.top_p[index], state.uniform[index], drawn);
   if (threadIdx.x != 0) return;
-  if (good) {
-    advance(state, index, drawn);
-  } else {
-    state.failed[index] = true;
-    state.log_probs[index] = NAN;
-    state.ids[index] = 0;
-    if (state.finished != nullptr) state.finished[index] = true;
-  }
+  state.ids[index] = good ? drawn.id : 0;
+  state.log_probs[index] = good ? drawn.log_prob : NAN;
 }
 
 }  // namespace
 
-cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, const SampleRows& state, cudaStream_t stream) {
+cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, const SampledRows& state,
+                   cudaStream_t stream) {
   if (rows == 0) return cudaSuccess;
   if (vocabulary > kMaxVocabulary) return cudaErrorInvalidValue;
   const size_t chunk_bytes = static_cast<size_t>((vocabulary + kChunk - 1) / kChunk) * sizeof(Sum);
   return with_type(type, [&](auto element) {
     using T = decltype(element);
-    sample_kernel<T><<<static_cast<unsigned>(rows), kThreads, chunk_bytes, stream>>>(static_cast<const T*>(logits.data),
-                                                                                    logits.stride, vocabulary, state);
+    launch(sample_kernel<T>, dim3(static_cast<unsigned>(rows)), kThreads, chunk_bytes, stream,
+           static_cast<const T*>(logits.data), logits.stride, vocabulary, state);
   });
 }
 

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+namespace grpo::kernels {
+
+/// CUDA devices that this machine's driver offers; 0 without a driver. Loads nothing else.
+int cuda_device_count();
+
+/// Makes tensors on CUDA devices and the kernels for them usable: loads lib/libgrpo_kernels_cuda.so beside the program and
+/// LibTorch's CUDA part with it. Returns what is missing, or nothing when all is in place. Later calls return the same.
+const std::string& load_cuda();
+
+}  // namespace grpo::kernels

@@ -1,0 +1,148 @@
+#include "kernels/cuda/attention.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "kernels/cuda/flashinfer.h"
+#include "kernels/cuda/operands.h"
+#include "kernels/page_lists.h"
+
+namespace grpo::kernels::cuda {
+namespace {
+
+// Null: FlashInfer is not compiled for this shape.
+const FlashInferKernel* choose_kernel(const AttentionShape& shape, bool decodes) {
+  if (shape.dtype != at::kBFloat16 || (shape.head_dim != 64 && shape.head_dim != 128)) return nullptr;
+  const auto* groups_end = std::end(kDecodeGroups);
+  const bool group_fits = std::find(std::begin(kDecodeGroups), groups_end, shape.heads / shape.kv_heads) != groups_end;
+  if (decodes && group_fits) return shape.head_dim == 64 ? &kDecode64 : &kDecode128;
+  return shape.head_dim == 64 ? &kPrefill64 : &kPrefill128;
+}
+
+struct FlashInferSchedule : AttentionSchedule {
+  const FlashInferKernel* kernel = nullptr;
+  Schedule numbers;
+  HostPages sizes{};  // its pointers are not kept
+  PageLists lists;    // on the device
+  Workspace workspace{};
+  at::Tensor query_offsets;
+};
+
+// Device memory that host tensors are copied to: new for each pass, or the same for every one.
+class DeviceCopies {
+ public:
+  DeviceCopies(at::Device device, bool in_place) : device_(device), in_place_(in_place) {}
+
+  void begin_pass() { next_ = 0; }
+
+  at::Tensor copy(const at::Tensor& host) {
+    const auto pinned = host.pin_memory();
+    if (!in_place_) return pinned.to(device_, /*non_blocking=*/true);
+    if (next_ == memory_.size()) memory_.push_back(at::empty(host.sizes(), host.options().device(device_)));
+    auto& memory = memory_[next_++];
+    GRPO_CHECK(memory.sizes() == host.sizes(), "a pass in place of ", host.sizes(), " after one of ", memory.sizes());
+    return memory.copy_(pinned, /*non_blocking=*/true);
+  }
+
+ private:
+  const at::Device device_;
+  const bool in_place_;
+  size_t next_ = 0;
+  std::vector<at::Tensor> memory_;
+};
+
+class DevicePlanner : public AttentionPlanner {
+ public:
+  DevicePlanner(const AttentionShape& shape, at::Device device, bool in_place)
+      : shape_(shape), device_(device), in_place_(in_place), copies_(device, in_place) {}
+
+  PagedLayout plan(const PagedLayout& host) override {
+    copies_.begin_pass();
+    PagedLayout layout{.query_offsets = copies_.copy(host.query_offsets),
+                       .context_lengths = copies_.copy(host.context_lengths),
+                       .page_table = copies_.copy(host.page_table),
+                       .schedule = nullptr};
+    const auto* kernel = choose_kernel(shape_, adds_one_token_each(host));
+    if (kernel != nullptr && host.context_lengths.size(0) > 0) layout.schedule = schedule(*kernel, host, layout);
+    return layout;
+  }
+
+ private:
+  std::shared_ptr<const AttentionSchedule> schedule(const FlashInferKernel& kernel, const PagedLayout& host,
+                                                    const PagedLayout& layout) {
+    const auto lists = page_lists(host, shape_.page_size);
+    auto schedule = std::make_shared<FlashInferSchedule>();
+    schedule->kernel = &kernel;
+    schedule->sizes = {.query_offsets = host.query_offsets.const_data_ptr<int32_t>(),
+                       .page_offsets = lists.offsets.const_data_ptr<int32_t>(),
+                       .sequences = host.context_lengths.size(0),
+                       .heads = shape_.heads,
+                       .kv_heads = shape_.kv_heads,
+                       .page_size = shape_.page_size,
+                       .fixed = in_place_};
+    make_room(kernel.workspace(schedule->sizes, stream()));
+    schedule->workspace = workspace();
+    schedule->numbers = kernel.plan(schedule->sizes, schedule->workspace, stream());
+    schedule->sizes.query_offsets = schedule->sizes.page_offsets = nullptr;
+    schedule->lists = {.offsets = copies_.copy(lists.offsets), .ids = copies_.copy(lists.ids),
+                       .last_lengths = copies_.copy(lists.last_lengths)};
+    schedule->query_offsets = layout.query_offsets;
+    return schedule;
+  }
+
+  void make_room(const WorkspaceBytes& bytes) {
+    const auto grow = [](at::Tensor& memory, size_t least, const at::TensorOptions& options) {
+      const auto size = static_cast<int64_t>(least);
+      if (!memory.defined() || memory.numel() < size) memory = at::empty({size}, options.dtype(at::kByte));
+    };
+    grow(floats_, bytes.floats, at::TensorOptions(device_));
+    grow(ints_, bytes.ints, at::TensorOptions(device_));
+    turn_ = (turn_ + 1) % host_ints_.size();
+    grow(host_ints_[turn_], bytes.ints, at::TensorOptions(at::kCPU).pinned_memory(true));
+  }
+
+  Workspace workspace() {
+    return {.floats = floats_.data_ptr(),
+            .float_bytes = static_cast<size_t>(floats_.numel()),
+            .ints = ints_.data_ptr(),
+            .host_ints = host_ints_[turn_].data_ptr(),
+            .int_bytes = static_cast<size_t>(std::min(ints_.numel(), host_ints_[turn_].numel()))};
+  }
+
+  const AttentionShape shape_;
+  const at::Device device_;
+  const bool in_place_;
+  DeviceCopies copies_;
+  at::Tensor floats_, ints_;
+  // FlashInfer's copies from here to the device run after plan() has returned: each pass has memory of its own.
+  std::array<at::Tensor, kPlansAhead + 1> host_ints_;
+  size_t turn_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, bool in_place) {
+  return std::make_unique<DevicePlanner>(shape, device, in_place);
+}
+
+void run_scheduled(const AttentionSchedule& schedule, const at::Tensor& queries, const PagedKv& cache, const PagedLayout&,
+                   double scale, at::Tensor& out) {
+  const auto& planned = dynamic_cast<const FlashInferSchedule&>(schedule);
+  planned.kernel->run(planned.numbers, planned.sizes,
+                      {.query_offsets = planned.query_offsets.const_data_ptr<int32_t>(),
+                       .page_offsets = planned.lists.offsets.const_data_ptr<int32_t>(),
+                       .page_ids = planned.lists.ids.const_data_ptr<int32_t>(),
+                       .last_page_lengths = planned.lists.last_lengths.const_data_ptr<int32_t>()},
+                      planned.workspace,
+                      {.queries = queries.const_data_ptr(),
+                       .out = out.mutable_data_ptr(),
+                       .keys = cache.keys.const_data_ptr(),
+                       .values = cache.values.const_data_ptr(),
+                       .scale = static_cast<float>(scale)},
+                      stream());
+}
+
+}  // namespace grpo::kernels::cuda

@@ -1,0 +1,25 @@
+#include "kernels/cuda/attention.h"
+
+#include "grpo/base/error.h"
+
+// FlashInfer's kernels are not emulated: every layout goes without a schedule to the simple attention kernel.
+
+namespace grpo::kernels::cuda {
+namespace {
+
+class EmulatedPlanner : public AttentionPlanner {
+ public:
+  PagedLayout plan(const PagedLayout& host) override { return host; }
+};
+
+}  // namespace
+
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape&, at::Device, bool) {
+  return std::make_unique<EmulatedPlanner>();
+}
+
+void run_scheduled(const AttentionSchedule&, const at::Tensor&, const PagedKv&, const PagedLayout&, double, at::Tensor&) {
+  throw base::Error("attention with a schedule is not emulated");
+}
+
+}  // namespace grpo::kernels::cuda

@@ -1,0 +1,135 @@
+#include "kernels/emulation/block.h"
+
+#include <ucontext.h>
+
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace grpo::testing {
+namespace {
+
+constexpr size_t kStackBytes = 64 * 1024;
+constexpr unsigned kWarp = 32;
+
+enum class State { kRuns, kWaitsForBlock, kWaitsForWarp, kLeft };
+
+struct Thread {
+  ucontext_t context;
+  std::unique_ptr<char[]> stack;
+  State state = State::kRuns;
+};
+
+struct Block {
+  BlockIndex index;
+  std::vector<Thread> threads;
+  std::vector<uint64_t> slots;
+  std::vector<std::max_align_t> shared;
+  const std::function<void()>* kernel = nullptr;
+  ucontext_t scheduler;
+  unsigned running = 0;
+  std::exception_ptr error;
+};
+
+Block block;
+ThreadOrder order = ThreadOrder::kForward;
+
+Thread& running_thread() { return block.threads[block.running]; }
+
+void begin_thread() {
+  try {
+    (*block.kernel)();
+  } catch (...) {
+    block.error = std::current_exception();
+  }
+  running_thread().state = State::kLeft;
+  swapcontext(&running_thread().context, &block.scheduler);
+}
+
+void wait(State state) {
+  running_thread().state = state;
+  swapcontext(&running_thread().context, &block.scheduler);
+}
+
+// Runs each thread that can up to its next wait. False when none could.
+bool run_round() {
+  bool ran = false;
+  const auto count = static_cast<unsigned>(block.threads.size());
+  for (unsigned i = 0; i < count && !block.error; ++i) {
+    block.running = order == ThreadOrder::kForward ? i : count - 1 - i;
+    if (running_thread().state != State::kRuns) continue;
+    ran = true;
+    swapcontext(&block.scheduler, &running_thread().context);
+  }
+  return ran;
+}
+
+// Lets threads [begin, end) go on when all of them wait like this; with `leavers` those that have left count as waiting.
+bool release(size_t begin, size_t end, State state, bool leavers) {
+  size_t waiting = 0, left = 0;
+  for (size_t i = begin; i < end; ++i) {
+    waiting += block.threads[i].state == state;
+    left += block.threads[i].state == State::kLeft;
+  }
+  if (waiting == 0 || waiting + (leavers ? left : 0) != end - begin) return false;
+  for (size_t i = begin; i < end; ++i) {
+    if (block.threads[i].state == state) block.threads[i].state = State::kRuns;
+  }
+  return true;
+}
+
+bool release_waiting() {
+  bool released = release(0, block.threads.size(), State::kWaitsForBlock, true);
+  for (size_t begin = 0; begin < block.threads.size(); begin += kWarp)
+    released = release(begin, std::min<size_t>(begin + kWarp, block.threads.size()), State::kWaitsForWarp, false) || released;
+  return released;
+}
+
+bool all_left() {
+  for (const Thread& thread : block.threads) {
+    if (thread.state != State::kLeft) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void set_thread_order(ThreadOrder new_order) { order = new_order; }
+
+void run_block(BlockIndex index, unsigned threads, size_t shared_bytes, const std::function<void()>& kernel) {
+  if (threads % kWarp != 0) throw std::logic_error("a block of " + std::to_string(threads) + " threads: not whole warps");
+  block.index = index;
+  block.slots.assign(threads, 0);
+  block.shared.resize(shared_bytes / sizeof(std::max_align_t) + 1);
+  block.kernel = &kernel;
+  block.error = nullptr;
+  block.threads.resize(threads);
+  for (Thread& thread : block.threads) {
+    if (!thread.stack) thread.stack = std::make_unique<char[]>(kStackBytes);
+    thread.state = State::kRuns;
+    getcontext(&thread.context);
+    thread.context.uc_stack.ss_sp = thread.stack.get();
+    thread.context.uc_stack.ss_size = kStackBytes;
+    thread.context.uc_link = nullptr;
+    makecontext(&thread.context, begin_thread, 0);
+  }
+  while (!all_left()) {
+    const bool ran = run_round();
+    if (block.error) std::rethrow_exception(block.error);
+    if (!release_waiting() && !ran) throw std::logic_error("threads wait at a barrier that others do not reach");
+  }
+}
+
+BlockIndex emulated_thread() { return {block.running, 0}; }
+BlockIndex emulated_block() { return block.index; }
+BlockIndex emulated_block_size() { return {static_cast<unsigned>(block.threads.size()), 1}; }
+void* emulated_shared_memory() { return block.shared.data(); }
+void wait_for_block() { wait(State::kWaitsForBlock); }
+void wait_for_warp() { wait(State::kWaitsForWarp); }
+void trap() { throw std::runtime_error("a kernel stopped with __trap()"); }
+
+uint64_t& warp_slot(int lane) { return block.slots[block.running / kWarp * kWarp + static_cast<unsigned>(lane)]; }
+
+}  // namespace grpo::testing
