@@ -1,0 +1,326 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+#include "grpo/base/random.h"
+#include "grpo/kernels/cuda.h"
+#include "kernels/cuda/kernel_table.h"
+#include "kernels/emulation/block.h"
+#include "kernels/paged_cache.h"
+
+// Every device kernel against its CPU twin: as Emulated/... compiled for the CPU (emulation/block.h), as Gpu/... on a CUDA device.
+
+namespace grpo::kernels {
+namespace {
+
+using testing::PagedCache;
+
+struct Place {
+  at::Device device;
+  const cuda::KernelTable& (*table)();
+  std::vector<int64_t> prompts;  // lengths of four
+  int64_t sampled_rows;
+};
+
+const cuda::KernelTable& emulated() { return *grpo_cuda_kernels(); }
+
+const at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16};
+
+class DeviceKernels : public ::testing::TestWithParam<Place> {
+ protected:
+  void SetUp() override {
+    at::manual_seed(1);
+    if (!GetParam().device.is_cuda()) return;
+    if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+    ASSERT_EQ(load_cuda(), "");
+  }
+
+  const cuda::KernelTable& table() const { return GetParam().table(); }
+
+  at::Tensor there(const at::Tensor& x) const { return x.to(GetParam().device); }
+
+  PagedLayout there(const PagedLayout& layout) const {
+    return {there(layout.query_offsets), there(layout.context_lengths), there(layout.page_table), nullptr};
+  }
+  PagedKv there(const PagedKv& cache) const { return {there(cache.keys.clone()), there(cache.values.clone())}; }
+
+  // What `compute` returns. Threads may not depend on each other's order between barriers.
+  at::Tensor run(const std::function<at::Tensor()>& compute) const {
+    testing::set_thread_order(testing::ThreadOrder::kBackward);
+    const auto backward = compute().cpu();
+    testing::set_thread_order(testing::ThreadOrder::kForward);
+    auto forward = compute().cpu();
+    EXPECT_TRUE(at::equal(forward.nan_to_num(), backward.nan_to_num())) << "depends on the order of threads";
+    return forward;
+  }
+};
+
+// bf16 may round to the other neighbour (2^-8 relative).
+void expect_near(const at::Tensor& found, const at::Tensor& expected) {
+  ASSERT_EQ(found.scalar_type(), expected.scalar_type());
+  ASSERT_EQ(found.sizes(), expected.sizes());
+  if (found.numel() == 0) return;
+  const auto a = found.to(at::kDouble), b = expected.to(at::kDouble);
+  const double error = ((a - b).abs() / (b.abs() + 0.1)).max().item<double>();
+  EXPECT_LT(error, found.scalar_type() == at::kFloat ? 5e-6 : 0.0079) << found.sizes();
+}
+
+at::Tensor random(at::IntArrayRef sizes, at::ScalarType type, double spread = 1.0) { return (at::randn(sizes) * spread).to(type); }
+
+// Around a warp, a pack and a block of 16 warps with the widest packs.
+const int64_t kWidths[] = {1, 3, 8, 31, 32, 33, 96, 577, 896, 1536, 4100};
+const int64_t kRows[] = {1, 5, 18};
+
+TEST_P(DeviceKernels, RmsNormEqualsItsTwin) {
+  for (const auto type : kTypes) {
+    for (const int64_t width : kWidths) {
+      const auto x = random({5, width}, type, 3), weight = random({width}, type);
+      expect_near(run([&] { return table().rms_norm(there(x), there(weight), 1e-5); }), rms_norm(x, weight, 1e-5));
+    }
+  }
+  EXPECT_EQ(run([&] { return table().rms_norm(there(at::empty({0, 8})), there(at::ones({8})), 1e-5); }).numel(), 0);
+}
+
+TEST_P(DeviceKernels, AddRmsNormEqualsItsTwin) {
+  for (const auto type : kTypes) {
+    for (const int64_t width : kWidths) {
+      const auto x = random({3, width}, type), y = random({3, width}, type), weight = random({width}, type);
+      const auto expected = add_rms_norm(x, y, weight, 1e-6);
+      const auto compute = [&] { return table().add_rms_norm(there(x), there(y), there(weight), 1e-6); };
+      EXPECT_TRUE(at::equal(run([&] { return compute().first; }), expected.first)) << width;
+      expect_near(run([&] { return compute().second; }), expected.second);
+    }
+  }
+}
+
+TEST_P(DeviceKernels, RmsNormBackwardEqualsItsTwin) {
+  for (const auto type : kTypes) {
+    for (const int64_t width : {1, 3, 33, 577}) {
+      for (const int64_t rows : kRows) {
+        const auto grad = random({rows, width}, type), x = random({rows, width}, type, 2), weight = random({width}, type);
+        const auto expected = rms_norm_backward(grad, x, weight, 1e-5);
+        const auto compute = [&] { return table().rms_norm_backward(there(grad), there(x), there(weight), 1e-5); };
+        expect_near(run([&] { return compute().first; }), expected.first);
+        expect_near(run([&] { return compute().second; }), expected.second);
+      }
+    }
+  }
+}
+
+TEST_P(DeviceKernels, SiluMulEqualsItsTwin) {
+  for (const auto type : kTypes) {
+    for (const int64_t width : {1, 8, 47, 256, 2100}) {
+      const auto wide = random({5, 2 * width}, type, 5);
+      const auto gate = wide.narrow(1, 0, width), up = wide.narrow(1, width, width);
+      expect_near(run([&] {
+                    const auto both = there(wide);
+                    return table().silu_mul(both.narrow(1, 0, width), both.narrow(1, width, width));
+                  }),
+                  silu_mul(gate, up));
+    }
+  }
+}
+
+TEST_P(DeviceKernels, SiluMulBackwardEqualsItsTwin) {
+  for (const auto type : kTypes) {
+    const auto grad = random({3, 97}, type), gate = random({3, 97}, type, 4), up = random({3, 97}, type);
+    const auto expected = silu_mul_backward(grad, gate, up);
+    const auto compute = [&] { return table().silu_mul_backward(there(grad), there(gate), there(up)); };
+    expect_near(run([&] { return compute().first; }), expected.first);
+    expect_near(run([&] { return compute().second; }), expected.second);
+  }
+}
+
+struct Rotations {
+  at::Tensor cos, sin;  // [100, head_dim / 2]
+};
+
+Rotations rotations(int64_t head_dim) {
+  const auto angles = at::arange(100, at::kFloat).unsqueeze(1) * at::rand({head_dim / 2});
+  return {at::cos(angles), at::sin(angles)};
+}
+
+TEST_P(DeviceKernels, ApplyRopeEqualsItsTwin) {
+  for (const auto type : kTypes) {
+    for (const int64_t head_dim : {2, 20, 64, 128}) {
+      const auto wide = random({5, 7, head_dim}, type);
+      const auto positions = at::tensor({0, 99, 3, 98, 50}, at::kLong);
+      const auto [cos, sin] = rotations(head_dim);
+      expect_near(run([&, cos = cos, sin = sin] {
+                    return table().apply_rope(there(wide).narrow(1, 2, 3), there(positions), there(cos), there(sin));
+                  }),
+                  apply_rope(wide.narrow(1, 2, 3), positions, cos, sin));
+    }
+  }
+}
+
+struct Shape {
+  int64_t heads, kv_heads, head_dim, page_size;
+};
+// With the group sizes of Qwen2.5 (6 and 7), odd head dimensions for the simple attention, and FlashInfer's 64 and 128.
+const Shape kShapes[] = {{4, 2, 20, 5}, {12, 2, 64, 16}, {7, 1, 128, 16}, {3, 3, 24, 1}, {9, 3, 64, 32}, {2, 1, 160, 16}};
+
+// A prefill of several sequences, and the decode step after it.
+struct Passes {
+  Passes(const Shape& s, at::ScalarType type, const std::vector<int64_t>& prompts)
+      : cache(4, 800, s.page_size, s.kv_heads, s.head_dim, type), shape(s), dtype(type), lengths(prompts) {}
+
+  PagedLayout prefill() const { return cache.layout({0, 1, 2, 3}, lengths, lengths); }
+  int64_t prefilled() const { return std::accumulate(lengths.begin(), lengths.end(), int64_t{0}); }
+  PagedLayout decode() const {
+    return cache.layout({3, 0, 2, 1}, {1, 1, 1, 1}, {lengths[3] + 1, lengths[0] + 1, lengths[2] + 1, lengths[1] + 1});
+  }
+
+  at::Tensor heads_of(int64_t tokens, int64_t heads) const { return random({tokens, heads, shape.head_dim}, dtype); }
+
+  PagedCache cache;
+  Shape shape;
+  at::ScalarType dtype;
+  std::vector<int64_t> lengths;
+};
+
+TEST_P(DeviceKernels, WriteKvEqualsItsTwin) {
+  for (const auto type : kTypes) {
+    for (const Shape& shape : kShapes) {
+      Passes passes(shape, type, GetParam().prompts);
+      const auto both = passes.heads_of(passes.prefilled(), 2 * shape.kv_heads);
+      const auto half = [&](const at::Tensor& x, int64_t which) { return x.narrow(1, which * shape.kv_heads, shape.kv_heads); };
+      const auto found = run([&] {
+        auto cache = there(passes.cache.kv);
+        const auto x = there(both);
+        table().write_kv(half(x, 0), half(x, 1), there(passes.prefill()), cache);
+        return at::stack({cache.keys, cache.values});
+      });
+      write_kv(half(both, 0), half(both, 1), passes.prefill(), passes.cache.kv);
+      EXPECT_TRUE(at::equal(found.nan_to_num(1e9), at::stack({passes.cache.kv.keys, passes.cache.kv.values}).nan_to_num(1e9)));
+    }
+  }
+}
+
+Qkv projection(const Passes& passes, bool bias, bool norm) {
+  const Shape& s = passes.shape;
+  const auto [cos, sin] = rotations(s.head_dim);
+  Qkv qkv{.heads = passes.heads_of(4, s.heads + 2 * s.kv_heads), .bias = {}, .q_norm = {}, .k_norm = {},
+          .positions = at::tensor({17, 1, 64, 33}, at::kLong), .cos = cos, .sin = sin};
+  if (bias) qkv.bias = random({(s.heads + 2 * s.kv_heads) * s.head_dim}, passes.dtype);
+  if (norm) {
+    qkv.q_norm = random({s.head_dim}, passes.dtype);
+    qkv.k_norm = random({s.head_dim}, passes.dtype);
+  }
+  return qkv;
+}
+
+TEST_P(DeviceKernels, WriteQkvEqualsItsTwin) {
+  const auto move = [&](const at::Tensor& x) { return x.defined() ? there(x) : x; };
+  for (const auto type : kTypes) {
+    for (const Shape& shape : kShapes) {
+      for (const int variant : {0, 1, 2, 3}) {
+        Passes passes(shape, type, GetParam().prompts);
+        passes.cache.kv.keys.zero_();
+        passes.cache.kv.values.zero_();
+        const auto qkv = projection(passes, variant % 2 == 1, variant >= 2);
+        const Qkv moved{.heads = there(qkv.heads), .bias = move(qkv.bias), .q_norm = move(qkv.q_norm), .k_norm = move(qkv.k_norm),
+                        .norm_eps = qkv.norm_eps, .positions = there(qkv.positions), .cos = there(qkv.cos), .sin = there(qkv.sin)};
+        auto cache = there(passes.cache.kv);
+        const auto found = run([&] { return table().write_qkv(moved, there(passes.decode()), cache); });
+        expect_near(found, write_qkv(qkv, passes.decode(), passes.cache.kv));
+        expect_near(cache.keys.cpu(), passes.cache.kv.keys);
+        EXPECT_TRUE(at::equal(cache.values.cpu(), passes.cache.kv.values));
+      }
+    }
+  }
+}
+
+TEST_P(DeviceKernels, PagedAttentionEqualsItsTwin) {
+  for (const auto type : kTypes) {
+    for (const Shape& shape : kShapes) {
+      Passes passes(shape, type, GetParam().prompts);
+      const auto planner = table().plan_attention({shape.heads, shape.kv_heads, shape.head_dim, shape.page_size, type},
+                                                  GetParam().device, /*in_place=*/false);
+      const double scale = 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
+      const auto compare = [&](const PagedLayout& layout, int64_t tokens) {
+        write_kv(passes.heads_of(tokens, shape.kv_heads), passes.heads_of(tokens, shape.kv_heads), layout, passes.cache.kv);
+        const auto queries = passes.heads_of(tokens, shape.heads);
+        const auto found = run([&] {
+          return table().paged_attention(there(queries), there(passes.cache.kv), planner->plan(layout), scale);
+        });
+        const auto expected = paged_attention(queries, passes.cache.kv, layout, scale);
+        const double error = (found.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>();
+        EXPECT_LT(error, type == at::kFloat ? 5e-6 : 0.02) << shape.heads << "/" << shape.kv_heads << " heads of " << shape.head_dim;
+      };
+      compare(passes.prefill(), passes.prefilled());
+      compare(passes.decode(), 4);
+    }
+  }
+}
+
+TEST_P(DeviceKernels, PassesOverTokensPastTheLastSequence) {
+  Passes passes(kShapes[0], at::kFloat, GetParam().prompts);
+  const auto keys = passes.heads_of(6, 2);
+  auto cache = there(passes.cache.kv);
+  table().write_kv(there(keys), there(keys), there(passes.decode()), cache);  // four sequences, six tokens
+  write_kv(keys.narrow(0, 0, 4), keys.narrow(0, 0, 4), passes.decode(), passes.cache.kv);
+  EXPECT_TRUE(at::equal(cache.keys.cpu().nan_to_num(1e9), passes.cache.kv.keys.nan_to_num(1e9)));
+}
+
+std::vector<SampleParams> draws(int64_t rows, uint64_t seed) {
+  std::vector<SampleParams> params;
+  for (int64_t i = 0; i < rows; ++i) {
+    const double uniform = base::uniform({seed, base::stream_id("test")}, static_cast<uint64_t>(i), 0, 0);
+    params.push_back({.temperature = 0.4 + 0.3 * static_cast<double>(i % 5),
+                      .top_k = i % 3 == 1 ? 1 + i * 5 : 0,
+                      .top_p = i % 4 == 2 ? 0.3 + 0.02 * static_cast<double>(i) : 1.0,
+                      .uniform = uniform});
+  }
+  params.front().temperature = 0.0;
+  return params;
+}
+
+SampleRows moved(const SampleRows& rows, at::Device device) {
+  return {rows.temperature.to(device), rows.top_k.to(device), rows.top_p.to(device), rows.uniform.to(device)};
+}
+
+TEST_P(DeviceKernels, SampleTokensEqualsItsTwin) {
+  const int64_t rows = GetParam().sampled_rows;
+  for (const auto type : kTypes) {  // bf16 logits have many equals
+    for (const int64_t vocabulary : {1, 2, 31, 1500}) {
+      const auto logits = random({rows, vocabulary}, type, 4);
+      const auto params = sample_rows(draws(rows, static_cast<uint64_t>(vocabulary)));
+      const auto expected = sample_tokens(logits, params);
+      const auto compute = [&] { return table().sample_tokens(there(logits), moved(params, GetParam().device)); };
+      EXPECT_TRUE(at::equal(run([&] { return compute().ids; }), expected.ids)) << vocabulary;
+      expect_near(run([&] { return compute().log_probs; }), expected.log_probs);
+    }
+  }
+}
+
+TEST_P(DeviceKernels, SampleTokensMarksRowsWithoutNumbers) {
+  auto logits = at::zeros({4, 40});
+  logits[1][7] = NAN;
+  logits[2].fill_(-INFINITY);
+  logits[3][0] = INFINITY;
+  const auto params = sample_rows(std::vector<SampleParams>(4, {.uniform = 0.51}));
+  const auto compute = [&] { return table().sample_tokens(there(logits), moved(params, GetParam().device)); };
+  EXPECT_TRUE(at::equal(run([&] { return compute().ids; }), at::tensor({20, 0, 0, 0}, at::kLong)));
+  EXPECT_TRUE(at::equal(run([&] { return compute().log_probs.isnan(); }), at::tensor({0, 1, 1, 1}).to(at::kBool)));
+}
+
+TEST_P(DeviceKernels, SampleTokensNeverDrawsMaskedIds) {
+  const auto logits = at::full({3, 100}, -INFINITY);
+  logits.select(1, 13).fill_(0);
+  logits.select(1, 77).fill_(1);
+  const auto params = sample_rows({{.uniform = 0.9999999}, {.top_k = 5, .uniform = 0.2}, {.top_p = 0.99999, .uniform = 0.0}});
+  EXPECT_TRUE(at::equal(run([&] { return table().sample_tokens(there(logits), moved(params, GetParam().device)).ids; }),
+                        at::tensor({77, 13, 13}, at::kLong)));
+}
+
+std::string name_of(const ::testing::TestParamInfo<Place>& info) { return info.param.device.str(); }
+
+INSTANTIATE_TEST_SUITE_P(Emulated, DeviceKernels, ::testing::Values(Place{at::kCPU, emulated, {1, 9, 20, 5}, 12}), name_of);
+INSTANTIATE_TEST_SUITE_P(Gpu, DeviceKernels, ::testing::Values(Place{at::kCUDA, cuda::kernels, {1, 33, 700, 64}, 4000}), name_of);
+
+}  // namespace
+}  // namespace grpo::kernels
