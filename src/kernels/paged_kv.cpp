@@ -8,6 +8,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/kernels/rowwise.h"
+#include "grpo/kernels/upload.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cuda/kernel_table.h"
 #include "kernels/dense_rows.h"
@@ -105,17 +106,25 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
   });
 }
 
-// The CPU kernels read the layout as it is.
+// The CPU kernels need no schedule.
 class HostPlanner : public AttentionPlanner {
  public:
-  PagedLayout plan(const PagedLayout& host) override { return host; }
+  explicit HostPlanner(bool in_place) : upload_(at::kCPU, in_place) {}
+
+  PagedLayout plan(const PagedLayout& host) override {
+    upload_.begin_pass();
+    return {upload_(host.query_offsets), upload_(host.context_lengths), upload_(host.page_table), nullptr};
+  }
+
+ private:
+  Upload upload_;
 };
 
 }  // namespace
 
 std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, bool in_place) {
   if (device.is_cuda()) return cuda::kernels().plan_attention(shape, device, in_place);
-  return std::make_unique<HostPlanner>();
+  return std::make_unique<HostPlanner>(in_place);
 }
 
 void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayout& layout, PagedKv& cache) {
@@ -147,12 +156,11 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
 at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) {
   if (qkv.heads.is_cuda()) return cuda::kernels().write_qkv(qkv, layout, cache);
   const int64_t kv_heads = cache.keys.size(2), heads = qkv.heads.size(1) - 2 * kv_heads;
-  const auto all = qkv.bias.defined() ? qkv.heads + qkv.bias.view({1, heads + 2 * kv_heads, -1}) : qkv.heads;
   const auto rotated = [&](const at::Tensor& x, const at::Tensor& norm) {
     return apply_rope(norm.defined() ? rms_norm(x, norm, qkv.norm_eps) : x, qkv.positions, qkv.cos, qkv.sin);
   };
-  write_kv(rotated(all.narrow(1, heads, kv_heads), qkv.k_norm), all.narrow(1, heads + kv_heads, kv_heads), layout, cache);
-  return rotated(all.narrow(1, 0, heads), qkv.q_norm);
+  write_kv(rotated(qkv.heads.narrow(1, heads, kv_heads), qkv.k_norm), qkv.heads.narrow(1, heads + kv_heads, kv_heads), layout, cache);
+  return rotated(qkv.heads.narrow(1, 0, heads), qkv.q_norm);
 }
 
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale) {

@@ -40,6 +40,17 @@ T* mutable_data(at::Tensor& x) {
   return static_cast<T*>(x.mutable_data_ptr());
 }
 
+// cuBLAS chooses its kernel by the shapes alone: products of one shape sum every row in one order.
+constexpr int64_t kTileRows = 128;
+
+at::Tensor in_equal_tiles(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+  const int64_t rows = x.size(0), tiles = (rows + kTileRows - 1) / kTileRows;
+  const auto padded = rows == tiles * kTileRows ? x : at::constant_pad_nd(x, {0, 0, 0, tiles * kTileRows - rows});
+  std::vector<at::Tensor> products;
+  for (int64_t tile = 0; tile < tiles; ++tile) products.push_back(at::linear(padded.narrow(0, tile * kTileRows, kTileRows), weight, bias));
+  return at::cat(products).narrow(0, 0, rows);
+}
+
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
@@ -170,6 +181,7 @@ at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at
 }
 
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
+  if (x.is_cuda()) return in_equal_tiles(x, weight, bias);
   GRPO_CHECK(x.is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat,
              "exact_linear is fp32 on the CPU");
   GRPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1), "exact_linear: ", x.sizes(), " by ",

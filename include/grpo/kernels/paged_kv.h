@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace grpo::kernels {
 
@@ -17,6 +18,7 @@ struct PagedKv {
 /// What a device's attention kernels prepared for one pass; all layers use it.
 struct AttentionSchedule {
   virtual ~AttentionSchedule() = default;
+  std::vector<int64_t> launch;  // all that a launch depends on but device memory: a graph serves schedules with the same numbers
 };
 
 /// Which tokens one forward pass adds to which sequences: a prefill adds a whole prompt, a decode step one token each.
@@ -34,6 +36,7 @@ struct AttentionShape {
   int64_t head_dim = 0;
   int64_t page_size = 0;
   at::ScalarType dtype = at::kFloat;
+  bool exact = false;  // a token's result depends on its own sequence only, bit for bit; on the CPU it always does
 };
 
 /// Takes the layouts of passes from the host to the device.
@@ -41,11 +44,8 @@ class AttentionPlanner {
  public:
   virtual ~AttentionPlanner() = default;
 
-  /// host: a layout of host tensors. The result is ready in the order of the device's current stream. On CUDA the host may be
-  /// at most kPlansAhead passes ahead of the device.
+  /// host: a layout of host tensors. The result is ready in the order of the device's current stream.
   virtual PagedLayout plan(const PagedLayout& host) = 0;
-
-  static constexpr int kPlansAhead = 3;
 };
 
 /// in_place: every call has as many sequences and pages in its table as the first one, and its results lie in the same memory,
@@ -59,7 +59,6 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
 /// The query, key and value heads of one layer, as one projection gives them.
 struct Qkv {
   at::Tensor heads;      // [T, heads + 2 kv_heads, head_dim]: query, key and value heads; may be columns of a wider matrix
-  at::Tensor bias;       // [(heads + 2 kv_heads) head_dim], still to be added; undefined: none
   at::Tensor q_norm;     // [head_dim], RMSNorm of each query head (Qwen3); undefined: none
   at::Tensor k_norm;     // the same for key heads
   double norm_eps = 1e-6;
@@ -67,13 +66,13 @@ struct Qkv {
   at::Tensor cos, sin;   // [max_positions, head_dim / 2] fp32, as apply_rope takes them
 };
 
-/// Adds the bias, norms and rotates, and writes keys and values to their pages. Returns the queries, [T, heads, head_dim].
+/// Norms and rotates query and key heads and writes keys and values to their pages. Returns the queries, [T, heads, head_dim].
 at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache);
 
 /// Causal attention of every new token over its own sequence's cache (grouped queries: head h reads kv head
-/// h / (heads / kv_heads)). queries: [T, heads, head_dim]; returns the same shape and dtype. Sums are fp32, in blocks at
-/// fixed absolute positions, so a token's result depends on its own sequence only: not on the batch, on threads, or on
-/// whether it was prefilled or decoded.
+/// h / (heads / kv_heads)). queries: [T, heads, head_dim]; returns the same shape and dtype. Sums are fp32. On the CPU, and without a
+/// schedule, they are in blocks at fixed absolute positions, so that a token's result depends on its own sequence only: not on
+/// the batch, on threads, or on whether it was prefilled or decoded.
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale);
 
 }  // namespace grpo::kernels

@@ -33,8 +33,9 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up);
 /// attention scaling already multiplied in; x may be columns of a wider matrix. Returns a new tensor of x's dtype.
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin);
 
-/// y = x W^T + b with a fixed order of summation over K for every output element, fp32 on the CPU only
-/// (`rollout.exact`). x: [T, K], weight: [N, K], bias: [N] or none. Returns [T, N].
+/// y = x W^T + b where a row's result depends on that row alone, bit for bit (`rollout.exact`). On the CPU fp32 only, with a
+/// fixed order of summation over K; on CUDA fp32 or bf16, in products of one shape. x: [T, K], weight: [N, K], bias: [N] or
+/// none. Returns [T, N].
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
 
 }  // namespace grpo::kernels

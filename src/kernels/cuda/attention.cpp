@@ -1,11 +1,13 @@
 #include "kernels/cuda/attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/cuda/CUDAEvent.h>
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
+#include "grpo/kernels/upload.h"
 #include "kernels/cuda/flashinfer.h"
 #include "kernels/cuda/operands.h"
 #include "kernels/page_lists.h"
@@ -15,7 +17,7 @@ namespace {
 
 // Null: FlashInfer is not compiled for this shape.
 const FlashInferKernel* choose_kernel(const AttentionShape& shape, bool decodes) {
-  if (shape.dtype != at::kBFloat16 || (shape.head_dim != 64 && shape.head_dim != 128)) return nullptr;
+  if (shape.exact || shape.dtype != at::kBFloat16 || (shape.head_dim != 64 && shape.head_dim != 128)) return nullptr;
   const auto* groups_end = std::end(kDecodeGroups);
   const bool group_fits = std::find(std::begin(kDecodeGroups), groups_end, shape.heads / shape.kv_heads) != groups_end;
   if (decodes && group_fits) return shape.head_dim == 64 ? &kDecode64 : &kDecode128;
@@ -31,39 +33,22 @@ struct FlashInferSchedule : AttentionSchedule {
   at::Tensor query_offsets;
 };
 
-// Device memory that host tensors are copied to: new for each pass, or the same for every one.
-class DeviceCopies {
- public:
-  DeviceCopies(at::Device device, bool in_place) : device_(device), in_place_(in_place) {}
-
-  void begin_pass() { next_ = 0; }
-
-  at::Tensor copy(const at::Tensor& host) {
-    const auto pinned = host.pin_memory();
-    if (!in_place_) return pinned.to(device_, /*non_blocking=*/true);
-    if (next_ == memory_.size()) memory_.push_back(at::empty(host.sizes(), host.options().device(device_)));
-    auto& memory = memory_[next_++];
-    GRPO_CHECK(memory.sizes() == host.sizes(), "a pass in place of ", host.sizes(), " after one of ", memory.sizes());
-    return memory.copy_(pinned, /*non_blocking=*/true);
-  }
-
- private:
-  const at::Device device_;
-  const bool in_place_;
-  size_t next_ = 0;
-  std::vector<at::Tensor> memory_;
+// Pinned memory that FlashInfer copies a plan from after plan() has returned.
+struct PinnedInts {
+  at::Tensor memory;
+  at::cuda::CUDAEvent copied;
 };
 
 class DevicePlanner : public AttentionPlanner {
  public:
   DevicePlanner(const AttentionShape& shape, at::Device device, bool in_place)
-      : shape_(shape), device_(device), in_place_(in_place), copies_(device, in_place) {}
+      : shape_(shape), device_(device), in_place_(in_place), upload_(device, in_place) {}
 
   PagedLayout plan(const PagedLayout& host) override {
-    copies_.begin_pass();
-    PagedLayout layout{.query_offsets = copies_.copy(host.query_offsets),
-                       .context_lengths = copies_.copy(host.context_lengths),
-                       .page_table = copies_.copy(host.page_table),
+    upload_.begin_pass();
+    PagedLayout layout{.query_offsets = upload_(host.query_offsets),
+                       .context_lengths = upload_(host.context_lengths),
+                       .page_table = upload_(host.page_table),
                        .schedule = nullptr};
     const auto* kernel = choose_kernel(shape_, adds_one_token_each(host));
     if (kernel != nullptr && host.context_lengths.size(0) > 0) layout.schedule = schedule(*kernel, host, layout);
@@ -83,42 +68,46 @@ class DevicePlanner : public AttentionPlanner {
                        .kv_heads = shape_.kv_heads,
                        .page_size = shape_.page_size,
                        .fixed = in_place_};
-    make_room(kernel.workspace(schedule->sizes, stream()));
-    schedule->workspace = workspace();
+    auto& pinned = pinned_[turn_++ % pinned_.size()];
+    pinned.copied.synchronize();
+    make_room(kernel.workspace(schedule->sizes, stream()), pinned);
+    schedule->workspace = workspace(pinned);
     schedule->numbers = kernel.plan(schedule->sizes, schedule->workspace, stream());
+    pinned.copied.record();
     schedule->sizes.query_offsets = schedule->sizes.page_offsets = nullptr;
-    schedule->lists = {.offsets = copies_.copy(lists.offsets), .ids = copies_.copy(lists.ids),
-                       .last_lengths = copies_.copy(lists.last_lengths)};
+    schedule->lists = {.offsets = upload_(lists.offsets), .ids = upload_(lists.ids), .last_lengths = upload_(lists.last_lengths)};
     schedule->query_offsets = layout.query_offsets;
+    schedule->launch = schedule->numbers;
+    // Where a workspace grew, a graph that holds the old one is of no use.
+    for (const void* memory : {schedule->workspace.floats, schedule->workspace.ints})
+      schedule->launch.push_back(reinterpret_cast<int64_t>(memory));
     return schedule;
   }
 
-  void make_room(const WorkspaceBytes& bytes) {
+  void make_room(const WorkspaceBytes& bytes, PinnedInts& pinned) {
     const auto grow = [](at::Tensor& memory, size_t least, const at::TensorOptions& options) {
       const auto size = static_cast<int64_t>(least);
       if (!memory.defined() || memory.numel() < size) memory = at::empty({size}, options.dtype(at::kByte));
     };
     grow(floats_, bytes.floats, at::TensorOptions(device_));
     grow(ints_, bytes.ints, at::TensorOptions(device_));
-    turn_ = (turn_ + 1) % host_ints_.size();
-    grow(host_ints_[turn_], bytes.ints, at::TensorOptions(at::kCPU).pinned_memory(true));
+    grow(pinned.memory, bytes.ints, at::TensorOptions(at::kCPU).pinned_memory(true));
   }
 
-  Workspace workspace() {
+  Workspace workspace(const PinnedInts& pinned) {
     return {.floats = floats_.data_ptr(),
             .float_bytes = static_cast<size_t>(floats_.numel()),
             .ints = ints_.data_ptr(),
-            .host_ints = host_ints_[turn_].data_ptr(),
-            .int_bytes = static_cast<size_t>(std::min(ints_.numel(), host_ints_[turn_].numel()))};
+            .host_ints = pinned.memory.data_ptr(),
+            .int_bytes = static_cast<size_t>(std::min(ints_.numel(), pinned.memory.numel()))};
   }
 
   const AttentionShape shape_;
   const at::Device device_;
   const bool in_place_;
-  DeviceCopies copies_;
+  Upload upload_;
   at::Tensor floats_, ints_;
-  // FlashInfer's copies from here to the device run after plan() has returned: each pass has memory of its own.
-  std::array<at::Tensor, kPlansAhead + 1> host_ints_;
+  std::array<PinnedInts, 4> pinned_;  // the host may be so many passes ahead without waiting
   size_t turn_ = 0;
 };
 

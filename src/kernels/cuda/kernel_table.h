@@ -2,13 +2,14 @@
 
 #include <utility>
 
+#include "grpo/kernels/graph.h"
 #include "grpo/kernels/paged_kv.h"
 #include "grpo/kernels/rowwise.h"
 #include "grpo/kernels/sample.h"
 
 namespace grpo::kernels::cuda {
 
-/// The functions of rowwise.h, paged_kv.h and sample.h for tensors on a CUDA device, on its current stream. They live
+/// The functions of rowwise.h, paged_kv.h, sample.h and graph.h for tensors on a CUDA device, on its current stream. They live
 /// in a library of their own that is loaded when a device is asked for: the program itself needs no CUDA to start.
 struct KernelTable {
   decltype(&kernels::rms_norm) rms_norm;
@@ -22,6 +23,7 @@ struct KernelTable {
   decltype(&kernels::plan_attention) plan_attention;
   decltype(&kernels::paged_attention) paged_attention;
   decltype(&kernels::sample_tokens) sample_tokens;
+  decltype(&kernels::capture_graph) capture_graph;
 };
 
 /// Throws base::Error with what load_cuda() returned when the kernels are missing.

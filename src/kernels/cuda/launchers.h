@@ -71,7 +71,6 @@ cudaError_t write_kv(Element type, Rows keys, Rows values, const Layout& layout,
 
 struct QkvProjection {
   Rows qkv;                  // [tokens, heads + 2 kv_heads, head_dim]
-  const void* bias;          // [(heads + 2 kv_heads) * head_dim], or null
   const void* q_norm;        // [head_dim], or null
   const void* k_norm;        // [head_dim], or null
   float eps;                 // of the norms

@@ -1,3 +1,4 @@
+#include <ATen/Context.h>
 #include <dlfcn.h>
 
 #include <filesystem>
@@ -26,6 +27,8 @@ Library open_library() {
   if (handle == nullptr) return {.table = nullptr, .problem = dlerror()};
   const auto table = reinterpret_cast<decltype(&grpo_cuda_kernels)>(dlsym(handle, "grpo_cuda_kernels"));
   if (table == nullptr) return {.table = nullptr, .problem = path.string() + " is of another version"};
+  // Where a product of bf16 is split over K, its parts are added in fp32.
+  at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false);
   return {.table = table(), .problem = ""};
 }
 

@@ -25,19 +25,6 @@ __global__ void write_kv_kernel(const T* keys, int64_t key_stride, const T* valu
   }
 }
 
-// One head of the projection.
-template <typename T>
-struct ProjectedHead {
-  const T* head;
-  const T* bias;  // of this head, or null
-  int64_t half;
-
-  __device__ float read(int64_t i) const {
-    const float x = to_float(head[i]);
-    return bias == nullptr ? x : to_float(from_float<T>(x + to_float(bias[i])));
-  }
-};
-
 // One warp a head of a token: query heads are rotated into `queries`, key heads rotated into the cache, value heads
 // copied there. Every step rounds to T where the separate functions round, so that the results are the same.
 template <typename T>
@@ -49,9 +36,7 @@ __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache 
   int32_t sequence;
   if (token >= projection.tokens || !find_sequence(layout, token, sequence)) return;
   const bool is_query = head < projection.heads, is_value = head >= projection.heads + cache.kv_heads;
-  const ProjectedHead<T> in{static_cast<const T*>(projection.qkv.data) + token * projection.qkv.stride + head * d,
-                            projection.bias == nullptr ? nullptr : static_cast<const T*>(projection.bias) + head * d,
-                            d / 2};
+  const T* in = static_cast<const T*>(projection.qkv.data) + token * projection.qkv.stride + head * d;
   T* out = queries + (token * projection.heads + head) * d;
   if (!is_query) {
     const int64_t row = row_of(layout, cache, sequence, position_of(layout, sequence, token));
@@ -59,28 +44,28 @@ __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache 
     out = static_cast<T*>(is_value ? cache.values : cache.keys) + (row * cache.kv_heads + kv_head) * d;
   }
   if (is_value) {
-    for (int64_t i = lane; i < d; i += kWarp) out[i] = from_float<T>(in.read(i));
+    for (int64_t i = lane; i < d; i += kWarp) out[i] = in[i];
     return;
   }
   const T* norm = static_cast<const T*>(is_query ? projection.q_norm : projection.k_norm);
   float factor = 1.0f;
   if (norm != nullptr) {
     float squares = 0.0f;
-    for (int64_t i = lane; i < d; i += kWarp) squares += in.read(i) * in.read(i);
+    for (int64_t i = lane; i < d; i += kWarp) squares += to_float(in[i]) * to_float(in[i]);
     factor = 1.0f / sqrtf(sum_of_warp(squares) / static_cast<float>(d) + projection.eps);
   }
   const auto normed = [&](int64_t i) {
-    const float x = in.read(i);
+    const float x = to_float(in[i]);
     return norm == nullptr ? x : to_float(from_float<T>(x * factor * to_float(norm[i])));
   };
-  const int64_t position = projection.positions[token];
+  const int64_t position = projection.positions[token], half = d / 2;
   if (position < 0 || position >= projection.rope.rows) __trap();
-  const float* cos = projection.rope.cos + position * in.half;
-  const float* sin = projection.rope.sin + position * in.half;
-  for (int64_t i = lane; i < in.half; i += kWarp) {
-    const float first = normed(i), second = normed(i + in.half);
+  const float* cos = projection.rope.cos + position * half;
+  const float* sin = projection.rope.sin + position * half;
+  for (int64_t i = lane; i < half; i += kWarp) {
+    const float first = normed(i), second = normed(i + half);
     out[i] = from_float<T>(first * cos[i] - second * sin[i]);
-    out[i + in.half] = from_float<T>(second * cos[i] + first * sin[i]);
+    out[i + half] = from_float<T>(second * cos[i] + first * sin[i]);
   }
 }
 

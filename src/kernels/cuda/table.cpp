@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/graph.h"
 #include "kernels/cuda/kernel_table.h"
 #include "kernels/cuda/operands.h"
 #include "kernels/dense_rows.h"
@@ -109,7 +110,6 @@ at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) 
   const int64_t tokens = in.size(0), heads = in.size(1) - 2 * cache.keys.size(2);
   auto queries = at::empty({tokens, heads, in.size(2)}, in.options());
   const QkvProjection projection{.qkv = rows_of(in),
-                                 .bias = data_or_null(qkv.bias),
                                  .q_norm = data_or_null(qkv.q_norm),
                                  .k_norm = data_or_null(qkv.k_norm),
                                  .eps = static_cast<float>(qkv.norm_eps),
@@ -165,7 +165,8 @@ constexpr KernelTable kTable = {.rms_norm = rms_norm,
                                 .write_qkv = write_qkv,
                                 .plan_attention = plan_attention,
                                 .paged_attention = paged_attention,
-                                .sample_tokens = sample_tokens};
+                                .sample_tokens = sample_tokens,
+                                .capture_graph = capture_graph};
 
 }  // namespace
 }  // namespace grpo::kernels::cuda

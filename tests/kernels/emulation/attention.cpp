@@ -1,6 +1,7 @@
 #include "kernels/cuda/attention.h"
 
 #include "grpo/base/error.h"
+#include "kernels/cuda/graph.h"
 
 // FlashInfer's kernels are not emulated: every layout goes without a schedule to the simple attention kernel.
 
@@ -21,5 +22,7 @@ std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape&, at::Devi
 void run_scheduled(const AttentionSchedule&, const at::Tensor&, const PagedKv&, const PagedLayout&, double, at::Tensor&) {
   throw base::Error("attention with a schedule is not emulated");
 }
+
+std::unique_ptr<Graph> capture_graph(at::Device, const std::function<void()>& work) { return kernels::capture_graph(at::kCPU, work); }
 
 }  // namespace grpo::kernels::cuda
