@@ -87,40 +87,45 @@ struct TrainingPass {
   }
 };
 
-// The sampler's forward pass over the paged cache.
+// The sampler's forward pass over the paged cache. What a layer adds to the stream is added where the next norm reads it.
 struct SamplingPass {
   const ModelConfig& config;
   const PagedBatch& batch;
-  at::Tensor cos, sin;  // tables
   bool exact;
+  at::Tensor stream;  // [T, hidden]
+  at::Tensor added;   // [T, hidden], still to be added; undefined at first
 
   at::Tensor apply(const Linear& linear, const at::Tensor& x) const {
     return exact ? kernels::exact_linear(x, linear.weight, linear.bias)
                  : nn::prepacked_linear(x, linear.weight, linear.bias);
   }
 
-  at::Tensor heads(const at::Tensor& x, int64_t count) const { return x.view({x.size(0), count, config.head_dim}); }
-
-  at::Tensor rotated(const at::Tensor& projected, const at::Tensor& norm) const {
-    return kernels::apply_rope(config.qk_norm ? kernels::rms_norm(projected, norm, config.norm_eps) : projected,
-                               batch.positions, cos, sin);
+  at::Tensor next_norm(const at::Tensor& weight) {
+    if (!added.defined()) return kernels::rms_norm(stream, weight, config.norm_eps);
+    at::Tensor normed;
+    std::tie(stream, normed) = kernels::add_rms_norm(stream, added, weight, config.norm_eps);
+    return normed;
   }
 
   at::Tensor attention(const SamplingLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
-    const auto qkv = heads(apply(layer.qkv, x), config.num_heads + 2 * config.num_kv_heads);
-    const auto q = rotated(qkv.narrow(1, 0, config.num_heads), layer.q_norm);
-    const auto k = rotated(qkv.narrow(1, config.num_heads, config.num_kv_heads), layer.k_norm);
-    kernels::write_kv(k, qkv.narrow(1, config.num_heads + config.num_kv_heads, config.num_kv_heads), batch.layout, cache);
-    const auto out =
-        kernels::paged_attention(q, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
-    return apply(layer.o, out.view({x.size(0), config.num_heads * config.head_dim}));
+    const int64_t tokens = x.size(0);
+    const auto queries = kernels::write_qkv(
+        {.heads = apply(layer.qkv, x).view({tokens, config.num_heads + 2 * config.num_kv_heads, config.head_dim}),
+         .q_norm = layer.q_norm,
+         .k_norm = layer.k_norm,
+         .norm_eps = config.norm_eps,
+         .positions = batch.positions,
+         .cos = batch.cos,
+         .sin = batch.sin},
+        batch.layout, cache);
+    const auto out = kernels::paged_attention(queries, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+    return apply(layer.o, out.view({tokens, config.num_heads * config.head_dim}));
   }
 
-  at::Tensor run(const SamplingLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
-    const auto mid = x + attention(layer, kernels::rms_norm(x, layer.input_norm, config.norm_eps), cache);
-    const auto normed = kernels::rms_norm(mid, layer.post_attention_norm, config.norm_eps);
-    const auto gate_up = apply(layer.gate_up, normed).chunk(2, 1);
-    return mid + apply(layer.down, kernels::silu_mul(gate_up[0], gate_up[1]));
+  void run(const SamplingLayer& layer, kernels::PagedKv& cache) {
+    added = attention(layer, next_norm(layer.input_norm), cache);
+    const auto gate_up = apply(layer.gate_up, next_norm(layer.post_attention_norm)).chunk(2, 1);
+    added = apply(layer.down, kernels::silu_mul(gate_up[0], gate_up[1]));
   }
 };
 
@@ -184,18 +189,21 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
 
 at::Tensor CausalLM::extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact) const {
   const at::NoGradGuard no_grad;
-  if (exact && (dtype() != at::kFloat || !device().is_cpu())) {
-    throw base::ConfigError("rollout.exact needs model.dtype: float32 and model.device: cpu");
-  }
+  if (exact && dtype() != at::kFloat && device().is_cpu())
+    throw base::ConfigError("rollout.exact on the CPU needs model.dtype: float32");
   GRPO_CHECK(cache.size() == state_->weights.layers.size(), cache.size(), " caches, ", state_->weights.layers.size(),
              " layers");
-  const auto [cos, sin] = state_->rope_for(batch.positions.max().item<int64_t>() + 1);
-  const SamplingPass pass{.config = state_->config, .batch = batch, .cos = cos, .sin = sin, .exact = exact};
-  auto x = at::embedding(state_->weights.embedding, batch.ids);
+  SamplingPass pass{.config = state_->config,
+                    .batch = batch,
+                    .exact = exact,
+                    .stream = at::embedding(state_->weights.embedding, batch.ids),
+                    .added = {}};
   const auto weights = state_->weights_to_sample(exact);
-  for (size_t i = 0; i < cache.size(); ++i) x = pass.run(weights->layers[i], x, cache[i]);
-  return kernels::rms_norm(x, state_->weights.final_norm, state_->config.norm_eps);
+  for (size_t i = 0; i < cache.size(); ++i) pass.run(weights->layers[i], cache[i]);
+  return pass.next_norm(state_->weights.final_norm);
 }
+
+std::pair<at::Tensor, at::Tensor> CausalLM::rotations(int64_t positions) const { return state_->rope_for(positions); }
 
 at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
   const at::NoGradGuard no_grad;

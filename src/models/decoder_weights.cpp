@@ -74,6 +74,39 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
   return tensor;
 }
 
+// Moves tensors into one, of which they are then rows: leaves as before.
+at::Tensor join_rows(const std::vector<at::Tensor*>& parts) {
+  std::vector<at::Tensor> values;
+  for (const at::Tensor* part : parts) values.push_back(*part);
+  const auto whole = at::cat(values);
+  int64_t row = 0;
+  for (at::Tensor* part : parts) {
+    const int64_t rows = part->size(0);
+    *part = whole.narrow(0, row, rows).set_requires_grad(true);
+    row += rows;
+  }
+  return whole;
+}
+
+Linear join(const std::vector<Linear*>& parts) {
+  std::vector<at::Tensor*> weights, biases;
+  for (Linear* part : parts) {
+    weights.push_back(&part->weight);
+    if (part->bias) biases.push_back(&*part->bias);
+  }
+  Linear whole{join_rows(weights), {}};
+  if (!biases.empty()) whole.bias = join_rows(biases);
+  return whole;
+}
+
+void join_projections(DecoderWeights& weights) {
+  const at::NoGradGuard no_grad;
+  for (DecoderLayer& layer : weights.layers) {
+    layer.qkv = join({&layer.q, &layer.k, &layer.v});
+    layer.gate_up = join({&layer.gate, &layer.up});
+  }
+}
+
 }  // namespace
 
 DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype,
@@ -90,6 +123,7 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
         tensor = leaf(value, dtype, device);
       },
       weights, config);
+  join_projections(weights);
   return weights;
 }
 
@@ -100,6 +134,7 @@ DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::Scalar
         tensor = leaf(initial_value(name, shape, config, seed), dtype, device);
       },
       weights, config);
+  join_projections(weights);
   return weights;
 }
 
@@ -107,21 +142,11 @@ SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack) {
   const at::NoGradGuard no_grad;
   const auto packed = [&](const at::Tensor& weight) { return prepack ? nn::prepack_linear(weight) : weight; };
   const auto one = [&](const Linear& linear) { return Linear{packed(linear.weight), linear.bias}; };
-  const auto join = [&](std::initializer_list<const Linear*> parts) {
-    std::vector<at::Tensor> matrices, biases;
-    for (const Linear* part : parts) {
-      matrices.push_back(part->weight);
-      if (part->bias) biases.push_back(*part->bias);
-    }
-    Linear joined{packed(at::cat(matrices)), {}};
-    if (!biases.empty()) joined.bias = at::cat(biases);
-    return joined;
-  };
   SamplingWeights sampling;
   for (const auto& layer : weights.layers) {
-    sampling.layers.push_back({.qkv = join({&layer.q, &layer.k, &layer.v}),
+    sampling.layers.push_back({.qkv = one(layer.qkv),
                                .o = one(layer.o),
-                               .gate_up = join({&layer.gate, &layer.up}),
+                               .gate_up = one(layer.gate_up),
                                .down = one(layer.down),
                                .q_norm = layer.q_norm,
                                .k_norm = layer.k_norm,

@@ -18,6 +18,7 @@ struct Linear {
 
 struct DecoderLayer {
   Linear q, k, v, o, gate, up, down;
+  Linear qkv, gate_up;                         // the matrices (and biases) whose rows q, k, v and gate, up are
   at::Tensor q_norm, k_norm;                   // [head_dim]; undefined without qk_norm
   at::Tensor input_norm, post_attention_norm;  // [hidden]
 };
@@ -35,7 +36,7 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
                             at::Device device);
 DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device);
 
-/// The sampler's copy of a layer: matrices that read the same input are one.
+/// A layer as the sampler reads it: matrices that read the same input are one.
 struct SamplingLayer {
   Linear qkv, o, gate_up, down;
   at::Tensor q_norm, k_norm, input_norm, post_attention_norm;
@@ -46,7 +47,7 @@ struct SamplingWeights {
   at::Tensor head;  // [vocab, hidden], also where tied
 };
 
-/// prepack: matrices in the layout of nn::prepack_linear; otherwise plain, those that are not joined without a copy.
+/// prepack: copies of the matrices in the layout of nn::prepack_linear; otherwise the weights themselves.
 SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack);
 
 /// Every weight under its checkpoint name, in checkpoint order.

@@ -4,13 +4,14 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
+#include <deque>
 #include <optional>
 #include <unordered_map>
 
 #include "grpo/base/error.h"
-#include "grpo/kernels/sample.h"
-#include "rollout/forward_batch.h"
 #include "rollout/kv_cache.h"
+#include "rollout/model_runner.h"
 #include "rollout/scheduler.h"
 
 namespace grpo::rollout {
@@ -18,14 +19,15 @@ namespace {
 
 constexpr int64_t kPrefillTokens = 4096;
 
-// One generate() call: does what the scheduler decides.
+// One generate() call: does what the scheduler decides. The host may be some steps ahead of the tokens that have come back; it
+// then sees a stop token late, and what was drawn past it is dropped.
 class Generation {
  public:
-  Generation(const models::CausalLM& model, KvCache& cache, bool exact, const Scheduler::Limits& limits,
+  Generation(ModelRunner& runner, KvCache& cache, int64_t steps_ahead, const Scheduler::Limits& limits,
              const std::vector<Request>& requests, const SamplingConfig& sampling, const base::RandomKey& key)
-      : model_(model),
+      : runner_(runner),
         cache_(cache),
-        exact_(exact),
+        steps_ahead_(static_cast<size_t>(steps_ahead)),
         requests_(requests),
         sampling_(sampling),
         key_(key),
@@ -50,6 +52,7 @@ class Generation {
       } while (prefill());
       decode();
     }
+    collect(0);
     return std::move(groups_);
   }
 
@@ -60,14 +63,23 @@ class Generation {
   }
 
  private:
+  using Sequences = std::vector<std::shared_ptr<Sequence>>;
+
+  struct Step {
+    DrawnTokens tokens;
+    Sequences sequences;  // one a token
+  };
+
   // Brings preempted sequences' keys and values back; their next token is drawn in the decode step that follows.
   void recompute() {
     const size_t count = scheduler_.resume();
     auto& running = scheduler_.running();
     for (size_t i = running.size() - count; i < running.size(); ++i) {
-      std::vector<int64_t> tokens = requests_[running[i].request].prompt_ids;
-      tokens.insert(tokens.end(), running[i].completion.ids.begin(), running[i].completion.ids.end() - 1);
-      extend({{.ids = tokens.data(), .count = running[i].cached, .cached = 0, .pages = &running[i].pages}});
+      const Sequence& sequence = *running[i];
+      std::vector<int64_t> tokens = requests_[sequence.request].prompt_ids;
+      tokens.insert(tokens.end(), sequence.completion.ids.begin(), sequence.completion.ids.end() - 1);
+      runner_.extend({{.ids = tokens.data(), .count = sequence.cached, .cached = 0, .pages = &sequence.pages}});
+      runner_.set_last_token(sequence.slot, sequence.completion.ids.back());
     }
   }
 
@@ -81,7 +93,7 @@ class Generation {
       sequences.push_back({.ids = ids.data(), .count = prompt->tokens, .cached = 0, .pages = &prompt->pages});
       stats_.prompt_tokens += prompt->tokens;
     }
-    const auto logits = last_logits(sequences);
+    const auto logits = runner_.last_logits(sequences);
     for (size_t i = 0; i < prompts.size(); ++i)
       prompt_logits_[prompts[i]->request] = logits.narrow(0, static_cast<int64_t>(i), 1);
     return true;
@@ -93,64 +105,83 @@ class Generation {
     const size_t count = scheduler_.start_samples(copies);
     if (count == 0) return;
     for (const auto& copy : copies) cache_.copy_page(copy.from, copy.to);
-    auto& running = scheduler_.running();
-    for (size_t first = running.size() - count; first < running.size();) {
-      const size_t request = running[first].request;
-      size_t end = first;
-      while (end < running.size() && running[end].request == request) ++end;
-      const auto& logits = prompt_logits_.at(request);
-      sample(logits.expand({static_cast<int64_t>(end - first), -1}), first, end);
+    const auto& running = scheduler_.running();
+    const Sequences started(running.end() - static_cast<int64_t>(count), running.end());
+    for (auto first = started.begin(); first != started.end();) {
+      const size_t request = (*first)->request;
+      const auto end = std::find_if(first, started.end(), [&](const auto& s) { return s->request != request; });
+      const Sequences samples(first, end);
+      const auto logits = prompt_logits_.at(request).expand({static_cast<int64_t>(samples.size()), -1});
+      add({runner_.draw(logits, rows_of(samples)), samples});
       if (!scheduler_.prompt_in_cache(request)) prompt_logits_.erase(request);
       first = end;
     }
-    finish();
+    collect(steps_ahead_);
   }
 
   void decode() {
+    // Who gives its pages up is recomputed from its tokens.
+    if (!scheduler_.has_room()) collect(0);
     scheduler_.make_room();
-    auto& running = scheduler_.running();
+    const Sequences running = scheduler_.running();
     if (running.empty()) return;
-    std::vector<NewTokens> sequences;
-    for (const Sequence& sequence : running) {
-      sequences.push_back(
-          {.ids = &sequence.completion.ids.back(), .count = 1, .cached = sequence.cached, .pages = &sequence.pages});
-    }
-    const auto logits = last_logits(sequences);
-    for (Sequence& sequence : running) ++sequence.cached;
+    add({runner_.decode(rows_of(running)), running});
+    for (const auto& sequence : running) ++sequence->cached;
     ++stats_.decode_steps;
-    sample(logits, 0, running.size());
-    finish();
+    collect(steps_ahead_);
   }
 
-  // Final hidden states of each sequence's last token, [sequences, hidden].
-  at::Tensor extend(const std::vector<NewTokens>& sequences) {
-    auto batch = make_batch(sequences, model_.device());
-    const auto hidden = model_.extend(batch, cache_.layers(), exact_);
-    if (hidden.size(0) == static_cast<int64_t>(sequences.size())) return hidden;
-    return hidden.index_select(0, batch.layout.query_offsets.slice(0, 1).to(at::kLong) - 1);
+  std::vector<Row> rows_of(const Sequences& sequences) const {
+    std::vector<Row> rows;
+    for (const auto& sequence : sequences) {
+      const Request& request = requests_[sequence->request];
+      const auto sample = static_cast<uint32_t>(request.first_sample + sequence->sample);
+      rows.push_back({.slot = sequence->slot,
+                      .cached = sequence->cached,
+                      .pages = &sequence->pages,
+                      .params = {.temperature = sampling_.temperature,
+                                 .top_k = sampling_.top_k,
+                                 .top_p = sampling_.top_p,
+                                 .uniform = base::uniform(key_, request.draw, sample, static_cast<uint32_t>(sequence->drawn))}});
+    }
+    return rows;
   }
 
-  at::Tensor last_logits(const std::vector<NewTokens>& sequences) { return model_.logits(extend(sequences), exact_); }
+  void add(Step step) {
+    for (const auto& sequence : step.sequences) ++sequence->drawn;
+    steps_.push_back(std::move(step));
+  }
 
-  // Draws the next token of running [first, end); logits: a row for each.
-  void sample(const at::Tensor& logits, size_t first, size_t end) {
-    auto& running = scheduler_.running();
-    std::vector<kernels::SampleParams> params;
-    for (size_t i = first; i < end; ++i) {
-      const Request& request = requests_[running[i].request];
-      const auto sample_number = static_cast<uint32_t>(request.first_sample + running[i].sample);
-      const auto position = static_cast<uint32_t>(running[i].completion.ids.size());
-      params.push_back({.temperature = sampling_.temperature,
-                        .top_k = sampling_.top_k,
-                        .top_p = sampling_.top_p,
-                        .uniform = base::uniform(key_, request.draw, sample_number, position)});
+  // Takes tokens from the device until no more than `left` steps are on their way; sequences that are through leave.
+  void collect(size_t left) {
+    for (; steps_.size() > left; steps_.pop_front()) {
+      Step& step = steps_.front();
+      step.tokens.wait();
+      for (size_t i = 0; i < step.sequences.size(); ++i)
+        append(*step.sequences[i], step.tokens.ids()[i], step.tokens.log_probs()[i]);
     }
-    const auto sampled = kernels::sample_tokens(logits, params);
-    for (size_t i = first; i < end; ++i) {
-      running[i].completion.ids.push_back(sampled.ids[i - first]);
-      running[i].completion.log_probs.push_back(sampled.log_probs[i - first]);
+    scheduler_.retire([this](const Sequence& sequence) {
+      return sequence.ended || sequence.drawn == sampling_.max_new_tokens;
+    });
+  }
+
+  void append(Sequence& sequence, int64_t id, float log_prob) {
+    if (sequence.ended) return;
+    if (std::isnan(log_prob)) {
+      throw base::Error(base::concat("sampling: the logits of draw ", requests_[sequence.request].draw, ", sample ", sequence.sample,
+                                     ", token ", sequence.completion.ids.size(),
+                                     " are NaN or all infinite; the weights may have diverged"));
     }
-    stats_.completion_tokens += static_cast<int64_t>(params.size());
+    Completion& completion = sequence.completion;
+    completion.ids.push_back(id);
+    completion.log_probs.push_back(log_prob);
+    ++stats_.completion_tokens;
+    const bool stopped = is_stop(id);
+    sequence.ended = stopped || static_cast<int64_t>(completion.ids.size()) == sampling_.max_new_tokens;
+    if (!sequence.ended) return;
+    completion.finish_reason = stopped ? FinishReason::kStop : FinishReason::kLength;
+    groups_[sequence.request].completions[static_cast<size_t>(sequence.sample)] = std::move(completion);
+    if (--unfinished_[sequence.request] == 0) report(sequence.request);
   }
 
   bool is_stop(int64_t id) const {
@@ -158,32 +189,19 @@ class Generation {
            std::find(sampling_.stop_ids.begin(), sampling_.stop_ids.end(), id) != sampling_.stop_ids.end();
   }
 
-  // Hands finished completions over and reports the groups they complete.
-  void finish() {
-    auto finished = scheduler_.retire([this](const Sequence& sequence) {
-      const auto& ids = sequence.completion.ids;
-      return is_stop(ids.back()) || static_cast<int64_t>(ids.size()) == sampling_.max_new_tokens;
-    });
-    for (Sequence& sequence : finished) {
-      sequence.completion.finish_reason =
-          is_stop(sequence.completion.ids.back()) ? FinishReason::kStop : FinishReason::kLength;
-      groups_[sequence.request].completions[static_cast<size_t>(sequence.sample)] = std::move(sequence.completion);
-      if (--unfinished_[sequence.request] == 0) report(sequence.request);
-    }
-  }
-
   void report(size_t request) {
     if (on_group_) on_group_(groups_[request]);
   }
 
-  const models::CausalLM& model_;
+  ModelRunner& runner_;
   KvCache& cache_;
-  const bool exact_;
+  const size_t steps_ahead_;
   const std::vector<Request>& requests_;
   const SamplingConfig& sampling_;
   const base::RandomKey key_;
   Scheduler scheduler_;
   std::function<void(const Group&)> on_group_;
+  std::deque<Step> steps_;  // on their way, the oldest first
   std::vector<Group> groups_;
   std::vector<int64_t> unfinished_;                       // samples, by request
   std::unordered_map<size_t, at::Tensor> prompt_logits_;  // [1, V] of a cached prompt's last token, by request
@@ -217,9 +235,13 @@ struct Engine::State {
   const models::CausalLM& model;
   EngineConfig config;
   std::optional<KvCache> cache;
+  std::optional<ModelRunner> runner;
+  std::vector<const void*> weights;  // where they lay when the runner was made
   EngineStats stats;
 
   int64_t pages_for(int64_t tokens) const { return (tokens + config.page_size - 1) / config.page_size; }
+
+  int64_t steps_ahead() const { return config.steps_ahead.value.value_or(model.device().is_cuda() ? 2 : 0); }
 
   int64_t pages_wanted(const Demand& demand) const {
     if (config.num_pages.value) return *config.num_pages.value;
@@ -242,14 +264,31 @@ struct Engine::State {
                        " or lower rollout.max_new_tokens"));
     }
     if (!cache || cache->num_pages() < pages) {
+      runner.reset();
       cache.reset();  // first the old memory goes
       cache.emplace(model, pages, config.page_size);
     }
     return pages;
   }
+
+  // Graphs remember where weights, cache and tables lie.
+  ModelRunner& prepare_runner(const Demand& demand) {
+    std::vector<const void*> places;
+    for (const auto& [name, tensor] : model.parameters()) places.push_back(tensor.const_data_ptr());
+    const bool fits = runner && runner->options().max_tokens >= demand.longest && places == weights;
+    if (fits) return *runner;
+    weights = std::move(places);
+    const bool graphs = config.graphs.value.value_or(model.device().is_cuda());
+    return runner.emplace(model, *cache,
+                          ModelRunner::Options{.max_sequences = config.max_sequences,
+                                               .max_tokens = demand.longest,
+                                               .exact = config.exact,
+                                               .padded = graphs || model.device().is_cuda(),
+                                               .graphs = graphs});
+  }
 };
 
-Engine::Engine(const models::CausalLM& model, const EngineConfig& config) : state_(new State{model, config, {}, {}}) {
+Engine::Engine(const models::CausalLM& model, const EngineConfig& config) : state_(new State{.model = model, .config = config, .cache = {}, .runner = {}, .weights = {}, .stats = {}}) {
   GRPO_CHECK(config.page_size >= 1 && config.max_sequences >= 1, "page_size ", config.page_size, ", max_sequences ",
              config.max_sequences);
 }
@@ -263,9 +302,10 @@ std::vector<Group> Engine::generate(const std::vector<Request>& requests, const 
   State& state = *state_;
   state.stats = {};
   if (requests.empty()) return {};
-  const int64_t pages = state.prepare_cache(demand_of(requests, sampling, state.model.config().vocab_size));
   const at::NoGradGuard no_grad;
-  Generation generation(state.model, *state.cache, state.config.exact,
+  const Demand demand = demand_of(requests, sampling, state.model.config().vocab_size);
+  const int64_t pages = state.prepare_cache(demand);
+  Generation generation(state.prepare_runner(demand), *state.cache, state.steps_ahead(),
                         {.max_sequences = state.config.max_sequences,
                          .page_size = state.config.page_size,
                          .num_pages = pages,

@@ -6,20 +6,21 @@
 
 namespace grpo::rollout {
 
-models::PagedBatch make_batch(const std::vector<NewTokens>& sequences, at::Device device) {
+ForwardBatch make_batch(const std::vector<NewTokens>& sequences, int64_t max_pages) {
   const auto s = static_cast<int64_t>(sequences.size());
-  int64_t tokens = 0;
-  size_t max_pages = 1;
+  int64_t tokens = 0, width = std::max<int64_t>(max_pages, 1);
   for (const NewTokens& sequence : sequences) {
     tokens += sequence.count;
-    max_pages = std::max(max_pages, sequence.pages->size());
+    width = std::max(width, static_cast<int64_t>(sequence.pages->size()));
   }
-  models::PagedBatch batch{
-      .ids = at::empty({tokens}, at::kLong), .positions = at::empty({tokens}, at::kLong), .layout = {}};
-  batch.layout.query_offsets = at::empty({s + 1}, at::kInt);
-  batch.layout.context_lengths = at::empty({s}, at::kInt);
-  batch.layout.page_table = at::zeros({s, static_cast<int64_t>(max_pages)}, at::kInt);
-  auto* ids = batch.ids.mutable_data_ptr<int64_t>();
+  const bool has_ids = s > 0 && sequences.front().ids != nullptr;
+  ForwardBatch batch{.ids = has_ids ? at::empty({tokens}, at::kLong) : at::Tensor(),
+                     .positions = at::empty({tokens}, at::kLong),
+                     .layout = {.query_offsets = at::empty({s + 1}, at::kInt),
+                                .context_lengths = at::empty({s}, at::kInt),
+                                .page_table = at::zeros({s, width}, at::kInt),
+                                .schedule = nullptr}};
+  auto* ids = has_ids ? batch.ids.mutable_data_ptr<int64_t>() : nullptr;
   auto* positions = batch.positions.mutable_data_ptr<int64_t>();
   auto* offsets = batch.layout.query_offsets.mutable_data_ptr<int32_t>();
   auto* lengths = batch.layout.context_lengths.mutable_data_ptr<int32_t>();
@@ -29,20 +30,21 @@ models::PagedBatch make_batch(const std::vector<NewTokens>& sequences, at::Devic
   for (int64_t i = 0; i < s; ++i) {
     const NewTokens& sequence = sequences[static_cast<size_t>(i)];
     for (int64_t j = 0; j < sequence.count; ++j, ++t) {
-      ids[t] = sequence.ids[j];
+      if (has_ids) ids[t] = sequence.ids[j];
       positions[t] = sequence.cached + j;
     }
     offsets[i + 1] = static_cast<int32_t>(t);
     lengths[i] = static_cast<int32_t>(sequence.cached + sequence.count);
-    std::copy(sequence.pages->begin(), sequence.pages->end(), table + i * static_cast<int64_t>(max_pages));
-  }
-  if (!device.is_cpu()) {
-    for (auto* tensor : {&batch.ids, &batch.positions, &batch.layout.query_offsets, &batch.layout.context_lengths,
-                         &batch.layout.page_table}) {
-      *tensor = tensor->to(device);
-    }
+    std::copy(sequence.pages->begin(), sequence.pages->end(), table + i * width);
   }
   return batch;
+}
+
+std::vector<int64_t> graph_sizes(int64_t max_sequences) {
+  std::vector<int64_t> sizes;
+  for (int64_t size = 1; size < max_sequences; size += size < 64 ? size : 32) sizes.push_back(size);
+  sizes.push_back(max_sequences);
+  return sizes;
 }
 
 }  // namespace grpo::rollout

@@ -7,7 +7,7 @@ namespace grpo::rollout {
 KvCache::KvCache(const models::CausalLM& model, int64_t num_pages, int64_t page_size) : num_pages_(num_pages) {
   const auto& config = model.config();
   const auto options = at::TensorOptions(model.device()).dtype(model.dtype());
-  const std::vector<int64_t> shape = {num_pages, page_size, config.num_kv_heads, config.head_dim};
+  const std::vector<int64_t> shape = {num_pages + 1, page_size, config.num_kv_heads, config.head_dim};
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     layers_.push_back({.keys = at::empty(shape, options), .values = at::empty(shape, options)});
   }

@@ -17,6 +17,9 @@ class KvCache {
   static int64_t page_bytes(const models::CausalLM& model, int64_t page_size);
 
   int64_t num_pages() const { return num_pages_; }
+  int64_t page_size() const { return layers_.front().keys.size(1); }
+  /// A page beyond those: what rows that only fill a batch up write to and read.
+  int32_t spare_page() const { return static_cast<int32_t>(num_pages_); }
   std::vector<kernels::PagedKv>& layers() { return layers_; }
   void copy_page(int32_t from, int32_t to);
 

@@ -8,6 +8,7 @@ namespace grpo::rollout {
 
 Scheduler::Scheduler(const std::vector<Request>& requests, const Limits& limits)
     : limits_(limits), pages_(limits.num_pages) {
+  for (int64_t slot = limits.max_sequences - 1; slot >= 0; --slot) slots_.push_back(slot);
   for (size_t i = 0; i < requests.size(); ++i) {
     if (requests[i].num_samples == 0) continue;
     prompts_.push_back({.request = i,
@@ -21,14 +22,14 @@ Scheduler::Scheduler(const std::vector<Request>& requests, const Limits& limits)
 size_t Scheduler::resume() {
   size_t count = 0;
   while (!preempted_.empty() && free_slots() > 0) {
-    Sequence& sequence = preempted_.front();
+    Sequence& sequence = *preempted_.front();
     // One page more than the past needs, so that it is not preempted again at once.
     const int64_t need = pages_for(sequence.cached) + 1;
     while (running_.empty() && pages_.num_free() < need && drop_prompt()) {
     }
     if (pages_.num_free() < need && !running_.empty()) break;
     sequence.pages = take_pages(sequence.cached);
-    running_.push_back(std::move(sequence));
+    run(std::move(preempted_.front()));
     preempted_.pop_front();
     ++count;
   }
@@ -74,8 +75,11 @@ size_t Scheduler::start_samples(std::vector<PageCopy>& copies) {
 }
 
 bool Scheduler::start_sample(Prompt& prompt, std::vector<PageCopy>& copies) {
-  Sequence sequence{
-      .request = prompt.request, .sample = prompt.started, .completion = {}, .pages = {}, .cached = prompt.tokens};
+  auto started = std::make_shared<Sequence>();
+  Sequence& sequence = *started;
+  sequence.request = prompt.request;
+  sequence.sample = prompt.started;
+  sequence.cached = prompt.tokens;
   if (prompt.started + 1 == prompt.num_samples) {
     sequence.pages = std::move(prompt.pages);  // the last one takes the prompt's own pages over
   } else {
@@ -90,37 +94,50 @@ bool Scheduler::start_sample(Prompt& prompt, std::vector<PageCopy>& copies) {
     }
   }
   ++prompt.started;
-  running_.push_back(std::move(sequence));
+  run(std::move(started));
   return true;
+}
+
+void Scheduler::run(std::shared_ptr<Sequence> sequence) {
+  sequence->slot = slots_.back();
+  slots_.pop_back();
+  running_.push_back(std::move(sequence));
+}
+
+// Its pages and its slot may be given away at once: what the device still does for it comes before what others do there.
+void Scheduler::leave(Sequence& sequence) {
+  release(sequence.pages);
+  slots_.push_back(sequence.slot);
+}
+
+bool Scheduler::needs_page(const Sequence& sequence) const {
+  return static_cast<int64_t>(sequence.pages.size()) * limits_.page_size <= sequence.cached;
+}
+
+bool Scheduler::has_room() const {
+  const auto needed = std::count_if(running_.begin(), running_.end(), [this](const auto& s) { return needs_page(*s); });
+  return needed <= pages_.num_free();
 }
 
 void Scheduler::make_room() {
   for (size_t i = 0; i < running_.size(); ++i) {
-    if (static_cast<int64_t>(running_[i].pages.size()) * limits_.page_size > running_[i].cached) continue;
+    if (!needs_page(*running_[i])) continue;
     while (pages_.num_free() == 0 && i < running_.size()) {
       if (drop_prompt()) continue;
-      GRPO_CHECK(running_.size() > 1, "one sequence of ", running_[0].cached + 1, " tokens does not fit ",
+      GRPO_CHECK(running_.size() > 1, "one sequence of ", running_[0]->cached + 1, " tokens does not fit ",
                  pages_.num_pages(), " pages");
       preempt_youngest();
     }
-    if (i < running_.size()) running_[i].pages.push_back(pages_.take());
+    if (i < running_.size()) running_[i]->pages.push_back(pages_.take());
   }
 }
 
-std::vector<Sequence> Scheduler::retire(const std::function<bool(const Sequence&)>& finished) {
-  std::vector<Sequence> out;
-  size_t kept = 0;
-  for (Sequence& sequence : running_) {
-    if (finished(sequence)) {
-      release(sequence.pages);
-      out.push_back(std::move(sequence));
-    } else {
-      if (&running_[kept] != &sequence) running_[kept] = std::move(sequence);
-      ++kept;
-    }
-  }
-  running_.resize(kept);
-  return out;
+std::vector<std::shared_ptr<Sequence>> Scheduler::retire(const std::function<bool(const Sequence&)>& finished) {
+  std::vector<std::shared_ptr<Sequence>> retired, kept;
+  for (auto& sequence : running_) (finished(*sequence) ? retired : kept).push_back(std::move(sequence));
+  running_ = std::move(kept);
+  for (const auto& sequence : retired) leave(*sequence);
+  return retired;
 }
 
 bool Scheduler::prompt_in_cache(size_t request) const {
@@ -142,7 +159,7 @@ bool Scheduler::drop_prompt() {
 }
 
 void Scheduler::preempt_youngest() {
-  release(running_.back().pages);
+  leave(*running_.back());
   preempted_.push_front(std::move(running_.back()));
   running_.pop_back();
   ++num_preempted_;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "rollout/page_allocator.h"
@@ -32,8 +33,8 @@ class Scheduler {
 
   bool done() const { return prompts_.empty() && preempted_.empty() && running_.empty(); }
 
-  /// In order of admission. The engine appends sampled tokens and counts `cached` up.
-  std::vector<Sequence>& running() { return running_; }
+  /// In order of admission. The engine appends sampled tokens and counts `drawn` and `cached` up.
+  std::vector<std::shared_ptr<Sequence>>& running() { return running_; }
 
   /// Brings preempted sequences back, oldest first, as pages allow; returns how many were appended to running(). They
   /// have pages for all tokens but the last, which are to be computed before the next decode step; `cached` counts
@@ -48,11 +49,15 @@ class Scheduler {
   /// copied, because its holder writes to it.
   size_t start_samples(std::vector<PageCopy>& copies);
 
+  /// Whether make_room() preempts nobody.
+  bool has_room() const;
+
   /// Gives every running sequence room for one more token, preempting where pages run out.
+  /// REQUIRES: has_room(), or the tokens of all running sequences have come back: they are needed to recompute.
   void make_room();
 
   /// Takes the sequences that are finished out of running(), keeping the order of the others.
-  std::vector<Sequence> retire(const std::function<bool(const Sequence&)>& finished);
+  std::vector<std::shared_ptr<Sequence>> retire(const std::function<bool(const Sequence&)>& finished);
 
   /// Whether prompt pages of the request are held for samples to come.
   bool prompt_in_cache(size_t request) const;
@@ -61,7 +66,10 @@ class Scheduler {
   const PageAllocator& pages() const { return pages_; }
 
  private:
-  int64_t free_slots() const { return limits_.max_sequences - static_cast<int64_t>(running_.size()); }
+  int64_t free_slots() const { return static_cast<int64_t>(slots_.size()); }
+  bool needs_page(const Sequence& sequence) const;
+  void run(std::shared_ptr<Sequence> sequence);
+  void leave(Sequence& sequence);
   int64_t pages_for(int64_t tokens) const { return (tokens + limits_.page_size - 1) / limits_.page_size; }
   std::vector<int32_t> take_pages(int64_t tokens);
   void release(std::vector<int32_t>& pages);
@@ -72,8 +80,9 @@ class Scheduler {
   Limits limits_;
   PageAllocator pages_;
   std::deque<Prompt> prompts_;      // in request order; the first ones may be in the cache
-  std::deque<Sequence> preempted_;  // oldest first
-  std::vector<Sequence> running_;
+  std::deque<std::shared_ptr<Sequence>> preempted_;  // oldest first
+  std::vector<std::shared_ptr<Sequence>> running_;
+  std::vector<int64_t> slots_;  // free ones; the last is given first
   int64_t num_preempted_ = 0;
 };
 

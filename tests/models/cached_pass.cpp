@@ -36,8 +36,11 @@ at::Tensor CachedPass::extend(const std::vector<std::vector<int64_t>>& added) {
     offsets.push_back(static_cast<int32_t>(ids.size()));
     contexts.push_back(static_cast<int32_t>(lengths_[s]));
   }
+  const auto [cos, sin] = model_.rotations(*std::max_element(lengths_.begin(), lengths_.end()));
   const models::PagedBatch batch{.ids = at::tensor(ids, at::kLong),
                                  .positions = at::tensor(positions, at::kLong),
+                                 .cos = cos,
+                                 .sin = sin,
                                  .layout = {.query_offsets = at::tensor(offsets, at::kInt),
                                             .context_lengths = at::tensor(contexts, at::kInt),
                                             .page_table = page_table_.index_select(0, at::tensor(rows, at::kLong))}};

@@ -12,6 +12,7 @@
 #include "grpo/io/safetensors.h"
 #include "grpo/models/weights.h"
 #include "grpo/nn/lm_head.h"
+#include "rollout/forward_batch.h"
 #include "support/golden.h"
 
 namespace grpo::rollout {
@@ -98,6 +99,65 @@ TEST(Engine, PreemptionChangesNothing) {
   EXPECT_EQ(plenty.preempted, 0);
   EXPECT_GT(scarce.preempted, 0);
   expect_equal(expected, actual);
+}
+
+// The host ahead of the device, batches filled up, steps recorded and replayed: as on CUDA.
+TEST(Engine, StepsAheadAndGraphsChangeNothing) {
+  const auto model = small_model();
+  const auto requests = requests_of({6, 9, 4, 12, 7, 30}, 4);
+  const auto expected = generate(*model, {.page_size = 4}, requests);
+  for (const int64_t steps : {0, 1, 2, 5}) {
+    for (const bool graphs : {false, true}) {
+      for (const int64_t pages : {100, 15}) {
+        SCOPED_TRACE(::testing::Message() << steps << " steps ahead, graphs " << graphs << ", " << pages << " pages");
+        EngineStats stats;
+        expect_equal(expected, generate(*model, {.page_size = 4, .max_sequences = 9, .num_pages = {pages}, .steps_ahead = {steps}, .graphs = {graphs}},
+                                        requests, &stats));
+        EXPECT_EQ(stats.preempted > 0, pages == 15);
+      }
+    }
+  }
+}
+
+TEST(Engine, GraphsAreMadeAnewWhereWhatTheyReadHasMoved) {
+  const auto model = small_model();
+  Engine engine(*model, {.max_sequences = 4, .exact = true, .graphs = {true}});
+  const auto expect_right = [&](const std::vector<Request>& requests, const SamplingConfig& sampling) {
+    Engine fresh(*model, {.exact = true});
+    expect_equal(engine.generate(requests, sampling, kKey), fresh.generate(requests, sampling, kKey));
+  };
+  expect_right(requests_of({3, 4}, 2), kSampling);
+  expect_right(requests_of({60, 4, 5}, 2), kSampling);  // more pages, longer tables
+  SamplingConfig other = kSampling;
+  other.temperature = 0.3;
+  other.top_k = 7;
+  expect_right(requests_of({3, 4}, 2), other);
+  for (const auto& [name, tensor] : model->parameters()) {
+    const at::NoGradGuard no_grad;
+    at::Tensor(tensor).set_data((tensor * 1.5).clone());
+  }
+  model->release_sampling_weights();
+  expect_right(requests_of({3, 4}, 2), kSampling);
+}
+
+TEST(GraphSizes, EndAtTheMostSequences) {
+  EXPECT_THAT(graph_sizes(1), ::testing::ElementsAre(1));
+  EXPECT_THAT(graph_sizes(9), ::testing::ElementsAre(1, 2, 4, 8, 9));
+  EXPECT_THAT(graph_sizes(130), ::testing::ElementsAre(1, 2, 4, 8, 16, 32, 64, 96, 128, 130));
+  EXPECT_EQ(graph_sizes(512).back(), 512);
+}
+
+TEST(Engine, NamesTheSampleWhoseLogitsAreNoNumbers) {
+  const auto model = small_model();
+  for (const auto& [name, tensor] : model->parameters()) {
+    const at::NoGradGuard no_grad;
+    if (name == "model.norm.weight") at::Tensor(tensor).fill_(std::numeric_limits<float>::quiet_NaN());
+  }
+  for (const int64_t steps : {0, 2}) {
+    Engine engine(*model, {.steps_ahead = {steps}});
+    EXPECT_THAT(testing::message_of<base::Error>([&] { engine.generate(requests_of({4}, 1), kSampling, kKey); }),
+                HasSubstr("draw 100, sample 0, token 0"));
+  }
 }
 
 TEST(Engine, AGroupCanBeExtendedLater) {

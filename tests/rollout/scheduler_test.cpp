@@ -61,9 +61,10 @@ class Simulation {
     const size_t count = scheduler_.resume();
     auto& running = scheduler_.running();
     for (size_t i = running.size() - count; i < running.size(); ++i) {
-      const auto tokens = tokens_of(running[i]);
-      ASSERT_EQ(running[i].cached, static_cast<int64_t>(tokens.size()) - 1);
-      for (int64_t t = 0; t < running[i].cached; ++t) row(running[i].pages, t) = tokens[static_cast<size_t>(t)];
+      const Sequence& sequence = *running[i];
+      const auto tokens = tokens_of(sequence);
+      ASSERT_EQ(sequence.cached, static_cast<int64_t>(tokens.size()) - 1);
+      for (int64_t t = 0; t < sequence.cached; ++t) row(sequence.pages, t) = tokens[static_cast<size_t>(t)];
     }
   }
 
@@ -84,23 +85,28 @@ class Simulation {
     num_copies_ += static_cast<int64_t>(copies.size());
     auto& running = scheduler_.running();
     for (size_t i = running.size() - count; i < running.size(); ++i) {
-      started_.emplace_back(running[i].request, running[i].sample);
-      running[i].completion.ids.push_back(next_token_++);
+      started_.emplace_back(running[i]->request, running[i]->sample);
+      running[i]->completion.ids.push_back(next_token_++);
     }
     most_running_ = std::max(most_running_, static_cast<int64_t>(running.size()));
     retire();
   }
 
   void decode() {
+    const bool has_room = scheduler_.has_room();
+    const int64_t preempted = scheduler_.num_preempted();
     scheduler_.make_room();
-    for (Sequence& sequence : scheduler_.running()) {
+    EXPECT_TRUE(!has_room || scheduler_.num_preempted() == preempted);
+    for (const auto& running : scheduler_.running()) {
+      Sequence& sequence = *running;
       // Nobody else holds the page that is written.
       const auto page = sequence.pages.at(static_cast<size_t>(sequence.cached / limits_.page_size));
       EXPECT_EQ(scheduler_.pages().holders(page), 1);
       row(sequence.pages, sequence.cached) = sequence.completion.ids.back();
       ++sequence.cached;
     }
-    for (Sequence& sequence : scheduler_.running()) {
+    for (const auto& running : scheduler_.running()) {
+      Sequence& sequence = *running;
       const auto tokens = tokens_of(sequence);
       for (int64_t t = 0; t < sequence.cached; ++t)
         ASSERT_EQ(row(sequence.pages, t), tokens[static_cast<size_t>(t)]) << "token " << t;
@@ -110,19 +116,21 @@ class Simulation {
   }
 
   void retire() {
-    for (const Sequence& sequence : scheduler_.retire([this](const Sequence& s) {
+    for (const auto& sequence : scheduler_.retire([this](const Sequence& s) {
            return static_cast<int64_t>(s.completion.ids.size()) ==
                   lengths_[(s.request + static_cast<size_t>(s.sample)) % lengths_.size()];
          })) {
-      finished_.emplace(sequence.request, sequence.sample);
-      EXPECT_TRUE(sequence.pages.empty());
+      finished_.emplace(sequence->request, sequence->sample);
+      EXPECT_TRUE(sequence->pages.empty());
     }
   }
 
   void check_holders() {
     std::map<int32_t, int> holders;
-    for (const Sequence& sequence : scheduler_.running()) {
-      for (const int32_t page : sequence.pages) ++holders[page];
+    std::set<int64_t> slots;
+    for (const auto& sequence : scheduler_.running()) {
+      for (const int32_t page : sequence->pages) ++holders[page];
+      EXPECT_TRUE(slots.insert(sequence->slot).second && sequence->slot < limits_.max_sequences);
     }
     int64_t held = 0;
     for (int32_t page = 0; page < limits_.num_pages; ++page) {
@@ -187,7 +195,7 @@ TEST(Scheduler, RefillsASlotWhenASequenceEnds) {
   scheduler.retire([](const Sequence& sequence) { return sequence.request == 0; });
   ASSERT_EQ(scheduler.admit().size(), 1u);
   EXPECT_EQ(scheduler.start_samples(copies), 1u);
-  EXPECT_EQ(scheduler.running().back().request, 2u);
+  EXPECT_EQ(scheduler.running().back()->request, 2u);
 }
 
 TEST(Scheduler, LimitsTheTokensOfAPrefill) {
@@ -212,14 +220,14 @@ TEST(Scheduler, PreemptsTheYoungestAndBringsItBackFirst) {
   ASSERT_EQ(scheduler.running().size(), 3u);
   for (int token = 0; token < 5; ++token) {
     scheduler.make_room();
-    for (auto& sequence : scheduler.running()) ++sequence.cached;
+    for (auto& sequence : scheduler.running()) ++sequence->cached;
   }
   EXPECT_EQ(scheduler.num_preempted(), 1);
   ASSERT_EQ(scheduler.running().size(), 2u);
   EXPECT_EQ(scheduler.resume(), 0u);
   scheduler.retire([](const Sequence& sequence) { return sequence.request == 0; });
   EXPECT_EQ(scheduler.resume(), 1u);
-  EXPECT_EQ(scheduler.running().back().request, 2u);
+  EXPECT_EQ(scheduler.running().back()->request, 2u);
 }
 
 TEST(Scheduler, FinishesEverySampleOnceWhateverTheRoom) {

@@ -21,6 +21,7 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 struct PagedBatch {
   at::Tensor ids;        // [T] int64
   at::Tensor positions;  // [T] int64
+  at::Tensor cos, sin;   // CausalLM::rotations() for all of the positions
   kernels::PagedLayout layout;
 };
 
@@ -51,8 +52,11 @@ class CausalLM {
   /// receives the embedding output and then each layer's output (the last one after the final norm), each [T, hidden].
   at::Tensor hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs = nullptr) const;
 
+  /// cos and sin of every position below `positions` (or more), [positions, head_dim / 2] fp32.
+  std::pair<at::Tensor, at::Tensor> rotations(int64_t positions) const;
+
   /// As hidden_states without autograd, reading and extending the paged cache; [T, hidden]. cache: one PagedKv per
-  /// layer. exact (fp32 on the CPU): a row's result does not depend on the rest of the batch, bit for bit.
+  /// layer. exact (on the CPU fp32 only): a row's result does not depend on the rest of the batch, bit for bit.
   at::Tensor extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact) const;
 
   /// hidden: [N, hidden] -> [N, vocab] in the compute dtype, no autograd.

@@ -17,7 +17,9 @@ struct EngineConfig {
   int64_t max_sequences = 256;     // sequences decoded together
   base::Auto<int64_t> num_pages;   // auto: enough for max_sequences of the longest request (bounded by kv_memory_gb)
   double kv_memory_gb = 4.0;       // bound for `auto`
-  bool exact = false;              // fp32 on the CPU: a completion does not depend on its batch, bit for bit
+  bool exact = false;              // a completion does not depend on its batch, bit for bit; on the CPU in fp32 only
+  base::Auto<int64_t> steps_ahead;  // decode steps the host gives the device before it reads tokens; auto: 2 on CUDA, else 0
+  base::Auto<bool> graphs;          // decode steps are recorded and replayed; auto: on CUDA
 };
 
 struct SamplingConfig {

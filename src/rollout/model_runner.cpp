@@ -1,0 +1,139 @@
+#include "rollout/model_runner.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+
+namespace grpo::rollout {
+namespace {
+
+at::Tensor to_host(const at::Tensor& x) {
+  if (x.is_cpu()) return x;
+  return at::empty(x.sizes(), x.options().device(at::kCPU).pinned_memory(true)).copy_(x, /*non_blocking=*/true);
+}
+
+kernels::SampleRows upload_params(const kernels::SampleRows& rows, kernels::Upload& upload) {
+  return {upload(rows.temperature), upload(rows.top_k), upload(rows.top_p), upload(rows.uniform)};
+}
+
+kernels::SampleRows params_of(const std::vector<Row>& rows) {
+  std::vector<kernels::SampleParams> params;
+  for (const Row& row : rows) params.push_back(row.params);
+  return kernels::sample_rows(params);
+}
+
+at::Tensor slots_of(const std::vector<Row>& rows) {
+  std::vector<int64_t> slots;
+  for (const Row& row : rows) slots.push_back(row.slot);
+  return at::tensor(slots, at::kLong);
+}
+
+}  // namespace
+
+DrawnTokens::DrawnTokens(const kernels::Sampled& sampled, int64_t rows)
+    : ids_(to_host(sampled.ids.narrow(0, 0, rows))), log_probs_(to_host(sampled.log_probs.narrow(0, 0, rows))) {
+  const auto device = sampled.ids.device();
+  if (device.is_cpu()) return;
+  copied_.emplace(device.type());
+  copied_->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+}
+
+void DrawnTokens::wait() {
+  if (copied_) copied_->synchronize();
+}
+
+ModelRunner::ModelRunner(const models::CausalLM& model, KvCache& cache, const Options& options)
+    : model_(model),
+      cache_(cache),
+      options_(options),
+      rotations_(model.rotations(options.max_tokens)),
+      spare_pages_{cache.spare_page()},
+      last_ids_(at::zeros({options.max_sequences + 1}, at::TensorOptions(model.device()).dtype(at::kLong))),
+      planner_(kernels::plan_attention(attention_shape(cache), model.device(), /*in_place=*/false)) {}
+
+kernels::AttentionShape ModelRunner::attention_shape(const KvCache& cache) const {
+  const auto& config = model_.config();
+  return {.heads = config.num_heads,
+          .kv_heads = config.num_kv_heads,
+          .head_dim = config.head_dim,
+          .page_size = cache.page_size(),
+          .dtype = model_.dtype(),
+          .exact = options_.exact};
+}
+
+at::Tensor ModelRunner::last_hidden(const std::vector<NewTokens>& sequences) {
+  const auto host = make_batch(sequences, /*max_pages=*/0);
+  const auto hidden = model_.extend({.ids = to_device(host.ids),
+                                     .positions = to_device(host.positions),
+                                     .cos = rotations_.first,
+                                     .sin = rotations_.second,
+                                     .layout = planner_->plan(host.layout)},
+                                    cache_.layers(), options_.exact);
+  if (hidden.size(0) == static_cast<int64_t>(sequences.size())) return hidden;
+  return hidden.index_select(0, to_device(host.layout.query_offsets.slice(0, 1).to(at::kLong) - 1));
+}
+
+DrawnTokens ModelRunner::draw(const at::Tensor& logits, const std::vector<Row>& rows) {
+  kernels::Upload upload(model_.device(), /*in_place=*/false);
+  const auto sampled = kernels::sample_tokens(logits, upload_params(params_of(rows), upload));
+  last_ids_.index_copy_(0, upload(slots_of(rows)), sampled.ids);
+  return {sampled, static_cast<int64_t>(rows.size())};
+}
+
+DrawnTokens ModelRunner::decode(const std::vector<Row>& rows) {
+  const auto count = static_cast<int64_t>(rows.size());
+  if (options_.padded) return {run_padded(rows), count};
+  kernels::Upload upload(model_.device(), /*in_place=*/false);
+  return {step(load(rows, *planner_, upload, /*max_pages=*/0)), count};
+}
+
+void ModelRunner::set_last_token(int64_t slot, int64_t id) { last_ids_.narrow(0, slot, 1).fill_(id); }
+
+ModelRunner::DecodeInputs ModelRunner::load(const std::vector<Row>& rows, kernels::AttentionPlanner& planner,
+                                            kernels::Upload& upload, int64_t max_pages) {
+  std::vector<NewTokens> sequences;
+  for (const Row& row : rows) sequences.push_back({.ids = nullptr, .count = 1, .cached = row.cached, .pages = row.pages});
+  const auto host = make_batch(sequences, max_pages);
+  upload.begin_pass();
+  return {.batch = {.ids = {},
+                    .positions = upload(host.positions),
+                    .cos = rotations_.first,
+                    .sin = rotations_.second,
+                    .layout = planner.plan(host.layout)},
+          .slots = upload(slots_of(rows)),
+          .params = upload_params(params_of(rows), upload)};
+}
+
+kernels::Sampled ModelRunner::step(const DecodeInputs& inputs) {
+  models::PagedBatch batch = inputs.batch;
+  batch.ids = last_ids_.index_select(0, inputs.slots);
+  const auto hidden = model_.extend(batch, cache_.layers(), options_.exact);
+  auto sampled = kernels::sample_tokens(model_.logits(hidden, options_.exact), inputs.params);
+  last_ids_.index_copy_(0, inputs.slots, sampled.ids);
+  return sampled;
+}
+
+kernels::Sampled ModelRunner::run_padded(std::vector<Row> rows) {
+  const auto sizes = graph_sizes(options_.max_sequences);
+  const int64_t size = *std::lower_bound(sizes.begin(), sizes.end(), static_cast<int64_t>(rows.size()));
+  rows.resize(static_cast<size_t>(size),
+              {.slot = options_.max_sequences, .cached = 0, .pages = &spare_pages_, .params = {.temperature = 0.0}});
+  Bucket& bucket = buckets_.try_emplace(size, attention_shape(cache_), model_.device()).first->second;
+  const int64_t max_pages = (options_.max_tokens + cache_.page_size() - 1) / cache_.page_size();
+  const auto inputs = load(rows, *bucket.planner, bucket.upload, max_pages);
+  const auto& schedule = inputs.batch.layout.schedule;
+  const auto launch = schedule ? schedule->launch : std::vector<int64_t>();
+  if (!options_.graphs || !bucket.warm) {
+    bucket.warm = true;  // libraries have allocated what they need by the second time
+    return step(inputs);
+  }
+  if (!bucket.graph || bucket.launch != launch) {
+    bucket.graph = kernels::capture_graph(model_.device(), [this, inputs, &bucket] { bucket.sampled = step(inputs); });
+    bucket.launch = launch;
+  }
+  bucket.graph->replay();
+  return bucket.sampled;
+}
+
+}  // namespace grpo::rollout

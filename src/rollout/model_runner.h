@@ -1,0 +1,111 @@
+#pragma once
+
+#include <c10/core/Event.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "grpo/kernels/graph.h"
+#include "grpo/kernels/sample.h"
+#include "grpo/kernels/upload.h"
+#include "grpo/models/causal_lm.h"
+#include "rollout/forward_batch.h"
+#include "rollout/kv_cache.h"
+
+namespace grpo::rollout {
+
+/// One running sequence in a pass that draws its next token.
+struct Row {
+  int64_t slot = 0;
+  int64_t cached = 0;  // tokens in the cache
+  const std::vector<int32_t>* pages = nullptr;
+  kernels::SampleParams params;
+};
+
+/// Tokens on their way from the device, one a row.
+class DrawnTokens {
+ public:
+  DrawnTokens(const kernels::Sampled& sampled, int64_t rows);
+
+  /// Waits for the device; then ids() and log_probs() may be read.
+  void wait();
+  const int64_t* ids() const { return ids_.const_data_ptr<int64_t>(); }
+  const float* log_probs() const { return log_probs_.const_data_ptr<float>(); }
+
+ private:
+  at::Tensor ids_, log_probs_;  // on the host
+  std::optional<c10::Event> copied_;
+};
+
+/// Runs the model for a batch of sequences on its device. The last token of every running sequence stays there, in its slot, so
+/// that a step needs nothing that an earlier step has to bring back first.
+class ModelRunner {
+ public:
+  struct Options {
+    int64_t max_sequences = 0;  // slots
+    int64_t max_tokens = 0;     // of one sequence
+    bool exact = false;
+    bool padded = false;  // decode batches are filled up to graph_sizes(): the same kernels with and without graphs
+    bool graphs = false;  // decode passes are recorded and replayed; REQUIRES: padded
+  };
+
+  ModelRunner(const models::CausalLM& model, KvCache& cache, const Options& options);
+
+  const Options& options() const { return options_; }
+
+  /// Computes keys and values of whole sequences.
+  void extend(const std::vector<NewTokens>& sequences) { last_hidden(sequences); }
+
+  /// As extend; logits after each sequence's last token, [sequences, vocab].
+  at::Tensor last_logits(const std::vector<NewTokens>& sequences) {
+    return model_.logits(last_hidden(sequences), options_.exact);
+  }
+
+  /// Draws a token for each row from its logits, [rows, vocab].
+  DrawnTokens draw(const at::Tensor& logits, const std::vector<Row>& rows);
+
+  /// Feeds each row's last token to the model and draws the next one.
+  DrawnTokens decode(const std::vector<Row>& rows);
+
+  /// For a sequence whose last token the device does not have any more.
+  void set_last_token(int64_t slot, int64_t id);
+
+ private:
+  // A decode pass's inputs on the device.
+  struct DecodeInputs {
+    models::PagedBatch batch;  // without ids
+    at::Tensor slots;          // [rows] int64
+    kernels::SampleRows params;
+  };
+  // What passes with as many rows share: the memory of their inputs and results, and the graph made with it.
+  struct Bucket {
+    Bucket(const kernels::AttentionShape& shape, at::Device device)
+        : planner(kernels::plan_attention(shape, device, /*in_place=*/true)), upload(device, /*in_place=*/true) {}
+    std::unique_ptr<kernels::AttentionPlanner> planner;
+    kernels::Upload upload;
+    kernels::Sampled sampled;
+    std::unique_ptr<kernels::Graph> graph;
+    std::vector<int64_t> launch;  // AttentionSchedule::launch of the graph
+    bool warm = false;
+  };
+
+  kernels::AttentionShape attention_shape(const KvCache& cache) const;
+  at::Tensor last_hidden(const std::vector<NewTokens>& sequences);
+  DecodeInputs load(const std::vector<Row>& rows, kernels::AttentionPlanner& planner, kernels::Upload& upload, int64_t max_pages);
+  kernels::Sampled step(const DecodeInputs& inputs);
+  kernels::Sampled run_padded(std::vector<Row> rows);
+  at::Tensor to_device(const at::Tensor& host) { return kernels::Upload(model_.device(), false)(host); }
+
+  const models::CausalLM& model_;
+  KvCache& cache_;
+  const Options options_;
+  const std::pair<at::Tensor, at::Tensor> rotations_;
+  const std::vector<int32_t> spare_pages_;
+  at::Tensor last_ids_;  // [max_sequences + 1] int64; the last is the rows' that only fill a batch up
+  std::unique_ptr<kernels::AttentionPlanner> planner_;
+  std::map<int64_t, Bucket> buckets_;  // by number of rows
+};
+
+}  // namespace grpo::rollout
