@@ -44,59 +44,61 @@ install_packages() {
   rm -f "$list"
 }
 
-fetch_libtorch() {
-  local pins
-  pins=$(sha256sum cmake/wheels.txt | cut -d' ' -f1)
-  [ "$(cat "$torch_dir/.complete" 2>/dev/null)" = "$pins" ] && return 0
-  if [ -n "${CMAKE_PREFIX_PATH:-}" ] && [ -f "${CMAKE_PREFIX_PATH%%:*}/include/ATen/ATen.h" ]; then return 0; fi
-  [ "$(uname -m)" = x86_64 ] || { echo "setup: no LibTorch wheel for $(uname -m); point CMAKE_PREFIX_PATH at one" >&2; exit 1; }
-  echo "setup: fetching LibTorch 2.11.0 into $cache (about 600 MB, once)"
+# download PINS FOLDER: the wheels that PINS names, whichever Linux they were built for.
+download() {
+  local tag platforms=()
+  for tag in manylinux_2_28 manylinux_2_27 manylinux_2_26 manylinux_2_25 manylinux_2_24 manylinux_2_18 manylinux_2_17 manylinux2014; do
+    platforms+=(--platform "${tag}_x86_64")
+  done
+  TMPDIR=$2 python3 -m pip download --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+    --python-version 3.11 --implementation cp --abi cp311 --abi none "${platforms[@]}" -r "$1" -d "$2"
+}
+
+# fetch PINS FOLDER WHAT [PATTERN...]: FOLDER holds what the wheels of PINS contain (of it, what matches the patterns).
+fetch() {
+  local pins=$1 folder=$2 what=$3 sum work wheel
+  shift 3
+  sum=$(sha256sum "$pins" | cut -d' ' -f1)
+  [ "$(cat "$folder/.complete" 2>/dev/null)" = "$sum" ] && return 0
+  [ "$(uname -m)" = x86_64 ] || { echo "setup: no wheels for $(uname -m); point CMAKE_PREFIX_PATH at a LibTorch" >&2; exit 1; }
+  echo "setup: fetching $what into $cache (once)"
   mkdir -p "$cache"
   # Two setups at once: the second waits and finds the first one's work.
   exec 9>"$cache/.lock"
   flock 9
-  [ "$(cat "$torch_dir/.complete" 2>/dev/null)" = "$pins" ] && return 0
-  local work tag platforms=()
+  [ "$(cat "$folder/.complete" 2>/dev/null)" = "$sum" ] && return 0
   work=$(mktemp -d "$cache/.fetch-XXXXXX")
   trap "rm -rf '$work'" EXIT
-  for tag in manylinux_2_28 manylinux_2_27 manylinux_2_26 manylinux_2_25 manylinux_2_24 manylinux_2_17 manylinux2014; do
-    platforms+=(--platform "${tag}_x86_64")
-  done
-  TMPDIR=$work python3 -m pip download --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
-    --python-version 3.11 --implementation cp --abi cp311 --abi none "${platforms[@]}" \
-    -r cmake/wheels.txt -d "$work/wheels"
-  mkdir "$work/tree"
-  local wheel
+  mkdir "$work/wheels" "$work/tree"
+  download "$pins" "$work/wheels"
   for wheel in "$work"/wheels/*.whl; do
     echo "setup: unpacking $(basename "$wheel" | cut -d- -f1,2)"
-    unzip -q -o "$wheel" -d "$work/tree"
+    unzip -q -o "$wheel" "$@" -d "$work/tree"
   done
-  echo "$pins" >"$work/tree/.complete"
-  rm -rf "$torch_dir"
-  mv "$work/tree" "$torch_dir"
-  rm -rf "$work"
-  trap - EXIT
-}
-
-# Headers of FlashInfer's attention kernels, only where CUDA kernels are built.
-fetch_flashinfer() {
-  { command -v nvcc || [ -x /usr/local/cuda/bin/nvcc ]; } >/dev/null || return 0
-  local folder=$cache/flashinfer-0.7.2.post1 work
-  [ -f "$folder/.complete" ] && return 0
-  echo "setup: fetching FlashInfer's headers (60 MB, once)"
-  mkdir -p "$cache"
-  work=$(mktemp -d "$cache/.fetch-XXXXXX")
-  trap "rm -rf '$work'" EXIT
-  TMPDIR=$work python3 -m pip download --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
-    -r cmake/wheels_cuda.txt -d "$work"
-  unzip -q -o "$work"/*.whl 'flashinfer/data/include/*' 'flashinfer/data/cccl/*' '*/licenses/*' -d "$work/tree"
-  touch "$work/tree/.complete"
+  echo "$sum" >"$work/tree/.complete"
   rm -rf "$folder"
   mv "$work/tree" "$folder"
   rm -rf "$work"
   trap - EXIT
+  exec 9>&-
 }
 
+has_own_libtorch() {
+  [ -n "${CMAKE_PREFIX_PATH:-}" ] && [ -f "${CMAKE_PREFIX_PATH%%:*}/include/ATen/ATen.h" ]
+}
+
+has_gpu() { [ -e /dev/nvidiactl ] || [ "${GRPO_GPU_LIBRARIES:-0}" = 1 ]; }
+
 install_packages
-fetch_libtorch
-fetch_flashinfer
+has_own_libtorch || fetch cmake/wheels.txt "$torch_dir" "LibTorch 2.11.0 (600 MB)"
+# Headers of FlashInfer's attention kernels, where CUDA kernels are built.
+if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
+  fetch cmake/wheels_cuda.txt "$cache/flashinfer-0.7.2.post1" "FlashInfer's headers (60 MB)" \
+    'flashinfer/data/include/*' 'flashinfer/data/cccl/*' '*/licenses/*'
+fi
+# LibTorch's CUDA part looks for these beside itself, in ../../nvidia.
+if has_gpu && ! has_own_libtorch; then
+  fetch cmake/wheels_gpu.txt "$cache/nvidia-13.0" "the CUDA libraries that LibTorch uses (2 GB)" 'nvidia/*'
+  (cd "$cache/nvidia-13.0" && find nvidia -type d) | (cd "$torch_dir" && xargs mkdir -p)
+  (cd "$cache/nvidia-13.0" && find nvidia -type f) | while read -r file; do ln -sfn "$cache/nvidia-13.0/$file" "$torch_dir/$file"; done
+fi

@@ -106,6 +106,7 @@ void check(const Options& options) {
 void run(const Options& options) {
   check(options);
   const at::Device device = models::resolve_device(options.device);
+  models::use_device(device);
   const auto dtype = models::resolve_dtype(options.dtype, options.model, device);
   const auto model = models::CausalLM::load(options.model, dtype, device);
   const Text text = load_text(options);

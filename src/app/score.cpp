@@ -83,6 +83,7 @@ void write_scores(const models::CausalLM& model, double temperature, std::vector
 
 void run(const Options& options) {
   const at::Device device = models::resolve_device(options.device);
+  models::use_device(device);
   const auto dtype = models::resolve_dtype(options.dtype, options.model, device);
   const auto model = models::CausalLM::load(options.model, dtype, device);
   io::JsonlReader reader(options.input);

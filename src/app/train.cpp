@@ -1,4 +1,3 @@
-#include <ATen/detail/CUDAHooksInterface.h>
 
 #include <CLI/CLI.hpp>
 #include <charconv>
@@ -14,6 +13,7 @@
 #include "app/local_ranks.h"
 #include "grpo/base/error.h"
 #include "grpo/config/config.h"
+#include "grpo/kernels/cuda.h"
 #include "grpo/models/device.h"
 #include "grpo/trainer/train.h"
 
@@ -42,7 +42,7 @@ void on_signal(int number) {
 
 // auto: one rank for each GPU that this run would use.
 int64_t num_local_ranks(const std::string& nproc, const std::string& device) {
-  if (nproc == "auto") return models::resolve_device(device).is_cuda() ? at::detail::getCUDAHooks().deviceCount() : 1;
+  if (nproc == "auto") return models::resolve_device(device).is_cuda() ? kernels::cuda_device_count() : 1;
   int64_t count = 0;
   const auto [end, error] = std::from_chars(nproc.data(), nproc.data() + nproc.size(), count);
   if (error != std::errc() || end != nproc.data() + nproc.size() || count < 1 || count > 1024) {

@@ -65,6 +65,7 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
                          uint64_t seed) {
   if (name.find("norm.weight") != std::string::npos) return at::ones(shape, at::kFloat);
   if (ends_with(name, ".bias")) return at::zeros(shape, at::kFloat);
+  if (config.initializer_range == 0.0) return at::zeros(shape, at::kFloat);
   auto tensor = at::empty(shape, at::kFloat);
   const base::RandomKey key{seed, base::stream_id(name)};
   float* values = tensor.data_ptr<float>();
@@ -144,6 +145,8 @@ SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack) {
   const auto one = [&](const Linear& linear) { return Linear{packed(linear.weight), linear.bias}; };
   SamplingWeights sampling;
   for (const auto& layer : weights.layers) {
+    GRPO_CHECK(layer.qkv.weight.is_alias_of(layer.v.weight) && layer.gate_up.weight.is_alias_of(layer.up.weight),
+               "a projection was given other memory than the matrix it is part of");
     sampling.layers.push_back({.qkv = one(layer.qkv),
                                .o = one(layer.o),
                                .gate_up = one(layer.gate_up),

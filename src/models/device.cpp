@@ -1,12 +1,14 @@
 #include "grpo/models/device.h"
 
-#include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/base/text.h"
 #include "grpo/io/json.h"
+#include "grpo/kernels/cuda.h"
 
 namespace grpo::models {
 namespace {
@@ -21,15 +23,25 @@ std::string stored_dtype(const std::filesystem::path& folder) {
 
 }  // namespace
 
-at::Device resolve_device(const std::string& name) {
+at::Device resolve_device(const std::string& name, int64_t local_rank) {
   if (name == "cpu") return at::kCPU;
-  const bool has_cuda = at::hasCUDA();
-  if (name == "auto") return has_cuda ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
-  if (name != "cuda") {
+  if (name != "auto" && name != "cuda") {
     throw base::ConfigError("device " + name + ": unknown" + base::did_you_mean(name, {"auto", "cpu", "cuda"}));
   }
-  if (!has_cuda) throw base::ConfigError("device cuda: this build or machine has no CUDA device; use device: cpu");
-  return {at::kCUDA, 0};
+  const int devices = kernels::cuda_device_count();
+  const std::string missing = devices == 0 ? "the driver offers no CUDA device here" : kernels::load_cuda();
+  if (!missing.empty()) {
+    if (name == "cuda") throw base::ConfigError("device cuda: " + missing + "; use device: cpu");
+    if (devices > 0) base::log_warning(base::concat("device auto: this machine has a CUDA device, but ", missing, "; running on the CPU"));
+    return at::kCPU;
+  }
+  if (local_rank >= devices)
+    throw base::ConfigError(base::concat("rank ", local_rank, " of this host has no device of its own: there are ", devices));
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(local_rank)};
+}
+
+void use_device(at::Device device) {
+  if (device.is_cuda()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
 }
 
 at::ScalarType resolve_dtype(const std::string& name, const std::filesystem::path& model_folder, at::Device device) {

@@ -48,14 +48,15 @@ std::vector<int64_t> all_stop_ids(const Policy& policy, const std::vector<int64_
 }  // namespace
 
 Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
-                   const std::filesystem::path& weights) {
+                   const std::filesystem::path& weights, int64_t local_rank) {
   if (!std::filesystem::is_directory(options.path)) {
     throw base::ConfigError("model.path: no folder " + options.path +
                             "; expected a Hugging Face model folder with config.json and model.safetensors");
   }
   Policy policy;
   policy.folder = options.path;
-  const at::Device device = models::resolve_device(options.device);
+  const at::Device device = models::resolve_device(options.device, local_rank);
+  models::use_device(device);
   const at::ScalarType dtype = models::resolve_dtype(options.dtype, policy.folder, device);
   const models::ConfigOverrides overrides{.max_positions = options.max_positions.value, .rope_theta = options.rope_theta.value};
   policy.model = models::CausalLM::load(weights.empty() ? policy.folder : weights, dtype, device, overrides);

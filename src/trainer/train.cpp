@@ -142,7 +142,7 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
     : config_(config), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
   communicator_.enter_phase("start");
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
-  policy_ = load_policy(config.model, config.rollout.stop_ids, weights);
+  policy_ = load_policy(config.model, config.rollout.stop_ids, weights, communicator_.local_rank());
   if (config.algorithm.kl.coef > 0.0) {
     reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device(),
                                         {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});

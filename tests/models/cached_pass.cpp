@@ -11,13 +11,20 @@ CachedPass::CachedPass(const models::CausalLM& model, int64_t sequences, int64_t
                        bool exact)
     : model_(model), exact_(exact), lengths_(static_cast<size_t>(sequences), 0) {
   const auto& config = model.config();
+  const kernels::AttentionShape shape{.heads = config.num_heads,
+                                      .kv_heads = config.num_kv_heads,
+                                      .head_dim = config.head_dim,
+                                      .page_size = page_size,
+                                      .dtype = model.dtype(),
+                                      .exact = exact};
+  planner_ = kernels::plan_attention(shape, model.device(), /*in_place=*/false);
   const int64_t pages = (max_tokens + page_size - 1) / page_size;
   // Page j of sequence s: far from page j + 1, in falling order.
   page_table_ = at::arange(sequences * pages, at::kInt).flip(0).view({pages, sequences}).t().contiguous();
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     const auto empty = [&] {
       return at::full({sequences * pages, page_size, config.num_kv_heads, config.head_dim},
-                      std::numeric_limits<double>::quiet_NaN(), model.dtype());
+                      std::numeric_limits<double>::quiet_NaN(), at::TensorOptions(model.device()).dtype(model.dtype()));
     };
     cache_.push_back({.keys = empty(), .values = empty()});
   }
@@ -37,13 +44,14 @@ at::Tensor CachedPass::extend(const std::vector<std::vector<int64_t>>& added) {
     contexts.push_back(static_cast<int32_t>(lengths_[s]));
   }
   const auto [cos, sin] = model_.rotations(*std::max_element(lengths_.begin(), lengths_.end()));
-  const models::PagedBatch batch{.ids = at::tensor(ids, at::kLong),
-                                 .positions = at::tensor(positions, at::kLong),
+  const models::PagedBatch batch{.ids = at::tensor(ids, at::kLong).to(model_.device()),
+                                 .positions = at::tensor(positions, at::kLong).to(model_.device()),
                                  .cos = cos,
                                  .sin = sin,
-                                 .layout = {.query_offsets = at::tensor(offsets, at::kInt),
-                                            .context_lengths = at::tensor(contexts, at::kInt),
-                                            .page_table = page_table_.index_select(0, at::tensor(rows, at::kLong))}};
+                                 .layout = planner_->plan({.query_offsets = at::tensor(offsets, at::kInt),
+                                                           .context_lengths = at::tensor(contexts, at::kInt),
+                                                           .page_table = page_table_.index_select(0, at::tensor(rows, at::kLong)),
+                                                           .schedule = nullptr})};
   return model_.logits(model_.extend(batch, cache_, exact_), exact_);
 }
 

@@ -24,6 +24,7 @@ class CachedPass {
   at::Tensor page_table_;  // [S, pages] int32
   std::vector<int64_t> lengths_;
   std::vector<kernels::PagedKv> cache_;
+  std::unique_ptr<kernels::AttentionPlanner> planner_;
 };
 
 /// Logits of whole sequences, [T, vocab] in order, when at most `piece` tokens of each enter per pass.

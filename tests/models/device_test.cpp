@@ -1,11 +1,11 @@
 #include "grpo/models/device.h"
 
-#include <ATen/Context.h>
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
+#include "grpo/kernels/cuda.h"
 #include "models/small_model.h"
 #include "support/golden.h"
 
@@ -17,16 +17,20 @@ using testing::message_of;
 
 TEST(ResolveDevice, KnowsItsNames) {
   EXPECT_TRUE(resolve_device("cpu").is_cpu());
-  EXPECT_EQ(resolve_device("auto").is_cuda(), at::hasCUDA());
+  EXPECT_EQ(resolve_device("auto").is_cuda(), kernels::cuda_device_count() > 0 && kernels::load_cuda().empty());
   EXPECT_THAT(message_of<base::ConfigError>([] { resolve_device("gpu"); }), HasSubstr("gpu"));
 }
 
 TEST(ResolveDevice, SaysThatThereIsNoCuda) {
-  if (at::hasCUDA()) {
-    EXPECT_TRUE(resolve_device("cuda").is_cuda());
-  } else {
-    EXPECT_THAT(message_of<base::ConfigError>([] { resolve_device("cuda"); }), HasSubstr("no CUDA device"));
-  }
+  if (kernels::cuda_device_count() > 0) GTEST_SKIP() << "there is one";
+  EXPECT_THAT(message_of<base::ConfigError>([] { resolve_device("cuda"); }), HasSubstr("no CUDA device"));
+}
+
+TEST(GpuResolveDevice, GivesEachRankADeviceOfItsOwn) {
+  const int devices = kernels::cuda_device_count();
+  if (devices == 0) GTEST_SKIP() << "no CUDA device";
+  EXPECT_EQ(resolve_device("cuda", devices - 1), at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(devices - 1)));
+  EXPECT_THAT(message_of<base::ConfigError>([&] { resolve_device("auto", devices); }), HasSubstr("no device of its own"));
 }
 
 TEST(ResolveDtype, TakesFp32OnTheCpuAndTheStoredOneElsewhere) {

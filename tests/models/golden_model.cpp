@@ -19,8 +19,8 @@ GoldenModel::GoldenModel(std::filesystem::path folder)
   if (sequences_.empty()) throw std::runtime_error(folder_.string() + ": meta.json has no lengths");
 }
 
-std::unique_ptr<models::CausalLM> GoldenModel::load() const {
-  return models::CausalLM::load(folder_, at::kFloat, at::kCPU);
+std::unique_ptr<models::CausalLM> GoldenModel::load(at::ScalarType dtype, at::Device device) const {
+  return models::CausalLM::load(folder_, dtype, device);
 }
 
 int64_t GoldenModel::num_tokens() const {

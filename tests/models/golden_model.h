@@ -17,7 +17,7 @@ class GoldenModel {
   explicit GoldenModel(std::filesystem::path folder);
 
   const std::filesystem::path& folder() const { return folder_; }
-  std::unique_ptr<models::CausalLM> load() const;  // fp32 on the CPU
+  std::unique_ptr<models::CausalLM> load(at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU) const;
 
   /// The sequences without padding, and their number of tokens.
   const std::vector<std::vector<int64_t>>& sequences() const { return sequences_; }

@@ -13,6 +13,7 @@
 #include "grpo/models/weights.h"
 #include "grpo/nn/lm_head.h"
 #include "rollout/forward_batch.h"
+#include "rollout/small_engine.h"
 #include "support/golden.h"
 
 namespace grpo::rollout {
@@ -20,37 +21,12 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int64_t kVocabulary = 40;
-
-std::unique_ptr<models::CausalLM> small_model(at::ScalarType dtype = at::kFloat) {
-  models::ModelConfig config;
-  config.model_type = "qwen2";
-  config.vocab_size = kVocabulary;
-  config.hidden_size = 32;
-  config.intermediate_size = 48;
-  config.num_layers = 2;
-  config.num_heads = 4;
-  config.num_kv_heads = 2;
-  config.head_dim = 8;
-  config.max_positions = 128;
-  config.qkv_bias = true;
-  config.initializer_range = 0.2;  // sharp enough that completions end at different lengths
-  return models::CausalLM::init(config, 4, dtype, at::kCPU);
-}
-
-std::vector<Request> requests_of(const std::vector<size_t>& lengths, int64_t samples) {
-  std::vector<Request> requests;
-  for (size_t i = 0; i < lengths.size(); ++i) {
-    Request request{.prompt_ids = {}, .draw = 100 + i, .first_sample = 0, .num_samples = samples};
-    for (size_t t = 0; t < lengths[i]; ++t)
-      request.prompt_ids.push_back(static_cast<int64_t>((7 * t + 3 * i) % kVocabulary));
-    requests.push_back(request);
-  }
-  return requests;
-}
-
-const SamplingConfig kSampling{.temperature = 1.0, .max_new_tokens = 24, .stop_ids = {5, 6}};
-const base::RandomKey kKey{9, base::stream_id("test")};
+using testing::expect_equal;
+using testing::kKey;
+using testing::kSampling;
+using testing::kVocabulary;
+using testing::requests_of;
+using testing::small_model;
 
 std::vector<Group> generate(const models::CausalLM& model, EngineConfig config, const std::vector<Request>& requests,
                             EngineStats* stats = nullptr) {
@@ -59,18 +35,6 @@ std::vector<Group> generate(const models::CausalLM& model, EngineConfig config, 
   auto groups = engine.generate(requests, kSampling, kKey);
   if (stats != nullptr) *stats = engine.stats();
   return groups;
-}
-
-void expect_equal(const std::vector<Group>& a, const std::vector<Group>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    ASSERT_EQ(a[i].completions.size(), b[i].completions.size());
-    for (size_t j = 0; j < a[i].completions.size(); ++j) {
-      EXPECT_EQ(a[i].completions[j].ids, b[i].completions[j].ids) << i << ", " << j;
-      EXPECT_EQ(a[i].completions[j].log_probs, b[i].completions[j].log_probs) << i << ", " << j;
-      EXPECT_EQ(a[i].completions[j].finish_reason, b[i].completions[j].finish_reason);
-    }
-  }
 }
 
 TEST(Engine, ACompletionDoesNotDependOnItsBatch) {
@@ -134,7 +98,7 @@ TEST(Engine, GraphsAreMadeAnewWhereWhatTheyReadHasMoved) {
   expect_right(requests_of({3, 4}, 2), other);
   for (const auto& [name, tensor] : model->parameters()) {
     const at::NoGradGuard no_grad;
-    at::Tensor(tensor).set_data((tensor * 1.5).clone());
+    if (name.find("o_proj") != std::string::npos) at::Tensor(tensor).set_data(tensor * 1.5);
   }
   model->release_sampling_weights();
   expect_right(requests_of({3, 4}, 2), kSampling);
@@ -155,8 +119,12 @@ TEST(Engine, NamesTheSampleWhoseLogitsAreNoNumbers) {
   }
   for (const int64_t steps : {0, 2}) {
     Engine engine(*model, {.steps_ahead = {steps}});
-    EXPECT_THAT(testing::message_of<base::Error>([&] { engine.generate(requests_of({4}, 1), kSampling, kKey); }),
-                HasSubstr("draw 100, sample 0, token 0"));
+    try {
+      engine.generate(requests_of({4}, 1), kSampling, kKey);
+      FAIL() << "sampled from NaN";
+    } catch (const base::Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("draw 100, sample 0, token 0"));
+    }
   }
 }
 

@@ -2,14 +2,19 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
 namespace grpo::models {
 
-/// "auto" (a GPU if this build and machine have one, else the CPU), "cpu" or "cuda".
-/// Throws base::ConfigError on other names, and on "cuda" where there is none.
-at::Device resolve_device(const std::string& name);
+/// "auto" (a GPU if this build and machine have one, else the CPU), "cpu" or "cuda". local_rank: this process's number among
+/// those of its host; it takes the device of that number.
+/// Throws base::ConfigError on other names, on "cuda" where there is none, and where there are fewer devices than ranks.
+at::Device resolve_device(const std::string& name, int64_t local_rank = 0);
+
+/// Makes a CUDA device the one this thread launches on.
+void use_device(at::Device device);
 
 /// "float32", "bfloat16", or "auto": float32 on the CPU, the dtype in config.json elsewhere.
 /// Throws base::ConfigError on other names.

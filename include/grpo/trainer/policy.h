@@ -24,11 +24,11 @@ struct Policy {
 };
 
 /// Loads the policy from options.path (already resolved). weights: the folder with the weights when they are not the
-/// start ones (a checkpoint's model/); empty: options.path.
+/// start ones (a checkpoint's model/); empty: options.path. local_rank: see models::resolve_device.
 /// Throws base::ConfigError or base::IoError: missing folder, unknown architecture or template, a tokenizer whose ids
 /// exceed the model's vocabulary.
 Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
-                   const std::filesystem::path& weights = {});
+                   const std::filesystem::path& weights = {}, int64_t local_rank = 0);
 
 /// Templates and tokenizes problems. Those longer than max_prompt_tokens are left out and counted in `dropped`.
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,

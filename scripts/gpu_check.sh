@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# What only a machine with a GPU can show: runs the tests labelled `gpu` and the rollout benchmarks and writes
+# docs/benchmarks/<gpu>.md with what they printed.
+#
+#   scripts/gpu_check.sh [--quick] [--no-build] [--out FOLDER]
+#
+# --quick: the tests, and the 1.5B shape only. --no-build: what lies in build/ is run as it is. --out: where the page goes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+quick=0 build=1 out=docs/benchmarks
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) quick=1 ;;
+    --no-build) build=0 ;;
+    --out) out=$2; shift ;;
+    *) echo "gpu_check: unknown option $1" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+command -v nvidia-smi >/dev/null || { echo "gpu_check: no nvidia-smi: this machine has no GPU" >&2; exit 1; }
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1)
+page=$out/$(echo "$gpu" | tr 'A-Z ' 'a-z_' | tr -cd 'a-z0-9_').md
+mkdir -p "$out"
+
+if [ "$build" = 1 ]; then
+  scripts/setup.sh
+  scripts/build.sh
+  cmake --build build --target grpo_gpu_rollout_bench
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+status=0
+
+run_tests() {
+  local binary
+  for binary in build/bin/grpo_*_test; do
+    "$binary" --gtest_filter='Gpu*' --gtest_brief=0 2>&1 || status=1
+  done
+}
+
+# The tests once more under the tool that finds accesses out of bounds and races in shared memory.
+run_sanitizer() {
+  local tool
+  command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not installed"; return; }
+  for tool in memcheck racecheck; do
+    echo "compute-sanitizer --tool $tool grpo_kernels_test"
+    compute-sanitizer --tool "$tool" --error-exitcode 9 build/bin/grpo_kernels_test --gtest_filter='Gpu*' 2>&1 | tail -3 || status=1
+  done
+}
+
+run_benchmarks() {
+  local bench=build/bin/grpo_gpu_rollout_bench model
+  for model in 1.5b $([ "$quick" = 1 ] || echo 7b); do
+    "$bench" decode "$model" || status=1
+    "$bench" rollout "$model" || status=1
+  done
+  "$bench" exact 1.5b || status=1
+  if python3 -c 'import torch, transformers' 2>/dev/null; then
+    python3 scripts/bench_gpu_peers.py || status=1
+  else
+    echo '{"bench": "transformers", "skipped": "not installed here"}'
+  fi
+}
+
+run_tests | tee "$work/tests"
+run_sanitizer | tee "$work/sanitizer"
+run_benchmarks | tee "$work/benchmarks"
+
+{
+  echo "# $gpu"
+  echo
+  echo "Written by \`scripts/gpu_check.sh\` on $(date -u +%Y-%m-%d), commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)," \
+    "driver $(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -1)," \
+    "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/CUDA \1/p')."
+  echo
+  echo "## Tests"
+  echo
+  echo '```'
+  grep -E '^\[ +(PASSED|FAILED|SKIPPED) |log-prob:' "$work/tests" || true
+  echo '```'
+  echo
+  echo "## compute-sanitizer"
+  echo
+  echo '```'
+  cat "$work/sanitizer"
+  echo '```'
+  echo
+  echo "## Rollouts"
+  echo
+  python3 scripts/bench_table.py <"$work/benchmarks"
+} >"$page"
+echo "gpu_check: wrote $page"
+exit "$status"

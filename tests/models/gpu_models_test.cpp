@@ -1,0 +1,91 @@
+// The sampling path on a CUDA device against the CPU in fp32.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "grpo/kernels/cuda.h"
+#include "models/cached_pass.h"
+#include "models/golden_model.h"
+#include "models/small_model.h"
+
+namespace grpo::models {
+namespace {
+
+using testing::cached_logits;
+using testing::golden_models;
+using testing::max_distance;
+
+constexpr int64_t kWhole = 1 << 20;
+
+class GpuModels : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (kernels::cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+    ASSERT_EQ(kernels::load_cuda(), "");
+  }
+};
+
+// fp32 on the device sums in another order than the CPU. bf16 rounds every activation to 8 bits, over few layers.
+double tolerance(at::ScalarType dtype, const at::Tensor& logits) {
+  return (dtype == at::kFloat ? 1e-4 : 5e-2) * std::max(1.0, logits.abs().max().item<double>());
+}
+
+TEST_F(GpuModels, GoldenLogits) {
+  for (const auto& golden : golden_models()) {
+    const auto expected = golden.packed("logits");
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const auto model = golden.load(dtype, at::kCUDA);
+      for (const bool exact : {false, true}) {
+        for (const int64_t piece : {kWhole, int64_t{5}, int64_t{1}}) {
+          const auto logits = cached_logits(*model, golden.sequences(), piece, exact).cpu().to(at::kFloat);
+          EXPECT_LT(max_distance(logits, expected), tolerance(dtype, expected)) << golden.folder() << " exact " << exact << " piece " << piece;
+        }
+      }
+    }
+  }
+}
+
+// Shapes that FlashInfer's kernels serve: head dimensions 64 and 128, and the groups of Qwen2.5 (6, 7), Qwen3 and SmolLM2.
+TEST_F(GpuModels, LogitsOfRealHeadShapes) {
+  struct Shape {
+    int64_t heads, kv_heads, head_dim;
+  };
+  for (const Shape& shape : {Shape{12, 2, 128}, Shape{28, 4, 128}, Shape{14, 2, 64}, Shape{9, 3, 64}, Shape{16, 8, 128}, Shape{5, 1, 64}}) {
+    auto json = testing::small_config_json();
+    json["num_attention_heads"] = shape.heads;
+    json["num_key_value_heads"] = shape.kv_heads;
+    json["head_dim"] = shape.head_dim;
+    json["hidden_size"] = 256;
+    json["max_position_embeddings"] = 2048;
+    const auto config = testing::read_config(json);
+    std::vector<std::vector<int64_t>> sequences;
+    for (const int64_t length : {1, 17, 300, 1025}) {
+      sequences.emplace_back();
+      for (int64_t t = 0; t < length; ++t) sequences.back().push_back((7 * t + length) % 61);
+    }
+    const auto expected = cached_logits(*CausalLM::init(config, 1, at::kFloat, at::kCPU), sequences, kWhole, false, 16);
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const auto model = CausalLM::init(config, 1, dtype, at::kCUDA);
+      for (const int64_t piece : {kWhole, int64_t{64}, int64_t{1}}) {
+        const auto logits = cached_logits(*model, sequences, piece, false, 16).cpu().to(at::kFloat);
+        EXPECT_LT(max_distance(logits, expected), tolerance(dtype, expected))
+            << shape.heads << "/" << shape.kv_heads << " heads of " << shape.head_dim << ", piece " << piece;
+      }
+    }
+  }
+}
+
+TEST_F(GpuModels, ExactPrefillAndDecodeAgreeBitForBit) {
+  for (const auto& golden : golden_models()) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const auto model = golden.load(dtype, at::kCUDA);
+      const auto prefill = cached_logits(*model, golden.sequences(), kWhole, true);
+      for (const int64_t piece : {1, 5})
+        EXPECT_TRUE(at::equal(prefill, cached_logits(*model, golden.sequences(), piece, true))) << golden.folder() << " piece " << piece;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace grpo::models

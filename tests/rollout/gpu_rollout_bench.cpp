@@ -1,0 +1,179 @@
+// Measures rollouts on a CUDA device; not a test. scripts/gpu_check.sh runs it. One JSON line a measurement.
+#include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "grpo/base/error.h"
+#include "grpo/kernels/cuda.h"
+#include "grpo/rollout/engine.h"
+
+namespace {
+
+using namespace grpo;
+
+const at::Device kDevice(at::kCUDA, 0);
+
+void wait_for_device() { c10::impl::VirtualGuardImpl(kDevice.type()).synchronizeDevice(0); }
+
+double seconds(const std::function<void()>& work) {
+  wait_for_device();
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  wait_for_device();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void print(const nlohmann::ordered_json& line) {
+  std::printf("%s\n", line.dump().c_str());
+  std::fflush(stdout);
+}
+
+// Bytes per second that a plain copy reads and writes: the roofline's slope.
+double copy_bandwidth() {
+  const auto from = at::ones({int64_t{1} << 30}, at::TensorOptions(kDevice).dtype(at::kByte)), to = at::empty_like(from);
+  double best = 1e9;
+  for (int i = 0; i < 5; ++i) best = std::min(best, seconds([&] { to.copy_(from); }));
+  return 2.0 * static_cast<double>(from.numel()) / best;
+}
+
+models::ModelConfig shape_of(const std::string& name) {
+  models::ModelConfig config;
+  config.model_type = "qwen2";
+  config.vocab_size = 151936;
+  config.head_dim = 128;
+  config.max_positions = 32768;
+  config.qkv_bias = true;
+  config.initializer_range = 0.0;  // filled on the device
+  if (name == "1.5b") {
+    config.hidden_size = 1536;
+    config.intermediate_size = 8960;
+    config.num_layers = 28;
+    config.num_heads = 12;
+    config.num_kv_heads = 2;
+    config.tied_embeddings = true;
+  } else if (name == "7b") {
+    config.vocab_size = 152064;
+    config.hidden_size = 3584;
+    config.intermediate_size = 18944;
+    config.num_layers = 28;
+    config.num_heads = 28;
+    config.num_kv_heads = 4;
+    config.tied_embeddings = false;
+  } else {
+    throw base::Error("no shape " + name + "; there are 1.5b and 7b");
+  }
+  return config;
+}
+
+std::unique_ptr<models::CausalLM> random_model(const models::ModelConfig& config) {
+  auto model = models::CausalLM::init(config, 1, at::kBFloat16, kDevice);
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : model->parameters()) {
+    if (name.find("norm") == std::string::npos) at::Tensor(tensor).normal_(0.0, 0.02);
+  }
+  return model;
+}
+
+std::vector<rollout::Request> prompts(int64_t count, int64_t tokens, int64_t vocab_size) {
+  std::vector<rollout::Request> requests;
+  for (int64_t i = 0; i < count; ++i) {
+    rollout::Request request{.prompt_ids = {}, .draw = static_cast<uint64_t>(i)};
+    for (int64_t t = 0; t < tokens; ++t) request.prompt_ids.push_back(100 + (i * 7919 + t * 104729) % (vocab_size - 100));
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+rollout::EngineConfig engine_config(int64_t sequences, bool exact) {
+  return {.max_sequences = sequences, .kv_memory_gb = 90.0, .exact = exact};
+}
+
+// Seconds of one decode step with `sequences` sequences of about `context` tokens: what a longer completion takes more than a
+// shorter one, by its additional steps.
+double step_seconds(const models::CausalLM& model, int64_t sequences, int64_t context, bool exact) {
+  constexpr int64_t kShort = 16, kLong = 144;
+  rollout::Engine engine(model, engine_config(sequences, exact));
+  const auto requests = prompts(sequences, context - kLong / 2, model.config().vocab_size);
+  const auto run = [&](int64_t tokens) {
+    return seconds([&] { engine.generate(requests, {.max_new_tokens = tokens, .ignore_eos = true}, {1, 2}); });
+  };
+  run(kLong);  // graphs are recorded
+  return (run(kLong) - run(kShort)) / static_cast<double>(kLong - kShort);
+}
+
+// Bytes that a step reads: every weight but the input embedding once, and the sequences' keys and values.
+double step_bytes(const models::ModelConfig& config, int64_t sequences, int64_t context) {
+  const auto head = static_cast<double>(config.vocab_size * config.hidden_size);
+  const double weights = static_cast<double>(config.num_parameters()) - (config.tied_embeddings ? 0.0 : head);
+  const auto kv = static_cast<double>(2 * config.num_layers * config.num_kv_heads * config.head_dim);
+  return 2.0 * (weights + kv * static_cast<double>(sequences * context));
+}
+
+void decode(const std::string& name, bool exact) {
+  const auto config = shape_of(name);
+  const auto model = random_model(config);
+  const double bandwidth = copy_bandwidth();
+  for (const int64_t context : {1024, 4096}) {
+    for (const int64_t sequences : {64, 256, 512}) {
+      const double step = step_seconds(*model, sequences, context, exact);
+      print({{"bench", "decode"},
+             {"model", name},
+             {"exact", exact},
+             {"sequences", sequences},
+             {"context", context},
+             {"step_ms", 1e3 * step},
+             {"tokens_per_s", static_cast<double>(sequences) / step},
+             {"copy_bandwidth_gb_s", bandwidth / 1e9},
+             {"roofline_share", step_bytes(config, sequences, context) / bandwidth / step}});
+    }
+  }
+}
+
+// 256 pairs whose lengths have a heavy tail: the stop ids' share of the vocabulary makes them geometric with a mean of 600 tokens,
+// as far as random weights give nearly equal probabilities; cut at 3,072.
+void rollout_of_pairs(const std::string& name) {
+  const auto config = shape_of(name);
+  const auto model = random_model(config);
+  rollout::Engine engine(*model, engine_config(512, false));
+  std::vector<rollout::Request> requests = prompts(256, 128, config.vocab_size);
+  std::vector<int64_t> stop_ids;
+  for (int64_t id = 0; id < config.vocab_size; id += 600) stop_ids.push_back(id);
+  for (auto& request : requests) request.num_samples = 2;
+  const rollout::SamplingConfig sampling{.max_new_tokens = 3072, .stop_ids = stop_ids};
+  engine.generate(requests, sampling, {1, 2});
+  int64_t longest = 0;
+  const double wall = seconds([&] {
+    for (const auto& group : engine.generate(requests, sampling, {1, 3})) {
+      for (const auto& completion : group.completions) longest = std::max(longest, static_cast<int64_t>(completion.ids.size()));
+    }
+  });
+  print({{"bench", "rollout"},
+         {"model", name},
+         {"sequences", 512},
+         {"tokens", engine.stats().completion_tokens},
+         {"longest", longest},
+         {"decode_steps", engine.stats().decode_steps},
+         {"wall_s", wall},
+         {"tokens_per_s", static_cast<double>(engine.stats().completion_tokens) / wall}});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b\n");
+    return 2;
+  }
+  const std::string what = argv[1], name = argv[2];
+  if (kernels::cuda_device_count() == 0 || !kernels::load_cuda().empty()) {
+    std::fprintf(stderr, "%s\n", kernels::cuda_device_count() == 0 ? "no CUDA device" : kernels::load_cuda().c_str());
+    return 1;
+  }
+  what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact");
+  return 0;
+}
