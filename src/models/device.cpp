@@ -40,6 +40,8 @@ at::Device resolve_device(const std::string& name, int64_t local_rank) {
   return {at::kCUDA, static_cast<c10::DeviceIndex>(local_rank)};
 }
 
+double device_memory_bytes(at::Device device) { return kernels::cuda_memory_bytes(device.index()); }
+
 void use_device(at::Device device) {
   if (device.is_cuda()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
 }

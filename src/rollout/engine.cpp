@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "grpo/base/error.h"
+#include "grpo/kernels/cuda.h"
 #include "rollout/kv_cache.h"
 #include "rollout/model_runner.h"
 #include "rollout/scheduler.h"
@@ -229,6 +230,11 @@ Demand demand_of(const std::vector<Request>& requests, const SamplingConfig& sam
 
 }  // namespace
 
+double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb) {
+  if (device_gb == 0.0) return 4.0;
+  return std::max(0.9 * device_gb - weights_gb - beside_gb, 0.0);
+}
+
 std::string to_string(FinishReason reason) { return reason == FinishReason::kStop ? "stop" : "length"; }
 
 struct Engine::State {
@@ -243,11 +249,19 @@ struct Engine::State {
 
   int64_t steps_ahead() const { return config.steps_ahead.value.value_or(model.device().is_cuda() ? 2 : 0); }
 
+  double kv_memory_gb() const {
+    if (config.kv_memory_gb.value) return *config.kv_memory_gb.value;
+    double weights = 0.0;
+    for (const auto& [name, tensor] : model.parameters()) weights += static_cast<double>(tensor.nbytes());
+    const double device = model.device().is_cuda() ? kernels::cuda_memory_bytes(model.device().index()) : 0.0;
+    return auto_kv_memory_gb(device / 1e9, weights / 1e9, config.beside_gb);
+  }
+
   int64_t pages_wanted(const Demand& demand) const {
     if (config.num_pages.value) return *config.num_pages.value;
     // One page list more: a prompt stays in the cache while its samples start.
     const int64_t all = pages_for(demand.longest) * (std::min(config.max_sequences, demand.sequences) + 1) + 1;
-    const auto bound = static_cast<int64_t>(config.kv_memory_gb * 1e9) / KvCache::page_bytes(model, config.page_size);
+    const auto bound = static_cast<int64_t>(kv_memory_gb() * 1e9) / KvCache::page_bytes(model, config.page_size);
     return std::min(all, std::max<int64_t>(bound, 1));
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "grpo/nn/lm_head.h"
+#include "grpo/rollout/engine.h"
 
 namespace grpo::trainer {
 namespace {
@@ -28,7 +29,8 @@ double saved_elements(const models::ModelConfig& model) {
   return 2.0 * static_cast<double>(model.hidden_size) + 2.0 * heads + 2.0 * kv_heads + normed_heads + 2.0 * static_cast<double>(model.intermediate_size);
 }
 
-double kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes) {
+// At full length in every slot.
+double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes) {
   const RolloutOptions& rollout = config.rollout;
   const auto pages = [&](int64_t tokens) { return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size); };
   const double page = 2.0 * static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) * dtype_bytes;
@@ -36,14 +38,18 @@ double kv_bytes(const models::ModelConfig& model, const TrainConfig& config, dou
   if (rollout.max_total_tokens) longest = std::min(longest, *rollout.max_total_tokens);
   // Evaluation fills every slot.
   const int64_t wanted = config.eval.every_steps > 0 ? rollout.max_sequences : rollout.prompts_per_step * rollout.group_size;
-  const double all = (pages(longest) * static_cast<double>(std::min(rollout.max_sequences, wanted) + 1) + 1.0) * page;
-  return std::min(all, rollout.kv_memory_gb * 1e9);
+  return (pages(longest) * static_cast<double>(std::min(rollout.max_sequences, wanted) + 1) + 1.0) * page;
 }
 
 }  // namespace
 
 double MemoryPlan::rollout_peak() const { return sum(parts, When::kRollout); }
 double MemoryPlan::update_peak() const { return sum(parts, When::kUpdate); }
+double MemoryPlan::beside_kv_gb() const {
+  double bytes = peak();
+  for (const auto& part : parts) bytes -= part.name == "weights" || part.name == "KV cache" ? part.bytes : 0.0;
+  return bytes / 1e9;
+}
 double MemoryPlan::peak() const { return std::max(rollout_peak(), update_peak()); }
 
 optim::StateSharding state_sharding(const dist::DistributedConfig& config, int64_t ranks) {
@@ -68,7 +74,6 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   plan.parts.push_back({copies ? "masters and moments" : "moments", (copies ? 12.0 : 8.0) * n / state_share});
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
   if (!target.cuda) plan.parts.push_back({"program", kProgramBytes});
-  plan.parts.push_back({"KV cache", kv_bytes(model, config, b)});  // kept from step to step
   if (!target.cuda) plan.parts.push_back({"sampler's copy of the weights", n * b, When::kRollout});
   plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
   plan.parts.push_back({"gradient sums", 4.0 * n / sum_share, When::kUpdate});
@@ -77,6 +82,9 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   // Per chunk: log-probs and probabilities in fp32 beside the working dtype; the head's fp32 gradient, its sum over chunks,
   // and the embedding's.
   plan.parts.push_back({"LM head and embedding", chunk * vocabulary * (8.0 + b) + (8.0 + b) * vocabulary * hidden, When::kUpdate});
+  const double device_gb = target.cuda ? target.memory_bytes / 1e9 : 0.0;
+  const double bound = config.rollout.kv_memory_gb.value.value_or(rollout::auto_kv_memory_gb(device_gb, n * b / 1e9, plan.beside_kv_gb()));
+  plan.parts.push_back({"KV cache", std::min(most_kv_bytes(model, config, b), bound * 1e9)});  // kept from step to step
   return plan;
 }
 

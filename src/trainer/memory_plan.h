@@ -29,12 +29,14 @@ struct MemoryPlan {
   double rollout_peak() const;
   double update_peak() const;
   double peak() const;
+  double beside_kv_gb() const;  // of the peak, all but weights and KV cache
 };
 
 /// Where a run would go.
 struct PlanTarget {
   int64_t ranks = 1;
   bool cuda = false;
+  double memory_bytes = 0.0;  // of the GPU
 };
 
 MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target);

@@ -77,8 +77,11 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
   const bool cuda = memory_gb.has_value() || config.model.device == "cuda";
   const at::Device device = cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU);
   const auto dtype = models::resolve_dtype(config.model.dtype, config.model.path, device);
-  const auto plan = plan_memory(model, config, static_cast<int64_t>(c10::elementSize(dtype)), {.ranks = ranks, .cuda = cuda});
-  const double available = memory_gb ? *memory_gb * 1e9 : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  const double available = memory_gb ? *memory_gb * 1e9
+                           : cuda    ? models::device_memory_bytes({at::kCUDA, 0})
+                                     : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  const auto plan = plan_memory(model, config, static_cast<int64_t>(c10::elementSize(dtype)),
+                                {.ranks = ranks, .cuda = cuda, .memory_bytes = available});
   char line[160];
   out << "memory of " << (ranks > 1 ? base::concat("each of ", ranks, " ranks") : std::string("the process")) << ", "
       << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << name_of(config.distributed.sharding) << "\n";

@@ -138,6 +138,11 @@ int64_t longest_prompt(const TrainConfig& config) {
   return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
 }
 
+double memory_beside_cache(const TrainConfig& config, const models::CausalLM& model, int64_t ranks) {
+  const auto element = static_cast<int64_t>(c10::elementSize(model.dtype()));
+  return plan_memory(model.config(), config, element, {.ranks = ranks, .cuda = model.device().is_cuda()}).beside_kv_gb();
+}
+
 Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator)
     : config_(config), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
   communicator_.enter_phase("start");
@@ -166,6 +171,7 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
                                             .max_sequences = config.rollout.max_sequences,
                                             .num_pages = {},
                                             .kv_memory_gb = config.rollout.kv_memory_gb,
+                                            .beside_gb = memory_beside_cache(config, *policy_.model, communicator_.size()),
                                             .exact = config.rollout.exact});
   sampler_ = std::make_unique<data::PromptSampler>(static_cast<int64_t>(prompts_.size()),
                                                    static_cast<uint64_t>(config.run.seed), config.data.shuffle);

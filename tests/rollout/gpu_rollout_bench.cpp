@@ -90,7 +90,7 @@ std::vector<rollout::Request> prompts(int64_t count, int64_t tokens, int64_t voc
 }
 
 rollout::EngineConfig engine_config(int64_t sequences, bool exact) {
-  return {.max_sequences = sequences, .kv_memory_gb = 90.0, .exact = exact};
+  return {.max_sequences = sequences, .exact = exact};
 }
 
 // Seconds of one decode step with `sequences` sequences of about `context` tokens: what a longer completion takes more than a

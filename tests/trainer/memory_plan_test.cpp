@@ -59,8 +59,31 @@ TEST(MemoryPlan, SplitStateShrinksWithTheRanks) {
 TEST(MemoryPlan, KvCacheIsBoundedByItsKey) {
   TrainConfig config = bench_config();
   config.rollout.max_new_tokens = 4096;
-  config.rollout.kv_memory_gb = 0.5;
+  config.rollout.kv_memory_gb = {0.5};
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {}), "KV cache"), 0.5e9);
+}
+
+// 512 sequences of Qwen2.5-1.5B at 4,096 tokens on a GPU of 80 GB.
+TEST(MemoryPlan, LeavesTheKvCacheWhatTheUpdateDoesNotNeed) {
+  models::ModelConfig model = smollm2();
+  model.vocab_size = 151936;
+  model.hidden_size = 1536;
+  model.intermediate_size = 8960;
+  model.num_layers = 28;
+  model.num_heads = 12;
+  model.num_kv_heads = 2;
+  model.head_dim = 128;
+  TrainConfig config = bench_config();
+  config.data.max_prompt_tokens = 1024;
+  config.rollout.max_new_tokens = 3072;
+  config.rollout.prompts_per_step = 256;
+  config.rollout.max_sequences = 512;
+  config.trainer.micro_batch_tokens = 16384;
+  const auto plan = plan_memory(model, config, 2, {.ranks = 1, .cuda = true, .memory_bytes = 80e9});
+  EXPECT_LE(plan.peak(), 0.92 * 80e9);
+  EXPECT_GT(bytes_of(plan, "KV cache"), 15e9);  // a quarter of what all at full length would take, at least
+  const auto larger = plan_memory(model, config, 2, {.ranks = 1, .cuda = true, .memory_bytes = 141e9});
+  EXPECT_NEAR(bytes_of(larger, "KV cache"), 4096.0 * 513 * 2 * 28 * 2 * 128 * 2, 1e6);  // all of them
 }
 
 }  // namespace

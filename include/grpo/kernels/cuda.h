@@ -7,6 +7,9 @@ namespace grpo::kernels {
 /// CUDA devices that this machine's driver offers; 0 without a driver. Loads nothing else.
 int cuda_device_count();
 
+/// Bytes of a device's memory.
+double cuda_memory_bytes(int device);
+
 /// Makes tensors on CUDA devices and the kernels for them usable: loads lib/libgrpo_kernels_cuda.so beside the program and
 /// LibTorch's CUDA part with it. Returns what is missing, or nothing when all is in place. Later calls return the same.
 const std::string& load_cuda();

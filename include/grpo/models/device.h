@@ -13,6 +13,9 @@ namespace grpo::models {
 /// Throws base::ConfigError on other names, on "cuda" where there is none, and where there are fewer devices than ranks.
 at::Device resolve_device(const std::string& name, int64_t local_rank = 0);
 
+/// Of a CUDA device's own memory.
+double device_memory_bytes(at::Device device);
+
 /// Makes a CUDA device the one this thread launches on.
 void use_device(at::Device device);
 

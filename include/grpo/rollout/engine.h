@@ -16,7 +16,8 @@ struct EngineConfig {
   int64_t page_size = 16;          // tokens per KV page
   int64_t max_sequences = 256;     // sequences decoded together
   base::Auto<int64_t> num_pages;   // auto: enough for max_sequences of the longest request (bounded by kv_memory_gb)
-  double kv_memory_gb = 4.0;       // bound for `auto`
+  base::Auto<double> kv_memory_gb;  // bound for that; auto: auto_kv_memory_gb()
+  double beside_gb = 0.0;          // of a GPU's memory, what others need while the cache lies there
   bool exact = false;              // a completion does not depend on its batch, bit for bit; on the CPU in fp32 only
   base::Auto<int64_t> steps_ahead;  // decode steps the host gives the device before it reads tokens; auto: 2 on CUDA, else 0
   base::Auto<bool> graphs;          // decode steps are recorded and replayed; auto: on CUDA
@@ -60,6 +61,10 @@ struct EngineStats {
   int64_t decode_steps = 0;
   int64_t preempted = 0;          // sequences that gave up their pages and were recomputed
 };
+
+/// What the KV cache may take where nobody says: 4 GB on the CPU (device_gb 0); of a GPU nine tenths less the weights and what
+/// lies beside the cache.
+double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb);
 
 /// Continuous batching over a paged KV cache: a finished sequence's slot is refilled at once, a group's prompt is
 /// prefilled once and its pages are shared. Knows ids only, no text.

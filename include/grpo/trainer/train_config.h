@@ -57,7 +57,7 @@ struct RolloutOptions {
   bool exact = false;
   int64_t page_size = 16;
   int64_t max_sequences = 256;
-  double kv_memory_gb = 4.0;
+  base::Auto<double> kv_memory_gb;
   GRPO_FIELDS(f) {
     f("prompts_per_step", prompts_per_step, "prompts a step (Q)", base::at_least(1));
     f("group_size", group_size, "completions a prompt (G)", base::at_least(1));
@@ -67,10 +67,10 @@ struct RolloutOptions {
     f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
     f("max_total_tokens", max_total_tokens, "longest prompt + completion; null: no other bound", base::at_least(2));
     f("stop_ids", stop_ids, "further token ids that end a completion");
-    f("exact", exact, "a completion depends on seed, draw, sample and weights alone, bit for bit (fp32 on the CPU)");
+    f("exact", exact, "a completion depends on seed, draw, sample and weights alone, bit for bit (on the CPU fp32 only)");
     f("page_size", page_size, "tokens in a page of the KV cache", base::between(1, 256));
     f("max_sequences", max_sequences, "sequences decoded together", base::at_least(1));
-    f("kv_memory_gb", kv_memory_gb, "bound on the KV cache", base::above(0));
+    f("kv_memory_gb", kv_memory_gb, "bound on the KV cache; auto: 4 on the CPU, what the update leaves of a GPU", base::above(0));
   }
 };
 

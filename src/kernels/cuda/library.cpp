@@ -32,6 +32,13 @@ Library open_library() {
   return {.table = table(), .problem = ""};
 }
 
+// Null where the driver is not installed.
+template <typename Function>
+Function driver_function(const char* name) {
+  static void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  return driver == nullptr ? nullptr : reinterpret_cast<Function>(dlsym(driver, name));
+}
+
 const Library& library() {
   static const Library opened = open_library();
   return opened;
@@ -41,15 +48,21 @@ const Library& library() {
 
 int cuda_device_count() {
   static const int count = [] {
-    void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (driver == nullptr) return 0;
-    // The two functions of the driver's interface that count devices; 0 is success.
-    const auto start = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
-    const auto count_devices = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
+    // Functions of the driver return 0 when they succeed.
+    const auto start = driver_function<int (*)(unsigned)>("cuInit");
+    const auto count_devices = driver_function<int (*)(int*)>("cuDeviceGetCount");
     int found = 0;
     return start != nullptr && count_devices != nullptr && start(0) == 0 && count_devices(&found) == 0 ? found : 0;
   }();
   return count;
+}
+
+double cuda_memory_bytes(int device) {
+  const auto total = driver_function<int (*)(size_t*, int)>("cuDeviceTotalMem_v2");
+  size_t bytes = 0;
+  if (device >= cuda_device_count() || total == nullptr || total(&bytes, device) != 0)
+    throw base::Error(base::concat("CUDA device ", device, ": its memory is not known"));
+  return static_cast<double>(bytes);
 }
 
 const std::string& load_cuda() { return library().problem; }
