@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <ostream>
 
 #include "grpo/base/random.h"
 #include "grpo/kernels/cuda.h"
@@ -24,6 +25,8 @@ struct Place {
   std::vector<int64_t> prompts;  // lengths of four
   int64_t sampled_rows;
 };
+
+void PrintTo(const Place& place, std::ostream* out) { *out << place.device; }
 
 const cuda::KernelTable& emulated() { return *grpo_cuda_kernels(); }
 
