@@ -140,10 +140,10 @@ class Generation {
       const Request& request = requests_[running[i].request];
       const auto sample_number = static_cast<uint32_t>(request.first_sample + running[i].sample);
       const auto position = static_cast<uint32_t>(running[i].completion.ids.size());
-      params.push_back({.temperature = sampling_.temperature,
+      params.push_back({.temperature = request.greedy ? 0.0 : sampling_.temperature,
                         .top_k = sampling_.top_k,
                         .top_p = sampling_.top_p,
-                        .uniform = base::uniform(key_, request.draw, sample_number, position)});
+                        .uniform = base::uniform(request.key.value_or(key_), request.draw, sample_number, position)});
     }
     const auto sampled = kernels::sample_tokens(logits, params);
     for (size_t i = first; i < end; ++i) {
