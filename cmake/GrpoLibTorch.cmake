@@ -12,6 +12,10 @@ if(NOT TORCH_INCLUDE_DIR OR NOT TORCH_CPU_LIBRARY OR NOT C10_LIBRARY)
   message(FATAL_ERROR "LibTorch ${GRPO_TORCH_VERSION} was not found in ${GRPO_TORCH_CACHE}.\n"
                       "Run scripts/setup.sh to fetch it, or point CMAKE_PREFIX_PATH at an existing LibTorch.")
 endif()
+# CMAKE_PREFIX_PATH may name another version than the cache holds.
+file(STRINGS ${TORCH_INCLUDE_DIR}/torch/headeronly/version.h torch_version REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) ")
+string(REGEX REPLACE ".*MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+).*" "\\1.\\2.\\3" GRPO_TORCH_FOUND_VERSION "${torch_version}")
+
 get_filename_component(TORCH_LIB_DIR ${TORCH_CPU_LIBRARY} DIRECTORY)
 
 add_library(grpo_torch INTERFACE)

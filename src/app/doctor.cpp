@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/driver_check.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
@@ -139,7 +140,10 @@ void describe_gpus() {
     return;
   }
   char text[96] = "";
-  if (nvml.call("nvmlSystemGetDriverVersion", static_cast<char*>(text), 96u)) line("driver", text);
+  int cuda = 0;
+  if (nvml.call("nvmlSystemGetDriverVersion", static_cast<char*>(text), 96u) && nvml.call("nvmlSystemGetCudaDriverVersion_v2", &cuda)) {
+    line("driver", GRPO_CUDA_VERSION == 0 ? std::string(text) : driver_line(text, cuda, GRPO_CUDA_VERSION));
+  }
   std::vector<Nvml::Device> devices;
   for (unsigned i = 0; i < count; ++i) {
     Nvml::Device device = nullptr;
@@ -158,6 +162,9 @@ void describe_gpus() {
 void describe_build() {
   line("grpo-train", GRPO_VERSION);
   line("libtorch", GRPO_LIBTORCH_VERSION);
+  line("cuda", GRPO_CUDA_VERSION == 0 ? std::string("not part of this build")
+                                      : base::concat("built for ", GRPO_CUDA_VERSION / 1000, ".", GRPO_CUDA_VERSION % 1000 / 10, ", needs driver ",
+                                                     oldest_driver(GRPO_CUDA_VERSION / 1000), " or newer"));
   const int devices = kernels::cuda_device_count();
   line("cuda kernels", kernels::has_cuda_library() ? base::concat("built; ", devices, " usable devices")
                                                    : std::string("not built: scripts/build.sh builds them where the CUDA toolkit (nvcc) is installed"));
