@@ -8,6 +8,7 @@ function(grpo_module name)
   set_target_properties(grpo_${name} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(grpo_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
                              PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_features(grpo_${name} PUBLIC cxx_std_20)
   target_link_libraries(grpo_${name} PUBLIC ${ARG_LINKS})
   foreach(module IN LISTS ARG_USES)
     target_link_libraries(grpo_${name} PUBLIC grpo::${module})
