@@ -12,18 +12,13 @@ if(NOT TORCH_INCLUDE_DIR OR NOT TORCH_CPU_LIBRARY OR NOT C10_LIBRARY)
   message(FATAL_ERROR "LibTorch ${GRPO_TORCH_VERSION} was not found in ${GRPO_TORCH_CACHE}.\n"
                       "Run scripts/setup.sh to fetch it, or point CMAKE_PREFIX_PATH at an existing LibTorch.")
 endif()
-get_filename_component(TORCH_LIB_DIR ${TORCH_CPU_LIBRARY} DIRECTORY)
+# CMAKE_PREFIX_PATH may name another version than the cache holds.
+file(STRINGS ${TORCH_INCLUDE_DIR}/torch/headeronly/version.h torch_version REGEX "define TORCH_VERSION_(MAJOR|MINOR|PATCH) ")
+string(REGEX REPLACE ".*MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+).*" "\\1.\\2.\\3" GRPO_TORCH_FOUND_VERSION "${torch_version}")
 
-add_library(grpo_torch INTERFACE)
-add_library(grpo::torch ALIAS grpo_torch)
-target_include_directories(grpo_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
-target_link_libraries(grpo_torch INTERFACE ${TORCH_CPU_LIBRARY} ${C10_LIBRARY})
+# Imported, so that installed libraries name it and their users find their own LibTorch.
+add_library(grpo::torch INTERFACE IMPORTED GLOBAL)
+target_include_directories(grpo::torch INTERFACE ${TORCH_INCLUDE_DIR} ${TORCH_INCLUDE_DIR}/torch/csrc/api/include)
+target_link_libraries(grpo::torch INTERFACE ${TORCH_CPU_LIBRARY} ${C10_LIBRARY})
 # The wheel's libraries find each other by $ORIGIN; what they need beyond that is not ours to resolve at link time.
-target_link_options(grpo_torch INTERFACE -Wl,--allow-shlib-undefined -Wl,-rpath,${TORCH_LIB_DIR})
-
-# One precompiled header for every target that uses LibTorch.
-file(WRITE ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp "")
-add_library(grpo_torch_pch STATIC ${CMAKE_BINARY_DIR}/generated/torch_pch.cpp)
-target_link_libraries(grpo_torch_pch PUBLIC grpo::torch)
-target_precompile_headers(grpo_torch_pch PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>
-                          <string> <vector> <map> <memory> <functional> <optional>)
+target_link_options(grpo::torch INTERFACE -Wl,--allow-shlib-undefined)

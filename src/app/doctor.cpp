@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/driver_check.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
@@ -139,7 +140,10 @@ void describe_gpus() {
     return;
   }
   char text[96] = "";
-  if (nvml.call("nvmlSystemGetDriverVersion", static_cast<char*>(text), 96u)) line("driver", text);
+  int cuda = 0;
+  if (nvml.call("nvmlSystemGetDriverVersion", static_cast<char*>(text), 96u) && nvml.call("nvmlSystemGetCudaDriverVersion_v2", &cuda)) {
+    line("driver", GRPO_CUDA_VERSION == 0 ? std::string(text) : driver_line(text, cuda, GRPO_CUDA_VERSION));
+  }
   std::vector<Nvml::Device> devices;
   for (unsigned i = 0; i < count; ++i) {
     Nvml::Device device = nullptr;
@@ -155,11 +159,20 @@ void describe_gpus() {
   nvml.call("nvmlShutdown");
 }
 
+std::string usable_kernels() {
+  const std::string& missing = kernels::load_cuda();
+  return missing.empty() ? base::concat("usable; ", kernels::cuda_device_count(), " devices") : missing;
+}
+
 void describe_build() {
   line("grpo-train", GRPO_VERSION);
   line("libtorch", GRPO_LIBTORCH_VERSION);
-  const std::string& missing = kernels::load_cuda();
-  line("cuda kernels", missing.empty() ? base::concat("usable; ", kernels::cuda_device_count(), " devices") : missing);
+  line("cuda", GRPO_CUDA_VERSION == 0 ? std::string("not part of this build")
+                                      : base::concat("built for ", GRPO_CUDA_VERSION / 1000, ".", GRPO_CUDA_VERSION % 1000 / 10, ", needs driver ",
+                                                     oldest_driver(GRPO_CUDA_VERSION / 1000), " or newer"));
+  line("cuda kernels", kernels::cuda_device_count() > 0 ? usable_kernels()
+                       : kernels::has_cuda_library()     ? std::string("built; this machine has no CUDA device")
+                                                         : std::string("not built: scripts/build.sh builds them where the CUDA toolkit (nvcc) is installed"));
   const Library nccl("libnccl.so.2");
   auto* const version = nccl.find<int(int*)>("ncclGetVersion");
   int number = 0;

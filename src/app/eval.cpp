@@ -1,10 +1,13 @@
 #include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
+#include "app/exit_code.h"
 #include "grpo/base/error.h"
 #include "grpo/trainer/eval_run.h"
 
@@ -25,22 +28,42 @@ void check(const Options& options) {
   if (eval.top_k < 0) throw base::ConfigError("--top-k must not be below 0 (0 is off)");
 }
 
+std::atomic<bool> stop_requested = false;
+
+// The first signal ends the run in order, its answers kept; a second one ends at once.
+void on_signal(int number) {
+  stop_requested = true;
+  std::signal(number, SIG_DFL);
+}
+
+void print_figure(const std::string& what, double value, const trainer::Interval& interval) {
+  std::printf("  %-10s %6.2f %%  [%.2f, %.2f]\n", what.c_str(), 100.0 * value, 100.0 * interval.low, 100.0 * interval.high);
+}
+
 void print(const std::vector<trainer::EvalResult>& results) {
-  std::printf("%-24s %8s  %-16s", "set", "mean@k", "95 % interval");
-  for (const auto& [k, value] : results.front().pass_curve) std::printf("  pass@%-4lld", static_cast<long long>(k));
-  std::printf("  maj@k  truncated\n");
   for (const auto& result : results) {
-    std::printf("%-24s %7.2f%%  [%5.2f, %5.2f]  ", result.name.c_str(), 100.0 * result.mean_at_k, 100.0 * result.ci_low,
-                100.0 * result.ci_high);
-    for (const auto& [k, value] : result.pass_curve) std::printf("  %8.2f%%", 100.0 * value);
-    std::printf("  %5.1f  %9lld\n", 100.0 * result.maj_at_k, static_cast<long long>(result.truncated));
+    const std::string k = "@" + std::to_string(result.samples);
+    std::printf("%s: %lld completions cut at the length limit; 95 %% intervals over problems\n", result.name.c_str(), static_cast<long long>(result.truncated));
+    print_figure("mean" + k, result.mean_at_k, result.mean_interval);
+    for (size_t i = 1; i < result.pass_curve.size(); ++i) {
+      print_figure("pass@" + std::to_string(result.pass_curve[i].first), result.pass_curve[i].second, result.pass_intervals[i]);
+    }
+    print_figure("maj" + k, result.maj_at_k, result.maj_interval);
+    if (result.greedy) print_figure("greedy", *result.greedy, result.greedy_interval);
   }
 }
 
 void run(Options& options) {
   check(options);
   options.run.eval.max_new_tokens = options.max_new_tokens;
-  print(trainer::run_eval(options.run));
+  options.run.should_stop = [] { return stop_requested.load(std::memory_order_relaxed); };
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
+  const auto results = trainer::run_eval(options.run);
+  if (results.empty()) {
+    std::fprintf(stderr, "stopped by a signal; the same command goes on with the answers so far\n");
+    return set_exit_code(kStopped);
+  }
+  print(results);
   std::printf("%s/eval.json\n", options.run.output.c_str());
 }
 
@@ -50,13 +73,17 @@ void add_eval(CLI::App& app) {
   auto* command = app.add_subcommand("eval", "Evaluate a model: mean@k, pass@k, maj@k with bootstrap intervals");
   auto options = std::make_shared<Options>();
   trainer::EvalRun& run_options = options->run;
+  run_options.eval.samples = 32;  // with the other defaults the protocol of arXiv 2510.00977
   command->add_option("--model", run_options.model.path, "Hugging Face model folder")->required();
   command->add_option("--data", run_options.files, "problem files (.jsonl, .json, .parquet), each one set")->required();
-  command->add_option("--output", run_options.output, "folder for eval.json and one JSONL per set")->required();
+  command->add_option("--output", run_options.output, "folder for eval.json, one JSONL per set, and answers/")->required();
+  command->add_option("--answers", run_options.answers, "folder of the sampled answers, kept by a hash of weights and sampling, if it shall be shared by "
+                      "several evaluations; default: answers/ in the output folder");
   command->add_option("--samples", run_options.eval.samples, "completions a problem (k)")->capture_default_str();
   command->add_option("--temperature", run_options.eval.temperature, "0 is greedy")->capture_default_str();
   command->add_option("--top-p", run_options.eval.top_p, "nucleus sampling")->capture_default_str();
   command->add_option("--top-k", run_options.eval.top_k, "keep the k most likely tokens; 0 is off")->capture_default_str();
+  command->add_flag("--greedy", run_options.eval.greedy, "one more completion a problem at temperature 0");
   command->add_option("--max-new-tokens", options->max_new_tokens, "longest completion")->capture_default_str();
   command->add_option("--template", run_options.model.chat_template.text, "prompt template, as model.template of a configuration")
       ->capture_default_str();

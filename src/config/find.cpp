@@ -11,6 +11,12 @@ namespace fs = std::filesystem;
 
 const fs::path kFolder = "configs";
 
+// Where an installed program has its configurations: share/grpo-train beside bin.
+fs::path installed_folder() {
+  std::error_code unreadable;
+  return fs::read_symlink("/proc/self/exe", unreadable).parent_path().parent_path() / "share" / "grpo-train" / kFolder;
+}
+
 // " (did you mean configs/a.yaml?)" or "".
 std::string nearest_config(const std::string& name) {
   std::vector<std::string> names;
@@ -29,9 +35,14 @@ std::string nearest_config(const std::string& name) {
 
 fs::path find_config(const std::string& name) {
   if (name.empty()) throw base::ConfigError("the name of the configuration file is empty");
+  std::vector<fs::path> paths = {name, name + ".yaml", kFolder / name, kFolder / (name + ".yaml")};
+  std::error_code unreadable;
+  if (const auto folder = installed_folder(); fs::is_directory(folder, unreadable)) {
+    paths.push_back(folder / name);
+    paths.push_back(folder / (name + ".yaml"));
+  }
   std::vector<std::string> tried;
-  for (const auto& path : {fs::path(name), fs::path(name + ".yaml"), kFolder / name, kFolder / (name + ".yaml")}) {
-    std::error_code unreadable;
+  for (const auto& path : paths) {
     if (fs::is_regular_file(path, unreadable)) return path;
     if (std::find(tried.begin(), tried.end(), path.string()) == tried.end()) tried.push_back(path.string());
   }

@@ -140,10 +140,10 @@ class Generation {
       rows.push_back({.slot = sequence->slot,
                       .cached = sequence->cached,
                       .pages = &sequence->pages,
-                      .params = {.temperature = sampling_.temperature,
+                      .params = {.temperature = request.greedy ? 0.0 : sampling_.temperature,
                                  .top_k = sampling_.top_k,
                                  .top_p = sampling_.top_p,
-                                 .uniform = base::uniform(key_, request.draw, sample, static_cast<uint32_t>(sequence->drawn))}});
+                                 .uniform = base::uniform(request.key.value_or(key_), request.draw, sample, static_cast<uint32_t>(sequence->drawn))}});
     }
     return rows;
   }

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "grpo/base/error.h"
-#include "grpo/base/log.h"
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "grpo/metrics/timer.h"
@@ -34,30 +33,38 @@ std::vector<EvalSet> load_sets(const Policy& policy, const EvalRun& run) {
   return sets;
 }
 
-nlohmann::ordered_json to_json(const EvalResult& result, int64_t problems, double seconds) {
-  nlohmann::ordered_json pass;
-  for (const auto& [k, value] : result.pass_curve) pass[std::to_string(k)] = value;
-  return {{"name", result.name},
-          {"problems", problems},
-          {"samples", result.samples},
-          {"mean", result.mean_at_k},
-          {"ci_low", result.ci_low},
-          {"ci_high", result.ci_high},
-          {"pass", pass},
-          {"maj", result.maj_at_k},
-          {"truncated", result.truncated},
-          {"time_s", seconds}};
+nlohmann::json to_json(const Interval& interval) { return {interval.low, interval.high}; }
+
+nlohmann::ordered_json to_json(const EvalResult& result, size_t problems) {
+  nlohmann::ordered_json pass, pass_ci;
+  for (size_t i = 0; i < result.pass_curve.size(); ++i) {
+    const auto k = std::to_string(result.pass_curve[i].first);
+    pass[k] = result.pass_curve[i].second;
+    pass_ci[k] = to_json(result.pass_intervals[i]);
+  }
+  nlohmann::ordered_json json{{"name", result.name},
+                              {"problems", problems},
+                              {"samples", result.samples},
+                              {"mean", result.mean_at_k},
+                              {"ci_low", result.mean_interval.low},
+                              {"ci_high", result.mean_interval.high},
+                              {"pass", pass},
+                              {"pass_ci", pass_ci},
+                              {"maj", result.maj_at_k},
+                              {"maj_ci", to_json(result.maj_interval)},
+                              {"truncated", result.truncated}};
+  if (result.greedy) json.update({{"greedy", *result.greedy}, {"greedy_ci", to_json(result.greedy_interval)}});
+  return json;
 }
 
-nlohmann::ordered_json settings_of(const EvalRun& run, const Policy& policy) {
-  return {{"model", run.model.path},
+// What completions depend on besides prompt, data set and sample number.
+nlohmann::ordered_json sampling_of(const EvalRun& run, const Policy& policy) {
+  return {{"weights", hash_model_folder(policy.folder)},
           {"dtype", models::dtype_name(policy.model->dtype())},
-          {"files", run.files},
-          {"samples", run.eval.samples},
           {"temperature", run.eval.temperature},
           {"top_p", run.eval.top_p},
           {"top_k", run.eval.top_k},
-          {"max_new_tokens", run.eval.max_new_tokens.value_or(0)},
+          {"max_new_tokens", *run.eval.max_new_tokens},
           {"stop_ids", policy.stop_ids},
           {"seed", run.seed}};
 }
@@ -71,27 +78,31 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
   const auto sets = load_sets(policy, run);
   rollout::Engine engine(*policy.model, {});
   fs::create_directories(run.output);
-  auto report = settings_of(run, policy);
-  report["sets"] = nlohmann::json::array();
-  std::vector<EvalResult> results;
-  for (const EvalSet& set : sets) {
-    const EvalContext context{.engine = &engine,
-                              .tokenizer = policy.tokenizer.get(),
-                              .sampling = {.temperature = run.eval.temperature,
-                                           .top_p = run.eval.top_p,
-                                           .top_k = run.eval.top_k,
-                                           .max_new_tokens = *run.eval.max_new_tokens,
-                                           .stop_ids = policy.stop_ids,
-                                           .ignore_eos = false},
-                              .samples = run.eval.samples,
-                              .seed = static_cast<uint64_t>(run.seed),
-                              .should_stop = {},
-                              .verifier = reward::verifier_config(run.reward.verifier)};
-    metrics::Timer timer;
-    results.push_back(evaluate(set, context, fs::path(run.output) / (set.name + ".jsonl")));
-    report["sets"].push_back(to_json(results.back(), static_cast<int64_t>(set.prompts.size()), timer.seconds()));
-    base::log_info(base::concat(set.name, ": ", set.prompts.size(), " problems, ", run.eval.samples, " samples each, ", timer.seconds(), " s"));
-  }
+  auto report = sampling_of(run, policy);
+  const fs::path answers_folder = run.answers.empty() ? fs::path(run.output) / "answers" : fs::path(run.answers);
+  AnswerStore answers(answers_folder, io::hash_bytes(report.dump()));
+  const EvalContext context{.engine = &engine,
+                            .tokenizer = policy.tokenizer.get(),
+                            .sampling = {.temperature = run.eval.temperature,
+                                         .top_p = run.eval.top_p,
+                                         .top_k = run.eval.top_k,
+                                         .max_new_tokens = *run.eval.max_new_tokens,
+                                         .stop_ids = policy.stop_ids,
+                                         .ignore_eos = false},
+                            .samples = run.eval.samples,
+                            .greedy = run.eval.greedy,
+                            .seed = static_cast<uint64_t>(run.seed),
+                            .should_stop = run.should_stop,
+                            .verifier = reward::verifier_config(run.reward.verifier),
+                            .answers = &answers};
+  std::vector<fs::path> outputs;
+  for (const EvalSet& set : sets) outputs.push_back(fs::path(run.output) / (set.name + ".jsonl"));
+  const metrics::Timer timer;
+  const auto results = evaluate(sets, context, outputs);
+  if (results.empty()) return results;
+  report.update({{"model", run.model.path}, {"files", run.files}, {"samples", run.eval.samples}, {"time_s", timer.seconds()},
+                 {"sampled_tokens", engine.stats().completion_tokens}});
+  for (size_t s = 0; s < sets.size(); ++s) report["sets"].push_back(to_json(results[s], sets[s].prompts.size()));
   io::write_json(fs::path(run.output) / "eval.json", report, 1);
   return results;
 }

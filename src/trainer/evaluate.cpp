@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
@@ -16,18 +17,17 @@ namespace {
 struct Answer {
   std::string text;
   reward::Verdict verdict;
+  bool truncated = false;
 };
 
 bool is_right(const Answer& answer) { return answer.verdict.kind == reward::Verdict::Kind::kRight; }
 
-std::vector<Answer> verify_group(const rollout::Group& group, const Prompt& prompt, const EvalContext& context) {
-  std::vector<Answer> answers;
-  for (const auto& completion : group.completions) {
-    Answer answer{.text = context.tokenizer->decode(completion.ids, true), .verdict = {}};
-    answer.verdict = reward::verify(prompt.gold, answer.text, context.verifier);
-    answers.push_back(std::move(answer));
-  }
-  return answers;
+Answer verify(const rollout::Completion& completion, const Prompt& prompt, const EvalContext& context) {
+  Answer answer{.text = context.tokenizer->decode(completion.ids, true),
+                .verdict = {},
+                .truncated = completion.finish_reason == rollout::FinishReason::kLength};
+  answer.verdict = reward::verify(prompt.gold, answer.text, context.verifier);
+  return answer;
 }
 
 // Every right answer is one class; wrong ones are told apart by what the verifier read.
@@ -49,83 +49,210 @@ std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
   return classes;
 }
 
-nlohmann::ordered_json to_json(const Prompt& prompt, const std::vector<Answer>& answers, int64_t right) {
+nlohmann::ordered_json shown(const Answer& answer) {
+  return {{"text", answer.text}, {"answer", answer.verdict.pred_parsed}, {"verdict", reward::to_string(answer.verdict.kind)}};
+}
+
+// One problem's answers, by sample; the greedy one last where it is asked for.
+struct Problem {
+  std::vector<Answer> answers;
+  std::vector<Answer> greedy;
+};
+
+nlohmann::ordered_json to_json(const Prompt& prompt, const Problem& problem, int64_t right) {
   nlohmann::ordered_json row{{"id", prompt.id}, {"prompt", prompt.text}, {"gold", prompt.gold}, {"right", right}};
-  for (const auto& answer : answers) {
-    row["samples"].push_back({{"text", answer.text},
-                              {"answer", answer.verdict.pred_parsed},
-                              {"verdict", reward::to_string(answer.verdict.kind)}});
-  }
+  for (const auto& answer : problem.answers) row["samples"].push_back(shown(answer));
+  for (const auto& answer : problem.greedy) row["greedy"] = shown(answer);
   return row;
 }
 
-// One problem's answers, by sample.
-struct Problem {
+// A problem's place: which set, which row of it.
+struct Place {
+  size_t set;
+  size_t row;
+};
+
+std::vector<Place> all_places(const std::vector<EvalSet>& sets) {
+  std::vector<Place> places;
+  for (size_t s = 0; s < sets.size(); ++s) {
+    for (size_t i = 0; i < sets[s].prompts.size(); ++i) places.push_back({s, i});
+  }
+  return places;
+}
+
+/// Samples the problems of one rank, verifying on a thread of its own while others still decode.
+class Sampling {
+ public:
+  Sampling(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const EvalContext& context)
+      : sets_(sets), places_(places), context_(context), problems_(places.size()) {}
+
+  /// Fills problems [first, last); false when it was stopped.
+  bool run(std::pair<size_t, size_t> share) {
+    for (size_t i = share.first; i < share.second; ++i) {
+      ask(i, context_.samples, false);
+      if (context_.greedy) ask(i, 1, true);
+    }
+    const auto groups = context_.engine->generate(requests_, context_.sampling, {}, [&](const auto& group) { receive(group); }, context_.should_stop);
+    scorer_.wait();
+    return groups.size() == requests_.size();
+  }
+
+  std::vector<Problem>& problems() { return problems_; }
+
+ private:
+  const Prompt& prompt(size_t problem) const { return sets_[places_[problem].set].prompts[places_[problem].row]; }
+
+  AnswerKey key(size_t problem, bool greedy) const {
+    const Place& place = places_[problem];
+    return {.set = sets_[place.set].name, .draw = place.row, .greedy = greedy, .prompt = hash_ids(prompt(problem).ids)};
+  }
+
+  // What is known already is verified at once, the rest becomes a request.
+  void ask(size_t problem, int64_t samples, bool greedy) {
+    int64_t known = 0;
+    if (context_.answers != nullptr) {
+      auto completions = context_.answers->find(key(problem, greedy));
+      completions.resize(std::min(completions.size(), static_cast<size_t>(samples)));
+      known = static_cast<int64_t>(completions.size());
+      judge(problem, greedy, 0, samples, std::move(completions));
+    }
+    if (known == samples) return;
+    const Place& place = places_[problem];
+    requests_.push_back({.prompt_ids = prompt(problem).ids,
+                         .draw = place.row,
+                         .first_sample = known,
+                         .num_samples = samples - known,
+                         .key = base::RandomKey{context_.seed, base::stream_id("eval/" + sets_[place.set].name)},
+                         .greedy = greedy});
+    asked_.push_back(problem);
+  }
+
+  void receive(const rollout::Group& group) {
+    const auto& request = requests_[group.request];
+    const size_t problem = asked_[group.request];
+    if (context_.answers != nullptr) context_.answers->add(key(problem, request.greedy), group.completions);
+    judge(problem, request.greedy, static_cast<size_t>(request.first_sample), request.first_sample + request.num_samples, group.completions);
+  }
+
+  void judge(size_t problem, bool greedy, size_t first, int64_t samples, std::vector<rollout::Completion> completions) {
+    auto& answers = greedy ? problems_[problem].greedy : problems_[problem].answers;
+    scorer_.submit([this, problem, first, samples, &answers, completions = std::move(completions)] {
+      answers.resize(static_cast<size_t>(samples));
+      for (size_t i = 0; i < completions.size(); ++i) answers[first + i] = verify(completions[i], prompt(problem), context_);
+    });
+  }
+
+  const std::vector<EvalSet>& sets_;
+  const std::vector<Place>& places_;
+  const EvalContext& context_;
+  std::vector<Problem> problems_;
+  std::vector<rollout::Request> requests_;
+  std::vector<size_t> asked_;  // the problem of each request
+  Scorer scorer_{1};           // one thread: a problem's jobs run one after another
+};
+
+nlohmann::json to_json(const std::vector<Answer>& answers) {
+  auto values = nlohmann::json::array();
+  for (const Answer& answer : answers) {
+    values.push_back({bytes_of(answer.text), static_cast<int>(answer.verdict.kind), bytes_of(answer.verdict.pred_parsed), answer.truncated});
+  }
+  return values;
+}
+
+std::vector<Answer> answers_from(const nlohmann::json& values) {
   std::vector<Answer> answers;
+  for (const auto& value : values) {
+    Answer answer{.text = text_of(value.at(0)), .verdict = {}, .truncated = value.at(3).get<bool>()};
+    answer.verdict.kind = static_cast<reward::Verdict::Kind>(value.at(1).get<int>());
+    answer.verdict.pred_parsed = text_of(value.at(2));
+    answers.push_back(std::move(answer));
+  }
+  return answers;
+}
+
+// Every rank's share to every rank; false when any was stopped.
+bool gather(std::vector<Problem>& problems, std::pair<size_t, size_t> share, bool done, dist::Communicator& communicator) {
+  nlohmann::json mine{{"done", done}, {"first", share.first}, {"problems", nlohmann::json::array()}};
+  for (size_t i = share.first; i < share.second; ++i) mine["problems"].push_back({to_json(problems[i].answers), to_json(problems[i].greedy)});
+  for (const auto& theirs : all_gather_json(mine, communicator)) {
+    done = done && theirs.at("done").get<bool>();
+    size_t i = theirs.at("first").get<size_t>();
+    for (const auto& problem : theirs.at("problems")) problems[i++] = {answers_from(problem.at(0)), answers_from(problem.at(1))};
+  }
+  return done;
+}
+
+// Nothing when it was stopped.
+std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const EvalContext& context) {
+  const bool alone = context.communicator == nullptr || context.communicator->size() == 1;
+  const auto share = alone ? std::pair<size_t, size_t>(0, places.size()) : share_of(places.size(), *context.communicator);
+  Sampling sampling(sets, places, context);
+  bool done = sampling.run(share);
+  if (!alone) done = gather(sampling.problems(), share, done, *context.communicator);
+  if (!done) return {};
+  return std::move(sampling.problems());
+}
+
+double mean_of(const std::vector<double>& values) {
+  double sum = 0.0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(std::max<size_t>(values.size(), 1));
+}
+
+// The figures of one set, problem by problem, whose means are its results.
+struct Figures {
+  std::vector<double> mean, maj, greedy;
+  std::vector<std::vector<double>> pass;  // [k' of the curve][problem]
   int64_t truncated = 0;
 };
 
-struct Sampled {
-  std::vector<Problem> problems;
-  bool stopped = false;
-};
-
-Sampled sample_share(const EvalSet& set, const EvalContext& context, std::pair<size_t, size_t> share) {
-  Sampled sampled{.problems = std::vector<Problem>(set.prompts.size()), .stopped = false};
-  std::vector<rollout::Request> requests;
-  for (size_t i = share.first; i < share.second; ++i) {
-    requests.push_back({.prompt_ids = set.prompts[i].ids, .draw = i, .first_sample = 0, .num_samples = context.samples});
-  }
-  Scorer scorer(1);
-  const auto on_group = [&](const rollout::Group& group) {
-    const size_t i = share.first + group.request;
-    for (const auto& completion : group.completions) {
-      sampled.problems[i].truncated += completion.finish_reason == rollout::FinishReason::kLength ? 1 : 0;
+Figures figures_of(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const std::vector<Problem>& problems, size_t set,
+                   const std::vector<int64_t>& curve, const std::filesystem::path& output) {
+  Figures figures{.pass = std::vector<std::vector<double>>(curve.size())};
+  std::unique_ptr<io::JsonlWriter> writer;
+  if (!output.empty()) writer = std::make_unique<io::JsonlWriter>(output.string());
+  for (size_t p = 0; p < places.size(); ++p) {
+    if (places[p].set != set) continue;
+    const auto& answers = problems[p].answers;
+    const auto samples = static_cast<int64_t>(answers.size());
+    std::vector<bool> right;
+    for (const auto& answer : answers) {
+      right.push_back(is_right(answer));
+      figures.truncated += answer.truncated ? 1 : 0;
     }
-    scorer.submit([&, i, group] { sampled.problems[i].answers = verify_group(group, set.prompts[i], context); });
-  };
-  const base::RandomKey key{context.seed, base::stream_id("eval/" + set.name)};
-  const auto groups = context.engine->generate(requests, context.sampling, key, on_group, context.should_stop);
-  sampled.stopped = groups.size() != requests.size();
-  scorer.wait();
-  return sampled;
-}
-
-nlohmann::json to_json(const Problem& problem) {
-  nlohmann::json json{{"truncated", problem.truncated}, {"answers", nlohmann::json::array()}};
-  for (const Answer& answer : problem.answers) {
-    json["answers"].push_back({bytes_of(answer.text), static_cast<int>(answer.verdict.kind), bytes_of(answer.verdict.pred_parsed)});
+    const int64_t count = std::count(right.begin(), right.end(), true);
+    figures.mean.push_back(static_cast<double>(count) / static_cast<double>(samples));
+    for (size_t k = 0; k < curve.size(); ++k) figures.pass[k].push_back(pass_at_k(samples, count, curve[k]));
+    figures.maj.push_back(maj_at_k(answer_classes(answers), right));
+    for (const auto& answer : problems[p].greedy) figures.greedy.push_back(is_right(answer) ? 1.0 : 0.0);
+    if (writer) writer->write(to_json(sets[set].prompts[places[p].row], problems[p], count));
   }
-  return json;
+  return figures;
 }
 
-Problem problem_from(const nlohmann::json& json) {
-  Problem problem{.answers = {}, .truncated = json.at("truncated").get<int64_t>()};
-  for (const auto& entry : json.at("answers")) {
-    Answer answer{.text = text_of(entry.at(0)), .verdict = {}};
-    answer.verdict.kind = static_cast<reward::Verdict::Kind>(entry.at(1).get<int>());
-    answer.verdict.pred_parsed = text_of(entry.at(2));
-    problem.answers.push_back(std::move(answer));
+std::vector<int64_t> pass_counts(int64_t samples) {
+  std::vector<int64_t> counts;
+  for (int64_t k = 1; k < samples; k *= 2) counts.push_back(k);
+  counts.push_back(samples);
+  return counts;
+}
+
+EvalResult result_of(const std::string& name, const Figures& figures, const std::vector<int64_t>& curve, uint64_t seed) {
+  EvalResult result{.name = name, .samples = curve.back(), .truncated = figures.truncated};
+  result.mean_at_k = mean_of(figures.mean);
+  result.mean_interval = bootstrap_mean(figures.mean, seed);
+  result.maj_at_k = mean_of(figures.maj);
+  result.maj_interval = bootstrap_mean(figures.maj, seed);
+  for (size_t k = 0; k < curve.size(); ++k) {
+    result.pass_curve.emplace_back(curve[k], mean_of(figures.pass[k]));
+    result.pass_intervals.push_back(bootstrap_mean(figures.pass[k], seed));
   }
-  return problem;
-}
-
-void gather(Sampled& sampled, std::pair<size_t, size_t> share, dist::Communicator& communicator) {
-  nlohmann::json mine{{"stopped", sampled.stopped}, {"first", share.first}, {"problems", nlohmann::json::array()}};
-  for (size_t i = share.first; i < share.second; ++i) mine["problems"].push_back(to_json(sampled.problems[i]));
-  for (const auto& theirs : all_gather_json(mine, communicator)) {
-    sampled.stopped = sampled.stopped || theirs.at("stopped").get<bool>();
-    size_t i = theirs.at("first").get<size_t>();
-    for (const auto& problem : theirs.at("problems")) sampled.problems[i++] = problem_from(problem);
+  result.pass_at_k = result.pass_curve.back().second;
+  if (!figures.greedy.empty()) {
+    result.greedy = mean_of(figures.greedy);
+    result.greedy_interval = bootstrap_mean(figures.greedy, seed);
   }
-}
-
-Sampled sample_all(const EvalSet& set, const EvalContext& context) {
-  if (context.communicator == nullptr || context.communicator->size() == 1) return sample_share(set, context, {0, set.prompts.size()});
-  const auto share = share_of(set.prompts.size(), *context.communicator);
-  Sampled sampled = sample_share(set, context, share);
-  gather(sampled, share, *context.communicator);
-  return sampled;
+  return result;
 }
 
 }  // namespace
@@ -133,42 +260,23 @@ Sampled sample_all(const EvalSet& set, const EvalContext& context) {
 std::vector<std::pair<std::string, double>> EvalResult::metrics() const {
   const std::string prefix = "eval/" + name + "/";
   const std::string k = "@" + std::to_string(samples);
-  return {{prefix + "mean" + k, mean_at_k}, {prefix + "pass" + k, pass_at_k}, {prefix + "maj" + k, maj_at_k},
-          {prefix + "ci_low", ci_low},      {prefix + "ci_high", ci_high}};
+  std::vector<std::pair<std::string, double>> out = {{prefix + "mean" + k, mean_at_k}, {prefix + "pass" + k, pass_at_k}, {prefix + "maj" + k, maj_at_k},
+                                                     {prefix + "ci_low", mean_interval.low}, {prefix + "ci_high", mean_interval.high}};
+  if (greedy) out.emplace_back(prefix + "greedy", *greedy);
+  return out;
 }
 
-EvalResult evaluate(const EvalSet& set, const EvalContext& context, const std::filesystem::path& output) {
-  const Sampled sampled = sample_all(set, context);
-  EvalResult result;
-  result.name = set.name;
-  result.samples = context.samples;
-  result.stopped = sampled.stopped;
-  if (result.stopped) return result;
-  for (int64_t k = 1; k < context.samples; k *= 2) result.pass_curve.emplace_back(k, 0.0);
-  result.pass_curve.emplace_back(context.samples, 0.0);
-  std::vector<double> means;
-  std::unique_ptr<io::JsonlWriter> writer;
-  if (!output.empty()) writer = std::make_unique<io::JsonlWriter>(output.string());
-  for (size_t i = 0; i < set.prompts.size(); ++i) {
-    const Problem& problem = sampled.problems[i];
-    std::vector<bool> right;
-    for (const auto& answer : problem.answers) right.push_back(is_right(answer));
-    const auto count = static_cast<int64_t>(std::count(right.begin(), right.end(), true));
-    means.push_back(static_cast<double>(count) / static_cast<double>(context.samples));
-    for (auto& [k, sum] : result.pass_curve) sum += pass_at_k(context.samples, count, k);
-    result.maj_at_k += maj_at_k(answer_classes(problem.answers), right);
-    result.truncated += problem.truncated;
-    if (writer) writer->write(to_json(set.prompts[i], problem.answers, count));
+std::vector<EvalResult> evaluate(const std::vector<EvalSet>& sets, const EvalContext& context, const std::vector<std::filesystem::path>& outputs) {
+  GRPO_CHECK(outputs.size() == sets.size(), outputs.size(), " outputs for ", sets.size(), " sets");
+  const auto places = all_places(sets);
+  const auto problems = sample_all(sets, places, context);
+  if (!problems) return {};
+  const auto curve = pass_counts(context.samples);
+  std::vector<EvalResult> results;
+  for (size_t s = 0; s < sets.size(); ++s) {
+    results.push_back(result_of(sets[s].name, figures_of(sets, places, *problems, s, curve, outputs[s]), curve, context.seed));
   }
-  const auto n = static_cast<double>(std::max<size_t>(set.prompts.size(), 1));
-  for (const double mean : means) result.mean_at_k += mean / n;
-  for (auto& [k, sum] : result.pass_curve) sum /= n;
-  result.pass_at_k = result.pass_curve.back().second;
-  result.maj_at_k /= n;
-  const auto interval = bootstrap_mean(means, context.seed);
-  result.ci_low = interval.low;
-  result.ci_high = interval.high;
-  return result;
+  return results;
 }
 
 }  // namespace grpo::trainer

@@ -1,10 +1,12 @@
 #include "trainer/plan.h"
 
-#include <algorithm>
-#include <cmath>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
 #include <cstdio>
 #include <sstream>
 
+#include "grpo/algo/advantage.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
@@ -13,6 +15,8 @@
 #include "grpo/models/device.h"
 #include "grpo/models/model_config.h"
 #include "trainer/memory_plan.h"
+#include "trainer/plan_warnings.h"
+#include "trainer/time_plan.h"
 
 namespace grpo::trainer {
 namespace {
@@ -22,13 +26,20 @@ std::string name_of(E value) {
   return enum_names(value)[static_cast<size_t>(value)];
 }
 
-// |A| of the one right and the one wrong answer in a balanced group, for the chosen estimator.
+bool plans_gpu(const TrainConfig& config, std::optional<double> memory_gb) { return memory_gb.has_value() || config.model.device == "cuda"; }
+
+// The largest |A| of a group of G with `right` rewards of 1 and the rest 0, every group of the step being like it.
+double largest_advantage(const TrainConfig& config, int64_t right) {
+  const auto rewards = at::zeros({config.rollout.group_size}, at::kDouble);
+  rewards.slice(0, 0, right).fill_(1.0);
+  return algo::group_advantage(rewards, {0, config.rollout.group_size}, config.algorithm.advantage).abs().max().item<double>();
+}
+
 std::string advantage_scale(const TrainConfig& config) {
-  const auto g = static_cast<double>(config.rollout.group_size);
-  if (config.rollout.group_size < 2 || config.algorithm.advantage.kind != algo::Advantage::kGrpo) return "";
-  const double deviation = config.algorithm.advantage.std == algo::Std::kPopulation ? 0.5 : 0.5 * std::sqrt(g / (g - 1.0));
+  const int64_t g = config.rollout.group_size;
   std::ostringstream text;
-  text << "; |A| of a half-right group with rewards 0/1: " << 0.5 / (deviation + config.algorithm.advantage.std_eps);
+  text << "; |A| with rewards 0/1: " << largest_advantage(config, g / 2) << " in a half-right group";
+  if (g > 3) text << ", " << largest_advantage(config, 1) << " for the only right answer of " << g;
   return text.str();
 }
 
@@ -41,6 +52,8 @@ void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t 
       << problems << " problems ("
       << static_cast<double>(steps * rollout.prompts_per_step) / static_cast<double>(problems) << " epochs), "
       << steps * rollout.prompts_per_step * rollout.group_size << " rollouts in all\n";
+  out << "tokens: at most " << rollout.prompts_per_step * rollout.group_size * rollout.max_new_tokens << " sampled a step ("
+      << rollout.max_new_tokens << " a completion), in micro-batches of " << config.trainer.micro_batch_tokens << "\n";
   out << "policy: " << (updates == 1 ? "on-policy: one update a step, so the ratio is 1 and clipping never acts"
                                      : "off-policy after the first update of a step; old log-probs from the " +
                                            name_of(config.algorithm.old_logprobs))
@@ -55,6 +68,30 @@ void describe_objective(std::ostringstream& out, const TrainConfig& config) {
       << algorithm.policy.clip_high << "], " << name_of(algorithm.aggregation) << ", denominator "
       << name_of(algorithm.denominator) << ", kl " << algorithm.kl.coef << ", entropy " << algorithm.entropy_coef << "\n";
   out << "optimizer: AdamW, lr " << config.optimizer.lr << " after " << config.optimizer.warmup_steps << " warm-up updates\n";
+}
+
+void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
+  const EvalOptions& eval = config.eval;
+  if (eval.every_steps == 0) {
+    out << "evaluation: none (eval.every_steps 0)\n";
+    return;
+  }
+  const int64_t times = 1 + steps / eval.every_steps + (steps % eval.every_steps == 0 ? 0 : 1);
+  out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples << " samples = " << problems * eval.samples
+      << " completions, temperature " << eval.temperature << ", top_p " << eval.top_p << ", top_k " << eval.top_k << "\n";
+}
+
+void describe_time(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t steps, int64_t ranks, bool cuda) {
+  const auto dtype = models::resolve_dtype(config.model.dtype, config.model.path, cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
+  const DeviceRates rates = cuda ? assumed_gpu() : measure_cpu(dtype);
+  const auto plan = plan_time(model, config, static_cast<int64_t>(c10::elementSize(dtype)), ranks, rates);
+  out << "time: " << duration_text(plan.step_s()) << " a step (rollout " << duration_text(plan.rollout_s) << ", update " << duration_text(plan.update_s)
+      << "), " << duration_text(plan.step_s() * static_cast<double>(steps)) << " in all, if every prompt and completion had its full length; matrix products alone, "
+      << rates.source << "\n";
+  if (const auto seconds = measured_step_seconds(config)) {
+    out << "time: an earlier run of this name took " << duration_text(*seconds) << " a step, evaluation included: "
+        << duration_text(*seconds * static_cast<double>(steps)) << " in all\n";
+  }
 }
 
 double gigabytes(double bytes) { return bytes / 1e9; }
@@ -74,7 +111,7 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
 
 void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t ranks,
                      std::optional<double> memory_gb) {
-  const bool cuda = memory_gb.has_value() || config.model.device == "cuda";
+  const bool cuda = plans_gpu(config, memory_gb);
   const at::Device device = cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU);
   const auto dtype = models::resolve_dtype(config.model.dtype, config.model.path, device);
   const double available = memory_gb ? *memory_gb * 1e9
@@ -123,27 +160,27 @@ std::string resolved_choices(const TrainConfig& config, const Policy& policy, in
   for (const int64_t id : policy.stop_ids) stops.push_back(std::to_string(id));
   out << "model: " << policy.model->config().model_type << ", " << policy.model->config().num_parameters() << " parameters, "
       << models::dtype_name(policy.model->dtype()) << " on " << policy.model->device().str() << "; stop ids " << base::join(stops, ", ");
-  if (config.rollout.top_p < 1.0 || config.rollout.top_k > 0) {
-    out << "\nwarning: top_p < 1 or top_k > 0: the sampling distribution is not the old policy";
-  }
-  const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
-  if (longest > policy.model->config().max_positions) {
-    out << "\nwarning: prompts of " << config.data.max_prompt_tokens << " and completions of " << config.rollout.max_new_tokens
-        << " tokens can exceed the model's " << policy.model->config().max_positions << " positions; RoPE continues beyond them";
-  }
+  for (const auto& warning : sampling_warnings(config, policy.model->config())) out << "\nwarning: " << warning;
   return out.str();
 }
 
 std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
-  const auto problems = static_cast<int64_t>(
-      data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key).size());
-  const auto model = models::read_model_config(config.model.path);
+  const auto load = [&](const std::vector<std::string>& files) { return data::load_problems(files, config.data.prompt_key, config.data.answer_key); };
+  const auto train = load(config.data.train);
+  const auto evaluated = config.eval.every_steps > 0 ? load(config.eval.data) : std::vector<data::Problem>();
+  const auto model = models::read_model_config(config.model.path, {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
+  const int64_t steps = steps_of(config, static_cast<int64_t>(train.size()));
+  at::set_num_threads(num_threads(config.trainer.threads));
   std::ostringstream out;
   out << "run: " << config.run.output << "/" << config.run.name << "\n";
   out << "model: " << config.model.path << ", " << model.model_type << ", " << model.num_parameters() << " parameters\n";
-  describe_batch(out, config, problems, steps_of(config, problems));
+  describe_batch(out, config, static_cast<int64_t>(train.size()), steps);
   describe_objective(out, config);
+  describe_evaluation(out, config, static_cast<int64_t>(evaluated.size()), steps);
+  describe_time(out, config, model, steps, ranks, plans_gpu(config, memory_gb));
   describe_memory(out, config, model, ranks, memory_gb);
+  for (const auto& warning : sampling_warnings(config, model)) out << "warning: " << warning << "\n";
+  for (const auto& warning : plan_warnings(config, steps, train, evaluated, ranks)) out << "warning: " << warning << "\n";
   return out.str();
 }
 

@@ -368,6 +368,7 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
                             .tokenizer = policy_.tokenizer.get(),
                             .sampling = sampling,
                             .samples = config_.eval.samples,
+                            .greedy = config_.eval.greedy,
                             .seed = static_cast<uint64_t>(config_.run.seed),
                             .should_stop = should_stop,
                             .verifier = reward::verifier_config(config_.reward.verifier),
@@ -375,15 +376,17 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
   metrics::Timer timer;
   communicator_.enter_phase(base::concat("step ", step, ", evaluation"));
   if (writes()) fs::create_directories(folder_ / "eval");
-  for (const EvalSet& set : eval_sets_) {
-    const auto result = evaluate(set, context, writes() ? eval_path(folder_, step, set.name) : fs::path());
-    if (result.stopped) {
-      stopping_ = true;
-      return false;
-    }
+  std::vector<fs::path> outputs;
+  for (const EvalSet& set : eval_sets_) outputs.push_back(writes() ? eval_path(folder_, step, set.name) : fs::path());
+  const auto results = evaluate(eval_sets_, context, outputs);
+  if (results.empty()) {
+    stopping_ = true;
+    return false;
+  }
+  for (const auto& result : results) {
     for (const auto& [name, value] : result.metrics()) line.add(name, value);
-    base::log_info(base::concat("eval step ", step, "  ", set.name, "  mean@", result.samples, " ", result.mean_at_k, " [",
-                                result.ci_low, ", ", result.ci_high, "]  pass@", result.samples, " ", result.pass_at_k));
+    base::log_info(base::concat("eval step ", step, "  ", result.name, "  mean@", result.samples, " ", result.mean_at_k, " [",
+                                result.mean_interval.low, ", ", result.mean_interval.high, "]  pass@", result.samples, " ", result.pass_at_k));
   }
   line.add("time/eval", timer.seconds());
   return true;

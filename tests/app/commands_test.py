@@ -3,9 +3,11 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
@@ -156,6 +158,67 @@ class Eval(unittest.TestCase):
                 self.assertEqual(sorted(map(int, part["pass"])), [1, 2, 4, 6])
                 self.assertLessEqual(part["ci_low"], part["mean"])
                 self.assertGreaterEqual(part["ci_high"], part["mean"])
+
+    def test_samples_only_what_is_missing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            files = []
+            for name, first in (("one", 0), ("two", 3)):
+                files.append(os.path.join(folder, name + ".jsonl"))
+                with open(files[-1], "w", encoding="utf-8") as file:
+                    file.writelines(json.dumps({"problem": f"{a}+2+3+4+5=", "answer": str(a + 14)}) + "\n" for a in range(first, first + 3))
+
+            def evaluate(output, samples, *data):
+                result = run("eval", "--model", MODEL, "--template", "none", "--samples", str(samples), "--greedy", "--max-new-tokens", "24",
+                             "--threads", "1", "--data", *data, "--output", os.path.join(folder, output), "--answers", os.path.join(folder, "answers"))
+                self.assertEqual(result.returncode, 0, result.stderr)
+                with open(os.path.join(folder, output, "eval.json"), encoding="utf-8") as file:
+                    return json.load(file)
+
+            def lines(output, name):
+                with open(os.path.join(folder, output, name + ".jsonl"), encoding="utf-8") as file:
+                    return file.read()
+
+            first = evaluate("a", 2, files[0])
+            self.assertGreater(first["sampled_tokens"], 0)
+            self.assertEqual(evaluate("b", 2, files[0])["sampled_tokens"], 0)
+            self.assertEqual(lines("a", "one"), lines("b", "one"))
+            # The store as a killed process leaves it: half a line at the end. One more set, more samples: the first stay.
+            (store,) = os.listdir(os.path.join(folder, "answers"))
+            with open(os.path.join(folder, "answers", store), "a", encoding="utf-8") as file:
+                file.write('{"set":"one","dr')
+            more = evaluate("c", 4, *files)
+            self.assertGreater(more["sampled_tokens"], 0)
+            self.assertEqual([(part["name"], part["samples"]) for part in more["sets"]], [("one", 4), ("two", 4)])
+            for before, after in zip(lines("a", "one").splitlines(), lines("c", "one").splitlines()):
+                self.assertEqual(json.loads(before)["samples"], json.loads(after)["samples"][:2])
+                self.assertEqual(json.loads(before)["greedy"], json.loads(after)["greedy"])
+            self.assertEqual(evaluate("d", 4, *files)["sampled_tokens"], 0)
+            for name in ("one", "two"):
+                self.assertEqual(lines("c", name), lines("d", name))
+            for part in more["sets"]:
+                rows = [json.loads(line) for line in lines("c", part["name"]).splitlines()]
+                self.assertAlmostEqual(part["greedy"], sum(row["greedy"]["verdict"] == "right" for row in rows) / len(rows))
+                for low, high in (part["greedy_ci"], part["maj_ci"], part["pass_ci"]["4"], (part["ci_low"], part["ci_high"])):
+                    self.assertLessEqual(low, high)
+
+    def test_stopped_by_a_signal_it_keeps_its_answers(self):
+        data = os.path.join(SOURCE, "configs", "quickstart", "heldout.jsonl")
+        with tempfile.TemporaryDirectory() as folder:
+            args = [PROGRAM, "eval", "--model", MODEL, "--template", "none", "--samples", "64", "--threads", "1", "--data", data, "--output", folder]
+            process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            answers = os.path.join(folder, "answers")
+            deadline = time.monotonic() + 120
+            while not (os.path.isdir(answers) and any(os.path.getsize(os.path.join(answers, name)) for name in os.listdir(answers))):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, messages = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 3, messages)
+            self.assertIn("stopped by a signal", messages)
+            self.assertEqual(os.listdir(folder), ["answers"])
+            (store,) = os.listdir(answers)
+            with open(os.path.join(answers, store), encoding="utf-8") as file:
+                self.assertTrue(all(json.loads(line)["set"] == "heldout" for line in file))
 
     def test_refuses_two_sets_of_one_name(self):
         data = os.path.join(SOURCE, "configs", "quickstart", "heldout.jsonl")

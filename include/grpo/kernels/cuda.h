@@ -7,6 +7,9 @@ namespace grpo::kernels {
 /// CUDA devices that this machine's driver offers; 0 without a driver. Loads nothing else.
 int cuda_device_count();
 
+/// Whether this build has kernels for CUDA.
+bool has_cuda_library();
+
 /// Bytes of a device's memory.
 double cuda_memory_bytes(int device);
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ struct Request {
   uint64_t draw = 0;                // the prompt's ordinal in the run: with sample and position the random key
   int64_t first_sample = 0;         // number of the first completion (extending a group starts above 0)
   int64_t num_samples = 1;
+  std::optional<base::RandomKey> key = {};  // its own random stream instead of the call's (several data sets in one call)
+  bool greedy = false;                      // temperature 0 instead of the call's
 };
 
 enum class FinishReason { kStop, kLength };

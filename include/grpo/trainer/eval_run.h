@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,11 +21,14 @@ struct EvalRun {
   int64_t threads = 0;                         // 0: the cores this process may use
   reward::RewardConfig reward;                 // verifier, max_bad_golds
   std::string output;                          // folder
+  std::string answers;                         // folder of the answer store; empty: answers/ in the output folder
+  std::function<bool()> should_stop;           // asked between decode steps
 };
 
-/// Evaluates every set and writes into the output folder: <set>.jsonl (one problem a line with its answers and verdicts)
-/// and eval.json (settings and figures). Results in the order of the files. Throws base::ConfigError for two files of
-/// one name.
+/// Evaluates all sets in one run of the engine and writes into the output folder: <set>.jsonl (one problem a line with
+/// its answers and verdicts), eval.json (settings and figures) and answers/ (answer_store.h: the same command again
+/// samples only what is missing). Results in the order of the files; none when should_stop ended it. Throws
+/// base::ConfigError for two files of one name.
 std::vector<EvalResult> run_eval(const EvalRun& run);
 
 }  // namespace grpo::trainer

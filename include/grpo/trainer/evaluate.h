@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "grpo/reward/reward.h"
 #include "grpo/rollout/engine.h"
 #include "grpo/tokenizer/tokenizer.h"
+#include "grpo/trainer/answer_store.h"
+#include "grpo/trainer/eval_metrics.h"
 #include "grpo/trainer/rollout_batch.h"
 
 namespace grpo::trainer {
@@ -27,13 +30,15 @@ struct EvalResult {
   double mean_at_k = 0.0;
   double pass_at_k = 0.0;
   double maj_at_k = 0.0;
-  double ci_low = 0.0;  // 95 % bootstrap interval of mean@k over problems
-  double ci_high = 0.0;
+  Interval mean_interval;  // 95 % bootstrap intervals over problems
+  Interval maj_interval;
   int64_t truncated = 0;  // completions cut at the length limit
-  bool stopped = false;   // should_stop ended it, on any rank: nothing else is set
   std::vector<std::pair<int64_t, double>> pass_curve;  // (k', pass@k') for k' = 1, 2, 4, ..., k
+  std::vector<Interval> pass_intervals;                // of pass_curve
+  std::optional<double> greedy;                        // accuracy at temperature 0, where asked for
+  Interval greedy_interval;
 
-  /// eval/<name>/mean@<k>, pass@<k>, maj@<k>, ci_low, ci_high
+  /// eval/<name>/mean@<k>, pass@<k>, maj@<k>, ci_low, ci_high (of mean@k), and greedy where asked for
   std::vector<std::pair<std::string, double>> metrics() const;
 };
 
@@ -42,15 +47,19 @@ struct EvalContext {
   const tokenizer::Tokenizer* tokenizer = nullptr;
   rollout::SamplingConfig sampling;
   int64_t samples = 1;
+  bool greedy = false;  // one more completion a problem at temperature 0
   uint64_t seed = 0;
   std::function<bool()> should_stop;
   reward::VerifierConfig verifier = {};
   dist::Communicator* communicator = nullptr;  // ranks that share the problems; null: this process alone
+  AnswerStore* answers = nullptr;              // completions of earlier runs, which are not sampled again; this process alone
 };
 
-/// Samples every problem `samples` times and verifies the answers with the math verifier. The same seed and weights give
-/// the same numbers at any step. Per-problem results go to `output` (JSONL: id, problem, gold, answers, verdicts, right)
-/// when it is not empty. A collective: every rank gets the whole result.
-EvalResult evaluate(const EvalSet& set, const EvalContext& context, const std::filesystem::path& output);
+/// Samples every problem of every set `samples` times in one run of the engine and verifies the answers with the math
+/// verifier. The same seed and weights give the same numbers at any step and beside any other set. Per-problem results
+/// go to outputs[set] (JSONL: id, prompt, gold, right, samples, greedy) where it is not empty. A collective: every rank
+/// gets the whole result. Empty when should_stop ended it, on any rank.
+std::vector<EvalResult> evaluate(const std::vector<EvalSet>& sets, const EvalContext& context,
+                                 const std::vector<std::filesystem::path>& outputs);
 
 }  // namespace grpo::trainer

@@ -152,6 +152,7 @@ struct EvalOptions {
   double temperature = 0.7;
   double top_p = 0.8;
   int64_t top_k = 20;
+  bool greedy = false;
   std::optional<int64_t> max_new_tokens;
   GRPO_FIELDS(f) {
     f("every_steps", every_steps, "steps between evaluations; 0 is off", base::at_least(0));
@@ -160,6 +161,7 @@ struct EvalOptions {
     f("temperature", temperature, "0 is greedy", base::at_least(0));
     f("top_p", top_p, "nucleus sampling", base::between(0, 1));
     f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
+    f("greedy", greedy, "one more completion a problem at temperature 0, reported as eval/<set>/greedy");
     f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::at_least(1));
   }
 };

@@ -17,12 +17,15 @@ struct Library {
   std::string problem;
 };
 
-// The library lies in ../lib beside the program, in the build folder and where both are installed.
-Library open_library() {
+// In ../lib beside the program, in the build folder and where both are installed.
+fs::path library_path() {
   std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  const fs::path path = program.parent_path().parent_path() / "lib" / "libgrpo_kernels_cuda.so";
-  if (!fs::exists(path, ignored)) return {.table = nullptr, .problem = "this build has no CUDA kernels (" + path.string() + ")"};
+  return fs::read_symlink("/proc/self/exe", ignored).parent_path().parent_path() / "lib" / "libgrpo_kernels_cuda.so";
+}
+
+Library open_library() {
+  const fs::path path = library_path();
+  if (!has_cuda_library()) return {.table = nullptr, .problem = "this build has no CUDA kernels (" + path.string() + ")"};
   void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) return {.table = nullptr, .problem = dlerror()};
   const auto table = reinterpret_cast<decltype(&grpo_cuda_kernels)>(dlsym(handle, "grpo_cuda_kernels"));
@@ -55,6 +58,11 @@ int cuda_device_count() {
     return start != nullptr && count_devices != nullptr && start(0) == 0 && count_devices(&found) == 0 ? found : 0;
   }();
   return count;
+}
+
+bool has_cuda_library() {
+  std::error_code ignored;
+  return fs::exists(library_path(), ignored);
 }
 
 double cuda_memory_bytes(int device) {

@@ -1,0 +1,13 @@
+# What the other modules need: LibTorch and Arrow from the cache that scripts/setup.sh fills or CMAKE_PREFIX_PATH, the
+# rest from the system. Also read by those who use the trainer installed.
+include(${CMAKE_CURRENT_LIST_DIR}/GrpoCache.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/GrpoLibTorch.cmake)
+if(GRPO_WITH_PARQUET)
+  include(${CMAKE_CURRENT_LIST_DIR}/GrpoArrow.cmake)
+endif()
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(LibLZMA REQUIRED)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
+pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET GLOBAL sentencepiece)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)

@@ -1,0 +1,99 @@
+#include "trainer/plan_warnings.h"
+
+#include <unordered_set>
+
+#include "grpo/base/error.h"
+
+namespace grpo::trainer {
+namespace {
+
+using Warnings = std::vector<std::string>;
+
+void warn_about_updates(const TrainConfig& config, int64_t steps, Warnings& out) {
+  const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
+  if (updates == 1 && config.algorithm.old_logprobs == OldLogProbs::kSampler) {
+    out.push_back("algorithm.old_logprobs: sampler has no effect with one update a step: no old log-probs are needed");
+  }
+  if (config.optimizer.warmup_steps >= steps * updates) {
+    out.push_back(base::concat("optimizer.warmup_steps ", config.optimizer.warmup_steps, " is not over within the run's ", steps * updates,
+                               " updates: the learning rate never reaches optimizer.lr"));
+  }
+  if (config.optimizer.lr == 0.0) out.push_back("optimizer.lr 0: nothing is learned");
+}
+
+void warn_about_advantage(const TrainConfig& config, Warnings& out) {
+  const auto& advantage = config.algorithm.advantage;
+  if (advantage.kind == algo::Advantage::kGrpo && advantage.std == algo::Std::kSample && config.rollout.group_size == 2) {
+    out.push_back("algorithm.std: sample with groups of two gives advantages of 0.707 where the population std of the 2-GRPO paper gives 1");
+  }
+  if (config.algorithm.kl.coef > 0.0 || config.algorithm.entropy_coef != 0.0) {
+    out.push_back("with KL or entropy in the loss, groups whose rewards are all equal are trained on too and cost as much as live ones");
+  }
+}
+
+void warn_about_rollouts(const TrainConfig& config, int64_t problems, int64_t ranks, Warnings& out) {
+  const RolloutOptions& rollout = config.rollout;
+  if (rollout.prompts_per_step > problems) {
+    out.push_back(base::concat("rollout.prompts_per_step ", rollout.prompts_per_step, " is more than the ", problems,
+                               " problems: a step draws some of them twice"));
+  }
+  if (rollout.prompts_per_step < ranks) {
+    out.push_back(base::concat("rollout.prompts_per_step ", rollout.prompts_per_step, " is less than ", ranks, " ranks: some sample nothing"));
+  }
+  const int64_t longest = config.data.max_prompt_tokens + rollout.max_new_tokens;
+  if (longest > config.trainer.micro_batch_tokens) {
+    out.push_back(base::concat("a rollout can have ", longest, " tokens, more than trainer.micro_batch_tokens ", config.trainer.micro_batch_tokens,
+                               ": it is then trained alone and needs more memory than planned here"));
+  }
+  if (config.logging.rollouts_per_step > 0 && config.logging.rollouts_per_step < rollout.group_size) {
+    out.push_back(base::concat("logging.rollouts_per_step ", config.logging.rollouts_per_step, " is less than one group of ", rollout.group_size,
+                               ", and whole groups are written: no rollout will be"));
+  }
+}
+
+void warn_about_evaluation(const TrainConfig& config, int64_t steps, const std::vector<data::Problem>& train,
+                           const std::vector<data::Problem>& evaluated, Warnings& out) {
+  if (config.checkpoint.every_steps > steps) {
+    out.push_back(base::concat("checkpoint.every_steps ", config.checkpoint.every_steps, " is more than the ", steps,
+                               " steps: only the last step is saved"));
+  }
+  if (config.eval.every_steps == 0) return;
+  if (config.eval.every_steps > steps) {
+    out.push_back(base::concat("eval.every_steps ", config.eval.every_steps, " is more than the ", steps, " steps: only the start and the end are evaluated"));
+  }
+  if (config.eval.temperature == 0.0 && config.eval.samples > 1) {
+    out.push_back(base::concat("eval.temperature 0 is greedy: the ", config.eval.samples, " samples of a problem will be the same"));
+  }
+  std::unordered_set<std::string> trained;
+  for (const auto& problem : train) trained.insert(problem.prompt);
+  int64_t both = 0;
+  for (const auto& problem : evaluated) both += trained.count(problem.prompt) > 0 ? 1 : 0;
+  if (both > 0) out.push_back(base::concat(both, " of the ", evaluated.size(), " problems of eval.data are in data.train too: their accuracy is no held-out figure"));
+}
+
+}  // namespace
+
+std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model) {
+  Warnings out;
+  if (config.rollout.top_p < 1.0 || config.rollout.top_k > 0) {
+    out.push_back("top_p < 1 or top_k > 0: the sampling distribution is not the old policy");
+  }
+  const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
+  if (longest > model.max_positions) {
+    out.push_back(base::concat("prompts of ", config.data.max_prompt_tokens, " and completions of ", config.rollout.max_new_tokens,
+                               " tokens can exceed the model's ", model.max_positions, " positions; RoPE continues beyond them"));
+  }
+  return out;
+}
+
+std::vector<std::string> plan_warnings(const TrainConfig& config, int64_t steps, const std::vector<data::Problem>& train,
+                                       const std::vector<data::Problem>& evaluated, int64_t ranks) {
+  Warnings out;
+  warn_about_updates(config, steps, out);
+  warn_about_advantage(config, out);
+  warn_about_rollouts(config, static_cast<int64_t>(train.size()), ranks, out);
+  warn_about_evaluation(config, steps, train, evaluated, out);
+  return out;
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,86 @@
+#include "grpo/trainer/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include "grpo/data/dataset.h"
+#include "grpo/io/file.h"
+#include "grpo/trainer/policy.h"
+#include "support/golden.h"
+#include "trainer/tiny_run.h"
+
+namespace grpo::trainer {
+namespace {
+
+class Evaluate : public ::testing::Test {
+ protected:
+  Evaluate() : config_(tiny_config(dir_.path())), policy_(load_policy(config_.model, {})), engine_(*policy_.model, {.exact = true}) {}
+
+  EvalSet set(const std::string& name, size_t first, size_t count) {
+    const auto problems = data::load_problems(config_.data.train, "problem", "answer");
+    int64_t dropped = 0;
+    return {.name = name, .prompts = make_prompts(policy_, {problems.begin() + static_cast<int64_t>(first), problems.begin() + static_cast<int64_t>(first + count)}, 1024, &dropped)};
+  }
+
+  EvalContext context() {
+    return {.engine = &engine_,
+            .tokenizer = policy_.tokenizer.get(),
+            .sampling = {.temperature = 1.0, .top_p = 1.0, .top_k = 0, .max_new_tokens = 20, .stop_ids = policy_.stop_ids},
+            .samples = 3,
+            .greedy = true,
+            .seed = 5};
+  }
+
+  testing::TempDir dir_;
+  TrainConfig config_;
+  Policy policy_;
+  rollout::Engine engine_;
+};
+
+// Each set has its own stream of random numbers, so what else is evaluated in the same run of the engine does not matter.
+TEST_F(Evaluate, ASetGivesTheSameAloneAndBesideOthers) {
+  const auto out = [&](const char* name) { return dir_.path() / name; };
+  const auto alone = evaluate({set("b", 10, 7)}, context(), {out("alone")});
+  const auto both = evaluate({set("a", 0, 5), set("b", 10, 7)}, context(), {out("a"), out("b")});
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_EQ(alone[0].metrics(), both[1].metrics());
+  EXPECT_EQ(testing::read_jsonl(out("alone")), testing::read_jsonl(out("b")));
+  EXPECT_NE(testing::read_jsonl(out("a")), testing::read_jsonl(out("b")));
+  EXPECT_EQ(alone[0].metrics().back().first, "eval/b/greedy");
+}
+
+TEST_F(Evaluate, GivesNothingWhenItIsStopped) {
+  auto stopped = context();
+  stopped.should_stop = [] { return true; };
+  EXPECT_TRUE(evaluate({set("a", 0, 5)}, stopped, {{}}).empty());
+}
+
+TEST_F(Evaluate, KeptAnswersAreThoseThatWouldBeSampled) {
+  const auto fresh = evaluate({set("a", 0, 5)}, context(), {dir_.path() / "fresh"});
+  {
+    AnswerStore answers(dir_.path() / "answers", "id");
+    auto first = context();
+    first.samples = 1;
+    first.answers = &answers;
+    evaluate({set("a", 0, 5)}, first, {{}});
+  }
+  AnswerStore answers(dir_.path() / "answers", "id");
+  auto rest = context();
+  rest.answers = &answers;
+  EXPECT_EQ(evaluate({set("a", 0, 5)}, rest, {dir_.path() / "rest"})[0].metrics(), fresh[0].metrics());
+  EXPECT_EQ(testing::read_jsonl(dir_.path() / "fresh"), testing::read_jsonl(dir_.path() / "rest"));
+}
+
+TEST(HashModelFolder, ChangesWithAnyFileOfTheModelOnly) {
+  testing::TempDir dir;
+  const auto write = [&](const char* name, const char* text) { io::write_file_atomic(dir.path() / name, text); };
+  write("model.safetensors", "weights");
+  write("config.json", "{}");
+  const auto before = hash_model_folder(dir.path());
+  write("README.md", "words");
+  EXPECT_EQ(hash_model_folder(dir.path()), before);
+  write("model.safetensors", "weightz");
+  EXPECT_NE(hash_model_folder(dir.path()), before);
+}
+
+}  // namespace
+}  // namespace grpo::trainer

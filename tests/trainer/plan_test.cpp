@@ -1,0 +1,100 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "grpo/trainer/train.h"
+#include "trainer/time_plan.h"
+#include "trainer/tiny_run.h"
+
+namespace grpo::trainer {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Plan : public ::testing::Test {
+ protected:
+  void SetUp() override { config_.data.max_prompt_tokens = 32; }
+  std::string text() { return describe_plan(config_, {}); }
+
+  testing::TempDir dir_;
+  TrainConfig config_ = tiny_config(dir_.path());
+};
+
+TEST_F(Plan, TranslatesEveryBatchWord) {
+  EXPECT_THAT(text(), HasSubstr("8 prompts x 2 completions = 16 rollouts a step; 1 update a step of 8 prompts; 6 steps over 4096 problems"));
+  EXPECT_THAT(text(), HasSubstr("96 rollouts in all"));
+  EXPECT_THAT(text(), HasSubstr("tokens: at most 320 sampled a step (20 a completion)"));
+  EXPECT_THAT(text(), HasSubstr("evaluation: none"));
+  EXPECT_THAT(text(), HasSubstr("time: "));
+  EXPECT_THAT(text(), Not(HasSubstr("warning: ")));
+}
+
+TEST_F(Plan, SaysHowLargeAdvantagesAre) {
+  EXPECT_THAT(text(), HasSubstr("|A| with rewards 0/1: 0.999998 in a half-right group\n"));
+  config_.rollout.group_size = 16;
+  EXPECT_THAT(text(), HasSubstr("0.999998 in a half-right group, 3.87297 for the only right answer of 16"));
+  config_.algorithm.advantage.kind = algo::Advantage::kDrGrpo;
+  EXPECT_THAT(text(), HasSubstr("0.5 in a half-right group, 0.9375 for the only"));
+}
+
+TEST_F(Plan, WarnsOfContradictions) {
+  const auto warns = [&](const std::string& words) { EXPECT_THAT(text(), HasSubstr("warning: " + words)); };
+  config_.optimizer.warmup_steps = 6;
+  warns("optimizer.warmup_steps 6 is not over within the run's 6 updates");
+  config_.rollout.top_k = 20;
+  warns("top_p < 1 or top_k > 0");
+  config_.rollout.max_new_tokens = 100000;
+  warns("prompts of 32 and completions of 100000");
+  warns("a rollout can have 100032 tokens, more than trainer.micro_batch_tokens 32768");
+  config_.rollout.prompts_per_step = 5000;
+  warns("rollout.prompts_per_step 5000 is more than the 4096 problems");
+  config_.algorithm.advantage.std = algo::Std::kSample;
+  warns("algorithm.std: sample");
+  config_.algorithm.kl.coef = 0.1;
+  warns("with KL or entropy");
+  config_.algorithm.old_logprobs = OldLogProbs::kSampler;
+  warns("algorithm.old_logprobs: sampler");
+  config_.checkpoint.every_steps = 7;
+  warns("checkpoint.every_steps 7");
+  config_.logging.rollouts_per_step = 1;
+  warns("logging.rollouts_per_step 1");
+  config_.eval = {.every_steps = 100, .data = config_.data.train, .temperature = 0.0};
+  warns("eval.every_steps 100 is more than the 6 steps");
+  warns("eval.temperature 0 is greedy");
+  warns("4096 of the 4096 problems of eval.data are in data.train");
+}
+
+TEST_F(Plan, TakesThePaceOfAnEarlierRun) {
+  std::filesystem::create_directories(dir_.path() / "tiny");
+  std::ofstream(dir_.path() / "tiny" / "metrics.jsonl") << "{\"step\":1,\"rollouts\":16,\"time/step\":2}\n{\"step\":2,\"rollouts\":99,\"time/step\":50}\n";
+  EXPECT_THAT(text(), HasSubstr("an earlier run of this name took 2 s a step, evaluation included: 12 s in all"));
+}
+
+TEST(TimePlan, CountsProductsAndReads) {
+  models::ModelConfig model;
+  model.vocab_size = 1000;
+  model.hidden_size = 64;
+  model.tied_embeddings = true;  // no layers: n is the embedding and the last norm
+  const auto n = static_cast<double>(model.num_parameters());
+  TrainConfig config;
+  config.data.max_prompt_tokens = 10;
+  config.rollout.prompts_per_step = 4;
+  config.rollout.group_size = 2;
+  config.rollout.max_new_tokens = 30;
+  config.rollout.max_sequences = 4;
+  const DeviceRates compute{.flops = 1e6, .bytes = 1e30, .source = {}};
+  // Two waves of four sequences, 30 tokens each; 40 prompt tokens; 8 rollouts of 40 trained tokens.
+  const auto plan = plan_time(model, config, 2, 1, compute);
+  EXPECT_DOUBLE_EQ(plan.rollout_s, (2.0 * 30.0 * 2.0 * n * 4.0 + 2.0 * n * 40.0) / 1e6);
+  EXPECT_DOUBLE_EQ(plan.update_s, 6.0 * n * 8.0 * 40.0 / 1e6);
+  // Bound by memory: every decode step reads the weights once.
+  EXPECT_NEAR(plan_time(model, config, 2, 1, {.flops = 1e30, .bytes = 1e6, .source = {}}).rollout_s, 2.0 * 30.0 * 2.0 * n / 1e6, 1e-9);
+  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, 2, compute).update_s, plan.update_s / 2.0);
+  config.trainer.updates_per_step = 2;
+  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, 1, compute).update_s, plan.update_s * 8.0 / 6.0);
+}
+
+}  // namespace
+}  // namespace grpo::trainer
