@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the machine able to build: system packages, then LibTorch and Arrow in a cache outside the checkout.
 # Idempotent; takes well under a second when all is in place. GRPO_CACHE moves the cache.
+# --tests: also what only tests use and may do without (they then skip, saying so), where this user can install it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,6 +45,16 @@ install_packages() {
   rm -f "$list"
 }
 
+# A browser for the report's page. Ubuntu has it only as a snap, which most containers cannot run: not asked for there.
+install_for_tests() {
+  command -v chromium >/dev/null && return 0
+  [ "$(id -u)" -eq 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null || return 0
+  echo "setup: installing chromium for the tests of the report"
+  apt-get update -qq || true
+  env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null ||
+    echo "setup: no chromium; the tests of the report's page will be skipped" >&2
+}
+
 fetch_libtorch() {
   local pins
   pins=$(sha256sum cmake/wheels.txt | cut -d' ' -f1)
@@ -79,4 +90,5 @@ fetch_libtorch() {
 }
 
 install_packages
+[ "${1:-}" != --tests ] || install_for_tests
 fetch_libtorch
