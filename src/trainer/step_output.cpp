@@ -4,25 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/io/json.h"
+#include "grpo/metrics/console.h"
 #include "grpo/metrics/timer.h"
 
 namespace grpo::trainer {
 namespace {
 
 double per_second(int64_t tokens, double seconds) { return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0; }
-
-std::string duration(double seconds) {
-  const auto whole = static_cast<long long>(seconds + 0.5);
-  char text[64];
-  if (whole >= 3600) {
-    std::snprintf(text, sizeof text, "%lld h %02lld min", whole / 3600, whole / 60 % 60);
-  } else if (whole >= 60) {
-    std::snprintf(text, sizeof text, "%lld min %02lld s", whole / 60, whole % 60);
-  } else {
-    std::snprintf(text, sizeof text, "%lld s", whole);
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -75,7 +63,7 @@ std::string summary_of(const StepResult& result, int64_t step, int64_t steps, do
                 static_cast<double>(stats.tokens_completion) / static_cast<double>(result.batch.rollouts.size()),
                 stats.update.grad_norm, stats.update.entropy, step_s);
   std::string line = text;
-  if (step < steps) line += "  left " + duration(left_s);
+  if (step < steps) line += "  left " + metrics::duration(left_s);
   if (stats.groups_live == 0) line += "  (no live group: no update)";
   if (stats.groups_live > 0 && !stats.update.applied) line += "  (gradient not finite: update skipped)";
   return line;

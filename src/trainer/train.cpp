@@ -21,6 +21,7 @@
 #include "grpo/config/config.h"
 #include "grpo/data/sampler.h"
 #include "grpo/io/file.h"
+#include "grpo/metrics/console.h"
 #include "grpo/metrics/metrics_file.h"
 #include "grpo/metrics/tensorboard.h"
 #include "grpo/metrics/timer.h"
@@ -100,6 +101,9 @@ class Loop {
   double seconds_left() const;
   void warn_truncated(const StepStats& stats, int64_t rollouts);
   void log(int64_t step, const metrics::MetricsLine& line);
+  void show(const StepProgress& progress);
+  void show_result(const StepResult& result, double step_s);
+  void show_doing(const std::string& what);
   bool writes() const { return communicator_.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
   bool stops();
   double largest(double value) const;
@@ -107,6 +111,8 @@ class Loop {
   void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
   const TrainConfig& config_;
+  metrics::Console console_;  // first, so that messages go to stderr again when all else is gone
+  metrics::Status status_;
   fs::path folder_;
   dist::Communicator& communicator_;
   Policy policy_;
@@ -139,7 +145,7 @@ int64_t longest_prompt(const TrainConfig& config) {
 }
 
 Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator)
-    : config_(config), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
+    : config_(config), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
   communicator_.enter_phase("start");
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights);
@@ -171,6 +177,8 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
                                                    static_cast<uint64_t>(config.run.seed), config.data.shuffle);
   total_steps_ = steps_of(config, static_cast<int64_t>(prompts_.size()));
   if (start.checkpoint) restore(*start.checkpoint);
+  status_.run = config.run.name;
+  status_.steps = total_steps_;
 
   if (!writes()) return;
   io::write_file_atomic(folder_ / "config.yaml", config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
@@ -217,6 +225,7 @@ Outcome Loop::train_to_the_end() {
     if (evaluate_into(line, 0)) log(0, line);
   }
   first_step_ = progress_.step;
+  status_.step = progress_.step;
   run_timer_ = metrics::Timer();
   while (progress_.step < total_steps_ && !stops()) train_step();
   if (!stopping_) return Outcome::kFinished;
@@ -298,7 +307,11 @@ void Loop::train_step() {
                       .communicator = communicator_,
                       .step = step,
                       .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step,
-                      .should_stop = should_stop};
+                      .should_stop = should_stop,
+                      .on_progress = [this](const StepProgress& progress) { show(progress); }};
+  status_.step = step;
+  status_.rollout = {};
+  status_.update = {};
   const StepResult result = grpo_step(context, std::move(prompts), draws);
   if (result.stopped) {
     stopping_ = true;
@@ -318,7 +331,7 @@ void Loop::train_step() {
   add_bytes(line, result.stats);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
   if (finish_step(std::move(line), step_timer)) {
-    base::log_info(summary_of(result, step, total_steps_, step_timer.seconds(), seconds_left()));
+    show_result(result, step_timer.seconds());
   }
 }
 
@@ -368,6 +381,7 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
                             .communicator = &communicator_};
   metrics::Timer timer;
   communicator_.enter_phase(base::concat("step ", step, ", evaluation"));
+  show_doing("evaluation");
   if (writes()) fs::create_directories(folder_ / "eval");
   for (const EvalSet& set : eval_sets_) {
     const auto result = evaluate(set, context, writes() ? eval_path(folder_, step, set.name) : fs::path());
@@ -379,6 +393,7 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
     base::log_info(base::concat("eval step ", step, "  ", set.name, "  mean@", result.samples, " ", result.mean_at_k, " [",
                                 result.ci_low, ", ", result.ci_high, "]  pass@", result.samples, " ", result.pass_at_k));
   }
+  show_doing("");
   line.add("time/eval", timer.seconds());
   return true;
 }
@@ -450,7 +465,36 @@ void Loop::log(int64_t step, const metrics::MetricsLine& line) {
   if (!writes()) return;
   const auto now = static_cast<double>(std::time(nullptr));
   metrics_->write(step, now, line);
+  console_.metrics_line(step, now, line);
   if (tensorboard_) tensorboard_->add_scalars(step, now, line);
+}
+
+void Loop::show_doing(const std::string& what) {
+  status_.doing = what;
+  if (writes()) console_.show(status_, /*now=*/true);
+}
+
+void Loop::show(const StepProgress& progress) {
+  if (!writes()) return;
+  auto& phase = progress.phase == StepProgress::Phase::kRollout ? status_.rollout : status_.update;
+  phase = {.done = progress.done, .total = progress.total, .tokens = progress.tokens};
+  status_.elapsed_s = run_timer_.seconds();
+  console_.show(status_);
+}
+
+void Loop::show_result(const StepResult& result, double step_s) {
+  const StepStats& stats = result.stats;
+  const auto per_second = [](int64_t tokens, double seconds) { return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0; };
+  status_.elapsed_s = run_timer_.seconds();
+  status_.left_s = seconds_left();
+  status_.rewards.push_back(stats.reward_mean);
+  status_.accuracy = stats.accuracy;
+  status_.live_share = static_cast<double>(stats.groups_live) / static_cast<double>(result.batch.num_groups());
+  status_.rollout_tokens_per_s = per_second(stats.tokens_completion, stats.rollout_s);
+  status_.update_tokens_per_s = per_second(stats.update.tokens, stats.update_s);
+  status_.memory_bytes = static_cast<double>(metrics::peak_memory_bytes());
+  console_.show(status_, /*now=*/progress_.step == total_steps_);
+  console_.step_line(summary_of(result, progress_.step, total_steps_, step_s, status_.left_s));
 }
 
 void resolve_paths(TrainConfig& config, const fs::path& config_folder) {
