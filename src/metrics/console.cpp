@@ -63,9 +63,9 @@ void Console::show(const Status& status, bool now) {
   if (!live_) return;
   const std::lock_guard lock(mutex_);
   const auto time = std::chrono::steady_clock::now();
+  if (!now && time - drawn_ < kBetweenDrawings) return;
   status_ = status;
   has_status_ = true;
-  if (!now && time - drawn_ < kBetweenDrawings) return;
   drawn_ = time;
   write("");
 }

@@ -74,7 +74,12 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   };
   const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
   const auto requests = make_requests(prompts, draws, share, context.config.rollout.group_size);
-  const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, context.should_stop);
+  // Asked between decode steps: long completions do not stop the clock that is shown.
+  const auto should_stop = [&] {
+    if (context.on_progress) context.on_progress(progress);
+    return context.should_stop && context.should_stop();
+  };
+  const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop);
   sampled.stopped = done.size() != requests.size();
   stats.tokens_prompt = context.engine.stats().prompt_tokens;
   stats.rollout_s = rollout_timer.seconds();

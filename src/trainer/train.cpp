@@ -327,6 +327,7 @@ void Loop::train_step() {
   record_accuracy(result.batch);
 
   if (writes()) write_rollouts(rollouts_path(folder_, step), step, result.batch, config_.logging.rollouts_per_step);
+  if (tensorboard_) add_rollouts(*tensorboard_, step, static_cast<double>(std::time(nullptr)), result.batch);
   auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
   add_bytes(line, result.stats);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
