@@ -14,6 +14,14 @@ pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 
+# AUTO: the endpoint (logging.prometheus) is built where the library is installed.
+if(NOT GRPO_WITH_PROMETHEUS STREQUAL "OFF")
+  find_package(prometheus-cpp CONFIG QUIET)
+  if(GRPO_WITH_PROMETHEUS STREQUAL "ON" AND NOT prometheus-cpp_FOUND)
+    message(FATAL_ERROR "GRPO_WITH_PROMETHEUS=ON but prometheus-cpp was not found (Debian, Ubuntu: prometheus-cpp-dev)")
+  endif()
+endif()
+
 # FLINT 3 contains Arb; before that Arb is a library of its own (Debian names it flint-arb).
 find_path(FLINT_INCLUDE_DIR flint/flint.h REQUIRED)
 find_library(FLINT_LIBRARY flint REQUIRED)

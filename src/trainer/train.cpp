@@ -23,6 +23,7 @@
 #include "grpo/io/file.h"
 #include "grpo/metrics/console.h"
 #include "grpo/metrics/metrics_file.h"
+#include "grpo/metrics/prometheus.h"
 #include "grpo/metrics/tensorboard.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/evaluate.h"
@@ -126,6 +127,7 @@ class Loop {
   checkpoint::Store store_;
   std::unique_ptr<metrics::MetricsWriter> metrics_;
   std::unique_ptr<metrics::TensorBoardWriter> tensorboard_;
+  std::unique_ptr<metrics::PrometheusEndpoint> prometheus_;
   Progress progress_;
   int64_t total_steps_ = 0;
   int64_t first_step_ = 0;   // steps that were done when this process began
@@ -147,6 +149,10 @@ int64_t longest_prompt(const TrainConfig& config) {
 Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator)
     : config_(config), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
   communicator_.enter_phase("start");
+  // Before the model is loaded: an address that is taken should not cost minutes.
+  if (writes() && !config.logging.prometheus.empty()) {
+    prometheus_ = std::make_unique<metrics::PrometheusEndpoint>(config.logging.prometheus, config.run.name);
+  }
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights);
   if (config.algorithm.kl.coef > 0.0) {
@@ -467,6 +473,7 @@ void Loop::log(int64_t step, const metrics::MetricsLine& line) {
   const auto now = static_cast<double>(std::time(nullptr));
   metrics_->write(step, now, line);
   console_.metrics_line(step, now, line);
+  if (prometheus_) prometheus_->set(step, line);
   if (tensorboard_) tensorboard_->add_scalars(step, now, line);
 }
 

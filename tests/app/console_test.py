@@ -5,12 +5,16 @@ import json
 import os
 import pty
 import re
+import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
+import time
 import unittest
+import urllib.request
 
 PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
 STEPS = 6
@@ -115,6 +119,38 @@ class Console(unittest.TestCase):
         messages = [json.loads(line) for line in result.stderr.splitlines()]
         self.assertTrue(any("eval step" in message["message"] for message in messages))
         self.assertEqual({message["level"] for message in messages}, {"info"})
+
+    def test_prometheus_scrapes_a_run_while_it_trains(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        with tempfile.TemporaryDirectory() as folder:
+            process = subprocess.Popen(command(folder, f"logging.prometheus={address}", "trainer.steps=100000", "logging.console=quiet"),
+                                       cwd=SOURCE, stderr=subprocess.PIPE, text=True)
+            try:
+                page = wait_for_page(f"http://{address}/metrics", "grpo_loss", process)
+            finally:
+                process.send_signal(signal.SIGINT)
+                _, errors = process.communicate(timeout=60)
+        if "this build has no prometheus-cpp" in errors:
+            self.skipTest("built without prometheus-cpp")
+        self.assertEqual((process.returncode, errors), (3, ""))
+        self.assertRegex(page, r'grpo_step\{run="quickstart_2grpo"\} [1-9]')
+        self.assertRegex(page, r'grpo_rollouts\{run="quickstart_2grpo"\} 16\n')
+
+
+def wait_for_page(url, words, process):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                page = answer.read().decode()
+            if words in page:
+                return page
+        except OSError:
+            pass  # not listening yet
+        time.sleep(0.05)
+    return ""
 
 
 if __name__ == "__main__":

@@ -168,10 +168,12 @@ struct EvalOptions {
 struct LoggingOptions {
   metrics::ConsoleMode console = metrics::ConsoleMode::kAuto;
   bool tensorboard = true;
+  std::string prometheus;
   int64_t rollouts_per_step = 64;
   GRPO_FIELDS(f) {
     f("console", console, "auto (a status block on a terminal, else lines), plain, quiet, or json (metrics on stdout)");
     f("tensorboard", tensorboard, "write TensorBoard event files");
+    f("prometheus", prometheus, "host:port that serves the newest metrics, as 127.0.0.1:9400; empty is off");
     f("rollouts_per_step", rollouts_per_step, "rollouts written per step, whole groups in prompt order",
       base::at_least(0));
   }
