@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the machine able to build: system packages, then LibTorch and Arrow in a cache outside the checkout.
 # Idempotent; takes well under a second when all is in place. GRPO_CACHE moves the cache.
+# --tests: also what only tests use and may do without (they then skip, saying so), where this user can install it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,7 @@ torch_dir=$cache/libtorch-2.11.0
 
 packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-pip unzip xz-utils
   nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libpcre2-dev libutf8proc-dev
-  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev libxxhash-dev libgloo-dev libgtest-dev libgmock-dev libbenchmark-dev)
+  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev libxxhash-dev libgloo-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
 # Arb is part of FLINT from Ubuntu 24.04 and Debian 13 on; before that it is a package of its own. A fresh machine has no
 # package lists yet, so this is asked again after apt-get update.
 add_arb() {
@@ -42,6 +43,16 @@ install_packages() {
   add_arb
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(missing "$list") >/dev/null
   rm -f "$list"
+}
+
+# A browser for the report's page. Ubuntu has it only as a snap, which most containers cannot run: not asked for there.
+install_for_tests() {
+  command -v chromium >/dev/null && return 0
+  [ "$(id -u)" -eq 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null || return 0
+  echo "setup: installing chromium for the tests of the report"
+  apt-get update -qq || true
+  env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null ||
+    echo "setup: no chromium; the tests of the report's page will be skipped" >&2
 }
 
 # download PINS FOLDER: the wheels that PINS names, whichever Linux they were built for.
@@ -90,6 +101,7 @@ has_own_libtorch() {
 has_gpu() { [ -e /dev/nvidiactl ] || [ "${GRPO_GPU_LIBRARIES:-0}" = 1 ]; }
 
 install_packages
+[ "${1:-}" != --tests ] || install_for_tests
 has_own_libtorch || fetch cmake/wheels.txt "$torch_dir" "LibTorch 2.11.0 (600 MB)"
 # Headers of FlashInfer's attention kernels, where CUDA kernels are built.
 if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then

@@ -19,13 +19,13 @@ void run(const Options& options) {
   std::vector<report::RunSummary> runs;
   for (const auto& folder : options.runs) runs.push_back(report::read_run(folder));
   report::write_report(runs, options.output);
-  std::printf("%s\n%s\n", report::comparison_table(runs, false).c_str(), options.output.c_str());
+  std::printf("%s\n%s\n", report::comparison_text(runs).c_str(), options.output.c_str());
 }
 
 }  // namespace
 
 void add_compare(CLI::App& app) {
-  auto* command = app.add_subcommand("compare", "Compare runs: a table, curves, report.md and report.json");
+  auto* command = app.add_subcommand("compare", "Compare runs: a page with tables, curves and rollouts, report.md and report.json");
   auto options = std::make_shared<Options>();
   command->add_option("runs", options->runs, "run folders; the first is the baseline")->required();
   command->add_option("--output", options->output, "page to write; .md and .json land beside it");

@@ -48,14 +48,22 @@ MetricsWriter::MetricsWriter(const fs::path& path)
 
 MetricsWriter::~MetricsWriter() = default;
 
-void MetricsWriter::write(int64_t step, double time, const MetricsLine& line) {
+namespace {
+
+nlohmann::ordered_json to_json(int64_t step, double time, const MetricsLine& line) {
   nlohmann::ordered_json object = {{"step", step}, {"time", time}};
   for (const auto& [name, value] : line.values()) {
     if (!std::isfinite(value)) throw base::Error(base::concat("metrics: ", name, " is ", value, " at step ", step));
     object[name] = number(value);
   }
-  state_->writer.write(object);
+  return object;
 }
+
+}  // namespace
+
+std::string to_json_text(int64_t step, double time, const MetricsLine& line) { return to_json(step, time, line).dump(); }
+
+void MetricsWriter::write(int64_t step, double time, const MetricsLine& line) { state_->writer.write(to_json(step, time, line)); }
 
 int64_t last_step(const fs::path& path) {
   if (!fs::exists(path)) return -1;

@@ -2,23 +2,65 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
+#include "report/config_file.h"
 
 namespace grpo::report {
+namespace fs = std::filesystem;
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-double sum_of(const RunSummary& run, const std::string& metric) {
-  double sum = 0.0;
-  const auto found = run.curves.find(metric);
-  if (found == run.curves.end()) return 0.0;
-  for (const auto& [step, value] : found->second) sum += value;
-  return sum;
+double number_in(const nlohmann::json& line, const char* key) {
+  const auto found = line.find(key);
+  return found != line.end() && found->is_number() ? found->get<double>() : 0.0;
+}
+
+// The line of step 0 has no time/step: all it did was evaluate.
+Position after(const Position& before, const nlohmann::json& line, int64_t step) {
+  return {.step = step,
+          .rollouts = before.rollouts + number_in(line, "rollouts"),
+          .train_s = before.train_s + number_in(line, "time/train"),
+          .wall_s = before.wall_s + (line.contains("time/step") ? number_in(line, "time/step") : number_in(line, "time/eval"))};
+}
+
+void add_line(RunSummary& run, const nlohmann::json& line) {
+  const auto step = line.at("step").get<int64_t>();
+  run.steps = std::max(run.steps, step);
+  run.positions.push_back(after(run.positions.empty() ? Position{} : run.positions.back(), line, step));
+  for (const auto& [name, value] : line.items()) {
+    if (name != "step" && value.is_number()) run.curves[name].emplace_back(step, value.get<double>());
+  }
+  if (const double groups = number_in(line, "groups/total"); groups > 0.0) {
+    run.curves["groups/dead_share"].emplace_back(step, 1.0 - number_in(line, "groups/live") / groups);
+  }
+}
+
+double whole_or_one(const std::string& text) { return text.empty() ? 1.0 : std::atof(text.c_str()); }
+
+double count_updates(const RunSummary& run) {
+  const auto live = run.curves.find("groups/live");
+  if (live == run.curves.end()) return 0.0;
+  const auto steps = std::count_if(live->second.begin(), live->second.end(), [](const auto& point) { return point.second > 0.0; });
+  return static_cast<double>(steps) * whole_or_one(run.config_value("trainer.updates_per_step")) *
+         whole_or_one(run.config_value("trainer.epochs_per_step"));
+}
+
+void add_sums(RunSummary& run) {
+  run.rollouts = run.sum("rollouts");
+  run.completion_tokens = run.sum("tokens/completion");
+  run.train_s = run.sum("time/train");
+  run.wall_s = run.positions.empty() ? 0.0 : run.positions.back().wall_s;
+  run.updates = count_updates(run);
+  const double groups = run.sum("groups/total");
+  run.live_share = groups > 0.0 ? run.sum("groups/live") / groups : kNone;
+  run.peak_memory_bytes = run.best("memory/peak_bytes");
 }
 
 }  // namespace
@@ -41,6 +83,29 @@ double RunSummary::best(const std::string& metric) const {
   return best;
 }
 
+double RunSummary::sum(const std::string& metric) const {
+  const auto found = curves.find(metric);
+  if (found == curves.end()) return 0.0;
+  double sum = 0.0;
+  for (const auto& [step, value] : found->second) sum += value;
+  return sum;
+}
+
+double RunSummary::late_mean(const std::string& metric) const {
+  const auto found = curves.find(metric);
+  if (found == curves.end()) return kNone;
+  const Curve& curve = found->second;
+  const size_t count = std::max<size_t>(1, curve.size() / 10);
+  double sum = 0.0;
+  for (size_t i = curve.size() - count; i < curve.size(); ++i) sum += curve[i].second;
+  return sum / static_cast<double>(count);
+}
+
+std::string RunSummary::config_value(const std::string& key) const {
+  const auto found = config.find(key);
+  return found == config.end() ? "" : found->second;
+}
+
 std::vector<std::string> RunSummary::mean_at_k() const {
   std::vector<std::string> names;
   for (const auto& [name, curve] : curves) {
@@ -49,32 +114,44 @@ std::vector<std::string> RunSummary::mean_at_k() const {
   return names;
 }
 
-RunSummary read_run(const std::filesystem::path& folder) {
+RunSummary read_run(const fs::path& folder) {
   const auto path = folder / "metrics.jsonl";
-  if (!std::filesystem::exists(path)) {
+  if (!fs::exists(path)) {
     throw base::IoError(folder.string() + ": no metrics.jsonl; expected a run folder such as runs/quickstart_2grpo");
   }
   RunSummary run;
   run.folder = folder;
-  run.name = std::filesystem::weakly_canonical(folder).filename().string();
+  // "runs/a/" ends in a slash and "." has no name of its own.
+  const auto whole = fs::weakly_canonical(folder);
+  run.name = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+  if (fs::exists(folder / "config.yaml")) run.config = read_config(folder / "config.yaml");
+  io::JsonlReader reader(path.string());
+  nlohmann::json line;
+  while (reader.next(line)) add_line(run, line);
+  add_sums(run);
+  return run;
+}
+
+std::string set_of(const std::string& metric) {
+  const size_t first = metric.find('/') + 1;
+  return metric.substr(first, metric.rfind('/') - first);
+}
+
+std::map<std::string, double> last_eval_by_problem(const RunSummary& run, const std::string& metric) {
+  std::map<std::string, double> shares;
+  const auto curve = run.curves.find(metric);
+  if (curve == run.curves.end()) return shares;
+  char step[32];
+  std::snprintf(step, sizeof step, "step_%08lld_", static_cast<long long>(curve->second.back().first));
+  const auto path = run.folder / "eval" / (step + set_of(metric) + ".jsonl");
+  if (!fs::exists(path)) return shares;
   io::JsonlReader reader(path.string());
   nlohmann::json line;
   while (reader.next(line)) {
-    const auto step = line.at("step").get<int64_t>();
-    run.steps = std::max(run.steps, step);
-    for (const auto& [name, value] : line.items()) {
-      if (name != "step" && value.is_number()) run.curves[name].emplace_back(step, value.get<double>());
-    }
+    const double samples = static_cast<double>(line.at("samples").size());
+    if (samples > 0.0) shares[line.at("id").get<std::string>()] = number_in(line, "right") / samples;
   }
-  if (run.curves.empty()) throw base::IoError(path.string() + ": holds no step yet");
-  run.rollouts = sum_of(run, "rollouts");
-  run.completion_tokens = sum_of(run, "tokens/completion");
-  run.train_s = sum_of(run, "time/train");
-  run.wall_s = run.last("time") - run.first("time");
-  const double groups = sum_of(run, "groups/total");
-  run.live_share = groups > 0.0 ? sum_of(run, "groups/live") / groups : 0.0;
-  run.peak_memory_bytes = run.best("memory/peak_bytes");
-  return run;
+  return shares;
 }
 
 }  // namespace grpo::report

@@ -57,6 +57,9 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
   // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
   Scorer scorer(1);
+  StepProgress progress{.phase = StepProgress::Phase::kRollout,
+                        .total = static_cast<int64_t>(share.second - share.first) * context.config.rollout.group_size};
+  if (context.on_progress) context.on_progress(progress);
   const auto on_group = [&](const rollout::Group& group) {
     const size_t q = share.first + group.request;
     auto& rollouts = sampled.groups[q];
@@ -64,11 +67,19 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
       rollouts.push_back({.prompt = q, .sample = static_cast<int64_t>(i), .completion = group.completions[i], .text = {}, .score = {},
                           .advantage = 0.0, .old_log_probs = {}});
     }
+    progress.done += static_cast<int64_t>(group.completions.size());
+    for (const auto& completion : group.completions) progress.tokens += static_cast<int64_t>(completion.ids.size());
+    if (context.on_progress) context.on_progress(progress);
     scorer.submit([&context, &prompt = prompts[q], &rollouts] { score_group(context, prompt, rollouts); });
   };
   const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
   const auto requests = make_requests(prompts, draws, share, context.config.rollout.group_size);
-  const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, context.should_stop);
+  // Asked between decode steps: long completions do not stop the clock that is shown.
+  const auto should_stop = [&] {
+    if (context.on_progress) context.on_progress(progress);
+    return context.should_stop && context.should_stop();
+  };
+  const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop);
   sampled.stopped = done.size() != requests.size();
   stats.tokens_prompt = context.engine.stats().prompt_tokens;
   stats.rollout_s = rollout_timer.seconds();

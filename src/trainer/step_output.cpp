@@ -1,9 +1,12 @@
 #include "trainer/step_output.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "grpo/base/error.h"
 #include "grpo/io/json.h"
+#include "grpo/metrics/console.h"
 #include "grpo/metrics/timer.h"
 
 namespace grpo::trainer {
@@ -11,20 +14,44 @@ namespace {
 
 double per_second(int64_t tokens, double seconds) { return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0; }
 
-std::string duration(double seconds) {
-  const auto whole = static_cast<long long>(seconds + 0.5);
-  char text[64];
-  if (whole >= 3600) {
-    std::snprintf(text, sizeof text, "%lld h %02lld min", whole / 3600, whole / 60 % 60);
-  } else if (whole >= 60) {
-    std::snprintf(text, sizeof text, "%lld min %02lld s", whole / 60, whole % 60);
-  } else {
-    std::snprintf(text, sizeof text, "%lld s", whole);
+// Indented by four spaces, Markdown shows a text as it is.
+std::string verbatim(const std::string& text) {
+  constexpr size_t kLongest = 4000;  // an event file keeps every step's
+  // What the cut, or the model, left of a UTF-8 character becomes U+FFFD: TensorBoard stops at invalid ones.
+  const auto valid = nlohmann::json::parse(nlohmann::json(text.substr(0, kLongest)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  std::string out = "    ";
+  for (const char c : valid.get<std::string>()) out += c == '\n' ? std::string("\n    ") : std::string(1, c);
+  return out + "\n\n";
+}
+
+std::string rollout_heading(const Rollout& rollout) {
+  return base::concat("**sample ", rollout.sample, "**: ", reward::to_string(rollout.score.verdict.kind), ", reward ", rollout.score.reward,
+                      ", advantage ", rollout.advantage, ", ", rollout.completion.ids.size(), " tokens\n\n");
+}
+
+// The first prompt's pair, or the first two of a larger group.
+std::string first_group(const RolloutBatch& batch) {
+  std::string text = "**prompt** " + batch.prompts.front().id + "\n\n" + verbatim(batch.prompts.front().text);
+  for (int64_t i = 0; i < std::min<int64_t>(2, batch.group_offsets[1]); ++i) {
+    const Rollout& rollout = batch.rollouts[static_cast<size_t>(i)];
+    text += rollout_heading(rollout) + verbatim(rollout.text);
   }
   return text;
 }
 
 }  // namespace
+
+void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time, const RolloutBatch& batch) {
+  std::vector<double> lengths;
+  std::vector<double> rewards;
+  for (const Rollout& rollout : batch.rollouts) {
+    lengths.push_back(static_cast<double>(rollout.completion.ids.size()));
+    rewards.push_back(rollout.score.reward);
+  }
+  writer.add_histogram(step, time, "histogram/length", lengths);
+  writer.add_histogram(step, time, "histogram/reward", rewards);
+  writer.add_text(step, time, "rollouts/first_group", first_group(batch));
+}
 
 metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total) {
   const StepStats& stats = result.stats;
@@ -75,7 +102,7 @@ std::string summary_of(const StepResult& result, int64_t step, int64_t steps, do
                 static_cast<double>(stats.tokens_completion) / static_cast<double>(result.batch.rollouts.size()),
                 stats.update.grad_norm, stats.update.entropy, step_s);
   std::string line = text;
-  if (step < steps) line += "  left " + duration(left_s);
+  if (step < steps) line += "  left " + metrics::duration(left_s);
   if (stats.groups_live == 0) line += "  (no live group: no update)";
   if (stats.groups_live > 0 && !stats.update.applied) line += "  (gradient not finite: update skipped)";
   return line;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "grpo/metrics/metrics_file.h"
+#include "grpo/metrics/tensorboard.h"
 #include "grpo/trainer/grpo_step.h"
 
 namespace grpo::trainer {
@@ -13,6 +14,9 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
 
 /// One line for the console; left_s: estimated seconds to the end of the run.
 std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s, double left_s);
+
+/// Histograms of completion lengths and rewards, and the first group as text.
+void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time, const RolloutBatch& batch);
 
 /// rollouts/step_*.jsonl: whole groups in prompt order until `max_rollouts` is reached.
 void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch, int64_t max_rollouts);

@@ -21,7 +21,9 @@
 #include "grpo/config/config.h"
 #include "grpo/data/sampler.h"
 #include "grpo/io/file.h"
+#include "grpo/metrics/console.h"
 #include "grpo/metrics/metrics_file.h"
+#include "grpo/metrics/prometheus.h"
 #include "grpo/metrics/tensorboard.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/evaluate.h"
@@ -100,6 +102,9 @@ class Loop {
   double seconds_left() const;
   void warn_truncated(const StepStats& stats, int64_t rollouts);
   void log(int64_t step, const metrics::MetricsLine& line);
+  void show(const StepProgress& progress);
+  void show_result(const StepResult& result, double step_s);
+  void show_doing(const std::string& what);
   bool writes() const { return communicator_.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
   bool stops();
   double largest(double value) const;
@@ -107,6 +112,8 @@ class Loop {
   void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
   const TrainConfig& config_;
+  metrics::Console console_;  // first, so that messages go to stderr again when all else is gone
+  metrics::Status status_;
   fs::path folder_;
   dist::Communicator& communicator_;
   Policy policy_;
@@ -120,6 +127,7 @@ class Loop {
   checkpoint::Store store_;
   std::unique_ptr<metrics::MetricsWriter> metrics_;
   std::unique_ptr<metrics::TensorBoardWriter> tensorboard_;
+  std::unique_ptr<metrics::PrometheusEndpoint> prometheus_;
   Progress progress_;
   int64_t total_steps_ = 0;
   int64_t first_step_ = 0;   // steps that were done when this process began
@@ -144,8 +152,12 @@ double memory_beside_cache(const TrainConfig& config, const models::CausalLM& mo
 }
 
 Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator)
-    : config_(config), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
+    : config_(config), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
   communicator_.enter_phase("start");
+  // Before the model is loaded: an address that is taken should not cost minutes.
+  if (writes() && !config.logging.prometheus.empty()) {
+    prometheus_ = std::make_unique<metrics::PrometheusEndpoint>(config.logging.prometheus, config.run.name);
+  }
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights, communicator_.local_rank());
   if (config.algorithm.kl.coef > 0.0) {
@@ -177,6 +189,8 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
                                                    static_cast<uint64_t>(config.run.seed), config.data.shuffle);
   total_steps_ = steps_of(config, static_cast<int64_t>(prompts_.size()));
   if (start.checkpoint) restore(*start.checkpoint);
+  status_.run = config.run.name;
+  status_.steps = total_steps_;
 
   if (!writes()) return;
   io::write_file_atomic(folder_ / "config.yaml", config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
@@ -223,6 +237,7 @@ Outcome Loop::train_to_the_end() {
     if (evaluate_into(line, 0)) log(0, line);
   }
   first_step_ = progress_.step;
+  status_.step = progress_.step;
   run_timer_ = metrics::Timer();
   while (progress_.step < total_steps_ && !stops()) train_step();
   if (!stopping_) return Outcome::kFinished;
@@ -304,7 +319,11 @@ void Loop::train_step() {
                       .communicator = communicator_,
                       .step = step,
                       .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step,
-                      .should_stop = should_stop};
+                      .should_stop = should_stop,
+                      .on_progress = [this](const StepProgress& progress) { show(progress); }};
+  status_.step = step;
+  status_.rollout = {};
+  status_.update = {};
   const StepResult result = grpo_step(context, std::move(prompts), draws);
   if (result.stopped) {
     stopping_ = true;
@@ -320,11 +339,12 @@ void Loop::train_step() {
   record_accuracy(result.batch);
 
   if (writes()) write_rollouts(rollouts_path(folder_, step), step, result.batch, config_.logging.rollouts_per_step);
+  if (tensorboard_) add_rollouts(*tensorboard_, step, static_cast<double>(std::time(nullptr)), result.batch);
   auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
   add_bytes(line, result.stats);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
   if (finish_step(std::move(line), step_timer)) {
-    base::log_info(summary_of(result, step, total_steps_, step_timer.seconds(), seconds_left()));
+    show_result(result, step_timer.seconds());
   }
 }
 
@@ -375,6 +395,7 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
                             .communicator = &communicator_};
   metrics::Timer timer;
   communicator_.enter_phase(base::concat("step ", step, ", evaluation"));
+  show_doing("evaluation");
   if (writes()) fs::create_directories(folder_ / "eval");
   std::vector<fs::path> outputs;
   for (const EvalSet& set : eval_sets_) outputs.push_back(writes() ? eval_path(folder_, step, set.name) : fs::path());
@@ -388,6 +409,7 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
     base::log_info(base::concat("eval step ", step, "  ", result.name, "  mean@", result.samples, " ", result.mean_at_k, " [",
                                 result.mean_interval.low, ", ", result.mean_interval.high, "]  pass@", result.samples, " ", result.pass_at_k));
   }
+  show_doing("");
   line.add("time/eval", timer.seconds());
   return true;
 }
@@ -459,7 +481,37 @@ void Loop::log(int64_t step, const metrics::MetricsLine& line) {
   if (!writes()) return;
   const auto now = static_cast<double>(std::time(nullptr));
   metrics_->write(step, now, line);
+  console_.metrics_line(step, now, line);
+  if (prometheus_) prometheus_->set(step, line);
   if (tensorboard_) tensorboard_->add_scalars(step, now, line);
+}
+
+void Loop::show_doing(const std::string& what) {
+  status_.doing = what;
+  if (writes()) console_.show(status_, /*now=*/true);
+}
+
+void Loop::show(const StepProgress& progress) {
+  if (!writes()) return;
+  auto& phase = progress.phase == StepProgress::Phase::kRollout ? status_.rollout : status_.update;
+  phase = {.done = progress.done, .total = progress.total, .tokens = progress.tokens};
+  status_.elapsed_s = run_timer_.seconds();
+  console_.show(status_);
+}
+
+void Loop::show_result(const StepResult& result, double step_s) {
+  const StepStats& stats = result.stats;
+  const auto per_second = [](int64_t tokens, double seconds) { return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0; };
+  status_.elapsed_s = run_timer_.seconds();
+  status_.left_s = seconds_left();
+  status_.rewards.push_back(stats.reward_mean);
+  status_.accuracy = stats.accuracy;
+  status_.live_share = static_cast<double>(stats.groups_live) / static_cast<double>(result.batch.num_groups());
+  status_.rollout_tokens_per_s = per_second(stats.tokens_completion, stats.rollout_s);
+  status_.update_tokens_per_s = per_second(stats.update.tokens, stats.update_s);
+  status_.memory_bytes = static_cast<double>(metrics::peak_memory_bytes());
+  console_.show(status_, /*now=*/progress_.step == total_steps_);
+  console_.step_line(summary_of(result, progress_.step, total_steps_, step_s, status_.left_s));
 }
 
 void resolve_paths(TrainConfig& config, const fs::path& config_folder) {

@@ -195,7 +195,13 @@ UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch,
   const auto sums = denominators(context, batch, rollouts);
   const auto live = live_of(context, batch, rollouts);
   const auto parts = micro_batches_of(context, batch, live, context.communicator.rank());
-  for (const auto& part : parts) run_micro_batch(context, batch, part, sums, stats);
+  StepProgress progress{.phase = StepProgress::Phase::kUpdate, .total = static_cast<int64_t>(parts.size())};
+  for (const auto& part : parts) {
+    run_micro_batch(context, batch, part, sums, stats);
+    ++progress.done;
+    progress.tokens = stats.tokens;
+    if (context.on_progress) context.on_progress(progress);
+  }
   for (size_t i = parts.size(); i < most_micro_batches(context, batch, live); ++i) context.optimizer.accumulate();
   reduce(stats, context.communicator);
   to_means(stats);

@@ -66,20 +66,76 @@ class Message {
   size_t at_ = 0;
 };
 
+struct Histogram {
+  std::string tag;
+  std::map<int, double> heads;  // by field: 1 min, 2 max, 3 num, 4 sum, 5 sum of squares
+  std::vector<double> limits;
+  std::vector<double> counts;
+};
+
+struct Text {
+  std::string tag;
+  std::string plugin;
+  uint64_t dtype = 0;
+  uint64_t size = 0;
+  std::string text;
+};
+
 struct Event {
   double wall_time = -1;
   int64_t step = 0;
   std::string version;
   std::vector<std::pair<std::string, float>> scalars;
+  std::vector<Histogram> histograms;
+  std::vector<Text> texts;
 };
 
-std::pair<std::string, float> parse_value(const std::string& bytes) {
-  std::pair<std::string, float> value;
+// The one field of a message that holds only that.
+std::string only(const std::string& bytes, int field) {
+  Message message(bytes);
+  if (!message.next() || message.field != field) throw std::runtime_error("another field");
+  return message.text;
+}
+
+std::vector<double> doubles(const std::string& packed) {
+  std::vector<double> values(packed.size() / sizeof(double));
+  std::memcpy(values.data(), packed.data(), packed.size());
+  return values;
+}
+
+Histogram parse_histogram(const std::string& tag, const std::string& bytes) {
+  Histogram histogram{.tag = tag, .heads = {}, .limits = {}, .counts = {}};
   for (Message message(bytes); message.next();) {
-    if (message.field == 1) value.first = message.text;
-    if (message.field == 2) value.second = message.fixed<float>();
+    if (message.field <= 5) histogram.heads[message.field] = message.fixed<double>();
+    if (message.field == 6) histogram.limits = doubles(message.text);
+    if (message.field == 7) histogram.counts = doubles(message.text);
   }
-  return value;
+  return histogram;
+}
+
+void parse_tensor(const std::string& bytes, Text& text) {
+  for (Message message(bytes); message.next();) {
+    if (message.field == 1) text.dtype = message.number;
+    if (message.field == 8) text.text = message.text;
+    if (message.field != 2) continue;
+    Message dimension(only(message.text, 2));
+    if (dimension.next() && dimension.field == 1) text.size = dimension.number;
+  }
+}
+
+// Tag first, as the writer has it.
+void parse_value(const std::string& bytes, Event& event) {
+  std::string tag;
+  Text text;
+  for (Message message(bytes); message.next();) {
+    if (message.field == 1) tag = message.text;
+    if (message.field == 2) event.scalars.emplace_back(tag, message.fixed<float>());
+    if (message.field == 5) event.histograms.push_back(parse_histogram(tag, message.text));
+    if (message.field == 8) parse_tensor(message.text, text);
+    if (message.field == 9) text.plugin = only(only(message.text, 1), 1);
+  }
+  text.tag = tag;
+  if (!text.plugin.empty()) event.texts.push_back(text);
 }
 
 Event parse_event(const std::string& bytes) {
@@ -90,7 +146,7 @@ Event parse_event(const std::string& bytes) {
     if (message.field == 3) event.version = message.text;
     if (message.field != 5) continue;
     for (Message summary(message.text); summary.next();) {
-      if (summary.field == 1) event.scalars.push_back(parse_value(summary.text));
+      if (summary.field == 1) parse_value(summary.text, event);
     }
   }
   return event;
@@ -141,6 +197,43 @@ TEST(EventFile, HoldsTagsValuesStepsAndTimes) {
   EXPECT_EQ(events[2].step, 300);
   EXPECT_THAT(events[2].scalars, ElementsAre(Pair(std::string(200, 'k'), 1e9F)));
   EXPECT_EQ(events[3].step, int64_t{1} << 40);
+}
+
+TEST(EventFile, HoldsHistogramsWhoseBucketsCountEveryValue) {
+  const testing::TempDir dir;
+  {
+    TensorBoardWriter writer(dir.path());
+    writer.add_histogram(5, 1.5, "length", {0.0, 1.0, 1.0, 30.0, 2.5});
+    writer.add_histogram(6, 2.5, "length", {4.0, 4.0});
+    writer.add_histogram(7, 3.5, "length", {});
+  }
+  const auto events = read_events(files_in(dir.path()).at(0));
+  ASSERT_EQ(events.size(), 3U);
+  EXPECT_EQ(events[1].step, 5);
+  const Histogram& spread = events[1].histograms.at(0);
+  EXPECT_EQ(spread.tag, "length");
+  EXPECT_THAT(spread.heads, ElementsAre(Pair(1, 0.0), Pair(2, 30.0), Pair(3, 5.0), Pair(4, 34.5), Pair(5, 908.25)));
+  ASSERT_EQ(spread.limits.size(), 30U);
+  ASSERT_EQ(spread.counts.size(), 30U);
+  EXPECT_EQ(spread.limits.front(), 1.0);
+  EXPECT_EQ(spread.limits.back(), 30.0);
+  EXPECT_EQ(spread.counts[0], 3.0);  // a bucket holds its upper end
+  EXPECT_EQ(spread.counts[2], 1.0);
+  EXPECT_EQ(spread.counts[29], 1.0);
+  EXPECT_THAT(events[2].histograms.at(0).limits, ElementsAre(4.0));
+  EXPECT_THAT(events[2].histograms.at(0).counts, ElementsAre(2.0));
+}
+
+TEST(EventFile, HoldsTextsForTheTextPlugin) {
+  const testing::TempDir dir;
+  TensorBoardWriter writer(dir.path());
+  writer.add_text(9, 1.5, "rollouts/first_group", "**prompt** Größe\n\n    1+1=");
+  const auto text = read_events(files_in(dir.path()).at(0)).at(1).texts.at(0);
+  EXPECT_EQ(text.tag, "rollouts/first_group");
+  EXPECT_EQ(text.plugin, "text");
+  EXPECT_EQ(text.dtype, 7U);
+  EXPECT_EQ(text.size, 1U);
+  EXPECT_EQ(text.text, "**prompt** Größe\n\n    1+1=");
 }
 
 TEST(EventFile, IsOnDiskAfterEveryStep) {

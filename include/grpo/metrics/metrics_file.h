@@ -20,6 +20,9 @@ class MetricsLine {
   std::vector<std::pair<std::string, double>> values_;
 };
 
+/// A line of metrics.jsonl without its end. Throws base::Error naming the key when a value is not finite.
+std::string to_json_text(int64_t step, double time, const MetricsLine& line);
+
 /// Appends to metrics.jsonl: one object per step, flushed each. Whole numbers are written without a fraction, others as
 /// the shortest decimal that reads back to the same double.
 class MetricsWriter {

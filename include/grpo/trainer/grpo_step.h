@@ -50,6 +50,15 @@ struct StepStats {
   int64_t update_bytes = 0;   // and to reduce gradients and gather weights
 };
 
+/// How far a phase of a step is on this rank: completions of whole groups, or micro-batches of one optimizer update.
+struct StepProgress {
+  enum class Phase { kRollout, kUpdate };
+  Phase phase = Phase::kRollout;
+  int64_t done = 0;
+  int64_t total = 0;
+  int64_t tokens = 0;  // sampled, or trained, so far
+};
+
 /// Everything a step works with; owned by the loop.
 struct StepContext {
   const TrainConfig& config;
@@ -62,6 +71,7 @@ struct StepContext {
   int64_t step = 0;           // the number of this one, for messages
   int64_t total_updates = 0;  // of the run, for the learning rate schedule
   std::function<bool()> should_stop;
+  std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
 };
 
 /// Samples a group for each prompt and scores every completion; rewards are set, advantages are not.

@@ -12,6 +12,7 @@
 #include "grpo/base/fields.h"
 #include "grpo/data/dataset.h"
 #include "grpo/dist/communicator.h"
+#include "grpo/metrics/console.h"
 #include "grpo/optim/optimizer_config.h"
 #include "grpo/reward/reward.h"
 
@@ -167,10 +168,14 @@ struct EvalOptions {
 };
 
 struct LoggingOptions {
+  metrics::ConsoleMode console = metrics::ConsoleMode::kAuto;
   bool tensorboard = true;
+  std::string prometheus;
   int64_t rollouts_per_step = 64;
   GRPO_FIELDS(f) {
+    f("console", console, "auto (a status block on a terminal, else lines), plain, quiet, or json (metrics on stdout)");
     f("tensorboard", tensorboard, "write TensorBoard event files");
+    f("prometheus", prometheus, "host:port that serves the newest metrics, as 127.0.0.1:9400; empty is off");
     f("rollouts_per_step", rollouts_per_step, "rollouts written per step, whole groups in prompt order",
       base::at_least(0));
   }

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "grpo/metrics/metrics_file.h"
+
+namespace grpo::metrics {
+
+/// reward/mean -> grpo_reward_mean: what is not a letter, a digit or "_" becomes "_".
+std::string prometheus_name(const std::string& metric);
+
+/// Serves the newest value of every metric at http://<address>/metrics, as gauges with the label run.
+class PrometheusEndpoint {
+ public:
+  /// address: host:port, as 127.0.0.1:9400. Throws base::ConfigError when nothing can listen there, or when this build
+  /// has no prometheus-cpp.
+  PrometheusEndpoint(const std::string& address, const std::string& run);
+  ~PrometheusEndpoint();
+  void set(int64_t step, const MetricsLine& line);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace grpo::metrics

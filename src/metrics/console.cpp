@@ -1,0 +1,110 @@
+#include "grpo/metrics/console.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "grpo/base/log.h"
+
+namespace grpo::metrics {
+namespace {
+
+constexpr auto kBetweenDrawings = std::chrono::milliseconds(100);
+
+bool is_terminal() {
+  const char* kind = std::getenv("TERM");
+  return ::isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string(kind) != "dumb";
+}
+
+// The first of these that is set decides, as in setlocale.
+bool terminal_is_utf8() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    const std::string text = value;
+    return text.find("UTF-8") != std::string::npos || text.find("utf8") != std::string::npos;
+  }
+  return false;
+}
+
+size_t terminal_columns() {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+std::string clock_time() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  char text[16];
+  std::strftime(text, sizeof text, "%H:%M:%S", &local);
+  return text;
+}
+
+}  // namespace
+
+Console::Console(ConsoleMode mode) : mode_(mode), live_(mode == ConsoleMode::kAuto && is_terminal()), utf8_(terminal_is_utf8()) {
+  base::set_quiet(mode == ConsoleMode::kQuiet);
+  if (live_ || mode == ConsoleMode::kJson) {
+    base::log_through([this](const std::string& level, const std::string& text) { message(level, text); });
+  }
+}
+
+Console::~Console() {
+  base::log_through({});
+  base::set_quiet(false);
+}
+
+void Console::show(const Status& status, bool now) {
+  if (!live_) return;
+  const std::lock_guard lock(mutex_);
+  const auto time = std::chrono::steady_clock::now();
+  if (!now && time - drawn_ < kBetweenDrawings) return;
+  status_ = status;
+  has_status_ = true;
+  drawn_ = time;
+  write("");
+}
+
+void Console::step_line(const std::string& text) {
+  if (!live_ && mode_ != ConsoleMode::kJson) base::log_info(text);
+}
+
+void Console::metrics_line(int64_t step, double time, const MetricsLine& line) {
+  if (mode_ != ConsoleMode::kJson) return;
+  std::printf("%s\n", to_json_text(step, time, line).c_str());
+  std::fflush(stdout);
+}
+
+void Console::message(const std::string& level, const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  if (!live_) {
+    const nlohmann::ordered_json object = {{"time", std::time(nullptr)}, {"level", level}, {"message", text}};
+    std::fprintf(stderr, "%s\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    return;
+  }
+  write(clock_time() + " " + level + " " + text + "\n");
+}
+
+// Goes back over the block, writes what belongs above it and the block again: in one write, so that it does not flicker.
+void Console::write(const std::string& above) {
+  std::string out;
+  if (lines_drawn_ > 0) out += "\x1b[" + std::to_string(lines_drawn_) + "F\x1b[J";  // up, to the first column; clear below
+  out += above;
+  lines_drawn_ = 0;
+  if (has_status_) {
+    const size_t columns = terminal_columns();
+    for (const auto& line : render_status(status_, columns > 1 ? columns - 1 : 1, utf8_)) {
+      out += line + "\n";
+      ++lines_drawn_;
+    }
+  }
+  std::fputs(out.c_str(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace grpo::metrics

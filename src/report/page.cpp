@@ -1,0 +1,141 @@
+#include "report/page.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "report/arms.h"
+#include "report/config_file.h"
+#include "report/samples.h"
+#include "report/table.h"
+#include "report/text.h"
+#include "report/verdict.h"
+
+namespace grpo::report {
+
+std::string_view asset(std::string_view name);  // of the folder assets, compiled in (cmake/GrpoEmbed.cmake)
+
+namespace {
+
+constexpr size_t kMaxPoints = 600;  // of a curve: more than a chart has pixels to show
+
+std::string html_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& is_seed) {
+  std::string html = "<div class=\"scroll\"><table>\n";
+  for (size_t r = 0; r < rows.size(); ++r) {
+    html += r < is_seed.size() && is_seed[r] ? "<tr class=\"seed\">" : "<tr>";
+    for (size_t i = 0; i < rows[r].size(); ++i) {
+      const std::string tag = r == 0 || i == 0 ? "th" : "td";
+      html += "<" + tag + ">" + escape_html(rows[r][i]) + "</" + tag + ">";
+    }
+    html += "</tr>\n";
+  }
+  return html + "</table></div>\n";
+}
+
+std::string verdict_html(const std::vector<Arm>& arms) {
+  const auto verdicts = verdicts_of(arms);
+  if (verdicts.empty()) return "<p class=\"verdict\">" + escape_html(no_verdict(arms)) + "</p>\n";
+  std::string html;
+  for (const auto& verdict : verdicts) html += "<p class=\"verdict\">" + escape_html(verdict.text) + "</p>\n";
+  return html;
+}
+
+std::string config_html(const std::vector<RunSummary>& runs) {
+  const auto differences = config_differences(runs);
+  if (differences.empty()) return runs.size() > 1 ? "<p>The configurations are the same.</p>\n" : "";
+  std::vector<std::vector<std::string>> rows = {{"key"}};
+  for (const auto& run : runs) rows[0].push_back(run.name);
+  for (const auto& difference : differences) {
+    rows.push_back({difference.key});
+    rows.back().insert(rows.back().end(), difference.values.begin(), difference.values.end());
+  }
+  return html_table(rows, {});
+}
+
+// Five digits are more than a chart shows; JSON has no NaN.
+nlohmann::json short_number(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  return nlohmann::json::parse(number(value, "%.5g"));
+}
+
+nlohmann::json short_numbers(const std::vector<double>& values) {
+  auto out = nlohmann::json::array();
+  for (const double value : values) out.push_back(short_number(value));
+  return out;
+}
+
+nlohmann::json arm_json(const Arm& arm, const std::vector<std::string>& metrics) {
+  const auto curves = curves_of(arm, metrics, kMaxPoints);
+  nlohmann::json out = {{"name", arm.name}, {"seeds", arm.runs.size()}, {"series", nlohmann::json::object()}};
+  nlohmann::json x;
+  for (const char* axis : {"rollouts", "steps", "wall", "train"}) x[axis] = nlohmann::json::array();
+  for (const auto& position : curves.positions) {
+    x["rollouts"].push_back(position.rollouts);
+    x["steps"].push_back(position.step);
+    x["wall"].push_back(short_number(position.wall_s));
+    x["train"].push_back(short_number(position.train_s));
+  }
+  out["x"] = x;
+  for (const auto& [metric, series] : curves.series) {
+    if (std::none_of(series.mean.begin(), series.mean.end(), [](double value) { return std::isfinite(value); })) continue;
+    out["series"][metric] = {{"mean", short_numbers(series.mean)}};
+    if (!series.half.empty()) out["series"][metric]["half"] = short_numbers(series.half);
+  }
+  return out;
+}
+
+nlohmann::json page_data(const std::vector<RunSummary>& runs, const std::vector<Arm>& arms) {
+  const auto metrics = charted_metrics(runs);
+  nlohmann::json data = {{"metrics", metrics}, {"arms", nlohmann::json::array()}, {"rollouts", nlohmann::json::array()}};
+  for (const auto& arm : arms) data["arms"].push_back(arm_json(arm, metrics));
+  SampleLimits limits;
+  if (runs.size() > 4) limits.groups = 3;  // a page of twenty runs stays a few MB
+  for (size_t i = 0; i < arms.size(); ++i) {
+    for (const auto* run : arms[i].runs) {
+      auto steps = rollout_samples(*run, limits);
+      if (!steps.empty()) data["rollouts"].push_back({{"run", run->name}, {"arm", i}, {"steps", steps}});
+    }
+  }
+  return data;
+}
+
+// "</script>" inside a text would end the element.
+std::string script_json(const nlohmann::json& data) {
+  const std::string text = data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string out;
+  for (const char c : text) out += c == '<' ? std::string("\\u003c") : std::string(1, c);
+  return out;
+}
+
+std::string embedded(std::string_view name) { return std::string(asset(name)); }
+
+}  // namespace
+
+std::vector<std::string> charted_metrics(const std::vector<RunSummary>& runs) {
+  const auto arms = arms_of(runs);
+  std::vector<std::string> metrics = accuracy_metrics(arms);
+  for (const char* name : {"reward/mean", "accuracy", "length/mean", "entropy", "groups/dead_share", "grad_norm", "loss", "kl/sampler",
+                           "truncated", "speed/rollout_tokens_per_s"}) {
+    if (std::any_of(runs.begin(), runs.end(), [&](const auto& run) { return run.curves.contains(name); })) metrics.emplace_back(name);
+  }
+  return metrics;
+}
+
+std::string comparison_page(const std::vector<RunSummary>& runs) {
+  const auto arms = arms_of(runs);
+  const Table table = headline_table(arms, false);
+  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>grpo-train: comparison of runs</title>\n<style>" +
+         embedded("uPlot.min.css") + "\n" + embedded("report.css") + "</style></head>\n<body>\n<main>\n<h1>Comparison of runs</h1>\n" +
+         verdict_html(arms) +
+         "<section><h2>Summary</h2>\n<p class=\"note\">Ranked by training time (sampling, rewards, updates). Changes in parentheses are "
+         "against " + escape_html(arms.front().name) + ".</p>\n" +
+         html_table(table.rows, table.is_seed) + "</section>\n<section id=\"curves\"><h2>Curves</h2></section>\n"
+         "<section id=\"rollouts\"><h2>Sampled rollouts</h2></section>\n<section id=\"config\"><h2>Configuration differences</h2>\n" +
+         config_html(runs) + "</section>\n</main>\n<script type=\"application/json\" id=\"data\">" + script_json(page_data(runs, arms)) +
+         "</script>\n<!--\n" + embedded("uPlot.LICENSE") + "-->\n<script>" + embedded("uPlot.iife.min.js") + "</script>\n<script>" +
+         embedded("latex.js") + "</script>\n<script>" + embedded("report.js") + "</script>\n</body></html>\n";
+}
+
+}  // namespace grpo::report

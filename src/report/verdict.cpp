@@ -1,0 +1,112 @@
+#include "report/verdict.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "report/table.h"
+#include "report/text.h"
+
+namespace grpo::report {
+namespace {
+
+double final_value(const RunSummary& run, const std::string& metric) {
+  return metric == "accuracy" ? run.late_mean(metric) : run.last(metric);
+}
+
+double mean_over_seeds(const Arm& arm, const std::function<double(const RunSummary&)>& value) {
+  return interval_of(values_of(arm, value)).mean;
+}
+
+// Both runs answered the same problems: the differences problem by problem, whose spread is what one more set of
+// problems would change.
+std::vector<double> paired_differences(const RunSummary& a, const RunSummary& b, const std::string& metric) {
+  const auto ours = last_eval_by_problem(a, metric);
+  const auto theirs = last_eval_by_problem(b, metric);
+  std::vector<double> differences;
+  for (const auto& [id, value] : ours) {
+    if (const auto found = theirs.find(id); found != theirs.end()) differences.push_back(found->second - value);
+  }
+  return differences;
+}
+
+void add_difference(Verdict& verdict, const Arm& baseline, const Arm& arm) {
+  const auto value = [&](const RunSummary& run) { return final_value(run, verdict.metric); };
+  const auto a = values_of(baseline, value);
+  const auto b = values_of(arm, value);
+  Interval difference{.mean = verdict.value - verdict.baseline_value, .half = std::numeric_limits<double>::quiet_NaN()};
+  if (a.size() > 1 && b.size() > 1) {
+    difference = welch_difference(a, b);
+    verdict.method = "Welch's t over " + std::to_string(a.size()) + " and " + std::to_string(b.size()) + " seeds";
+  } else if (baseline.runs.size() == 1 && arm.runs.size() == 1) {
+    const auto pairs = paired_differences(*baseline.runs.front(), *arm.runs.front(), verdict.metric);
+    if (pairs.size() > 1) {
+      difference.half = interval_of(pairs).half;
+      verdict.method = "paired over " + std::to_string(pairs.size()) + " problems, one seed each";
+    }
+  }
+  verdict.difference = 100.0 * difference.mean;
+  verdict.half = 100.0 * difference.half;
+}
+
+// "G=2" where the group size tells the arms apart.
+std::string label(const std::vector<Arm>& arms, const Arm& arm) {
+  const std::string size = arm.runs.front()->config_value("rollout.group_size");
+  const auto same = [&](const Arm& other) { return other.runs.front()->config_value("rollout.group_size") == size; };
+  return !size.empty() && std::count_if(arms.begin(), arms.end(), same) == 1 ? "G=" + size : arm.name;
+}
+
+std::string meaning(const Verdict& verdict) {
+  if (!std::isfinite(verdict.half)) return "no interval: one seed and no results by problem";
+  const std::string how = " (95 %, " + verdict.method + ")";
+  if (std::abs(verdict.difference) <= verdict.half) return "no difference beyond chance" + how;
+  return (verdict.difference > 0.0 ? "better" : "worse") + (" beyond chance" + how);
+}
+
+std::string sentence(const Verdict& verdict) {
+  const std::string measure = verdict.metric == "accuracy" ? "training accuracy" : without_eval(verdict.metric);
+  std::string text = verdict.arm + " reaches " + number(100.0 * verdict.value / verdict.baseline_value, "%.1f") + " % of " +
+                     verdict.baseline + "'s " + measure + " (" + number(100.0 * verdict.value, "%.1f") + " % against " +
+                     number(100.0 * verdict.baseline_value, "%.1f") + " %) with " + number(100.0 * verdict.rollouts_share, "%.1f") +
+                     " % of its rollouts in " + number(verdict.time_share, "%.2f") + " of its time; difference " +
+                     signed_number(verdict.difference, "%.1f");
+  if (std::isfinite(verdict.half)) text += " ± " + number(verdict.half, "%.1f");
+  return text + " points: " + meaning(verdict) + ".";
+}
+
+Verdict compare(const std::vector<Arm>& arms, const Arm& arm, const std::string& metric) {
+  const Arm& baseline = arms.front();
+  const auto value = [&](const RunSummary& run) { return final_value(run, metric); };
+  const auto share = [&](double RunSummary::*member) {
+    const auto mean = [&](const Arm& of) { return mean_over_seeds(of, [&](const RunSummary& run) { return run.*member; }); };
+    return mean(arm) / mean(baseline);
+  };
+  Verdict verdict{.arm = label(arms, arm), .baseline = label(arms, baseline), .metric = metric, .value = mean_over_seeds(arm, value),
+                  .baseline_value = mean_over_seeds(baseline, value), .rollouts_share = share(&RunSummary::rollouts),
+                  .time_share = share(&RunSummary::train_s), .difference = 0.0, .half = 0.0, .method = "", .text = ""};
+  add_difference(verdict, baseline, arm);
+  verdict.text = sentence(verdict);
+  return verdict;
+}
+
+}  // namespace
+
+std::vector<Verdict> verdicts_of(const std::vector<Arm>& arms) {
+  auto metrics = accuracy_metrics(arms);
+  if (metrics.empty()) metrics = {"accuracy"};
+  std::vector<Verdict> verdicts;
+  for (size_t i = 1; i < arms.size(); ++i) {
+    for (const auto& metric : metrics) {
+      auto verdict = compare(arms, arms[i], metric);
+      if (std::isfinite(verdict.value) && std::isfinite(verdict.baseline_value)) verdicts.push_back(std::move(verdict));
+    }
+  }
+  return verdicts;
+}
+
+std::string no_verdict(const std::vector<Arm>& arms) {
+  if (arms.size() == 1) return "One configuration: nothing to compare it with. Name two or more runs, the baseline first.";
+  return "No verdict yet: the first run and another one need a value of the same measure of accuracy.";
+}
+
+}  // namespace grpo::report
