@@ -12,6 +12,7 @@
 #include "grpo/kernels/rowwise.h"
 #include "grpo/models/weights.h"
 #include "grpo/nn/attention.h"
+#include "grpo/nn/checkpoint.h"
 #include "grpo/nn/layers.h"
 #include "grpo/nn/prepacked_linear.h"
 #include "models/decoder_weights.h"
@@ -27,6 +28,7 @@ struct CausalLM::State {
   NamedTensors parameters;
   nlohmann::json source_config;  // config.json as it was read; empty for a model made here
   RopeFrequencies frequencies;
+  TrainingOptions training;
 
   std::mutex rope_mutex;
   std::pair<at::Tensor, at::Tensor> rope;  // cos, sin; grown on demand
@@ -64,6 +66,7 @@ struct TrainingPass {
   nn::AttentionPlan plan;
   at::Tensor positions;  // [T]
   at::Tensor cos, sin;   // tables
+  Checkpointing checkpointing;
 
   at::Tensor rotated(const at::Tensor& projected, int64_t count, const at::Tensor& norm) const {
     const auto heads = projected.view({projected.size(0), count, config.head_dim});
@@ -83,7 +86,7 @@ struct TrainingPass {
   at::Tensor run(const DecoderLayer& layer, const at::Tensor& x) const {
     const auto mid = x + attention(layer, x);
     return mid + nn::gated_mlp(mid, {layer.post_attention_norm, config.norm_eps}, weights_of(layer.gate),
-                               weights_of(layer.up), weights_of(layer.down));
+                               weights_of(layer.up), weights_of(layer.down), checkpointing != Checkpointing::kSelective);
   }
 };
 
@@ -172,15 +175,18 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s)
     longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
   const auto [cos, sin] = state_->rope_for(longest);
-  const TrainingPass pass{.config = state_->config,
-                          .plan = nn::plan_attention(batch.offsets, device()),
-                          .positions = batch.positions,
-                          .cos = cos,
-                          .sin = sin};
+  // Shared with nodes of the graph that compute a layer again.
+  const auto pass = std::make_shared<const TrainingPass>(TrainingPass{.config = state_->config,
+                                                                        .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
+                                                                        .positions = batch.positions,
+                                                                        .cos = cos,
+                                                                        .sin = sin,
+                                                                        .checkpointing = state_->training.checkpointing});
+  const bool again = state_->training.checkpointing == Checkpointing::kFull && at::GradMode::is_enabled();
   auto x = at::embedding(weights.embedding, batch.ids);
   for (const auto& layer : weights.layers) {
     if (layer_outputs != nullptr) layer_outputs->push_back(x);
-    x = pass.run(layer, x);
+    x = again ? nn::checkpoint([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x) : pass->run(layer, x);
   }
   x = nn::rms_norm(x, {weights.final_norm, state_->config.norm_eps});
   if (layer_outputs != nullptr) layer_outputs->push_back(x);
@@ -210,6 +216,8 @@ at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
   if (exact) return kernels::exact_linear(hidden, head_weight(), std::nullopt);
   return nn::prepacked_linear(hidden, state_->weights_to_sample(false)->head, std::nullopt);
 }
+
+void CausalLM::set_training_options(const TrainingOptions& options) { state_->training = options; }
 
 void CausalLM::release_sampling_weights() {
   const std::lock_guard lock(state_->sampling_mutex);

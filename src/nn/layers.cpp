@@ -15,9 +15,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-bool fused(const at::Tensor& x) {
-  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
+bool fused(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   auto y = product(x, weight.t());
@@ -101,11 +99,12 @@ class GatedMlpNode : public Function<GatedMlpNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& norm, double eps,
                             const at::Tensor& gate, const Bias& gate_bias, const at::Tensor& up,
-                            const Bias& up_bias, const at::Tensor& down, const Bias& down_bias) {
+                            const Bias& up_bias, const at::Tensor& down, const Bias& down_bias, bool keep) {
     const auto normed = kernels::rms_norm(x, norm, eps);
     const auto gated = project(normed, gate, tensor(gate_bias));
     const auto upper = project(normed, up, tensor(up_bias));
-    context->save_for_backward({x, norm, gate, tensor(gate_bias), up, tensor(up_bias), down, tensor(down_bias), gated, upper});
+    context->save_for_backward({x, norm, gate, tensor(gate_bias), up, tensor(up_bias), down, tensor(down_bias),
+                                keep ? gated : at::Tensor(), keep ? upper : at::Tensor()});
     context->saved_data["eps"] = eps;
     return project(kernels::silu_mul(gated, upper), down, tensor(down_bias));
   }
@@ -113,13 +112,15 @@ class GatedMlpNode : public Function<GatedMlpNode> {
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &norm = saved[1], &gate = saved[2], &up = saved[4], &down = saved[6];
-    const at::Tensor &gated = saved[8], &upper = saved[9], &grad = grads[0];
+    const at::Tensor& grad = grads[0];
     const double eps = context->saved_data["eps"].toDouble();
-    variable_list result(9);
+    const auto normed = kernels::rms_norm(x, norm, eps);
+    const auto gated = saved[8].defined() ? saved[8] : project(normed, gate, saved[3]);
+    const auto upper = saved[9].defined() ? saved[9] : project(normed, up, saved[5]);
+    variable_list result(10);
     result[7] = product(grad.t(), kernels::silu_mul(gated, upper));
     result[8] = bias_gradient(saved[7], grad);
     const auto [grad_gated, grad_upper] = kernels::silu_mul_backward(product(grad, down), gated, upper);
-    const auto normed = kernels::rms_norm(x, norm, eps);
     result[3] = product(grad_gated.t(), normed);
     result[4] = bias_gradient(saved[3], grad_gated);
     result[5] = product(grad_upper.t(), normed);
@@ -177,13 +178,13 @@ std::array<at::Tensor, 3> normed_projections(const at::Tensor& x, const NormWeig
 }
 
 at::Tensor gated_mlp(const at::Tensor& x, const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up,
-                     const LinearWeights& down) {
+                     const LinearWeights& down, bool keep) {
   if (!fused(x)) {
     const auto normed = rms_norm(x, norm);
     return linear(at::silu(linear(normed, gate)) * linear(normed, up), down);
   }
   return GatedMlpNode::apply(x, norm.weight, norm.eps, gate.weight, optional(gate.bias), up.weight,
-                             optional(up.bias), down.weight, optional(down.bias));
+                             optional(up.bias), down.weight, optional(down.bias), keep);
 }
 
 at::Tensor rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin) {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "grpo/models/causal_lm.h"
 #include "grpo/models/model_config.h"
 #include "grpo/optim/adamw.h"
 #include "grpo/trainer/train_config.h"
@@ -25,6 +26,7 @@ struct MemoryPart {
 ///           rollout.micro_batch_tokens tokens, the LM head's chunk
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
+  models::Checkpointing checkpointing = models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
   std::vector<MemoryPart> parts;
   double rollout_peak() const;
   double update_peak() const;
@@ -36,7 +38,7 @@ struct MemoryPlan {
 struct PlanTarget {
   int64_t ranks = 1;
   bool cuda = false;
-  double memory_bytes = 0.0;  // of the GPU
+  double memory_bytes = 0.0;  // of the GPU, or what the process may use; 0: unknown, without bound
 };
 
 MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target);

@@ -13,6 +13,8 @@
 #include <thread>
 #include <utility>
 
+#include "grpo/base/cache.h"
+#include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/base/text.h"
@@ -26,6 +28,7 @@
 #include "grpo/metrics/prometheus.h"
 #include "grpo/metrics/tensorboard.h"
 #include "grpo/metrics/timer.h"
+#include "grpo/models/device.h"
 #include "grpo/trainer/evaluate.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
@@ -146,9 +149,20 @@ int64_t longest_prompt(const TrainConfig& config) {
   return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
 }
 
-double memory_beside_cache(const TrainConfig& config, const models::CausalLM& model, int64_t ranks) {
-  const auto element = static_cast<int64_t>(c10::elementSize(model.dtype()));
-  return plan_memory(model.config(), config, element, {.ranks = ranks, .cuda = model.device().is_cuda()}).beside_kv_gb();
+MemoryPlan plan_of(const TrainConfig& config, const models::CausalLM& model, int64_t ranks) {
+  const bool cuda = model.device().is_cuda();
+  // On the CPU, ranks of this host share its memory; how many they are is not known here, so all count.
+  const double memory = cuda ? models::device_memory_bytes(model.device()) : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  return plan_memory(model.config(), config, static_cast<int64_t>(c10::elementSize(model.dtype())),
+                     {.ranks = ranks, .cuda = cuda, .memory_bytes = memory});
+}
+
+models::TrainingOptions training_options(const models::CausalLM& model, const MemoryPlan& plan) {
+  const auto& shape = model.config();
+  const fs::path cache = base::cache_folder();
+  return {.checkpointing = plan.checkpointing,
+          .attention = nn::choose_attention({.heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim}, model.dtype(),
+                                            model.device(), cache.empty() ? cache : cache / "attention.json")};
 }
 
 Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator)
@@ -160,6 +174,8 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
   }
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights, communicator_.local_rank());
+  const MemoryPlan plan = plan_of(config, *policy_.model, communicator_.size());
+  policy_.model->set_training_options(training_options(*policy_.model, plan));
   if (config.algorithm.kl.coef > 0.0) {
     reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device(),
                                         {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
@@ -183,7 +199,7 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
                                             .max_sequences = config.rollout.max_sequences,
                                             .num_pages = {},
                                             .kv_memory_gb = config.rollout.kv_memory_gb,
-                                            .beside_gb = memory_beside_cache(config, *policy_.model, communicator_.size()),
+                                            .beside_gb = plan.beside_kv_gb(),
                                             .exact = config.rollout.exact});
   sampler_ = std::make_unique<data::PromptSampler>(static_cast<int64_t>(prompts_.size()),
                                                    static_cast<uint64_t>(config.run.seed), config.data.shuffle);

@@ -74,59 +74,96 @@ at::Tensor old_log_probs(const RolloutBatch& batch, const MicroBatch& micro, at:
   return values.empty() ? at::Tensor() : at::tensor(values, at::kFloat).to(device);
 }
 
-nn::TokenLogProbs forward(const models::CausalLM& model, const MicroBatch& micro, const TrainConfig& config) {
-  const auto hidden = model.hidden_states(micro.packed).index_select(0, micro.hidden_rows);
-  return nn::token_log_probs(hidden, model.head_weight(), micro.targets,
-                             {.temperature = config.rollout.temperature,
-                              .entropy_grad = config.algorithm.entropy_coef > 0.0});
+// Hidden states that predict the micro-batch's completion tokens, [n, hidden].
+at::Tensor hidden_rows(const models::CausalLM& model, const MicroBatch& micro) {
+  return model.hidden_states(micro.packed).index_select(0, micro.hidden_rows);
 }
 
-at::Tensor reference_log_probs(const StepContext& context, const MicroBatch& micro) {
+nn::LmHeadOptions head_options(const TrainConfig& config) {
+  return {.temperature = config.rollout.temperature, .entropy_grad = config.algorithm.entropy_coef > 0.0};
+}
+
+// Without gradient.
+at::Tensor log_probs_of(const models::CausalLM& model, const MicroBatch& micro, const TrainConfig& config) {
   const at::NoGradGuard no_grad;
-  return forward(*context.reference, micro, context.config).log_probs;
+  nn::LmHeadOptions options = head_options(config);
+  options.entropy = false;
+  return nn::token_log_probs(hidden_rows(model, micro), model.head_weight(), micro.targets, options).log_probs;
 }
 
-// Per-token terms of the objective, and what is measured on the way.
-at::Tensor objective(StepContext& context, const RolloutBatch& batch, const MicroBatch& micro,
-                     const nn::TokenLogProbs& current, UpdateStats& stats) {
+// What the objective needs of each completion token, [n] each.
+struct TokenInputs {
+  at::Tensor advantages;
+  at::Tensor old_log_probs;  // undefined: the policy's own
+  at::Tensor reference;      // log-probs of the reference; undefined without the KL term
+  at::Tensor weights;        // of the token's term in the loss
+
+  TokenInputs slice(int64_t begin, int64_t size) const {
+    const auto part = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, begin, size) : x; };
+    return {part(advantages), part(old_log_probs), part(reference), part(weights)};
+  }
+};
+
+TokenInputs inputs_of(const StepContext& context, const RolloutBatch& batch, const MicroBatch& micro,
+                      const algo::Denominators& denominators, at::Device device) {
   const AlgorithmConfig& config = context.config.algorithm;
-  const at::Device device = current.log_probs.device();
-  at::Tensor old = old_log_probs(batch, micro, device);
-  if (!old.defined()) old = current.log_probs.detach();
-  const auto policy = algo::policy_loss(config.policy, {.log_probs = current.log_probs,
-                                                        .old_log_probs = old,
-                                                        .advantages = advantages_of(batch, micro, device),
-                                                        .rollout_offsets = micro.rollout_offsets});
+  return {.advantages = advantages_of(batch, micro, device),
+          .old_log_probs = old_log_probs(batch, micro, device),
+          .reference = config.kl.coef > 0.0 ? log_probs_of(*context.reference, micro, context.config) : at::Tensor(),
+          .weights = algo::token_weights(micro.rollout_offsets, config.aggregation, denominators, device)};
+}
+
+// The loss of some tokens, and what is measured on the way. rollout_offsets: of these tokens.
+at::Tensor objective(const AlgorithmConfig& config, const TokenInputs& tokens, at::IntArrayRef rollout_offsets,
+                     const at::Tensor& log_probs, const at::Tensor& entropy, UpdateStats& stats) {
+  const auto policy = algo::policy_loss(
+      config.policy, {.log_probs = log_probs,
+                      .old_log_probs = tokens.old_log_probs.defined() ? tokens.old_log_probs : log_probs.detach(),
+                      .advantages = tokens.advantages,
+                      .rollout_offsets = rollout_offsets});
   stats.clip_fraction += static_cast<double>(policy.clipped_tokens);
   stats.ratio_max = std::max(stats.ratio_max, policy.ratio_max);
   at::Tensor terms = policy.terms;
-  if (config.kl.coef > 0.0) {
-    terms = terms + config.kl.coef * algo::kl_penalty(current.log_probs, reference_log_probs(context, micro), config.kl.estimator);
-  }
-  if (config.entropy_coef > 0.0) terms = terms - config.entropy_coef * current.entropy;
-  return terms;
+  if (tokens.reference.defined()) terms = terms + config.kl.coef * algo::kl_penalty(log_probs, tokens.reference, config.kl.estimator);
+  if (config.entropy_coef > 0.0) terms = terms - config.entropy_coef * entropy;
+  return (terms * tokens.weights).sum();
 }
 
-void measure(const RolloutBatch& batch, const MicroBatch& micro, const nn::TokenLogProbs& current, UpdateStats& stats) {
+void measure(const RolloutBatch& batch, const MicroBatch& micro, const at::Tensor& log_probs, const at::Tensor& entropy,
+             UpdateStats& stats) {
   const at::NoGradGuard no_grad;
-  const auto log_probs = current.log_probs.detach();
   const auto sampler = sampler_log_probs(batch, micro, log_probs.device());
-  stats.kl_sampler += algo::kl_penalty(sampler, log_probs, algo::KlEstimator::kK3).sum().item<double>();
-  stats.entropy += current.entropy.detach().sum().item<double>();
+  stats.kl_sampler += algo::kl_penalty(sampler, log_probs.detach(), algo::KlEstimator::kK3).sum().item<double>();
+  stats.entropy += entropy.detach().sum().item<double>();
   stats.tokens += micro.targets.numel();
+}
+
+nn::HeadLoss loss_of(const models::CausalLM& model, const MicroBatch& micro, const TokenInputs& inputs, const TrainConfig& config,
+                     UpdateStats& stats) {
+  const auto hidden = hidden_rows(model, micro);
+  const auto options = head_options(config);
+  if (algo::is_per_token(config.algorithm.policy.loss)) {
+    return nn::head_loss(hidden, model.head_weight(), micro.targets, options,
+                         [&](int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
+                           const int64_t size = log_probs.size(0);
+                           return objective(config.algorithm, inputs.slice(begin, size), {0, size}, log_probs, entropy, stats);
+                         });
+  }
+  const auto current = nn::token_log_probs(hidden, model.head_weight(), micro.targets, options);
+  const auto loss = objective(config.algorithm, inputs, micro.rollout_offsets, current.log_probs, current.entropy, stats);
+  return {loss, current.log_probs, current.entropy};
 }
 
 void run_micro_batch(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts,
                      const algo::Denominators& denominators, UpdateStats& stats) {
   const models::CausalLM& model = *context.policy.model;
   const auto micro = pack_micro_batch(batch, rollouts, model.device());
-  const auto current = forward(model, micro, context.config);
-  const auto terms = objective(context, batch, micro, current, stats);
-  const auto loss = algo::aggregate(terms, micro.rollout_offsets, context.config.algorithm.aggregation, denominators);
-  loss.backward();
+  const auto inputs = inputs_of(context, batch, micro, denominators, model.device());
+  const auto head = loss_of(model, micro, inputs, context.config, stats);
+  head.loss.backward();
   context.optimizer.accumulate();
-  stats.loss += loss.item<double>();
-  measure(batch, micro, current, stats);
+  stats.loss += head.loss.item<double>();
+  measure(batch, micro, head.log_probs, head.entropy, stats);
 }
 
 void to_means(UpdateStats& stats) {
@@ -182,7 +219,7 @@ void set_old_log_probs(StepContext& context, RolloutBatch& batch, const std::vec
   const models::CausalLM& model = *context.policy.model;
   for (const auto& part : micro_batches_of(context, batch, live, context.communicator.rank())) {
     const auto micro = pack_micro_batch(batch, part, model.device());
-    const auto log_probs = forward(model, micro, config).log_probs.cpu().contiguous();
+    const auto log_probs = log_probs_of(model, micro, config).cpu().contiguous();
     const float* values = log_probs.const_data_ptr<float>();
     for (size_t i = 0; i < part.size(); ++i) {
       batch.rollouts[part[i]].old_log_probs.assign(values + micro.rollout_offsets[i], values + micro.rollout_offsets[i + 1]);

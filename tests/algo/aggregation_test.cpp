@@ -65,6 +65,16 @@ TEST_P(EveryAggregation, SharesOfASplitAddUpToTheWhole) {
   EXPECT_LE((whole.grad() - parts.grad()).abs().max().item<double>(), 1e-15);
 }
 
+TEST_P(EveryAggregation, IsTheSumOfWeightedTerms) {
+  at::manual_seed(4);
+  const std::vector<int64_t> offsets = {0, 1, 5, 5, 9, 12};
+  const Denominators sums{.tokens = 40, .rollouts = 8, .max_new_tokens = 7};
+  const auto terms = at::randn({12}, at::kDouble);
+  const auto weights = token_weights(offsets, GetParam(), sums, at::kCPU);
+  ASSERT_EQ(weights.scalar_type(), at::kFloat);
+  EXPECT_NEAR((terms * weights).sum().item<double>(), aggregate(terms, offsets, GetParam(), sums).item<double>(), 1e-7);
+}
+
 INSTANTIATE_TEST_SUITE_P(Aggregations, EveryAggregation,
                          ::testing::Values(Aggregation::kTokenMean, Aggregation::kSeqMeanTokenMean,
                                            Aggregation::kSeqMeanTokenSum, Aggregation::kSeqMeanTokenSumNorm));

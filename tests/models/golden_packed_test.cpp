@@ -124,9 +124,10 @@ TEST(GoldenModels, RotaryFrequencies) {
   }
 }
 
-TEST(GoldenModels, LossAndEveryGradient) {
+void expect_golden_gradients(Checkpointing checkpointing) {
   for (const auto& golden : golden_models()) {
     const auto model = golden.load();
+    model->set_training_options({.checkpointing = checkpointing});
     const auto batch = nn::PackedBatch::pack(golden.sequences());
     const auto rows = has_next(batch).nonzero().squeeze(1);
     const auto nll = -nn::token_log_probs(model->hidden_states(batch).index_select(0, rows), model->head_weight(),
@@ -141,6 +142,27 @@ TEST(GoldenModels, LossAndEveryGradient) {
       EXPECT_LT(max_distance(parameter.grad(), expected), kGradientTolerance) << golden.folder() << name;
     }
     EXPECT_EQ(gradients.tensors().size(), model->parameters().size()) << golden.folder();
+  }
+}
+
+TEST(GoldenModels, LossAndEveryGradient) { expect_golden_gradients(Checkpointing::kNone); }
+TEST(GoldenModels, LossAndEveryGradientWithoutTheMlpsActivations) { expect_golden_gradients(Checkpointing::kSelective); }
+TEST(GoldenModels, LossAndEveryGradientFromLayerInputsAlone) { expect_golden_gradients(Checkpointing::kFull); }
+
+TEST(GoldenModels, CheckpointingChangesNoBitOfAGradient) {
+  const auto gradients = [](Checkpointing checkpointing) {
+    const auto golden = golden_models().front();
+    const auto model = golden.load();
+    model->set_training_options({.checkpointing = checkpointing});
+    model->hidden_states(nn::PackedBatch::pack(golden.sequences())).square().sum().backward();
+    std::vector<at::Tensor> found;
+    for (const auto& [name, parameter] : model->parameters()) found.push_back(parameter.grad().defined() ? parameter.grad() : at::zeros({1}));
+    return found;
+  };
+  const auto expected = gradients(Checkpointing::kNone);
+  for (const auto checkpointing : {Checkpointing::kSelective, Checkpointing::kFull}) {
+    const auto found = gradients(checkpointing);
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::equal(found[i], expected[i])) << i;
   }
 }
 

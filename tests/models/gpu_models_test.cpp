@@ -4,7 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "grpo/io/safetensors.h"
 #include "grpo/kernels/cuda.h"
+#include "grpo/nn/lm_head.h"
 #include "models/cached_pass.h"
 #include "models/golden_model.h"
 #include "models/small_model.h"
@@ -83,6 +85,46 @@ TEST_F(GpuModels, ExactPrefillAndDecodeAgreeBitForBit) {
       const auto prefill = cached_logits(*model, golden.sequences(), kWhole, true);
       for (const int64_t piece : {1, 5})
         EXPECT_TRUE(at::equal(prefill, cached_logits(*model, golden.sequences(), piece, true))) << golden.folder() << " piece " << piece;
+    }
+  }
+}
+
+// [tokens that have a next one]; those tokens' next ids.
+std::pair<at::Tensor, at::Tensor> predicted(const nn::PackedBatch& batch) {
+  std::vector<int64_t> rows;
+  for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
+    for (int64_t t = batch.offsets[s]; t + 1 < batch.offsets[s + 1]; ++t) rows.push_back(t);
+  }
+  const auto index = at::tensor(rows, at::kLong).to(batch.ids.device());
+  return {index, batch.ids.index_select(0, index + 1)};
+}
+
+// With every attention kernel that runs here and every way to keep activations.
+TEST_F(GpuModels, GoldenGradients) {
+  for (const auto& golden : golden_models()) {
+    const auto stored = io::Safetensors::open(golden.folder() / "expected_grads.safetensors");
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const auto model = golden.load(dtype, at::kCUDA);
+      const auto& config = model->config();
+      const auto best = nn::choose_attention({config.num_heads, config.num_kv_heads, config.head_dim}, dtype, model->device(), {});
+      for (const auto& options : {TrainingOptions{}, TrainingOptions{.checkpointing = Checkpointing::kSelective},
+                                  TrainingOptions{.checkpointing = Checkpointing::kFull, .attention = best}}) {
+        model->set_training_options(options);
+        for (const auto& [name, parameter] : model->parameters()) parameter.mutable_grad().reset();
+        const auto batch = nn::PackedBatch::pack(golden.sequences(), model->device());
+        const auto [rows, targets] = predicted(batch);
+        const auto n = static_cast<double>(targets.numel());
+        const auto head = nn::head_loss(model->hidden_states(batch).index_select(0, rows), model->head_weight(), targets, {},
+                                        [&](int64_t, const at::Tensor& log_probs, const at::Tensor&) { return -log_probs.sum() / n; });
+        EXPECT_NEAR(head.loss.item<double>(), golden.expected("nll").item<double>(), dtype == at::kFloat ? 1e-4 : 5e-2);
+        head.loss.backward();
+        for (const auto& [name, parameter] : model->parameters()) {
+          const auto expected = testing::to_tensor(stored.at("grad." + name));
+          const auto scale = expected.abs().max().item<double>();
+          EXPECT_LT(max_distance(parameter.grad().cpu().to(at::kFloat), expected), (dtype == at::kFloat ? 1e-4 : 6e-2) * std::max(scale, 1e-2))
+              << golden.folder() << name << ", " << to_string(options.attention);
+        }
+      }
     }
   }
 }

@@ -113,5 +113,34 @@ TEST(PlanAttention, KeepsShortSequencesTogether) {
   EXPECT_EQ(plan_attention(offsets_of(lengths), at::kCPU).buckets.size(), 1u);
 }
 
+AttentionCandidate candidate(AttentionKernel kernel, double factor, int repeats) {
+  return {kernel, [=](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+            const auto plan = plan_attention(offsets_of({20, 30, 14}), at::kCPU);
+            at::Tensor out;
+            for (int i = 0; i < repeats; ++i) out = packed_attention(q, k, v, plan, 0.25);
+            return out * factor;
+          }};
+}
+
+TEST(AttentionChoice, IsTheFastestThatIsRight) {
+  at::manual_seed(1);
+  const auto reference = candidate(AttentionKernel::kPadded, 1.0, 1);
+  const auto choose = [&](const std::vector<AttentionCandidate>& candidates) {
+    return fastest_attention(candidates, reference, {.heads = 4, .kv_heads = 2, .head_dim = 16}, 64, at::kBFloat16, at::kCPU, 0.05);
+  };
+  const auto slow = candidate(AttentionKernel::kFlash, 1.0, 60), fast = candidate(AttentionKernel::kCudnn, 1.0, 1);
+  EXPECT_EQ(choose({slow, fast}), AttentionKernel::kCudnn);
+  EXPECT_EQ(choose({fast, slow}), AttentionKernel::kCudnn);
+  const auto wrong = candidate(AttentionKernel::kCudnn, 1.2, 1), nan = candidate(AttentionKernel::kCudnn, NAN, 1);
+  EXPECT_EQ(choose({slow, wrong}), AttentionKernel::kFlash);
+  EXPECT_EQ(choose({nan, slow}), AttentionKernel::kFlash);
+  const AttentionCandidate fails{AttentionKernel::kFlash, [](const auto&, const auto&, const auto&) -> at::Tensor { throw std::runtime_error("no"); }};
+  EXPECT_EQ(choose({fails}), AttentionKernel::kPadded);
+}
+
+TEST(AttentionChoice, IsPaddedOnTheCpu) {
+  EXPECT_EQ(choose_attention({.heads = 4, .kv_heads = 2, .head_dim = 64}, at::kBFloat16, at::kCPU, {}), AttentionKernel::kPadded);
+}
+
 }  // namespace
 }  // namespace grpo::nn

@@ -134,5 +134,58 @@ TEST(TokenLogProbs, SumTheWeightGradientInFp32OverChunks) {
   EXPECT_LT(((weight.grad()[0] - expected) / expected).abs().max().item<double>(), 1e-2);
 }
 
+// A loss of log-probabilities and entropies that is not linear in them.
+at::Tensor some_loss(const Case& c, int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
+  const auto part = [&](const at::Tensor& x) { return x.narrow(0, begin, log_probs.size(0)).to(log_probs.scalar_type()); };
+  return (log_probs.exp() * part(c.log_prob_weight)).sum() + (entropy * entropy * part(c.entropy_weight)).sum();
+}
+
+TEST(HeadLoss, EqualsTheLossOfAllLogitsAtOnce) {
+  for (const int64_t tokens : {1, 13, 40}) {
+    for (const bool entropy_grad : {false, true}) {
+      const Case chunked(tokens);
+      const Case reference = chunked.in_fp64();
+      const LmHeadOptions options{.temperature = 0.7, .chunk_tokens = 5, .entropy_grad = entropy_grad};
+      const auto head = head_loss(chunked.hidden, chunked.weight, chunked.targets, options,
+                                  [&](int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
+                                    return some_loss(chunked, begin, log_probs, entropy);
+                                  });
+      const auto expected = plain(reference, 0.7);
+      const auto loss = some_loss(reference, 0, expected.log_probs, entropy_grad ? expected.entropy : expected.entropy.detach());
+      EXPECT_NEAR(head.loss.item<double>(), loss.item<double>(), 1e-4);
+      EXPECT_LT(distance(head.log_probs, expected.log_probs), 1e-5);
+      EXPECT_LT(distance(head.entropy, expected.entropy), 1e-5);
+      EXPECT_FALSE(head.log_probs.requires_grad() || head.entropy.requires_grad());
+      (3.0 * head.loss).backward();
+      (3.0 * loss).backward();
+      EXPECT_LT(distance(chunked.hidden.grad(), reference.hidden.grad()), 2e-5);
+      EXPECT_LT(distance(chunked.weight.grad(), reference.weight.grad()), 1e-4);
+    }
+  }
+}
+
+TEST(HeadLoss, IsZeroForNoTokens) {
+  const Case c(0);
+  const auto head = head_loss(c.hidden, c.weight, c.targets, {}, [](int64_t, const at::Tensor& x, const at::Tensor&) { return x.sum(); });
+  head.loss.backward();
+  EXPECT_EQ(head.loss.item<double>(), 0.0);
+  EXPECT_EQ(c.weight.grad().abs().max().item<double>(), 0.0);
+}
+
+TEST(HeadLoss, LeavesAWeightThatNeedsNoGradientAlone) {
+  const Case c(7);
+  const auto frozen = c.weight.detach();
+  head_loss(c.hidden, frozen, c.targets, {}, [](int64_t, const at::Tensor& x, const at::Tensor&) { return x.sum(); }).loss.backward();
+  EXPECT_TRUE(c.hidden.grad().defined());
+  EXPECT_FALSE(frozen.grad().defined());
+}
+
+TEST(TokenLogProbs, LeaveTheEntropyOutWhenAsked) {
+  const Case c(7);
+  const auto out = token_log_probs(c.hidden, c.weight, c.targets, {.entropy = false});
+  EXPECT_FALSE(out.entropy.defined());
+  EXPECT_LT(distance(out.log_probs, token_log_probs(c.hidden, c.weight, c.targets, {}).log_probs), 1e-9);
+}
+
 }  // namespace
 }  // namespace grpo::nn

@@ -48,4 +48,8 @@ Denominators count_denominators(const std::vector<RolloutCount>& rollouts, Denom
 at::Tensor aggregate(const at::Tensor& terms, at::IntArrayRef rollout_offsets, Aggregation aggregation,
                      const Denominators& denominators, const at::Tensor& mask = {});
 
+/// The weight that aggregate() gives each token's term when all tokens count: its result is the sum of weights times terms, over any
+/// pieces. Returns [N] fp32 on `device`.
+at::Tensor token_weights(at::IntArrayRef rollout_offsets, Aggregation aggregation, const Denominators& denominators, at::Device device);
+
 }  // namespace grpo::algo

@@ -44,6 +44,9 @@ struct PolicyLossConfig {
 /// Throws base::ConfigError when dual_clip is set for a loss that has none.
 void validate(const PolicyLossConfig& config);
 
+/// Whether a token's term depends on no other token.
+inline bool is_per_token(Loss loss) { return loss != Loss::kGspo; }
+
 /// N tokens of B packed rollouts (packed.h). All floating tensors on one device; only log_probs has a gradient.
 struct PolicyLossInputs {
   at::Tensor log_probs;             // [N] log pi

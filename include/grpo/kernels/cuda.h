@@ -10,6 +10,9 @@ int cuda_device_count();
 /// Whether this build has kernels for CUDA.
 bool has_cuda_library();
 
+/// As the driver names it: "NVIDIA H200".
+std::string cuda_device_name(int device);
+
 /// Bytes of a device's memory.
 double cuda_memory_bytes(int device);
 

@@ -11,6 +11,7 @@
 
 #include "grpo/kernels/paged_kv.h"
 #include "grpo/models/model_config.h"
+#include "grpo/nn/attention.h"
 #include "grpo/nn/packed_batch.h"
 
 namespace grpo::models {
@@ -23,6 +24,19 @@ struct PagedBatch {
   at::Tensor positions;  // [T] int64
   at::Tensor cos, sin;   // CausalLM::rotations() for all of the positions
   kernels::PagedLayout layout;
+};
+
+/// What a layer keeps for its backward (arXiv 1604.06174); the rest is computed again.
+enum class Checkpointing {
+  kNone,       // all that the backward reads
+  kSelective,  // all but the MLP's two wide activations, which are cheap for their size
+  kFull,       // the layer's input alone
+};
+
+/// How the differentiable pass computes.
+struct TrainingOptions {
+  Checkpointing checkpointing = Checkpointing::kNone;
+  nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
 };
 
 /// A decoder-only transformer (Qwen2/2.5, Qwen3, Llama): one set of weights that the sampler and the trainer read.
@@ -51,6 +65,9 @@ class CausalLM {
   /// Final-norm hidden states for training and scoring, differentiable; [T, hidden]. layer_outputs, when given,
   /// receives the embedding output and then each layer's output (the last one after the final norm), each [T, hidden].
   at::Tensor hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs = nullptr) const;
+
+  /// Of later hidden_states(). Results and gradients do not change but for rounding.
+  void set_training_options(const TrainingOptions& options);
 
   /// cos and sin of every position below `positions` (or more), [positions, head_dim / 2] fp32.
   std::pair<at::Tensor, at::Tensor> rotations(int64_t positions) const;

@@ -3,9 +3,20 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
 #include <vector>
 
 namespace grpo::nn {
+
+/// Ways to compute packed attention with its gradient.
+enum class AttentionKernel {
+  kPadded,  // sequences of similar length side by side, through LibTorch's scaled_dot_product_attention; any device and dtype
+  kFlash,   // FlashAttention over cumulative lengths; bf16 on CUDA
+  kCudnn,   // cuDNN's fused attention over cumulative lengths; bf16 on CUDA
+};
+std::string to_string(AttentionKernel kernel);
 
 /// How packed rows go to padded sequences and back; made once per batch and used by every layer.
 struct AttentionPlan {
@@ -19,15 +30,41 @@ struct AttentionPlan {
   };
   std::vector<Bucket> buckets;  // neighbours in length share one
   at::Tensor unsort;  // [T] int64: where each packed row is in the buckets' concatenated output; undefined: in order
+  // For kernels over cumulative lengths.
+  at::Tensor offsets;  // [S + 1] int32
+  int64_t longest = 0;
+  AttentionKernel kernel = AttentionKernel::kPadded;
 };
 
 /// offsets: [S + 1] as in PackedBatch.
-AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device);
+AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device,
+                             AttentionKernel kernel = AttentionKernel::kPadded);
 
 /// Causal attention inside each packed sequence, differentiable. queries: [T, heads, head_dim]; keys, values:
-/// [T, kv_heads, head_dim]; heads are grouped over kv_heads. Sequences are padded on the right to bucket length: with
+/// [T, kv_heads, head_dim]; heads are grouped over kv_heads. kPadded: sequences are padded on the right to bucket length: with
 /// the causal mask no real query sees padding.
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale);
+
+struct AttentionHeads {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0;
+};
+
+/// The kernel to train with on `device`: kPadded on the CPU and in fp32; for bf16 on CUDA the fastest one whose result and gradients
+/// are right there. Tried once: `memory`, a JSON file (empty: none), keeps the answer for the device's name, LibTorch's version and
+/// the heads.
+AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dtype, at::Device device,
+                                 const std::filesystem::path& memory);
+
+/// One way to compute attention in a trial: (queries, keys, values) -> result.
+struct AttentionCandidate {
+  AttentionKernel kernel;
+  std::function<at::Tensor(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values)> attend;
+};
+
+/// The fastest candidate, forward and backward, whose result and gradients are within `tolerance` (of their largest magnitude) of the
+/// reference's; one that throws fails. kPadded when all fail.
+AttentionKernel fastest_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference,
+                                  const AttentionHeads& heads, int64_t tokens, at::ScalarType dtype, at::Device device, double tolerance);
 
 }  // namespace grpo::nn

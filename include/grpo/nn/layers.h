@@ -6,7 +6,7 @@
 
 namespace grpo::nn {
 
-// Differentiable layers. On the CPU (fp32, bf16) each is one node of the graph that keeps as little as it can: norms and
+// Differentiable layers. In fp32 and bf16 each is one node of the graph that keeps as little as it can: norms and
 // activations are computed again in the backward. T: packed tokens.
 
 struct LinearWeights {
@@ -29,9 +29,10 @@ at::Tensor rms_norm(const at::Tensor& x, const NormWeights& norm);
 std::array<at::Tensor, 3> normed_projections(const at::Tensor& x, const NormWeights& norm,
                                              const std::array<LinearWeights, 3>& weights);
 
-/// down(silu(gate(n)) * up(n)) with n = rms_norm(x). x: [T, D].
+/// down(silu(gate(n)) * up(n)) with n = rms_norm(x). x: [T, D]. keep: gate(n) and up(n), the largest activations of a layer, are kept
+/// for the backward; otherwise computed again there.
 at::Tensor gated_mlp(const at::Tensor& x, const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up,
-                     const LinearWeights& down);
+                     const LinearWeights& down, bool keep = true);
 
 /// Rotates heads of the half-split convention by their positions. x: [T, heads, head_dim]; positions: [T] int64; cos,
 /// sin: [max_positions, head_dim / 2] fp32.

@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <functional>
+
 namespace grpo::nn {
 
 struct TokenLogProbs {
@@ -13,11 +16,27 @@ struct LmHeadOptions {
   double temperature = 1.0;     // > 0
   int64_t chunk_tokens = 512;   // logits [chunk, V] exist for one chunk at a time, forward and backward
   bool entropy_grad = false;
+  bool entropy = true;          // false: not computed; undefined in the result
 };
 
 /// Log-probability and entropy of given tokens without ever holding [N, V]: chunks are recomputed in the backward.
 /// hidden: [N, D]; weight: [V, D], any float dtype; targets: [N] int64. Log-softmax in fp32.
 TokenLogProbs token_log_probs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                               const LmHeadOptions& options);
+
+/// The loss of tokens [begin, begin + n), a scalar: a function of their own log_probs and entropy, [n] fp32 leaves that require grad
+/// (the entropy with entropy_grad only). The whole loss is the sum over all pieces.
+using TokenLoss = std::function<at::Tensor(int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy)>;
+
+struct HeadLoss {
+  at::Tensor loss;       // scalar fp32, differentiable by hidden and weight
+  at::Tensor log_probs;  // [N] fp32, no gradient
+  at::Tensor entropy;    // [N] fp32, no gradient
+};
+
+/// As token_log_probs followed by a loss, with each chunk's logits computed once: as a token's loss depends on itself alone, the
+/// chunk's gradient is known as soon as its log-probabilities are. The forward does the work of the backward.
+HeadLoss head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, const LmHeadOptions& options,
+                   const TokenLoss& token_loss);
 
 }  // namespace grpo::nn

@@ -115,8 +115,8 @@ struct AlgorithmConfig {
   }
 };
 
-enum class ActivationCheckpointing { kAuto, kNone };
-inline std::vector<std::string> enum_names(ActivationCheckpointing) { return {"auto", "none"}; }
+enum class ActivationCheckpointing { kAuto, kNone, kSelective, kFull };
+inline std::vector<std::string> enum_names(ActivationCheckpointing) { return {"auto", "none", "selective", "full"}; }
 
 struct TrainerOptions {
   int64_t updates_per_step = 1;
@@ -130,7 +130,7 @@ struct TrainerOptions {
     f("epochs_per_step", epochs_per_step, "passes over a step's rollouts", base::at_least(1));
     f("steps", steps, "training steps; null: floor(epochs * problems / prompts_per_step)", base::at_least(1));
     f("micro_batch_tokens", micro_batch_tokens, "tokens of one forward and backward pass", base::at_least(1));
-    f("activation_checkpointing", activation_checkpointing, "auto or none (auto is none in this build)");
+    f("activation_checkpointing", activation_checkpointing, "what is computed again in the backward to save memory: none, selective (the MLP), full (whole layers); auto: the least that fits");
     f("threads", threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
   }
 };

@@ -65,6 +65,14 @@ bool has_cuda_library() {
   return fs::exists(library_path(), ignored);
 }
 
+std::string cuda_device_name(int device) {
+  const auto name_of = driver_function<int (*)(char*, int, int)>("cuDeviceGetName");
+  char name[256] = "";
+  if (device >= cuda_device_count() || name_of == nullptr || name_of(name, sizeof name, device) != 0)
+    throw base::Error(base::concat("CUDA device ", device, ": its name is not known"));
+  return name;
+}
+
 double cuda_memory_bytes(int device) {
   const auto total = driver_function<int (*)(size_t*, int)>("cuDeviceTotalMem_v2");
   size_t bytes = 0;

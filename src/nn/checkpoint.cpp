@@ -1,0 +1,45 @@
+#include "grpo/nn/checkpoint.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <memory>
+
+namespace grpo::nn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+using Work = std::function<at::Tensor(const at::Tensor&)>;
+
+// A node's saved data holds tensors and custom classes only.
+struct KeptWork : torch::CustomClassHolder {
+  explicit KeptWork(Work w) : work(std::move(w)) {}
+  Work work;
+};
+
+class CheckpointNode : public torch::autograd::Function<CheckpointNode> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Work& work) {
+    context->save_for_backward({x});
+    context->saved_data["work"] = c10::IValue::make_capsule(c10::make_intrusive<KeptWork>(work));
+    return work(x);  // without grad: nothing inside is kept
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const auto capsule = context->saved_data["work"].toCapsule();
+    const auto leaf = context->get_saved_variables()[0].detach().set_requires_grad(true);
+    {
+      const at::AutoGradMode enabled(true);
+      static_cast<KeptWork*>(capsule.get())->work(leaf).backward(grads[0]);  // parameters get their gradients here
+    }
+    return {leaf.grad(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor checkpoint(const Work& function, const at::Tensor& x) { return CheckpointNode::apply(x, function); }
+
+}  // namespace grpo::nn
