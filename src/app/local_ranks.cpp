@@ -154,7 +154,7 @@ Child start(int64_t rank, int64_t count, int port) {
 /// The ranks of this host while they run.
 class LocalRanks {
  public:
-  explicit LocalRanks(int64_t count);
+  LocalRanks(int64_t count, bool label);
   ~LocalRanks();
   LocalRanks(const LocalRanks&) = delete;
   LocalRanks& operator=(const LocalRanks&) = delete;
@@ -171,6 +171,7 @@ class LocalRanks {
   void read(int64_t rank, Output& output);
   void write_line(int64_t rank, Output& output);
 
+  const bool label_;  // lines with their rank
   std::vector<Child> children_;
   int signals_ = -1;  // signalfd
   int first_failure_ = kDone;
@@ -181,7 +182,7 @@ class LocalRanks {
 
 // Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
 // rank starts: none is lost.
-LocalRanks::LocalRanks(int64_t count) {
+LocalRanks::LocalRanks(int64_t count, bool label) : label_(label) {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : {SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGHUP}) sigaddset(&set, number);
@@ -297,7 +298,8 @@ void LocalRanks::read(int64_t rank, Output& output) {
 }
 
 void LocalRanks::write_line(int64_t rank, Output& output) {
-  std::fprintf(output.to, "[%lld] %s\n", static_cast<long long>(rank), output.line.c_str());
+  if (label_) std::fprintf(output.to, "[%lld] ", static_cast<long long>(rank));
+  std::fprintf(output.to, "%s\n", output.line.c_str());
   std::fflush(output.to);
   output.line.clear();
 }
@@ -309,9 +311,9 @@ bool is_local_rank() {
   return parent != nullptr && std::strtoll(parent, nullptr, 10) == getppid();
 }
 
-int run_local_ranks(int64_t count) {
+int run_local_ranks(int64_t count, bool label) {
   refuse_another_launcher();
-  return LocalRanks(count).wait();
+  return LocalRanks(count, label).wait();
 }
 
 }  // namespace grpo::app

@@ -75,7 +75,8 @@ void run(const Options& options) {
   }
   if (!is_local_rank()) {
     const int64_t ranks = num_local_ranks(options.nproc, config.model.device);
-    if (ranks > 1) return set_exit_code(run_local_ranks(ranks));
+    const bool label = config.logging.console != metrics::ConsoleMode::kJson;  // or no line would be JSON
+    if (ranks > 1) return set_exit_code(run_local_ranks(ranks, label));
   }
   for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
   if (trainer::train(config, train_options) == trainer::Outcome::kStopped) set_exit_code(kStopped);

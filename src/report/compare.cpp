@@ -1,6 +1,5 @@
 #include "grpo/report/compare.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"

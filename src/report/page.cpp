@@ -36,9 +36,13 @@ std::string html_table(const std::vector<std::vector<std::string>>& rows, const 
 std::string verdict_html(const std::vector<Arm>& arms) {
   const auto verdicts = verdicts_of(arms);
   if (verdicts.empty()) return "<p class=\"verdict\">" + escape_html(no_verdict(arms)) + "</p>\n";
+  constexpr size_t kAtOnce = 6;  // more would push the table off the screen
   std::string html;
-  for (const auto& verdict : verdicts) html += "<p class=\"verdict\">" + escape_html(verdict.text) + "</p>\n";
-  return html;
+  for (size_t i = 0; i < verdicts.size(); ++i) {
+    if (i == kAtOnce) html += "<details><summary>" + std::to_string(verdicts.size() - i) + " more</summary>\n";
+    html += "<p class=\"verdict\">" + escape_html(verdicts[i].text) + "</p>\n";
+  }
+  return verdicts.size() > kAtOnce ? html + "</details>\n" : html;
 }
 
 std::string config_html(const std::vector<RunSummary>& runs) {

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "grpo/base/error.h"
-#include "grpo/io/json.h"
 #include "report/config_file.h"
+#include "report/lines.h"
 
 namespace grpo::report {
 namespace fs = std::filesystem;
@@ -125,9 +125,10 @@ RunSummary read_run(const fs::path& folder) {
   const auto whole = fs::weakly_canonical(folder);
   run.name = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
   if (fs::exists(folder / "config.yaml")) run.config = read_config(folder / "config.yaml");
-  io::JsonlReader reader(path.string());
-  nlohmann::json line;
-  while (reader.next(line)) add_line(run, line);
+  for_each_line(path, [&](const nlohmann::json& line) {
+    add_line(run, line);
+    return true;
+  });
   add_sums(run);
   return run;
 }
@@ -145,12 +146,11 @@ std::map<std::string, double> last_eval_by_problem(const RunSummary& run, const 
   std::snprintf(step, sizeof step, "step_%08lld_", static_cast<long long>(curve->second.back().first));
   const auto path = run.folder / "eval" / (step + set_of(metric) + ".jsonl");
   if (!fs::exists(path)) return shares;
-  io::JsonlReader reader(path.string());
-  nlohmann::json line;
-  while (reader.next(line)) {
-    const double samples = static_cast<double>(line.at("samples").size());
+  for_each_line(path, [&](const nlohmann::json& line) {
+    const auto samples = static_cast<double>(line.at("samples").size());
     if (samples > 0.0) shares[line.at("id").get<std::string>()] = number_in(line, "right") / samples;
-  }
+    return true;
+  });
   return shares;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "grpo/io/json.h"
+#include "report/lines.h"
 
 namespace grpo::report {
 namespace fs = std::filesystem;
@@ -56,20 +56,19 @@ void keep_some(nlohmann::json& completions, size_t count) {
 
 nlohmann::json groups_of(const fs::path& file, const SampleLimits& limits) {
   auto groups = nlohmann::json::array();
-  io::JsonlReader reader(file.string());
-  nlohmann::json line;
   int64_t last_sample = -1;
-  while (reader.next(line)) {
+  for_each_line(file, [&](const nlohmann::json& line) {
     const auto sample = line.at("sample").get<int64_t>();
     // Two groups of the same prompt can follow each other: samples count up within a group.
     if (groups.empty() || sample <= last_sample || groups.back().at("prompt_id") != line.at("prompt_id")) {
-      if (groups.size() == limits.groups) break;
+      if (groups.size() == limits.groups) return false;
       groups.push_back({{"prompt_id", line.at("prompt_id")}, {"prompt", cut(line.at("prompt").get<std::string>(), limits.characters)},
                         {"gold", line.at("gold")}, {"completions", nlohmann::json::array()}});
     }
     last_sample = sample;
     groups.back()["completions"].push_back(completion_of(line, limits));
-  }
+    return true;
+  });
   for (auto& group : groups) {
     group["size"] = group.at("completions").size();
     keep_some(group["completions"], limits.completions);

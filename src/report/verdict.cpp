@@ -57,7 +57,7 @@ std::string label(const std::vector<Arm>& arms, const Arm& arm) {
 }
 
 std::string meaning(const Verdict& verdict) {
-  if (!std::isfinite(verdict.half)) return "no interval: one seed and no results by problem";
+  if (!std::isfinite(verdict.half)) return "no interval: that takes two seeds of each, or one of each with results by problem";
   const std::string how = " (95 %, " + verdict.method + ")";
   if (std::abs(verdict.difference) <= verdict.half) return "no difference beyond chance" + how;
   return (verdict.difference > 0.0 ? "better" : "worse") + (" beyond chance" + how);

@@ -120,6 +120,10 @@ class Console(unittest.TestCase):
         self.assertTrue(any("eval step" in message["message"] for message in messages))
         self.assertEqual({message["level"] for message in messages}, {"info"})
 
+    def test_json_of_several_ranks_is_json_too(self):
+        result, metrics = in_a_pipe("logging.console=json", "--nproc", "2")
+        self.assertEqual(result.stdout, metrics)
+
     def test_prometheus_scrapes_a_run_while_it_trains(self):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

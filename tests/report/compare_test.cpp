@@ -201,6 +201,15 @@ TEST_F(Compare, ARunWithoutAStepIsShownAsEmpty) {
   EXPECT_EQ(comparison_json(runs_).at("runs").at(0).at("steps"), 0);
 }
 
+TEST_F(Compare, LeavesOutALastLineThatIsCutOffButNoOther) {
+  const auto path = dir_.path() / "g16" / "metrics.jsonl";
+  const auto whole = io::read_file(path);
+  io::write_file_atomic(path, whole + "{\"step\":3,\"lo");
+  EXPECT_EQ(read_run(dir_.path() / "g16").steps, 2);
+  io::write_file_atomic(path, "{\"step\":1,\"lo\n" + whole);
+  EXPECT_THROW(read_run(dir_.path() / "g16"), base::IoError);
+}
+
 TEST_F(Compare, SaysWhenAFolderIsNoRun) {
   try {
     read_run(dir_.path());

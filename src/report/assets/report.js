@@ -76,6 +76,12 @@
     return {columns, series, bands, points};
   }
 
+  // The band's upper edge is the series after the mean's.
+  function spread(u, s, idx) {
+    const upper = u.series[s + 1];
+    return upper && upper.arm === undefined && u.data[s + 1][idx] != null ? ` ± ${short(u.data[s + 1][idx] - u.data[s][idx])}` : "";
+  }
+
   function tooltip(u, figure, tip, points) {
     const {idx, left, top} = u.cursor;
     const rows = idx == null || left < 0 ? [] : points.filter((s) => u.data[s][idx] != null);
@@ -85,7 +91,7 @@
     const nearest = rows.sort((a, b) => near(a) - near(b)).slice(0, 8).sort((a, b) => u.data[b][idx] - u.data[a][idx]);
     tip.replaceChildren(make("b", {}, [`${position(u.data[0][idx])}${state.axis === "steps" || state.axis === "rollouts" ? " " + axes[state.axis] : ""}`]),
       ...nearest.map((s) => make("div", {}, [make("span", {class: "key", style: `background:${colour(u.series[s].arm)}`}),
-        make("span", {}, [u.series[s].label]), make("b", {}, [short(u.data[s][idx])])])));
+        make("span", {}, [u.series[s].label]), make("b", {}, [short(u.data[s][idx]) + spread(u, s, idx)])])));
     const x = left + u.over.offsetLeft;
     tip.style.left = x < figure.clientWidth / 2 ? `${x + 28}px` : "";
     tip.style.right = x < figure.clientWidth / 2 ? "" : `${figure.clientWidth - x + 4}px`;
