@@ -2,15 +2,17 @@
 # The experiment of "It Takes Two: Your GRPO Is Secretly DPO" (arXiv 2510.00977) in miniature, with the embedded model:
 # 512 rollouts a step, three seeds,
 #   16grpo          32 prompts in groups of 16
-#   2grpo           256 prompts in groups of 2 for the same epochs: an eighth of the steps and rollouts, lr x 8 as in the paper
+#   2grpo           256 prompts in groups of 2 for the same epochs: an eighth of the steps and rollouts
 #   2grpo_rollouts  256 prompts in groups of 2 for the same rollouts
-# evaluated as in the paper: Mean@32 and Pass@32 at temperature 0.7, top-p 0.8, top-k 20, on problems that are never trained on.
+# The learning rate of both 2grpo arms is four times that of 16grpo. The paper takes eight times, which is too much for this
+# model: 16 steps at 8e-4 reached Mean@4 36 %, at 4e-4 71 % (seed 1, --steps 128).
+# Evaluated as in the paper: Mean@32 and Pass@32 at temperature 0.7, top-p 0.8, top-k 20, on problems that are never trained on.
 # Writes OUTPUT/report.html and OUTPUT/report.md with the table, the verdict, and where and how it was measured.
 #
 #   scripts/reproduce_small.sh [--steps 256] [--seeds "1 2 3"] [--samples 32] [--output runs/small] [key=value ...]
 #
 # --steps: of 16grpo, a multiple of 32 (256 are two passes over the problems); --steps 32 --seeds 1 --samples 4 tries it in a
-# minute. Interrupted, the same command goes on where it was. key=value are overrides for all runs.
+# minute or two. Interrupted, the same command goes on where it was. key=value are overrides for all runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,8 +46,8 @@ train() {
 
 runs=()
 train 16grpo 32 16 "$steps" 1.0e-4
-train 2grpo 256 2 $((steps / 8)) 8.0e-4
-train 2grpo_rollouts 256 2 "$steps" 8.0e-4
+train 2grpo 256 2 $((steps / 8)) 4.0e-4
+train 2grpo_rollouts 256 2 "$steps" 4.0e-4
 
 build/bin/grpo compare "${runs[@]}" --output "$output/report.html"
 {
