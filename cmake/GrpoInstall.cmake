@@ -27,6 +27,11 @@ if(GRPO_PACKAGE_CUDA)
   set_target_properties(grpo_kernels_cuda PROPERTIES INSTALL_RPATH "$ORIGIN/grpo-train")
   install(TARGETS grpo_kernels_cuda RUNTIME_DEPENDENCY_SET bundle LIBRARY DESTINATION lib COMPONENT program)
   list(APPEND library_folders ${CUDAToolkit_LIBRARY_DIR})
+  # Loaded by name at run time, so no program header tells of them.
+  get_filename_component(cudnn_folder ${GRPO_CUDNN} DIRECTORY)
+  file(GLOB loaded_by_name ${cudnn_folder}/libcudnn_*.so.9 ${torch_lib}/libcaffe2_nvrtc.so ${torch_lib}/../../nvidia/*/lib/libnvrtc*.so.*
+       ${CUDAToolkit_LIBRARY_DIR}/libnvrtc*.so.*)
+  install(FILES ${loaded_by_name} DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT bundle)
 endif()
 # The C and C++ runtimes and what belongs to the driver stay the machine's own.
 install(RUNTIME_DEPENDENCY_SET bundle
@@ -57,6 +62,7 @@ set(CPACK_PACKAGE_CONTACT "the grpo-train authors")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Reinforcement learning of language models on problems whose answers can be checked")
 set(CPACK_COMPONENTS_ALL program bundle)
 set(CPACK_ARCHIVE_COMPONENT_INSTALL ON)
+set(CPACK_COMPONENT_INCLUDE_TOPLEVEL_DIRECTORY ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
 set(CPACK_THREADS 0)

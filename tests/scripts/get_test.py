@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""scripts/get_data.sh, get_model.sh and convert_problems.py, with a tool `hf` that stands for the hub's. Argument: the source folder."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE = sys.argv[1]
+HF = r"""#!/usr/bin/env python3
+import os, sys
+a = sys.argv[1:]
+folder = a[a.index("--local-dir") + 1]
+os.makedirs(folder, exist_ok=True)
+if a[0] != "download" or "unreachable" in a[1]:
+    sys.exit("hf: cannot reach the hub")
+if "--repo-type" in a:
+    rows = {"HuggingFaceH4/MATH-500": '{"problem": "1 + 1?", "answer": "2", "unique_id": "x"}\n',
+            "math-ai/amc23": '{"id": 7, "question": "2 + 2?", "answer": 4.0}\n'}[a[1]]
+    open(os.path.join(folder, "test.jsonl"), "w").write(rows)
+else:
+    for name in ("config.json", "model.safetensors"):
+        open(os.path.join(folder, name), "w").write(a[1])
+"""
+
+
+class Scripts(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = self.temporary.name
+        os.mkdir(os.path.join(self.folder, "scripts"))
+        os.mkdir(os.path.join(self.folder, "bin"))
+        for name in ("get_data.sh", "get_model.sh", "convert_problems.py"):
+            shutil.copy(os.path.join(SOURCE, "scripts", name), os.path.join(self.folder, "scripts", name))
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o755)
+        return path
+
+    def rows(self, name):
+        with open(os.path.join(self.folder, name), encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def run_script(self, name, *args):
+        environment = {**os.environ, "PATH": os.path.join(self.folder, "bin") + ":/usr/bin:/bin"}
+        return subprocess.run([os.path.join(self.folder, "scripts", name), *args], capture_output=True, text=True, cwd=self.folder, env=environment)
+
+    def test_data_is_fetched_once_and_converted(self):
+        self.write("bin/hf", HF)
+        for _ in range(2):
+            result = self.run_script("get_data.sh", "math500", "amc23")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("data/math500.jsonl is in place", result.stdout)
+        self.assertEqual(self.rows("data/math500.jsonl"), [{"id": "0", "problem": "1 + 1?", "answer": "2"}])
+        self.assertEqual(self.rows("data/amc23.jsonl"), [{"id": "7", "problem": "2 + 2?", "answer": "4.0"}])
+
+    def test_without_the_tool_it_says_what_to_run(self):
+        for args in (("get_data.sh", "math500"), ("get_model.sh", "Qwen2.5-Math-7B")):
+            result = self.run_script(*args)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("'hf' 'download'", result.stderr)
+        self.assertEqual(self.run_script("get_data.sh", "math501").returncode, 2)
+        self.assertEqual(self.run_script("get_model.sh", "Unknown").returncode, 2)
+
+    def test_models_of_any_organisation(self):
+        self.write("bin/hf", HF)
+        for name, source in (("Qwen2.5-Math-1.5B", "Qwen/Qwen2.5-Math-1.5B"), ("some/Other", "some/Other")):
+            self.assertEqual(self.run_script("get_model.sh", name).returncode, 0)
+            with open(os.path.join(self.folder, "models", source.split("/")[1], "config.json"), encoding="utf-8") as file:
+                self.assertEqual(file.read(), source)
+        self.assertEqual(self.run_script("get_model.sh", "unreachable/Model").returncode, 1)
+
+    def test_conversion_unboxes_drops_and_chooses(self):
+        source = self.write("in.jsonl", "".join(json.dumps(row) + "\n" for row in (
+            {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "What is $1/2 + 1/2$?"}], "solution": r"first \boxed{9}, no: \boxed{\frac{2}{2}}"},
+            {"prompt": "What is 1/2+1/2 ?", "solution": r"\boxed{1}"},
+            {"prompt": "Held  out.", "solution": r"\boxed{1}"},
+            {"prompt": "no answer", "solution": "none"},
+            {"prompt": "nested", "reward_model": {"ground_truth": ["5"]}})))
+        held_out = self.write("held_out.jsonl", '{"problem": "held OUT"}\n')
+        args = ("--input", source, "--without", held_out, "--output", os.path.join(self.folder, "out.jsonl"))
+        result = self.run_script("convert_problems.py", *args)
+        self.assertIn("2 problems of 5 rows; dropped 1 without problem or answer, 1 repeated, 1 held out", result.stdout)
+        rows = self.rows("out.jsonl")
+        self.assertEqual([(row["problem"], row["answer"]) for row in rows], [("What is $1/2 + 1/2$?", r"\frac{2}{2}"), ("nested", "5")])
+        self.assertEqual(self.run_script("convert_problems.py", *args, "--count", "1").returncode, 0)
+        self.assertEqual(len(self.rows("out.jsonl")), 1)
+        self.assertIn("only 2", self.run_script("convert_problems.py", *args, "--count", "3").stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
