@@ -29,6 +29,7 @@ struct Options {
   bool print_config = false;
   bool help_config = false;
   bool markdown = false;
+  bool profile = false;
   bool dry_run = false;
   int64_t gpus = 1;
   std::optional<double> gpu_memory;
@@ -68,7 +69,7 @@ void run(const Options& options) {
     std::fputs(config::to_yaml(base::fields_of(config)).c_str(), stdout);
     return;
   }
-  const trainer::TrainOptions train_options{.resume = options.resume, .config_folder = file.parent_path().string()};
+  const trainer::TrainOptions train_options{.resume = options.resume, .config_folder = file.parent_path().string(), .profile = options.profile};
   if (options.dry_run) {
     std::fputs(trainer::describe_plan(config, train_options, options.gpus, options.gpu_memory).c_str(), stdout);
     return;
@@ -95,6 +96,7 @@ void add_train(CLI::App& app) {
   command->add_flag("--print-config", options->print_config, "print the resolved configuration and stop");
   command->add_flag("--help-config", options->help_config, "print every configuration key and stop");
   command->add_flag("--markdown", options->markdown, "with --help-config: as docs/config.md");
+  command->add_flag("--profile", options->profile, "record the second step as a trace for chrome://tracing or Perfetto, in RUN/profile");
   command->add_flag("--dry-run", options->dry_run, "print what would be done and stop");
   command->add_option("--gpus", options->gpus, "with --dry-run: ranks to plan for")->check(CLI::Range(1, 1 << 20));
   command->add_option("--gpu-memory", options->gpu_memory, "with --dry-run: GB of each GPU to plan for")->check(CLI::PositiveNumber);

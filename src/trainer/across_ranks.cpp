@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "grpo/base/error.h"
+#include "trainer/micro_batch.h"
 
 namespace grpo::trainer {
 namespace {
@@ -48,14 +49,6 @@ Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
   rollout.score.verdict.kind = static_cast<reward::Verdict::Kind>(json.at("verdict").get<int>());
   rollout.score.verdict.pred_parsed = text_of(json.at("answer"));
   return rollout;
-}
-
-// Multiply-adds of a forward pass, up to a factor: every weight once a token, and attention over all earlier tokens.
-double work_of(const RolloutBatch& batch, size_t index, const models::ModelConfig& model) {
-  const Rollout& rollout = batch.rollouts[index];
-  const auto tokens = static_cast<double>(batch.prompts[rollout.prompt].ids.size() + rollout.completion.ids.size());
-  const auto attention = static_cast<double>(model.num_layers * model.num_heads * model.head_dim);
-  return tokens * (static_cast<double>(model.num_parameters()) + attention * tokens);
 }
 
 }  // namespace

@@ -16,23 +16,42 @@ at::Tensor to_tensor(const std::vector<int64_t>& values, at::Device device) {
 
 }  // namespace
 
+double work_of(const RolloutBatch& batch, size_t index, const models::ModelConfig& model) {
+  const auto tokens = static_cast<double>(packed_length(batch, index));
+  const auto attention = static_cast<double>(model.num_layers * model.num_heads * model.head_dim);
+  return tokens * (static_cast<double>(model.num_parameters()) + attention * tokens);
+}
+
 std::vector<std::vector<size_t>> split_micro_batches(const RolloutBatch& batch, const std::vector<size_t>& rollouts,
-                                                     int64_t max_tokens) {
-  std::vector<size_t> by_length = rollouts;
-  std::stable_sort(by_length.begin(), by_length.end(),
+                                                     const models::ModelConfig& model, int64_t max_tokens) {
+  struct Part {
+    std::vector<size_t> rollouts;
+    double work = 0.0;
+    int64_t tokens = 0;
+  };
+  std::vector<size_t> longest_first = rollouts;
+  std::stable_sort(longest_first.begin(), longest_first.end(),
                    [&](size_t a, size_t b) { return packed_length(batch, a) > packed_length(batch, b); });
-  std::vector<std::vector<size_t>> parts;
-  int64_t used = 0;
-  for (const size_t index : by_length) {
+  int64_t tokens = 0;
+  for (const size_t index : rollouts) tokens += packed_length(batch, index);
+  std::vector<Part> parts(static_cast<size_t>((tokens + max_tokens - 1) / max_tokens));
+  for (const size_t index : longest_first) {
     const int64_t length = packed_length(batch, index);
-    if (parts.empty() || used + length > max_tokens) {
-      parts.emplace_back();
-      used = 0;
+    Part* least = nullptr;
+    for (Part& part : parts) {
+      const bool has_room = part.rollouts.empty() || part.tokens + length <= max_tokens;
+      if (has_room && (least == nullptr || part.work < least->work)) least = &part;
     }
-    parts.back().push_back(index);
-    used += length;
+    if (least == nullptr) least = &parts.emplace_back();
+    least->rollouts.push_back(index);
+    least->work += work_of(batch, index, model);
+    least->tokens += length;
   }
-  return parts;
+  std::vector<std::vector<size_t>> filled;
+  for (Part& part : parts) {
+    if (!part.rollouts.empty()) filled.push_back(std::move(part.rollouts));
+  }
+  return filled;
 }
 
 MicroBatch pack_micro_batch(const RolloutBatch& batch, const std::vector<size_t>& rollouts, at::Device device) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "grpo/models/model_config.h"
 #include "grpo/nn/packed_batch.h"
 #include "grpo/trainer/rollout_batch.h"
 
@@ -19,10 +20,13 @@ struct MicroBatch {
   std::vector<int64_t> rollout_offsets;  // [b + 1] into the n completion tokens
 };
 
-/// Splits rollouts, in order, into micro-batches of at most max_tokens packed tokens; a rollout that is longer than that
-/// gets a micro-batch of its own. Neighbours in sorted length share a micro-batch, so that attention pads little.
+/// Multiply-adds of a rollout's forward pass, up to a factor: every weight once a token, and attention over all earlier tokens.
+double work_of(const RolloutBatch& batch, size_t index, const models::ModelConfig& model);
+
+/// Splits rollouts into as few micro-batches as their tokens allow, of at most max_tokens packed tokens and about equal work: the
+/// longest first to the one with the least that has room. A rollout that is longer than max_tokens is alone.
 std::vector<std::vector<size_t>> split_micro_batches(const RolloutBatch& batch, const std::vector<size_t>& rollouts,
-                                                     int64_t max_tokens);
+                                                     const models::ModelConfig& model, int64_t max_tokens);
 
 MicroBatch pack_micro_batch(const RolloutBatch& batch, const std::vector<size_t>& rollouts, at::Device device);
 

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "grpo/base/error.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/across_ranks.h"
+#include "trainer/profile.h"
 #include "trainer/scorer.h"
 #include "trainer/step_stats.h"
 
@@ -79,11 +81,13 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     if (context.on_progress) context.on_progress(progress);
     return context.should_stop && context.should_stop();
   };
+  std::optional<Phase> phase(std::in_place, "rollout");
   const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop);
   sampled.stopped = done.size() != requests.size();
   stats.tokens_prompt = context.engine.stats().prompt_tokens;
   stats.rollout_s = rollout_timer.seconds();
   metrics::Timer reward_timer;
+  phase.emplace("reward");
   scorer.wait();
   stats.reward_s = reward_timer.seconds();
   return sampled;

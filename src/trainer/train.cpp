@@ -35,6 +35,7 @@
 #include "trainer/load_prompts.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan.h"
+#include "trainer/profile.h"
 #include "trainer/run_folder.h"
 #include "trainer/step_output.h"
 
@@ -85,7 +86,7 @@ Progress progress_from(const nlohmann::json& state) {
 
 class Loop {
  public:
-  Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator);
+  Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator, bool profile);
   Outcome run();
 
  private:
@@ -115,6 +116,7 @@ class Loop {
   void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
   const TrainConfig& config_;
+  const bool profile_;
   metrics::Console console_;  // first, so that messages go to stderr again when all else is gone
   metrics::Status status_;
   fs::path folder_;
@@ -165,8 +167,8 @@ models::TrainingOptions training_options(const models::CausalLM& model, const Me
                                             model.device(), cache.empty() ? cache : cache / "attention.json")};
 }
 
-Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator)
-    : config_(config), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
+Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator, bool profile)
+    : config_(config), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
   communicator_.enter_phase("start");
   // Before the model is loaded: an address that is taken should not cost minutes.
   if (writes() && !config.logging.prometheus.empty()) {
@@ -340,7 +342,10 @@ void Loop::train_step() {
   status_.step = step;
   status_.rollout = {};
   status_.update = {};
+  std::optional<StepProfile> profile;
+  if (profile_ && step == first_step_ + 2) profile.emplace(policy_.model->device());  // the first one also warms up
   const StepResult result = grpo_step(context, std::move(prompts), draws);
+  if (profile) profile->write(folder_ / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
   if (result.stopped) {
     stopping_ = true;
     return;
@@ -550,7 +555,7 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
     const fs::path saved = own ? start.folder / "config.yaml" : start.checkpoint->parent_path().parent_path() / "config.yaml";
     check_same_configuration(saved, config, !own);
   }
-  return Loop(config, start, *communicator).run();
+  return Loop(config, start, *communicator, options.profile).run();
 }
 
 std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks, std::optional<double> memory_gb) {

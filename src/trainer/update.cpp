@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "grpo/base/error.h"
 #include "grpo/nn/lm_head.h"
@@ -10,6 +11,7 @@
 #include "trainer/across_ranks.h"
 #include "trainer/micro_batch.h"
 #include "trainer/old_log_probs.h"
+#include "trainer/profile.h"
 #include "trainer/step_stats.h"
 
 namespace grpo::trainer {
@@ -159,7 +161,9 @@ void run_micro_batch(StepContext& context, const RolloutBatch& batch, const std:
   const models::CausalLM& model = *context.policy.model;
   const auto micro = pack_micro_batch(batch, rollouts, model.device());
   const auto inputs = inputs_of(context, batch, micro, denominators, model.device());
+  std::optional<Phase> phase(std::in_place, "forward");
   const auto head = loss_of(model, micro, inputs, context.config, stats);
+  phase.emplace("backward");
   head.loss.backward();
   context.optimizer.accumulate();
   stats.loss += head.loss.item<double>();
@@ -186,7 +190,7 @@ using MicroBatches = std::vector<std::vector<size_t>>;
 
 MicroBatches micro_batches_of(const StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& live, int64_t rank) {
   const auto share = balanced_share(batch, live, context.policy.model->config(), rank, context.communicator.size());
-  return split_micro_batches(batch, share, context.config.trainer.micro_batch_tokens);
+  return split_micro_batches(batch, share, context.policy.model->config(), context.config.trainer.micro_batch_tokens);
 }
 
 // The most that any rank runs: with split gradient sums every rank takes part in each one's reduction.
@@ -248,6 +252,7 @@ UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch,
 UpdateStats update_policy(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
   UpdateStats stats = accumulate_gradient(context, batch, rollouts);
   if (stats.tokens == 0) return stats;  // no live group: momentum, decay, schedule and Adam's counter stand still
+  const Phase phase("optimizer");
   const auto step = context.optimizer.step(context.total_updates);
   stats.grad_norm = step.applied ? step.grad_norm : 0.0;  // metrics hold finite numbers only
   stats.lr = step.lr;

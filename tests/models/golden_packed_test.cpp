@@ -151,7 +151,8 @@ TEST(GoldenModels, LossAndEveryGradientFromLayerInputsAlone) { expect_golden_gra
 
 TEST(GoldenModels, CheckpointingChangesNoBitOfAGradient) {
   const auto gradients = [](Checkpointing checkpointing) {
-    const auto golden = golden_models().front();
+    const auto all = golden_models();
+    const auto& golden = all.front();
     const auto model = golden.load();
     model->set_training_options({.checkpointing = checkpointing});
     model->hidden_states(nn::PackedBatch::pack(golden.sequences())).square().sum().backward();

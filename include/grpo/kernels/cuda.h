@@ -10,6 +10,10 @@ int cuda_device_count();
 /// Whether this build has kernels for CUDA.
 bool has_cuda_library();
 
+/// A named range of host time for NVIDIA's tools (NVTX), around what is called until pop_range(). Nothing where CUDA is not loaded.
+void push_range(const char* name);
+void pop_range();
+
 /// As the driver names it: "NVIDIA H200".
 std::string cuda_device_name(int device);
 

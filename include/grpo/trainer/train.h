@@ -16,6 +16,7 @@ enum class Outcome {
 struct TrainOptions {
   std::string resume = "auto";  // auto, never, or a checkpoint folder
   std::string config_folder;    // relative paths are looked up in the current directory, then here
+  bool profile = false;         // the second step of this process is recorded to profile/step-N.rank-R.json in the run's folder
 };
 
 /// Runs the whole training: sample, verify, advantage, update, for every step; evaluation, checkpoints and the run

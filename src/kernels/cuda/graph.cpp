@@ -2,6 +2,7 @@
 
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAGuard.h>
+#include <nvtx3/nvToolsExt.h>
 
 namespace grpo::kernels::cuda {
 namespace {
@@ -32,6 +33,9 @@ class DeviceGraph : public Graph {
 };
 
 }  // namespace
+
+void push_range(const char* name) { nvtxRangePushA(name); }
+void pop_range() { nvtxRangePop(); }
 
 std::unique_ptr<Graph> capture_graph(at::Device device, const std::function<void()>& work) {
   const c10::cuda::CUDAGuard guard(device);

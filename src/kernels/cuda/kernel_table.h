@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "grpo/kernels/cuda.h"
 #include "grpo/kernels/graph.h"
 #include "grpo/kernels/paged_kv.h"
 #include "grpo/kernels/rowwise.h"
@@ -24,6 +25,8 @@ struct KernelTable {
   decltype(&kernels::paged_attention) paged_attention;
   decltype(&kernels::sample_tokens) sample_tokens;
   decltype(&kernels::capture_graph) capture_graph;
+  decltype(&kernels::push_range) push_range;
+  decltype(&kernels::pop_range) pop_range;
 };
 
 /// Throws base::Error with what load_cuda() returned when the kernels are missing.

@@ -1,6 +1,7 @@
 #include <ATen/Context.h>
 #include <dlfcn.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "grpo/base/error.h"
@@ -42,8 +43,15 @@ Function driver_function(const char* name) {
   return driver == nullptr ? nullptr : reinterpret_cast<Function>(dlsym(driver, name));
 }
 
+// Set once the library is open; ranges ask it often.
+std::atomic<const cuda::KernelTable*> loaded = nullptr;
+
 const Library& library() {
-  static const Library opened = open_library();
+  static const Library opened = [] {
+    Library found = open_library();
+    loaded = found.table;
+    return found;
+  }();
   return opened;
 }
 
@@ -79,6 +87,13 @@ double cuda_memory_bytes(int device) {
   if (device >= cuda_device_count() || total == nullptr || total(&bytes, device) != 0)
     throw base::Error(base::concat("CUDA device ", device, ": its memory is not known"));
   return static_cast<double>(bytes);
+}
+
+void push_range(const char* name) {
+  if (const auto* table = loaded.load()) table->push_range(name);
+}
+void pop_range() {
+  if (const auto* table = loaded.load()) table->pop_range();
 }
 
 const std::string& load_cuda() { return library().problem; }

@@ -166,7 +166,9 @@ constexpr KernelTable kTable = {.rms_norm = rms_norm,
                                 .plan_attention = plan_attention,
                                 .paged_attention = paged_attention,
                                 .sample_tokens = sample_tokens,
-                                .capture_graph = capture_graph};
+                                .capture_graph = capture_graph,
+                                .push_range = push_range,
+                                .pop_range = pop_range};
 
 }  // namespace
 }  // namespace grpo::kernels::cuda

@@ -25,4 +25,7 @@ void run_scheduled(const AttentionSchedule&, const at::Tensor&, const PagedKv&, 
 
 std::unique_ptr<Graph> capture_graph(at::Device, const std::function<void()>& work) { return kernels::capture_graph(at::kCPU, work); }
 
+void push_range(const char*) {}
+void pop_range() {}
+
 }  // namespace grpo::kernels::cuda
