@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What only a machine with a GPU can show: runs the tests labelled `gpu` and the rollout benchmarks and writes
+# What only a machine with a GPU can show: runs the tests labelled `gpu` and the benchmarks and writes
 # docs/benchmarks/<gpu>.md with what they printed.
 #
 #   scripts/gpu_check.sh [--quick] [--no-build] [--out FOLDER]
@@ -27,7 +27,7 @@ mkdir -p "$out"
 if [ "$build" = 1 ]; then
   scripts/setup.sh
   scripts/build.sh
-  cmake --build build --target grpo_gpu_rollout_bench
+  cmake --build build --target grpo_gpu_rollout_bench grpo_gpu_update_bench
 fi
 
 work=$(mktemp -d)
@@ -56,6 +56,7 @@ run_benchmarks() {
   for model in 1.5b $([ "$quick" = 1 ] || echo 7b); do
     "$bench" decode "$model" || status=1
     "$bench" rollout "$model" || status=1
+    build/bin/grpo_gpu_update_bench "$model" || status=1
   done
   "$bench" exact 1.5b || status=1
   if python3 -c 'import torch, transformers' 2>/dev/null; then
@@ -88,7 +89,7 @@ run_benchmarks | tee "$work/benchmarks"
   cat "$work/sanitizer"
   echo '```'
   echo
-  echo "## Rollouts"
+  echo "## Rollouts and updates"
   echo
   python3 scripts/bench_table.py <"$work/benchmarks"
 } >"$page"

@@ -1,11 +1,13 @@
 // The training loop around grpo_step: run folder, evaluation, checkpoints, resume, signals.
 #include "grpo/trainer/train.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
 #include <future>
 #include <nlohmann/json.hpp>
@@ -542,12 +544,23 @@ void resolve_paths(TrainConfig& config, const fs::path& config_folder) {
   }
 }
 
+// Before anything runs on the device.
+void set_deterministic(bool deterministic) {
+  auto& context = at::globalContext();
+  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+  context.setDeterministicCuDNN(deterministic);
+  context.setDeterministicFillUninitializedMemory(false);
+  // cuBLAS adds parts of a product in a fixed order only in a workspace of a fixed size.
+  if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+}
+
 }  // namespace
 
 Outcome train(TrainConfig config, const TrainOptions& options) {
   stop_requested = false;
   resolve_paths(config, options.config_folder);
   at::set_num_threads(num_threads(config.trainer.threads));
+  set_deterministic(config.trainer.deterministic);
   const auto communicator = dist::make_communicator(config.distributed);
   const Start start = prepare_run_folder(config.run, options.resume, *communicator);
   if (start.checkpoint) {

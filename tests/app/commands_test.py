@@ -113,6 +113,19 @@ class Train(unittest.TestCase):
         self.assertEqual(again.returncode, 0)
         self.assertIn("finished", again.stderr)
 
+    def test_records_the_second_step_as_a_trace_with_named_phases(self):
+        with tempfile.TemporaryDirectory() as out:
+            result = run("--config", "configs/quickstart_2grpo.yaml", "--output", out, "--profile", "run.name=traced", "trainer.steps=2",
+                         "eval.every_steps=0", name="grpo-train")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            folder = os.path.join(out, "traced", "profile")
+            self.assertEqual(os.listdir(folder), ["step-2.rank-0.json"])
+            with open(os.path.join(folder, "step-2.rank-0.json")) as file:
+                events = json.load(file)["traceEvents"]
+            phases = [event["name"] for event in events if event.get("cat") == "user_annotation"]
+            self.assertEqual(sorted(set(phases)), ["backward", "forward", "optimizer", "reward", "rollout"])
+            self.assertTrue(any(event["name"].startswith("aten::") for event in events))
+
     def test_wrong_use_is_exit_code_2_with_a_helpful_line(self):
         for extra, words in (("optimizer.lrr=1", "did you mean lr?"), ("rollout.group_size=two", "rollout.group_size"),
                              ("model.path=nowhere", "no folder"), ("rollout.group_size=1", "at least 2")):

@@ -1,37 +1,23 @@
 // Measures rollouts on a CUDA device; not a test. scripts/gpu_check.sh runs it. One JSON line a measurement.
 #include <ATen/ATen.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "grpo/base/error.h"
 #include "grpo/kernels/cuda.h"
 #include "grpo/rollout/engine.h"
+#include "support/gpu_bench.h"
 
 namespace {
 
 using namespace grpo;
-
-const at::Device kDevice(at::kCUDA, 0);
-
-void wait_for_device() { c10::impl::VirtualGuardImpl(kDevice.type()).synchronizeDevice(0); }
-
-double seconds(const std::function<void()>& work) {
-  wait_for_device();
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  wait_for_device();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-void print(const nlohmann::ordered_json& line) {
-  std::printf("%s\n", line.dump().c_str());
-  std::fflush(stdout);
-}
+using testing::kDevice;
+using testing::print;
+using testing::random_model;
+using testing::seconds;
+using testing::shape_of;
 
 // Bytes per second that a plain copy reads and writes: the roofline's slope.
 double copy_bandwidth() {
@@ -39,44 +25,6 @@ double copy_bandwidth() {
   double best = 1e9;
   for (int i = 0; i < 5; ++i) best = std::min(best, seconds([&] { to.copy_(from); }));
   return 2.0 * static_cast<double>(from.numel()) / best;
-}
-
-models::ModelConfig shape_of(const std::string& name) {
-  models::ModelConfig config;
-  config.model_type = "qwen2";
-  config.vocab_size = 151936;
-  config.head_dim = 128;
-  config.max_positions = 32768;
-  config.qkv_bias = true;
-  config.initializer_range = 0.0;  // filled on the device
-  if (name == "1.5b") {
-    config.hidden_size = 1536;
-    config.intermediate_size = 8960;
-    config.num_layers = 28;
-    config.num_heads = 12;
-    config.num_kv_heads = 2;
-    config.tied_embeddings = true;
-  } else if (name == "7b") {
-    config.vocab_size = 152064;
-    config.hidden_size = 3584;
-    config.intermediate_size = 18944;
-    config.num_layers = 28;
-    config.num_heads = 28;
-    config.num_kv_heads = 4;
-    config.tied_embeddings = false;
-  } else {
-    throw base::Error("no shape " + name + "; there are 1.5b and 7b");
-  }
-  return config;
-}
-
-std::unique_ptr<models::CausalLM> random_model(const models::ModelConfig& config) {
-  auto model = models::CausalLM::init(config, 1, at::kBFloat16, kDevice);
-  const at::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : model->parameters()) {
-    if (name.find("norm") == std::string::npos) at::Tensor(tensor).normal_(0.0, 0.02);
-  }
-  return model;
 }
 
 std::vector<rollout::Request> prompts(int64_t count, int64_t tokens, int64_t vocab_size) {
@@ -170,10 +118,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::string what = argv[1], name = argv[2];
-  if (kernels::cuda_device_count() == 0 || !kernels::load_cuda().empty()) {
-    std::fprintf(stderr, "%s\n", kernels::cuda_device_count() == 0 ? "no CUDA device" : kernels::load_cuda().c_str());
-    return 1;
-  }
+  testing::need_cuda();
   what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact");
   return 0;
 }
