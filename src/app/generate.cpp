@@ -110,7 +110,7 @@ void run(const Options& options) {
   const auto dtype = models::resolve_dtype(options.dtype, options.model, device);
   const auto model = models::CausalLM::load(options.model, dtype, device);
   const Text text = load_text(options);
-  rollout::Engine engine(*model, rollout::EngineConfig{.exact = options.exact});
+  rollout::Engine engine(*model, {.max_sequences = rollout::auto_max_sequences(device.is_cuda()), .exact = options.exact});
   const rollout::SamplingConfig sampling{.temperature = options.temperature,
                                          .top_p = options.top_p,
                                          .top_k = options.top_k,

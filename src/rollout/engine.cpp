@@ -105,7 +105,7 @@ class Generation {
     std::vector<PageCopy> copies;
     const size_t count = scheduler_.start_samples(copies);
     if (count == 0) return;
-    for (const auto& copy : copies) cache_.copy_page(copy.from, copy.to);
+    cache_.copy_pages(copies);
     const auto& running = scheduler_.running();
     const Sequences started(running.end() - static_cast<int64_t>(count), running.end());
     for (auto first = started.begin(); first != started.end();) {
@@ -229,6 +229,8 @@ Demand demand_of(const std::vector<Request>& requests, const SamplingConfig& sam
 }
 
 }  // namespace
+
+int64_t auto_max_sequences(bool cuda) { return cuda ? 512 : 256; }
 
 double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb) {
   if (device_gb == 0.0) return 4.0;

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "grpo/kernels/upload.h"
+
 namespace grpo::rollout {
 
 KvCache::KvCache(const models::CausalLM& model, int64_t num_pages, int64_t page_size) : num_pages_(num_pages) {
@@ -19,10 +21,18 @@ int64_t KvCache::page_bytes(const models::CausalLM& model, int64_t page_size) {
   return 2 * config.num_layers * page_size * config.num_kv_heads * config.head_dim * element;
 }
 
-void KvCache::copy_page(int32_t from, int32_t to) {
+void KvCache::copy_pages(const std::vector<PageCopy>& copies) {
+  if (copies.empty()) return;
+  std::vector<int64_t> from, to;
+  for (const PageCopy& copy : copies) {
+    from.push_back(copy.from);
+    to.push_back(copy.to);
+  }
+  kernels::Upload upload(layers_.front().keys.device(), /*in_place=*/false);
+  const auto sources = upload(at::tensor(from, at::kLong)), targets = upload(at::tensor(to, at::kLong));
   for (auto& layer : layers_) {
-    layer.keys[to].copy_(layer.keys[from]);
-    layer.values[to].copy_(layer.values[from]);
+    layer.keys.index_copy_(0, targets, layer.keys.index_select(0, sources));
+    layer.values.index_copy_(0, targets, layer.values.index_select(0, sources));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "grpo/kernels/paged_kv.h"
 #include "grpo/models/causal_lm.h"
+#include "rollout/page_allocator.h"
 
 namespace grpo::rollout {
 
@@ -21,7 +22,8 @@ class KvCache {
   /// A page beyond those: what rows that only fill a batch up write to and read.
   int32_t spare_page() const { return static_cast<int32_t>(num_pages_); }
   std::vector<kernels::PagedKv>& layers() { return layers_; }
-  void copy_page(int32_t from, int32_t to);
+  /// One launch a layer for all of them. REQUIRES: no page is copied to and from.
+  void copy_pages(const std::vector<PageCopy>& copies);
 
  private:
   std::vector<kernels::PagedKv> layers_;

@@ -5,6 +5,12 @@
 
 namespace grpo::rollout {
 
+/// A page whose contents must be copied before the next forward pass.
+struct PageCopy {
+  int32_t from;
+  int32_t to;
+};
+
 /// Hands out the pages of the KV cache and counts who holds them. The order is deterministic: the page freed last is
 /// given first. Knows page numbers only, no memory.
 class PageAllocator {

@@ -11,12 +11,6 @@
 
 namespace grpo::rollout {
 
-/// A page whose contents must be copied before the next forward pass.
-struct PageCopy {
-  int32_t from;
-  int32_t to;
-};
-
 /// Decides what is computed next: requests start in order as pages allow, a finished sequence's slot is refilled at
 /// once, and when pages run out the youngest sequence gives its own up and is recomputed later. Knows page numbers and
 /// lengths only, no model and no memory.

@@ -76,7 +76,7 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
   at::set_num_threads(num_threads(run.threads));
   const Policy policy = load_policy(run.model, run.stop_ids);
   const auto sets = load_sets(policy, run);
-  rollout::Engine engine(*policy.model, {});
+  rollout::Engine engine(*policy.model, {.max_sequences = rollout::auto_max_sequences(policy.model->device().is_cuda())});
   fs::create_directories(run.output);
   auto report = sampling_of(run, policy);
   const fs::path answers_folder = run.answers.empty() ? fs::path(run.output) / "answers" : fs::path(run.answers);

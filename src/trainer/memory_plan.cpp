@@ -46,15 +46,16 @@ double saved_elements(const models::ModelConfig& model, models::Checkpointing ch
 }
 
 // At full length in every slot.
-double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes) {
+double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes, bool cuda) {
   const RolloutOptions& rollout = config.rollout;
   const auto pages = [&](int64_t tokens) { return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size); };
   const double page = 2.0 * static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) * dtype_bytes;
   int64_t longest = config.data.max_prompt_tokens + rollout.max_new_tokens;
   if (rollout.max_total_tokens) longest = std::min(longest, *rollout.max_total_tokens);
   // Evaluation fills every slot.
-  const int64_t wanted = config.eval.every_steps > 0 ? rollout.max_sequences : rollout.prompts_per_step * rollout.group_size;
-  return (pages(longest) * static_cast<double>(std::min(rollout.max_sequences, wanted) + 1) + 1.0) * page;
+  const int64_t slots = decoded_together(rollout, cuda);
+  const int64_t wanted = config.eval.every_steps > 0 ? slots : rollout.prompts_per_step * rollout.group_size;
+  return (pages(longest) * static_cast<double>(std::min(slots, wanted) + 1) + 1.0) * page;
 }
 
 }  // namespace
@@ -67,6 +68,10 @@ double MemoryPlan::beside_kv_gb() const {
   return bytes / 1e9;
 }
 double MemoryPlan::peak() const { return std::max(rollout_peak(), update_peak()); }
+
+int64_t decoded_together(const RolloutOptions& rollout, bool cuda) {
+  return rollout.max_sequences.value.value_or(rollout::auto_max_sequences(cuda));
+}
 
 optim::StateSharding state_sharding(const dist::DistributedConfig& config, int64_t ranks) {
   if (ranks == 1 || config.sharding == dist::Sharding::kNone) return optim::StateSharding::kNone;
@@ -85,7 +90,7 @@ MemoryPlan plan_with(models::Checkpointing checkpointing, const models::ModelCon
   const double state_share = sharding == optim::StateSharding::kNone ? 1.0 : static_cast<double>(target.ranks);
   const double sum_share = sharding == optim::StateSharding::kGradients ? static_cast<double>(target.ranks) : 1.0;
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
-  const auto sequences = static_cast<double>(std::min(config.rollout.max_sequences, config.rollout.prompts_per_step * config.rollout.group_size));
+  const auto sequences = static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), config.rollout.prompts_per_step * config.rollout.group_size));
   const auto chunk = static_cast<double>(nn::LmHeadOptions{}.chunk_tokens);
 
   MemoryPlan plan{.checkpointing = checkpointing, .parts = {}};
@@ -103,7 +108,7 @@ MemoryPlan plan_with(models::Checkpointing checkpointing, const models::ModelCon
   plan.parts.push_back({"LM head and embedding", chunk * vocabulary * (8.0 + b) + (8.0 + b) * vocabulary * hidden, When::kUpdate});
   const double device_gb = target.cuda ? target.memory_bytes / 1e9 : 0.0;
   const double bound = config.rollout.kv_memory_gb.value.value_or(rollout::auto_kv_memory_gb(device_gb, n * b / 1e9, plan.beside_kv_gb()));
-  plan.parts.push_back({"KV cache", std::min(most_kv_bytes(model, config, b), bound * 1e9)});  // kept from step to step
+  plan.parts.push_back({"KV cache", std::min(most_kv_bytes(model, config, b, target.cuda), bound * 1e9)});  // kept from step to step
   return plan;
 }
 
@@ -130,7 +135,7 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   }
   for (const auto checkpointing : {Checkpointing::kNone, Checkpointing::kSelective}) {
     auto plan = plan_with(checkpointing, model, config, dtype_bytes, target);
-    if (fits(plan, most_kv_bytes(model, config, static_cast<double>(dtype_bytes)), target)) return plan;
+    if (fits(plan, most_kv_bytes(model, config, static_cast<double>(dtype_bytes), target.cuda), target)) return plan;
   }
   return plan_with(Checkpointing::kFull, model, config, dtype_bytes, target);
 }

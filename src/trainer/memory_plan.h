@@ -41,6 +41,9 @@ struct PlanTarget {
   double memory_bytes = 0.0;  // of the GPU, or what the process may use; 0: unknown, without bound
 };
 
+/// rollout.max_sequences, resolved.
+int64_t decoded_together(const RolloutOptions& rollout, bool cuda);
+
 MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target);
 
 /// What the ranks split: auto is zero1 with several ranks.

@@ -85,6 +85,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop);
   sampled.stopped = done.size() != requests.size();
   stats.tokens_prompt = context.engine.stats().prompt_tokens;
+  stats.preempted = context.engine.stats().preempted;
   stats.rollout_s = rollout_timer.seconds();
   metrics::Timer reward_timer;
   phase.emplace("reward");
@@ -97,13 +98,16 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
 // rank stops all; times are those of the slowest.
 void gather(Sampled& sampled, std::pair<size_t, size_t> share, StepStats& stats, dist::Communicator& communicator) {
   if (communicator.size() == 1) return;
-  nlohmann::json mine{{"stopped", sampled.stopped}, {"tokens_prompt", stats.tokens_prompt}, {"rollout_s", stats.rollout_s},
-                      {"reward_s", stats.reward_s}, {"first", share.first},                 {"groups", nlohmann::json::array()}};
+  nlohmann::json mine{{"stopped", sampled.stopped}, {"tokens_prompt", stats.tokens_prompt}, {"preempted", stats.preempted},
+                      {"rollout_s", stats.rollout_s}, {"reward_s", stats.reward_s},         {"first", share.first},
+                      {"groups", nlohmann::json::array()}};
   for (size_t q = share.first; q < share.second; ++q) mine["groups"].push_back(to_json(sampled.groups[q]));
   stats.tokens_prompt = 0;
+  stats.preempted = 0;
   for (const auto& theirs : all_gather_json(mine, communicator)) {
     sampled.stopped = sampled.stopped || theirs.at("stopped").get<bool>();
     stats.tokens_prompt += theirs.at("tokens_prompt").get<int64_t>();
+    stats.preempted += theirs.at("preempted").get<int64_t>();
     stats.rollout_s = std::max(stats.rollout_s, theirs.at("rollout_s").get<double>());
     stats.reward_s = std::max(stats.reward_s, theirs.at("reward_s").get<double>());
     size_t q = theirs.at("first").get<size_t>();

@@ -79,6 +79,7 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
   line.add("tokens/completion", static_cast<double>(stats.tokens_completion));
   line.add("tokens/trained", static_cast<double>(update.tokens));
   line.add("truncated", static_cast<double>(stats.truncated));
+  line.add("preempted", static_cast<double>(stats.preempted));
   line.add("verdict/unparsable", static_cast<double>(stats.unparsable));
   line.add("verdict/over_budget", static_cast<double>(stats.over_budget));
   line.add("length/mean", static_cast<double>(stats.tokens_completion) / rollouts);

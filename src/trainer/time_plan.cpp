@@ -45,14 +45,14 @@ DeviceRates measure_cpu(at::ScalarType dtype) {
   return rates;
 }
 
-DeviceRates assumed_gpu() { return {.flops = 300e12, .bytes = 3e12, .source = "assumed for each GPU: 300 TFLOP/s, 3 TB/s"}; }
+DeviceRates assumed_gpu() { return {.flops = 300e12, .bytes = 3e12, .source = "assumed for each GPU: 300 TFLOP/s, 3 TB/s", .cuda = true}; }
 
 TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, int64_t ranks, const DeviceRates& rates) {
   const auto n = static_cast<double>(model.num_parameters());
   const RolloutOptions& rollout = config.rollout;
   const auto prompts = static_cast<double>(rollout.prompts_per_step) / static_cast<double>(ranks);
   const auto rollouts = prompts * static_cast<double>(rollout.group_size);
-  const auto together = std::min(static_cast<double>(rollout.max_sequences), std::max(rollouts, 1.0));
+  const auto together = std::min(static_cast<double>(decoded_together(rollout, rates.cuda)), std::max(rollouts, 1.0));
   const auto completion = static_cast<double>(rollout.max_new_tokens);
   const double one_decode = std::max(n * static_cast<double>(dtype_bytes) / rates.bytes, 2.0 * n * together / rates.flops);
   const double prompt_tokens = static_cast<double>(config.data.max_prompt_tokens) * prompts;

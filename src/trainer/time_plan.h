@@ -16,6 +16,7 @@ struct DeviceRates {
   double flops = 0.0;    // a second, of large matrix products
   double bytes = 0.0;    // read from memory a second
   std::string source;    // where the numbers come from, in words
+  bool cuda = false;
 };
 
 /// Measured here in about a quarter of a second.

@@ -200,7 +200,7 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
                                                                    .sharding = state_sharding(config.distributed, communicator_.size())});
   engine_ = std::make_unique<rollout::Engine>(
       *policy_.model, rollout::EngineConfig{.page_size = config.rollout.page_size,
-                                            .max_sequences = config.rollout.max_sequences,
+                                            .max_sequences = decoded_together(config.rollout, policy_.model->device().is_cuda()),
                                             .num_pages = {},
                                             .kv_memory_gb = config.rollout.kv_memory_gb,
                                             .beside_gb = plan.beside_kv_gb(),

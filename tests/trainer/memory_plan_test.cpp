@@ -77,7 +77,7 @@ TEST(MemoryPlan, LeavesTheKvCacheWhatTheUpdateDoesNotNeed) {
   config.data.max_prompt_tokens = 1024;
   config.rollout.max_new_tokens = 3072;
   config.rollout.prompts_per_step = 256;
-  config.rollout.max_sequences = 512;
+  config.rollout.max_sequences.value = 512;
   config.trainer.micro_batch_tokens = 16384;
   const auto plan = plan_memory(model, config, 2, {.ranks = 1, .cuda = true, .memory_bytes = 80e9});
   EXPECT_LE(plan.peak(), 0.92 * 80e9);

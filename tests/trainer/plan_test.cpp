@@ -83,7 +83,7 @@ TEST(TimePlan, CountsProductsAndReads) {
   config.rollout.prompts_per_step = 4;
   config.rollout.group_size = 2;
   config.rollout.max_new_tokens = 30;
-  config.rollout.max_sequences = 4;
+  config.rollout.max_sequences.value = 4;
   const DeviceRates compute{.flops = 1e6, .bytes = 1e30, .source = {}};
   // Two waves of four sequences, 30 tokens each; 40 prompt tokens; 8 rollouts of 40 trained tokens.
   const auto plan = plan_time(model, config, 2, 1, compute);

@@ -15,7 +15,7 @@ namespace grpo::rollout {
 
 struct EngineConfig {
   int64_t page_size = 16;          // tokens per KV page
-  int64_t max_sequences = 256;     // sequences decoded together
+  int64_t max_sequences = 256;     // sequences decoded together; see auto_max_sequences()
   base::Auto<int64_t> num_pages;   // auto: enough for max_sequences of the longest request (bounded by kv_memory_gb)
   base::Auto<double> kv_memory_gb;  // bound for that; auto: auto_kv_memory_gb()
   double beside_gb = 0.0;          // of a GPU's memory, what others need while the cache lies there
@@ -64,6 +64,9 @@ struct EngineStats {
   int64_t decode_steps = 0;
   int64_t preempted = 0;          // sequences that gave up their pages and were recomputed
 };
+
+/// Sequences decoded together where nobody says. On a GPU decoding is bound by reading the weights until there are hundreds.
+int64_t auto_max_sequences(bool cuda);
 
 /// What the KV cache may take where nobody says: 4 GB on the CPU (device_gb 0); of a GPU nine tenths less the weights and what
 /// lies beside the cache.

@@ -43,6 +43,7 @@ struct StepStats {
   int64_t unparsable = 0;
   int64_t over_budget = 0;
   int64_t length_max = 0;
+  int64_t preempted = 0;  // sequences that gave up their KV pages and were computed again
   double rollout_s = 0.0;
   double reward_s = 0.0;  // what verifying added after the last token was sampled
   double update_s = 0.0;

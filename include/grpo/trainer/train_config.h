@@ -57,7 +57,7 @@ struct RolloutOptions {
   std::vector<int64_t> stop_ids;
   bool exact = false;
   int64_t page_size = 16;
-  int64_t max_sequences = 256;
+  base::Auto<int64_t> max_sequences;
   base::Auto<double> kv_memory_gb;
   GRPO_FIELDS(f) {
     f("prompts_per_step", prompts_per_step, "prompts a step (Q)", base::at_least(1));
@@ -70,7 +70,7 @@ struct RolloutOptions {
     f("stop_ids", stop_ids, "further token ids that end a completion");
     f("exact", exact, "a completion depends on seed, draw, sample and weights alone, bit for bit (on the CPU fp32 only)");
     f("page_size", page_size, "tokens in a page of the KV cache", base::between(1, 256));
-    f("max_sequences", max_sequences, "sequences decoded together", base::at_least(1));
+    f("max_sequences", max_sequences, "sequences decoded together; auto: 256 on the CPU, 512 on a GPU", base::at_least(1));
     f("kv_memory_gb", kv_memory_gb, "bound on the KV cache; auto: 4 on the CPU, what the update leaves of a GPU", base::above(0));
   }
 };

@@ -11,8 +11,9 @@ class DeviceGraph : public Graph {
  public:
   explicit DeviceGraph(const std::function<void()>& work) {
     static const auto pool = at::cuda::graph_pool_handle();
-    // The default stream cannot be captured. What was launched on the current one is done first.
-    const auto side = c10::cuda::getStreamFromPool();
+    // The default stream cannot be captured. What was launched on the current one is done first. One stream for all
+    // graphs: cuBLAS keeps a workspace for each stream it has seen, and those of a capture lie in the pool.
+    static const auto side = c10::cuda::getStreamFromPool();
     c10::cuda::getCurrentCUDAStream().synchronize();
     const c10::cuda::CUDAStreamGuard guard(side);
     // Other threads (the verifier, the writer of a checkpoint) may call CUDA meanwhile.
