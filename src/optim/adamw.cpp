@@ -3,14 +3,18 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/optim/gradient_norm.h"
 #include "grpo/optim/schedule.h"
 #include "optim/buckets.h"
+#include "optim/gradient_reducer.h"
+#include "optim/sharded_weights.h"
 
 namespace grpo::optim {
 namespace {
@@ -39,107 +43,190 @@ AdamW::AdamW(NamedTensors parameters, OptimizerConfig config, AdamWOptions optio
       return all || parameter.dim() >= 2;
     };
   }
-  GRPO_CHECK(!is_split() || options_.communicator != nullptr, "split state needs ranks");
+  GRPO_CHECK(!is_split() || has_ranks(), "split state needs ranks");
   for (auto& [name, parameter] : parameters) {
     GRPO_CHECK(parameter.is_leaf() && parameter.is_floating_point() && parameter.is_contiguous(), name, ": ", parameter.sizes(), " ",
                parameter.scalar_type(), " must be a contiguous floating leaf");
     const bool decays = options_.decays(name, parameter);
     parameters_.push_back({.name = std::move(name), .tensor = std::move(parameter), .gradient = {}, .decays = decays});
   }
+  if (has_ranks()) lay_out();
   add_states();
 }
 
 AdamW::~AdamW() = default;
 
+void AdamW::lay_out() {
+  std::vector<Placement> placements;
+  std::vector<at::Tensor> tensors;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const at::Tensor& tensor = parameters_[i].tensor;
+    const auto memory = static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
+    placements.push_back({.memory = tensor.storage().unsafeGetStorageImpl(), .memory_size = memory, .offset = tensor.storage_offset(),
+                          .size = tensor.numel(), .layer = options_.layers.empty() ? -1 : options_.layers[i]});
+    tensors.push_back(tensor);
+  }
+  buckets_ = make_buckets(placements, options_.communicator->rank(), options_.communicator->size());
+  if (!buckets_.empty()) layer_buckets_.resize(static_cast<size_t>(std::max<int64_t>(buckets_[0].layer + 1, 0)));
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    if (buckets_[b].layer >= 0) layer_buckets_[static_cast<size_t>(buckets_[b].layer)].push_back(b);
+  }
+  reducer_ = std::make_unique<GradientReducer>(buckets_, tensors,
+                                               GradientReducer::Options{.communicator = options_.communicator,
+                                                                        .result = is_split() ? GradientReducer::Result::kOwnShard : GradientReducer::Result::kWhole,
+                                                                        .every_pass = splits_gradients(),
+                                                                        .dtype = options_.reduce_dtype});
+  if (is_split()) weights_ = std::make_unique<ShardedWeights>(buckets_, tensors, *options_.communicator, splits_weights());
+}
+
+void AdamW::add_state(State state, const at::Tensor& weights) {
+  state.master = weights.to(at::kFloat);
+  state.has_own_master = !state.master.is_alias_of(weights);
+  state.exp_avg = at::zeros_like(state.master);
+  state.exp_avg_sq = at::zeros_like(state.master);
+  states_.push_back(std::move(state));
+}
+
 void AdamW::add_states() {
-  const auto add = [this](size_t index, int64_t begin, const at::Tensor& weights) {
-    State state{.parameter = index, .begin = begin, .master = weights.to(at::kFloat), .exp_avg = {}, .exp_avg_sq = {}, .gradient = {}};
-    state.exp_avg = at::zeros_like(state.master);
-    state.exp_avg_sq = at::zeros_like(state.master);
-    states_.push_back(std::move(state));
-  };
-  if (!is_split()) {
-    for (size_t i = 0; i < parameters_.size(); ++i) add(i, 0, parameters_[i].tensor.detach());
+  if (!has_ranks()) {
+    for (size_t i = 0; i < parameters_.size(); ++i) add_state({.parameter = i}, parameters_[i].tensor.detach());
     return;
   }
-  std::vector<int64_t> sizes;
-  for (const Parameter& parameter : parameters_) {
-    GRPO_CHECK(parameter.tensor.scalar_type() == parameters_[0].tensor.scalar_type(), parameter.name, ": split state needs one dtype");
-    sizes.push_back(parameter.tensor.numel());
-  }
-  buckets_ = make_buckets(sizes, options_.communicator->rank(), options_.communicator->size(), options_.bucket_elements);
-  for (const Bucket& bucket : buckets_) {
-    for (const Piece& piece : bucket.owned) {
-      add(piece.parameter, piece.begin, elements(parameters_[piece.parameter].tensor.detach(), piece.begin, piece.size));
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    for (const Piece& piece : is_split() ? buckets_[b].owned : buckets_[b].pieces) {
+      const at::Tensor parameter = parameters_[piece.parameter].tensor.detach();
+      const State state{.parameter = piece.parameter, .begin = piece.begin, .bucket = b, .offset = piece.offset};
+      if (!is_split()) add_state(state, parameter);
+      else if (splits_weights()) add_state(state, weights_->own(b).narrow(0, piece.offset, piece.size));
+      else add_state(state, elements(parameter, piece.begin, piece.size));
     }
   }
 }
+
+const std::vector<size_t>& AdamW::buckets_of(int64_t layer) const {
+  GRPO_CHECK(layer >= 0 && layer < static_cast<int64_t>(layer_buckets_.size()), "no parameter is in layer ", layer);
+  return layer_buckets_[static_cast<size_t>(layer)];
+}
+
+void AdamW::begin_pass(bool last) { last_pass_ = last; }
 
 void AdamW::accumulate() {
   const at::NoGradGuard no_grad;
-  if (options_.sharding == StateSharding::kGradients) return accumulate_scattered();
-  for (Parameter& parameter : parameters_) {
-    auto& gradient = parameter.tensor.mutable_grad();
-    if (!has_copy(parameter) || !gradient.defined()) continue;
-    if (parameter.gradient.defined()) {
-      parameter.gradient.add_(gradient);
-    } else {
-      parameter.gradient = gradient.to(at::kFloat).contiguous();
+  if (splits_gradients()) {
+    reducer_->start_rest();
+    reducer_->end_pass();
+  } else if (has_ranks()) {
+    reducer_->accumulate();
+  } else {
+    for (Parameter& parameter : parameters_) {
+      auto& gradient = parameter.tensor.mutable_grad();
+      if (!has_copy(parameter) || !gradient.defined()) continue;
+      if (parameter.gradient.defined()) {
+        parameter.gradient.add_(gradient);
+      } else {
+        parameter.gradient = gradient.to(at::kFloat).contiguous();
+      }
+      gradient.reset();
     }
-    gradient.reset();
   }
 }
 
-void AdamW::accumulate_scattered() {
-  auto pieces = scattered_gradients();
-  for (size_t i = 0; i < states_.size(); ++i) {
-    if (states_[i].gradient.defined()) {
-      states_[i].gradient.add_(pieces[i]);
-    } else {
-      states_[i].gradient = std::move(pieces[i]);
-    }
+void AdamW::idle_pass() {
+  if (!splits_gradients()) return;
+  const auto layers = static_cast<int64_t>(layer_buckets_.size());
+  begin_pass(/*last=*/false);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    before_layer_forward(layer);
+    after_layer_forward(layer);
   }
-  for (Parameter& parameter : parameters_) parameter.tensor.mutable_grad().reset();
+  for (int64_t layer = layers - 1; layer >= 0; --layer) {
+    before_layer_backward(layer);
+    after_layer_backward(layer);
+  }
+  accumulate();
+}
+
+// The next layer of the pass is gathered while this one computes.
+void AdamW::before_layer_forward(int64_t layer) {
+  if (!released_) return;
+  const at::NoGradGuard no_grad;
+  start_gather(layer);
+  finish_gather(layer);
+  if (layer + 1 < static_cast<int64_t>(layer_buckets_.size())) start_gather(layer + 1);
+}
+
+void AdamW::after_layer_forward(int64_t layer) {
+  if (released_) release(layer);
+}
+
+void AdamW::before_layer_backward(int64_t layer) {
+  if (!released_) return;
+  const at::NoGradGuard no_grad;
+  start_gather(layer);
+  finish_gather(layer);
+  if (layer > 0) start_gather(layer - 1);
+}
+
+void AdamW::after_layer_backward(int64_t layer) {
+  const at::NoGradGuard no_grad;
+  if (has_ranks() && (splits_gradients() || last_pass_)) {
+    for (const size_t bucket : buckets_of(layer)) reducer_->start(bucket);
+  }
+  if (released_) release(layer);
+}
+
+void AdamW::start_reduction() {
+  const at::NoGradGuard no_grad;
+  if (has_ranks() && !splits_gradients()) reducer_->start_rest();
+}
+
+void AdamW::start_gather(int64_t layer) {
+  for (const size_t bucket : buckets_of(layer)) weights_->start_gather(bucket);
+}
+
+void AdamW::finish_gather(int64_t layer) {
+  for (const size_t bucket : buckets_of(layer)) weights_->finish_gather(bucket);
+}
+
+void AdamW::release(int64_t layer) {
+  for (const size_t bucket : buckets_of(layer)) weights_->release(bucket);
+}
+
+void AdamW::release_weights() {
+  if (!splits_weights() || released_) return;
+  released_ = true;
+  for (size_t layer = 0; layer < layer_buckets_.size(); ++layer) release(static_cast<int64_t>(layer));
+}
+
+void AdamW::gather_weights() {
+  if (!released_) return;
+  const at::NoGradGuard no_grad;
+  const auto layers = static_cast<int64_t>(layer_buckets_.size());
+  for (int64_t layer = 0; layer < layers; ++layer) before_layer_forward(layer);
+  released_ = false;
 }
 
 void AdamW::zero_grad() {
+  if (has_ranks()) reducer_->clear();
   for (Parameter& parameter : parameters_) {
     parameter.gradient.reset();
     parameter.tensor.mutable_grad().reset();
   }
-  for (State& state : states_) state.gradient.reset();
 }
 
-// The fp32 sum of this rank so far; undefined when there is none.
-at::Tensor AdamW::gradient_of(const Parameter& parameter) const {
-  const at::Tensor& sum = parameter.gradient.defined() ? parameter.gradient : parameter.tensor.grad();
-  return sum.defined() ? sum.detach().to(at::kFloat).contiguous() : at::Tensor();
-}
-
-// Whole gradients, the same on every rank.
+// Of each state, over all passes and ranks.
 std::vector<at::Tensor> AdamW::summed_gradients() {
   std::vector<at::Tensor> gradients;
-  for (const Parameter& parameter : parameters_) {
-    const auto sum = gradient_of(parameter);
-    gradients.push_back(sum.defined() ? sum : at::zeros_like(parameter.tensor.detach(), at::kFloat));
-    if (options_.communicator != nullptr) options_.communicator->all_reduce_sum(gradients.back());
+  if (has_ranks()) {
+    const auto& reduced = reducer_->finish();
+    for (const State& state : states_) gradients.push_back(reduced[state.bucket].narrow(0, state.offset, state.master.numel()).view_as(state.master));
+    return gradients;
   }
-  return gradients;
-}
-
-// Of each state's piece, summed over ranks.
-std::vector<at::Tensor> AdamW::scattered_gradients() {
-  std::vector<at::Tensor> gradients;
-  for (const Bucket& bucket : buckets_) {
-    const auto options = parameters_[0].tensor.options().dtype(at::kFloat).requires_grad(false);
-    auto all = at::zeros({bucket.shard * options_.communicator->size()}, options);
-    for (const Piece& piece : bucket.pieces) {
-      const auto sum = gradient_of(parameters_[piece.parameter]);
-      if (sum.defined()) all.narrow(0, piece.offset, piece.size).copy_(elements(sum, piece.begin, piece.size));
-    }
-    auto own = at::empty({bucket.shard}, options);
-    options_.communicator->reduce_scatter_sum(own, all);
-    for (const Piece& piece : bucket.owned) gradients.push_back(own.narrow(0, piece.offset, piece.size));
+  accumulate();
+  for (const State& state : states_) {
+    const Parameter& parameter = parameters_[state.parameter];
+    const at::Tensor sum = parameter.gradient.defined() ? parameter.gradient : parameter.tensor.grad();
+    gradients.push_back(sum.defined() ? sum.detach().contiguous() : at::zeros_like(state.master));
   }
   return gradients;
 }
@@ -154,13 +241,8 @@ double AdamW::norm_of(const std::vector<at::Tensor>& gradients) const {
 
 UpdateResult AdamW::step(int64_t total_updates) {
   const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> gradients;
-  if (options_.sharding == StateSharding::kGradients) {
-    for (const State& state : states_) gradients.push_back(state.gradient.defined() ? state.gradient : at::zeros_like(state.master));
-  } else {
-    accumulate();
-    gradients = is_split() ? scattered_gradients() : summed_gradients();
-  }
+  reload();
+  auto gradients = summed_gradients();
   UpdateResult result{.grad_norm = norm_of(gradients), .lr = config_.lr * lr_factor(config_, updates_, total_updates), .applied = false};
   result.applied = std::isfinite(result.grad_norm);
   if (result.applied) {
@@ -180,6 +262,7 @@ void AdamW::apply(std::vector<at::Tensor> gradients, double grad_norm, double lr
   ++updates_;
   consecutive_skips_ = 0;
   std::array<FusedGroup, 2> groups;  // by Parameter::decays
+  const auto counter = states_.empty() ? at::Tensor() : at::full({}, static_cast<double>(updates_), states_[0].master.options());
   for (size_t i = 0; i < states_.size(); ++i) {
     State& state = states_[i];
     FusedGroup& group = groups.at(parameters_[state.parameter].decays ? 1 : 0);
@@ -187,7 +270,7 @@ void AdamW::apply(std::vector<at::Tensor> gradients, double grad_norm, double lr
     group.gradients.push_back(gradients[i]);
     group.exp_avgs.push_back(state.exp_avg);
     group.exp_avg_sqs.push_back(state.exp_avg_sq);
-    group.steps.push_back(at::full({}, static_cast<double>(updates_), state.master.options()));
+    group.steps.push_back(counter);
   }
   fused_adamw(groups[0], config_, lr, 0.0);
   fused_adamw(groups[1], config_, lr, config_.weight_decay);
@@ -196,25 +279,59 @@ void AdamW::apply(std::vector<at::Tensor> gradients, double grad_norm, double lr
 
 void AdamW::write_back() {
   const at::NoGradGuard no_grad;
-  if (is_split()) return gather_weights();
+  if (is_split()) return write_shards();
+  std::vector<at::Tensor> copies, masters;
   for (const State& state : states_) {
-    Parameter& parameter = parameters_[state.parameter];
-    if (has_copy(parameter)) parameter.tensor.copy_(state.master);
+    if (!has_copy(parameters_[state.parameter])) continue;
+    copies.push_back(parameters_[state.parameter].tensor.detach());
+    masters.push_back(state.master);
+  }
+  if (!copies.empty()) at::_foreach_copy_(copies, masters);
+}
+
+// Every rank's updated pieces, in the working dtype, go to all; those of freed layers when they are next needed.
+void AdamW::write_shards() {
+  std::vector<at::Tensor> shards, masters;
+  for (const State& state : states_) {
+    const auto target = weights_->own(state.bucket).narrow(0, state.offset, state.master.numel());
+    if (target.is_alias_of(state.master)) continue;
+    shards.push_back(target);
+    masters.push_back(state.master);
+  }
+  if (!shards.empty()) at::_foreach_copy_(shards, masters);
+  std::vector<size_t> needed;
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    weights_->own(b);  // a rank may own padding only
+    if (!released_ || buckets_[b].layer < 0) needed.push_back(b);
+  }
+  for (const size_t b : needed) weights_->start_gather(b);
+  for (const size_t b : needed) weights_->finish_gather(b);
+}
+
+// Tensors of the state that are not weights too.
+std::vector<at::Tensor*> AdamW::own_tensors() {
+  std::vector<at::Tensor*> tensors;
+  for (State& state : states_) {
+    tensors.push_back(&state.exp_avg);
+    tensors.push_back(&state.exp_avg_sq);
+    if (state.has_own_master) tensors.push_back(&state.master);
+  }
+  return tensors;
+}
+
+void AdamW::offload() {
+  if (std::exchange(offloaded_, true)) return;
+  for (at::Tensor* tensor : own_tensors()) {
+    auto host = at::empty(tensor->sizes(), tensor->options().device(at::kCPU).pinned_memory(tensor->is_cuda()));
+    host.copy_(*tensor);
+    *tensor = host;
   }
 }
 
-// Every rank's updated pieces, in the working dtype.
-void AdamW::gather_weights() {
-  size_t next = 0;
-  for (const Bucket& bucket : buckets_) {
-    const auto options = parameters_[0].tensor.options().requires_grad(false);
-    auto own = at::zeros({bucket.shard}, options);
-    for (const Piece& piece : bucket.owned) own.narrow(0, piece.offset, piece.size).copy_(states_[next++].master);
-    auto all = at::empty({bucket.shard * options_.communicator->size()}, options);
-    options_.communicator->all_gather_into(all, own);
-    for (const Piece& piece : bucket.pieces) {
-      elements(parameters_[piece.parameter].tensor.detach(), piece.begin, piece.size).copy_(all.narrow(0, piece.offset, piece.size));
-    }
+void AdamW::reload() {
+  if (!std::exchange(offloaded_, false)) return;
+  for (at::Tensor* tensor : own_tensors()) {
+    *tensor = tensor->to(parameters_[0].tensor.device(), /*non_blocking=*/true, /*copy=*/true);
   }
 }
 
@@ -244,6 +361,7 @@ void AdamW::read_state(const ReadState& read, bool masters) {
     fill("exp_avg.", state.exp_avg);
     fill("exp_avg_sq.", state.exp_avg_sq);
     if (masters) fill("master.", state.master);
+    else if (!state.master.is_alias_of(parameter.tensor)) state.master.view(-1).copy_(elements(parameter.tensor.detach(), state.begin, state.master.numel()));
   }
 }
 
