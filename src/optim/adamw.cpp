@@ -82,8 +82,11 @@ void AdamW::lay_out() {
 void AdamW::add_state(State state, const at::Tensor& weights) {
   state.master = weights.to(at::kFloat);
   state.has_own_master = !state.master.is_alias_of(weights);
-  state.exp_avg = at::zeros_like(state.master);
-  state.exp_avg_sq = at::zeros_like(state.master);
+  const auto place = options_.offload ? weights.options().device(at::kCPU).pinned_memory(weights.is_cuda()) : weights.options();
+  const auto zeros = [&] { return at::zeros(state.master.sizes(), place.dtype(at::kFloat)); };
+  if (options_.offload && state.has_own_master) state.master = zeros().copy_(state.master);
+  state.exp_avg = zeros();
+  state.exp_avg_sq = zeros();
   states_.push_back(std::move(state));
 }
 
@@ -226,7 +229,7 @@ std::vector<at::Tensor> AdamW::summed_gradients() {
   for (const State& state : states_) {
     const Parameter& parameter = parameters_[state.parameter];
     const at::Tensor sum = parameter.gradient.defined() ? parameter.gradient : parameter.tensor.grad();
-    gradients.push_back(sum.defined() ? sum.detach().contiguous() : at::zeros_like(state.master));
+    gradients.push_back(sum.defined() ? sum.detach().contiguous() : at::zeros_like(parameter.tensor.detach(), at::kFloat));
   }
   return gradients;
 }
@@ -241,7 +244,6 @@ double AdamW::norm_of(const std::vector<at::Tensor>& gradients) const {
 
 UpdateResult AdamW::step(int64_t total_updates) {
   const at::NoGradGuard no_grad;
-  reload();
   auto gradients = summed_gradients();
   UpdateResult result{.grad_norm = norm_of(gradients), .lr = config_.lr * lr_factor(config_, updates_, total_updates), .applied = false};
   result.applied = std::isfinite(result.grad_norm);
@@ -261,44 +263,71 @@ void AdamW::apply(std::vector<at::Tensor> gradients, double grad_norm, double lr
   if (scale < 1.0) at::_foreach_mul_(gradients, scale);
   ++updates_;
   consecutive_skips_ = 0;
+  for (size_t first = 0; first < states_.size();) {
+    const size_t last = end_of_part(first);
+    apply_part(first, last, gradients, lr);
+    first = last;
+  }
+  if (is_split()) gather_shards();
+}
+
+// What is on the device at a time.
+size_t AdamW::end_of_part(size_t first) const {
+  if (!options_.offload) return states_.size();
+  int64_t elements = 0;
+  size_t last = first;
+  while (last < states_.size() && (last == first || elements + states_[last].master.numel() <= options_.offload_elements)) {
+    elements += states_[last++].master.numel();
+  }
+  return last;
+}
+
+void AdamW::apply_part(size_t first, size_t last, const std::vector<at::Tensor>& gradients, double lr) {
   std::array<FusedGroup, 2> groups;  // by Parameter::decays
-  const auto counter = states_.empty() ? at::Tensor() : at::full({}, static_cast<double>(updates_), states_[0].master.options());
-  for (size_t i = 0; i < states_.size(); ++i) {
-    State& state = states_[i];
+  std::vector<at::Tensor> used, kept;  // each tensor of the state as the device has it, and where it stays
+  std::vector<at::Tensor> masters;
+  const auto on_device = [&](const at::Tensor& tensor, bool away) {
+    const auto near = away ? tensor.to(parameters_[0].tensor.device(), /*non_blocking=*/true, /*copy=*/true) : tensor;
+    if (away) {
+      used.push_back(near);
+      kept.push_back(tensor);
+    }
+    return near;
+  };
+  const auto counter = at::full({}, static_cast<double>(updates_), at::TensorOptions(parameters_[0].tensor.device()).dtype(at::kFloat));
+  for (size_t i = first; i < last; ++i) {
+    const State& state = states_[i];
     FusedGroup& group = groups.at(parameters_[state.parameter].decays ? 1 : 0);
-    group.masters.push_back(state.master);
+    masters.push_back(on_device(state.master, options_.offload && state.has_own_master));
+    group.masters.push_back(masters.back());
     group.gradients.push_back(gradients[i]);
-    group.exp_avgs.push_back(state.exp_avg);
-    group.exp_avg_sqs.push_back(state.exp_avg_sq);
+    group.exp_avgs.push_back(on_device(state.exp_avg, options_.offload));
+    group.exp_avg_sqs.push_back(on_device(state.exp_avg_sq, options_.offload));
     group.steps.push_back(counter);
   }
   fused_adamw(groups[0], config_, lr, 0.0);
   fused_adamw(groups[1], config_, lr, config_.weight_decay);
-  write_back();
+  write_copies(first, masters);
+  // The last one waits for the device, and with it for all before it.
+  for (size_t i = 0; i < used.size(); ++i) kept[i].copy_(used[i], /*non_blocking=*/i + 1 < used.size());
 }
 
-void AdamW::write_back() {
-  const at::NoGradGuard no_grad;
-  if (is_split()) return write_shards();
-  std::vector<at::Tensor> copies, masters;
-  for (const State& state : states_) {
-    if (!has_copy(parameters_[state.parameter])) continue;
-    copies.push_back(parameters_[state.parameter].tensor.detach());
-    masters.push_back(state.master);
+// The working weights of states `first` and on, or this rank's shards of them, from their masters.
+void AdamW::write_copies(size_t first, const std::vector<at::Tensor>& masters) {
+  std::vector<at::Tensor> copies, sources;
+  for (size_t i = 0; i < masters.size(); ++i) {
+    const State& state = states_[first + i];
+    const at::Tensor& parameter = parameters_[state.parameter].tensor;
+    const auto copy = is_split() ? weights_->own(state.bucket).narrow(0, state.offset, masters[i].numel()) : parameter.detach();
+    if (copy.is_alias_of(masters[i])) continue;
+    copies.push_back(copy);
+    sources.push_back(masters[i]);
   }
-  if (!copies.empty()) at::_foreach_copy_(copies, masters);
+  if (!copies.empty()) at::_foreach_copy_(copies, sources);
 }
 
-// Every rank's updated pieces, in the working dtype, go to all; those of freed layers when they are next needed.
-void AdamW::write_shards() {
-  std::vector<at::Tensor> shards, masters;
-  for (const State& state : states_) {
-    const auto target = weights_->own(state.bucket).narrow(0, state.offset, state.master.numel());
-    if (target.is_alias_of(state.master)) continue;
-    shards.push_back(target);
-    masters.push_back(state.master);
-  }
-  if (!shards.empty()) at::_foreach_copy_(shards, masters);
+// Every rank's updated shards go to all; those of freed layers when they are next needed.
+void AdamW::gather_shards() {
   std::vector<size_t> needed;
   for (size_t b = 0; b < buckets_.size(); ++b) {
     weights_->own(b);  // a rank may own padding only
@@ -306,33 +335,6 @@ void AdamW::write_shards() {
   }
   for (const size_t b : needed) weights_->start_gather(b);
   for (const size_t b : needed) weights_->finish_gather(b);
-}
-
-// Tensors of the state that are not weights too.
-std::vector<at::Tensor*> AdamW::own_tensors() {
-  std::vector<at::Tensor*> tensors;
-  for (State& state : states_) {
-    tensors.push_back(&state.exp_avg);
-    tensors.push_back(&state.exp_avg_sq);
-    if (state.has_own_master) tensors.push_back(&state.master);
-  }
-  return tensors;
-}
-
-void AdamW::offload() {
-  if (std::exchange(offloaded_, true)) return;
-  for (at::Tensor* tensor : own_tensors()) {
-    auto host = at::empty(tensor->sizes(), tensor->options().device(at::kCPU).pinned_memory(tensor->is_cuda()));
-    host.copy_(*tensor);
-    *tensor = host;
-  }
-}
-
-void AdamW::reload() {
-  if (!std::exchange(offloaded_, false)) return;
-  for (at::Tensor* tensor : own_tensors()) {
-    *tensor = tensor->to(parameters_[0].tensor.device(), /*non_blocking=*/true, /*copy=*/true);
-  }
 }
 
 std::string AdamW::name_of(const State& state) const {
@@ -368,7 +370,11 @@ void AdamW::read_state(const ReadState& read, bool masters) {
 void AdamW::restore(int64_t updates, int64_t consecutive_skips) {
   updates_ = updates;
   consecutive_skips_ = consecutive_skips;
-  write_back();
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> masters;
+  for (const State& state : states_) masters.push_back(state.master);
+  write_copies(0, masters);
+  if (is_split()) gather_shards();
 }
 
 }  // namespace grpo::optim

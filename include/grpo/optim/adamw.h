@@ -44,6 +44,10 @@ struct AdamWOptions {
   at::ScalarType reduce_dtype = at::kFloat;       // or bf16: what gradients are rounded to, once, to cross the ranks
   /// The layer that each parameter belongs to, from 0; -1 outside of layers. Empty: no layers.
   std::vector<int64_t> layers = {};
+  /// Masters and moments are in host memory (page-locked beside a GPU); a step brings them to the parameters' device a part
+  /// at a time, of offload_elements or one parameter. Not the masters that fp32 parameters are.
+  bool offload = false;
+  int64_t offload_elements = int64_t{1} << 26;
 };
 
 /// AdamW (arXiv 1711.05101) on fp32 master weights. t counts applied updates from 1, g is the clipped gradient:
@@ -94,11 +98,6 @@ class AdamW {
   void release_weights();
   void gather_weights();
 
-  /// Moves masters and moments into host memory (page-locked where they were on a GPU) and back. What is in the host's
-  /// memory can be saved and restored; step() brings it back.
-  void offload();
-  void reload();
-
   int64_t updates() const { return updates_; }                      // applied so far
   int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped since the last applied one
 
@@ -148,13 +147,14 @@ class AdamW {
   std::vector<at::Tensor> summed_gradients();
   double norm_of(const std::vector<at::Tensor>& gradients) const;
   void apply(std::vector<at::Tensor> gradients, double grad_norm, double lr);
-  void write_back();
-  void write_shards();
+  size_t end_of_part(size_t first) const;
+  void apply_part(size_t first, size_t last, const std::vector<at::Tensor>& gradients, double lr);
+  void write_copies(size_t first, const std::vector<at::Tensor>& masters);
+  void gather_shards();
   void start_gather(int64_t layer);
   void finish_gather(int64_t layer);
   void release(int64_t layer);
   const std::vector<size_t>& buckets_of(int64_t layer) const;
-  std::vector<at::Tensor*> own_tensors();
   std::string name_of(const State& state) const;
 
   OptimizerConfig config_;
@@ -167,7 +167,6 @@ class AdamW {
   std::vector<State> states_;
   bool last_pass_ = false;  // under way
   bool released_ = false;
-  bool offloaded_ = false;
   int64_t updates_ = 0;
   int64_t consecutive_skips_ = 0;
 };
