@@ -8,12 +8,14 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <mutex>
 #include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "dist/checks.h"
@@ -174,25 +176,44 @@ class ProcessGroupCommunicator : public Communicator {
   int64_t rank() const override { return ranks_.rank; }
   int64_t size() const override { return ranks_.size; }
   int64_t local_rank() const override { return ranks_.local_rank; }
-  void all_reduce_sum(at::Tensor& tensor) override { all_reduce(tensor, c10d::ReduceOp::SUM, "all_reduce_sum"); }
-  void all_reduce_max(at::Tensor& tensor) override { all_reduce(tensor, c10d::ReduceOp::MAX, "all_reduce_max"); }
+  std::unique_ptr<Pending> start_all_reduce_sum(const at::Tensor& tensor) override {
+    return start_all_reduce(tensor, c10d::ReduceOp::SUM, "all_reduce_sum");
+  }
+  void all_reduce_max(at::Tensor& tensor) override {
+    start_all_reduce(tensor, c10d::ReduceOp::MAX, "all_reduce_max")->wait();
+  }
   void broadcast(at::Tensor& tensor, int64_t root) override;
   void barrier(const std::string& name) override;
   std::vector<std::vector<double>> all_gather(const std::vector<double>& values) override;
   std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
-  void reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) override;
-  void all_gather_into(at::Tensor& output, const at::Tensor& input) override;
+  std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) override;
+  std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) override;
   void enter_phase(const std::string& phase) override { watch_->enter_phase(phase); }
   void report_failure(const std::string& message, int exit_code) override { watch_->report(message, exit_code); }
   int64_t bytes_sent() const override { return bytes_sent_; }
 
  private:
+  struct Started {
+    std::string name;
+    int64_t number = 0;
+    Clock::time_point began;
+  };
+  class Underway;
+  using Work = c10::intrusive_ptr<c10d::Work>;
+
+  template <typename Body>
+  std::invoke_result_t<Body> guarded(const Started& started, const Body& body);
   template <typename Body>
   void collective(const std::string& name, const Body& body);
-  [[noreturn]] void give_up(const std::string& name, Clock::time_point began, const std::exception& error);
-  void all_reduce(at::Tensor& tensor, c10d::ReduceOp::RedOpType operation, const char* name);
+  template <typename Body, typename Finish>
+  std::unique_ptr<Pending> start(const std::string& name, const Body& body, Finish finish);
+  [[noreturn]] void give_up(const Started& started, const std::exception& error);
+  std::unique_ptr<Pending> start_all_reduce(const at::Tensor& tensor, c10d::ReduceOp::RedOpType operation, const char* name);
   void gather_flat(at::Tensor output, at::Tensor input);
   std::vector<std::string> gather_bytes(const std::string& bytes);
+  int64_t share_of(const at::Tensor& whole) const {
+    return static_cast<int64_t>(whole.nbytes()) / ranks_.size * (ranks_.size - 1);
+  }
 
   Ranks ranks_;
   int64_t timeout_s_;
@@ -201,45 +222,84 @@ class ProcessGroupCommunicator : public Communicator {
   int64_t bytes_sent_ = 0;
 };
 
+// c10d's work, which has started, and what is left to do when it is done. A thread of Gloo's moves it meanwhile.
+class ProcessGroupCommunicator::Underway : public Pending {
+ public:
+  Underway(ProcessGroupCommunicator& owner, Started started, Work work, std::function<void()> finish)
+      : owner_(owner), started_(std::move(started)), work_(std::move(work)), finish_(std::move(finish)) {}
+
+  void wait() override {
+    const Work work = std::exchange(work_, {});
+    const auto finish = std::exchange(finish_, nullptr);
+    if (work) {
+      owner_.watch_->await_collective(started_.number, started_.name);
+      owner_.guarded(started_, [&] { return work->wait(); });
+      owner_.watch_->leave_collective();
+    }
+    if (finish) finish();
+  }
+
+ private:
+  ProcessGroupCommunicator& owner_;
+  Started started_;
+  Work work_;  // null when there is nothing to send, or it is done
+  std::function<void()> finish_;
+};
+
+template <typename Body>
+std::invoke_result_t<Body> ProcessGroupCommunicator::guarded(const Started& started, const Body& body) {
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    give_up(started, error);
+  }
+}
+
+template <typename Body, typename Finish>
+std::unique_ptr<Pending> ProcessGroupCommunicator::start(const std::string& name, const Body& body, Finish finish) {
+  Started started{.name = name, .number = watch_->start_collective(name), .began = Clock::now()};
+  Work work = guarded(started, body);
+  return std::make_unique<Underway>(*this, std::move(started), std::move(work), std::move(finish));
+}
+
 template <typename Body>
 void ProcessGroupCommunicator::collective(const std::string& name, const Body& body) {
-  watch_->enter_collective(name);
-  const auto began = Clock::now();
-  try {
-    body();
-  } catch (const std::exception& error) {
-    give_up(name, began, error);
-  }
+  const Started started{.name = name, .number = watch_->start_collective(name), .began = Clock::now()};
+  watch_->await_collective(started.number, name);
+  guarded(started, body);
   watch_->leave_collective();
 }
 
-void ProcessGroupCommunicator::give_up(const std::string& name, Clock::time_point began, const std::exception& error) {
-  const bool timed_out = Clock::now() - began >= std::chrono::milliseconds(900 * timeout_s_);
+void ProcessGroupCommunicator::give_up(const Started& started, const std::exception& error) {
+  const bool timed_out = Clock::now() - started.began >= std::chrono::milliseconds(900 * timeout_s_);
   if (!timed_out) {
     std::this_thread::sleep_for(kVerdict);
-    throw base::DistError(base::concat("rank ", ranks_.rank, ": ", name, " failed: ", first_line(error)));
+    throw base::DistError(base::concat("rank ", ranks_.rank, ": ", started.name, " failed: ", first_line(error)));
   }
   std::string message;
   try {
     message = missing_message(ranks_.rank, watch_->ask(), timeout_s_);
   } catch (const std::exception&) {
-    message = base::concat("rank ", ranks_.rank, ": ", name, " waited ", timeout_s_,
+    message = base::concat("rank ", ranks_.rank, ": ", started.name, " waited ", timeout_s_,
                            " s (distributed.timeout_s): ", first_line(error));
   }
   throw base::DistError(message);
 }
 
 // Gloo's ring: each part of the tensor is summed on one rank and then passed round, hence the same bits everywhere.
-void ProcessGroupCommunicator::all_reduce(at::Tensor& tensor, c10d::ReduceOp::RedOpType operation, const char* name) {
+std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_reduce(const at::Tensor& tensor, c10d::ReduceOp::RedOpType operation,
+                                                                    const char* name) {
   check_tensor(tensor);
   Staged staged(tensor);
-  collective(name, [&] {
-    if (staged.flat.numel() == 0) return;
-    std::vector<at::Tensor> tensors = {staged.flat};
-    group_->allreduce(tensors, {.reduceOp = operation})->wait();
-  });
-  staged.store();
   bytes_sent_ += 2 * static_cast<int64_t>(staged.flat.nbytes()) * (ranks_.size - 1) / ranks_.size;
+  return start(
+      name,
+      [&]() -> Work {
+        if (staged.flat.numel() == 0) return {};
+        std::vector<at::Tensor> tensors = {staged.flat};
+        return group_->allreduce(tensors, {.reduceOp = operation});
+      },
+      [staged]() mutable { staged.store(); });
 }
 
 void ProcessGroupCommunicator::broadcast(at::Tensor& tensor, int64_t root) {
@@ -266,32 +326,47 @@ void ProcessGroupCommunicator::gather_flat(at::Tensor output, at::Tensor input) 
   bytes_sent_ += static_cast<int64_t>(input.nbytes()) * (ranks_.size - 1);
 }
 
-void ProcessGroupCommunicator::all_gather_into(at::Tensor& output, const at::Tensor& input) {
-  check_parts(input, output, ranks_.size);
+std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_gather_into(const at::Tensor& output, const at::Tensor& input) {
+  check_all_gather(output, input, ranks_.size);
   Staged to(output);
   const Staged from(input);
-  collective("all_gather_into", [&] { gather_flat(to.flat, from.flat); });
-  to.store();
+  bytes_sent_ += static_cast<int64_t>(input.nbytes()) * (ranks_.size - 1);
+  return start(
+      "all_gather_into",
+      [&]() -> Work {
+        if (from.flat.numel() == 0) return {};
+        at::Tensor whole = to.flat, part = from.flat;
+        return group_->_allgather_base(whole, part);
+      },
+      [to]() mutable { to.store(); });
+}
+
+// Parts of all ranks, [ranks, n], added up in the order of ranks.
+void add_parts(const at::Tensor& output, const at::Tensor& parts) {
+  const auto dtype = is_narrow(parts) ? at::kFloat : parts.scalar_type();
+  const bool in_place = output.scalar_type() == dtype && output.is_contiguous() && output.device() == parts.device();
+  at::Tensor sum = in_place ? output.detach().view({-1}) : at::empty({parts.size(1)}, parts.options().dtype(dtype));
+  sum.copy_(parts[0]);
+  for (int64_t r = 1; r < parts.size(0); ++r) sum.add_(parts[r]);
+  if (!in_place) output.detach().copy_(sum.view(output.sizes()));
 }
 
 // Gloo's own reduce-scatter is an all-reduce of the whole input. Here each part goes straight to the rank that adds it
 // up, in the order of the ranks: half the bytes, and 16-bit parts are rounded once instead of at each hop.
-void ProcessGroupCommunicator::reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) {
-  check_parts(output, input, ranks_.size);
+std::unique_ptr<Pending> ProcessGroupCommunicator::start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) {
+  check_reduce_scatter(output, input, ranks_.size);
   const Staged from(input);
   at::Tensor parts = at::empty_like(from.flat);
-  collective("reduce_scatter_sum", [&] {
-    if (parts.numel() == 0) return;
-    at::Tensor whole = from.flat;
-    std::vector<int64_t> equal;
-    group_->alltoall_base(parts, whole, equal, equal)->wait();
-  });
-  parts = parts.view({ranks_.size, -1});
-  const bool narrow = parts.scalar_type() == at::kBFloat16 || parts.scalar_type() == at::kHalf;
-  at::Tensor sum = parts[0].to(narrow ? at::kFloat : parts.scalar_type());
-  for (int64_t r = 1; r < ranks_.size; ++r) sum.add_(parts[r]);
-  output.detach().copy_(sum.view(output.sizes()));
-  bytes_sent_ += static_cast<int64_t>(from.flat.nbytes()) / ranks_.size * (ranks_.size - 1);
+  bytes_sent_ += share_of(parts);
+  return start(
+      "reduce_scatter_sum",
+      [&]() -> Work {
+        if (parts.numel() == 0) return {};
+        at::Tensor whole = from.flat;
+        std::vector<int64_t> equal;
+        return group_->alltoall_base(parts, whole, equal, equal);
+      },
+      [output, parts, size = ranks_.size] { add_parts(output, parts.view({size, -1})); });
 }
 
 // The lengths first, then everyone's bytes filled up to the longest.

@@ -4,8 +4,20 @@
 #include "grpo/base/error.h"
 
 namespace grpo::dist {
+namespace {
 
-void SingleCommunicator::all_reduce_sum(at::Tensor& tensor) { check_tensor(tensor); }
+class Done : public Pending {
+ public:
+  void wait() override {}
+};
+
+}  // namespace
+
+std::unique_ptr<Pending> SingleCommunicator::start_all_reduce_sum(const at::Tensor& tensor) {
+  check_tensor(tensor);
+  return std::make_unique<Done>();
+}
+
 void SingleCommunicator::all_reduce_max(at::Tensor& tensor) { check_tensor(tensor); }
 
 void SingleCommunicator::broadcast(at::Tensor& tensor, int64_t root) {
@@ -19,14 +31,16 @@ std::vector<std::vector<double>> SingleCommunicator::all_gather(const std::vecto
 
 std::vector<std::string> SingleCommunicator::all_gather_bytes(const std::string& bytes) { return {bytes}; }
 
-void SingleCommunicator::reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) {
-  check_parts(output, input, 1);
+std::unique_ptr<Pending> SingleCommunicator::start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) {
+  check_reduce_scatter(output, input, 1);
   output.copy_(input.reshape(output.sizes()));
+  return std::make_unique<Done>();
 }
 
-void SingleCommunicator::all_gather_into(at::Tensor& output, const at::Tensor& input) {
-  check_parts(input, output, 1);
+std::unique_ptr<Pending> SingleCommunicator::start_all_gather_into(const at::Tensor& output, const at::Tensor& input) {
+  check_all_gather(output, input, 1);
   output.copy_(input.reshape(output.sizes()));
+  return std::make_unique<Done>();
 }
 
 }  // namespace grpo::dist

@@ -10,14 +10,14 @@ class SingleCommunicator : public Communicator {
   int64_t rank() const override { return 0; }
   int64_t size() const override { return 1; }
   int64_t local_rank() const override { return 0; }
-  void all_reduce_sum(at::Tensor& tensor) override;
+  std::unique_ptr<Pending> start_all_reduce_sum(const at::Tensor& tensor) override;
   void all_reduce_max(at::Tensor& tensor) override;
   void broadcast(at::Tensor& tensor, int64_t root) override;
   void barrier(const std::string& name) override;
   std::vector<std::vector<double>> all_gather(const std::vector<double>& values) override;
   std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
-  void reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) override;
-  void all_gather_into(at::Tensor& output, const at::Tensor& input) override;
+  std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) override;
+  std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) override;
   void enter_phase(const std::string&) override {}
   void report_failure(const std::string&, int) override {}
   int64_t bytes_sent() const override { return 0; }

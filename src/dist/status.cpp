@@ -27,7 +27,7 @@ std::string whereabouts(int64_t rank, const Status& status, int64_t number, cons
   if (status.state == Status::State::kEnded) {
     place = base::concat("rank ", rank, " on host ", status.host, " (ended");
   } else if (status.state == Status::State::kWaiting) {
-    place += base::concat(", waiting in ", status.collective, " number ", status.collectives);
+    place += base::concat(", waiting in ", status.awaited_name, " number ", status.awaited);
   } else {
     place += base::concat(", ", status.collectives, " collectives done");
   }
@@ -43,17 +43,20 @@ bool has_come(const Status& status, int64_t number, const std::string& name) {
 
 std::string to_text(const Status& status) {
   return base::concat(status.beat, kSeparator, static_cast<int>(status.state), kSeparator, status.collectives,
-                      kSeparator, status.collective, kSeparator, status.phase, kSeparator, status.host);
+                      kSeparator, status.collective, kSeparator, status.awaited, kSeparator, status.awaited_name,
+                      kSeparator, status.phase, kSeparator, status.host);
 }
 
 Status status_from(const std::string& text) {
-  const auto parts = split(text, 6);
+  const auto parts = split(text, 8);
   return {.beat = std::stoull(parts[0]),
           .state = static_cast<Status::State>(std::stoi(parts[1])),
           .collectives = std::stoll(parts[2]),
           .collective = parts[3],
-          .phase = parts[4],
-          .host = parts[5]};
+          .awaited = std::stoll(parts[4]),
+          .awaited_name = parts[5],
+          .phase = parts[6],
+          .host = parts[7]};
 }
 
 std::string to_text(const Failure& failure) {
@@ -78,11 +81,10 @@ std::string missing_message(int64_t rank, const std::vector<Status>& all, int64_
   const Status& own = all[static_cast<size_t>(rank)];
   std::vector<std::string> missing;
   for (size_t r = 0; r < all.size(); ++r) {
-    if (has_come(all[r], own.collectives, own.collective)) continue;
-    missing.push_back(whereabouts(static_cast<int64_t>(r), all[r], own.collectives, own.collective));
+    if (has_come(all[r], own.awaited, own.awaited_name)) continue;
+    missing.push_back(whereabouts(static_cast<int64_t>(r), all[r], own.awaited, own.awaited_name));
   }
-  const std::string waited = base::concat("rank ", rank, ": ", own.collective, " (collective number ", own.collectives,
-                                          ", in ", own.phase, ") waited ", timeout_s, " s (distributed.timeout_s) ");
+  const std::string waited = base::concat("rank ", rank, ": ", own.awaited_name, " (collective number ", own.awaited, ", in ", own.phase, ") waited ", timeout_s, " s (distributed.timeout_s) ");
   if (missing.empty())
     return waited + "though every rank has come to it: is the network between the hosts broken or slow?";
   return waited + "for " + base::join(missing, ", ");

@@ -8,11 +8,13 @@ namespace grpo::dist {
 
 /// What a rank says of itself once a second.
 struct Status {
-  enum class State { kRunning, kWaiting, kEnded };  // kWaiting: in collective number `collectives`
+  enum class State { kRunning, kWaiting, kEnded };  // kWaiting: in collective number `awaited`
   uint64_t beat = 0;                                // counts the times it was said
   State state = State::kRunning;
-  int64_t collectives = 0;  // entered so far
+  int64_t collectives = 0;  // started so far
   std::string collective;   // the last one's name
+  int64_t awaited = 0;      // the one that was last waited for; later ones may be under way too
+  std::string awaited_name;
   std::string phase;
   std::string host;
 };

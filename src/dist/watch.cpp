@@ -48,11 +48,17 @@ void Watch::enter_phase(const std::string& phase) {
   own_.phase = phase;
 }
 
-void Watch::enter_collective(const std::string& name) {
+int64_t Watch::start_collective(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  own_.collective = name;
+  return ++own_.collectives;
+}
+
+void Watch::await_collective(int64_t number, const std::string& name) {
   const std::lock_guard lock(mutex_);
   own_.state = Status::State::kWaiting;
-  own_.collective = name;
-  ++own_.collectives;
+  own_.awaited = number;
+  own_.awaited_name = name;
 }
 
 void Watch::leave_collective() {

@@ -47,7 +47,10 @@ class Watch {
   void start();
 
   void enter_phase(const std::string& phase);
-  void enter_collective(const std::string& name);
+  /// Returns the collective's number.
+  int64_t start_collective(const std::string& name);
+  /// From now until leave_collective() this rank does nothing but wait for the collective that it started.
+  void await_collective(int64_t number, const std::string& name);
   void leave_collective();
 
   /// Tells the others why this rank ends, and stops watching. On the store's host: after they have read it.

@@ -26,9 +26,11 @@ struct CausalLM::State {
   ModelConfig config;
   DecoderWeights weights;
   NamedTensors parameters;
+  std::vector<int64_t> parameter_layers;
   nlohmann::json source_config;  // config.json as it was read; empty for a model made here
   RopeFrequencies frequencies;
   TrainingOptions training;
+  std::shared_ptr<const LayerHooks> hooks;  // may be null
 
   std::mutex rope_mutex;
   std::pair<at::Tensor, at::Tensor> rope;  // cos, sin; grown on demand
@@ -90,6 +92,29 @@ struct TrainingPass {
   }
 };
 
+// The hooks around the layers of one pass. Where a layer ends and the next begins one call of the backward serves both: what
+// comes out of a layer gets its gradient when the layer behind it is done, the gradients of that one's weights among it.
+class AroundLayers {
+ public:
+  AroundLayers(std::shared_ptr<const LayerHooks> hooks, size_t layers) : hooks_(std::move(hooks)), layers_(static_cast<int64_t>(layers)) {}
+
+  /// x: what layer `next` reads and the one before it wrote.
+  void pass(int64_t next, const at::Tensor& x) const {
+    if (!hooks_) return;
+    if (next > 0) hooks_->after_forward(next - 1);
+    if (next < layers_) hooks_->before_forward(next);
+    if (!x.requires_grad()) return;
+    x.register_hook([hooks = hooks_, layers = layers_, next](const at::Tensor&) {
+      if (next < layers) hooks->after_backward(next);
+      if (next > 0) hooks->before_backward(next - 1);
+    });
+  }
+
+ private:
+  std::shared_ptr<const LayerHooks> hooks_;
+  int64_t layers_;
+};
+
 // The sampler's forward pass over the paged cache. What a layer adds to the stream is added where the next norm reads it.
 struct SamplingPass {
   const ModelConfig& config;
@@ -146,6 +171,7 @@ std::unique_ptr<CausalLM> CausalLM::load(const fs::path& folder, at::ScalarType 
   state.frequencies = rope_frequencies(state.config.rope, state.config.head_dim);
   state.weights = load_weights(folder, state.config, dtype, device);
   state.parameters = name_weights(state.weights, state.config);
+  state.parameter_layers = layers_of(state.parameters);
   return model;
 }
 
@@ -157,6 +183,7 @@ std::unique_ptr<CausalLM> CausalLM::init(const ModelConfig& config, uint64_t see
   state.frequencies = rope_frequencies(config.rope, config.head_dim);
   state.weights = init_weights(config, seed, dtype, device);
   state.parameters = name_weights(state.weights, config);
+  state.parameter_layers = layers_of(state.parameters);
   return model;
 }
 
@@ -164,6 +191,7 @@ const ModelConfig& CausalLM::config() const { return state_->config; }
 at::ScalarType CausalLM::dtype() const { return state_->weights.embedding.scalar_type(); }
 at::Device CausalLM::device() const { return state_->weights.embedding.device(); }
 const NamedTensors& CausalLM::parameters() const { return state_->parameters; }
+const std::vector<int64_t>& CausalLM::parameter_layers() const { return state_->parameter_layers; }
 
 const at::Tensor& CausalLM::head_weight() const {
   return state_->config.tied_embeddings ? state_->weights.embedding : state_->weights.head;
@@ -183,11 +211,15 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
                                                                         .sin = sin,
                                                                         .checkpointing = state_->training.checkpointing});
   const bool again = state_->training.checkpointing == Checkpointing::kFull && at::GradMode::is_enabled();
+  const AroundLayers around(state_->hooks, weights.layers.size());
+  int64_t next = 0;
   auto x = at::embedding(weights.embedding, batch.ids);
   for (const auto& layer : weights.layers) {
+    around.pass(next++, x);
     if (layer_outputs != nullptr) layer_outputs->push_back(x);
     x = again ? nn::checkpoint([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x) : pass->run(layer, x);
   }
+  around.pass(next, x);
   x = nn::rms_norm(x, {weights.final_norm, state_->config.norm_eps});
   if (layer_outputs != nullptr) layer_outputs->push_back(x);
   return x;
@@ -216,6 +248,8 @@ at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
   if (exact) return kernels::exact_linear(hidden, head_weight(), std::nullopt);
   return nn::prepacked_linear(hidden, state_->weights_to_sample(false)->head, std::nullopt);
 }
+
+void CausalLM::set_layer_hooks(LayerHooks hooks) { state_->hooks = std::make_shared<const LayerHooks>(std::move(hooks)); }
 
 void CausalLM::set_training_options(const TrainingOptions& options) { state_->training = options; }
 

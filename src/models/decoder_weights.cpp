@@ -75,37 +75,69 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
   return tensor;
 }
 
-// Moves tensors into one, of which they are then rows: leaves as before.
-at::Tensor join_rows(const std::vector<at::Tensor*>& parts) {
-  std::vector<at::Tensor> values;
-  for (const at::Tensor* part : parts) values.push_back(*part);
-  const auto whole = at::cat(values);
-  int64_t row = 0;
-  for (at::Tensor* part : parts) {
-    const int64_t rows = part->size(0);
-    *part = whole.narrow(0, row, rows).set_requires_grad(true);
-    row += rows;
-  }
-  return whole;
+// Where a tensor begins in its layer's memory, in elements: what vector code and cuBLAS like best.
+constexpr int64_t kAlignment = 64;
+
+int64_t aligned(int64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Tensors that lie one after the other, and the one whose rows they are, if a layer has it.
+struct Neighbours {
+  std::vector<at::Tensor*> parts;
+  at::Tensor* whole = nullptr;
+};
+
+at::Tensor* bias_of(Linear& linear) { return linear.bias ? &*linear.bias : nullptr; }
+
+std::vector<Neighbours> neighbours_of(DecoderLayer& layer) {
+  std::vector<Neighbours> all;
+  const auto add = [&all](std::vector<at::Tensor*> parts, at::Tensor* whole = nullptr) {
+    if (parts[0] != nullptr && parts[0]->defined()) all.push_back({std::move(parts), whole});
+  };
+  if (layer.q.bias) layer.qkv.bias.emplace();
+  if (layer.gate.bias) layer.gate_up.bias.emplace();
+  add({&layer.q.weight, &layer.k.weight, &layer.v.weight}, &layer.qkv.weight);
+  add({bias_of(layer.q), bias_of(layer.k), bias_of(layer.v)}, bias_of(layer.qkv));
+  add({&layer.o.weight});
+  add({bias_of(layer.o)});
+  add({&layer.gate.weight, &layer.up.weight}, &layer.gate_up.weight);
+  add({bias_of(layer.gate), bias_of(layer.up)}, bias_of(layer.gate_up));
+  add({&layer.down.weight});
+  add({bias_of(layer.down)});
+  for (at::Tensor* norm : {&layer.q_norm, &layer.k_norm, &layer.input_norm, &layer.post_attention_norm}) add({norm});
+  return all;
 }
 
-Linear join(const std::vector<Linear*>& parts) {
-  std::vector<at::Tensor*> weights, biases;
-  for (Linear* part : parts) {
-    weights.push_back(&part->weight);
-    if (part->bias) biases.push_back(&*part->bias);
-  }
-  Linear whole{join_rows(weights), {}};
-  if (!biases.empty()) whole.bias = join_rows(biases);
-  return whole;
+int64_t elements_of(const Neighbours& neighbours) {
+  int64_t elements = 0;
+  for (const at::Tensor* part : neighbours.parts) elements += part->numel();
+  return elements;
 }
 
-void join_projections(DecoderWeights& weights) {
+// Moves a layer's weights into one piece of memory: leaves as before.
+void join_memory(DecoderLayer& layer) {
+  const auto all = neighbours_of(layer);
+  int64_t size = 0;
+  for (const Neighbours& neighbours : all) size += aligned(elements_of(neighbours));
+  const auto memory = at::zeros({size}, layer.o.weight.options().requires_grad(false));
+  int64_t begin = 0;
+  for (const Neighbours& neighbours : all) {
+    auto shape = neighbours.parts[0]->sizes().vec();
+    shape[0] = -1;
+    if (neighbours.whole != nullptr) *neighbours.whole = memory.narrow(0, begin, elements_of(neighbours)).view(shape);
+    int64_t at = begin;
+    for (at::Tensor* part : neighbours.parts) {
+      const auto place = memory.narrow(0, at, part->numel()).view(part->sizes());
+      place.copy_(*part);
+      at += part->numel();
+      *part = place.set_requires_grad(true);
+    }
+    begin += aligned(elements_of(neighbours));
+  }
+}
+
+void join_layers(DecoderWeights& weights) {
   const at::NoGradGuard no_grad;
-  for (DecoderLayer& layer : weights.layers) {
-    layer.qkv = join({&layer.q, &layer.k, &layer.v});
-    layer.gate_up = join({&layer.gate, &layer.up});
-  }
+  for (DecoderLayer& layer : weights.layers) join_memory(layer);
 }
 
 }  // namespace
@@ -124,7 +156,7 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
         tensor = leaf(value, dtype, device);
       },
       weights, config);
-  join_projections(weights);
+  join_layers(weights);
   return weights;
 }
 
@@ -135,7 +167,7 @@ DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::Scalar
         tensor = leaf(initial_value(name, shape, config, seed), dtype, device);
       },
       weights, config);
-  join_projections(weights);
+  join_layers(weights);
   return weights;
 }
 
@@ -158,6 +190,13 @@ SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack) {
   }
   sampling.head = packed(weights.head.defined() ? weights.head : weights.embedding);
   return sampling;
+}
+
+std::vector<int64_t> layers_of(const NamedTensors& parameters) {
+  const std::string prefix = "model.layers.";
+  std::vector<int64_t> layers;
+  for (const auto& [name, tensor] : parameters) layers.push_back(name.rfind(prefix, 0) == 0 ? std::stoll(name.substr(prefix.size())) : -1);
+  return layers;
 }
 
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config) {

@@ -16,6 +16,7 @@ struct Linear {
   std::optional<at::Tensor> bias;  // [out]
 };
 
+/// Its weights are views of one piece of memory, which holds nothing else.
 struct DecoderLayer {
   Linear q, k, v, o, gate, up, down;
   Linear qkv, gate_up;                         // the matrices (and biases) whose rows q, k, v and gate, up are
@@ -52,5 +53,8 @@ SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack);
 
 /// Every weight under its checkpoint name, in checkpoint order.
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config);
+
+/// The layer that each belongs to, by its name; -1 for those outside of the layers.
+std::vector<int64_t> layers_of(const NamedTensors& parameters);
 
 }  // namespace grpo::models

@@ -1,14 +1,20 @@
 #include "optim/buckets.h"
 
 #include <algorithm>
+#include <map>
 
 #include "grpo/base/error.h"
 
 namespace grpo::optim {
 namespace {
 
-int64_t elements(const Bucket& bucket) {
-  return bucket.pieces.empty() ? 0 : bucket.pieces.back().offset + bucket.pieces.back().size;
+// Large shards begin where vector code likes it.
+constexpr int64_t kAlignment = 64;
+constexpr int64_t kLarge = 4096;
+
+int64_t shard_of(int64_t elements, int64_t ranks) {
+  const int64_t shard = (elements + ranks - 1) / ranks;
+  return shard < kLarge ? shard : (shard + kAlignment - 1) / kAlignment * kAlignment;
 }
 
 // The part of each piece that lies in [first, first + shard) of the bucket.
@@ -20,30 +26,27 @@ std::vector<Piece> pieces_of_shard(const Bucket& bucket, int64_t rank) {
     const int64_t begin = std::max(piece.offset, first);
     const int64_t end = std::min(piece.offset + piece.size, last);
     if (begin >= end) continue;
-    owned.push_back({piece.parameter, piece.begin + begin - piece.offset, end - begin, begin - first});
+    owned.push_back({piece.parameter, begin - piece.offset, end - begin, begin - first});
   }
   return owned;
 }
 
 }  // namespace
 
-std::vector<Bucket> make_buckets(const std::vector<int64_t>& sizes, int64_t rank, int64_t ranks, int64_t max_elements) {
-  GRPO_CHECK(rank >= 0 && rank < ranks && max_elements > 0, "rank ", rank, " of ", ranks, ", ", max_elements, " elements");
+std::vector<Bucket> make_buckets(const std::vector<Placement>& parameters, int64_t rank, int64_t ranks) {
+  GRPO_CHECK(rank >= 0 && rank < ranks, "rank ", rank, " of ", ranks);
   std::vector<Bucket> buckets;
-  for (size_t parameter = 0; parameter < sizes.size(); ++parameter) {
-    for (int64_t begin = 0; begin < sizes[parameter];) {
-      if (buckets.empty() || elements(buckets.back()) == max_elements) buckets.emplace_back();
-      Bucket& bucket = buckets.back();
-      const int64_t offset = elements(bucket);
-      const int64_t size = std::min(sizes[parameter] - begin, max_elements - offset);
-      bucket.pieces.push_back({parameter, begin, size, offset});
-      begin += size;
-    }
+  std::map<const void*, size_t> known;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const Placement& placed = parameters[i];
+    const auto [found, is_new] = known.emplace(placed.memory, buckets.size());
+    if (is_new) buckets.push_back({.layer = placed.layer, .pieces = {}, .owned = {}, .shard = shard_of(placed.memory_size, ranks)});
+    Bucket& bucket = buckets[found->second];
+    GRPO_CHECK(bucket.layer == placed.layer, "layers ", bucket.layer, " and ", placed.layer, " share memory");
+    bucket.pieces.push_back({i, 0, placed.size, placed.offset});
   }
-  for (Bucket& bucket : buckets) {
-    bucket.shard = (elements(bucket) + ranks - 1) / ranks;
-    bucket.owned = pieces_of_shard(bucket, rank);
-  }
+  for (Bucket& bucket : buckets) bucket.owned = pieces_of_shard(bucket, rank);
+  std::stable_sort(buckets.begin(), buckets.end(), [](const Bucket& a, const Bucket& b) { return a.layer > b.layer; });
   return buckets;
 }
 

@@ -14,15 +14,26 @@ struct Piece {
   int64_t offset = 0;
 };
 
-/// What crosses the ranks in one collective. Each rank owns an equal shard of it; the end is padding.
+/// What crosses the ranks in one collective: one piece of memory with the parameters in it. Each rank owns an equal shard;
+/// the end is padding.
 struct Bucket {
-  std::vector<Piece> pieces;  // of all ranks, offsets in the bucket
-  std::vector<Piece> owned;   // of this rank, offsets in its shard
+  int64_t layer = -1;
+  std::vector<Piece> pieces;  // whole parameters, offsets in the bucket
+  std::vector<Piece> owned;   // this rank's parts of them, offsets in its shard
   int64_t shard = 0;          // elements of one shard; the bucket has as many shards as there are ranks
 };
 
-/// Lays parameters of these numbers of elements one after the other into buckets of at most max_elements (a large
-/// parameter into several), the same on every rank.
-std::vector<Bucket> make_buckets(const std::vector<int64_t>& sizes, int64_t rank, int64_t ranks, int64_t max_elements);
+/// Where a parameter lies.
+struct Placement {
+  const void* memory = nullptr;  // tells pieces of memory apart
+  int64_t memory_size = 0;       // its elements
+  int64_t offset = 0;            // the parameter's first
+  int64_t size = 0;
+  int64_t layer = -1;
+};
+
+/// A bucket for each piece of memory, in the order in which gradients become complete: the last layer's first, then what
+/// belongs to no layer. The same on every rank.
+std::vector<Bucket> make_buckets(const std::vector<Placement>& parameters, int64_t rank, int64_t ranks);
 
 }  // namespace grpo::optim

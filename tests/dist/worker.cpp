@@ -104,11 +104,57 @@ void check_bytes(Communicator& ranks) {
   for (const auto& text : ranks.all_gather_bytes("")) expect(text.empty(), "all_gather_bytes of nothing");
 }
 
+// Several at once, waited for in another order than they were started in, beside one that is not.
+void check_under_way(Communicator& ranks) {
+  const int64_t size = ranks.size();
+  std::vector<at::Tensor> sums, parts, wholes, inputs;
+  std::vector<std::unique_ptr<Pending>> pending;
+  for (int64_t i = 0; i < 6; ++i) {
+    sums.push_back(values_of(ranks.rank() + i, 1000, at::kFloat));
+    pending.push_back(ranks.start_all_reduce_sum(sums.back()));
+    inputs.push_back(values_of(ranks.rank() + i, 100 * size, at::kFloat));
+    parts.push_back(at::empty({100}));
+    pending.push_back(ranks.start_reduce_scatter_sum(parts.back(), inputs.back()));
+    wholes.push_back(at::empty({1000 * size}));
+    inputs.push_back(values_of(ranks.rank() + i, 1000, at::kFloat));
+    pending.push_back(ranks.start_all_gather_into(wholes.back(), inputs.back()));
+  }
+  auto beside = values_of(ranks.rank(), 10, at::kFloat);
+  ranks.all_reduce_sum(beside);
+  for (auto last = pending.rbegin(); last != pending.rend(); ++last) (*last)->wait();
+  pending.front()->wait();
+  for (int64_t i = 0; i < 6; ++i) {
+    auto sum = values_of(ranks.rank() + i, 1000, at::kFloat);
+    ranks.all_reduce_sum(sum);
+    expect(sum.equal(sums[static_cast<size_t>(i)]), "all_reduce_sum under way");
+    auto part = at::empty({100});
+    ranks.reduce_scatter_sum(part, values_of(ranks.rank() + i, 100 * size, at::kFloat));
+    expect(part.equal(parts[static_cast<size_t>(i)]), "reduce_scatter_sum under way");
+    for (int64_t r = 0; r < size; ++r) {
+      expect(wholes[static_cast<size_t>(i)].narrow(0, r * 1000, 1000).equal(values_of(r + i, 1000, at::kFloat)), "all_gather_into under way");
+    }
+  }
+}
+
+// 16-bit parts are added up in fp32, and rounded only where the result is narrow.
+void check_narrow_sums(Communicator& ranks) {
+  const int64_t size = ranks.size();
+  auto expected = at::zeros({50});
+  for (int64_t r = 0; r < size; ++r) expected += values_of(r, 50 * size, at::kBFloat16).narrow(0, 50 * ranks.rank(), 50);
+  auto exact = at::empty({50}), rounded = at::empty({50}, at::kBFloat16);
+  ranks.reduce_scatter_sum(exact, values_of(ranks.rank(), 50 * size, at::kBFloat16));
+  ranks.reduce_scatter_sum(rounded, values_of(ranks.rank(), 50 * size, at::kBFloat16));
+  expect(exact.equal(expected), "reduce_scatter_sum of bf16 into fp32");
+  expect(rounded.equal(expected.to(at::kBFloat16)), "reduce_scatter_sum of bf16");
+}
+
 void collectives(Communicator& ranks) {
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kLong, at::kDouble}) {
     for (const int64_t count : {0, 1, 7, 1000}) check_collectives(ranks, dtype, count);
   }
   check_strides(ranks);
+  check_under_way(ranks);
+  check_narrow_sums(ranks);
   check_bytes(ranks);
   ranks.barrier("end of the test");
 }
@@ -180,6 +226,22 @@ void one_never_comes(Communicator& ranks) {
   ranks.all_reduce_sum(tensor);
 }
 
+// The first collective is done by all, the second not: the first that is waited for is named, though more have started.
+void one_never_comes_to_those_under_way(Communicator& ranks) {
+  ranks.barrier("begin");
+  ranks.enter_phase(ranks.rank() == 1 ? "step 2, reward" : "step 2, update");
+  auto a = at::ones({10}), b = at::ones({10}), part = at::empty({10}), whole = at::ones({10 * ranks.size()});
+  auto first = ranks.start_all_reduce_sum(a);
+  if (ranks.rank() == 1) {
+    first->wait();
+    sleep_for_a_minute();
+  }
+  auto second = ranks.start_reduce_scatter_sum(part, whole);
+  auto third = ranks.start_all_reduce_sum(b);
+  first->wait();
+  second->wait();
+}
+
 void one_is_late_to_end(Communicator& ranks) {
   if (ranks.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(9));  // longer than silence would be allowed
 }
@@ -193,6 +255,7 @@ const std::map<std::string, std::function<void(Communicator&)>> kScenarios = {
     {"work_alone", work_alone},
     {"meet_again_and_again", meet_again_and_again},
     {"one_never_comes", one_never_comes},
+    {"one_never_comes_to_those_under_way", one_never_comes_to_those_under_way},
     {"one_is_late_to_end", one_is_late_to_end},
 };
 

@@ -288,7 +288,8 @@ class SplitState : public ::testing::TestWithParam<Split> {};
 INSTANTIATE_TEST_SUITE_P(All, SplitState,
                          ::testing::Values(Split{at::kFloat, StateSharding::kOptimizer, 2}, Split{at::kFloat, StateSharding::kGradients, 3},
                                            Split{at::kBFloat16, StateSharding::kOptimizer, 3},
-                                           Split{at::kBFloat16, StateSharding::kGradients, 2}, Split{at::kFloat, StateSharding::kNone, 4}));
+                                           Split{at::kBFloat16, StateSharding::kGradients, 2}, Split{at::kFloat, StateSharding::kNone, 4},
+                                           Split{at::kFloat, StateSharding::kWeights, 3}, Split{at::kBFloat16, StateSharding::kWeights, 2}));
 
 NamedTensors copies(const NamedTensors& parameters) {
   NamedTensors out;
@@ -320,7 +321,7 @@ std::vector<std::vector<at::Tensor>> step_gradients(const NamedTensors& paramete
 }
 
 AdamWOptions split_options(const Split& split, dist::Communicator& communicator) {
-  return {.decays = {}, .communicator = &communicator, .sharding = split.sharding, .bucket_elements = 10};
+  return {.decays = {}, .communicator = &communicator, .sharding = split.sharding};
 }
 
 TEST_P(SplitState, TakesTheStepsOfOneProcess) {
@@ -391,6 +392,218 @@ TEST_P(SplitState, GoesOnWithAnotherNumberOfRanks) {
       EXPECT_LT((parameters[i].second.detach() - expected[i].second.detach()).abs().max().item<double>(), tolerance);
     }
   });
+}
+
+// ---- layers ----
+
+// Two layers, each of a matrix and a bias in one piece of memory with a gap between them; an embedding before and a norm after.
+struct Layered {
+  NamedTensors parameters;
+  std::vector<int64_t> layers;
+};
+
+Layered layered(at::ScalarType dtype) {
+  const at::NoGradGuard no_grad;
+  at::manual_seed(9);
+  Layered out;
+  const auto add = [&](const std::string& name, const at::Tensor& tensor, int64_t layer) {
+    out.parameters.emplace_back(name, tensor.set_requires_grad(true));
+    out.layers.push_back(layer);
+  };
+  add("embedding", at::randn({6, 4}).to(dtype), -1);
+  for (int64_t layer = 0; layer < 2; ++layer) {
+    const auto memory = at::randn({25}).to(dtype);
+    add(base::concat(layer, ".weight"), memory.narrow(0, 0, 15).view({3, 5}), layer);
+    add(base::concat(layer, ".bias"), memory.narrow(0, 20, 5), layer);
+  }
+  add("norm", at::randn({4}).to(dtype), -1);
+  return out;
+}
+
+struct Reduction {
+  at::ScalarType dtype;
+  StateSharding sharding;
+  at::ScalarType reduce_dtype;
+};
+
+// Threads draw from one generator: what all ranks know is made before they start.
+at::Tensor gradient_for(const at::Tensor& like, int64_t rank, int64_t step, int64_t pass, size_t parameter) {
+  auto out = at::empty(like.sizes());
+  for (int64_t i = 0; i < out.numel(); ++i) {
+    out.view(-1)[i] = std::sin(1.7 * static_cast<double>(i + 1) + 3.1 * static_cast<double>(rank) + 5.3 * static_cast<double>(step) +
+                               7.9 * static_cast<double>(pass) + 11.3 * static_cast<double>(parameter));
+  }
+  return out.to(like.scalar_type());
+}
+
+// A forward and backward pass as the model calls it, with the weights read where they have to be there.
+double run_pass(AdamW& optimizer, Layered& model, bool calls_around_layers, const std::function<at::Tensor(size_t)>& gradient) {
+  double seen = 0.0;
+  const auto each_of = [&](int64_t layer, const auto& action) {
+    for (size_t i = 0; i < model.layers.size(); ++i) {
+      if (model.layers[i] == layer) action(i);
+    }
+  };
+  const auto read = [&](size_t i) { seen += model.parameters[i].second.detach().to(at::kDouble).abs().sum().item<double>(); };
+  const auto set = [&](size_t i) {  // as backward() does: adds to what is there
+    at::Tensor& sum = model.parameters[i].second.mutable_grad();
+    sum = sum.defined() ? sum + gradient(i) : gradient(i);
+  };
+  for (int64_t layer = 0; layer < 2; ++layer) {
+    if (calls_around_layers) optimizer.before_layer_forward(layer);
+    each_of(layer, read);
+    if (calls_around_layers) optimizer.after_layer_forward(layer);
+  }
+  for (int64_t layer = 1; layer >= 0; --layer) {
+    if (calls_around_layers) optimizer.before_layer_backward(layer);
+    each_of(layer, read);
+    each_of(layer, set);
+    if (calls_around_layers) optimizer.after_layer_backward(layer);
+  }
+  each_of(-1, read);
+  each_of(-1, set);
+  optimizer.accumulate();
+  return seen;
+}
+
+// Three steps of three ranks; the last rank has one pass less than the others. Returns rank 0's weights, and what the passes read.
+std::pair<std::vector<at::Tensor>, double> train_layers(const Reduction& how, bool calls_around_layers, int64_t* bytes = nullptr,
+                                                        bool offload = false) {
+  const auto start = layered(how.dtype);
+  std::vector<at::Tensor> weights;
+  double seen = 0.0;
+  dist::run_ranks(3, [&](dist::Communicator& communicator) {
+    Layered model = layered(how.dtype);
+    for (size_t i = 0; i < start.layers.size(); ++i) model.parameters[i].second.detach().copy_(start.parameters[i].second.detach());
+    AdamW optimizer(model.parameters, test_config(), {.communicator = &communicator, .sharding = how.sharding, .reduce_dtype = how.reduce_dtype, .layers = model.layers, .offload = offload});
+    double read = 0.0;
+    for (int64_t step = 0; step < 3; ++step) {
+      if (calls_around_layers) optimizer.release_weights();
+      const int64_t passes = communicator.rank() == 2 ? 1 : 2;
+      for (int64_t pass = 0; pass < passes; ++pass) {
+        optimizer.begin_pass(pass + 1 == passes);
+        read += run_pass(optimizer, model, calls_around_layers, [&](size_t i) {
+          return gradient_for(model.parameters[i].second, communicator.rank(), step, pass, i);
+        });
+      }
+      if (passes == 1) optimizer.idle_pass();
+      optimizer.start_reduction();
+      EXPECT_TRUE(optimizer.step(20).applied);
+      optimizer.gather_weights();
+    }
+    if (communicator.rank() != 0) return;
+    seen = read;
+    for (const auto& [name, p] : model.parameters) weights.push_back(p.detach().clone());
+    if (bytes != nullptr) *bytes = communicator.bytes_sent();
+  });
+  return {weights, seen};
+}
+
+class ByLayer : public ::testing::TestWithParam<Reduction> {};
+INSTANTIATE_TEST_SUITE_P(
+    All, ByLayer,
+    ::testing::Values(Reduction{at::kFloat, StateSharding::kNone, at::kFloat}, Reduction{at::kBFloat16, StateSharding::kNone, at::kFloat},
+                      Reduction{at::kFloat, StateSharding::kOptimizer, at::kFloat}, Reduction{at::kBFloat16, StateSharding::kOptimizer, at::kBFloat16},
+                      Reduction{at::kFloat, StateSharding::kGradients, at::kBFloat16}, Reduction{at::kBFloat16, StateSharding::kGradients, at::kFloat},
+                      Reduction{at::kFloat, StateSharding::kWeights, at::kFloat}, Reduction{at::kBFloat16, StateSharding::kWeights, at::kFloat},
+                      Reduction{at::kBFloat16, StateSharding::kWeights, at::kBFloat16}, Reduction{at::kFloat, StateSharding::kNone, at::kBFloat16}));
+
+TEST_P(ByLayer, ReducedBesideTheBackwardPassGivesTheSameBits) {
+  const auto [beside, seen] = train_layers(GetParam(), true);
+  const auto [after, also_seen] = train_layers(GetParam(), false);
+  EXPECT_EQ(seen, also_seen);
+  for (size_t i = 0; i < beside.size(); ++i) EXPECT_TRUE(beside[i].equal(after[i])) << i;
+}
+
+// With fp32 weights the three ways to split differ from no split in the order of sums alone.
+TEST(ByLayer, EveryShardingTakesTheSameSteps) {
+  const auto [whole, seen] = train_layers({at::kFloat, StateSharding::kNone, at::kFloat}, true);
+  for (const auto sharding : {StateSharding::kOptimizer, StateSharding::kGradients, StateSharding::kWeights}) {
+    const auto [split, also_seen] = train_layers({at::kFloat, sharding, at::kFloat}, true);
+    for (size_t i = 0; i < whole.size(); ++i) EXPECT_LT((whole[i] - split[i]).abs().max().item<double>(), 1e-5) << i << " with sharding " << static_cast<int>(sharding);
+    EXPECT_NEAR(seen, also_seen, 1e-4);
+  }
+}
+
+// A gradient rounded to bf16 is off by at most 2^-9 of itself for each rank's part, and where all ranks keep the sum, once more.
+TEST(ByLayer, GradientsSentInBfloat16AreRoundedOnceAPart) {
+  const auto norm_with = [](StateSharding sharding, at::ScalarType reduce_dtype) {
+    double norm = 0.0;
+    dist::run_ranks(3, [&](dist::Communicator& communicator) {
+      Layered model = layered(at::kFloat);
+      AdamW optimizer(model.parameters, test_config(), {.communicator = &communicator, .sharding = sharding, .reduce_dtype = reduce_dtype, .layers = model.layers});
+      for (auto& [name, p] : model.parameters) p.mutable_grad() = at::full_like(p.detach(), 1.0 + 1.0 / 512.0);  // rounds to 1
+      if (communicator.rank() == 1) {
+        for (auto& [name, p] : model.parameters) p.mutable_grad() = at::full_like(p.detach(), 256.0);
+      }
+      optimizer.accumulate();
+      const double found = optimizer.step(20).grad_norm;
+      if (communicator.rank() == 0) norm = found;
+    });
+    return norm;
+  };
+  const double elements = 24 + 2 * 20 + 4;
+  EXPECT_NEAR(norm_with(StateSharding::kOptimizer, at::kFloat), (258.0 + 1.0 / 256.0) * std::sqrt(elements), 1e-3);
+  EXPECT_NEAR(norm_with(StateSharding::kOptimizer, at::kBFloat16), 258.0 * std::sqrt(elements), 1e-4);
+  EXPECT_NEAR(norm_with(StateSharding::kGradients, at::kBFloat16), 258.0 * std::sqrt(elements), 1e-4);
+  EXPECT_NEAR(norm_with(StateSharding::kNone, at::kBFloat16), 258.0 * std::sqrt(elements), 1e-4);  // 256 + 1 is 256 in bf16: rounded at each hop it would be that
+}
+
+// docs/distributed.md's formulas, for each bucket filled up to three equal shards: 27 + 27 + 24 + 6 elements.
+TEST(ByLayer, BytesFollowTheFormulas) {
+  constexpr int64_t n = 27 + 27 + 24 + 6, layers = 54, rest = 30, steps = 3;
+  const auto sent = [](const Reduction& how) {
+    int64_t bytes = 0;
+    train_layers(how, true, &bytes);
+    return bytes;
+  };
+  const auto norm = [](StateSharding sharding) { return sharding == StateSharding::kNone ? 0 : 2 * 8 * 2 / 3; };
+  const auto per_step = [&](int64_t element_bytes, StateSharding sharding) { return steps * (element_bytes * 2 / 3 + norm(sharding)); };
+  using enum StateSharding;
+  EXPECT_EQ(sent({at::kFloat, kNone, at::kFloat}), per_step(8 * n, kNone));
+  EXPECT_EQ(sent({at::kFloat, kNone, at::kBFloat16}), per_step(4 * n, kNone));
+  EXPECT_EQ(sent({at::kBFloat16, kOptimizer, at::kFloat}), per_step(6 * n, kOptimizer));
+  EXPECT_EQ(sent({at::kBFloat16, kOptimizer, at::kBFloat16}), per_step(4 * n, kOptimizer));
+  EXPECT_EQ(sent({at::kFloat, kGradients, at::kBFloat16}), per_step((2 * 2 + 4) * n, kGradients));  // two passes
+  // Each pass gathers the layers twice; then all is gathered for the rollout.
+  EXPECT_EQ(sent({at::kBFloat16, kWeights, at::kFloat}), per_step(2 * (4 * n + 2 * 2 * layers) + 2 * (layers + rest), kWeights));
+}
+
+// ---- state in host memory ----
+
+TEST_P(EveryDtype, StateInHostMemoryChangesNothing) {
+  auto stays = make_parameters(GetParam()), moves = make_parameters(GetParam());
+  AdamW one(stays, test_config());
+  AdamW other(moves, test_config(), {.offload = true, .offload_elements = 10});  // each parameter comes alone
+  take_steps(one, stays, 0, 3);
+  take_steps(other, moves, 0, 3);
+  EXPECT_TRUE(same(one.state_tensors(true), other.state_tensors(true)));
+  const auto saved = other.state_tensors(true);
+  auto fresh = make_parameters(GetParam());
+  AdamW resumed(fresh, test_config(), {.offload = true});
+  resumed.read_state(
+      [&saved](const std::string& name, at::IntArrayRef, int64_t, at::Tensor& target) {
+        for (const auto& [key, tensor] : saved) {
+          if (key == name) target.copy_(tensor.reshape({-1}));
+        }
+      },
+      true);
+  resumed.restore(3, 0);
+  take_steps(one, stays, 3, 5);
+  take_steps(other, moves, 3, 5);
+  take_steps(resumed, fresh, 3, 5);
+  for (size_t i = 0; i < stays.size(); ++i) {
+    EXPECT_TRUE(stays[i].second.equal(moves[i].second));
+    EXPECT_TRUE(stays[i].second.equal(fresh[i].second));
+  }
+}
+
+TEST(ByLayer, StateInHostMemoryChangesNothing) {
+  for (const Reduction& how : {Reduction{at::kFloat, StateSharding::kWeights, at::kFloat}, Reduction{at::kBFloat16, StateSharding::kOptimizer, at::kFloat}}) {
+    const auto [stays, seen] = train_layers(how, true);
+    const auto [moves, also_seen] = train_layers(how, true, nullptr, /*offload=*/true);
+    for (size_t i = 0; i < stays.size(); ++i) EXPECT_TRUE(stays[i].equal(moves[i])) << i;
+  }
 }
 
 }  // namespace

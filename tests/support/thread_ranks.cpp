@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <barrier>
+#include <deque>
 #include <exception>
+#include <memory>
 #include <thread>
 
 namespace grpo::dist {
@@ -24,39 +26,77 @@ class ThreadCommunicator : public Communicator {
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return static_cast<int64_t>(shared_.tensors.size()); }
   int64_t local_rank() const override { return rank_; }
-  void all_reduce_sum(at::Tensor& tensor) override {
-    reduce(tensor, [](const at::Tensor& a, const at::Tensor& b) { return a + b; });
+  std::unique_ptr<Pending> start_all_reduce_sum(const at::Tensor& tensor) override {
+    bytes_sent_ += 2 * static_cast<int64_t>(tensor.nbytes()) * (size() - 1) / size();
+    return start([this, tensor] { reduce(tensor, [](const at::Tensor& a, const at::Tensor& b) { return a + b; }); });
   }
   void all_reduce_max(at::Tensor& tensor) override {
+    finish(started_);
     reduce(tensor, [](const at::Tensor& a, const at::Tensor& b) { return at::maximum(a, b); });
   }
   void broadcast(at::Tensor& tensor, int64_t root) override {
+    finish(started_);
     publish(tensor);
     tensor.copy_(shared_.tensors[static_cast<size_t>(root)]);
     shared_.meeting.arrive_and_wait();
   }
-  void barrier(const std::string&) override { shared_.meeting.arrive_and_wait(); }
+  void barrier(const std::string&) override {
+    finish(started_);
+    shared_.meeting.arrive_and_wait();
+  }
   std::vector<std::vector<double>> all_gather(const std::vector<double>& values) override {
     return gathered(shared_.values, values);
   }
   std::vector<std::string> all_gather_bytes(const std::string& bytes) override { return gathered(shared_.bytes, bytes); }
-  void reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) override {
-    auto total = input.clone();
-    all_reduce_sum(total);
-    output.copy_(total.view(-1).narrow(0, rank_ * output.numel(), output.numel()).view_as(output));
+  std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) override {
+    bytes_sent_ += static_cast<int64_t>(input.nbytes()) / size() * (size() - 1);
+    return start([this, output, input] {
+      auto total = input.to(output.scalar_type(), /*non_blocking=*/false, /*copy=*/true);
+      reduce(total, [](const at::Tensor& a, const at::Tensor& b) { return a + b; });
+      output.copy_(total.view(-1).narrow(0, rank_ * output.numel(), output.numel()).view_as(output));
+    });
   }
-  void all_gather_into(at::Tensor& output, const at::Tensor& input) override {
-    publish(input);
-    output.copy_(at::cat(shared_.tensors).view_as(output));
-    shared_.meeting.arrive_and_wait();
+  std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) override {
+    bytes_sent_ += static_cast<int64_t>(input.nbytes()) * (size() - 1);
+    return start([this, output, input] {
+      publish(input);
+      output.copy_(at::cat(shared_.tensors).view_as(output));
+      shared_.meeting.arrive_and_wait();
+    });
   }
   void enter_phase(const std::string&) override {}
   void report_failure(const std::string&, int) override {}
-  int64_t bytes_sent() const override { return 0; }
+  int64_t bytes_sent() const override { return bytes_sent_; }
 
  private:
+  // Nothing happens before wait(): who reads a result or writes an input too early gets wrong numbers.
+  class Deferred : public Pending {
+   public:
+    Deferred(ThreadCommunicator& owner, int64_t number) : owner_(owner), number_(number) {}
+    void wait() override { owner_.finish(number_); }
+
+   private:
+    ThreadCommunicator& owner_;
+    int64_t number_;
+  };
+  std::unique_ptr<Pending> start(std::function<void()> body) {
+    waiting_.push_back(std::move(body));
+    return std::make_unique<Deferred>(*this, ++started_);
+  }
+  // In the order in which they were started, which is the same on every rank.
+  void finish(int64_t number) {
+    while (finished_ < number) {
+      const auto body = std::move(waiting_.front());
+      waiting_.pop_front();
+      ++finished_;
+      const at::NoGradGuard no_grad;
+      body();
+    }
+  }
+
   template <typename T>
   std::vector<T> gathered(std::vector<T>& slots, const T& value) {
+    finish(started_);
     slots[static_cast<size_t>(rank_)] = value;
     shared_.meeting.arrive_and_wait();
     auto all = slots;
@@ -68,7 +108,7 @@ class ThreadCommunicator : public Communicator {
     shared_.meeting.arrive_and_wait();
   }
   template <typename Combine>
-  void reduce(at::Tensor& tensor, const Combine& combine) {
+  void reduce(const at::Tensor& tensor, const Combine& combine) {
     publish(tensor);
     auto total = shared_.tensors[0];
     for (size_t r = 1; r < shared_.tensors.size(); ++r) total = combine(total, shared_.tensors[r]);
@@ -78,6 +118,10 @@ class ThreadCommunicator : public Communicator {
 
   Shared& shared_;
   int64_t rank_;
+  std::deque<std::function<void()>> waiting_;
+  int64_t started_ = 0;
+  int64_t finished_ = 0;
+  int64_t bytes_sent_ = 0;
 };
 
 }  // namespace

@@ -30,14 +30,26 @@ struct DistributedConfig {
   }
 };
 
+/// A collective that is under way.
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  /// Returns when this rank's result is in place (on CUDA: for what the calling thread launches from then on). Throws as
+  /// the collective itself would. Further calls return at once.
+  virtual void wait() = 0;
+};
+
 /// The ranks of one run. Everything that crosses ranks goes through here, so the trainer reads the same for one process
 /// and for many: a backend is one more implementation and one more row in make_communicator.
 ///
 /// Collectives: every rank makes the same calls in the same order, with tensors of the same shape, dtype and device
 /// type; a call returns when this rank's result is in place. Tensors are changed in place, without gradient. A sum has
 /// the same bits on every rank. A rank that waits longer than DistributedConfig::timeout_s throws base::DistError
-/// naming the operation, its number and the ranks that have not come. One thread per rank calls. Dtypes: fp32, fp64,
-/// fp16, bf16, int8, uint8, int32, int64.
+/// naming the operation, its number and the ranks that have not come. One thread per rank calls at a time. Dtypes: fp32,
+/// fp64, fp16, bf16, int8, uint8, int32, int64.
+///
+/// start_...() return at once, so that several collectives, and other work, go on together; they count in the order in
+/// which they start. Until wait() inputs must not be written and outputs not be touched.
 ///
 /// With several ranks each process is watched (docs/distributed.md): when another rank fails, dies or hangs, this
 /// process prints one line that says so and ends, whatever its threads are doing.
@@ -49,7 +61,8 @@ class Communicator {
   virtual int64_t size() const = 0;
   virtual int64_t local_rank() const = 0;  // among the ranks of this host; 0 where the launcher does not say
 
-  virtual void all_reduce_sum(at::Tensor& tensor) = 0;
+  virtual std::unique_ptr<Pending> start_all_reduce_sum(const at::Tensor& tensor) = 0;
+  void all_reduce_sum(const at::Tensor& tensor) { start_all_reduce_sum(tensor)->wait(); }
   virtual void all_reduce_max(at::Tensor& tensor) = 0;
   virtual void broadcast(at::Tensor& tensor, int64_t root) = 0;
 
@@ -63,12 +76,14 @@ class Communicator {
   virtual std::vector<std::string> all_gather_bytes(const std::string& bytes) = 0;
 
   /// output: the sum over ranks of this rank's part of input, which is parts of output.numel() elements, by rank.
-  /// bf16 and fp16 are added up in fp32 and rounded once. REQUIRES: input.numel() == size() * output.numel(), one
-  /// dtype.
-  virtual void reduce_scatter_sum(at::Tensor& output, const at::Tensor& input) = 0;
+  /// bf16 and fp16 are added up in fp32 and rounded once; not at all into an fp32 output.
+  /// REQUIRES: input.numel() == size() * output.numel(); one dtype, or a 16-bit input and an fp32 output.
+  virtual std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) = 0;
+  void reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) { start_reduce_scatter_sum(output, input)->wait(); }
 
   /// output: every rank's input, by rank. REQUIRES: output.numel() == size() * input.numel(), one dtype.
-  virtual void all_gather_into(at::Tensor& output, const at::Tensor& input) = 0;
+  virtual std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) = 0;
+  void all_gather_into(const at::Tensor& output, const at::Tensor& input) { start_all_gather_into(output, input)->wait(); }
 
   /// What this rank does from now on, e.g. "step 12, rollout": other ranks' messages say it of this one. Costs nothing.
   virtual void enter_phase(const std::string& phase) = 0;

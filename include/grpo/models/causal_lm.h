@@ -39,6 +39,16 @@ struct TrainingOptions {
   nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
 };
 
+/// Called around each layer of a training pass, in the thread that runs it; a pass without gradient has no backward. What
+/// is computed again in the backward is part of the backward.
+struct LayerHooks {
+  using Hook = std::function<void(int64_t layer)>;
+  Hook before_forward;
+  Hook after_forward;
+  Hook before_backward;
+  Hook after_backward;  // the gradients of all of the layer's weights are complete
+};
+
 /// A decoder-only transformer (Qwen2/2.5, Qwen3, Llama): one set of weights that the sampler and the trainer read.
 class CausalLM {
  public:
@@ -62,12 +72,19 @@ class CausalLM {
   /// Every weight under its checkpoint name, in the model's order; leaves that require grad. A tied head is not listed.
   const NamedTensors& parameters() const;
 
+  /// The layer that each of parameters() belongs to; -1 for the embedding, the final norm and the head. The parameters of
+  /// a layer are views of one piece of memory (storage), which holds nothing else but gaps between them.
+  const std::vector<int64_t>& parameter_layers() const;
+
   /// Final-norm hidden states for training and scoring, differentiable; [T, hidden]. layer_outputs, when given,
   /// receives the embedding output and then each layer's output (the last one after the final norm), each [T, hidden].
   at::Tensor hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs = nullptr) const;
 
   /// Of later hidden_states(). Results and gradients do not change but for rounding.
   void set_training_options(const TrainingOptions& options);
+
+  /// Of later hidden_states().
+  void set_layer_hooks(LayerHooks hooks);
 
   /// cos and sin of every position below `positions` (or more), [positions, head_dim / 2] fp32.
   std::pair<at::Tensor, at::Tensor> rotations(int64_t positions) const;

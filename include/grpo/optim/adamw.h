@@ -17,6 +17,8 @@ namespace grpo::optim {
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 struct Bucket;
+class GradientReducer;
+class ShardedWeights;
 
 struct UpdateResult {
   double grad_norm = 0.0;  // global L2 norm before clipping; not finite when the update was skipped
@@ -24,11 +26,12 @@ struct UpdateResult {
   bool applied = false;
 };
 
-/// What the ranks split instead of each holding all of it (ZeRO, arXiv 1910.02054). Every rank always has all weights.
+/// What the ranks split instead of each holding all of it (ZeRO, arXiv 1910.02054).
 enum class StateSharding {
   kNone,       // gradients are summed over ranks; each rank takes the same step
   kOptimizer,  // masters and moments are split; gradients are reduce-scattered once a step, weights gathered after it
-  kGradients,  // fp32 gradient sums are split too: reduce-scattered after each backward pass
+  kGradients,  // fp32 gradient sums are split too: reduce-scattered in each backward pass
+  kWeights,    // the layers' weights are split too between release_weights() and gather_weights()
 };
 
 struct AdamWOptions {
@@ -38,7 +41,13 @@ struct AdamWOptions {
   /// Ranks whose gradients are summed before each step; they hold the same parameters. Must outlive the optimizer.
   dist::Communicator* communicator = nullptr;
   StateSharding sharding = StateSharding::kNone;  // with one rank: kNone
-  int64_t bucket_elements = int64_t{1} << 24;     // of one collective when state is split
+  at::ScalarType reduce_dtype = at::kFloat;       // or bf16: what gradients are rounded to, once, to cross the ranks
+  /// The layer that each parameter belongs to, from 0; -1 outside of layers. Empty: no layers.
+  std::vector<int64_t> layers = {};
+  /// Masters and moments are in host memory (page-locked beside a GPU); a step brings them to the parameters' device a part
+  /// at a time, of offload_elements or one parameter. Not the masters that fp32 parameters are.
+  bool offload = false;
+  int64_t offload_elements = int64_t{1} << 26;
 };
 
 /// AdamW (arXiv 1711.05101) on fp32 master weights. t counts applied updates from 1, g is the clipped gradient:
@@ -48,24 +57,46 @@ struct AdamWOptions {
 ///   w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 /// A parameter of a lower dtype has an fp32 master and an fp32 gradient sum, and is rounded from its master after each
 /// update; an fp32 parameter is its own master and its .grad its own sum.
+///
+/// With several ranks everything but the accessors is a collective, and a training pass is one too (begin_pass() to
+/// accumulate()): ranks make the same calls in the same order, those around layers included. Parameters that share memory
+/// cross the ranks together; they then own all of it. Gradients are reduced beside the backward pass where the calls
+/// around layers say when a layer's are complete, and by step() where they do not, with the same result.
 class AdamW {
  public:
   /// parameters: contiguous leaves, changed in place by step(). Throws base::ConfigError (validate).
   AdamW(NamedTensors parameters, OptimizerConfig config, AdamWOptions options = {});
   ~AdamW();
 
-  /// Adds every .grad to the fp32 sums; call after each backward pass. With kGradients a collective: ranks call it
-  /// equally often, also without a gradient.
+  /// Before a forward and backward pass. last: of this rank in this update.
+  void begin_pass(bool last);
+  /// After a backward pass: adds every .grad to the fp32 sums.
   void accumulate();
+  /// The calls of a pass on a rank that has none left. With kNone and kOptimizer nothing.
+  void idle_pass();
+
+  /// Called around each layer of a pass, whose gradients are complete after its backward. Nothing with one rank.
+  void before_layer_forward(int64_t layer);
+  void after_layer_forward(int64_t layer);
+  void before_layer_backward(int64_t layer);
+  void after_layer_backward(int64_t layer);
+
+  /// After the update's last pass: starts to reduce what is left. step() does it where it has not been done.
+  void start_reduction();
 
   /// Clips and applies what was accumulated (and what a backward pass has left since), and clears it. total_updates: of
   /// the run, for the schedule. A parameter that got no gradient has gradient 0. When the norm is not finite nothing
   /// changes (weights, moments, both counters of the schedule and of Adam) but consecutive_skips(), and a warning is
-  /// logged; all ranks see the same norm. A collective when there are several ranks.
+  /// logged; all ranks see the same norm.
   UpdateResult step(int64_t total_updates);
 
   /// Drops gradients that were not applied.
   void zero_grad();
+
+  /// kWeights: frees the layers' weights but for this rank's shards; passes then gather each layer as they need it. Views
+  /// of the weights stay valid, their memory is there in passes and after gather_weights(). Else nothing.
+  void release_weights();
+  void gather_weights();
 
   int64_t updates() const { return updates_; }                      // applied so far
   int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped since the last applied one
@@ -79,7 +110,8 @@ class AdamW {
   /// whole shape into `target`, flat.
   using ReadState =
       std::function<void(const std::string& name, at::IntArrayRef shape, int64_t begin, at::Tensor& target)>;
-  /// Restores moments and, with masters, master weights from any source, however it was split; then restore().
+  /// Restores moments and, with masters, master weights from any source, however it was split; then restore(). Without
+  /// masters they are taken from the parameters.
   void read_state(const ReadState& read, bool masters);
 
   /// Sets the counters and rounds parameters of a lower dtype from their masters again. A collective when split.
@@ -89,37 +121,52 @@ class AdamW {
   struct Parameter {
     std::string name;
     at::Tensor tensor;
-    at::Tensor gradient;  // fp32 sum of a parameter of lower dtype; undefined before accumulate()
+    at::Tensor gradient;  // fp32 sum of a parameter of lower dtype; undefined before accumulate(). One rank only
     bool decays = false;
   };
   // What this rank updates: a whole parameter in its shape, or a flat piece of one.
   struct State {
     size_t parameter = 0;
     int64_t begin = 0;
-    at::Tensor master;  // fp32; shares the parameter's memory when that is fp32
+    size_t bucket = 0;   // several ranks: where its gradient is in the bucket's reduced ones
+    int64_t offset = 0;
+    at::Tensor master;  // fp32; shares memory with an fp32 parameter or its shard
     at::Tensor exp_avg;
     at::Tensor exp_avg_sq;
-    at::Tensor gradient;  // kGradients: the piece's sum over passes and ranks; undefined before accumulate()
+    bool has_own_master = false;
   };
 
+  bool has_ranks() const { return options_.communicator != nullptr && options_.communicator->size() > 1; }
   bool is_split() const { return options_.sharding != StateSharding::kNone; }
+  bool splits_gradients() const { return options_.sharding == StateSharding::kGradients || splits_weights(); }
+  bool splits_weights() const { return options_.sharding == StateSharding::kWeights; }
   bool has_copy(const Parameter& parameter) const { return parameter.tensor.scalar_type() != at::kFloat; }
+  void lay_out();
   void add_states();
-  at::Tensor gradient_of(const Parameter& parameter) const;
+  void add_state(State state, const at::Tensor& weights);
   std::vector<at::Tensor> summed_gradients();
-  std::vector<at::Tensor> scattered_gradients();
-  void accumulate_scattered();
   double norm_of(const std::vector<at::Tensor>& gradients) const;
   void apply(std::vector<at::Tensor> gradients, double grad_norm, double lr);
-  void write_back();
-  void gather_weights();
+  size_t end_of_part(size_t first) const;
+  void apply_part(size_t first, size_t last, const std::vector<at::Tensor>& gradients, double lr);
+  void write_copies(size_t first, const std::vector<at::Tensor>& masters);
+  void gather_shards();
+  void start_gather(int64_t layer);
+  void finish_gather(int64_t layer);
+  void release(int64_t layer);
+  const std::vector<size_t>& buckets_of(int64_t layer) const;
   std::string name_of(const State& state) const;
 
   OptimizerConfig config_;
   AdamWOptions options_;
   std::vector<Parameter> parameters_;
-  std::vector<Bucket> buckets_;  // split state: each owned piece is one of states_, in order
+  std::vector<Bucket> buckets_;                     // several ranks
+  std::vector<std::vector<size_t>> layer_buckets_;  // by layer
+  std::unique_ptr<GradientReducer> reducer_;        // several ranks
+  std::unique_ptr<ShardedWeights> weights_;         // split state
   std::vector<State> states_;
+  bool last_pass_ = false;  // under way
+  bool released_ = false;
   int64_t updates_ = 0;
   int64_t consecutive_skips_ = 0;
 };

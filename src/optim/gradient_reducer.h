@@ -1,0 +1,66 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "grpo/dist/communicator.h"
+#include "optim/buckets.h"
+
+namespace grpo::optim {
+
+/// Gradient sums of one optimizer update over backward passes and ranks, reduced a bucket at a time beside other work.
+/// Every rank starts every bucket, once in each reduction, in the same order.
+class GradientReducer {
+ public:
+  enum class Result { kWhole, kOwnShard };
+  struct Options {
+    dist::Communicator* communicator = nullptr;
+    Result result = Result::kWhole;
+    bool every_pass = false;  // the sums over ranks of each pass are added up, instead of the passes' sums reduced once
+    at::ScalarType dtype = at::kFloat;  // in which gradients cross the ranks
+  };
+
+  /// parameters: as the buckets number them; their .grad is taken. Both outlive the reducer.
+  GradientReducer(const std::vector<Bucket>& buckets, std::vector<at::Tensor> parameters, const Options& options);
+
+  /// Adds what is in .grad to this rank's fp32 sums, which for an fp32 parameter .grad itself is. Not with every_pass.
+  void accumulate();
+
+  /// Starts to reduce a bucket whose gradients are complete. Waits for earlier ones so that few are under way.
+  void start(size_t bucket);
+  /// Starts all that have not been, in order.
+  void start_rest();
+  /// The pass is over: with every_pass each bucket may be started again.
+  void end_pass();
+
+  /// Starts what is left and waits. A bucket's fp32 sum over passes and ranks: [ranks * shard], or this rank's [shard].
+  const std::vector<at::Tensor>& finish();
+  void clear();
+
+ private:
+  struct Underway {
+    size_t bucket = 0;
+    at::Tensor sent;  // [ranks * shard]
+    at::Tensor own;   // [shard] fp32; undefined where `sent` is reduced in place
+    std::unique_ptr<dist::Pending> pending;
+  };
+
+  void fold(size_t bucket);
+  at::Tensor take(size_t bucket);
+  bool in_place() const { return options_.result == Result::kWhole && options_.dtype == at::kFloat; }
+  void wait_until_at_most(size_t under_way);
+  void gather_narrow_sums();
+
+  const std::vector<Bucket>& buckets_;
+  std::vector<at::Tensor> parameters_;
+  Options options_;
+  std::vector<at::Tensor> sums_;     // by bucket, [ranks * shard] fp32: this rank's; undefined where there is none
+  std::vector<at::Tensor> results_;  // by bucket
+  std::vector<bool> started_;
+  std::deque<Underway> under_way_;
+};
+
+}  // namespace grpo::optim
