@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -34,6 +35,13 @@ bool terminal_is_utf8() {
 size_t terminal_columns() {
   winsize size{};
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// Rows that lines of these widths take: a terminal that was made narrower since has wrapped them.
+size_t rows_of(const std::vector<size_t>& widths, size_t columns) {
+  size_t rows = 0;
+  for (const size_t width : widths) rows += std::max<size_t>(1, (width + columns - 1) / columns);
+  return rows;
 }
 
 std::string clock_time() {
@@ -92,15 +100,15 @@ void Console::message(const std::string& level, const std::string& text) {
 
 // Goes back over the block, writes what belongs above it and the block again: in one write, so that it does not flicker.
 void Console::write(const std::string& above) {
+  const size_t columns = terminal_columns();
   std::string out;
-  if (lines_drawn_ > 0) out += "\x1b[" + std::to_string(lines_drawn_) + "F\x1b[J";  // up, to the first column; clear below
+  if (const size_t rows = rows_of(widths_drawn_, columns); rows > 0) out += "\x1b[" + std::to_string(rows) + "F\x1b[J";  // up, to the first column; clear below
   out += above;
-  lines_drawn_ = 0;
+  widths_drawn_.clear();
   if (has_status_) {
-    const size_t columns = terminal_columns();
     for (const auto& line : render_status(status_, columns > 1 ? columns - 1 : 1, utf8_)) {
       out += line + "\n";
-      ++lines_drawn_;
+      widths_drawn_.push_back(display_width(line));
     }
   }
   std::fputs(out.c_str(), stderr);

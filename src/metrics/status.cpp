@@ -58,6 +58,10 @@ std::string cut(const std::string& text, size_t columns) {
 
 }  // namespace
 
+size_t display_width(const std::string& utf8) {
+  return static_cast<size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 std::string duration(double seconds) {
   const auto whole = static_cast<long long>(seconds + 0.5);
   char text[64];

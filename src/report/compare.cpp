@@ -53,15 +53,8 @@ std::string verdict_text(const std::vector<Arm>& arms, const std::string& before
 }
 
 std::string config_markdown(const std::vector<RunSummary>& runs) {
-  const auto differences = config_differences(runs);
-  if (differences.empty()) return "";
-  Table table{.rows = {{"key"}}, .is_seed = {}};
-  for (const auto& run : runs) table.rows[0].push_back(run.name);
-  for (const auto& difference : differences) {
-    table.rows.push_back({"`" + difference.key + "`"});
-    table.rows.back().insert(table.rows.back().end(), difference.values.begin(), difference.values.end());
-  }
-  return "\n## Configuration differences\n\n" + plain_text(table, true);
+  const Table table = config_table(runs);
+  return table.rows.size() > 1 ? "\n## Configuration differences\n\n" + plain_text(table, true) : "";
 }
 
 // report.html -> report.md: what lies beside the page.
@@ -76,7 +69,8 @@ std::string comparison_text(const std::vector<RunSummary>& runs) {
 
 std::string comparison_markdown(const std::vector<RunSummary>& runs) {
   const auto arms = arms_of(runs);
-  return "# Comparison of runs\n" + verdict_text(arms, "\n", "\n") + "\nChanges in parentheses are against " + arms.front().name + ".\n\n" +
+  return "# Comparison of runs\n" + verdict_text(arms, "\n", "\n") + "\nChanges in parentheses are against " + arms.front().name +
+         ". Time split: sampling / rewards / updates.\n\n" +
          plain_text(headline_table(arms, false), true) + config_markdown(runs);
 }
 

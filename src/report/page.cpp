@@ -20,13 +20,27 @@ namespace {
 
 constexpr size_t kMaxPoints = 600;  // of a curve: more than a chart has pixels to show
 
-std::string html_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& is_seed) {
+// heldout/mean@4: may be broken after the slash, so that a head is as narrow as its column.
+std::string head_html(const std::string& text) {
+  std::string html = escape_html(text);
+  for (size_t at = html.find('/'); at != std::string::npos; at = html.find('/', at + 1)) html.insert(at + 1, "<wbr>");
+  return html;
+}
+
+// 5120 (−88 %): the change goes below, so that all columns fit on a screen.
+std::string cell_html(const std::string& text) {
+  const size_t at = text.rfind(" (");
+  if (at == std::string::npos || text.back() != ')') return escape_html(text);
+  return escape_html(text.substr(0, at)) + "<span class=\"change\">" + escape_html(text.substr(at)) + "</span>";
+}
+
+std::string html_table(const Table& table) {
   std::string html = "<div class=\"scroll\"><table>\n";
-  for (size_t r = 0; r < rows.size(); ++r) {
-    html += r < is_seed.size() && is_seed[r] ? "<tr class=\"seed\">" : "<tr>";
-    for (size_t i = 0; i < rows[r].size(); ++i) {
-      const std::string tag = r == 0 || i == 0 ? "th" : "td";
-      html += "<" + tag + ">" + escape_html(rows[r][i]) + "</" + tag + ">";
+  for (size_t r = 0; r < table.rows.size(); ++r) {
+    html += table.is_seed[r] ? "<tr class=\"seed\">" : "<tr>";
+    for (size_t i = 0; i < table.rows[r].size(); ++i) {
+      const std::string& text = table.rows[r][i];
+      html += r == 0 || i == 0 ? "<th>" + (r == 0 ? head_html(text) : escape_html(text)) + "</th>" : "<td>" + cell_html(text) + "</td>";
     }
     html += "</tr>\n";
   }
@@ -46,15 +60,9 @@ std::string verdict_html(const std::vector<Arm>& arms) {
 }
 
 std::string config_html(const std::vector<RunSummary>& runs) {
-  const auto differences = config_differences(runs);
-  if (differences.empty()) return runs.size() > 1 ? "<p>The configurations are the same.</p>\n" : "";
-  std::vector<std::vector<std::string>> rows = {{"key"}};
-  for (const auto& run : runs) rows[0].push_back(run.name);
-  for (const auto& difference : differences) {
-    rows.push_back({difference.key});
-    rows.back().insert(rows.back().end(), difference.values.begin(), difference.values.end());
-  }
-  return html_table(rows, {});
+  const Table table = config_table(runs);
+  if (table.rows.size() > 1) return html_table(table);
+  return runs.size() > 1 ? "<p>The configurations are the same.</p>\n" : "";
 }
 
 // Five digits are more than a chart shows; JSON has no NaN.
@@ -119,10 +127,12 @@ std::string embedded(std::string_view name) { return std::string(asset(name)); }
 std::vector<std::string> charted_metrics(const std::vector<RunSummary>& runs) {
   const auto arms = arms_of(runs);
   std::vector<std::string> metrics = accuracy_metrics(arms);
+  for (const auto& metric : accuracy_metrics(arms)) metrics.push_back(pass_metric(metric));
   for (const char* name : {"reward/mean", "accuracy", "length/mean", "entropy", "groups/dead_share", "grad_norm", "loss", "kl/sampler",
                            "truncated", "speed/rollout_tokens_per_s"}) {
-    if (std::any_of(runs.begin(), runs.end(), [&](const auto& run) { return run.curves.contains(name); })) metrics.emplace_back(name);
+    metrics.emplace_back(name);
   }
+  std::erase_if(metrics, [&](const auto& name) { return std::none_of(runs.begin(), runs.end(), [&](const auto& run) { return run.curves.contains(name); }); });
   return metrics;
 }
 
@@ -133,9 +143,9 @@ std::string comparison_page(const std::vector<RunSummary>& runs) {
          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>grpo-train: comparison of runs</title>\n<style>" +
          embedded("uPlot.min.css") + "\n" + embedded("report.css") + "</style></head>\n<body>\n<main>\n<h1>Comparison of runs</h1>\n" +
          verdict_html(arms) +
-         "<section><h2>Summary</h2>\n<p class=\"note\">Ranked by training time (sampling, rewards, updates). Changes in parentheses are "
-         "against " + escape_html(arms.front().name) + ".</p>\n" +
-         html_table(table.rows, table.is_seed) + "</section>\n<section id=\"curves\"><h2>Curves</h2></section>\n"
+         "<section><h2>Summary</h2>\n<p class=\"note\">Ranked by training time, which the time split shares out: sampling / rewards / updates. "
+         "Changes in parentheses are against " + escape_html(arms.front().name) + ".</p>\n" +
+         html_table(table) + "</section>\n<section id=\"curves\"><h2>Curves</h2></section>\n"
          "<section id=\"rollouts\"><h2>Sampled rollouts</h2></section>\n<section id=\"config\"><h2>Configuration differences</h2>\n" +
          config_html(runs) + "</section>\n</main>\n<script type=\"application/json\" id=\"data\">" + script_json(page_data(runs, arms)) +
          "</script>\n<!--\n" + embedded("uPlot.LICENSE") + "-->\n<script>" + embedded("uPlot.iife.min.js") + "</script>\n<script>" +

@@ -5,6 +5,8 @@
 #include <functional>
 #include <set>
 
+#include "grpo/base/text.h"
+#include "report/config_file.h"
 #include "report/text.h"
 
 namespace grpo::report {
@@ -20,6 +22,7 @@ struct Column {
   const char* format = "%.0f";
   Change change = Change::kNone;
   bool brief = false;
+  std::function<std::string(const Runs&)> text = {};  // instead of `value`, where a cell is not one number
 };
 
 Column share(std::string title, std::function<double(const RunSummary&)> value, Change change = Change::kNone, bool brief = false) {
@@ -27,16 +30,19 @@ Column share(std::string title, std::function<double(const RunSummary&)> value, 
           .change = change, .brief = brief};
 }
 
-// Seconds of one phase in percent of time/train.
-Column phase(const std::string& name) {
-  return {.title = name + " % of train s",
-          .value = [name](const RunSummary& run) { return 100.0 * run.sum("time/" + name) / run.train_s; }};
+// Sampling, rewards and updates in percent of time/train: 39 / 0 / 61.
+std::string phases(const Runs& runs) {
+  std::string text;
+  for (const char* name : {"time/rollout", "time/reward", "time/update"}) {
+    const auto shares = values_of({.name = "", .runs = runs}, [name](const RunSummary& run) { return 100.0 * run.sum(name) / run.train_s; });
+    text += (text.empty() ? "" : " / ") + number(interval_of(shares).mean, "%.0f");
+  }
+  return text;
 }
 
 void add_accuracy(std::vector<Column>& columns, const std::string& metric) {
   const std::string name = without_eval(metric);
-  const std::string prefix = metric.substr(0, metric.rfind('/') + 1);
-  const std::string pass = prefix + "pass@" + metric.substr(metric.rfind('@') + 1);
+  const std::string pass = pass_metric(metric);
   columns.push_back(share(name + " % start", [metric](const auto& run) { return run.first(metric); }, Change::kNone, true));
   columns.push_back(share(name + " % final", [metric](const auto& run) { return run.last(metric); }, Change::kPoints, true));
   columns.push_back(share(name + " % best", [metric](const auto& run) { return run.best(metric); }, Change::kNone, true));
@@ -55,7 +61,7 @@ std::vector<Column> columns_of(const std::vector<Arm>& arms) {
   columns.push_back({.title = "updates", .value = [](const auto& run) { return run.updates; }, .change = Change::kRelative});
   columns.push_back({.title = "million tokens", .value = [](const auto& run) { return run.completion_tokens / 1e6; }, .format = "%.3g",
                      .change = Change::kRelative});
-  for (const char* name : {"rollout", "reward", "update"}) columns.push_back(phase(name));
+  columns.push_back({.title = "time split %", .value = {}, .text = phases});
   columns.push_back({.title = "peak GB", .value = [](const auto& run) { return run.peak_memory_bytes / 1e9; }, .format = "%.2f"});
   return columns;
 }
@@ -65,6 +71,7 @@ Interval interval_of_runs(const Column& column, const Runs& runs) {
 }
 
 std::string cell(const Column& column, const Runs& runs, const Runs& baseline) {
+  if (column.text) return column.text(runs);
   const Interval interval = interval_of_runs(column, runs);
   std::string text = number(interval.mean, column.format);
   if (std::isfinite(interval.half) && column.change == Change::kPoints) text += " ± " + number(interval.half, column.format);
@@ -92,6 +99,16 @@ std::vector<const Arm*> by_train_time(const std::vector<Arm>& arms) {
   return order;
 }
 
+// An arm's values of one key, each once: the seeds as "1, 2, 3". `values`: one a run, in the order of `runs`.
+std::string joined_values(const Arm& arm, const std::vector<RunSummary>& runs, const std::vector<std::string>& values) {
+  std::vector<std::string> different;
+  for (const auto* run : arm.runs) {
+    const std::string& value = values[static_cast<size_t>(run - runs.data())];
+    if (std::find(different.begin(), different.end(), value) == different.end()) different.push_back(value);
+  }
+  return base::join(different, ", ");
+}
+
 }  // namespace
 
 std::vector<std::string> accuracy_metrics(const std::vector<Arm>& arms) {
@@ -102,6 +119,10 @@ std::vector<std::string> accuracy_metrics(const std::vector<Arm>& arms) {
     }
   }
   return {names.begin(), names.end()};
+}
+
+std::string pass_metric(const std::string& mean_metric) {
+  return mean_metric.substr(0, mean_metric.rfind('/') + 1) + "pass@" + mean_metric.substr(mean_metric.rfind('@') + 1);
 }
 
 Table headline_table(const std::vector<Arm>& arms, bool brief) {
@@ -121,6 +142,21 @@ Table headline_table(const std::vector<Arm>& arms, bool brief) {
       table.rows.push_back(row_of(run->name, columns, one, one));  // changes are the arm's
       table.is_seed.push_back(true);
     }
+  }
+  return table;
+}
+
+Table config_table(const std::vector<RunSummary>& runs) {
+  const auto arms = arms_of(runs);
+  Table table{.rows = {{"key"}}, .is_seed = {false}};
+  for (const auto& arm : arms) table.rows[0].push_back(arm.name);
+  for (const auto& difference : config_differences(runs)) {
+    std::vector<std::string> row = {difference.key};
+    for (const auto& arm : arms) row.push_back(joined_values(arm, runs, difference.values));
+    // Arms with the same seeds do not differ in them.
+    if (arms.size() > 1 && std::equal(row.begin() + 2, row.end(), row.begin() + 1)) continue;
+    table.rows.push_back(std::move(row));
+    table.is_seed.push_back(false);
   }
   return table;
 }

@@ -240,11 +240,14 @@ Outcome Loop::run() {
   communicator_.barrier("the end");
   if (outcome == Outcome::kStopped) {
     base::log_info(base::concat("stopped by a signal after step ", progress_.step, "; start again to continue"));
+  } else if (progress_.step > first_step_) {
+    base::log_info(base::concat("finished at step ", progress_.step, " in ", metrics::duration(run_timer_.seconds()), ": ", folder_.string()));
   }
   return outcome;
 }
 
 Outcome Loop::train_to_the_end() {
+  first_step_ = progress_.step;
   if (interrupted_) finish_interrupted_step();
   if (progress_.step >= total_steps_ && !stops()) {
     base::log_info(base::concat(folder_.string(), ": finished at step ", progress_.step,
@@ -256,7 +259,6 @@ Outcome Loop::train_to_the_end() {
     metrics::MetricsLine line;
     if (evaluate_into(line, 0)) log(0, line);
   }
-  first_step_ = progress_.step;
   status_.step = progress_.step;
   run_timer_ = metrics::Timer();
   while (progress_.step < total_steps_ && !stops()) train_step();

@@ -33,8 +33,8 @@ def in_a_pipe(*overrides):
             return result, file.read()
 
 
-def on_a_terminal(columns, *overrides, **environment):
-    """All bytes that the program wrote to a terminal of that width."""
+def on_a_terminal(columns, *overrides, then_columns=None, **environment):
+    """All bytes that the program wrote to a terminal of that width; then_columns: its width from the first block on."""
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -51,6 +51,8 @@ def on_a_terminal(columns, *overrides, **environment):
             if not part:
                 break
             text += part
+            if then_columns and b"tokens/s" in text:
+                fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, then_columns, 0, 0))
         os.close(ours)
         assert process.wait(timeout=60) == 0, text
         return text.decode()
@@ -93,11 +95,22 @@ class Console(unittest.TestCase):
         evaluations = [i for i, line in enumerate(lines) if "info eval step" in line]
         self.assertEqual(len(evaluations), 3, lines)
         self.assertLess(max(evaluations), heads[0])
+        self.assertRegex(lines[heads[0] - 1], r"finished at step 6 in \d+ s: .*/quickstart_2grpo$")
 
     def test_a_narrow_terminal_never_wraps_the_block(self):
         lines = screen(on_a_terminal(30))
         block = lines[next(i for i, line in enumerate(lines) if line.startswith("quickstart_2grpo  step")):]
         self.assertTrue(all(len(line) < 30 for line in block), block)
+
+    def test_a_terminal_that_was_made_narrower_is_cleared_of_the_wrapped_block(self):
+        wrapped = lambda line, columns: max(1, -(-len(line) // columns))
+        parts = re.split(r"\x1b\[(\d+)F\x1b\[J", on_a_terminal(100, "trainer.steps=40", then_columns=40))
+        ups, texts = [int(up) for up in parts[1::2]], parts[0::2]
+        blocks = [text.replace("\r", "").splitlines()[-5:] for text in texts]
+        narrowed = next(i for i, up in enumerate(ups) if up != 5)  # goes back over the last wide block
+        self.assertEqual(ups[narrowed], sum(wrapped(line, 40) for line in blocks[narrowed]), blocks[narrowed])
+        self.assertEqual(set(ups[narrowed + 1:]), {5})
+        self.assertTrue(all(len(line) < 40 for line in blocks[-1]))
 
     def test_a_terminal_without_utf8_gets_ascii(self):
         self.assertIn("####", on_a_terminal(100, LANG="C"))

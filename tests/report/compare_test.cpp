@@ -10,7 +10,10 @@
 #include "grpo/io/file.h"
 #include "report/arms.h"
 #include "report/config_file.h"
+#include "report/picture.h"
 #include "report/samples.h"
+#include "report/table.h"
+#include "report/text.h"
 #include "report/verdict.h"
 #include "support/golden.h"
 
@@ -125,6 +128,25 @@ TEST_F(Compare, SeedsOfOneConfigurationAreAnArm) {
   EXPECT_NEAR(series.half.at(2), 4.303 * 0.1 / std::sqrt(3.0), 1e-3);
   EXPECT_TRUE(std::isnan(series.mean.at(1)));
   EXPECT_THAT(comparison_text(runs), HasSubstr("50.0 ± 24.8"));
+}
+
+// Two seeds of each of two configurations, at 16 rollouts and one second a step, and at 128 and four.
+TEST_F(Compare, ArmsAreTheColumnsOfTheConfigurationAndTheLinesOfThePicture) {
+  std::vector<RunSummary> runs;
+  for (const int seed : {1, 2}) {
+    runs.push_back(run(base::concat("two_seed", seed), {.accuracy = 0.5 + 0.1 * seed, .seed = seed}));
+    runs.push_back(run(base::concat("big_seed", seed), {.rollouts = 128, .train_s = 4.0, .accuracy = 0.7, .group_size = 16, .seed = seed}));
+  }
+  EXPECT_THAT(config_table(runs).rows, ElementsAre(ElementsAre("key", "two", "big"), ElementsAre("rollout.group_size", "2", "16")));
+  EXPECT_THAT(config_table({runs[0], runs[2]}).rows, ElementsAre(ElementsAre("key", "two"), ElementsAre("run.seed", "1, 2")));
+  const auto svg = picture(runs, "eval/heldout/mean@4");
+  EXPECT_THAT(svg, HasSubstr("two (mean of 2 seeds, 95 % band)"));
+  EXPECT_THAT(svg, HasSubstr("over training time in seconds"));
+  int lines = 0;
+  for (size_t at = svg.find("<polyline"); at != std::string::npos; at = svg.find("<polyline", at + 1)) ++lines;
+  EXPECT_EQ(lines, 4);  // two arms in two panels
+  // 256 rollouts on an axis that ends at 300, 380 points wide from 44 on.
+  EXPECT_THAT(svg, HasSubstr(number(44.0 + 380.0 * 256.0 / 300.0, "%.1f") + ","));
 }
 
 // Tables of Student's t (two-sided 5 %).

@@ -106,9 +106,24 @@ class Page(unittest.TestCase):
                         back = self.chromium.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
                         self.assertEqual(back < 128, dark)
                         drawn = self.chromium.evaluate(COLOURED)
-                        self.assertEqual(len(drawn), 0 if page == "empty" else 11)
+                        self.assertEqual(len(drawn), 0 if page == "empty" else 12)
                         for metric, pixels in zip(self.chromium.evaluate("[...document.querySelectorAll('figure')].map(f => f.dataset.metric)"), drawn):
                             self.assertGreater(pixels, 100, metric)
+
+    def test_the_summary_fits_a_wide_screen(self):
+        for page in ("one", "two"):
+            self.open(page)
+            self.assertEqual(self.chromium.evaluate("(() => { const b = document.querySelector('.scroll'); return b.scrollWidth - b.clientWidth; })()"), 0, page)
+
+    def test_names_leave_room_for_figures_on_a_narrow_screen(self):
+        self.open("twenty", "narrow")
+        width = self.chromium.evaluate("document.querySelector('tr:nth-child(2) > th').getBoundingClientRect().width")
+        self.assertLess(width, WIDTHS["narrow"] * .55)
+
+    def test_the_configuration_has_a_column_for_each_arm(self):
+        self.open("twenty")
+        rows = self.chromium.evaluate("[...document.querySelectorAll('#config tr')].map(row => [...row.children].map(cell => cell.textContent))")
+        self.assertEqual(rows[1:], [["rollout.group_size", "2", "4", "8", "16", "32"]])  # all have the same seeds
 
     def test_an_empty_page_says_so(self):
         self.open("empty")
@@ -168,6 +183,21 @@ class Page(unittest.TestCase):
         self.chromium.evaluate("document.querySelector('.arms button').click()")
         self.assertLess(self.chromium.evaluate(COLOURED)[0], before)
         self.assertEqual(self.chromium.problems(), [])
+
+    def test_what_is_under_the_pointer_stays_inside_its_chart(self):
+        for width in WIDTHS:
+            for share in (.1, .45, .55, .95):
+                self.open("twenty", width)
+                self.chromium.evaluate("document.getElementById('curves').scrollIntoView()")
+                x, y, w, h = self.chromium.evaluate("(() => { const b = document.querySelector('.u-over').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })()")
+                self.chromium.mouse("mouseMoved", x + w * share - 2, y + h / 2)
+                self.chromium.mouse("mouseMoved", x + w * share, y + h / 2)
+                outside = self.chromium.evaluate("""[...document.querySelectorAll('.tip:not([hidden])')].map(tip => {
+                  const t = tip.getBoundingClientRect(), f = tip.parentElement.getBoundingClientRect();
+                  return Math.max(f.left - t.left, t.right - f.right); })""")
+                self.assertGreater(len(outside), 0)
+                self.assertLessEqual(max(outside), 1, (width, share))
+                self.assertLessEqual(self.chromium.evaluate("document.documentElement.scrollWidth"), WIDTHS[width])
 
     def test_a_drag_zooms_every_chart_and_smoothing_redraws(self):
         self.open("two")

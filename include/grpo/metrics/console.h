@@ -47,6 +47,9 @@ std::string duration(double seconds);
 /// The status block: one text a line, none wider than `columns`. utf8: block characters, else ASCII.
 std::vector<std::string> render_status(const Status& status, size_t columns, bool utf8);
 
+/// Columns that a text takes on a terminal; each of its characters takes one.
+size_t display_width(const std::string& utf8);
+
 /// The last `columns` values as bars between the smallest and the largest of them.
 std::string sparkline(const std::vector<double>& values, size_t columns, bool utf8);
 
@@ -75,7 +78,7 @@ class Console {
   std::mutex mutex_;
   Status status_;
   bool has_status_ = false;
-  size_t lines_drawn_ = 0;
+  std::vector<size_t> widths_drawn_;  // of the block's lines, in columns
   std::chrono::steady_clock::time_point drawn_;
 };
 

@@ -20,7 +20,7 @@ std::string comparison_markdown(const std::vector<RunSummary>& runs);
 nlohmann::json comparison_json(const std::vector<RunSummary>& runs);
 
 /// Writes `page` (one self-contained HTML file) and, beside it with the same stem, .md, .json and, when a run was
-/// evaluated, .svg: the curves of the first evaluation set as one picture.
+/// evaluated, .svg: the accuracy of the first evaluation set over rollouts and over training time.
 void write_report(const std::vector<RunSummary>& runs, const std::filesystem::path& page);
 
 }  // namespace grpo::report

@@ -29,8 +29,8 @@
   };
 
   const duration = (s) => (s >= 7200 ? `${+(s / 3600).toPrecision(3)} h` : s >= 120 ? `${+(s / 60).toPrecision(3)} min` : `${+s.toPrecision(3)} s`);
-  const short = (v) => (v == null ? "" : Math.abs(v) >= 1e4 ? v.toExponential(1).replace("e+", "e") : String(+v.toPrecision(4)));
-  const count = (v) => (v >= 1e6 ? `${+(v / 1e6).toPrecision(3)}M` : v >= 1e4 ? `${+(v / 1e3).toPrecision(3)}k` : String(+v.toPrecision(4)));
+  const short = (v) => (v == null ? "" : Math.abs(v) >= 1e4 ? count(v) : String(+v.toPrecision(4)));
+  const count = (v) => (Math.abs(v) >= 1e6 ? `${+(v / 1e6).toPrecision(3)}M` : Math.abs(v) >= 1e4 ? `${+(v / 1e3).toPrecision(3)}k` : String(+v.toPrecision(4)));
   const position = (v) => (state.axis === "wall" || state.axis === "train" ? duration(v) : count(v));
 
   // Exponential moving average with a bias correction, so that the first points are not pulled to zero.
@@ -57,14 +57,25 @@
     });
   }
 
+  // Markers stand where the arm has a value of its own, not where its line was only continued for another arm's position.
+  const own_places = (xs, own) => xs.flatMap((x, i) => (own.has(x) ? [i] : []));
+
+  // A curve that does not move gets a range of its own size; differences below 1e-9 are no movement.
+  function y_range(low, high) {
+    if (low == null || (low === 0 && high === 0)) return [0, 1];
+    if (high - low > 1e-9) return uPlot.rangeNum(low, high, .08, true);
+    const half = Math.max(Math.abs(high) / 2, 1e-9);
+    return [low < 0 ? low - half : Math.max(0, low - half), high + half];
+  }
+
   function table(metric) {
     const shown = data.arms.map((arm, i) => ({arm, i, series: arm.series[metric]})).filter((one) => one.series && !state.hidden.has(one.i));
     const xs = [...new Set(shown.flatMap(({arm, series}) => arm.x[state.axis].filter((x, k) => series.mean[k] != null)))].sort((a, b) => a - b);
     const columns = [xs], series = [{}], bands = [], points = [];
     for (const {arm, i, series: {mean, half}} of shown) {
-      const few = mean.filter((v) => v != null).length < 40;
+      const own = new Set(arm.x[state.axis].filter((x, k) => mean[k] != null));
       columns.push(at(xs, arm.x[state.axis], smoothed(mean)));
-      series.push({label: arm.name, stroke: colour(i), width: 1.8, arm: i, spanGaps: true, points: {show: few && xs.length < 80, size: 5}});
+      series.push({label: arm.name, stroke: colour(i), width: 1.8, arm: i, spanGaps: true, points: {show: own.size < 40, size: 5, filter: (u, s, shown) => (shown ? own_places(xs, own) : null)}});
       points.push(columns.length - 1);
       if (!half) continue;
       for (const sign of [1, -1]) {
@@ -79,7 +90,7 @@
   // The band's upper edge is the series after the mean's.
   function spread(u, s, idx) {
     const upper = u.series[s + 1];
-    return upper && upper.arm === undefined && u.data[s + 1][idx] != null ? ` ± ${short(u.data[s + 1][idx] - u.data[s][idx])}` : "";
+    return upper && upper.arm === undefined && u.data[s + 1][idx] != null ? ` ± ${+(u.data[s + 1][idx] - u.data[s][idx]).toPrecision(2)}` : "";
   }
 
   function tooltip(u, figure, tip, points) {
@@ -92,9 +103,11 @@
     tip.replaceChildren(make("b", {}, [`${position(u.data[0][idx])}${state.axis === "steps" || state.axis === "rollouts" ? " " + axes[state.axis] : ""}`]),
       ...nearest.map((s) => make("div", {}, [make("span", {class: "key", style: `background:${colour(u.series[s].arm)}`}),
         make("span", {}, [u.series[s].label]), make("b", {}, [short(u.data[s][idx]) + spread(u, s, idx)])])));
-    const x = left + u.over.offsetLeft;
-    tip.style.left = x < figure.clientWidth / 2 ? `${x + 28}px` : "";
-    tip.style.right = x < figure.clientWidth / 2 ? "" : `${figure.clientWidth - x + 4}px`;
+    // On the side with more room, and never beyond the figure.
+    const x = left + u.over.offsetLeft + 10, right = x < figure.clientWidth / 2;
+    tip.style.left = right ? `${x + 12}px` : "";
+    tip.style.right = right ? "" : `${figure.clientWidth - x + 12}px`;
+    tip.style.maxWidth = `${(right ? figure.clientWidth - x : x) - 16}px`;
     tip.style.top = `${u.over.offsetTop + 34}px`;
   }
 
@@ -116,7 +129,7 @@
     const axis = {stroke: css("--dim"), grid: {stroke: css("--line"), width: 1}, ticks: {stroke: css("--line"), width: 1}, font: "12px system-ui, sans-serif"};
     chart.plot = new uPlot({
       width: chart.figure.clientWidth - 20, height: 230, series, bands, legend: {show: false},
-      scales: {x: {time: false}, y: {range: (u, low, high) => (low == null ? [0, 1] : uPlot.rangeNum(low, high, .08, true))}},
+      scales: {x: {time: false}, y: {range: (u, low, high) => y_range(low, high)}},
       axes: [{...axis, values: (u, ticks) => ticks.map(position)}, {...axis, size: 58, values: (u, ticks) => ticks.map(short)}],
       cursor: {sync: {key: "steps"}, drag: {x: true, y: false, uni: 8}, points: {show: (u, s) => points.includes(s) && undefined}},
       hooks: {setCursor: [(u) => tooltip(u, chart.figure, chart.tip, points)], setScale: [(u, key) => u.status && share_zoom(u, key)]},
@@ -190,8 +203,12 @@
     return make("select", {"aria-label": name, onchange: (event) => changed(+event.target.value)}, options.map((option, i) => make("option", {value: i}, [option])));
   }
 
+  // A pair that taught something is shown first.
+  const is_live = (one) => one.completions.some((completion) => completion.advantage !== 0);
+
   function pane(first_run) {
-    const chosen = {run: first_run, step: data.rollouts[first_run].steps.length - 1, group: 0};
+    const chosen = {run: first_run, step: data.rollouts[first_run].steps.length - 1};
+    chosen.group = Math.max(0, data.rollouts[first_run].steps[chosen.step].groups.findIndex(is_live));
     const body = make("div"), heads = make("div", {class: "controls"});
     const show = () => body.replaceChildren(...group(data.rollouts[chosen.run].steps[chosen.step].groups[chosen.group]));
     const fill = () => {
