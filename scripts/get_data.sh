@@ -27,18 +27,21 @@ olympiadbench | math-ai/olympiadbench           | *test*            | --problem 
 field() { printf '%s\n' "$table" | awk -F'|' -v name="$1" -v n="$2" '{gsub(/ /, "", $1)} $1 == name {gsub(/^ +| +$/, "", $n); print $n}'; }
 names() { printf '%s\n' "$table" | awk -F'|' 'NF > 1 {gsub(/ /, "", $1); print $1}'; }
 
+# A command as a person would type it: quotes where the shell needs them only.
+show() { printf ' '; for word in "$@"; do [[ $word =~ ^[[:alnum:]_./,:=@-]+$ ]] && printf ' %s' "$word" || printf " '%s'" "$word"; done; echo; }
+
 fetch() {
   local name=$1 folder=data/.download/$1
   [ -n "$(find "$folder" -type f \( -name '*.jsonl' -o -name '*.json' -o -name '*.parquet' \) 2>/dev/null)" ] && return 0
   local command=(hf download "$(field "$name" 2)" --repo-type dataset --include "$(field "$name" 3)" --local-dir "$folder")
   if ! command -v hf >/dev/null; then
     echo "get_data: no tool \`hf\` here (python3 -m pip install huggingface_hub). Run this, here or on another machine:" >&2
-    echo "  ${command[*]@Q}" >&2
+    show "${command[@]}" >&2
     return 1
   fi
   "${command[@]}" && return 0
   echo "get_data: could not fetch $name. Where the hub can be reached, run this and copy $folder here:" >&2
-  echo "  ${command[*]@Q}" >&2
+  show "${command[@]}" >&2
   return 1
 }
 

@@ -11,7 +11,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-name=${1:?usage: scripts/get_model.sh NAME}
+name=${1:-}
+[ -n "$name" ] || { echo "usage: scripts/get_model.sh NAME, as in scripts/get_model.sh Qwen2.5-Math-1.5B" >&2; exit 2; }
 case $name in
   */*) source=$name name=${name##*/} ;;
   Qwen*) source=Qwen/$name ;;
@@ -37,5 +38,5 @@ if [ "$name" = SmolLM2-135M-Instruct ]; then
 fi
 echo "get_model: could not fetch $source (is \`hf\` installed, and can this machine reach the hub?). Run this where both hold," >&2
 echo "and copy the folder here:" >&2
-echo "  ${command[*]@Q}" >&2
+printf ' ' >&2; for word in "${command[@]}"; do [[ $word == *'*'* ]] && printf " '%s'" "$word" >&2 || printf ' %s' "$word" >&2; done; echo >&2
 exit 1

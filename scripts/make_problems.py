@@ -7,6 +7,7 @@
 Tasks:
   chain     "3+9+0+4+7=" with five digits: the prompt form the quickstart model was made for.
   addition  "What is 3 + 4? Answer with just the number.": one-digit addition in words, for instruction-tuned models.
+  sums      "What is 47 + 38? Answer with just the number.": the same with two-digit numbers, 8,100 different ones.
 
 A problem belongs to the held-out split when a hash of its text says so (1 in 8), so training and held-out problems never
 overlap, whatever the seeds. Rows: id, problem, answer.
@@ -28,7 +29,12 @@ def addition(rng):
     return f"What is {a} + {b}? Answer with just the number.", str(a + b)
 
 
-TASKS = {"chain": chain, "addition": addition}
+def sums(rng):
+    a, b = rng.randint(10, 99), rng.randint(10, 99)
+    return f"What is {a} + {b}? Answer with just the number.", str(a + b)
+
+
+TASKS = {"chain": chain, "addition": addition, "sums": sums}
 
 
 def is_heldout(problem):

@@ -66,14 +66,16 @@ void describe_disk(const std::string& folder) {
   constexpr size_t kBytes = size_t{64} << 20;
   const fs::path file = fs::path(folder) / (".grpo-doctor-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()));
   try {
-    fs::create_directories(folder);
+    const bool made = fs::create_directories(folder);
     const std::string bytes(kBytes, 'x');
     const auto start = std::chrono::steady_clock::now();
     io::write_file_atomic(file, bytes);
     io::sync_path(file);
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     fs::remove(file);
-    line("disk", folder + ": " + fixed(static_cast<double>(fs::space(folder).available) / kGiB, "%.1f GiB free, ") +
+    const double free_bytes = static_cast<double>(fs::space(folder).available);
+    if (made) fs::remove(folder);
+    line("disk", folder + ": " + fixed(free_bytes / kGiB, "%.1f GiB free, ") +
                      fixed(static_cast<double>(kBytes) / 1e6 / seconds, "%.0f MB/s written and synced"));
   } catch (const std::exception& error) {
     std::error_code ignored;

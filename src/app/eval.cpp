@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -9,6 +10,8 @@
 #include "app/commands.h"
 #include "app/exit_code.h"
 #include "grpo/base/error.h"
+#include "grpo/metrics/console.h"
+#include "grpo/metrics/timer.h"
 #include "grpo/trainer/eval_run.h"
 
 namespace grpo::app {
@@ -36,6 +39,26 @@ void on_signal(int number) {
   std::signal(number, SIG_DFL);
 }
 
+/// A line on stderr now and then: an evaluation of a real model takes hours.
+class ProgressLines {
+ public:
+  void operator()(const trainer::EvalProgress& progress) {
+    if (first_done_ < 0) first_done_ = progress.done;  // answers of an earlier run took no time
+    if (timer_.seconds() < next_s_ || progress.done == progress.total) return;
+    next_s_ = timer_.seconds() + kBetweenLines_s;
+    const auto sampled = static_cast<double>(progress.done - first_done_);
+    const double left_s = timer_.seconds() * static_cast<double>(progress.total - progress.done) / std::max(sampled, 1.0);
+    std::fprintf(stderr, "%lld of %lld completions, about %s left\n", static_cast<long long>(progress.done), static_cast<long long>(progress.total),
+                 metrics::duration(left_s).c_str());
+  }
+
+ private:
+  static constexpr double kBetweenLines_s = 10.0;
+  metrics::Timer timer_;  // from the first completion on
+  int64_t first_done_ = -1;
+  double next_s_ = kBetweenLines_s;
+};
+
 void print_figure(const std::string& what, double value, const trainer::Interval& interval) {
   std::printf("  %-10s %6.2f %%  [%.2f, %.2f]\n", what.c_str(), 100.0 * value, 100.0 * interval.low, 100.0 * interval.high);
 }
@@ -56,6 +79,7 @@ void print(const std::vector<trainer::EvalResult>& results) {
 void run(Options& options) {
   check(options);
   options.run.eval.max_new_tokens = options.max_new_tokens;
+  options.run.on_progress = [lines = std::make_shared<ProgressLines>()](const auto& progress) { (*lines)(progress); };
   options.run.should_stop = [] { return stop_requested.load(std::memory_order_relaxed); };
   for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
   const auto results = trainer::run_eval(options.run);

@@ -89,7 +89,7 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
   for (const auto& file : files) {
     if (!std::filesystem::exists(file)) {
       throw base::IoError(file + ": no such file; data.train and eval.data (--data) name files of problems, relative to the configuration "
-                                 "or to where you are");
+                                 "or to where you are; scripts/get_data.sh obtains public ones");
     }
     const auto source = open_rows(file, {prompt_key, answer_key});
     json row;

@@ -118,7 +118,7 @@ int64_t ModelConfig::num_parameters() const {
 nlohmann::json read_config_json(const std::filesystem::path& folder, const ConfigOverrides& overrides) {
   const auto path = folder / "config.json";
   if (!std::filesystem::exists(path)) {
-    throw base::ConfigError(folder.string() + ": no config.json; expected a Hugging Face model folder");
+    throw base::ConfigError(folder.string() + ": no config.json; expected a Hugging Face model folder (scripts/get_model.sh obtains public ones)");
   }
   auto json = io::read_json(path);
   if (!json.is_object()) throw base::ConfigError(path.string() + ": expected a JSON object");

@@ -25,6 +25,10 @@ struct Point {
 using Curves = std::vector<std::vector<Point>>;  // one an arm
 using Place = double Position::*;                // what the horizontal axis shows
 
+// The band's ends; an interval of few seeds can reach beyond what a share can be.
+double low_of(const Point& point) { return std::max(0.0, point.mean - point.half); }
+double high_of(const Point& point) { return std::min(100.0, point.mean + point.half); }
+
 std::vector<Point> points_of(const Arm& arm, const std::string& metric) {
   constexpr size_t kMaxPoints = 400;
   const auto curves = curves_of(arm, {metric}, kMaxPoints);
@@ -116,8 +120,8 @@ class Panel {
     std::string line, upper, lower;
     for (const auto& point : points) {
       line += at(point, point.mean);
-      upper += at(point, point.mean + point.half);
-      lower.insert(0, at(point, point.mean - point.half));
+      upper += at(point, high_of(point));
+      lower.insert(0, at(point, low_of(point)));
     }
     return "<polygon fill=\"" + colour + "\" fill-opacity=\"0.18\" points=\"" + upper + lower + "\"/><polyline fill=\"none\" stroke-width=\"1.8\" stroke=\"" +
            colour + "\" points=\"" + line + "\"/>";
@@ -147,7 +151,7 @@ std::string picture(const std::vector<RunSummary>& runs, const std::string& metr
   const auto arms = arms_of(runs);
   Curves curves;
   for (const auto& arm : arms) curves.push_back(points_of(arm, metric));
-  const Axis y = axis_of(curves, [](const Point& point) { return std::pair(point.mean - point.half, point.mean + point.half); }, 6.0);
+  const Axis y = axis_of(curves, [](const Point& point) { return std::pair(low_of(point), high_of(point)); }, 6.0);
   const double second = 2.0 * kLeft + kWidth + 16.0;
   const double legend_top = kTop + kHeight + 40.0;
   const std::string width = number(second + kWidth + 24.0, "%.0f");

@@ -93,6 +93,7 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
                             .greedy = run.eval.greedy,
                             .seed = static_cast<uint64_t>(run.seed),
                             .should_stop = run.should_stop,
+                            .on_progress = run.on_progress,
                             .verifier = reward::verifier_config(run.reward.verifier),
                             .answers = &answers};
   std::vector<fs::path> outputs;

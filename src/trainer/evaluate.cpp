@@ -116,6 +116,8 @@ class Sampling {
       known = static_cast<int64_t>(completions.size());
       judge(problem, greedy, 0, samples, std::move(completions));
     }
+    progress_.done += known;
+    progress_.total += samples;
     if (known == samples) return;
     const Place& place = places_[problem];
     requests_.push_back({.prompt_ids = prompt(problem).ids,
@@ -132,6 +134,8 @@ class Sampling {
     const size_t problem = asked_[group.request];
     if (context_.answers != nullptr) context_.answers->add(key(problem, request.greedy), group.completions);
     judge(problem, request.greedy, static_cast<size_t>(request.first_sample), request.first_sample + request.num_samples, group.completions);
+    progress_.done += request.num_samples;
+    if (context_.on_progress) context_.on_progress(progress_);
   }
 
   void judge(size_t problem, bool greedy, size_t first, int64_t samples, std::vector<rollout::Completion> completions) {
@@ -146,6 +150,7 @@ class Sampling {
   const std::vector<Place>& places_;
   const EvalContext& context_;
   std::vector<Problem> problems_;
+  EvalProgress progress_;
   std::vector<rollout::Request> requests_;
   std::vector<size_t> asked_;  // the problem of each request
   Scorer scorer_{1};           // one thread: a problem's jobs run one after another

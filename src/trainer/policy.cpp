@@ -51,7 +51,7 @@ Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extr
                    const std::filesystem::path& weights, int64_t local_rank) {
   if (!std::filesystem::is_directory(options.path)) {
     throw base::ConfigError("model.path: no folder " + options.path +
-                            "; expected a Hugging Face model folder with config.json and model.safetensors");
+                            "; expected a Hugging Face model folder with config.json and model.safetensors; scripts/get_model.sh obtains public ones");
   }
   Policy policy;
   policy.folder = options.path;

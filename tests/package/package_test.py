@@ -3,8 +3,10 @@
 project links. Arguments: cmake, the build folder, the source folder."""
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unittest
 
@@ -73,6 +75,30 @@ class InstalledTree(unittest.TestCase):
                            "if(TARGET grpo::torch OR NOT TARGET grpo::reward)\n  message(FATAL_ERROR \"not the verifier alone\")\nendif()\n")
             run(CMAKE, "-S", folder, "-B", os.path.join(folder, "build"), "-DCMAKE_PREFIX_PATH=" + self.tree,
                 env={**os.environ, "GRPO_CACHE": "/nonexistent"})
+
+
+class Packages(unittest.TestCase):
+    """Where packages put their files; packed without the libraries, which take a minute."""
+
+    def pack(self, generator, folder):
+        run(os.path.join(os.path.dirname(CMAKE), "cpack"), "-G", generator, "-B", folder, "-D", "CPACK_COMPONENTS_ALL=program", cwd=BUILD)
+        return [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith((".deb", ".tar.gz"))]
+
+    def test_an_archive_has_one_folder_of_its_own(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (archive,) = self.pack("TGZ", folder)
+            with tarfile.open(archive) as tar:
+                names = tar.getnames()
+        (top,) = {name.split("/")[0] for name in names}
+        self.assertTrue({f"{top}/bin/grpo", f"{top}/bin/grpo-train", f"{top}/share/grpo-train/configs/quickstart_2grpo.yaml"} <= set(names), names)
+
+    @unittest.skipUnless(shutil.which("dpkg-deb"), "no dpkg-deb here")
+    def test_a_debian_package_installs_into_usr(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (package,) = self.pack("DEB", folder)
+            listing = run("dpkg-deb", "--contents", package)
+        self.assertRegex(listing, r"(?m) \./usr/bin/grpo$")
+        self.assertEqual([line for line in listing.splitlines() if " ./usr/" not in line and not line.endswith(" ./")], [])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ struct EvalRun {
   std::string output;                          // folder
   std::string answers;                         // folder of the answer store; empty: answers/ in the output folder
   std::function<bool()> should_stop;           // asked between decode steps
+  std::function<void(const EvalProgress&)> on_progress;
 };
 
 /// Evaluates all sets in one run of the engine and writes into the output folder: <set>.jsonl (one problem a line with

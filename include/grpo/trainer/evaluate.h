@@ -42,6 +42,12 @@ struct EvalResult {
   std::vector<std::pair<std::string, double>> metrics() const;
 };
 
+/// How far an evaluation is: completions of this process that need no more sampling, and all of them.
+struct EvalProgress {
+  int64_t done = 0;
+  int64_t total = 0;
+};
+
 struct EvalContext {
   rollout::Engine* engine = nullptr;
   const tokenizer::Tokenizer* tokenizer = nullptr;
@@ -50,6 +56,7 @@ struct EvalContext {
   bool greedy = false;  // one more completion a problem at temperature 0
   uint64_t seed = 0;
   std::function<bool()> should_stop;
+  std::function<void(const EvalProgress&)> on_progress;  // after each problem, on the calling thread
   reward::VerifierConfig verifier = {};
   dist::Communicator* communicator = nullptr;  // ranks that share the problems; null: this process alone
   AnswerStore* answers = nullptr;              // completions of earlier runs, which are not sampled again; this process alone

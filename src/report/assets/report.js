@@ -68,10 +68,18 @@
     return [low < 0 ? low - half : Math.max(0, low - half), high + half];
   }
 
+  // An interval of few seeds can reach beyond what the measure can be: below zero, or above one for a share.
+  function possible(metric, means) {
+    const low = means.every((v) => v >= 0) ? 0 : -Infinity;
+    const high = /@|accuracy|share/.test(metric) ? 1 : Infinity;
+    return (v) => Math.min(high, Math.max(low, v));
+  }
+
   function table(metric) {
     const shown = data.arms.map((arm, i) => ({arm, i, series: arm.series[metric]})).filter((one) => one.series && !state.hidden.has(one.i));
     const xs = [...new Set(shown.flatMap(({arm, series}) => arm.x[state.axis].filter((x, k) => series.mean[k] != null)))].sort((a, b) => a - b);
     const columns = [xs], series = [{}], bands = [], points = [];
+    const inside = possible(metric, shown.flatMap(({series: {mean}}) => mean.filter((v) => v != null)));
     for (const {arm, i, series: {mean, half}} of shown) {
       const own = new Set(arm.x[state.axis].filter((x, k) => mean[k] != null));
       columns.push(at(xs, arm.x[state.axis], smoothed(mean)));
@@ -79,7 +87,7 @@
       points.push(columns.length - 1);
       if (!half) continue;
       for (const sign of [1, -1]) {
-        columns.push(at(xs, arm.x[state.axis], smoothed(mean.map((v, k) => (v == null || half[k] == null ? null : v + sign * half[k])))));
+        columns.push(at(xs, arm.x[state.axis], smoothed(mean.map((v, k) => (v == null || half[k] == null ? null : inside(v + sign * half[k]))))));
         series.push({stroke: "transparent", width: 0, points: {show: false}, spanGaps: true});
       }
       bands.push({series: [columns.length - 2, columns.length - 1], fill: colour(i, .16)});
