@@ -45,14 +45,20 @@ install_packages() {
   rm -f "$list"
 }
 
-# A browser for the report's page. Ubuntu has it only as a snap, which most containers cannot run: not asked for there.
+# What tests skip without: a browser for the report's page (Ubuntu has it only as a snap, which most containers cannot run:
+# not asked for there), network namespaces between two "hosts", and checks of the launchers' scripts.
 install_for_tests() {
-  command -v chromium >/dev/null && return 0
-  [ "$(id -u)" -eq 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null || return 0
-  echo "setup: installing chromium for the tests of the report"
+  [ "$(id -u)" -eq 0 ] && grep -qxE 'ID=(debian|ubuntu)' /etc/os-release 2>/dev/null || return 0
+  local want=()
+  command -v ip >/dev/null || want+=(iproute2)
+  command -v shellcheck >/dev/null || want+=(shellcheck)
+  python3 -c 'import yaml' 2>/dev/null || want+=(python3-yaml)
+  if grep -qx ID=debian /etc/os-release && ! command -v chromium >/dev/null; then want+=(chromium); fi
+  [ ${#want[@]} -gt 0 ] || return 0
+  echo "setup: installing for the tests:" "${want[@]}"
   apt-get update -qq || true
-  env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null ||
-    echo "setup: no chromium; the tests of the report's page will be skipped" >&2
+  env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${want[@]}" >/dev/null ||
+    echo "setup: not installed; the tests that use them will be skipped" >&2
 }
 
 # download PINS FOLDER: the wheels that PINS names, whichever Linux they were built for.

@@ -36,8 +36,9 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* kParent = "GRPO_NPROC_PARENT";  // the process that started this one as a rank
 constexpr std::array<const char*, 4> kRankVariables = {"RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK",
                                                        "SLURM_STEP_NUM_TASKS"};
-constexpr std::chrono::milliseconds kTerminateAfter{1500};  // the first failure
-constexpr std::chrono::milliseconds kKillAfter{4500};
+// From the first failure until the others are killed. They are told of one that was killed, and say what it was doing.
+constexpr std::chrono::milliseconds kAfterWord{2500};
+constexpr std::chrono::milliseconds kAfterDeath{6000};
 
 [[noreturn]] void fail(const char* what) {
   throw base::Error(base::concat("--nproc: ", what, ": ", std::strerror(errno)));
@@ -166,6 +167,7 @@ class LocalRanks {
   void read_signals();
   void reap();
   void note_end(int64_t rank, int status);
+  void tell_of_death(int64_t rank);
   void end_the_others();
   void send_all(int signal);
   void read(int64_t rank, Output& output);
@@ -176,8 +178,7 @@ class LocalRanks {
   int signals_ = -1;  // signalfd
   int first_failure_ = kDone;
   bool stopped_ = false;
-  Clock::time_point failed_at_;
-  int last_sent_ = 0;  // to the others, after a failure
+  Clock::time_point kill_at_;  // after a failure
 };
 
 // Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
@@ -256,19 +257,23 @@ void LocalRanks::note_end(int64_t rank, int status) {
   if (code == kStopped) stopped_ = true;
   if (code == kDone || code == kStopped || first_failure_ != kDone) return;
   first_failure_ = code;
-  failed_at_ = Clock::now();
+  kill_at_ = Clock::now() + (WIFSIGNALED(status) ? kAfterDeath : kAfterWord);
   const std::string how = WIFSIGNALED(status) ? base::concat("was killed by signal ", WTERMSIG(status), " (",
                                                              strsignal(WTERMSIG(status)), ")")
                                               : base::concat("ended with exit code ", code);
   base::log_error(base::concat("rank ", rank, " (process ", children_[static_cast<size_t>(rank)].pid, ") ", how,
                                any_running() ? "; ending the others" : ""));
+  if (WIFSIGNALED(status)) tell_of_death(rank);
+}
+
+void LocalRanks::tell_of_death(int64_t rank) {
+  for (const Child& child : children_) {
+    if (child.running) sigqueue(child.pid, death_signal(), {.sival_int = static_cast<int>(rank)});
+  }
 }
 
 void LocalRanks::end_the_others() {
-  if (first_failure_ == kDone) return;
-  const auto since = Clock::now() - failed_at_;
-  const int wanted = since >= kKillAfter ? SIGKILL : since >= kTerminateAfter ? SIGTERM : 0;
-  if (wanted != std::exchange(last_sent_, wanted)) send_all(wanted);
+  if (first_failure_ != kDone && Clock::now() >= kill_at_) send_all(SIGKILL);
 }
 
 void LocalRanks::send_all(int signal) {
@@ -310,6 +315,8 @@ bool is_local_rank() {
   const char* parent = std::getenv(kParent);
   return parent != nullptr && std::strtoll(parent, nullptr, 10) == getppid();
 }
+
+int death_signal() { return SIGRTMIN; }
 
 int run_local_ranks(int64_t count, bool label) {
   refuse_another_launcher();

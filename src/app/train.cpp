@@ -13,6 +13,7 @@
 #include "app/local_ranks.h"
 #include "grpo/base/error.h"
 #include "grpo/config/config.h"
+#include "grpo/dist/launch.h"
 #include "grpo/kernels/cuda.h"
 #include "grpo/models/device.h"
 #include "grpo/trainer/train.h"
@@ -35,10 +36,19 @@ struct Options {
   std::optional<double> gpu_memory;
 };
 
-// The first signal asks for a checkpoint and an orderly end; a second one ends at once.
+// The first signal asks for a checkpoint and an orderly end, the second drops the step under way, a third one kills.
 void on_signal(int number) {
-  trainer::request_stop();
-  std::signal(number, SIG_DFL);
+  if (trainer::request_stop() >= 2) std::signal(number, SIG_DFL);
+}
+
+// From run_local_ranks.
+void on_death(int, siginfo_t* info, void*) { dist::note_death(info->si_value.sival_int); }
+
+void listen_for_deaths() {
+  struct sigaction action {};
+  action.sa_sigaction = on_death;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  sigaction(death_signal(), &action, nullptr);
 }
 
 // auto: one rank for each GPU that this run would use.
@@ -78,6 +88,8 @@ void run(const Options& options) {
     const int64_t ranks = num_local_ranks(options.nproc, config.model.device);
     const bool label = config.logging.console != metrics::ConsoleMode::kJson;  // or no line would be JSON
     if (ranks > 1) return set_exit_code(run_local_ranks(ranks, label));
+  } else {
+    listen_for_deaths();
   }
   for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
   if (trainer::train(config, train_options) == trainer::Outcome::kStopped) set_exit_code(kStopped);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,11 @@ class KeyValue {
   virtual void set(const std::string& key, const std::string& value) = 0;
   /// Replaces `expected` only. Returns the value that is there afterwards.
   virtual std::string replace(const std::string& key, const std::string& expected, const std::string& value) = 0;
+  /// Adds to a number, 0 at first; returns what it is then.
+  virtual int64_t add(const std::string& key, int64_t amount) = 0;
+  /// Returns once `key` is set; throws after `timeout`.
+  virtual void wait(const std::string& key, std::chrono::milliseconds timeout) = 0;
+  virtual void remove(const std::string& key) = 0;
   /// REQUIRES: every key has been set.
   virtual std::vector<std::string> get(const std::vector<std::string>& keys) = 0;
 };

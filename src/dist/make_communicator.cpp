@@ -1,3 +1,4 @@
+#include "dist/drill.h"
 #include "dist/process_group.h"
 #include "dist/single.h"
 #include "grpo/base/error.h"
@@ -20,14 +21,17 @@ void check_sharding(Sharding sharding) {
 }  // namespace
 
 std::vector<std::string> enum_names(Backend) { return {"auto", "single", "gloo", "nccl"}; }
+std::vector<std::string> enum_names(StealPrompts) { return {"auto", "always", "never"}; }
 std::vector<std::string> enum_names(Sharding) { return {"auto", "none", "zero1", "zero2", "zero3"}; }
 
 std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config) {
   check_backend(config.backend);
   check_sharding(config.sharding);
-  if (config.backend == Backend::kSingle) return std::make_unique<SingleCommunicator>();
-  const Ranks ranks = ranks_from(process_environment());
-  if (ranks.size == 1) return std::make_unique<SingleCommunicator>();  // no store, no threads
+  const auto environment = process_environment();
+  if (config.backend == Backend::kSingle) return std::make_unique<SingleCommunicator>(drill_from(environment, 1));
+  const Ranks ranks = ranks_from(environment);
+  const auto drill = drill_from(environment, ranks.size);
+  if (ranks.size == 1) return std::make_unique<SingleCommunicator>(drill);  // no store, no threads
   return join_process_group(ranks, config);
 }
 

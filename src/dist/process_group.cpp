@@ -40,6 +40,9 @@ class StoreValues : public KeyValue {
   std::string replace(const std::string& key, const std::string& expected, const std::string& value) override {
     return store_->compareSet(key, expected, value);
   }
+  int64_t add(const std::string& key, int64_t amount) override { return store_->add(key, amount); }
+  void wait(const std::string& key, std::chrono::milliseconds timeout) override { store_->wait({key}, timeout); }
+  void remove(const std::string& key) override { store_->deleteKey(key); }
   std::vector<std::string> get(const std::vector<std::string>& keys) override {
     std::vector<std::string> values;
     for (const auto& bytes : store_->multiGet(keys)) values.emplace_back(bytes.begin(), bytes.end());
@@ -188,6 +191,8 @@ class ProcessGroupCommunicator : public Communicator {
   std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
   std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) override;
   std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) override;
+  int64_t meet(const std::string& name, int64_t value) override;
+  int64_t add_shared(const std::string& name, int64_t amount) override { return watch_->add(name, amount); }
   void enter_phase(const std::string& phase) override { watch_->enter_phase(phase); }
   void report_failure(const std::string& message, int exit_code) override { watch_->report(message, exit_code); }
   int64_t bytes_sent() const override { return bytes_sent_; }
@@ -320,6 +325,13 @@ void ProcessGroupCommunicator::barrier(const std::string& name) {
   collective("barrier \"" + name + "\"", [&] { group_->barrier()->wait(); });
 }
 
+int64_t ProcessGroupCommunicator::meet(const std::string& name, int64_t value) {
+  check_name(name);
+  int64_t sum = 0;
+  collective("meeting \"" + name + "\"", [&] { sum = watch_->meet(value, std::chrono::seconds(timeout_s_)); });
+  return sum;
+}
+
 void ProcessGroupCommunicator::gather_flat(at::Tensor output, at::Tensor input) {
   if (input.numel() == 0) return;
   group_->_allgather_base(output, input)->wait();
@@ -429,6 +441,7 @@ std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const Distr
   Watch::announce(*values, ranks.rank, host_name());
   wait_for_all(*store, ranks, timeout);
   WatchOptions options{.rank = ranks.rank, .size = ranks.size, .hosts_store = ranks.hosts_store, .host = host_name()};
+  options.drill = drill_from(process_environment(), ranks.size);
   if (!ranks.attempt.empty())
     options.other_store = base::concat("the store of torchrun's agent at ", ranks.host, ":", ranks.port);
   auto watch = std::make_shared<Watch>(options, std::make_unique<StoreValues>(connect(ranks, false, timeout)),

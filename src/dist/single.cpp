@@ -27,6 +27,15 @@ void SingleCommunicator::broadcast(at::Tensor& tensor, int64_t root) {
 
 void SingleCommunicator::barrier(const std::string& name) { check_name(name); }
 
+int64_t SingleCommunicator::meet(const std::string& name, int64_t value) {
+  check_name(name);
+  return value;
+}
+
+void SingleCommunicator::enter_phase(const std::string& phase) {
+  if (drill_ && applies(*drill_, 0, phase)) act(*drill_, {});
+}
+
 std::vector<std::vector<double>> SingleCommunicator::all_gather(const std::vector<double>& values) { return {values}; }
 
 std::vector<std::string> SingleCommunicator::all_gather_bytes(const std::string& bytes) { return {bytes}; }

@@ -1,5 +1,11 @@
 #pragma once
 
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "dist/drill.h"
 #include "grpo/dist/communicator.h"
 
 namespace grpo::dist {
@@ -7,6 +13,7 @@ namespace grpo::dist {
 /// One process: sums and maxima are what it already has.
 class SingleCommunicator : public Communicator {
  public:
+  explicit SingleCommunicator(std::optional<Drill> drill = {}) : drill_(std::move(drill)) {}
   int64_t rank() const override { return 0; }
   int64_t size() const override { return 1; }
   int64_t local_rank() const override { return 0; }
@@ -18,9 +25,15 @@ class SingleCommunicator : public Communicator {
   std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
   std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) override;
   std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) override;
-  void enter_phase(const std::string&) override {}
+  int64_t meet(const std::string& name, int64_t value) override;
+  int64_t add_shared(const std::string& name, int64_t amount) override { return shared_[name] += amount; }
+  void enter_phase(const std::string& phase) override;
   void report_failure(const std::string&, int) override {}
   int64_t bytes_sent() const override { return 0; }
+
+ private:
+  std::optional<Drill> drill_;
+  std::map<std::string, int64_t> shared_;
 };
 
 }  // namespace grpo::dist

@@ -1,8 +1,10 @@
 #include "dist/watch.h"
 
+#include <atomic>
 #include <utility>
 
 #include "grpo/base/error.h"
+#include "grpo/dist/launch.h"
 
 namespace grpo::dist {
 namespace {
@@ -13,7 +15,11 @@ constexpr const char* kNoFailure = "none";
 // A thread that did not run for this many beats (a suspended machine, a stopped process) does not know who was silent.
 constexpr int kLostBeats = 3;
 
+std::atomic<int64_t> noted_death = -1;  // a rank
+
 }  // namespace
+
+void note_death(int64_t rank) { noted_death = rank; }
 
 Watch::Watch(WatchOptions options, std::unique_ptr<KeyValue> for_thread, std::unique_ptr<KeyValue> for_callers,
              std::function<void(const std::string&, int)> end_process)
@@ -44,8 +50,12 @@ void Watch::start() {
 }
 
 void Watch::enter_phase(const std::string& phase) {
-  const std::lock_guard lock(mutex_);
-  own_.phase = phase;
+  {
+    const std::lock_guard lock(mutex_);
+    own_.phase = phase;
+  }
+  // What the others read last may be two beats old.
+  if (options_.drill && applies(*options_.drill, options_.rank, phase)) act(*options_.drill, options_.beat * 5 / 2);
 }
 
 int64_t Watch::start_collective(const std::string& name) {
@@ -64,6 +74,22 @@ void Watch::await_collective(int64_t number, const std::string& name) {
 void Watch::leave_collective() {
   const std::lock_guard lock(mutex_);
   own_.state = Status::State::kRunning;
+}
+
+int64_t Watch::add(const std::string& name, int64_t amount) { return callers_store_->add("shared/" + name, amount); }
+
+// The last one to come tells the others. It also clears the meeting before away: all have left that one.
+int64_t Watch::meet(int64_t value, std::chrono::milliseconds timeout) {
+  const auto key = [](int64_t meeting, const char* part) { return base::concat("meeting/", meeting, "/", part); };
+  const int64_t number = ++meetings_;
+  callers_store_->add(key(number, "sum"), value);
+  if (callers_store_->add(key(number, "came"), 1) < options_.size) {
+    callers_store_->wait(key(number, "all"), timeout);
+  } else {
+    callers_store_->set(key(number, "all"), std::to_string(callers_store_->add(key(number, "sum"), 0)));
+    for (const char* part : {"sum", "came", "all"}) callers_store_->remove(key(number - 1, part));
+  }
+  return std::stoll(callers_store_->get({key(number, "all")}).front());
 }
 
 void Watch::report(const std::string& message, int exit_code) {
@@ -141,6 +167,7 @@ void Watch::say_and_read() {
     rank0_ = status_from(values[1]);
   }
   if (values[0] != kNoFailure) obey(values[0]);
+  look_at_noted_death();
   if (now - looked_ > kLostBeats * options_.beat) {
     for (Seen& seen : seen_) seen.when = now;
   }
@@ -158,6 +185,13 @@ void Watch::obey(const std::string& text) {
   }
   if (failure.rank == options_.rank) failure.message = "the other ranks have given this one up: " + failure.message;
   end(failure, store_.get());
+}
+
+void Watch::look_at_noted_death() {
+  const int64_t rank = noted_death;
+  if (rank < 0 || rank >= options_.size || rank == options_.rank) return;
+  const Failure dead{.rank = rank, .message = silent_message(rank, status_from(store_->get({status_key(rank)}).front()))};
+  obey(store_->replace(kFailureKey, kNoFailure, to_text(dead)));
 }
 
 void Watch::look_at(int64_t rank, const Status& status, Clock::time_point now) {

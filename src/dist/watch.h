@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "dist/drill.h"
 #include "dist/key_value.h"
 #include "dist/status.h"
 
@@ -20,6 +22,7 @@ struct WatchOptions {
   bool hosts_store = false;
   std::string host;                         // this rank's
   std::string other_store;                  // what holds the store when it is not rank 0
+  std::optional<Drill> drill = {};
   std::chrono::milliseconds beat{1000};     // time between two signs of life
   std::chrono::milliseconds silence{6000};  // without one, a rank counts as dead
   std::chrono::milliseconds linger{2500};   // longest time that the store outlives a failure, so that all can read it
@@ -53,6 +56,11 @@ class Watch {
   void await_collective(int64_t number, const std::string& name);
   void leave_collective();
 
+  /// Communicator::add_shared.
+  int64_t add(const std::string& name, int64_t amount);
+  /// Communicator::meet, but a timeout throws what the store throws. Ranks make the same calls in the same order.
+  int64_t meet(int64_t value, std::chrono::milliseconds timeout);
+
   /// Tells the others why this rank ends, and stops watching. On the store's host: after they have read it.
   void report(const std::string& message, int exit_code);
   /// This rank is done; not a failure. The store's host waits, at most `timeout`, until all are.
@@ -69,6 +77,7 @@ class Watch {
   void talk();
   void say_and_read();
   void obey(const std::string& failure);
+  void look_at_noted_death();
   void look_at(int64_t rank, const Status& status, Clock::time_point now);
   void mind();
   void stop();
@@ -83,6 +92,8 @@ class Watch {
   std::unique_ptr<KeyValue> store_;
   std::unique_ptr<KeyValue> callers_store_;
   std::function<void(const std::string&, int)> end_process_;
+
+  int64_t meetings_ = 0;  // of the thread that calls meet
 
   std::mutex mutex_;
   std::condition_variable wake_;

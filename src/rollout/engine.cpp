@@ -25,27 +25,24 @@ constexpr int64_t kPrefillTokens = 4096;
 class Generation {
  public:
   Generation(ModelRunner& runner, KvCache& cache, int64_t steps_ahead, const Scheduler::Limits& limits,
-             const std::vector<Request>& requests, const SamplingConfig& sampling, const base::RandomKey& key)
+             const std::vector<Request>& requests, const RequestQueue* queue, const SamplingConfig& sampling,
+             const base::RandomKey& key)
       : runner_(runner),
         cache_(cache),
         steps_ahead_(static_cast<size_t>(steps_ahead)),
         requests_(requests),
+        queue_(queue),
         sampling_(sampling),
         key_(key),
-        scheduler_(requests, limits) {
-    for (size_t i = 0; i < requests.size(); ++i) {
-      groups_.push_back(
-          {.request = i, .completions = std::vector<Completion>(static_cast<size_t>(requests[i].num_samples))});
-      unfinished_.push_back(requests[i].num_samples);
-    }
+        scheduler_(limits),
+        unfinished_(requests.size(), 0) {
+    for (size_t i = 0; i < requests.size(); ++i) groups_.push_back({.request = i, .completions = {}});
   }
 
   std::vector<Group> run(const std::function<void(const Group&)>& on_group, const std::function<bool()>& should_stop) {
     on_group_ = on_group;
-    for (size_t i = 0; i < requests_.size(); ++i) {
-      if (unfinished_[i] == 0) report(i);
-    }
-    while (!scheduler_.done()) {
+    if (queue_ == nullptr) begin(0, requests_.size());
+    while (take_requests() || !scheduler_.done()) {
       if (should_stop && should_stop()) return {};
       recompute();
       do {
@@ -70,6 +67,25 @@ class Generation {
     DrawnTokens tokens;
     Sequences sequences;  // one a token
   };
+
+  void begin(size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) {
+      groups_[i].completions.resize(static_cast<size_t>(requests_[i].num_samples));
+      unfinished_[i] = requests_[i].num_samples;
+      ++open_;
+      scheduler_.add(i, requests_[i]);
+      if (unfinished_[i] == 0) report(i);
+    }
+  }
+
+  // False when there are no more, or no room for more.
+  bool take_requests() {
+    if (queue_ == nullptr || open_ >= queue_->together) return false;
+    const auto [first, last] = queue_->take(queue_->together - open_);
+    if (first == last) queue_ = nullptr;
+    begin(first, last);
+    return first < last;
+  }
 
   // Brings preempted sequences' keys and values back; their next token is drawn in the decode step that follows.
   void recompute() {
@@ -191,6 +207,7 @@ class Generation {
   }
 
   void report(size_t request) {
+    --open_;
     if (on_group_) on_group_(groups_[request]);
   }
 
@@ -198,6 +215,8 @@ class Generation {
   KvCache& cache_;
   const size_t steps_ahead_;
   const std::vector<Request>& requests_;
+  const RequestQueue* queue_;  // null: none, or nothing left in it
+  size_t open_ = 0;            // requests begun and not reported
   const SamplingConfig& sampling_;
   const base::RandomKey key_;
   Scheduler scheduler_;
@@ -214,8 +233,9 @@ struct Demand {
   int64_t sequences = 0;
 };
 
-Demand demand_of(const std::vector<Request>& requests, const SamplingConfig& sampling, int64_t vocab_size) {
+Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const SamplingConfig& sampling, int64_t vocab_size) {
   Demand demand;
+  int64_t most_samples = 0;
   for (const Request& request : requests) {
     GRPO_CHECK(!request.prompt_ids.empty() && request.num_samples >= 0, "a request of ", request.prompt_ids.size(),
                " prompt ids and ", request.num_samples, " samples");
@@ -224,7 +244,9 @@ Demand demand_of(const std::vector<Request>& requests, const SamplingConfig& sam
     demand.longest =
         std::max(demand.longest, static_cast<int64_t>(request.prompt_ids.size()) + sampling.max_new_tokens);
     demand.sequences += request.num_samples;
+    most_samples = std::max(most_samples, request.num_samples);
   }
+  if (queue != nullptr) demand.sequences = std::min(demand.sequences, static_cast<int64_t>(queue->together) * most_samples);
   return demand;
 }
 
@@ -313,20 +335,20 @@ Engine::~Engine() = default;
 
 std::vector<Group> Engine::generate(const std::vector<Request>& requests, const SamplingConfig& sampling,
                                     const base::RandomKey& key, const std::function<void(const Group&)>& on_group,
-                                    const std::function<bool()>& should_stop) {
+                                    const std::function<bool()>& should_stop, const RequestQueue* queue) {
   GRPO_CHECK(sampling.max_new_tokens >= 1, "max_new_tokens ", sampling.max_new_tokens);
   State& state = *state_;
   state.stats = {};
   if (requests.empty()) return {};
   const at::NoGradGuard no_grad;
-  const Demand demand = demand_of(requests, sampling, state.model.config().vocab_size);
+  const Demand demand = demand_of(requests, queue, sampling, state.model.config().vocab_size);
   const int64_t pages = state.prepare_cache(demand);
   Generation generation(state.prepare_runner(demand), *state.cache, state.steps_ahead(),
                         {.max_sequences = state.config.max_sequences,
                          .page_size = state.config.page_size,
                          .num_pages = pages,
                          .prefill_tokens = kPrefillTokens},
-                        requests, sampling, key);
+                        requests, queue, sampling, key);
   auto groups = generation.run(on_group, should_stop);
   state.stats = generation.stats();
   return groups;

@@ -6,17 +6,21 @@
 
 namespace grpo::rollout {
 
-Scheduler::Scheduler(const std::vector<Request>& requests, const Limits& limits)
-    : limits_(limits), pages_(limits.num_pages) {
+Scheduler::Scheduler(const Limits& limits) : limits_(limits), pages_(limits.num_pages) {
   for (int64_t slot = limits.max_sequences - 1; slot >= 0; --slot) slots_.push_back(slot);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    if (requests[i].num_samples == 0) continue;
-    prompts_.push_back({.request = i,
-                        .tokens = static_cast<int64_t>(requests[i].prompt_ids.size()),
-                        .num_samples = requests[i].num_samples,
-                        .started = 0,
-                        .pages = {}});
-  }
+}
+
+Scheduler::Scheduler(const std::vector<Request>& requests, const Limits& limits) : Scheduler(limits) {
+  for (size_t i = 0; i < requests.size(); ++i) add(i, requests[i]);
+}
+
+void Scheduler::add(size_t number, const Request& request) {
+  if (request.num_samples == 0) return;
+  prompts_.push_back({.request = number,
+                      .tokens = static_cast<int64_t>(request.prompt_ids.size()),
+                      .num_samples = request.num_samples,
+                      .started = 0,
+                      .pages = {}});
 }
 
 size_t Scheduler::resume() {

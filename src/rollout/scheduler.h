@@ -23,7 +23,11 @@ class Scheduler {
     int64_t prefill_tokens;  // of one pass; a longer prompt goes alone
   };
 
+  explicit Scheduler(const Limits& limits);
   Scheduler(const std::vector<Request>& requests, const Limits& limits);
+
+  /// One more request. REQUIRES: a higher number than those before.
+  void add(size_t number, const Request& request);
 
   bool done() const { return prompts_.empty() && preempted_.empty() && running_.empty(); }
 

@@ -175,16 +175,16 @@ std::vector<Answer> answers_from(const nlohmann::json& values) {
   return answers;
 }
 
-// Every rank's share to every rank; false when any was stopped.
+// Every rank's share to every rank; false when any was stopped. They wait for each other before the collective.
 bool gather(std::vector<Problem>& problems, std::pair<size_t, size_t> share, bool done, dist::Communicator& communicator) {
-  nlohmann::json mine{{"done", done}, {"first", share.first}, {"problems", nlohmann::json::array()}};
+  if (communicator.meet("the other ranks' answers", done ? 0 : 1) > 0) return false;
+  nlohmann::json mine{{"first", share.first}, {"problems", nlohmann::json::array()}};
   for (size_t i = share.first; i < share.second; ++i) mine["problems"].push_back({to_json(problems[i].answers), to_json(problems[i].greedy)});
   for (const auto& theirs : all_gather_json(mine, communicator)) {
-    done = done && theirs.at("done").get<bool>();
     size_t i = theirs.at("first").get<size_t>();
     for (const auto& problem : theirs.at("problems")) problems[i++] = {answers_from(problem.at(0)), answers_from(problem.at(1))};
   }
-  return done;
+  return true;
 }
 
 // Nothing when it was stopped.

@@ -42,12 +42,17 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
   for (int64_t u = 0; several_updates && u < options.updates_per_step; ++u) {
     set_old_log_probs(context, result.batch, mini_batch(result.batch, u, options.updates_per_step));
   }
-  context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
   context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
   std::vector<UpdateStats> updates;
   for (int64_t epoch = 0; epoch < options.epochs_per_step; ++epoch) {
     for (int64_t u = 0; u < options.updates_per_step; ++u) {
+      context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
       updates.push_back(update_policy(context, result.batch, mini_batch(result.batch, u, options.updates_per_step)));
+      if (updates.back().dropped) {
+        result.stopped = true;
+        return result;
+      }
+      if (updates.back().applied) context.should_stop = {};
     }
   }
   result.stats.update = mean_of_updates(updates);

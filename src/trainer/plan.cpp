@@ -16,6 +16,7 @@
 #include "grpo/models/model_config.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan_warnings.h"
+#include "trainer/share_prompts.h"
 #include "trainer/time_plan.h"
 
 namespace grpo::trainer {
@@ -81,20 +82,34 @@ void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int
       << " completions, temperature " << eval.temperature << ", top_p " << eval.top_p << ", top_k " << eval.top_k << "\n";
 }
 
+double gigabytes(double bytes) { return bytes / 1e9; }
+
+void describe_traffic(std::ostringstream& out, const TrainConfig& config, const TimePlan& plan, int64_t ranks) {
+  char line[160];
+  std::snprintf(line, sizeof line, "traffic: %.2f GB sent by each rank a step (rollouts %.3f, update %.2f; docs/distributed.md)\n",
+                gigabytes(plan.rollout_bytes + plan.update_bytes), gigabytes(plan.rollout_bytes), gigabytes(plan.update_bytes));
+  out << line;
+  if (plan.idle_ranks > 0) {
+    out << "idle: " << plan.idle_ranks << " of " << ranks << " ranks sample nothing, since a step has " << config.rollout.prompts_per_step
+        << " prompts (rollout.prompts_per_step) and a group stays on one rank\n";
+  }
+}
+
 void describe_time(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t steps, int64_t ranks, bool cuda) {
   const auto dtype = models::resolve_dtype(config.model.dtype, config.model.path, cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
   const DeviceRates rates = cuda ? assumed_gpu() : measure_cpu(dtype);
   const auto plan = plan_time(model, config, static_cast<int64_t>(c10::elementSize(dtype)), ranks, rates);
   out << "time: " << duration_text(plan.step_s()) << " a step (rollout " << duration_text(plan.rollout_s) << ", update " << duration_text(plan.update_s)
-      << "), " << duration_text(plan.step_s() * static_cast<double>(steps)) << " in all, if every prompt and completion had its full length; matrix products alone, "
+      << (ranks > 1 ? ", communication " + duration_text(plan.communication_s) : std::string()) << "), "
+      << duration_text(plan.step_s() * static_cast<double>(steps)) << " in all, if every prompt and completion had its full length; matrix products alone, "
       << rates.source << "\n";
+  out << "limit: " << plan.limit << "\n";
+  if (ranks > 1) describe_traffic(out, config, plan, ranks);
   if (const auto seconds = measured_step_seconds(config)) {
     out << "time: an earlier run of this name took " << duration_text(*seconds) << " a step, evaluation included: "
         << duration_text(*seconds * static_cast<double>(steps)) << " in all\n";
   }
 }
-
-double gigabytes(double bytes) { return bytes / 1e9; }
 
 // What to change when a rank needs more than it has, the largest effect first.
 std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t ranks) {
@@ -131,11 +146,6 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
                 gigabytes(available));
   out << line;
   if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
-  if (ranks > 1) {
-    const auto bytes = 2.0 * (static_cast<double>(ranks) - 1.0) / static_cast<double>(ranks) * 4.0 * static_cast<double>(model.num_parameters());
-    std::snprintf(line, sizeof line, "traffic: at most %.2f GB sent by each rank an update (docs/distributed.md)\n", gigabytes(bytes));
-    out << line;
-  }
 }
 
 }  // namespace
@@ -207,6 +217,7 @@ void validate(const TrainConfig& config) {
     throw base::ConfigError(base::concat("rollout.max_total_tokens ", *rollout.max_total_tokens,
                                          " leaves no room for a prompt beside rollout.max_new_tokens ", rollout.max_new_tokens));
   }
+  validate_prompt_sharing(config);
   if (config.run.name.empty() || config.run.name.find('/') != std::string::npos) {
     throw base::ConfigError("run.name: must be one folder name, not empty and without /");
   }

@@ -8,6 +8,7 @@
 #include "trainer/across_ranks.h"
 #include "trainer/profile.h"
 #include "trainer/scorer.h"
+#include "trainer/share_prompts.h"
 #include "trainer/step_stats.h"
 
 namespace grpo::trainer {
@@ -23,7 +24,7 @@ rollout::SamplingConfig sampling_of(const StepContext& context) {
           .ignore_eos = false};
 }
 
-// This rank's share of the prompts, [first, last).
+// For the prompts [first, last) of the share.
 std::vector<rollout::Request> make_requests(const std::vector<Prompt>& prompts, const std::vector<uint64_t>& draws,
                                             std::pair<size_t, size_t> share, int64_t group_size) {
   std::vector<rollout::Request> requests;
@@ -82,13 +83,18 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     return context.should_stop && context.should_stop();
   };
   std::optional<Phase> phase(std::in_place, "rollout");
-  const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop);
+  std::optional<rollout::RequestQueue> queue;
+  if (shares_prompts(context.config, context.communicator.size())) {
+    queue = prompt_queue(context.communicator, context.config, context.step, prompts.size());
+  }
+  const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop, queue ? &*queue : nullptr);
   sampled.stopped = done.size() != requests.size();
   stats.tokens_prompt = context.engine.stats().prompt_tokens;
   stats.preempted = context.engine.stats().preempted;
   stats.rollout_s = rollout_timer.seconds();
   metrics::Timer reward_timer;
   phase.emplace("reward");
+  context.communicator.enter_phase(base::concat("step ", context.step, ", reward"));
   scorer.wait();
   stats.reward_s = reward_timer.seconds();
   return sampled;
@@ -96,25 +102,31 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
 
 // Every rank learns every group: with them each computes the same advantages, denominators and metrics. A stop on one
 // rank stops all; times are those of the slowest.
-void gather(Sampled& sampled, std::pair<size_t, size_t> share, StepStats& stats, dist::Communicator& communicator) {
+void gather(Sampled& sampled, StepStats& stats, dist::Communicator& communicator) {
   if (communicator.size() == 1) return;
-  nlohmann::json mine{{"stopped", sampled.stopped}, {"tokens_prompt", stats.tokens_prompt}, {"preempted", stats.preempted},
-                      {"rollout_s", stats.rollout_s}, {"reward_s", stats.reward_s},         {"first", share.first},
-                      {"groups", nlohmann::json::array()}};
-  for (size_t q = share.first; q < share.second; ++q) mine["groups"].push_back(to_json(sampled.groups[q]));
+  // How long others sample nobody knows, so this is no collective.
+  sampled.stopped = communicator.meet("the other ranks' rollouts", sampled.stopped ? 1 : 0) > 0;
+  if (sampled.stopped) return;
+  nlohmann::json mine{{"tokens_prompt", stats.tokens_prompt}, {"rollout_s", stats.rollout_s}, {"reward_s", stats.reward_s},
+                      {"preempted", stats.preempted},         {"groups", nlohmann::json::array()}};
+  for (size_t q = 0; q < sampled.groups.size(); ++q) {
+    if (!sampled.groups[q].empty()) mine["groups"].push_back({q, to_json(sampled.groups[q])});
+  }
   stats.tokens_prompt = 0;
   stats.preempted = 0;
+  stats.fewest_prompts = static_cast<int64_t>(sampled.groups.size());
   for (const auto& theirs : all_gather_json(mine, communicator)) {
-    sampled.stopped = sampled.stopped || theirs.at("stopped").get<bool>();
     stats.tokens_prompt += theirs.at("tokens_prompt").get<int64_t>();
     stats.preempted += theirs.at("preempted").get<int64_t>();
     stats.rollout_s = std::max(stats.rollout_s, theirs.at("rollout_s").get<double>());
     stats.reward_s = std::max(stats.reward_s, theirs.at("reward_s").get<double>());
-    size_t q = theirs.at("first").get<size_t>();
-    for (const auto& group : theirs.at("groups")) {
-      sampled.groups[q] = group_from(group, q);
-      ++q;
+    for (const auto& entry : theirs.at("groups")) {
+      const auto q = entry.at(0).get<size_t>();
+      sampled.groups[q] = group_from(entry.at(1), q);
     }
+    const auto prompts = static_cast<int64_t>(theirs.at("groups").size());
+    stats.fewest_prompts = std::min(stats.fewest_prompts, prompts);
+    stats.most_prompts = std::max(stats.most_prompts, prompts);
   }
 }
 
@@ -124,9 +136,11 @@ RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts,
                               StepStats& stats) {
   GRPO_CHECK(prompts.size() == draws.size(), prompts.size(), " prompts, ", draws.size(), " draws");
   context.communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
-  const auto share = share_of(prompts.size(), context.communicator);
+  const bool shares = shares_prompts(context.config, context.communicator.size());
+  const auto share = shares ? std::pair(size_t{0}, prompts.size()) : share_of(prompts.size(), context.communicator);
   Sampled sampled = sample_share(context, prompts, draws, share, stats);
-  gather(sampled, share, stats, context.communicator);
+  context.communicator.enter_phase(base::concat("step ", context.step, ", exchange"));
+  gather(sampled, stats, context.communicator);
   RolloutBatch batch;
   if (sampled.stopped) return batch;
   batch.prompts = std::move(prompts);

@@ -11,28 +11,40 @@
 
 namespace grpo::trainer {
 
-/// How fast a device multiplies and reads.
+/// How fast a device multiplies and reads, and what it sends to others.
 struct DeviceRates {
   double flops = 0.0;    // a second, of large matrix products
   double bytes = 0.0;    // read from memory a second
+  double inside_host = 0.0;    // sent to ranks of the same host, bytes a second
+  double between_hosts = 0.0;  // to others
+  int64_t ranks_per_host = 8;
   std::string source;    // where the numbers come from, in words
   bool cuda = false;
 };
 
-/// Measured here in about a quarter of a second.
+/// Products and reads are measured here in about a quarter of a second; what ranks send each other is assumed.
 DeviceRates measure_cpu(at::ScalarType dtype);
 
 /// Assumed: the planned GPU need not be in this machine.
 DeviceRates assumed_gpu();
 
-/// Seconds of one step if every completion reaches max_new_tokens. n: parameters, b: bytes of one, S: sequences decoded together.
-///   rollout: each decode step reads the weights (n b) and multiplies 2 n S; each prompt costs 2 n a token
-///   update:  6 n a token, 2 n more where a pass computes old log-probs or the reference's
-/// Attention, sampling and everything that is not a matrix product is left out: an order of magnitude, not a promise.
+/// Seconds and bytes of one step if every completion reaches max_new_tokens. n: parameters, b: bytes of one, S: sequences
+/// decoded together, P ranks. For the rank that has most to do:
+///   rollout: ceil(Q / P) prompts; each decode step reads the weights (n b) and the keys and values of S sequences at half
+///            their length, and multiplies 2 n S; each prompt costs 2 n a token
+///   update:  ceil(Q G / P) rollouts; 6 n a token, 2 n more where a pass computes old log-probs or the reference's
+///   communication: docs/distributed.md's bytes over the slowest link, after the backward pass, not beside it
+/// The rest of attention, sampling and everything that is not a matrix product is left out: an order of magnitude, not a
+/// promise.
 struct TimePlan {
   double rollout_s = 0.0;
   double update_s = 0.0;
-  double step_s() const { return rollout_s + update_s; }
+  double communication_s = 0.0;
+  double rollout_bytes = 0.0;  // one rank sends a step, to share the rollouts
+  double update_bytes = 0.0;   // and to reduce gradients and gather weights
+  int64_t idle_ranks = 0;      // without a prompt to sample
+  std::string limit;           // the largest part of the step, what it waits for, and what would help
+  double step_s() const { return rollout_s + update_s + communication_s; }
 };
 
 TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, int64_t ranks, const DeviceRates& rates);

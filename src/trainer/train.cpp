@@ -5,7 +5,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
@@ -40,14 +39,11 @@
 #include "trainer/profile.h"
 #include "trainer/run_folder.h"
 #include "trainer/step_output.h"
+#include "trainer/stopping.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
-
-std::atomic<bool> stop_requested = false;
-
-bool should_stop() { return stop_requested.load(std::memory_order_relaxed); }
 
 // What a run carries from step to step besides weights and optimizer; saved as state.json.
 struct Progress {
@@ -108,13 +104,15 @@ class Loop {
   double seconds_left() const;
   void warn_truncated(const StepStats& stats, int64_t rollouts);
   void log(int64_t step, const metrics::MetricsLine& line);
+  void note_progress(const StepProgress& progress);
   void show(const StepProgress& progress);
+  void check_checkpoint();
   void show_result(const StepResult& result, double step_s);
   void show_doing(const std::string& what);
   bool writes() const { return communicator_.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
   bool stops();
   double largest(double value) const;
-  void add_bytes(metrics::MetricsLine& line, const StepStats& stats) const;
+  void add_exchange(metrics::MetricsLine& line, const StepStats& stats) const;
   void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
   const TrainConfig& config_;
@@ -123,6 +121,7 @@ class Loop {
   metrics::Status status_;
   fs::path folder_;
   dist::Communicator& communicator_;
+  Stopping stop_;
   Policy policy_;
   std::unique_ptr<models::CausalLM> reference_;
   std::vector<Prompt> prompts_;
@@ -170,7 +169,7 @@ models::TrainingOptions training_options(const models::CausalLM& model, const Me
 }
 
 Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator, bool profile)
-    : config_(config), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), store_(start.folder / "checkpoints") {
+    : config_(config), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder / "checkpoints") {
   communicator_.enter_phase("start");
   // Before the model is loaded: an address that is taken should not cost minutes.
   if (writes() && !config.logging.prometheus.empty()) {
@@ -269,7 +268,7 @@ Outcome Loop::train_to_the_end() {
 
 // Whether a signal asks to stop: one answer for all ranks, though it reaches them at different moments.
 bool Loop::stops() {
-  if (!stopping_) stopping_ = largest(should_stop() ? 1.0 : 0.0) > 0.0;
+  if (!stopping_) stopping_ = largest(stop_.asked() ? 1.0 : 0.0) > 0.0;
   return stopping_;
 }
 
@@ -278,8 +277,9 @@ double Loop::largest(double value) const {
   return value;
 }
 
-// What all ranks put on the wire for this step (docs/distributed.md has the formula).
-void Loop::add_bytes(metrics::MetricsLine& line, const StepStats& stats) const {
+// What all ranks put on the wire for this step (docs/distributed.md has the formula), and how even their shares of the
+// prompts were.
+void Loop::add_exchange(metrics::MetricsLine& line, const StepStats& stats) const {
   if (communicator_.size() == 1) return;
   double rollout = 0.0;
   double update = 0.0;
@@ -289,6 +289,8 @@ void Loop::add_bytes(metrics::MetricsLine& line, const StepStats& stats) const {
   }
   line.add("bytes/rollout", rollout);
   line.add("bytes/update", update);
+  line.add("prompts/fewest", static_cast<double>(stats.fewest_prompts));
+  line.add("prompts/most", static_cast<double>(stats.most_prompts));
 }
 
 // The step of the checkpoint this run starts from, when its evaluation or its line in metrics.jsonl is still missing.
@@ -341,16 +343,18 @@ void Loop::train_step() {
                       .communicator = communicator_,
                       .step = step,
                       .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step,
-                      .should_stop = should_stop,
-                      .on_progress = [this](const StepProgress& progress) { show(progress); }};
+                      .should_stop = [this] { return stop_.drops_step(); },
+                      .on_progress = [this](const StepProgress& progress) { note_progress(progress); }};
   status_.step = step;
   status_.rollout = {};
   status_.update = {};
   std::optional<StepProfile> profile;
   if (profile_ && step == first_step_ + 2) profile.emplace(policy_.model->device());  // the first one also warms up
+  stop_.begin_step(step);
   const StepResult result = grpo_step(context, std::move(prompts), draws);
   if (profile) profile->write(folder_ / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
   if (result.stopped) {
+    base::log_info(base::concat("step ", step, " is dropped, and repeated by the next start"));
     stopping_ = true;
     return;
   }
@@ -358,6 +362,7 @@ void Loop::train_step() {
     throw base::Error(base::concat("step ", step, ": the gradient was not finite in 5 updates in a row; the last checkpoint is "
                                    "step ", std::max<int64_t>(saved_step_, 0), "; try a smaller optimizer.lr"));
   }
+  stop_.end_step();
   progress_.step = step;
   progress_.next_draw += draws.size();
   progress_.rollouts_total += static_cast<int64_t>(result.batch.rollouts.size());
@@ -366,7 +371,7 @@ void Loop::train_step() {
   if (writes()) write_rollouts(rollouts_path(folder_, step), step, result.batch, config_.logging.rollouts_per_step);
   if (tensorboard_) add_rollouts(*tensorboard_, step, static_cast<double>(std::time(nullptr)), result.batch);
   auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
-  add_bytes(line, result.stats);
+  add_exchange(line, result.stats);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
   if (finish_step(std::move(line), step_timer)) {
     show_result(result, step_timer.seconds());
@@ -415,7 +420,7 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
                             .samples = config_.eval.samples,
                             .greedy = config_.eval.greedy,
                             .seed = static_cast<uint64_t>(config_.run.seed),
-                            .should_stop = should_stop,
+                            .should_stop = [this] { return stop_.drops_evaluation(); },
                             .verifier = reward::verifier_config(config_.reward.verifier),
                             .communicator = &communicator_};
   metrics::Timer timer;
@@ -456,10 +461,12 @@ void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
   if (writes()) {
     auto write = checkpoint::run_state_writer(*policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated), options);
     writing_ = std::async(std::launch::async, [this, step, split, write = std::move(write)] {
+      const metrics::Timer timer;
       store_.save(step, config_.checkpoint.keep, [&](const fs::path& folder) {
         write(folder);
         if (split) collect_optimizer_files(folder, step);
       });
+      stop_.note_save(timer.seconds());
     });
   } else if (split) {
     auto write = checkpoint::optimizer_writer(*policy_.model, *optimizer_, options);
@@ -494,6 +501,11 @@ void Loop::wait_for_checkpoint() {
   if (writing_.valid()) writing_.get();
 }
 
+// A disk that is full is told at once, not at the next checkpoint.
+void Loop::check_checkpoint() {
+  if (writing_.valid() && writing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) writing_.get();
+}
+
 bool Loop::evaluates_at(int64_t step) const {
   return !eval_sets_.empty() && (step % config_.eval.every_steps == 0 || step == total_steps_);
 }
@@ -514,6 +526,11 @@ void Loop::log(int64_t step, const metrics::MetricsLine& line) {
 void Loop::show_doing(const std::string& what) {
   status_.doing = what;
   if (writes()) console_.show(status_, /*now=*/true);
+}
+
+void Loop::note_progress(const StepProgress& progress) {
+  check_checkpoint();
+  show(progress);
 }
 
 void Loop::show(const StepProgress& progress) {
@@ -559,7 +576,7 @@ void set_deterministic(bool deterministic) {
 }  // namespace
 
 Outcome train(TrainConfig config, const TrainOptions& options) {
-  stop_requested = false;
+  forget_signals();
   resolve_paths(config, options.config_folder);
   at::set_num_threads(num_threads(config.trainer.threads));
   set_deterministic(config.trainer.deterministic);
@@ -578,6 +595,6 @@ std::string describe_plan(TrainConfig config, const TrainOptions& options, int64
   return plan_text(config, ranks, memory_gb);
 }
 
-void request_stop() { stop_requested = true; }
+int64_t request_stop() { return note_signal(); }
 
 }  // namespace grpo::trainer

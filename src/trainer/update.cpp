@@ -9,10 +9,12 @@
 #include "grpo/nn/lm_head.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/across_ranks.h"
+#include "trainer/memory_plan.h"
 #include "trainer/micro_batch.h"
 #include "trainer/old_log_probs.h"
 #include "trainer/profile.h"
 #include "trainer/step_stats.h"
+#include "trainer/stopping.h"
 
 namespace grpo::trainer {
 namespace {
@@ -202,6 +204,10 @@ size_t most_micro_batches(const StepContext& context, const RolloutBatch& batch,
   return most;
 }
 
+bool reduces_each_micro_batch(const StepContext& context) {
+  return state_sharding(context.config.distributed, context.communicator.size()) == optim::StateSharding::kGradients;
+}
+
 }  // namespace
 
 void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config) {
@@ -237,13 +243,21 @@ UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch,
   const auto live = live_of(context, batch, rollouts);
   const auto parts = micro_batches_of(context, batch, live, context.communicator.rank());
   StepProgress progress{.phase = StepProgress::Phase::kUpdate, .total = static_cast<int64_t>(parts.size())};
+  UpdateGate gate(context);
+  const bool gate_first = reduces_each_micro_batch(context);
+  stats.dropped = gate_first && gate.closes();
+  if (stats.dropped) return stats;
   for (const auto& part : parts) {
+    if (gate.skips()) break;
     run_micro_batch(context, batch, part, sums, stats);
     ++progress.done;
     progress.tokens = stats.tokens;
     if (context.on_progress) context.on_progress(progress);
   }
+  stats.dropped = !gate_first && gate.closes();
+  if (stats.dropped) return stats;
   for (size_t i = parts.size(); i < most_micro_batches(context, batch, live); ++i) context.optimizer.accumulate();
+  context.communicator.enter_phase(base::concat("step ", context.step, ", reduction"));
   reduce(stats, context.communicator);
   to_means(stats);
   return stats;
@@ -251,7 +265,7 @@ UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch,
 
 UpdateStats update_policy(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
   UpdateStats stats = accumulate_gradient(context, batch, rollouts);
-  if (stats.tokens == 0) return stats;  // no live group: momentum, decay, schedule and Adam's counter stand still
+  if (stats.dropped || stats.tokens == 0) return stats;  // no live group: momentum, decay, schedule and Adam's counter stand still
   const Phase phase("optimizer");
   const auto step = context.optimizer.step(context.total_updates);
   stats.grad_norm = step.applied ? step.grad_norm : 0.0;  // metrics hold finite numbers only

@@ -148,6 +148,17 @@ void check_narrow_sums(Communicator& ranks) {
   expect(rounded.equal(expected.to(at::kBFloat16)), "reduce_scatter_sum of bf16");
 }
 
+void check_meetings(Communicator& ranks) {
+  const int64_t size = ranks.size();
+  for (int64_t round = 1; round <= 3; ++round) {
+    expect(ranks.meet("round", round * ranks.rank()) == round * size * (size - 1) / 2, "meet");
+  }
+  expect(ranks.add_shared("numbers", ranks.rank() + 1) > ranks.rank(), "add_shared");
+  ranks.meet("all have added", 0);
+  expect(ranks.add_shared("numbers", 0) == size * (size + 1) / 2, "add_shared of all");
+  expect(ranks.add_shared("other numbers", 0) == 0, "add_shared at first");
+}
+
 void collectives(Communicator& ranks) {
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kLong, at::kDouble}) {
     for (const int64_t count : {0, 1, 7, 1000}) check_collectives(ranks, dtype, count);
@@ -156,6 +167,7 @@ void collectives(Communicator& ranks) {
   check_under_way(ranks);
   check_narrow_sums(ranks);
   check_bytes(ranks);
+  check_meetings(ranks);
   ranks.barrier("end of the test");
 }
 

@@ -77,6 +77,12 @@ class Documentation(unittest.TestCase):
                 if key.split(".")[0] in sections:
                     self.assertIn(key, keys, f"{page}: {key}")
 
+    def test_the_scaling_table_is_what_the_plan_prints(self):
+        program = Path(PROGRAM).with_name("grpo-train")
+        table = subprocess.run([sys.executable, SOURCE / "scripts" / "plan_table.py", program], capture_output=True, text=True, check=True).stdout
+        self.assertGreater(len(table.splitlines()), 10)
+        self.assertIn(table, (SOURCE / "docs" / "distributed.md").read_text(encoding="utf-8"), f"run: scripts/plan_table.py {program}")
+
     def test_examples_of_extending_apply(self):
         patches = sorted((SOURCE / "docs" / "examples" / "extend").glob("*.patch"))
         self.assertEqual([patch.stem for patch in patches], ["family", "loss", "reward"])

@@ -5,7 +5,9 @@
 #include <barrier>
 #include <deque>
 #include <exception>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 namespace grpo::dist {
@@ -18,6 +20,8 @@ struct Shared {
   std::vector<at::Tensor> tensors;
   std::vector<std::vector<double>> values;
   std::vector<std::string> bytes;
+  std::mutex mutex;
+  std::map<std::string, int64_t> numbers;
 };
 
 class ThreadCommunicator : public Communicator {
@@ -63,6 +67,15 @@ class ThreadCommunicator : public Communicator {
       output.copy_(at::cat(shared_.tensors).view_as(output));
       shared_.meeting.arrive_and_wait();
     });
+  }
+  int64_t meet(const std::string&, int64_t value) override {
+    double sum = 0.0;
+    for (const auto& theirs : all_gather({static_cast<double>(value)})) sum += theirs[0];
+    return static_cast<int64_t>(sum);
+  }
+  int64_t add_shared(const std::string& name, int64_t amount) override {
+    const std::lock_guard lock(shared_.mutex);
+    return shared_.numbers[name] += amount;
   }
   void enter_phase(const std::string&) override {}
   void report_failure(const std::string&, int) override {}

@@ -36,6 +36,7 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"eval.data=[]"}, "eval.data");
   expect_refused({"rollout.max_total_tokens=20"}, "rollout.max_total_tokens 20");
   expect_refused({"run.name=a/b"}, "run.name");
+  expect_refused({"distributed.steal_prompts=always"}, "distributed.steal_prompts: always needs rollout.exact: true");
 }
 
 TEST(TrainConfig, IsDocumentedAsItIs) {

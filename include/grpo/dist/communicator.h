@@ -18,15 +18,21 @@ std::vector<std::string> enum_names(Backend);
 enum class Sharding { kAuto, kNone, kZero1, kZero2, kZero3 };
 std::vector<std::string> enum_names(Sharding);
 
+enum class StealPrompts { kAuto, kAlways, kNever };
+std::vector<std::string> enum_names(StealPrompts);
+
 struct DistributedConfig {
   Backend backend = Backend::kAuto;
   Sharding sharding = Sharding::kAuto;
   int64_t timeout_s = 1800;
+  StealPrompts steal_prompts = StealPrompts::kAuto;
   GRPO_FIELDS(f) {
     f("backend", backend,
       "auto (gloo where a launcher started several ranks), single (each trains its own), gloo; nccl is refused");
     f("sharding", sharding, "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; auto: zero1; zero3 is refused");
     f("timeout_s", timeout_s, "longest wait for another rank", base::at_least(1));
+    f("steal_prompts", steal_prompts,
+      "a rank that finishes its prompts early takes from the others', only with rollout.exact; auto: there");
   }
 };
 
@@ -69,6 +75,14 @@ class Communicator {
   /// Returns when every rank has come here. name: says in an error what was waited for.
   virtual void barrier(const std::string& name) = 0;
 
+  /// Like a barrier, and returns the sum of every rank's value; but ranks wait in the store, not inside a collective,
+  /// for work whose length nobody knows. The same timeout and message.
+  virtual int64_t meet(const std::string& name, int64_t value) = 0;
+
+  /// Adds to a number that the ranks share, 0 at first, and returns what it is then: at once, whatever the others do.
+  /// Not a collective. name: of its own in the run, as "step 12, prompts".
+  virtual int64_t add_shared(const std::string& name, int64_t amount) = 0;
+
   /// Every rank's values, by rank; their number may differ. For counts and small facts.
   virtual std::vector<std::vector<double>> all_gather(const std::vector<double>& values) = 0;
 
@@ -86,6 +100,7 @@ class Communicator {
   void all_gather_into(const at::Tensor& output, const at::Tensor& input) { start_all_gather_into(output, input)->wait(); }
 
   /// What this rank does from now on, e.g. "step 12, rollout": other ranks' messages say it of this one. Costs nothing.
+  /// A failure that GRPO_DRILL rehearses (docs/distributed.md) happens here.
   virtual void enter_phase(const std::string& phase) = 0;
 
   /// Tells the other ranks, which then end with `exit_code`, why this one is about to. The first report of a run

@@ -35,6 +35,10 @@ Environment process_environment();
 /// malformed or contradicts another.
 Ranks ranks_from(const Environment& environment);
 
+/// For a launcher that saw the process of another rank die: this process's communicator need not wait for its silence.
+/// Safe to call from a signal handler.
+void note_death(int64_t rank);
+
 /// The first host of a Slurm node list: "node003" of "node[003-005,9],other7". Throws base::ConfigError.
 std::string first_host(const std::string& node_list);
 

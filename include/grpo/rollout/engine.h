@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "grpo/base/fields.h"
@@ -41,6 +42,13 @@ struct Request {
   int64_t num_samples = 1;
   std::optional<base::RandomKey> key = {};  // its own random stream instead of the call's (several data sets in one call)
   bool greedy = false;                      // temperature 0 instead of the call's
+};
+
+/// Requests that several samplers share: each takes some when it has room for them.
+struct RequestQueue {
+  size_t together = 1;  // requests that one sampler works on at a time
+  /// The next [first, last) of the requests, at most `wanted`, in rising order; empty when there are none left.
+  std::function<std::pair<size_t, size_t>(size_t wanted)> take;
 };
 
 enum class FinishReason { kStop, kLength };
@@ -81,10 +89,11 @@ class Engine {
 
   /// Samples every request; groups come back in request order. on_group, when given, is called on this thread as soon
   /// as a group is complete (in completion order) so that verifying can start while others still decode; should_stop,
-  /// when given, is asked between decode steps and ends the call early with an empty result when true.
+  /// when given, is asked between decode steps and ends the call early with an empty result when true. With a queue
+  /// only those requests are sampled that it hands out; the others' groups come back empty.
   std::vector<Group> generate(const std::vector<Request>& requests, const SamplingConfig& sampling,
                               const base::RandomKey& key, const std::function<void(const Group&)>& on_group = {},
-                              const std::function<bool()>& should_stop = {});
+                              const std::function<bool()>& should_stop = {}, const RequestQueue* queue = nullptr);
 
   const EngineStats& stats() const;  // of the last generate()
 

@@ -26,6 +26,7 @@ struct UpdateStats {
   double kl_sampler = 0.0;  // k3 between sampler and trainer, mean over trained tokens; first update of a step only
   int64_t tokens = 0;       // trained tokens (completion tokens of live groups)
   bool applied = false;     // false: no live group, or a non-finite gradient
+  bool dropped = false;     // should_stop ended it before anything was reduced
 };
 
 /// One step's measurements, in the words of metrics.jsonl.
@@ -47,6 +48,8 @@ struct StepStats {
   double rollout_s = 0.0;
   double reward_s = 0.0;  // what verifying added after the last token was sampled
   double update_s = 0.0;
+  int64_t fewest_prompts = 0;  // that a rank sampled; 0 with one rank
+  int64_t most_prompts = 0;
   int64_t rollout_bytes = 0;  // this rank sent to share the rollouts
   int64_t update_bytes = 0;   // and to reduce gradients and gather weights
 };
@@ -71,7 +74,7 @@ struct StepContext {
   dist::Communicator& communicator;
   int64_t step = 0;           // the number of this one, for messages
   int64_t total_updates = 0;  // of the run, for the learning rate schedule
-  std::function<bool()> should_stop;
+  std::function<bool()> should_stop;  // asked between decode steps and micro-batches; true drops the step
   std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
 };
 
@@ -92,11 +95,11 @@ UpdateStats update_policy(StepContext& context, const RolloutBatch& batch, const
 /// public for tests.
 UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts);
 
-/// One whole GRPO step.
+/// One whole GRPO step. Once an update has changed the weights it is finished whatever should_stop says.
 struct StepResult {
   RolloutBatch batch;
   StepStats stats;
-  bool stopped = false;  // should_stop ended the rollout; nothing was changed
+  bool stopped = false;  // should_stop ended it, on any rank; nothing was changed
 };
 StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws);
 

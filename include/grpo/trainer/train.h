@@ -27,7 +27,9 @@ Outcome train(TrainConfig config, const TrainOptions& options);
 /// against memory_gb GB a rank (GPUs; null: this machine's memory). Loads the data but no weights, samples nothing.
 std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks = 1, std::optional<double> memory_gb = {});
 
-/// Asks a running train() to save and return; safe to call from a signal handler.
-void request_stop();
+/// Asks a running train() to save and return; safe to call from a signal handler. The first time the step under way is
+/// finished where that is possible within checkpoint.stop_within_s; the second time, a second later or more, it is
+/// dropped. Returns how many times it was asked.
+int64_t request_stop();
 
 }  // namespace grpo::trainer

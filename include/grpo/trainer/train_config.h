@@ -141,9 +141,13 @@ struct CheckpointOptions {
   int64_t every_steps = 20;
   int64_t keep = 3;
   bool export_model = true;
+  int64_t stop_within_s = 540;
   GRPO_FIELDS(f) {
     f("every_steps", every_steps, "steps between checkpoints; 0: only the last step", base::at_least(0));
     f("keep", keep, "newest checkpoints kept", base::at_least(1));
+    f("stop_within_s", stop_within_s,
+      "after a signal the run has saved and ended within this: the step under way is finished if its pace allows, else dropped and repeated later",
+      base::at_least(0));
     f("export_model", export_model, "write model/ as a Hugging Face folder in the working dtype");
   }
 };

@@ -1,0 +1,31 @@
+#include "trainer/share_prompts.h"
+
+#include <algorithm>
+
+#include "grpo/base/error.h"
+
+namespace grpo::trainer {
+
+bool shares_prompts(const TrainConfig& config, int64_t ranks) {
+  return ranks > 1 && config.rollout.exact && config.distributed.steal_prompts != dist::StealPrompts::kNever;
+}
+
+void validate_prompt_sharing(const TrainConfig& config) {
+  if (config.distributed.steal_prompts != dist::StealPrompts::kAlways || config.rollout.exact) return;
+  throw base::ConfigError("distributed.steal_prompts: always needs rollout.exact: true; without it a completion depends on what is "
+                          "decoded beside it, and so on which rank was faster");
+}
+
+rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config, int64_t step, size_t num_prompts) {
+  const auto ranks = static_cast<size_t>(communicator.size());
+  const size_t share = (num_prompts + ranks - 1) / ranks;
+  const size_t decoded_together = static_cast<size_t>(std::max<int64_t>(config.rollout.max_sequences / config.rollout.group_size, 1));
+  return {.together = std::min(share, decoded_together),
+          .take = [&communicator, name = base::concat("step ", step, ", prompts"), num_prompts](size_t wanted) {
+            const auto amount = static_cast<int64_t>(wanted);
+            const auto taken = static_cast<size_t>(communicator.add_shared(name, amount));
+            return std::pair(std::min(taken - wanted, num_prompts), std::min(taken, num_prompts));
+          }};
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,108 @@
+#include "trainer/stopping.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+#include "trainer/time_plan.h"
+
+namespace grpo::trainer {
+namespace {
+
+constexpr double kOneSignal_s = 1.0;
+constexpr double kAskOthersEvery_s = 1.0;
+constexpr double kMargin = 1.1;      // steps differ in length
+constexpr double kSaveShare = 0.1;   // of stop_within_s, kept for a checkpoint before one was written
+constexpr const char* kDropped = "dropped";
+
+std::atomic<int64_t> signals = 0;
+std::atomic<double> first_signal = 0.0;
+std::atomic<double> last_signal = 0.0;
+
+double now_s() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);  // allowed in signal handlers
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+}  // namespace
+
+int64_t note_signal() {
+  const double now = now_s();
+  if (signals == 0) first_signal = now;
+  if (signals == 0 || now - last_signal > kOneSignal_s) {
+    last_signal = now;
+    ++signals;
+  }
+  return signals;
+}
+
+void forget_signals() { signals = 0; }
+
+bool can_finish(const Pace& pace, double elapsed_s, double left_s) {
+  if (!pace.step_s) return false;
+  return std::max(kMargin * *pace.step_s - elapsed_s, 0.0) + pace.save_s <= left_s;
+}
+
+Stopping::Stopping(dist::Communicator& communicator, double within_s)
+    : communicator_(communicator), within_s_(within_s), save_s_(kSaveShare * within_s) {}
+
+bool Stopping::asked() const { return signals > 0; }
+
+void Stopping::begin_step(int64_t step) {
+  step_ = step;
+  step_began_ = now_s();
+}
+
+void Stopping::end_step() { step_s_ = now_s() - step_began_; }
+
+bool Stopping::drops_step() {
+  if (dropped_ || others_drop()) return true;
+  if (!asked()) return false;
+  const double now = now_s();
+  const double left = first_signal + within_s_ - now;
+  const bool finishes = signals < 2 && can_finish({.step_s = step_s_, .save_s = save_s_}, now - step_began_, left);
+  if (!finishes) return drop();
+  if (!std::exchange(announced_, true)) {
+    base::log_info(base::concat("a signal asks to stop: step ", step_, " is finished first, which took ", duration_text(*step_s_),
+                                " last time, of ", duration_text(left), " (checkpoint.stop_within_s); a second signal drops it"));
+  }
+  return false;
+}
+
+bool Stopping::drops_evaluation() {
+  if (dropped_ || others_drop()) return true;
+  return asked() ? drop() : false;
+}
+
+bool Stopping::drop() {
+  communicator_.add_shared(kDropped, 1);
+  dropped_ = true;
+  return true;
+}
+
+bool Stopping::others_drop() {
+  const double now = now_s();
+  if (communicator_.size() == 1 || now - asked_others_ < kAskOthersEvery_s) return false;
+  asked_others_ = now;
+  dropped_ = communicator_.add_shared(kDropped, 0) > 0;
+  return dropped_;
+}
+
+bool UpdateGate::skips() {
+  if (decided_ || !context_.should_stop) return false;
+  if (!skipping_) skipping_ = context_.should_stop();
+  return skipping_;
+}
+
+bool UpdateGate::closes() {
+  if (!context_.should_stop) return false;
+  const bool drops = skips();
+  decided_ = true;
+  return context_.communicator.meet("the update", drops ? 1 : 0) > 0;
+}
+
+}  // namespace grpo::trainer

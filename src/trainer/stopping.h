@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+
+#include "grpo/dist/communicator.h"
+#include "grpo/trainer/grpo_step.h"
+
+namespace grpo::trainer {
+
+/// What this run has measured of itself.
+struct Pace {
+  std::optional<double> step_s;  // rollout, reward and update of the last whole step; none: no step is done yet
+  double save_s = 0.0;           // writing a checkpoint
+};
+
+/// Whether a step that has run for elapsed_s can be finished, and a checkpoint be written, in the next left_s seconds.
+/// Not before a first step has shown how long one takes.
+bool can_finish(const Pace& pace, double elapsed_s, double left_s);
+
+/// Signals that ask this process to stop. Those within a second count as one: a launcher and a scheduler may both pass
+/// the same one on. Safe to call from a signal handler. Returns how many there were.
+int64_t note_signal();
+void forget_signals();
+
+/// Decides, after a signal, whether the step under way is finished or dropped: finished if this run's pace says that it
+/// and the checkpoint end within checkpoint.stop_within_s of the signal; dropped as soon as it does not, or at the
+/// second signal. One rank's word counts for all; they learn it within a second.
+class Stopping {
+ public:
+  Stopping(dist::Communicator& communicator, double within_s);
+
+  bool asked() const;  // a signal reached this rank
+
+  void begin_step(int64_t step);
+  void end_step();  // the step was finished: its pace is known
+  void note_save(double seconds) { save_s_ = seconds; }  // from any thread
+
+  /// Whether to give up the step now. Cheap: asked between decode steps and between micro-batches.
+  bool drops_step();
+  /// The same for an evaluation, which is sampled again after a restart: given up as soon as a signal comes.
+  bool drops_evaluation();
+
+ private:
+  bool drop();
+  bool others_drop();
+
+  dist::Communicator& communicator_;
+  const double within_s_;
+  int64_t step_ = 0;
+  double step_began_ = 0.0;
+  std::optional<double> step_s_;
+  std::atomic<double> save_s_;
+  double asked_others_ = 0.0;
+  bool dropped_ = false;
+  bool announced_ = false;
+};
+
+/// How an update is dropped by all ranks or by none. Each asks skips() before its micro-batches, and all ask closes(), once,
+/// before the first collective that depends on them.
+class UpdateGate {
+ public:
+  explicit UpdateGate(StepContext& context) : context_(context) {}
+
+  /// Whether this rank would drop the step, and so need not run another micro-batch. Not after closes() has said no.
+  bool skips();
+  /// Whether any rank would: then all do. The ranks meet here (Communicator::meet).
+  bool closes();
+
+ private:
+  StepContext& context_;
+  bool skipping_ = false;
+  bool decided_ = false;
+};
+
+}  // namespace grpo::trainer
