@@ -44,12 +44,14 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
   }
   context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
   context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
+  context.optimizer.release_weights();
   std::vector<UpdateStats> updates;
   for (int64_t epoch = 0; epoch < options.epochs_per_step; ++epoch) {
     for (int64_t u = 0; u < options.updates_per_step; ++u) {
       updates.push_back(update_policy(context, result.batch, mini_batch(result.batch, u, options.updates_per_step)));
     }
   }
+  context.optimizer.gather_weights();
   result.stats.update = mean_of_updates(updates);
   result.stats.update_s = timer.seconds();
   result.stats.update_bytes = context.communicator.bytes_sent() - sent - result.stats.rollout_bytes;

@@ -101,12 +101,30 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
   std::vector<std::string> out;
   if (plan.update_peak() >= plan.rollout_peak()) {
     if (config.trainer.micro_batch_tokens > 1024) out.emplace_back("a smaller trainer.micro_batch_tokens");
-    if (ranks > 1) out.emplace_back("distributed.sharding: zero2");
+    if (ranks > 1 && plan.sharding != optim::StateSharding::kWeights) out.emplace_back("distributed.sharding: zero3");
+    if (!plan.offload) out.emplace_back("trainer.offload_optimizer: true");
   } else {
     out.emplace_back("a smaller rollout.kv_memory_gb or rollout.max_sequences");
   }
   out.emplace_back(ranks > 1 ? "more ranks" : "several ranks (--gpus N plans them)");
   return base::join(out, ", ");
+}
+
+// "zero1", "auto: zero1".
+std::string sharding_text(optim::StateSharding chosen, const dist::DistributedConfig& config) {
+  using optim::StateSharding;
+  const char* const name = chosen == StateSharding::kNone        ? "none"
+                           : chosen == StateSharding::kOptimizer ? "zero1"
+                           : chosen == StateSharding::kGradients ? "zero2"
+                                                                 : "zero3";
+  return config.sharding == dist::Sharding::kAuto ? base::concat("auto: ", name) : name;
+}
+
+// Of one update, when every prompt and completion has its full length.
+int64_t most_passes(const TrainConfig& config, int64_t ranks) {
+  const int64_t rollouts = config.rollout.prompts_per_step * config.rollout.group_size / config.trainer.updates_per_step;
+  const int64_t tokens = (rollouts + ranks - 1) / ranks * (config.data.max_prompt_tokens + config.rollout.max_new_tokens);
+  return (tokens + config.trainer.micro_batch_tokens - 1) / config.trainer.micro_batch_tokens;
 }
 
 void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t ranks,
@@ -117,11 +135,13 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
   const double available = memory_gb ? *memory_gb * 1e9
                            : cuda    ? models::device_memory_bytes({at::kCUDA, 0})
                                      : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
-  const auto plan = plan_memory(model, config, static_cast<int64_t>(c10::elementSize(dtype)),
-                                {.ranks = ranks, .cuda = cuda, .memory_bytes = available});
+  const auto dtype_bytes = static_cast<int64_t>(c10::elementSize(dtype));
+  const PlanTarget target{.ranks = ranks, .cuda = cuda, .memory_bytes = available};
+  check_weights_fit(model, dtype_bytes, target);
+  const auto plan = plan_memory(model, config, dtype_bytes, target);
   char line[160];
   out << "memory of " << (ranks > 1 ? base::concat("each of ", ranks, " ranks") : std::string("the process")) << ", "
-      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << name_of(config.distributed.sharding) << "\n";
+      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << sharding_text(plan.sharding, config.distributed) << "\n";
   for (const auto& part : plan.parts) {
     const char* when = part.when == MemoryPart::When::kAlways ? "" : part.when == MemoryPart::When::kRollout ? "  (rollout)" : "  (update)";
     std::snprintf(line, sizeof line, "  %-32s %9.2f GB%s\n", part.name.c_str(), gigabytes(part.bytes), when);
@@ -131,9 +151,18 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
                 gigabytes(available));
   out << line;
   if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
+  if (plan.offload) {
+    std::snprintf(line, sizeof line, "offload: masters and moments in host memory, %.2f GB a rank%s\n", gigabytes(plan.host_bytes), cuda ? ", page-locked" : "");
+    out << line;
+  }
+  if (config.algorithm.kl.coef > 0.0 && plan.sharding == optim::StateSharding::kWeights) {
+    out << "reference: its weights stay whole on every rank, also with zero3\n";
+  }
   if (ranks > 1) {
-    const auto bytes = 2.0 * (static_cast<double>(ranks) - 1.0) / static_cast<double>(ranks) * 4.0 * static_cast<double>(model.num_parameters());
-    std::snprintf(line, sizeof line, "traffic: at most %.2f GB sent by each rank an update (docs/distributed.md)\n", gigabytes(bytes));
+    const int64_t passes = most_passes(config, ranks);
+    const double bytes = update_bytes(model, plan, config.distributed, dtype_bytes, ranks, passes) / static_cast<double>(ranks);
+    std::snprintf(line, sizeof line, "traffic: %.2f GB sent by each rank an update of %lld micro-batches (docs/distributed.md)\n", gigabytes(bytes),
+                  static_cast<long long>(passes));
     out << line;
   }
 }

@@ -157,8 +157,9 @@ nn::HeadLoss loss_of(const models::CausalLM& model, const MicroBatch& micro, con
 }
 
 void run_micro_batch(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts,
-                     const algo::Denominators& denominators, UpdateStats& stats) {
+                     const algo::Denominators& denominators, bool last, UpdateStats& stats) {
   const models::CausalLM& model = *context.policy.model;
+  context.optimizer.begin_pass(last);
   const auto micro = pack_micro_batch(batch, rollouts, model.device());
   const auto inputs = inputs_of(context, batch, micro, denominators, model.device());
   std::optional<Phase> phase(std::in_place, "forward");
@@ -237,13 +238,14 @@ UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch,
   const auto live = live_of(context, batch, rollouts);
   const auto parts = micro_batches_of(context, batch, live, context.communicator.rank());
   StepProgress progress{.phase = StepProgress::Phase::kUpdate, .total = static_cast<int64_t>(parts.size())};
-  for (const auto& part : parts) {
-    run_micro_batch(context, batch, part, sums, stats);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    run_micro_batch(context, batch, parts[i], sums, i + 1 == parts.size(), stats);
     ++progress.done;
     progress.tokens = stats.tokens;
     if (context.on_progress) context.on_progress(progress);
   }
-  for (size_t i = parts.size(); i < most_micro_batches(context, batch, live); ++i) context.optimizer.accumulate();
+  for (size_t i = parts.size(); i < most_micro_batches(context, batch, live); ++i) context.optimizer.idle_pass();
+  if (!live.empty()) context.optimizer.start_reduction();
   reduce(stats, context.communicator);
   to_means(stats);
   return stats;
