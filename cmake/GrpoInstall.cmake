@@ -1,5 +1,5 @@
 # cmake --install, in three components:
-#   program      bin/grpo, bin/grpo-train, lib/libgrpo_kernels_cuda.so, share/grpo-train/ (configurations, licence)
+#   program      bin/grpo, bin/grpo-train, lib/libgrpo_kernels_cuda.so, lib/libgrpo_nccl.so, share/grpo-train/ (configurations, licence)
 #   bundle       lib/grpo-train/: every shared library that is not the C or C++ runtime, so that `program` runs anywhere
 #   development  headers, archives and find_package(grpo)
 # cpack packs program and bundle as .tar.gz and .deb.
@@ -26,6 +26,10 @@ set(library_folders ${torch_lib} ${nvidia_folders})
 if(GRPO_PACKAGE_CUDA)
   set_target_properties(grpo_kernels_cuda PROPERTIES INSTALL_RPATH "$ORIGIN/grpo-train")
   install(TARGETS grpo_kernels_cuda RUNTIME_DEPENDENCY_SET bundle LIBRARY DESTINATION lib COMPONENT program)
+  if(TARGET grpo_nccl)
+    set_target_properties(grpo_nccl PROPERTIES INSTALL_RPATH "$ORIGIN/grpo-train")
+    install(TARGETS grpo_nccl RUNTIME_DEPENDENCY_SET bundle LIBRARY DESTINATION lib COMPONENT program)
+  endif()
   list(APPEND library_folders ${CUDAToolkit_LIBRARY_DIR})
   # Loaded by name at run time, so no program header tells of them.
   get_filename_component(cudnn_folder ${GRPO_CUDNN} DIRECTORY)

@@ -1,4 +1,5 @@
 #include "dist/drill.h"
+#include "dist/nccl_library.h"
 #include "dist/process_group.h"
 #include "dist/single.h"
 #include "grpo/base/error.h"
@@ -7,15 +8,9 @@
 namespace grpo::dist {
 namespace {
 
-void check_backend(Backend backend) {
-  if (backend != Backend::kNccl) return;
-  throw base::ConfigError(
-      "distributed.backend: nccl is not in this build, it comes with the CUDA build; use auto or gloo");
-}
-
-void check_sharding(Sharding sharding) {
-  if (sharding != Sharding::kZero3) return;
-  throw base::ConfigError("distributed.sharding: zero3 is not in this build; zero2 splits masters, moments and gradient sums");
+void check_nccl(int64_t device) {
+  const std::string problem = nccl_problem(device);
+  if (!problem.empty()) throw base::ConfigError("distributed.backend: nccl: " + problem + "; use auto or gloo");
 }
 
 }  // namespace
@@ -23,14 +18,14 @@ void check_sharding(Sharding sharding) {
 std::vector<std::string> enum_names(Backend) { return {"auto", "single", "gloo", "nccl"}; }
 std::vector<std::string> enum_names(StealPrompts) { return {"auto", "always", "never"}; }
 std::vector<std::string> enum_names(Sharding) { return {"auto", "none", "zero1", "zero2", "zero3"}; }
+std::vector<std::string> enum_names(ReduceDtype) { return {"float32", "bfloat16"}; }
 
 std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config) {
-  check_backend(config.backend);
-  check_sharding(config.sharding);
   const auto environment = process_environment();
   if (config.backend == Backend::kSingle) return std::make_unique<SingleCommunicator>(drill_from(environment, 1));
   const Ranks ranks = ranks_from(environment);
   const auto drill = drill_from(environment, ranks.size);
+  if (config.backend == Backend::kNccl) check_nccl(ranks.local_rank);
   if (ranks.size == 1) return std::make_unique<SingleCommunicator>(drill);  // no store, no threads
   return join_process_group(ranks, config);
 }

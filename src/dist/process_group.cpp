@@ -20,8 +20,11 @@
 
 #include "dist/checks.h"
 #include "dist/local_address.h"
+#include "dist/nccl_library.h"
 #include "dist/watch.h"
+#include "dist/work_minder.h"
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/base/text.h"
 
 namespace grpo::dist {
@@ -32,6 +35,9 @@ using StorePointer = c10::intrusive_ptr<c10d::Store>;
 
 // A broken connection only says that a peer is gone. The watch knows which one and why, or will within this time.
 constexpr std::chrono::seconds kVerdict{12};
+
+// How much later than ours NCCL's own time limits are.
+constexpr std::chrono::seconds kBeforeNccl{60};
 
 class StoreValues : public KeyValue {
  public:
@@ -139,12 +145,13 @@ bool is_known(at::ScalarType dtype) {
   }
 }
 
-/// A tensor as Gloo takes it: on the CPU, dense, flat. store() brings back what a collective wrote.
+/// A tensor as a process group takes it: dense, flat, and on the CPU unless the group is its device's. store() brings back
+/// what a collective wrote.
 class Staged {
  public:
-  explicit Staged(const at::Tensor& tensor) : original_(tensor.detach()) {
+  Staged(const at::Tensor& tensor, bool stays) : original_(tensor.detach()) {
     GRPO_CHECK(is_known(tensor.scalar_type()), "a collective was given ", tensor.dtype());
-    flat = original_.to(at::kCPU).contiguous().view({-1});
+    flat = (stays ? original_ : original_.to(at::kCPU)).contiguous().view({-1});
   }
   void store() {
     if (flat.data_ptr() != original_.data_ptr()) original_.copy_(flat.view(original_.sizes()));
@@ -166,11 +173,20 @@ int64_t broadcast_sends(int64_t rank, int64_t root, int64_t size) {
 class ProcessGroupCommunicator : public Communicator {
  public:
   ProcessGroupCommunicator(const Ranks& ranks, int64_t timeout_s, std::shared_ptr<Watch> watch,
-                           c10::intrusive_ptr<c10d::ProcessGroupGloo> group)
-      : ranks_(ranks), timeout_s_(timeout_s), watch_(std::move(watch)), group_(std::move(group)) {}
+                           c10::intrusive_ptr<c10d::Backend> group, c10::intrusive_ptr<c10d::Backend> device_group)
+      : ranks_(ranks), timeout_s_(timeout_s), watch_(std::move(watch)), group_(std::move(group)), device_group_(std::move(device_group)) {
+    if (!device_group_) return;
+    minder_ = std::make_unique<WorkMinder>(std::chrono::seconds(timeout_s_), [this](const Started& started, const std::string& what) {
+      const std::string message = what.empty() ? waited_message(started, "") : base::concat("rank ", ranks_.rank, ": ", started.name, " failed: ", what);
+      watch_->report(message, 1);
+      end_process(message, 1);
+    });
+  }
 
   // While an exception destroys this, the watch goes on until report_failure has told the others.
   ~ProcessGroupCommunicator() override {
+    minder_.reset();
+    if (device_group_ && std::uncaught_exceptions() > 0) device_group_->abort();  // does not wait for those that failed
     if (std::uncaught_exceptions() > 0) return;
     watch_->leave(std::chrono::seconds(timeout_s_));
     set_current(nullptr);
@@ -198,11 +214,6 @@ class ProcessGroupCommunicator : public Communicator {
   int64_t bytes_sent() const override { return bytes_sent_; }
 
  private:
-  struct Started {
-    std::string name;
-    int64_t number = 0;
-    Clock::time_point began;
-  };
   class Underway;
   using Work = c10::intrusive_ptr<c10d::Work>;
 
@@ -211,8 +222,11 @@ class ProcessGroupCommunicator : public Communicator {
   template <typename Body>
   void collective(const std::string& name, const Body& body);
   template <typename Body, typename Finish>
-  std::unique_ptr<Pending> start(const std::string& name, const Body& body, Finish finish);
+  std::unique_ptr<Pending> start(const std::string& name, bool on_device, const Body& body, Finish finish);
   [[noreturn]] void give_up(const Started& started, const std::exception& error);
+  std::string waited_message(const Started& started, const std::string& otherwise);
+  bool stays(const at::Tensor& tensor) const { return device_group_ && tensor.is_cuda(); }
+  c10d::Backend& group_of(const at::Tensor& tensor) { return stays(tensor) ? *device_group_ : *group_; }
   std::unique_ptr<Pending> start_all_reduce(const at::Tensor& tensor, c10d::ReduceOp::RedOpType operation, const char* name);
   void gather_flat(at::Tensor output, at::Tensor input);
   std::vector<std::string> gather_bytes(const std::string& bytes);
@@ -223,7 +237,9 @@ class ProcessGroupCommunicator : public Communicator {
   Ranks ranks_;
   int64_t timeout_s_;
   std::shared_ptr<Watch> watch_;
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+  c10::intrusive_ptr<c10d::Backend> group_;         // Gloo
+  c10::intrusive_ptr<c10d::Backend> device_group_;  // NCCL for tensors on CUDA; null: they are copied to the CPU and back
+  std::unique_ptr<WorkMinder> minder_;              // of the device group's works
   int64_t bytes_sent_ = 0;
 };
 
@@ -261,9 +277,10 @@ std::invoke_result_t<Body> ProcessGroupCommunicator::guarded(const Started& star
 }
 
 template <typename Body, typename Finish>
-std::unique_ptr<Pending> ProcessGroupCommunicator::start(const std::string& name, const Body& body, Finish finish) {
+std::unique_ptr<Pending> ProcessGroupCommunicator::start(const std::string& name, bool on_device, const Body& body, Finish finish) {
   Started started{.name = name, .number = watch_->start_collective(name), .began = Clock::now()};
   Work work = guarded(started, body);
+  if (minder_ && work && on_device) minder_->mind(started, work);
   return std::make_unique<Underway>(*this, std::move(started), std::move(work), std::move(finish));
 }
 
@@ -281,28 +298,30 @@ void ProcessGroupCommunicator::give_up(const Started& started, const std::except
     std::this_thread::sleep_for(kVerdict);
     throw base::DistError(base::concat("rank ", ranks_.rank, ": ", started.name, " failed: ", first_line(error)));
   }
-  std::string message;
+  throw base::DistError(waited_message(started, first_line(error)));
+}
+
+std::string ProcessGroupCommunicator::waited_message(const Started& started, const std::string& otherwise) {
   try {
-    message = missing_message(ranks_.rank, watch_->ask(), timeout_s_);
+    watch_->await_collective(started.number, started.name);
+    return missing_message(ranks_.rank, watch_->ask(), timeout_s_);
   } catch (const std::exception&) {
-    message = base::concat("rank ", ranks_.rank, ": ", started.name, " waited ", timeout_s_,
-                           " s (distributed.timeout_s): ", first_line(error));
+    return base::concat("rank ", ranks_.rank, ": ", started.name, " waited ", timeout_s_, " s (distributed.timeout_s): ", otherwise);
   }
-  throw base::DistError(message);
 }
 
 // Gloo's ring: each part of the tensor is summed on one rank and then passed round, hence the same bits everywhere.
 std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_reduce(const at::Tensor& tensor, c10d::ReduceOp::RedOpType operation,
                                                                     const char* name) {
   check_tensor(tensor);
-  Staged staged(tensor);
+  Staged staged(tensor, stays(tensor));
   bytes_sent_ += 2 * static_cast<int64_t>(staged.flat.nbytes()) * (ranks_.size - 1) / ranks_.size;
   return start(
-      name,
+      name, stays(tensor),
       [&]() -> Work {
         if (staged.flat.numel() == 0) return {};
         std::vector<at::Tensor> tensors = {staged.flat};
-        return group_->allreduce(tensors, {.reduceOp = operation});
+        return group_of(tensor).allreduce(tensors, {.reduceOp = operation});
       },
       [staged]() mutable { staged.store(); });
 }
@@ -310,11 +329,11 @@ std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_reduce(const at::Te
 void ProcessGroupCommunicator::broadcast(at::Tensor& tensor, int64_t root) {
   check_tensor(tensor);
   GRPO_CHECK(root >= 0 && root < ranks_.size, "broadcast from rank ", root, " of ", ranks_.size);
-  Staged staged(tensor);
+  Staged staged(tensor, stays(tensor));
   collective("broadcast", [&] {
     if (staged.flat.numel() == 0) return;
     std::vector<at::Tensor> tensors = {staged.flat};
-    group_->broadcast(tensors, {.rootRank = root})->wait();
+    group_of(tensor).broadcast(tensors, {.rootRank = root})->wait();
   });
   staged.store();
   bytes_sent_ += static_cast<int64_t>(staged.flat.nbytes()) * broadcast_sends(ranks_.rank, root, ranks_.size);
@@ -340,15 +359,16 @@ void ProcessGroupCommunicator::gather_flat(at::Tensor output, at::Tensor input) 
 
 std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_gather_into(const at::Tensor& output, const at::Tensor& input) {
   check_all_gather(output, input, ranks_.size);
-  Staged to(output);
-  const Staged from(input);
+  GRPO_CHECK(input.device() == output.device(), "all_gather_into from ", input.device(), " to ", output.device());
+  Staged to(output, stays(output));
+  const Staged from(input, stays(input));
   bytes_sent_ += static_cast<int64_t>(input.nbytes()) * (ranks_.size - 1);
   return start(
-      "all_gather_into",
+      "all_gather_into", stays(output),
       [&]() -> Work {
         if (from.flat.numel() == 0) return {};
         at::Tensor whole = to.flat, part = from.flat;
-        return group_->_allgather_base(whole, part);
+        return group_of(whole)._allgather_base(whole, part);
       },
       [to]() mutable { to.store(); });
 }
@@ -363,20 +383,26 @@ void add_parts(const at::Tensor& output, const at::Tensor& parts) {
   if (!in_place) output.detach().copy_(sum.view(output.sizes()));
 }
 
-// Gloo's own reduce-scatter is an all-reduce of the whole input. Here each part goes straight to the rank that adds it
-// up, in the order of the ranks: half the bytes, and 16-bit parts are rounded once instead of at each hop.
+// Gloo's own reduce-scatter is an all-reduce of the whole input, and NCCL's rounds 16-bit sums at each hop. Here each part
+// goes straight to the rank that adds it up, in the order of the ranks; NCCL adds fp32 itself.
 std::unique_ptr<Pending> ProcessGroupCommunicator::start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) {
   check_reduce_scatter(output, input, ranks_.size);
-  const Staged from(input);
-  at::Tensor parts = at::empty_like(from.flat);
-  bytes_sent_ += share_of(parts);
+  const Staged from(input, stays(input));
+  bytes_sent_ += share_of(from.flat);
+  at::Tensor whole = from.flat;
+  if (stays(input) && !is_narrow(input)) {
+    Staged to(output, true);
+    return start(
+        "reduce_scatter_sum", true, [&] { return to.flat.numel() == 0 ? Work() : device_group_->_reduce_scatter_base(to.flat, whole); },
+        [to]() mutable { to.store(); });
+  }
+  at::Tensor parts = at::empty_like(whole);
   return start(
-      "reduce_scatter_sum",
+      "reduce_scatter_sum", stays(input),
       [&]() -> Work {
         if (parts.numel() == 0) return {};
-        at::Tensor whole = from.flat;
         std::vector<int64_t> equal;
-        return group_->alltoall_base(parts, whole, equal, equal);
+        return group_of(parts).alltoall_base(parts, whole, equal, equal);
       },
       [output, parts, size = ranks_.size] { add_parts(output, parts.view({size, -1})); });
 }
@@ -431,6 +457,22 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_gloo(const Ranks& ranks, cons
   }
 }
 
+std::string device_key(int64_t rank) { return "device/" + std::to_string(rank); }
+
+// Whether every rank has a CUDA device of its own and NCCL: the same answer on each.
+bool can_use_nccl(KeyValue& store, const Ranks& ranks, Backend backend) {
+  if (backend == Backend::kGloo) return false;
+  std::vector<std::string> keys;
+  for (int64_t r = 0; r < ranks.size; ++r) keys.push_back(device_key(r));
+  const auto problems = store.get(keys);
+  const auto first = std::find_if(problems.begin(), problems.end(), [](const std::string& problem) { return !problem.empty(); });
+  if (first == problems.end()) return true;
+  const std::string which = base::concat("rank ", first - problems.begin(), ": ", *first);
+  if (backend == Backend::kNccl) throw base::ConfigError("distributed.backend: nccl: " + which + "; use auto or gloo");
+  if (ranks.rank == 0 && problems[0] != kNoDevices) base::log_warning("distributed.backend: no NCCL, tensors on GPUs go through the CPU: " + which);
+  return false;
+}
+
 }  // namespace
 
 std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const DistributedConfig& config) {
@@ -438,8 +480,10 @@ std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const Distr
   const StorePointer store = connect(ranks, ranks.hosts_store, timeout);
   auto values = std::make_unique<StoreValues>(store);
   if (ranks.rank == 0) Watch::prepare(*values);
+  if (config.backend != Backend::kGloo) values->set(device_key(ranks.rank), nccl_problem(ranks.local_rank));
   Watch::announce(*values, ranks.rank, host_name());
   wait_for_all(*store, ranks, timeout);
+  const bool devices_can_meet = can_use_nccl(*values, ranks, config.backend);
   WatchOptions options{.rank = ranks.rank, .size = ranks.size, .hosts_store = ranks.hosts_store, .host = host_name()};
   options.drill = drill_from(process_environment(), ranks.size);
   if (!ranks.attempt.empty())
@@ -449,7 +493,12 @@ std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const Distr
   watch->start();
   set_current(watch);
   auto group = connect_gloo(ranks, store, timeout);
-  return std::make_unique<ProcessGroupCommunicator>(ranks, config.timeout_s, std::move(watch), std::move(group));
+  c10::intrusive_ptr<c10d::Backend> device_group;
+  if (devices_can_meet) {
+    // The minder names who is missing before NCCL's own watchdog ends the process.
+    device_group = make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", store), ranks.rank, ranks.size, timeout + kBeforeNccl);
+  }
+  return std::make_unique<ProcessGroupCommunicator>(ranks, config.timeout_s, std::move(watch), std::move(group), std::move(device_group));
 }
 
 void report_failure(const std::string& message, int exit_code) {

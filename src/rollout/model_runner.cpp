@@ -29,6 +29,11 @@ at::Tensor slots_of(const std::vector<Row>& rows) {
   return at::tensor(slots, at::kLong);
 }
 
+// A graph holds where the weights were: ranks that split them free and allocate them again with each update.
+void append_addresses(std::vector<int64_t>& launch, const models::CausalLM& model) {
+  for (const auto& [name, tensor] : model.parameters()) launch.push_back(reinterpret_cast<int64_t>(tensor.const_data_ptr()));
+}
+
 }  // namespace
 
 DrawnTokens::DrawnTokens(const kernels::Sampled& sampled, int64_t rows)
@@ -123,7 +128,8 @@ kernels::Sampled ModelRunner::run_padded(std::vector<Row> rows) {
   const int64_t max_pages = (options_.max_tokens + cache_.page_size() - 1) / cache_.page_size();
   const auto inputs = load(rows, *bucket.planner, bucket.upload, max_pages);
   const auto& schedule = inputs.batch.layout.schedule;
-  const auto launch = schedule ? schedule->launch : std::vector<int64_t>();
+  auto launch = schedule ? schedule->launch : std::vector<int64_t>();
+  if (options_.graphs) append_addresses(launch, model_);
   if (!options_.graphs || !bucket.warm) {
     bucket.warm = true;  // libraries have allocated what they need by the second time
     return step(inputs);

@@ -43,6 +43,7 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
     set_old_log_probs(context, result.batch, mini_batch(result.batch, u, options.updates_per_step));
   }
   context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
+  context.optimizer.release_weights();
   std::vector<UpdateStats> updates;
   for (int64_t epoch = 0; epoch < options.epochs_per_step; ++epoch) {
     for (int64_t u = 0; u < options.updates_per_step; ++u) {
@@ -55,6 +56,7 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
       if (updates.back().applied) context.should_stop = {};
     }
   }
+  context.optimizer.gather_weights();
   result.stats.update = mean_of_updates(updates);
   result.stats.update_s = timer.seconds();
   result.stats.update_bytes = context.communicator.bytes_sent() - sent - result.stats.rollout_bytes;

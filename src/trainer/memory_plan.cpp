@@ -1,7 +1,9 @@
 #include "trainer/memory_plan.h"
 
 #include <algorithm>
+#include <cstdio>
 
+#include "grpo/base/error.h"
 #include "grpo/nn/lm_head.h"
 #include "grpo/rollout/engine.h"
 
@@ -12,6 +14,11 @@ using When = MemoryPart::When;
 
 constexpr double kUsableShare = 0.92;  // of a device's or process's memory; the rest is the allocator's and the driver's
 constexpr double kProgramBytes = 0.35e9;  // LibTorch, code and small buffers of a CPU process: resident size of a tiny run
+
+// The embedding, the final norm and the head.
+double parameters_outside_layers(const models::ModelConfig& model) {
+  return static_cast<double>(model.hidden_size * (model.vocab_size * (model.tied_embeddings ? 1 : 2) + 1));
+}
 
 double sum(const std::vector<MemoryPart>& parts, When phase) {
   double bytes = 0.0;
@@ -73,36 +80,99 @@ int64_t decoded_together(const RolloutOptions& rollout, bool cuda) {
   return rollout.max_sequences.value.value_or(rollout::auto_max_sequences(cuda));
 }
 
-optim::StateSharding state_sharding(const dist::DistributedConfig& config, int64_t ranks) {
-  if (ranks == 1 || config.sharding == dist::Sharding::kNone) return optim::StateSharding::kNone;
-  return config.sharding == dist::Sharding::kZero2 ? optim::StateSharding::kGradients : optim::StateSharding::kOptimizer;
+void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, const PlanTarget& target) {
+  const double weights = static_cast<double>(model.num_parameters() * dtype_bytes);
+  if (target.memory_bytes == 0.0 || weights <= kUsableShare * target.memory_bytes) return;
+  char sizes[96];
+  std::snprintf(sizes, sizeof sizes, "%.1f GB, and a rank has %.1f GB", weights / 1e9, target.memory_bytes / 1e9);
+  throw base::ConfigError(base::concat("model.path: the weights alone take ", sizes, "; every rank samples with whole weights, also with zero3: use ",
+                                       target.cuda ? "GPUs with more memory, " : "fewer ranks on this machine, ",
+                                       dtype_bytes > 2 ? "model.dtype: bfloat16, " : "", "or a smaller model"));
+}
+
+double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config, int64_t dtype_bytes,
+                    int64_t ranks, int64_t passes) {
+  using optim::StateSharding;
+  const auto n = static_cast<double>(model.num_parameters());
+  const auto b = static_cast<double>(dtype_bytes);
+  const double r = config.reduce_dtype == dist::ReduceDtype::kBfloat16 ? 2.0 : 4.0;
+  const auto m = static_cast<double>(passes);
+  const double in_layers = n - parameters_outside_layers(model);
+  const auto each = [&] {
+    switch (plan.sharding) {
+      case StateSharding::kNone:
+        return 2.0 * r * n;
+      case StateSharding::kOptimizer:
+        return (r + b) * n;
+      case StateSharding::kGradients:
+        return (r * m + b) * n;
+      case StateSharding::kWeights:
+        break;
+    }
+    return (r * m + b) * n + 2.0 * b * m * in_layers;
+  };
+  return each() * static_cast<double>(ranks - 1);
 }
 
 namespace {
 
-MemoryPlan plan_with(models::Checkpointing checkpointing, const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
-                     const PlanTarget& target) {
+// What a plan can be chosen from.
+struct Choice {
+  models::Checkpointing checkpointing;
+  optim::StateSharding sharding;
+  bool offload;
+};
+
+// The optimizer's state, wherever it is.
+void add_optimizer(MemoryPlan& plan, double n, double largest, bool copies, double share, bool cuda) {
+  const double bytes = copies ? 12.0 : 8.0;
+  const std::string name = copies ? "masters and moments" : "moments";
+  if (!plan.offload) {
+    plan.parts.push_back({name, bytes * n / share});
+    return;
+  }
+  plan.host_bytes = bytes * n / share;
+  if (!cuda) plan.parts.push_back({name, plan.host_bytes});  // the host's memory is the rank's
+  const double at_a_time = std::max(largest / share, static_cast<double>(optim::AdamWOptions{}.offload_elements));
+  plan.parts.push_back({"part of " + name, bytes * std::min(n / share, at_a_time), When::kUpdate});
+}
+
+void add_weights(MemoryPlan& plan, double n, double layer, double outside, double b, double ranks) {
+  if (plan.sharding != optim::StateSharding::kWeights) {
+    plan.parts.push_back({"weights", n * b});
+    return;
+  }
+  plan.parts.push_back({"weights", n * b, When::kRollout});
+  plan.parts.push_back({"shards of the weights", n * b / ranks});
+  plan.parts.push_back({"two layers' and other weights", (2.0 * layer + outside) * b, When::kUpdate});
+}
+
+MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target) {
+  using optim::StateSharding;
   const auto n = static_cast<double>(model.num_parameters());
   const auto b = static_cast<double>(dtype_bytes);
   const auto vocabulary = static_cast<double>(model.vocab_size);
   const auto hidden = static_cast<double>(model.hidden_size);
-  const auto sharding = state_sharding(config.distributed, target.ranks);
-  const double state_share = sharding == optim::StateSharding::kNone ? 1.0 : static_cast<double>(target.ranks);
-  const double sum_share = sharding == optim::StateSharding::kGradients ? static_cast<double>(target.ranks) : 1.0;
+  const auto ranks = static_cast<double>(target.ranks);
+  const double outside = parameters_outside_layers(model);
+  const double layer = (n - outside) / static_cast<double>(std::max<int64_t>(model.num_layers, 1));
+  const bool splits_sums = choice.sharding == StateSharding::kGradients || choice.sharding == StateSharding::kWeights;
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
   const auto sequences = static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), config.rollout.prompts_per_step * config.rollout.group_size));
   const auto chunk = static_cast<double>(nn::LmHeadOptions{}.chunk_tokens);
 
-  MemoryPlan plan{.checkpointing = checkpointing, .parts = {}};
-  plan.parts.push_back({"weights", n * b});
-  plan.parts.push_back({copies ? "masters and moments" : "moments", (copies ? 12.0 : 8.0) * n / state_share});
+  MemoryPlan plan{.checkpointing = choice.checkpointing, .sharding = choice.sharding, .offload = choice.offload, .host_bytes = 0.0, .parts = {}};
+  add_weights(plan, n, layer, outside, b, ranks);
+  add_optimizer(plan, n, vocabulary * hidden, copies, choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
   if (!target.cuda) plan.parts.push_back({"program", kProgramBytes});
   if (!target.cuda) plan.parts.push_back({"sampler's copy of the weights", n * b, When::kRollout});
   plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
-  plan.parts.push_back({"gradient sums", 4.0 * n / sum_share, When::kUpdate});
-  if (copies || sum_share > 1.0) plan.parts.push_back({"gradients of a backward pass", n * b, When::kUpdate});
-  plan.parts.push_back({"saved activations", static_cast<double>(config.trainer.micro_batch_tokens) * saved_elements(model, checkpointing) * b, When::kUpdate});
+  plan.parts.push_back({"gradient sums", 4.0 * n / (splits_sums ? ranks : 1.0), When::kUpdate});
+  if (splits_sums) plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
+  else if (copies) plan.parts.push_back({"gradients of a backward pass", n * b, When::kUpdate});
+  if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
+  plan.parts.push_back({"saved activations", static_cast<double>(config.trainer.micro_batch_tokens) * saved_elements(model, choice.checkpointing) * b, When::kUpdate});
   // Per chunk: log-probs and probabilities in fp32 beside the working dtype; the head's fp32 gradient, its sum over chunks,
   // and the embedding's.
   plan.parts.push_back({"LM head and embedding", chunk * vocabulary * (8.0 + b) + (8.0 + b) * vocabulary * hidden, When::kUpdate});
@@ -119,25 +189,59 @@ bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
   return plan.peak() <= kUsableShare * target.memory_bytes && (!target.cuda || kv >= std::min(most_kv, 0.25 * target.memory_bytes));
 }
 
-}  // namespace
-
-MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target) {
+// Without what costs time first.
+std::vector<models::Checkpointing> checkpointing_choices(ActivationCheckpointing wanted) {
   using models::Checkpointing;
-  switch (config.trainer.activation_checkpointing) {
+  switch (wanted) {
     case ActivationCheckpointing::kNone:
-      return plan_with(Checkpointing::kNone, model, config, dtype_bytes, target);
+      return {Checkpointing::kNone};
     case ActivationCheckpointing::kSelective:
-      return plan_with(Checkpointing::kSelective, model, config, dtype_bytes, target);
+      return {Checkpointing::kSelective};
     case ActivationCheckpointing::kFull:
-      return plan_with(Checkpointing::kFull, model, config, dtype_bytes, target);
+      return {Checkpointing::kFull};
     case ActivationCheckpointing::kAuto:
       break;
   }
-  for (const auto checkpointing : {Checkpointing::kNone, Checkpointing::kSelective}) {
-    auto plan = plan_with(checkpointing, model, config, dtype_bytes, target);
-    if (fits(plan, most_kv_bytes(model, config, static_cast<double>(dtype_bytes), target.cuda), target)) return plan;
+  return {Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull};
+}
+
+std::vector<optim::StateSharding> sharding_choices(dist::Sharding wanted, int64_t ranks) {
+  using optim::StateSharding;
+  if (ranks == 1) return {StateSharding::kNone};
+  switch (wanted) {
+    case dist::Sharding::kNone:
+      return {StateSharding::kNone};
+    case dist::Sharding::kZero1:
+      return {StateSharding::kOptimizer};
+    case dist::Sharding::kZero2:
+      return {StateSharding::kGradients};
+    case dist::Sharding::kZero3:
+      return {StateSharding::kWeights};
+    case dist::Sharding::kAuto:
+      break;
   }
-  return plan_with(Checkpointing::kFull, model, config, dtype_bytes, target);
+  return {StateSharding::kOptimizer, StateSharding::kGradients, StateSharding::kWeights};
+}
+
+std::vector<bool> offload_choices(OffloadOptimizer wanted, bool cuda) {
+  if (wanted != OffloadOptimizer::kAuto) return {wanted == OffloadOptimizer::kTrue};
+  return cuda ? std::vector<bool>{false, true} : std::vector<bool>{false};
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target) {
+  const double most_kv = most_kv_bytes(model, config, static_cast<double>(dtype_bytes), target.cuda);
+  MemoryPlan plan;
+  for (const bool offload : offload_choices(config.trainer.offload_optimizer, target.cuda)) {
+    for (const auto sharding : sharding_choices(config.distributed.sharding, target.ranks)) {
+      for (const auto checkpointing : checkpointing_choices(config.trainer.activation_checkpointing)) {
+        plan = plan_with({.checkpointing = checkpointing, .sharding = sharding, .offload = offload}, model, config, dtype_bytes, target);
+        if (fits(plan, most_kv, target)) return plan;
+      }
+    }
+  }
+  return plan;
 }
 
 }  // namespace grpo::trainer

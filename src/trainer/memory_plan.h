@@ -20,13 +20,17 @@ struct MemoryPart {
 };
 
 /// What one rank holds at most: parameters n, working dtype of b bytes, R ranks.
-///   weights n b; fp32 masters 4 n (none for fp32 weights) and moments 8 n, / R when split
+///   weights n b; fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n, / R when split, on the host when
+///   offloaded. zero3: n b for sampling alone, always n b / R, in the update two layers and what is outside of layers
 ///   rollout: the sampler's prepacked copy n b (CPU only), KV pages, logits of the running sequences
-///   update: fp32 gradient sums 4 n (/ R with zero2), gradients of a backward pass n b, saved activations of
+///   update: fp32 gradient sums 4 n (/ R with zero2 and zero3), gradients of a backward pass n b (of a layer with those), saved activations of
 ///           rollout.micro_batch_tokens tokens, the LM head's chunk
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
   models::Checkpointing checkpointing = models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
+  optim::StateSharding sharding = optim::StateSharding::kNone;  // distributed.sharding; auto: the first that fits
+  bool offload = false;     // trainer.offload_optimizer; auto: where nothing else fits, on a GPU
+  double host_bytes = 0.0;  // beside a GPU: page-locked for the optimizer
   std::vector<MemoryPart> parts;
   double rollout_peak() const;
   double update_peak() const;
@@ -46,7 +50,11 @@ int64_t decoded_together(const RolloutOptions& rollout, bool cuda);
 
 MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target);
 
-/// What the ranks split: auto is zero1 with several ranks.
-optim::StateSharding state_sharding(const dist::DistributedConfig& config, int64_t ranks);
+/// Every rank samples with whole weights: throws base::ConfigError where they alone are more than it has.
+void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, const PlanTarget& target);
+
+/// Bytes that all ranks together send for an update (docs/distributed.md). passes: micro-batches of the rank with most.
+double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config, int64_t dtype_bytes,
+                    int64_t ranks, int64_t passes);
 
 }  // namespace grpo::trainer

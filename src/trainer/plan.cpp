@@ -86,8 +86,9 @@ double gigabytes(double bytes) { return bytes / 1e9; }
 
 void describe_traffic(std::ostringstream& out, const TrainConfig& config, const TimePlan& plan, int64_t ranks) {
   char line[160];
-  std::snprintf(line, sizeof line, "traffic: %.2f GB sent by each rank a step (rollouts %.3f, update %.2f; docs/distributed.md)\n",
-                gigabytes(plan.rollout_bytes + plan.update_bytes), gigabytes(plan.rollout_bytes), gigabytes(plan.update_bytes));
+  std::snprintf(line, sizeof line, "traffic: %.2f GB sent by each rank a step (rollouts %.3f, update %.2f in %lld micro-batches; docs/distributed.md)\n",
+                gigabytes(plan.rollout_bytes + plan.update_bytes), gigabytes(plan.rollout_bytes), gigabytes(plan.update_bytes),
+                static_cast<long long>(plan.micro_batches));
   out << line;
   if (plan.idle_ranks > 0) {
     out << "idle: " << plan.idle_ranks << " of " << ranks << " ranks sample nothing, since a step has " << config.rollout.prompts_per_step
@@ -95,10 +96,24 @@ void describe_traffic(std::ostringstream& out, const TrainConfig& config, const 
   }
 }
 
-void describe_time(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t steps, int64_t ranks, bool cuda) {
-  const auto dtype = models::resolve_dtype(config.model.dtype, config.model.path, cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
-  const DeviceRates rates = cuda ? assumed_gpu() : measure_cpu(dtype);
-  const auto plan = plan_time(model, config, static_cast<int64_t>(c10::elementSize(dtype)), ranks, rates);
+at::ScalarType dtype_of(const TrainConfig& config, bool cuda) {
+  return models::resolve_dtype(config.model.dtype, config.model.path, cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
+}
+
+// --gpu-memory names GPUs that need not be here.
+PlanTarget target_of(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
+  const bool cuda = plans_gpu(config, memory_gb);
+  const double available = memory_gb ? *memory_gb * 1e9
+                           : cuda    ? models::device_memory_bytes({at::kCUDA, 0})
+                                     : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  return {.ranks = ranks, .cuda = cuda, .memory_bytes = available};
+}
+
+void describe_time(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t steps, const PlanTarget& target) {
+  const auto dtype = dtype_of(config, target.cuda);
+  const DeviceRates rates = target.cuda ? assumed_gpu() : measure_cpu(dtype);
+  const auto plan = plan_time(model, config, static_cast<int64_t>(c10::elementSize(dtype)), target, rates);
+  const int64_t ranks = target.ranks;
   out << "time: " << duration_text(plan.step_s()) << " a step (rollout " << duration_text(plan.rollout_s) << ", update " << duration_text(plan.update_s)
       << (ranks > 1 ? ", communication " + duration_text(plan.communication_s) : std::string()) << "), "
       << duration_text(plan.step_s() * static_cast<double>(steps)) << " in all, if every prompt and completion had its full length; matrix products alone, "
@@ -116,7 +131,8 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
   std::vector<std::string> out;
   if (plan.update_peak() >= plan.rollout_peak()) {
     if (config.trainer.micro_batch_tokens > 1024) out.emplace_back("a smaller trainer.micro_batch_tokens");
-    if (ranks > 1) out.emplace_back("distributed.sharding: zero2");
+    if (ranks > 1 && plan.sharding != optim::StateSharding::kWeights) out.emplace_back("distributed.sharding: zero3");
+    if (!plan.offload) out.emplace_back("trainer.offload_optimizer: true");
   } else {
     out.emplace_back("a smaller rollout.kv_memory_gb or rollout.max_sequences");
   }
@@ -124,19 +140,24 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
   return base::join(out, ", ");
 }
 
-void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t ranks,
-                     std::optional<double> memory_gb) {
-  const bool cuda = plans_gpu(config, memory_gb);
-  const at::Device device = cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU);
-  const auto dtype = models::resolve_dtype(config.model.dtype, config.model.path, device);
-  const double available = memory_gb ? *memory_gb * 1e9
-                           : cuda    ? models::device_memory_bytes({at::kCUDA, 0})
-                                     : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
-  const auto plan = plan_memory(model, config, static_cast<int64_t>(c10::elementSize(dtype)),
-                                {.ranks = ranks, .cuda = cuda, .memory_bytes = available});
+// "zero1", "auto: zero1".
+std::string sharding_text(optim::StateSharding chosen, const dist::DistributedConfig& config) {
+  using optim::StateSharding;
+  const char* const name = chosen == StateSharding::kNone        ? "none"
+                           : chosen == StateSharding::kOptimizer ? "zero1"
+                           : chosen == StateSharding::kGradients ? "zero2"
+                                                                 : "zero3";
+  return config.sharding == dist::Sharding::kAuto ? base::concat("auto: ", name) : name;
+}
+
+void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, const PlanTarget& target) {
+  const auto [ranks, cuda, available] = target;
+  const auto dtype = dtype_of(config, cuda);
+  const auto dtype_bytes = static_cast<int64_t>(c10::elementSize(dtype));
+  const auto plan = plan_memory(model, config, dtype_bytes, target);
   char line[160];
   out << "memory of " << (ranks > 1 ? base::concat("each of ", ranks, " ranks") : std::string("the process")) << ", "
-      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << name_of(config.distributed.sharding) << "\n";
+      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << sharding_text(plan.sharding, config.distributed) << "\n";
   for (const auto& part : plan.parts) {
     const char* when = part.when == MemoryPart::When::kAlways ? "" : part.when == MemoryPart::When::kRollout ? "  (rollout)" : "  (update)";
     std::snprintf(line, sizeof line, "  %-32s %9.2f GB%s\n", part.name.c_str(), gigabytes(part.bytes), when);
@@ -146,6 +167,13 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
                 gigabytes(available));
   out << line;
   if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
+  if (plan.offload) {
+    std::snprintf(line, sizeof line, "offload: masters and moments in host memory, %.2f GB a rank%s\n", gigabytes(plan.host_bytes), cuda ? ", page-locked" : "");
+    out << line;
+  }
+  if (config.algorithm.kl.coef > 0.0 && plan.sharding == optim::StateSharding::kWeights) {
+    out << "reference: its weights stay whole on every rank, also with zero3\n";
+  }
 }
 
 }  // namespace
@@ -187,8 +215,10 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
   describe_batch(out, config, static_cast<int64_t>(train.size()), steps);
   describe_objective(out, config);
   describe_evaluation(out, config, static_cast<int64_t>(evaluated.size()), steps);
-  describe_time(out, config, model, steps, ranks, plans_gpu(config, memory_gb));
-  describe_memory(out, config, model, ranks, memory_gb);
+  const PlanTarget target = target_of(config, ranks, memory_gb);
+  check_weights_fit(model, static_cast<int64_t>(c10::elementSize(dtype_of(config, target.cuda))), target);
+  describe_time(out, config, model, steps, target);
+  describe_memory(out, config, model, target);
   for (const auto& warning : sampling_warnings(config, model)) out << "warning: " << warning << "\n";
   for (const auto& warning : plan_warnings(config, steps, train, evaluated, ranks)) out << "warning: " << warning << "\n";
   return out.str();

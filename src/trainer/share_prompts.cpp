@@ -16,11 +16,12 @@ void validate_prompt_sharing(const TrainConfig& config) {
                           "decoded beside it, and so on which rank was faster");
 }
 
-rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config, int64_t step, size_t num_prompts) {
+rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config, int64_t decoded_together, int64_t step,
+                                   size_t num_prompts) {
   const auto ranks = static_cast<size_t>(communicator.size());
   const size_t share = (num_prompts + ranks - 1) / ranks;
-  const size_t decoded_together = static_cast<size_t>(std::max<int64_t>(config.rollout.max_sequences / config.rollout.group_size, 1));
-  return {.together = std::min(share, decoded_together),
+  const size_t at_a_time = static_cast<size_t>(std::max<int64_t>(decoded_together / config.rollout.group_size, 1));
+  return {.together = std::min(share, at_a_time),
           .take = [&communicator, name = base::concat("step ", step, ", prompts"), num_prompts](size_t wanted) {
             const auto amount = static_cast<int64_t>(wanted);
             const auto taken = static_cast<size_t>(communicator.add_shared(name, amount));

@@ -17,6 +17,7 @@ void validate_prompt_sharing(const TrainConfig& config);
 
 /// The queue of step `step`'s prompts: a counter in the store. A rank works on its equal share at most, so that ranks
 /// which start together split the prompts evenly, and no more at a time than it can decode together.
-rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config, int64_t step, size_t num_prompts);
+rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config, int64_t decoded_together, int64_t step,
+                                   size_t num_prompts);
 
 }  // namespace grpo::trainer

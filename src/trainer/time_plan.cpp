@@ -47,7 +47,7 @@ DeviceRates measure_cpu(at::ScalarType dtype) {
 
 DeviceRates assumed_gpu() {
   return {.flops = 300e12, .bytes = 3e12, .inside_host = 300e9, .between_hosts = 40e9, .ranks_per_host = 8,
-          .source = "assumed for each GPU: 300 TFLOP/s, 3 TB/s, 8 a host, 300 GB/s to GPUs of its host, 40 GB/s to others", .cuda = true};
+          .source = "assumed for each GPU: 300 TFLOP/s, 3 TB/s, 8 a host, 300 GB/s to GPUs of its host, 40 GB/s to others"};
 }
 
 namespace {
@@ -95,28 +95,10 @@ double operations_per_trained_token(const TrainConfig& config) {
   return 6.0 * static_cast<double>(config.trainer.epochs_per_step) + (old_pass ? 2.0 : 0.0) + (config.algorithm.kl.coef > 0.0 ? 2.0 : 0.0);
 }
 
-// docs/distributed.md, "One step on P ranks".
-double update_bytes(const models::ModelConfig& model, const TrainConfig& config, const Load& load, double b, int64_t ranks) {
-  const auto n = static_cast<double>(model.num_parameters());
-  const auto updates = static_cast<double>(config.trainer.updates_per_step * config.trainer.epochs_per_step);
+// Of the rank that has most, in one update.
+int64_t micro_batches(const TrainConfig& config, const Load& load) {
   const double tokens = load.trained * load.tokens() / static_cast<double>(config.trainer.updates_per_step);
-  const double micro_batches = std::ceil(tokens / static_cast<double>(config.trainer.micro_batch_tokens));
-  double each = 0.0;
-  switch (state_sharding(config.distributed, ranks)) {
-    case optim::StateSharding::kNone:
-      each = 8.0;
-      break;
-    case optim::StateSharding::kOptimizer:
-      each = 4.0 + b;
-      break;
-    case optim::StateSharding::kGradients:
-      each = 4.0 * micro_batches + b;
-      break;
-    case optim::StateSharding::kWeights:  // gathered for each forward and backward pass, and once for the rollout
-      each = (4.0 + 2.0 * b) * micro_batches + b;
-      break;
-  }
-  return updates * each * n * static_cast<double>(ranks - 1) / static_cast<double>(ranks);
+  return static_cast<int64_t>(std::ceil(tokens / static_cast<double>(config.trainer.micro_batch_tokens)));
 }
 
 // Ids, log-probs and texts of all completions pass every rank but one.
@@ -137,18 +119,21 @@ std::string limit_of(const TimePlan& plan, const Load& load, const DecodeStep& d
 
 }  // namespace
 
-TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, int64_t ranks, const DeviceRates& rates) {
+TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target, const DeviceRates& rates) {
   const auto n = static_cast<double>(model.num_parameters());
-  const auto b = static_cast<double>(dtype_bytes);
-  const Load load = load_of(config, ranks, rates.cuda);
-  const DecodeStep decode = decode_step(model, load, b, rates);
+  const int64_t ranks = target.ranks;
+  const Load load = load_of(config, ranks, target.cuda);
+  const DecodeStep decode = decode_step(model, load, static_cast<double>(dtype_bytes), rates);
   TimePlan plan;
   plan.rollout_s = std::ceil(load.sampled / load.together) * load.completion_tokens * decode.seconds() + 2.0 * n * load.prompt_tokens * load.prompts / rates.flops;
   plan.update_s = operations_per_trained_token(config) * n * load.trained * load.tokens() / rates.flops;
   plan.idle_ranks = std::max<int64_t>(ranks - config.rollout.prompts_per_step, 0);
   if (ranks > 1) {
+    const auto memory = plan_memory(model, config, dtype_bytes, target);
+    const auto updates = static_cast<double>(config.trainer.updates_per_step * config.trainer.epochs_per_step);
+    plan.micro_batches = micro_batches(config, load);
     plan.rollout_bytes = rollout_bytes(config, load, ranks);
-    plan.update_bytes = update_bytes(model, config, load, b, ranks);
+    plan.update_bytes = updates * update_bytes(model, memory, config.distributed, dtype_bytes, ranks, plan.micro_batches) / static_cast<double>(ranks);
     plan.communication_s = (plan.rollout_bytes + plan.update_bytes) / (ranks > rates.ranks_per_host ? rates.between_hosts : rates.inside_host);
   }
   plan.limit = limit_of(plan, load, decode);

@@ -19,7 +19,6 @@ struct DeviceRates {
   double between_hosts = 0.0;  // to others
   int64_t ranks_per_host = 8;
   std::string source;    // where the numbers come from, in words
-  bool cuda = false;
 };
 
 /// Products and reads are measured here in about a quarter of a second; what ranks send each other is assumed.
@@ -42,12 +41,13 @@ struct TimePlan {
   double communication_s = 0.0;
   double rollout_bytes = 0.0;  // one rank sends a step, to share the rollouts
   double update_bytes = 0.0;   // and to reduce gradients and gather weights
+  int64_t micro_batches = 0;   // of an update, on the rank that has most; 0 with one rank
   int64_t idle_ranks = 0;      // without a prompt to sample
   std::string limit;           // the largest part of the step, what it waits for, and what would help
   double step_s() const { return rollout_s + update_s + communication_s; }
 };
 
-TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, int64_t ranks, const DeviceRates& rates);
+TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target, const DeviceRates& rates);
 
 /// Median seconds of a step in an earlier run of this name that took as many rollouts a step; nothing when there is none.
 std::optional<double> measured_step_seconds(const TrainConfig& config);

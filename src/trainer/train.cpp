@@ -33,6 +33,7 @@
 #include "grpo/trainer/evaluate.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
+#include "trainer/layer_hooks.h"
 #include "trainer/load_prompts.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan.h"
@@ -138,6 +139,7 @@ class Loop {
   int64_t total_steps_ = 0;
   int64_t first_step_ = 0;   // steps that were done when this process began
   metrics::Timer run_timer_;  // since the first step of this process began
+  bool splits_optimizer_ = false;  // each rank saves its part
   int64_t saved_step_ = -1;                  // of the newest checkpoint, on disk or being written
   metrics::MetricsLine last_line_;           // of the last completed step
   std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
@@ -152,12 +154,21 @@ int64_t longest_prompt(const TrainConfig& config) {
   return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
 }
 
-MemoryPlan plan_of(const TrainConfig& config, const models::CausalLM& model, int64_t ranks) {
-  const bool cuda = model.device().is_cuda();
+// The ranks must plan alike: with the memory of the one that has least.
+PlanTarget target_of(const ModelOptions& options, dist::Communicator& communicator) {
+  const at::Device device = models::resolve_device(options.device, communicator.local_rank());
+  const int64_t ranks = communicator.size();
   // On the CPU, ranks of this host share its memory; how many they are is not known here, so all count.
-  const double memory = cuda ? models::device_memory_bytes(model.device()) : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
-  return plan_memory(model.config(), config, static_cast<int64_t>(c10::elementSize(model.dtype())),
-                     {.ranks = ranks, .cuda = cuda, .memory_bytes = memory});
+  double memory = device.is_cuda() ? models::device_memory_bytes(device) : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  for (const auto& theirs : communicator.all_gather({memory})) memory = std::min(memory, theirs[0]);
+  return {.ranks = ranks, .cuda = device.is_cuda(), .memory_bytes = memory};
+}
+
+// Before they are loaded: a GPU's error would not say what to do.
+void check_weights_fit(const ModelOptions& options, const PlanTarget& target) {
+  if (!fs::is_directory(options.path)) return;  // load_policy says so
+  const auto dtype = models::resolve_dtype(options.dtype, options.path, target.cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
+  check_weights_fit(models::read_model_config(options.path, {}), static_cast<int64_t>(c10::elementSize(dtype)), target);
 }
 
 models::TrainingOptions training_options(const models::CausalLM& model, const MemoryPlan& plan) {
@@ -176,8 +187,11 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
     prometheus_ = std::make_unique<metrics::PrometheusEndpoint>(config.logging.prometheus, config.run.name);
   }
   const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
+  const PlanTarget target = target_of(config.model, communicator_);
+  check_weights_fit(config.model, target);
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights, communicator_.local_rank());
-  const MemoryPlan plan = plan_of(config, *policy_.model, communicator_.size());
+  const MemoryPlan plan = plan_memory(policy_.model->config(), config, static_cast<int64_t>(c10::elementSize(policy_.model->dtype())), target);
+  splits_optimizer_ = plan.sharding != optim::StateSharding::kNone;
   policy_.model->set_training_options(training_options(*policy_.model, plan));
   if (config.algorithm.kl.coef > 0.0) {
     reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device(),
@@ -196,7 +210,11 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
   optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer,
                                                optim::AdamWOptions{.decays = {},
                                                                    .communicator = &communicator_,
-                                                                   .sharding = state_sharding(config.distributed, communicator_.size())});
+                                                                   .sharding = plan.sharding,
+                                                                   .reduce_dtype = config.distributed.reduce_dtype == dist::ReduceDtype::kBfloat16 ? at::kBFloat16 : at::kFloat,
+                                                                   .layers = policy_.model->parameter_layers(),
+                                                                   .offload = plan.offload});
+  if (communicator_.size() > 1) policy_.model->set_layer_hooks(layer_hooks(*optimizer_));
   engine_ = std::make_unique<rollout::Engine>(
       *policy_.model, rollout::EngineConfig{.page_size = config.rollout.page_size,
                                             .max_sequences = decoded_together(config.rollout, policy_.model->device().is_cuda()),
@@ -451,7 +469,7 @@ void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
   communicator_.enter_phase(base::concat("step ", step, ", checkpoint"));
   wait_for_checkpoint();
   communicator_.barrier("checkpoint");  // the last one's leftovers are gone before anyone writes the next
-  const bool split = state_sharding(config_.distributed, communicator_.size()) != optim::StateSharding::kNone;
+  const bool split = splits_optimizer_;
   const checkpoint::SaveOptions options{.export_model = config_.checkpoint.export_model,
                                         .tokenizer_source = config_.model.path,
                                         .copy = step < total_steps_ && !stopping_,

@@ -159,8 +159,9 @@ nn::HeadLoss loss_of(const models::CausalLM& model, const MicroBatch& micro, con
 }
 
 void run_micro_batch(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts,
-                     const algo::Denominators& denominators, UpdateStats& stats) {
+                     const algo::Denominators& denominators, bool last, UpdateStats& stats) {
   const models::CausalLM& model = *context.policy.model;
+  context.optimizer.begin_pass(last);
   const auto micro = pack_micro_batch(batch, rollouts, model.device());
   const auto inputs = inputs_of(context, batch, micro, denominators, model.device());
   std::optional<Phase> phase(std::in_place, "forward");
@@ -204,9 +205,6 @@ size_t most_micro_batches(const StepContext& context, const RolloutBatch& batch,
   return most;
 }
 
-bool reduces_each_micro_batch(const StepContext& context) {
-  return state_sharding(context.config.distributed, context.communicator.size()) == optim::StateSharding::kGradients;
-}
 
 }  // namespace
 

@@ -85,7 +85,7 @@ class Ranks(unittest.TestCase):
         self.assertLess(relative_difference(tensors(self.one / checkpoint), tensors(run / checkpoint)), 1e-5)
 
     def test_train_what_one_process_trains(self):
-        for ranks, sharding in ((2, "none"), (2, "zero1"), (4, "zero2"), (4, "auto")):
+        for ranks, sharding in ((2, "none"), (2, "zero1"), (4, "zero2"), (4, "auto"), (2, "zero3"), (4, "zero3")):
             with self.subTest(ranks=ranks, sharding=sharding):
                 name = f"{sharding}_{ranks}"
                 result = train(self.folder, name, ranks, f"distributed.sharding={sharding}")
@@ -101,22 +101,42 @@ class Ranks(unittest.TestCase):
         result = train(self.folder, "moved", 3, "distributed.sharding=zero1")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.expect_same_run("moved")
-        result = train(self.folder, "moved", 1, f"trainer.steps={STEPS + 1}")
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual([line["step"] for line in metrics(Path(self.folder) / "moved")], list(range(1, STEPS + 2)))
-
-    def test_bytes_on_the_wire_follow_the_formula(self):
-        parameters = sum(len(values) for values in tensors(self.one / "checkpoints" / f"step_{STEPS:08d}").values())
-        for sharding, ranks in (("none", 2), ("zero1", 2), ("zero2", 4)):
-            name = f"bytes_{sharding}"
-            result = train(self.folder, name, ranks, f"distributed.sharding={sharding}", "trainer.steps=1")
+        for ranks, sharding, more in ((2, "zero3", 1), (1, "auto", 2)):
+            result = train(self.folder, "moved", ranks, f"distributed.sharding={sharding}", f"trainer.steps={STEPS + more}")
             self.assertEqual(result.returncode, 0, result.stderr)
-            line = metrics(Path(self.folder) / name)[0]
-            # Gradients once (fp32), and as much again for the second half of an all-reduce or the gathered weights.
-            expected = 2 * 4 * parameters * (ranks - 1)
-            self.assertTrue(math.isclose(line["bytes/update"], expected, rel_tol=0.01), (sharding, line["bytes/update"], expected))
-            completions = line["tokens/completion"] * (8 + 4)  # an id and a log-prob a token, to every other rank
-            self.assertGreater(line["bytes/rollout"], completions * (ranks - 1) * 0.99)
+        self.assertEqual([line["step"] for line in metrics(Path(self.folder) / "moved")], list(range(1, STEPS + 3)))
+
+    def test_continue_from_weights_that_were_split(self):
+        for ranks, sharding, steps in ((2, "zero3", 10), (2, "none", STEPS)):
+            result = train(self.folder, "gathered", ranks, f"distributed.sharding={sharding}", f"trainer.steps={steps}")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.expect_same_run("gathered")
+
+    # Bit for bit, also from a checkpoint: the state is only in another place.
+    def test_state_on_the_host_changes_nothing(self):
+        for steps in (5, 8):
+            result = train(self.folder, "offloaded", 1, "trainer.offload_optimizer=true", f"trainer.steps={steps}")
+            self.assertEqual(result.returncode, 0, result.stderr)
+        for a, b in zip(metrics(self.one)[:8], metrics(Path(self.folder) / "offloaded")):
+            self.assertEqual({k: v for k, v in a.items() if not k.startswith(MEASURED)}, {k: v for k, v in b.items() if not k.startswith(MEASURED)})
+
+    # docs/distributed.md, for fp32 weights and one micro-batch; r: bytes in which a gradient is sent.
+    def test_bytes_on_the_wire_follow_the_formula(self):
+        weights = tensors(self.one / "checkpoints" / f"step_{STEPS:08d}")
+        n = sum(len(values) for values in weights.values())
+        layers = sum(len(values) for name, values in weights.items() if ".layers." in name)
+        for sharding, ranks, dtype, expected in (("none", 2, "float32", 2 * 4 * n), ("none", 2, "bfloat16", 2 * 2 * n), ("zero1", 2, "bfloat16", (2 + 4) * n),
+                                                 ("zero2", 4, "float32", (4 + 4) * n), ("zero3", 2, "bfloat16", (2 + 4) * n + 2 * 4 * layers)):
+            with self.subTest(sharding=sharding, dtype=dtype):
+                name = f"bytes_{sharding}_{dtype}"
+                result = train(self.folder, name, ranks, f"distributed.sharding={sharding}", f"distributed.reduce_dtype={dtype}", "trainer.steps=1")
+                self.assertEqual(result.returncode, 0, result.stderr)
+                line = metrics(Path(self.folder) / name)[0]
+                self.assertTrue(math.isclose(line["bytes/update"], expected * (ranks - 1), rel_tol=0.01), (sharding, line["bytes/update"], expected * (ranks - 1)))
+                # Rounding each rank's part moves an element by at most 2^-9 of the part; the norm by much less.
+                self.assertTrue(math.isclose(line["grad_norm"], metrics(self.one)[0]["grad_norm"], rel_tol=1e-5 if dtype == "float32" else 4e-3))
+                completions = line["tokens/completion"] * (8 + 4)  # an id and a log-prob a token, to every other rank
+                self.assertGreater(line["bytes/rollout"], completions * (ranks - 1) * 0.99)
 
     def test_several_updates_a_step_and_evaluation(self):
         options = ("trainer.updates_per_step=2", "trainer.epochs_per_step=2", "eval.every_steps=3", "eval.samples=2", "trainer.steps=3")

@@ -1,6 +1,7 @@
 // One rank of the tests in process_group_test.cpp: grpo_dist_worker SCENARIO TIMEOUT_S, with torchrun's variables set.
 // Or torchrun's agent, as far as the ranks see it: grpo_dist_worker agent PORT.
 #include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <chrono>
 #include <cstdio>
@@ -254,6 +255,44 @@ void one_never_comes_to_those_under_way(Communicator& ranks) {
   second->wait();
 }
 
+at::Device use_own_device(const Communicator& ranks) {
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(ranks.local_rank()));
+  c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
+  return device;
+}
+
+void device_collectives(Communicator& ranks) {
+  const auto device = use_own_device(ranks);
+  const int64_t size = ranks.size();
+  const auto values = [&](int64_t rank, at::ScalarType dtype) { return values_of(rank, 100 * size, dtype); };
+  auto total = at::zeros({100 * size});
+  for (int64_t r = 0; r < size; ++r) total += values(r, at::kFloat);
+  auto narrow = at::zeros({100});
+  for (int64_t r = 0; r < size; ++r) narrow += values(r, at::kBFloat16).narrow(0, 100 * ranks.rank(), 100);
+  auto sum = values(ranks.rank(), at::kFloat).to(device);
+  auto part = at::empty({100}, sum.options()), exact = at::empty_like(part), whole = at::empty_like(sum);
+  const auto inputs = values(ranks.rank(), at::kFloat).to(device), narrow_inputs = values(ranks.rank(), at::kBFloat16).to(device);
+  auto a = ranks.start_all_reduce_sum(sum), b = ranks.start_reduce_scatter_sum(part, inputs);
+  auto c = ranks.start_reduce_scatter_sum(exact, narrow_inputs);
+  for (const auto& pending : {a.get(), b.get(), c.get()}) pending->wait();
+  ranks.all_gather_into(whole, part);
+  expect(near(sum.cpu(), total, at::kFloat), "all_reduce_sum on a device");
+  expect(near(part.cpu(), total.narrow(0, 100 * ranks.rank(), 100), at::kFloat), "reduce_scatter_sum on a device");
+  expect(exact.cpu().equal(narrow), "reduce_scatter_sum of bf16 on a device");
+  expect(near(whole.cpu(), total, at::kFloat), "all_gather_into on a device");
+}
+
+void one_never_comes_to_a_device(Communicator& ranks) {
+  const auto device = use_own_device(ranks);
+  auto tensor = at::ones({10}, at::TensorOptions(device));
+  ranks.all_reduce_sum(tensor);
+  ranks.barrier("begin");
+  ranks.enter_phase(ranks.rank() == 1 ? "step 2, reward" : "step 2, update");
+  if (ranks.rank() == 1) sleep_for_a_minute();
+  ranks.all_reduce_sum(tensor);
+  tensor.cpu();  // waits for the device, not for the collective
+}
+
 void one_is_late_to_end(Communicator& ranks) {
   if (ranks.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(9));  // longer than silence would be allowed
 }
@@ -268,6 +307,8 @@ const std::map<std::string, std::function<void(Communicator&)>> kScenarios = {
     {"meet_again_and_again", meet_again_and_again},
     {"one_never_comes", one_never_comes},
     {"one_never_comes_to_those_under_way", one_never_comes_to_those_under_way},
+    {"device_collectives", device_collectives},
+    {"one_never_comes_to_a_device", one_never_comes_to_a_device},
     {"one_is_late_to_end", one_is_late_to_end},
 };
 
@@ -296,7 +337,8 @@ int main(int argc, char** argv) {
       grpo::dist::be_the_agent(std::atoi(argv[2]));
       return 0;
     }
-    const auto ranks = grpo::dist::make_communicator({.timeout_s = std::atoll(argv[2])});
+    const bool on_devices = std::string(argv[1]).find("device") != std::string::npos;
+    const auto ranks = grpo::dist::make_communicator({.backend = on_devices ? grpo::dist::Backend::kNccl : grpo::dist::Backend::kAuto, .timeout_s = std::atoll(argv[2])});
     grpo::dist::kScenarios.at(argv[1])(*ranks);
     return 0;
   } catch (const grpo::base::ConfigError& error) {

@@ -5,6 +5,7 @@
 #include "grpo/io/safetensors.h"
 #include "grpo/models/weights.h"
 #include "support/golden.h"
+#include "support/thread_ranks.h"
 #include "trainer/step_fixture.h"
 
 namespace grpo::trainer {
@@ -112,6 +113,30 @@ TEST_F(GoldenStep, FourUpdatesOnOneBatchAgree) {
     EXPECT_NEAR(update.grad_norm, step.at("grad_norm_before_clip").get<double>(), 1e-4);
   }
   expect_weights(fixture, "trace_after4.", 1e-5);
+}
+
+// Two ranks share the rollouts, as two processes do; with zero3 the weights are freed between the passes.
+class GoldenStepOnRanks : public GoldenStep, public ::testing::WithParamInterface<optim::StateSharding> {};
+INSTANTIATE_TEST_SUITE_P(EverySharding, GoldenStepOnRanks,
+                         ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer, optim::StateSharding::kGradients,
+                                           optim::StateSharding::kWeights));
+
+TEST_P(GoldenStepOnRanks, FourUpdatesOnOneBatchAgree) {
+  dist::run_ranks(2, [&](dist::Communicator& communicator) {
+    const StepFixture::OnRanks ranks{communicator, GetParam()};
+    StepFixture fixture(folder_ / "model", config(expected_.at("trace_lr")), &ranks);
+    auto data = batch(fixture.config().rollout.group_size);
+    set_advantages(data, fixture.config().algorithm.advantage);
+    auto context = fixture.context();
+    context.optimizer.release_weights();
+    for (const auto& step : expected_.at("trace")) {
+      const auto update = update_policy(context, data, all_rollouts(data));
+      EXPECT_NEAR(update.loss, step.at("loss").get<double>(), 1e-5);
+      EXPECT_NEAR(update.grad_norm, step.at("grad_norm_before_clip").get<double>(), 1e-4);
+    }
+    context.optimizer.gather_weights();
+    expect_weights(fixture, "trace_after4.", 1e-5);
+  });
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "grpo/base/error.h"
+
 namespace grpo::trainer {
 namespace {
 
@@ -54,6 +56,83 @@ TEST(MemoryPlan, SplitStateShrinksWithTheRanks) {
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "masters and moments"), 12.0 * n);
   config.distributed.sharding = dist::Sharding::kZero2;
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "gradient sums"), 4.0 * n / 8.0);
+}
+
+// The shape of Qwen2.5-7B, or 32B.
+models::ModelConfig qwen(bool large) {
+  models::ModelConfig model;
+  model.model_type = "qwen2";
+  model.vocab_size = 152064;
+  model.hidden_size = large ? 5120 : 3584;
+  model.intermediate_size = large ? 27648 : 18944;
+  model.num_layers = large ? 64 : 28;
+  model.num_heads = large ? 40 : 28;
+  model.num_kv_heads = large ? 8 : 4;
+  model.head_dim = 128;
+  model.qkv_bias = true;
+  return model;
+}
+
+TEST(MemoryPlan, Zero3HoldsWholeWeightsForSamplingAlone) {
+  TrainConfig config = bench_config();
+  config.distributed.sharding = dist::Sharding::kZero3;
+  const auto model = qwen(false);
+  const auto n = static_cast<double>(model.num_parameters());
+  const double outside = 2.0 * 152064.0 * 3584.0 + 3584.0;
+  const auto plan = plan_memory(model, config, 2, {.ranks = 8, .cuda = true, .memory_bytes = 80e9});
+  EXPECT_EQ(plan.sharding, optim::StateSharding::kWeights);
+  EXPECT_EQ(bytes_of(plan, "shards of the weights"), 2.0 * n / 8.0);
+  EXPECT_EQ(bytes_of(plan, "two layers' and other weights"), 2.0 * (2.0 * (n - outside) / 28.0 + outside));
+  EXPECT_EQ(bytes_of(plan, "masters and moments"), 12.0 * n / 8.0);
+  EXPECT_EQ(bytes_of(plan, "gradient sums"), 4.0 * n / 8.0);
+  EXPECT_GT(plan.rollout_peak(), 2.0 * n);
+}
+
+// What fits, the least that ranks send for it first.
+TEST(MemoryPlan, AutoSplitsAsMuchAsItMust) {
+  const auto chosen = [](const models::ModelConfig& model, int64_t ranks, double gigabytes) {
+    return plan_memory(model, bench_config(), 2, {.ranks = ranks, .cuda = true, .memory_bytes = gigabytes * 1e9}).sharding;
+  };
+  EXPECT_EQ(chosen(smollm2(), 1, 80), optim::StateSharding::kNone);
+  EXPECT_EQ(chosen(smollm2(), 8, 80), optim::StateSharding::kOptimizer);
+  EXPECT_EQ(chosen(qwen(false), 64, 80), optim::StateSharding::kOptimizer);
+  EXPECT_EQ(chosen(qwen(true), 64, 180), optim::StateSharding::kGradients);
+  EXPECT_EQ(chosen(qwen(true), 64, 80), optim::StateSharding::kWeights);
+}
+
+TEST(MemoryPlan, RefusesWeightsThatOneDeviceCannotHold) {
+  EXPECT_NO_THROW(check_weights_fit(qwen(true), 2, {.ranks = 64, .cuda = true, .memory_bytes = 80e9}));
+  EXPECT_THROW(check_weights_fit(qwen(true), 2, {.ranks = 64, .cuda = true, .memory_bytes = 40e9}), base::ConfigError);
+}
+
+// 7B on one GPU: 12 n are more than there is room for, with or without activations.
+TEST(MemoryPlan, KeepsTheOptimizersStateOnTheHostWhereItMust) {
+  TrainConfig config = bench_config();
+  const auto model = qwen(false);
+  const auto n = static_cast<double>(model.num_parameters());
+  const PlanTarget one{.ranks = 1, .cuda = true, .memory_bytes = 141e9};
+  const auto plan = plan_memory(model, config, 2, one);
+  EXPECT_TRUE(plan.offload);
+  EXPECT_LE(plan.peak(), 0.92 * 141e9);
+  EXPECT_EQ(plan.host_bytes, 12.0 * n);
+  config.trainer.offload_optimizer = OffloadOptimizer::kFalse;
+  EXPECT_GT(plan_memory(model, config, 2, one).peak(), 0.92 * 141e9);
+  EXPECT_FALSE(plan_memory(smollm2(), bench_config(), 2, one).offload);
+  EXPECT_FALSE(plan_memory(model, bench_config(), 2, {.ranks = 1, .cuda = false, .memory_bytes = 10e9}).offload);
+}
+
+// docs/distributed.md
+TEST(MemoryPlan, BytesOfAnUpdateFollowTheFormulas) {
+  const auto model = smollm2();
+  const auto n = static_cast<double>(model.num_parameters());
+  const double in_layers = n - 49152.0 * 576.0 - 576.0;
+  dist::DistributedConfig narrow{.reduce_dtype = dist::ReduceDtype::kBfloat16};
+  using enum optim::StateSharding;
+  EXPECT_EQ(update_bytes(model, {.sharding = kNone}, {}, 2, 4, 3), 8.0 * n * 3.0);
+  EXPECT_EQ(update_bytes(model, {.sharding = kNone}, narrow, 2, 4, 3), 4.0 * n * 3.0);
+  EXPECT_EQ(update_bytes(model, {.sharding = kOptimizer}, {}, 2, 4, 3), 6.0 * n * 3.0);
+  EXPECT_EQ(update_bytes(model, {.sharding = kGradients}, narrow, 4, 4, 3), (2.0 * 3.0 + 4.0) * n * 3.0);
+  EXPECT_EQ(update_bytes(model, {.sharding = kWeights}, {}, 2, 4, 3), ((4.0 * 3.0 + 2.0) * n + 2.0 * 2.0 * 3.0 * in_layers) * 3.0);
 }
 
 TEST(MemoryPlan, KvCacheIsBoundedByItsKey) {

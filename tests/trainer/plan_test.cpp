@@ -86,15 +86,15 @@ TEST(TimePlan, CountsProductsAndReads) {
   config.rollout.max_sequences.value = 4;
   const DeviceRates compute{.flops = 1e6, .bytes = 1e30, .source = {}};
   // Two waves of four sequences, 30 tokens each; 40 prompt tokens; 8 rollouts of 40 trained tokens.
-  const auto plan = plan_time(model, config, 2, 1, compute);
+  const auto plan = plan_time(model, config, 2, {.ranks = 1}, compute);
   EXPECT_DOUBLE_EQ(plan.rollout_s, (2.0 * 30.0 * 2.0 * n * 4.0 + 2.0 * n * 40.0) / 1e6);
   EXPECT_DOUBLE_EQ(plan.update_s, 6.0 * n * 8.0 * 40.0 / 1e6);
   // Bound by memory: every decode step reads the weights once.
-  EXPECT_NEAR(plan_time(model, config, 2, 1, {.flops = 1e30, .bytes = 1e6, .source = {}}).rollout_s, 2.0 * 30.0 * 2.0 * n / 1e6, 1e-9);
-  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, 2, compute).update_s, plan.update_s / 2.0);
+  EXPECT_NEAR(plan_time(model, config, 2, {.ranks = 1}, {.flops = 1e30, .bytes = 1e6, .source = {}}).rollout_s, 2.0 * 30.0 * 2.0 * n / 1e6, 1e-9);
+  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 2}, compute).update_s, plan.update_s / 2.0);
   EXPECT_EQ(plan.communication_s, 0.0);
   config.trainer.updates_per_step = 2;
-  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, 1, compute).update_s, plan.update_s * 8.0 / 6.0);
+  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 1}, compute).update_s, plan.update_s * 8.0 / 6.0);
 }
 
 // Two layers of one key-value head of 8: 2 x 2 x 8 elements a token.
@@ -111,7 +111,7 @@ TEST(TimePlan, CountsTheCacheThatADecodeStepReads) {
   const auto n = static_cast<double>(model.num_parameters());
   // Eight sequences, half way: 25 tokens each.
   const double read = 2.0 * n + 8.0 * 25.0 * 32.0 * 2.0;
-  EXPECT_NEAR(plan_time(model, config, 2, 1, {.flops = 1e30, .bytes = 1e6}).rollout_s, 30.0 * read / 1e6, 1e-9);
+  EXPECT_NEAR(plan_time(model, config, 2, {.ranks = 1}, {.flops = 1e30, .bytes = 1e6}).rollout_s, 30.0 * read / 1e6, 1e-9);
 }
 
 TEST(TimePlan, CountsWhatARankSends) {
@@ -126,18 +126,18 @@ TEST(TimePlan, CountsWhatARankSends) {
   config.rollout.max_new_tokens = 30;
   config.trainer.micro_batch_tokens = 40;  // a rollout each
   const DeviceRates rates{.flops = 1e30, .bytes = 1e30, .inside_host = 1e9, .between_hosts = 1e8, .ranks_per_host = 2};
-  const auto plan = plan_time(model, config, 2, 2, rates);
+  const auto plan = plan_time(model, config, 2, {.ranks = 2}, rates);
   EXPECT_DOUBLE_EQ(plan.update_bytes, 6.0 * n / 2.0);
   EXPECT_DOUBLE_EQ(plan.rollout_bytes, 8.0 * 30.0 * 16.0 / 2.0);
   EXPECT_DOUBLE_EQ(plan.communication_s, (plan.update_bytes + plan.rollout_bytes) / 1e9);
   EXPECT_THAT(plan.limit, HasSubstr("the network"));
   EXPECT_EQ(plan.idle_ranks, 0);
   config.distributed.sharding = dist::Sharding::kNone;
-  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, 4, rates).update_bytes, 8.0 * n * 3.0 / 4.0);
-  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, 4, rates).communication_s,
+  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 4}, rates).update_bytes, 8.0 * n * 3.0 / 4.0);
+  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 4}, rates).communication_s,
                    (8.0 * n * 3.0 / 4.0 + 8.0 * 30.0 * 16.0 * 3.0 / 4.0) / 1e8);  // the slowest link
   config.distributed.sharding = dist::Sharding::kZero2;
-  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, 2, rates).update_bytes, (4.0 * 4.0 + 2.0) * n / 2.0);  // four micro-batches
+  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 2}, rates).update_bytes, (4.0 * 4.0 + 2.0) * n / 2.0);  // four micro-batches
 }
 
 TEST(TimePlan, ARankSamplesWholeGroupsSoMoreRanksThanPromptsDoNotHelp) {
@@ -148,14 +148,14 @@ TEST(TimePlan, ARankSamplesWholeGroupsSoMoreRanksThanPromptsDoNotHelp) {
   config.rollout.prompts_per_step = 4;
   config.rollout.group_size = 2;
   const DeviceRates rates{.flops = 1e12, .bytes = 1e30, .inside_host = 1e30, .between_hosts = 1e30};
-  const auto four = plan_time(model, config, 2, 4, rates), eight = plan_time(model, config, 2, 8, rates), many = plan_time(model, config, 2, 100, rates);
+  const auto four = plan_time(model, config, 2, {.ranks = 4}, rates), eight = plan_time(model, config, 2, {.ranks = 8}, rates), many = plan_time(model, config, 2, {.ranks = 100}, rates);
   EXPECT_EQ(four.idle_ranks, 0);
   EXPECT_EQ(many.idle_ranks, 96);
   EXPECT_EQ(many.rollout_s, four.rollout_s);
   EXPECT_EQ(eight.update_s, four.update_s / 2.0);  // rollouts are trained one by one
   EXPECT_EQ(many.update_s, eight.update_s);
   // Reading weights is all there is: the tail.
-  EXPECT_THAT(plan_time(model, config, 2, 4, {.flops = 1e30, .bytes = 1e12, .inside_host = 1e30}).limit, HasSubstr("the tail"));
+  EXPECT_THAT(plan_time(model, config, 2, {.ranks = 4}, {.flops = 1e30, .bytes = 1e12, .inside_host = 1e30}).limit, HasSubstr("the tail"));
 }
 
 TEST_F(Plan, TellsWhatRanksSendAndWhichHaveNothingToSample) {

@@ -6,16 +6,21 @@
 #include <numeric>
 
 #include "grpo/base/error.h"
+#include "trainer/layer_hooks.h"
 
 namespace grpo::trainer {
 
-StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config) : config_(std::move(config)) {
+StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks* ranks) : config_(std::move(config)) {
   policy_.folder = model_folder;
   policy_.model = models::CausalLM::load(model_folder, at::kFloat, at::kCPU);
   engine_ = std::make_unique<rollout::Engine>(*policy_.model, rollout::EngineConfig{});
   reward_ = reward::make_reward(config_.reward);
-  optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config_.optimizer);
-  communicator_ = dist::make_communicator(config_.distributed);
+  if (ranks == nullptr) single_ = dist::make_communicator(config_.distributed);
+  communicator_ = ranks == nullptr ? single_.get() : &ranks->communicator;
+  optim::AdamWOptions options{.communicator = communicator_, .layers = policy_.model->parameter_layers()};
+  if (ranks != nullptr) options.sharding = ranks->sharding;
+  optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config_.optimizer, options);
+  if (ranks != nullptr && ranks->around_layers) policy_.model->set_layer_hooks(layer_hooks(*optimizer_));
 }
 
 StepContext StepFixture::context() {

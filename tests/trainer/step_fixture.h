@@ -11,7 +11,13 @@ namespace grpo::trainer {
 /// A model with the optimizer and everything else a StepContext needs, for tests of updates on given rollouts.
 class StepFixture {
  public:
-  StepFixture(const std::filesystem::path& model_folder, TrainConfig config);
+  /// As one of several ranks.
+  struct OnRanks {
+    dist::Communicator& communicator;
+    optim::StateSharding sharding = optim::StateSharding::kNone;
+    bool around_layers = true;  // the optimizer works beside the passes, as in training
+  };
+  StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks* ranks = nullptr);
 
   StepContext context();
   Policy& policy() { return policy_; }
@@ -26,7 +32,8 @@ class StepFixture {
   std::unique_ptr<rollout::Engine> engine_;
   std::unique_ptr<reward::RewardFunction> reward_;
   std::unique_ptr<optim::AdamW> optimizer_;
-  std::unique_ptr<dist::Communicator> communicator_;
+  std::unique_ptr<dist::Communicator> single_;
+  dist::Communicator* communicator_ = nullptr;
 };
 
 /// All rollouts of a batch, as one mini-batch.

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "grpo/base/random.h"
+#include "grpo/optim/adamw.h"
 #include "support/golden.h"
+#include "support/thread_ranks.h"
+#include "trainer/old_log_probs.h"
 #include "trainer/step_fixture.h"
 
 namespace grpo::trainer {
@@ -126,6 +129,106 @@ TEST(UpdatePolicy, MakesNoUpdateWhenNoGroupIsLive) {
   EXPECT_EQ(stats.loss, 0.0);
   EXPECT_TRUE(before.equal(fixture.policy().model->parameters().front().second.detach()));
   EXPECT_EQ(context.optimizer.updates(), 0);
+}
+
+// ---- several ranks ----
+
+std::vector<at::Tensor> weights_of(StepFixture& fixture) {
+  std::vector<at::Tensor> weights;
+  for (const auto& [name, parameter] : fixture.policy().model->parameters()) weights.push_back(parameter.detach().clone());
+  return weights;
+}
+
+// Two updates from the same batch, with old log-probs and a reference where the configuration asks for them.
+void make_updates(StepFixture& fixture, RolloutBatch batch, bool around_layers = true) {
+  auto context = fixture.context();
+  std::unique_ptr<models::CausalLM> reference;
+  if (fixture.config().algorithm.kl.coef > 0.0) {
+    reference = models::CausalLM::load(testing::golden_section("step") / "model", at::kFloat, at::kCPU);
+    context.reference = reference.get();
+  }
+  set_old_log_probs(context, batch, all_rollouts(batch));
+  if (around_layers) context.optimizer.release_weights();  // passes gather what they need
+  for (int update = 0; update < 2; ++update) EXPECT_TRUE(update_policy(context, batch, all_rollouts(batch)).applied);
+  context.optimizer.gather_weights();
+}
+
+std::vector<at::Tensor> after_updates_of_one(const TrainConfig& config, const RolloutBatch& batch) {
+  StepFixture fixture(testing::golden_section("step") / "model", config);
+  make_updates(fixture, batch);
+  return weights_of(fixture);
+}
+
+// Rank 0's; the others' must be the same bits.
+std::vector<at::Tensor> after_updates_of(int64_t size, optim::StateSharding sharding, bool around_layers, const TrainConfig& config,
+                                         const RolloutBatch& batch) {
+  std::vector<std::vector<at::Tensor>> weights(static_cast<size_t>(size));
+  dist::run_ranks(size, [&](dist::Communicator& communicator) {
+    const StepFixture::OnRanks ranks{communicator, sharding, around_layers};
+    StepFixture fixture(testing::golden_section("step") / "model", config, &ranks);
+    make_updates(fixture, batch, around_layers);
+    weights[static_cast<size_t>(communicator.rank())] = weights_of(fixture);
+  });
+  for (const auto& theirs : weights) {
+    for (size_t i = 0; i < theirs.size(); ++i) EXPECT_TRUE(theirs[i].equal(weights[0][i]));
+  }
+  return weights[0];
+}
+
+double largest_difference(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  double largest = 0.0;
+  for (size_t i = 0; i < a.size(); ++i) largest = std::max(largest, (a[i] - b[i]).abs().max().item<double>());
+  return largest;
+}
+
+class UpdateOnRanks : public ::testing::TestWithParam<optim::StateSharding> {
+ protected:
+  UpdateOnRanks() {
+    set_advantages(batch_, {});
+    config_.optimizer.lr = 1e-4;
+    config_.optimizer.warmup_steps = 0;
+  }
+  TrainConfig config_ = config_with(17);
+  RolloutBatch batch_ = make_batch(256);
+};
+INSTANTIATE_TEST_SUITE_P(EverySharding, UpdateOnRanks,
+                         ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer, optim::StateSharding::kGradients,
+                                           optim::StateSharding::kWeights));
+
+// Adam's first steps are lr in size whatever the gradient's: a difference of 1e-6 is a hundredth of a step.
+TEST_P(UpdateOnRanks, IsTheUpdateOfOneAndReducingBesideTheBackwardChangesNoBit) {
+  const auto beside = after_updates_of(2, GetParam(), true, config_, batch_);
+  EXPECT_LT(largest_difference(beside, after_updates_of_one(config_, batch_)), 1e-6);
+  const auto after = after_updates_of(2, GetParam(), false, config_, batch_);
+  EXPECT_EQ(largest_difference(beside, after), 0.0);
+}
+
+TEST_P(UpdateOnRanks, TakesOldLogProbsAndAReference) {
+  config_.algorithm.kl.coef = 0.1;
+  EXPECT_LT(largest_difference(after_updates_of(2, GetParam(), true, config_, batch_), after_updates_of_one(config_, batch_)), 1e-6);
+}
+
+// One live group of two: the third rank has no rollout to train on, and with micro-batches of one rollout joins all the same.
+TEST_P(UpdateOnRanks, GoesOnWhereARankHasNoLiveRollout) {
+  for (auto& rollout : batch_.rollouts) rollout.score.reward = rollout.prompt == 2 ? static_cast<double>(rollout.sample) : 1.0;
+  set_advantages(batch_, {});
+  EXPECT_LT(largest_difference(after_updates_of(3, GetParam(), true, config_, batch_), after_updates_of_one(config_, batch_)), 1e-6);
+}
+
+// Nor does an update without any live rollout leave a rank waiting.
+TEST_P(UpdateOnRanks, MakeNoUpdateWhenNoGroupIsLive) {
+  for (auto& rollout : batch_.rollouts) rollout.score.reward = 1.0;
+  set_advantages(batch_, {});
+  dist::run_ranks(2, [&](dist::Communicator& communicator) {
+    const StepFixture::OnRanks ranks{communicator, GetParam()};
+    StepFixture fixture(testing::golden_section("step") / "model", config_, &ranks);
+    const auto before = weights_of(fixture);
+    auto context = fixture.context();
+    context.optimizer.release_weights();
+    EXPECT_FALSE(update_policy(context, batch_, all_rollouts(batch_)).applied);
+    context.optimizer.gather_weights();
+    EXPECT_EQ(largest_difference(before, weights_of(fixture)), 0.0);
+  });
 }
 
 TEST(SetAdvantages, ArePlusMinusOneForAPairWithThePopulationStd) {

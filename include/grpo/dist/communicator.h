@@ -20,16 +20,21 @@ std::vector<std::string> enum_names(Sharding);
 
 enum class StealPrompts { kAuto, kAlways, kNever };
 std::vector<std::string> enum_names(StealPrompts);
+/// What gradients are rounded to where they cross the ranks.
+enum class ReduceDtype { kFloat32, kBfloat16 };
+std::vector<std::string> enum_names(ReduceDtype);
 
 struct DistributedConfig {
   Backend backend = Backend::kAuto;
   Sharding sharding = Sharding::kAuto;
+  ReduceDtype reduce_dtype = ReduceDtype::kFloat32;
   int64_t timeout_s = 1800;
   StealPrompts steal_prompts = StealPrompts::kAuto;
   GRPO_FIELDS(f) {
     f("backend", backend,
       "auto (gloo where a launcher started several ranks), single (each trains its own), gloo; nccl is refused");
-    f("sharding", sharding, "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; auto: zero1; zero3 is refused");
+    f("sharding", sharding, "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; zero3: the layers' weights too; auto: the first of zero1, zero2, zero3 that fits");
+    f("reduce_dtype", reduce_dtype, "what gradients cross the ranks in: float32, or bfloat16 (half the bytes; each rank's part is rounded once)");
     f("timeout_s", timeout_s, "longest wait for another rank", base::at_least(1));
     f("steal_prompts", steal_prompts,
       "a rank that finishes its prompts early takes from the others', only with rollout.exact; auto: there");
@@ -112,7 +117,7 @@ class Communicator {
 };
 
 /// The ranks that `config` and the launcher's environment (launch.h) describe; waits until all have come. Throws
-/// base::ConfigError for a backend or sharding that is not in this build and for an environment that contradicts
+/// base::ConfigError for a backend that is not in this build and for an environment that contradicts
 /// itself, base::DistError when a rank does not come within timeout_s. One at a time in a process.
 std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config);
 

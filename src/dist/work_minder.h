@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <torch/csrc/distributed/c10d/Work.hpp>
+
+namespace grpo::dist {
+
+/// A collective that has started.
+struct Started {
+  std::string name;
+  int64_t number = 0;
+  std::chrono::steady_clock::time_point began;
+};
+
+/// Looks after collectives that no thread of this process waits for: on a GPU only its stream does. A thread of its own
+/// says when one has failed, or is not done in time.
+class WorkMinder {
+ public:
+  /// give_up(started, what): called once, from that thread; `what` is empty when time has run out.
+  WorkMinder(std::chrono::milliseconds timeout, std::function<void(const Started&, const std::string& what)> give_up);
+  ~WorkMinder();
+
+  void mind(Started started, c10::intrusive_ptr<c10d::Work> work);
+
+ private:
+  void run();
+
+  const std::chrono::milliseconds timeout_;
+  std::function<void(const Started&, const std::string&)> give_up_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::deque<std::pair<Started, c10::intrusive_ptr<c10d::Work>>> under_way_;  // in the order in which they were started
+  std::thread thread_;
+};
+
+}  // namespace grpo::dist
