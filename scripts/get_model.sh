@@ -38,5 +38,5 @@ if [ "$name" = SmolLM2-135M-Instruct ]; then
 fi
 echo "get_model: could not fetch $source (is \`hf\` installed, and can this machine reach the hub?). Run this where both hold," >&2
 echo "and copy the folder here:" >&2
-printf ' ' >&2; for word in "${command[@]}"; do [[ $word == *'*'* ]] && printf " '%s'" "$word" >&2 || printf ' %s' "$word" >&2; done; echo >&2
+echo "  hf download $source --include '*.json' '*.safetensors' '*.model' '*.txt' --local-dir $folder" >&2
 exit 1

@@ -20,10 +20,10 @@ namespace {
 
 constexpr size_t kMaxPoints = 600;  // of a curve: more than a chart has pixels to show
 
-// heldout/mean@4: may be broken after the slash, so that a head is as narrow as its column.
+// my_set/mean@4: may be broken after _ and /, so that a head is as narrow as its column.
 std::string head_html(const std::string& text) {
   std::string html = escape_html(text);
-  for (size_t at = html.find('/'); at != std::string::npos; at = html.find('/', at + 1)) html.insert(at + 1, "<wbr>");
+  for (size_t at = html.find_first_of("_/"); at != std::string::npos; at = html.find_first_of("_/", at + 6)) html.insert(at + 1, "<wbr>");
   return html;
 }
 
@@ -61,8 +61,9 @@ std::string verdict_html(const std::vector<Arm>& arms) {
 
 std::string config_html(const std::vector<RunSummary>& runs) {
   const Table table = config_table(runs);
-  if (table.rows.size() > 1) return html_table(table);
-  return runs.size() > 1 ? "<p>The configurations are the same.</p>\n" : "";
+  if (table.rows.size() == 1 && runs.size() == 1) return "";
+  return "<section id=\"config\"><h2>Configuration differences</h2>\n" +
+         (table.rows.size() > 1 ? html_table(table) : "<p>The configurations are the same.</p>\n") + "</section>\n";
 }
 
 // Five digits are more than a chart shows; JSON has no NaN.
@@ -146,8 +147,8 @@ std::string comparison_page(const std::vector<RunSummary>& runs) {
          "<section><h2>Summary</h2>\n<p class=\"note\">Ranked by training time, which the time split shares out: sampling / rewards / updates. "
          "Changes in parentheses are against " + escape_html(arms.front().name) + ".</p>\n" +
          html_table(table) + "</section>\n<section id=\"curves\"><h2>Curves</h2></section>\n"
-         "<section id=\"rollouts\"><h2>Sampled rollouts</h2></section>\n<section id=\"config\"><h2>Configuration differences</h2>\n" +
-         config_html(runs) + "</section>\n</main>\n<script type=\"application/json\" id=\"data\">" + script_json(page_data(runs, arms)) +
+         "<section id=\"rollouts\"><h2>Sampled rollouts</h2></section>\n" +
+         config_html(runs) + "</main>\n<script type=\"application/json\" id=\"data\">" + script_json(page_data(runs, arms)) +
          "</script>\n<!--\n" + embedded("uPlot.LICENSE") + "-->\n<script>" + embedded("uPlot.iife.min.js") + "</script>\n<script>" +
          embedded("latex.js") + "</script>\n<script>" + embedded("report.js") + "</script>\n</body></html>\n";
 }

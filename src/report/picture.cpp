@@ -73,7 +73,9 @@ Axis axis_of(const Curves& curves, const std::function<std::pair<double, double>
       high = std::max(high, to);
     }
   }
-  return low <= high ? axis_over(low, high, most_ticks) : Axis{};
+  if (low > high) return {};
+  if (high == low) high = low + 1.0;
+  return axis_over(low, high, most_ticks);
 }
 
 std::string rollouts_text(double value) {

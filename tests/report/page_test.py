@@ -129,6 +129,7 @@ class Page(unittest.TestCase):
         self.open("empty")
         for words in ("just_started", "No step has finished yet", "No rollouts were written", "nothing to compare"):
             self.assertIn(words, self.text())
+        self.assertNotIn("Configuration differences", self.text())  # of one run there are none
 
     def test_two_runs_have_verdict_changes_and_configuration_differences(self):
         self.open("two")

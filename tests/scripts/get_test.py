@@ -63,10 +63,11 @@ class Scripts(unittest.TestCase):
         self.assertEqual(self.rows("data/amc23.jsonl"), [{"id": "7", "problem": "2 + 2?", "answer": "4.0"}])
 
     def test_without_the_tool_it_says_what_to_run(self):
-        for args in (("get_data.sh", "math500"), ("get_model.sh", "Qwen2.5-Math-7B")):
+        for args, line in ((("get_data.sh", "math500"), "HuggingFaceH4/MATH-500 --repo-type dataset --include '*.jsonl' "),
+                           (("get_model.sh", "Qwen2.5-Math-7B"), "Qwen/Qwen2.5-Math-7B --include '*.json' ")):
             result = self.run_script(*args)
             self.assertEqual(result.returncode, 1)
-            self.assertIn("'hf' 'download'", result.stderr)
+            self.assertIn("\n  hf download " + line, result.stderr)
         self.assertEqual(self.run_script("get_data.sh", "math501").returncode, 2)
         self.assertEqual(self.run_script("get_model.sh", "Unknown").returncode, 2)
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "grpo/data/dataset.h"
 #include "grpo/io/file.h"
 #include "grpo/trainer/policy.h"
@@ -66,8 +68,15 @@ TEST_F(Evaluate, KeptAnswersAreThoseThatWouldBeSampled) {
   AnswerStore answers(dir_.path() / "answers", "id");
   auto rest = context();
   rest.answers = &answers;
+  std::vector<EvalProgress> reports;
+  rest.on_progress = [&](const EvalProgress& progress) { reports.push_back(progress); };
   EXPECT_EQ(evaluate({set("a", 0, 5)}, rest, {dir_.path() / "rest"})[0].metrics(), fresh[0].metrics());
   EXPECT_EQ(testing::read_jsonl(dir_.path() / "fresh"), testing::read_jsonl(dir_.path() / "rest"));
+  // Of three samples and a greedy one of five problems one each is kept; every problem's other two are reported together.
+  ASSERT_EQ(reports.size(), 5u);
+  EXPECT_EQ(reports.front().done, 12);
+  EXPECT_EQ(reports.back().done, 20);
+  EXPECT_EQ(reports.back().total, 20);
 }
 
 TEST(HashModelFolder, ChangesWithAnyFileOfTheModelOnly) {
