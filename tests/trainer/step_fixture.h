@@ -11,7 +11,7 @@ namespace grpo::trainer {
 /// A model with the optimizer and everything else a StepContext needs, for tests of updates on given rollouts.
 class StepFixture {
  public:
-  StepFixture(const std::filesystem::path& model_folder, TrainConfig config);
+  StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU);
 
   StepContext context();
   Policy& policy() { return policy_; }
@@ -28,6 +28,9 @@ class StepFixture {
   std::unique_ptr<optim::AdamW> optimizer_;
   std::unique_ptr<dist::Communicator> communicator_;
 };
+
+/// Six prompts with groups of two; the second and fifth are tied. Lengths differ.
+RolloutBatch pairs_of_rollouts(int64_t vocabulary);
 
 /// All rollouts of a batch, as one mini-batch.
 std::vector<size_t> all_rollouts(const RolloutBatch& batch);

@@ -72,6 +72,8 @@ struct StepContext {
   int64_t total_updates = 0;  // of the run, for the learning rate schedule
   std::function<bool()> should_stop;
   std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
+  /// Tokens of a micro-batch; lowered where memory runs out (the loop takes it to the next step).
+  int64_t micro_batch_tokens = config.trainer.micro_batch_tokens;
 };
 
 /// Samples a group for each prompt and scores every completion; rewards are set, advantages are not.
