@@ -66,7 +66,12 @@ double MemoryPlan::beside_kv_gb() const {
   for (const auto& part : parts) bytes -= part.name == "weights" || part.name == "KV cache" ? part.bytes : 0.0;
   return bytes / 1e9;
 }
-double MemoryPlan::peak() const { return std::max(rollout_peak(), update_peak()); }
+double MemoryPlan::peak() const {
+  if (!together) return std::max(rollout_peak(), update_peak());
+  double all = 0.0;
+  for (const auto& part : parts) all += part.bytes;
+  return all;
+}
 
 optim::StateSharding state_sharding(const dist::DistributedConfig& config, int64_t ranks) {
   if (ranks == 1 || config.sharding == dist::Sharding::kNone) return optim::StateSharding::kNone;
@@ -88,7 +93,7 @@ MemoryPlan plan_with(models::Checkpointing checkpointing, const models::ModelCon
   const auto sequences = static_cast<double>(std::min(config.rollout.max_sequences, config.rollout.prompts_per_step * config.rollout.group_size));
   const auto chunk = static_cast<double>(nn::LmHeadOptions{}.chunk_tokens);
 
-  MemoryPlan plan{.checkpointing = checkpointing, .parts = {}};
+  MemoryPlan plan{.checkpointing = checkpointing, .parts = {}, .together = config.trainer.stream_update};
   plan.parts.push_back({"weights", n * b});
   plan.parts.push_back({copies ? "masters and moments" : "moments", (copies ? 12.0 : 8.0) * n / state_share});
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});

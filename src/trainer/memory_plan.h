@@ -23,11 +23,12 @@ struct MemoryPart {
 ///   weights n b; fp32 masters 4 n (none for fp32 weights) and moments 8 n, / R when split
 ///   rollout: the sampler's prepacked copy n b (CPU only), KV pages, logits of the running sequences
 ///   update: fp32 gradient sums 4 n (/ R with zero2), gradients of a backward pass n b, saved activations of
-///           rollout.micro_batch_tokens tokens, the LM head's chunk
+///           trainer.micro_batch_tokens tokens, the LM head's chunk
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
   models::Checkpointing checkpointing = models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
   std::vector<MemoryPart> parts;
+  bool together = false;  // trainer.stream_update: rollout and update at once
   double rollout_peak() const;
   double update_peak() const;
   double peak() const;

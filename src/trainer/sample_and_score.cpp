@@ -9,6 +9,7 @@
 #include "trainer/profile.h"
 #include "trainer/scorer.h"
 #include "trainer/step_stats.h"
+#include "trainer/streamed_update.h"
 
 namespace grpo::trainer {
 namespace {
@@ -54,7 +55,7 @@ struct Sampled {
 };
 
 Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prompts, const std::vector<uint64_t>& draws,
-                     std::pair<size_t, size_t> share, StepStats& stats) {
+                     std::pair<size_t, size_t> share, StepStats& stats, StreamedUpdate* stream) {
   metrics::Timer rollout_timer;
   Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
   // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
@@ -72,13 +73,18 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     progress.done += static_cast<int64_t>(group.completions.size());
     for (const auto& completion : group.completions) progress.tokens += static_cast<int64_t>(completion.ids.size());
     if (context.on_progress) context.on_progress(progress);
-    scorer.submit([&context, &prompt = prompts[q], &rollouts] { score_group(context, prompt, rollouts); });
+    const auto place = stream != nullptr ? stream->announce() : 0;
+    scorer.submit([&context, &prompt = prompts[q], &rollouts, stream, place] {
+      score_group(context, prompt, rollouts);
+      if (stream != nullptr) stream->take(place, rollouts);
+    });
   };
   const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
   const auto requests = make_requests(prompts, draws, share, context.config.rollout.group_size);
   // Asked between decode steps: long completions do not stop the clock that is shown.
   const auto should_stop = [&] {
     if (context.on_progress) context.on_progress(progress);
+    if (stream != nullptr && stream->failed()) return true;
     return context.should_stop && context.should_stop();
   };
   std::optional<Phase> phase(std::in_place, "rollout");
@@ -90,6 +96,10 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   phase.emplace("reward");
   scorer.wait();
   stats.reward_s = reward_timer.seconds();
+  if (stream != nullptr) {
+    stats.update_hidden_s = stream->busy_seconds();
+    if (sampled.stopped) stream->rethrow();
+  }
   return sampled;
 }
 
@@ -97,8 +107,13 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
 // rank stops all; times are those of the slowest.
 void gather(Sampled& sampled, std::pair<size_t, size_t> share, StepStats& stats, dist::Communicator& communicator) {
   if (communicator.size() == 1) return;
-  nlohmann::json mine{{"stopped", sampled.stopped}, {"tokens_prompt", stats.tokens_prompt}, {"rollout_s", stats.rollout_s},
-                      {"reward_s", stats.reward_s}, {"first", share.first},                 {"groups", nlohmann::json::array()}};
+  nlohmann::json mine{{"stopped", sampled.stopped},
+                      {"tokens_prompt", stats.tokens_prompt},
+                      {"rollout_s", stats.rollout_s},
+                      {"reward_s", stats.reward_s},
+                      {"update_hidden_s", stats.update_hidden_s.value_or(0.0)},
+                      {"first", share.first},
+                      {"groups", nlohmann::json::array()}};
   for (size_t q = share.first; q < share.second; ++q) mine["groups"].push_back(to_json(sampled.groups[q]));
   stats.tokens_prompt = 0;
   for (const auto& theirs : all_gather_json(mine, communicator)) {
@@ -106,6 +121,7 @@ void gather(Sampled& sampled, std::pair<size_t, size_t> share, StepStats& stats,
     stats.tokens_prompt += theirs.at("tokens_prompt").get<int64_t>();
     stats.rollout_s = std::max(stats.rollout_s, theirs.at("rollout_s").get<double>());
     stats.reward_s = std::max(stats.reward_s, theirs.at("reward_s").get<double>());
+    if (stats.update_hidden_s) stats.update_hidden_s = std::max(*stats.update_hidden_s, theirs.at("update_hidden_s").get<double>());
     size_t q = theirs.at("first").get<size_t>();
     for (const auto& group : theirs.at("groups")) {
       sampled.groups[q] = group_from(group, q);
@@ -117,11 +133,11 @@ void gather(Sampled& sampled, std::pair<size_t, size_t> share, StepStats& stats,
 }  // namespace
 
 RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
-                              StepStats& stats) {
+                              StepStats& stats, StreamedUpdate* stream) {
   GRPO_CHECK(prompts.size() == draws.size(), prompts.size(), " prompts, ", draws.size(), " draws");
   context.communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
   const auto share = share_of(prompts.size(), context.communicator);
-  Sampled sampled = sample_share(context, prompts, draws, share, stats);
+  Sampled sampled = sample_share(context, prompts, draws, share, stats, stream);
   gather(sampled, share, stats, context.communicator);
   RolloutBatch batch;
   if (sampled.stopped) return batch;
