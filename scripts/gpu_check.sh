@@ -27,7 +27,7 @@ mkdir -p "$out"
 if [ "$build" = 1 ]; then
   scripts/setup.sh
   scripts/build.sh
-  cmake --build build --target grpo_gpu_rollout_bench grpo_gpu_update_bench
+  cmake --build build --target grpo_gpu_rollout_bench grpo_gpu_update_bench grpo_step_bench
 fi
 
 work=$(mktemp -d)
@@ -57,7 +57,9 @@ run_benchmarks() {
     "$bench" decode "$model" || status=1
     "$bench" rollout "$model" || status=1
     build/bin/grpo_gpu_update_bench "$model" || status=1
+    build/bin/grpo_step_bench "$model" bf16 || status=1
   done
+  build/bin/grpo_step_bench 1.5b-short bf16 --plain || status=1 # TRL's step is measured with the same
   "$bench" exact 1.5b || status=1
   if python3 -c 'import torch, transformers' 2>/dev/null; then
     python3 scripts/bench_gpu_peers.py || status=1

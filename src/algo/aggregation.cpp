@@ -68,10 +68,14 @@ at::Tensor aggregate(const at::Tensor& terms, at::IntArrayRef rollout_offsets, A
   return counted.sum() * row.scale(denominators);
 }
 
-at::Tensor token_weights(at::IntArrayRef rollout_offsets, Aggregation aggregation, const Denominators& denominators, at::Device device) {
-  const Row& row = kTable.at(static_cast<size_t>(aggregation));
-  const auto ones = at::ones({rollout_offsets.back()}, at::TensorOptions(device).dtype(at::kFloat));
-  return (row.means_over_tokens ? inverse_lengths(ones, rollout_offsets, {}) : ones) * row.scale(denominators);
+double loss_scale(Aggregation aggregation, const Denominators& denominators) {
+  return kTable.at(static_cast<size_t>(aggregation)).scale(denominators);
+}
+
+at::Tensor token_weights(at::IntArrayRef rollout_offsets, Aggregation aggregation, double scale) {
+  const auto ones = at::ones({rollout_offsets.back()}, at::kFloat);
+  const bool means = kTable.at(static_cast<size_t>(aggregation)).means_over_tokens;
+  return (means ? inverse_lengths(ones, rollout_offsets, {}) : ones) * scale;
 }
 
 }  // namespace grpo::algo

@@ -21,13 +21,19 @@ at::Tensor lengths_of(at::IntArrayRef offsets) {
   return at::tensor(lengths, at::kLong);
 }
 
+// From pinned memory, so that the host does not wait for the device.
+at::Tensor lengths_on(at::Device device, at::IntArrayRef offsets) {
+  const auto lengths = lengths_of(offsets);
+  return device.is_cuda() ? lengths.pin_memory().to(device, /*non_blocking=*/true) : lengths.to(device);
+}
+
 }  // namespace
 
 at::Tensor per_token(const at::Tensor& values, at::IntArrayRef rollout_offsets) {
   check_offsets(rollout_offsets);
   GRPO_CHECK(values.dim() == 1 && values.size(0) + 1 == static_cast<int64_t>(rollout_offsets.size()), values.sizes(),
              " values for ", rollout_offsets.size() - 1, " rollouts");
-  const auto lengths = lengths_of(rollout_offsets).to(values.device());
+  const auto lengths = lengths_on(values.device(), rollout_offsets);
   return at::repeat_interleave(values.detach(), lengths, 0, rollout_offsets.back());
 }
 
@@ -36,14 +42,14 @@ at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_off
   GRPO_CHECK(values.dim() == 1 && values.size(0) == rollout_offsets.back(), values.sizes(), " tokens, offsets end at ",
              rollout_offsets.back());
   // Not index_add: segments are summed in order on every device, so the result is the same each time.
-  return at::segment_reduce(values.detach().contiguous(), "sum", lengths_of(rollout_offsets).to(values.device()), {},
+  return at::segment_reduce(values.detach().contiguous(), "sum", lengths_on(values.device(), rollout_offsets), {},
                             {}, 0, true, 0.0);
 }
 
-at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets) {
+at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets, at::Device device) {
   if (mask.defined()) return sum_per_rollout(mask.to(at::kDouble), rollout_offsets);
   check_offsets(rollout_offsets);
-  return lengths_of(rollout_offsets).to(at::kDouble);
+  return lengths_on(device, rollout_offsets).to(at::kDouble);
 }
 
 }  // namespace grpo::algo

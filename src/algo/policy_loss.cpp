@@ -53,9 +53,9 @@ LossTokens tokens_of(const PolicyLossInputs& in) {
 }
 
 // Masked tokens hold advantage 0 but, in cispo, may still have a ratio outside the bounds.
-int64_t count(const at::Tensor& flags, const at::Tensor& mask) {
-  if (!flags.defined()) return 0;
-  return (mask.defined() ? flags & mask : flags).sum().item<int64_t>();
+at::Tensor count(const at::Tensor& flags, const PolicyLossInputs& inputs) {
+  if (!flags.defined()) return at::zeros({}, inputs.log_probs.options().dtype(at::kLong).requires_grad(false));
+  return (inputs.mask.defined() ? flags & inputs.mask : flags).sum();
 }
 
 }  // namespace
@@ -80,9 +80,9 @@ PolicyLoss policy_loss(const PolicyLossConfig& config, const PolicyLossInputs& i
   const auto loss = row_of(config.loss).terms(config, tokens_of(inputs));
   const auto ratio = masked(loss.ratio.detach(), inputs.mask);
   return {.terms = masked(loss.terms, inputs.mask),
-          .clipped_tokens = count(loss.clipped, inputs.mask),
-          .dual_clipped_tokens = count(loss.dual_clipped, inputs.mask),
-          .ratio_max = ratio.numel() == 0 ? 0.0 : ratio.max().item<double>()};
+          .clipped_tokens = count(loss.clipped, inputs),
+          .dual_clipped_tokens = count(loss.dual_clipped, inputs),
+          .ratio_max = ratio.numel() == 0 ? at::zeros({}, ratio.options()) : ratio.max()};
 }
 
 }  // namespace grpo::algo

@@ -1,5 +1,6 @@
 #include "grpo/models/device.h"
 
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <nlohmann/json.hpp>
@@ -41,6 +42,12 @@ at::Device resolve_device(const std::string& name, int64_t local_rank) {
 }
 
 double device_memory_bytes(at::Device device) { return kernels::cuda_memory_bytes(device.index()); }
+
+double peak_device_bytes(at::Device device) {
+  return static_cast<double>(c10::getDeviceAllocator(device.type())->getDeviceStats(device.index()).reserved_bytes[0].peak);
+}
+
+void reset_peak_device_bytes(at::Device device) { c10::getDeviceAllocator(device.type())->resetPeakStats(device.index()); }
 
 void use_device(at::Device device) {
   if (device.is_cuda()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);

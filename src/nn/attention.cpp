@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "grpo/kernels/upload.h"
+
 namespace grpo::nn {
 namespace {
 
@@ -50,8 +52,9 @@ std::string to_string(AttentionKernel kernel) {
 AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device, AttentionKernel kernel) {
   AttentionPlan plan;
   plan.kernel = kernel;
+  kernels::Upload upload(device, /*in_place=*/false);
   if (kernel != AttentionKernel::kPadded) {
-    plan.offsets = at::tensor(offsets, at::kInt).to(device);
+    plan.offsets = upload(at::tensor(offsets, at::kInt));
     for (size_t s = 0; s + 1 < offsets.size(); ++s) plan.longest = std::max(plan.longest, offsets[s + 1] - offsets[s]);
     return plan;
   }
@@ -75,11 +78,11 @@ AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device dev
     }
     bucket.dense = valid.size() == gather.size();
     bucket.in_place = bucket.dense && gather.size() == place.size() && std::is_sorted(gather.begin(), gather.end());
-    bucket.gather = at::tensor(gather, at::kLong).to(device);
-    bucket.valid = at::tensor(valid, at::kLong).to(device);
+    bucket.gather = upload(at::tensor(gather, at::kLong));
+    bucket.valid = upload(at::tensor(valid, at::kLong));
     plan.buckets.push_back(bucket);
   }
-  if (!std::is_sorted(place.begin(), place.end())) plan.unsort = at::tensor(place, at::kLong).to(device);
+  if (!std::is_sorted(place.begin(), place.end())) plan.unsort = upload(at::tensor(place, at::kLong));
   return plan;
 }
 

@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/version.h>
 
@@ -9,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <vector>
 
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
@@ -20,6 +22,7 @@ namespace {
 
 constexpr int64_t kTrialTokens = 8192;
 constexpr std::array kKernels = {AttentionKernel::kCudnn, AttentionKernel::kFlash, AttentionKernel::kPadded};
+constexpr std::array kDeterministic = {AttentionKernel::kFlash, AttentionKernel::kPadded};
 
 // Sequences of a trial: lengths that differ, as in a batch of completions.
 std::vector<int64_t> trial_offsets(int64_t tokens) {
@@ -99,20 +102,20 @@ void write_memory(const std::filesystem::path& file, const nlohmann::json& json)
 
 }  // namespace
 
-AttentionKernel fastest_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference,
-                                  const AttentionHeads& heads, int64_t tokens, at::ScalarType dtype, at::Device device, double tolerance) {
-  const auto operands = random_operands(heads, tokens, dtype, device);
+AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference, const AttentionTrial& trial) {
+  const auto operands = random_operands(trial.heads, trial.tokens, trial.dtype, trial.device);
   const auto expected = run(reference, operands, at::kFloat);
   AttentionKernel best = AttentionKernel::kPadded;
   double best_seconds = std::numeric_limits<double>::infinity();
   for (const auto& candidate : candidates) {
     try {
-      const double error = distance(run(candidate, operands, dtype), expected);
-      if (!(error <= tolerance)) {
+      const double error = distance(run(candidate, operands, trial.dtype), expected);
+      if (!(error <= trial.tolerance)) {
         base::log_warning(base::concat("attention ", to_string(candidate.kernel), ": off by ", error, " on this device; not used"));
         continue;
       }
-      const double time = seconds(candidate, operands, dtype, device);
+      if (trial.in_order) return candidate.kernel;
+      const double time = seconds(candidate, operands, trial.dtype, trial.device);
       if (time < best_seconds) {
         best = candidate.kernel;
         best_seconds = time;
@@ -127,8 +130,9 @@ AttentionKernel fastest_attention(const std::vector<AttentionCandidate>& candida
 AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dtype, at::Device device,
                                  const std::filesystem::path& memory) {
   if (!device.is_cuda() || dtype != at::kBFloat16) return AttentionKernel::kPadded;
+  const bool deterministic = at::globalContext().deterministicAlgorithms();
   const std::string key = base::concat(kernels::cuda_device_name(device.index()), ", LibTorch ", TORCH_VERSION, ", ", heads.heads, "/",
-                                       heads.kv_heads, " heads of ", heads.head_dim);
+                                       heads.kv_heads, " heads of ", heads.head_dim, deterministic ? ", deterministic" : "");
   auto known = read_memory(memory);
   if (known.contains(key) && known[key].is_string()) {
     if (const auto kernel = kernel_named(known[key].get<std::string>())) return *kernel;
@@ -136,13 +140,16 @@ AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dty
   const auto offsets = trial_offsets(kTrialTokens);
   const double scale = 1.0 / std::sqrt(static_cast<double>(heads.head_dim));
   std::vector<AttentionCandidate> candidates;
-  for (const auto kernel : kKernels) {
+  const auto kernels = deterministic ? std::vector(kDeterministic.begin(), kDeterministic.end()) : std::vector(kKernels.begin(), kKernels.end());
+  for (const auto kernel : kernels) {
     candidates.push_back({kernel, [plan = plan_attention(offsets, device, kernel), scale](const auto& q, const auto& k, const auto& v) {
                             return packed_attention(q, k, v, plan, scale);
                           }});
   }
   // Rounding of inputs and sums to bf16, twice.
-  const auto best = fastest_attention(candidates, candidates.back(), heads, kTrialTokens, dtype, device, /*tolerance=*/0.03);
+  const auto best = best_attention(
+      candidates, candidates.back(),
+      {.heads = heads, .tokens = kTrialTokens, .dtype = dtype, .device = device, .tolerance = 0.03, .in_order = deterministic});
   known[key] = to_string(best);
   if (!memory.empty()) write_memory(memory, known);
   return best;

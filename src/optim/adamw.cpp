@@ -242,9 +242,12 @@ double AdamW::norm_of(const std::vector<at::Tensor>& gradients) const {
   return std::sqrt(squares.item<double>());
 }
 
-UpdateResult AdamW::step(int64_t total_updates) {
+bool AdamW::can_drop_alone() const { return !splits_gradients() && (reducer_ == nullptr || !reducer_->has_started()); }
+
+UpdateResult AdamW::step(int64_t total_updates, double gradient_scale) {
   const at::NoGradGuard no_grad;
   auto gradients = summed_gradients();
+  if (gradient_scale != 1.0) at::_foreach_mul_(gradients, gradient_scale);
   UpdateResult result{.grad_norm = norm_of(gradients), .lr = config_.lr * lr_factor(config_, updates_, total_updates), .applied = false};
   result.applied = std::isfinite(result.grad_norm);
   if (result.applied) {

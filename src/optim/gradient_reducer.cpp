@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "grpo/base/error.h"
@@ -66,6 +67,8 @@ void GradientReducer::start_rest() {
     if (!started_[b]) start(b);
   }
 }
+
+bool GradientReducer::has_started() const { return std::find(started_.begin(), started_.end(), true) != started_.end(); }
 
 void GradientReducer::end_pass() {
   wait_until_at_most(0);

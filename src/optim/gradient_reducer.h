@@ -36,6 +36,8 @@ class GradientReducer {
   /// The pass is over: with every_pass each bucket may be started again.
   void end_pass();
 
+  /// Whether some bucket of the reduction at hand has been started.
+  bool has_started() const;
   /// Starts what is left and waits. A bucket's fp32 sum over passes and ranks: [ranks * shard], or this rank's [shard].
   const std::vector<at::Tensor>& finish();
   void clear();

@@ -1,17 +1,11 @@
 #include "rollout/model_runner.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 
 namespace grpo::rollout {
 namespace {
-
-at::Tensor to_host(const at::Tensor& x) {
-  if (x.is_cpu()) return x;
-  return at::empty(x.sizes(), x.options().device(at::kCPU).pinned_memory(true)).copy_(x, /*non_blocking=*/true);
-}
 
 kernels::SampleRows upload_params(const kernels::SampleRows& rows, kernels::Upload& upload) {
   return {upload(rows.temperature), upload(rows.top_k), upload(rows.top_p), upload(rows.uniform)};
@@ -37,16 +31,7 @@ void append_addresses(std::vector<int64_t>& launch, const models::CausalLM& mode
 }  // namespace
 
 DrawnTokens::DrawnTokens(const kernels::Sampled& sampled, int64_t rows)
-    : ids_(to_host(sampled.ids.narrow(0, 0, rows))), log_probs_(to_host(sampled.log_probs.narrow(0, 0, rows))) {
-  const auto device = sampled.ids.device();
-  if (device.is_cpu()) return;
-  copied_.emplace(device.type());
-  copied_->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
-}
-
-void DrawnTokens::wait() {
-  if (copied_) copied_->synchronize();
-}
+    : tokens_({sampled.ids.narrow(0, 0, rows), sampled.log_probs.narrow(0, 0, rows)}) {}
 
 ModelRunner::ModelRunner(const models::CausalLM& model, KvCache& cache, const Options& options)
     : model_(model),

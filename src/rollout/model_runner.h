@@ -1,12 +1,10 @@
 #pragma once
 
-#include <c10/core/Event.h>
-
 #include <map>
 #include <memory>
-#include <optional>
 #include <vector>
 
+#include "grpo/kernels/download.h"
 #include "grpo/kernels/graph.h"
 #include "grpo/kernels/sample.h"
 #include "grpo/kernels/upload.h"
@@ -30,13 +28,12 @@ class DrawnTokens {
   DrawnTokens(const kernels::Sampled& sampled, int64_t rows);
 
   /// Waits for the device; then ids() and log_probs() may be read.
-  void wait();
-  const int64_t* ids() const { return ids_.const_data_ptr<int64_t>(); }
-  const float* log_probs() const { return log_probs_.const_data_ptr<float>(); }
+  void wait() { tokens_.wait(); }
+  const int64_t* ids() const { return tokens_[0].const_data_ptr<int64_t>(); }
+  const float* log_probs() const { return tokens_[1].const_data_ptr<float>(); }
 
  private:
-  at::Tensor ids_, log_probs_;  // on the host
-  std::optional<c10::Event> copied_;
+  kernels::Download tokens_;  // ids, log-probs
 };
 
 /// Runs the model for a batch of sequences on its device. The last token of every running sequence stays there, in its slot, so

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "grpo/base/error.h"
 #include "grpo/metrics/timer.h"
 #include "trainer/old_log_probs.h"
 #include "trainer/step_stats.h"
+#include "trainer/streamed_update.h"
 
 namespace grpo::trainer {
 namespace {
@@ -22,13 +24,28 @@ std::vector<size_t> mini_batch(const RolloutBatch& batch, int64_t u, int64_t num
   return rollouts;
 }
 
+// Those up to one that is dropped.
+std::vector<UpdateStats> make_updates(StepContext& context, const RolloutBatch& batch) {
+  const TrainerOptions& options = context.config.trainer;
+  std::vector<UpdateStats> updates;
+  for (int64_t i = 0; i < options.epochs_per_step * options.updates_per_step; ++i) {
+    context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
+    updates.push_back(update_policy(context, batch, mini_batch(batch, i % options.updates_per_step, options.updates_per_step)));
+    if (updates.back().dropped) break;
+    if (updates.back().applied) context.should_stop = {};
+  }
+  return updates;
+}
+
 }  // namespace
 
 StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
   const TrainerOptions& options = context.config.trainer;
   StepResult result;
   const int64_t sent = context.communicator.bytes_sent();
-  result.batch = sample_and_score(context, std::move(prompts), draws, result.stats);
+  std::optional<StreamedUpdate> stream;
+  if (options.stream_update) stream.emplace(context, prompts);
+  result.batch = sample_and_score(context, std::move(prompts), draws, result.stats, stream ? &*stream : nullptr);
   if (result.batch.rollouts.empty()) {
     result.stopped = true;
     return result;
@@ -44,19 +61,10 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
   }
   context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
   context.optimizer.release_weights();
-  std::vector<UpdateStats> updates;
-  for (int64_t epoch = 0; epoch < options.epochs_per_step; ++epoch) {
-    for (int64_t u = 0; u < options.updates_per_step; ++u) {
-      context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
-      updates.push_back(update_policy(context, result.batch, mini_batch(result.batch, u, options.updates_per_step)));
-      if (updates.back().dropped) {
-        result.stopped = true;
-        return result;
-      }
-      if (updates.back().applied) context.should_stop = {};
-    }
-  }
+  const auto updates = stream ? std::vector{stream->finish(result.batch)} : make_updates(context, result.batch);
   context.optimizer.gather_weights();
+  result.stopped = updates.back().dropped;
+  if (result.stopped) return result;
   result.stats.update = mean_of_updates(updates);
   result.stats.update_s = timer.seconds();
   result.stats.update_bytes = context.communicator.bytes_sent() - sent - result.stats.rollout_bytes;

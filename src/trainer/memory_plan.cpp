@@ -74,7 +74,12 @@ double MemoryPlan::beside_kv_gb() const {
   for (const auto& part : parts) bytes -= part.name == "weights" || part.name == "KV cache" ? part.bytes : 0.0;
   return bytes / 1e9;
 }
-double MemoryPlan::peak() const { return std::max(rollout_peak(), update_peak()); }
+double MemoryPlan::peak() const {
+  if (!together) return std::max(rollout_peak(), update_peak());
+  double all = 0.0;
+  for (const auto& part : parts) all += part.bytes;
+  return all;
+}
 
 int64_t decoded_together(const RolloutOptions& rollout, bool cuda) {
   return rollout.max_sequences.value.value_or(rollout::auto_max_sequences(cuda));
@@ -161,7 +166,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const auto sequences = static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), config.rollout.prompts_per_step * config.rollout.group_size));
   const auto chunk = static_cast<double>(nn::LmHeadOptions{}.chunk_tokens);
 
-  MemoryPlan plan{.checkpointing = choice.checkpointing, .sharding = choice.sharding, .offload = choice.offload, .host_bytes = 0.0, .parts = {}};
+  MemoryPlan plan{.checkpointing = choice.checkpointing, .sharding = choice.sharding, .offload = choice.offload, .host_bytes = 0.0, .parts = {}, .together = config.trainer.stream_update};
   add_weights(plan, n, layer, outside, b, ranks);
   add_optimizer(plan, n, vocabulary * hidden, copies, choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
@@ -205,9 +210,11 @@ std::vector<models::Checkpointing> checkpointing_choices(ActivationCheckpointing
   return {Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull};
 }
 
-std::vector<optim::StateSharding> sharding_choices(dist::Sharding wanted, int64_t ranks) {
+// streams: a streamed update sends gradients once, at its end.
+std::vector<optim::StateSharding> sharding_choices(dist::Sharding wanted, int64_t ranks, bool streams) {
   using optim::StateSharding;
   if (ranks == 1) return {StateSharding::kNone};
+  if (streams && wanted == dist::Sharding::kAuto) return {StateSharding::kOptimizer};
   switch (wanted) {
     case dist::Sharding::kNone:
       return {StateSharding::kNone};
@@ -234,7 +241,7 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   const double most_kv = most_kv_bytes(model, config, static_cast<double>(dtype_bytes), target.cuda);
   MemoryPlan plan;
   for (const bool offload : offload_choices(config.trainer.offload_optimizer, target.cuda)) {
-    for (const auto sharding : sharding_choices(config.distributed.sharding, target.ranks)) {
+    for (const auto sharding : sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update)) {
       for (const auto checkpointing : checkpointing_choices(config.trainer.activation_checkpointing)) {
         plan = plan_with({.checkpointing = checkpointing, .sharding = sharding, .offload = offload}, model, config, dtype_bytes, target);
         if (fits(plan, most_kv, target)) return plan;

@@ -24,7 +24,7 @@ struct MemoryPart {
 ///   offloaded. zero3: n b for sampling alone, always n b / R, in the update two layers and what is outside of layers
 ///   rollout: the sampler's prepacked copy n b (CPU only), KV pages, logits of the running sequences
 ///   update: fp32 gradient sums 4 n (/ R with zero2 and zero3), gradients of a backward pass n b (of a layer with those), saved activations of
-///           rollout.micro_batch_tokens tokens, the LM head's chunk
+///           trainer.micro_batch_tokens tokens, the LM head's chunk
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
   models::Checkpointing checkpointing = models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
@@ -32,6 +32,7 @@ struct MemoryPlan {
   bool offload = false;     // trainer.offload_optimizer; auto: where nothing else fits, on a GPU
   double host_bytes = 0.0;  // beside a GPU: page-locked for the optimizer
   std::vector<MemoryPart> parts;
+  bool together = false;  // trainer.stream_update: rollout and update at once
   double rollout_peak() const;
   double update_peak() const;
   double peak() const;

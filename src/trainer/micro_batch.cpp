@@ -1,20 +1,33 @@
 #include "trainer/micro_batch.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
+#include <array>
+
+#include "grpo/kernels/upload.h"
 
 namespace grpo::trainer {
 namespace {
+
+// All of its ids and indices in one copy.
+void to_device(MicroBatch& micro, at::Device device) {
+  if (device.is_cpu()) return;
+  const std::array<at::Tensor*, 4> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows, &micro.targets};
+  const auto all = kernels::Upload(device, /*in_place=*/false)(at::cat({*parts[0], *parts[1], *parts[2], *parts[3]}));
+  int64_t start = 0;
+  for (at::Tensor* part : parts) {
+    *part = all.narrow(0, start, part->size(0));
+    start += part->size(0);
+  }
+}
+
+}  // namespace
 
 int64_t packed_length(const RolloutBatch& batch, size_t index) {
   const Rollout& rollout = batch.rollouts[index];
   return static_cast<int64_t>(batch.prompts[rollout.prompt].ids.size() + rollout.completion.ids.size()) - 1;
 }
-
-at::Tensor to_tensor(const std::vector<int64_t>& values, at::Device device) {
-  return at::tensor(values, at::kLong).to(device);
-}
-
-}  // namespace
 
 double work_of(const RolloutBatch& batch, size_t index, const models::ModelConfig& model) {
   const auto tokens = static_cast<double>(packed_length(batch, index));
@@ -73,9 +86,10 @@ MicroBatch pack_micro_batch(const RolloutBatch& batch, const std::vector<size_t>
     micro.rollout_offsets.push_back(static_cast<int64_t>(targets.size()));
     sequences.push_back(std::move(sequence));
   }
-  micro.packed = nn::PackedBatch::pack(sequences, device);
-  micro.hidden_rows = to_tensor(rows, device);
-  micro.targets = to_tensor(targets, device);
+  micro.packed = nn::PackedBatch::pack(sequences);
+  micro.hidden_rows = at::tensor(rows, at::kLong);
+  micro.targets = at::tensor(targets, at::kLong);
+  to_device(micro, device);
   return micro;
 }
 

@@ -20,6 +20,9 @@ struct MicroBatch {
   std::vector<int64_t> rollout_offsets;  // [b + 1] into the n completion tokens
 };
 
+/// Tokens that a rollout has in a micro-batch.
+int64_t packed_length(const RolloutBatch& batch, size_t index);
+
 /// Multiply-adds of a rollout's forward pass, up to a factor: every weight once a token, and attention over all earlier tokens.
 double work_of(const RolloutBatch& batch, size_t index, const models::ModelConfig& model);
 

@@ -129,6 +129,7 @@ void describe_time(std::ostringstream& out, const TrainConfig& config, const mod
 // What to change when a rank needs more than it has, the largest effect first.
 std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t ranks) {
   std::vector<std::string> out;
+  if (plan.together) out.emplace_back("trainer.stream_update: false");
   if (plan.update_peak() >= plan.rollout_peak()) {
     if (config.trainer.micro_batch_tokens > 1024) out.emplace_back("a smaller trainer.micro_batch_tokens");
     if (ranks > 1 && plan.sharding != optim::StateSharding::kWeights) out.emplace_back("distributed.sharding: zero3");
@@ -166,6 +167,10 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
   std::snprintf(line, sizeof line, "  peak: rollout %.2f GB, update %.2f GB, of %.1f GB\n", gigabytes(plan.rollout_peak()), gigabytes(plan.update_peak()),
                 gigabytes(available));
   out << line;
+  if (plan.together) {
+    std::snprintf(line, sizeof line, "  peak: %.2f GB, as trainer.stream_update holds both at once\n", gigabytes(plan.peak()));
+    out << line;
+  }
   if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
   if (plan.offload) {
     std::snprintf(line, sizeof line, "offload: masters and moments in host memory, %.2f GB a rank%s\n", gigabytes(plan.host_bytes), cuda ? ", page-locked" : "");
@@ -226,8 +231,31 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
 
 int num_threads(int64_t wanted) { return wanted > 0 ? static_cast<int>(wanted) : base::usable_cores(); }
 
+namespace {
+
+// Gradients are taken while the step is not whole, with the weights that sample.
+void validate_stream(const TrainConfig& config) {
+  if (!config.trainer.stream_update) return;
+  const auto refuse = [](const std::string& with, const std::string& why) {
+    throw base::ConfigError(base::concat("trainer.stream_update: true does not go with ", with, ": ", why));
+  };
+  if (config.rollout.exact) refuse("rollout.exact: true", "micro-batches are filled in the order in which groups are completed, and that depends on what is decoded together; set one of them to false");
+  if (config.trainer.updates_per_step * config.trainer.epochs_per_step > 1) {
+    refuse("trainer.updates_per_step or trainer.epochs_per_step above 1", "a later update needs the whole step's rollouts and old log-probs");
+  }
+  if (algo::needs_moments(config.algorithm.advantage.kind)) {
+    refuse(base::concat("algorithm.advantage: ", name_of(config.algorithm.advantage.kind)), "it needs every reward of the step before the first advantage");
+  }
+  if (config.distributed.sharding == dist::Sharding::kZero2 || config.distributed.sharding == dist::Sharding::kZero3) {
+    refuse(base::concat("distributed.sharding: ", name_of(config.distributed.sharding)), "ranks would wait for each other in the middle of their rollouts; use zero1");
+  }
+}
+
+}  // namespace
+
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
+  validate_stream(config);
   optim::validate(config.optimizer);
   const RolloutOptions& rollout = config.rollout;
   if (rollout.prompts_per_step % config.trainer.updates_per_step != 0) {

@@ -18,6 +18,12 @@ void warn_about_updates(const TrainConfig& config, int64_t steps, Warnings& out)
     out.push_back(base::concat("optimizer.warmup_steps ", config.optimizer.warmup_steps, " is not over within the run's ", steps * updates,
                                " updates: the learning rate never reaches optimizer.lr"));
   }
+  const RolloutOptions& rollout = config.rollout;
+  const int64_t most = rollout.prompts_per_step * rollout.group_size * (config.data.max_prompt_tokens + rollout.max_new_tokens);
+  if (config.trainer.stream_update && config.trainer.micro_batch_tokens >= most) {
+    out.push_back(base::concat("trainer.stream_update: one micro-batch of ", config.trainer.micro_batch_tokens,
+                               " tokens holds the whole step, so nothing of the update begins before the rollout's end; lower trainer.micro_batch_tokens"));
+  }
   if (config.optimizer.lr == 0.0) out.push_back("optimizer.lr 0: nothing is learned");
 }
 

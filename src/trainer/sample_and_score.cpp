@@ -6,10 +6,12 @@
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/across_ranks.h"
+#include "trainer/memory_plan.h"
 #include "trainer/profile.h"
 #include "trainer/scorer.h"
 #include "trainer/share_prompts.h"
 #include "trainer/step_stats.h"
+#include "trainer/streamed_update.h"
 
 namespace grpo::trainer {
 namespace {
@@ -55,7 +57,7 @@ struct Sampled {
 };
 
 Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prompts, const std::vector<uint64_t>& draws,
-                     std::pair<size_t, size_t> share, StepStats& stats) {
+                     std::pair<size_t, size_t> share, StepStats& stats, StreamedUpdate* stream) {
   metrics::Timer rollout_timer;
   Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
   // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
@@ -73,19 +75,25 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     progress.done += static_cast<int64_t>(group.completions.size());
     for (const auto& completion : group.completions) progress.tokens += static_cast<int64_t>(completion.ids.size());
     if (context.on_progress) context.on_progress(progress);
-    scorer.submit([&context, &prompt = prompts[q], &rollouts] { score_group(context, prompt, rollouts); });
+    const auto place = stream != nullptr ? stream->announce() : 0;
+    scorer.submit([&context, &prompt = prompts[q], &rollouts, stream, place] {
+      score_group(context, prompt, rollouts);
+      if (stream != nullptr) stream->take(place, rollouts);
+    });
   };
   const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
   const auto requests = make_requests(prompts, draws, share, context.config.rollout.group_size);
   // Asked between decode steps: long completions do not stop the clock that is shown.
   const auto should_stop = [&] {
     if (context.on_progress) context.on_progress(progress);
+    if (stream != nullptr && stream->failed()) return true;
     return context.should_stop && context.should_stop();
   };
   std::optional<Phase> phase(std::in_place, "rollout");
   std::optional<rollout::RequestQueue> queue;
   if (shares_prompts(context.config, context.communicator.size())) {
-    queue = prompt_queue(context.communicator, context.config, context.step, prompts.size());
+    const int64_t together = decoded_together(context.config.rollout, context.policy.model->device().is_cuda());
+    queue = prompt_queue(context.communicator, context.config, together, context.step, prompts.size());
   }
   const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop, queue ? &*queue : nullptr);
   sampled.stopped = done.size() != requests.size();
@@ -97,6 +105,10 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   context.communicator.enter_phase(base::concat("step ", context.step, ", reward"));
   scorer.wait();
   stats.reward_s = reward_timer.seconds();
+  if (stream != nullptr) {
+    stats.update_hidden_s = stream->busy_seconds();
+    if (sampled.stopped) stream->rethrow();
+  }
   return sampled;
 }
 
@@ -108,7 +120,8 @@ void gather(Sampled& sampled, StepStats& stats, dist::Communicator& communicator
   sampled.stopped = communicator.meet("the other ranks' rollouts", sampled.stopped ? 1 : 0) > 0;
   if (sampled.stopped) return;
   nlohmann::json mine{{"tokens_prompt", stats.tokens_prompt}, {"rollout_s", stats.rollout_s}, {"reward_s", stats.reward_s},
-                      {"preempted", stats.preempted},         {"groups", nlohmann::json::array()}};
+                      {"preempted", stats.preempted},         {"update_hidden_s", stats.update_hidden_s.value_or(0.0)},
+                      {"groups", nlohmann::json::array()}};
   for (size_t q = 0; q < sampled.groups.size(); ++q) {
     if (!sampled.groups[q].empty()) mine["groups"].push_back({q, to_json(sampled.groups[q])});
   }
@@ -120,6 +133,7 @@ void gather(Sampled& sampled, StepStats& stats, dist::Communicator& communicator
     stats.preempted += theirs.at("preempted").get<int64_t>();
     stats.rollout_s = std::max(stats.rollout_s, theirs.at("rollout_s").get<double>());
     stats.reward_s = std::max(stats.reward_s, theirs.at("reward_s").get<double>());
+    if (stats.update_hidden_s) stats.update_hidden_s = std::max(*stats.update_hidden_s, theirs.at("update_hidden_s").get<double>());
     for (const auto& entry : theirs.at("groups")) {
       const auto q = entry.at(0).get<size_t>();
       sampled.groups[q] = group_from(entry.at(1), q);
@@ -133,12 +147,12 @@ void gather(Sampled& sampled, StepStats& stats, dist::Communicator& communicator
 }  // namespace
 
 RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
-                              StepStats& stats) {
+                              StepStats& stats, StreamedUpdate* stream) {
   GRPO_CHECK(prompts.size() == draws.size(), prompts.size(), " prompts, ", draws.size(), " draws");
   context.communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
   const bool shares = shares_prompts(context.config, context.communicator.size());
   const auto share = shares ? std::pair(size_t{0}, prompts.size()) : share_of(prompts.size(), context.communicator);
-  Sampled sampled = sample_share(context, prompts, draws, share, stats);
+  Sampled sampled = sample_share(context, prompts, draws, share, stats, stream);
   context.communicator.enter_phase(base::concat("step ", context.step, ", exchange"));
   gather(sampled, stats, context.communicator);
   RolloutBatch batch;

@@ -87,6 +87,7 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
   line.add("time/rollout", stats.rollout_s);
   line.add("time/reward", stats.reward_s);
   line.add("time/update", stats.update_s);
+  if (stats.update_hidden_s) line.add("time/update_hidden", *stats.update_hidden_s);
   line.add("time/train", stats.rollout_s + stats.reward_s + stats.update_s);
   line.add("speed/rollout_tokens_per_s", per_second(stats.tokens_completion, stats.rollout_s));
   line.add("speed/update_tokens_per_s", per_second(update.tokens, stats.update_s));

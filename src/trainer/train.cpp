@@ -41,6 +41,7 @@
 #include "trainer/run_folder.h"
 #include "trainer/step_output.h"
 #include "trainer/stopping.h"
+#include "trainer/token_budget.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -113,6 +114,7 @@ class Loop {
   bool writes() const { return communicator_.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
   bool stops();
   double largest(double value) const;
+  double peak_bytes() const;
   void add_exchange(metrics::MetricsLine& line, const StepStats& stats) const;
   void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
@@ -143,6 +145,7 @@ class Loop {
   int64_t saved_step_ = -1;                  // of the newest checkpoint, on disk or being written
   metrics::MetricsLine last_line_;           // of the last completed step
   std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
+  int64_t micro_batch_tokens_;  // lowered when memory ran out
   bool checked_truncated_ = false;
   bool stopping_ = false;  // a signal reached some rank, and all know it
   std::future<void> writing_;  // the checkpoint that is being written; last, so that it ends before what it reads
@@ -180,7 +183,7 @@ models::TrainingOptions training_options(const models::CausalLM& model, const Me
 }
 
 Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator, bool profile)
-    : config_(config), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder / "checkpoints") {
+    : config_(config), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder / "checkpoints"), micro_batch_tokens_(config.trainer.micro_batch_tokens) {
   communicator_.enter_phase("start");
   // Before the model is loaded: an address that is taken should not cost minutes.
   if (writes() && !config.logging.prometheus.empty()) {
@@ -290,6 +293,12 @@ bool Loop::stops() {
   return stopping_;
 }
 
+// The largest that a rank has held: of its GPU, or resident on the CPU.
+double Loop::peak_bytes() const {
+  const auto device = policy_.model->device();
+  return largest(device.is_cuda() ? models::peak_device_bytes(device) : static_cast<double>(metrics::peak_memory_bytes()));
+}
+
 double Loop::largest(double value) const {
   for (const auto& theirs : communicator_.all_gather({value})) value = std::max(value, theirs[0]);
   return value;
@@ -317,7 +326,7 @@ void Loop::finish_interrupted_step() {
   auto line = line_from(state);
   if (!state.at("evaluated").get<bool>() && !evaluate_into(line, progress_.step)) return;
   for (const char* name : {"time/checkpoint", "time/step"}) line.add(name, 0.0);
-  line.add("memory/peak_bytes", largest(static_cast<double>(metrics::peak_memory_bytes())));
+  line.add("memory/peak_bytes", peak_bytes());
   log(progress_.step, line);
 }
 
@@ -362,7 +371,8 @@ void Loop::train_step() {
                       .step = step,
                       .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step,
                       .should_stop = [this] { return stop_.drops_step(); },
-                      .on_progress = [this](const StepProgress& progress) { note_progress(progress); }};
+                      .on_progress = [this](const StepProgress& progress) { note_progress(progress); },
+                      .micro_batch_tokens = micro_batch_tokens_};
   status_.step = step;
   status_.rollout = {};
   status_.update = {};
@@ -370,6 +380,7 @@ void Loop::train_step() {
   if (profile_ && step == first_step_ + 2) profile.emplace(policy_.model->device());  // the first one also warms up
   stop_.begin_step(step);
   const StepResult result = grpo_step(context, std::move(prompts), draws);
+  micro_batch_tokens_ = context.micro_batch_tokens;
   if (profile) profile->write(folder_ / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
   if (result.stopped) {
     base::log_info(base::concat("step ", step, " is dropped, and repeated by the next start"));
@@ -406,7 +417,7 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
   if (!evaluated) return false;
   line.add("time/checkpoint", checkpoint_timer.seconds());
   line.add("time/step", step_timer.seconds());
-  line.add("memory/peak_bytes", largest(static_cast<double>(metrics::peak_memory_bytes())));
+  line.add("memory/peak_bytes", peak_bytes());
   log(progress_.step, line);
   return true;
 }
@@ -598,6 +609,7 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
   resolve_paths(config, options.config_folder);
   at::set_num_threads(num_threads(config.trainer.threads));
   set_deterministic(config.trainer.deterministic);
+  throw_when_memory_runs_out();
   const auto communicator = dist::make_communicator(config.distributed);
   const Start start = prepare_run_folder(config.run, options.resume, *communicator);
   if (start.checkpoint) {

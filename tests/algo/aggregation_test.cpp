@@ -70,7 +70,7 @@ TEST_P(EveryAggregation, IsTheSumOfWeightedTerms) {
   const std::vector<int64_t> offsets = {0, 1, 5, 5, 9, 12};
   const Denominators sums{.tokens = 40, .rollouts = 8, .max_new_tokens = 7};
   const auto terms = at::randn({12}, at::kDouble);
-  const auto weights = token_weights(offsets, GetParam(), sums, at::kCPU);
+  const auto weights = token_weights(offsets, GetParam(), loss_scale(GetParam(), sums));
   ASSERT_EQ(weights.scalar_type(), at::kFloat);
   EXPECT_NEAR((terms * weights).sum().item<double>(), aggregate(terms, offsets, GetParam(), sums).item<double>(), 1e-7);
 }

@@ -87,7 +87,7 @@ struct Case {
   double clipped_share(const Variant& variant, const at::Tensor& some_advantages) const {
     auto in = inputs();
     in.advantages = some_advantages;
-    return static_cast<double>(policy_loss(variant.loss, in).clipped_tokens) / rows.tokens();
+    return policy_loss(variant.loss, in).clipped_tokens.item<double>() / rows.tokens();
   }
 
   // The same share of sequences: TRL's unit at sequence level.
@@ -102,7 +102,7 @@ struct Case {
                                                   .advantages = part(some_advantages),
                                                   .rollout_offsets = offsets,
                                                   .mask = part(rows.mask())});
-      clipped += one.clipped_tokens > 0 ? 1.0 : 0.0;
+      clipped += one.clipped_tokens.item<int64_t>() > 0 ? 1.0 : 0.0;
     }
     return clipped / static_cast<double>(num_rows);
   }
@@ -168,7 +168,7 @@ TEST(GoldenTrl, MetricsAgree) {
       // TRL counts the clipped weights of positive advantages only.
       auto in = golden.inputs();
       in.mask = in.mask & (in.advantages > 0);
-      EXPECT_NEAR(static_cast<double>(policy_loss(variant.loss, in).clipped_tokens) / golden.rows.tokens(),
+      EXPECT_NEAR(policy_loss(variant.loss, in).clipped_tokens.item<double>() / golden.rows.tokens(),
                   metrics.at("cispo_clip_ratio").template get<double>(), 1e-6);
     } else {
       const auto share = [&](const at::Tensor& advantages) {

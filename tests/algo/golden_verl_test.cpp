@@ -55,9 +55,9 @@ void expect_variant(const nlohmann::json& json, const nlohmann::json& expected, 
   EXPECT_NEAR(loss.item<double>(), value, 1e-5 * (1.0 + std::abs(value)));
   EXPECT_LE(relative_difference(rows.unpack(log_probs.grad()), golden_array(expected.at("grad"))), 1e-5);
   const auto& metrics = expected.at("metrics");
-  EXPECT_NEAR(static_cast<double>(policy.clipped_tokens) / rows.tokens(), metrics.at("actor/pg_clipfrac").get<double>(),
+  EXPECT_NEAR(policy.clipped_tokens.item<double>() / rows.tokens(), metrics.at("actor/pg_clipfrac").get<double>(),
               1e-6);
-  EXPECT_NEAR(static_cast<double>(policy.dual_clipped_tokens) / rows.tokens(),
+  EXPECT_NEAR(policy.dual_clipped_tokens.item<double>() / rows.tokens(),
               metrics.at("actor/pg_clipfrac_lower").get<double>(), 1e-6);
 }
 

@@ -148,6 +148,22 @@ class Ranks(unittest.TestCase):
             self.assertEqual(a[key], b[key], key)
         self.assertTrue(math.isclose(a["grad_norm"], b["grad_norm"], rel_tol=1e-4))
 
+    def test_a_streamed_update_is_the_plain_one_on_each_sharding_that_takes_it(self):
+        options = ("rollout.exact=false", "trainer.steps=1", "trainer.micro_batch_tokens=300", "checkpoint.every_steps=0")
+        for sharding in ("none", "zero1"):
+            lines = []
+            for stream in ("false", "true"):
+                name = f"stream_{sharding}_{stream}"
+                result = train(self.folder, name, 2, f"distributed.sharding={sharding}", f"trainer.stream_update={stream}", *options)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                lines += metrics(Path(self.folder) / name)
+            plain, streamed = lines
+            for key in ("tokens/completion", "tokens/trained", "groups/live", "reward/mean"):
+                self.assertEqual(plain[key], streamed[key], key)
+            self.assertTrue(math.isclose(plain["grad_norm"], streamed["grad_norm"], rel_tol=1e-5), (plain["grad_norm"], streamed["grad_norm"]))
+            self.assertTrue(math.isclose(plain["loss"], streamed["loss"], abs_tol=1e-6), (plain["loss"], streamed["loss"]))
+            self.assertIn("time/update_hidden", streamed)
+
     def test_a_signal_saves_and_exits_3(self):
         process = subprocess.Popen(command(self.folder, "stopped", 2, "trainer.steps=2000"), stderr=subprocess.PIPE, text=True, cwd=SOURCE)
         self.wait_for_step(Path(self.folder) / "stopped", 3, process)

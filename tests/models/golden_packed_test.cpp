@@ -124,22 +124,25 @@ TEST(GoldenModels, RotaryFrequencies) {
   }
 }
 
-void expect_golden_gradients(Checkpointing checkpointing) {
+void expect_golden_gradients(Checkpointing checkpointing, at::ScalarType dtype = at::kFloat) {
+  const bool fp32 = dtype == at::kFloat;
   for (const auto& golden : golden_models()) {
-    const auto model = golden.load();
+    const auto model = golden.load(dtype, at::kCPU);
     model->set_training_options({.checkpointing = checkpointing});
     const auto batch = nn::PackedBatch::pack(golden.sequences());
     const auto rows = has_next(batch).nonzero().squeeze(1);
     const auto nll = -nn::token_log_probs(model->hidden_states(batch).index_select(0, rows), model->head_weight(),
                                           next_ids(batch).index_select(0, rows), {.chunk_tokens = 11})
                           .log_probs.mean();
-    EXPECT_NEAR(nll.item<double>(), golden.expected("nll").item<double>(), kLogProbTolerance) << golden.folder();
+    EXPECT_NEAR(nll.item<double>(), golden.expected("nll").item<double>(), fp32 ? kLogProbTolerance : 5e-2) << golden.folder();
     nll.backward();
     const auto gradients = io::Safetensors::open(golden.folder() / "expected_grads.safetensors");
     for (const auto& [name, parameter] : model->parameters()) {
       ASSERT_TRUE(parameter.grad().defined()) << golden.folder() << name;
       const auto expected = testing::to_tensor(gradients.at("grad." + name));
-      EXPECT_LT(max_distance(parameter.grad(), expected), kGradientTolerance) << golden.folder() << name;
+      // bf16 keeps 8 bits of each activation and weight.
+      const double tolerance = fp32 ? kGradientTolerance : 6e-2 * std::max(expected.abs().max().item<double>(), 1e-2);
+      EXPECT_LT(max_distance(parameter.grad().to(at::kFloat), expected), tolerance) << golden.folder() << name;
     }
     EXPECT_EQ(gradients.tensors().size(), model->parameters().size()) << golden.folder();
   }
@@ -148,6 +151,8 @@ void expect_golden_gradients(Checkpointing checkpointing) {
 TEST(GoldenModels, LossAndEveryGradient) { expect_golden_gradients(Checkpointing::kNone); }
 TEST(GoldenModels, LossAndEveryGradientWithoutTheMlpsActivations) { expect_golden_gradients(Checkpointing::kSelective); }
 TEST(GoldenModels, LossAndEveryGradientFromLayerInputsAlone) { expect_golden_gradients(Checkpointing::kFull); }
+
+TEST(GoldenModels, LossAndEveryGradientInBf16) { expect_golden_gradients(Checkpointing::kNone, at::kBFloat16); }
 
 TEST(GoldenModels, CheckpointingChangesNoBitOfAGradient) {
   const auto gradients = [](Checkpointing checkpointing) {

@@ -125,9 +125,8 @@ AttentionCandidate candidate(AttentionKernel kernel, double factor, int repeats)
 TEST(AttentionChoice, IsTheFastestThatIsRight) {
   at::manual_seed(1);
   const auto reference = candidate(AttentionKernel::kPadded, 1.0, 1);
-  const auto choose = [&](const std::vector<AttentionCandidate>& candidates) {
-    return fastest_attention(candidates, reference, {.heads = 4, .kv_heads = 2, .head_dim = 16}, 64, at::kBFloat16, at::kCPU, 0.05);
-  };
+  AttentionTrial trial{.heads = {.heads = 4, .kv_heads = 2, .head_dim = 16}, .tokens = 64, .dtype = at::kBFloat16, .device = at::kCPU, .tolerance = 0.05};
+  const auto choose = [&](const std::vector<AttentionCandidate>& candidates) { return best_attention(candidates, reference, trial); };
   const auto slow = candidate(AttentionKernel::kFlash, 1.0, 60), fast = candidate(AttentionKernel::kCudnn, 1.0, 1);
   EXPECT_EQ(choose({slow, fast}), AttentionKernel::kCudnn);
   EXPECT_EQ(choose({fast, slow}), AttentionKernel::kCudnn);
@@ -136,6 +135,9 @@ TEST(AttentionChoice, IsTheFastestThatIsRight) {
   EXPECT_EQ(choose({nan, slow}), AttentionKernel::kFlash);
   const AttentionCandidate fails{AttentionKernel::kFlash, [](const auto&, const auto&, const auto&) -> at::Tensor { throw std::runtime_error("no"); }};
   EXPECT_EQ(choose({fails}), AttentionKernel::kPadded);
+  trial.in_order = true;
+  EXPECT_EQ(choose({slow, fast}), AttentionKernel::kFlash);
+  EXPECT_EQ(choose({wrong, fails, slow}), AttentionKernel::kFlash);
 }
 
 TEST(AttentionChoice, IsPaddedOnTheCpu) {

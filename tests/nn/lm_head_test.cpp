@@ -5,6 +5,8 @@
 
 #include <stdexcept>
 
+#include "support/limited_memory.h"
+
 namespace grpo::nn {
 namespace {
 
@@ -162,6 +164,23 @@ TEST(HeadLoss, EqualsTheLossOfAllLogitsAtOnce) {
       EXPECT_LT(distance(chunked.weight.grad(), reference.weight.grad()), 1e-4);
     }
   }
+}
+
+// Two fp32 matrices of a chunk's logits at once, with the gradients of hidden states and weight beside them: not one of all tokens'.
+TEST(HeadLoss, HoldsTheLogitsOfOneChunkAtATime) {
+  constexpr int64_t kTokens = 2048, kWords = 4096, kWidth = 16, kChunk = 64;
+  at::manual_seed(4);
+  const auto hidden = at::randn({kTokens, kWidth}).set_requires_grad(true), weight = at::randn({kWords, kWidth}).set_requires_grad(true);
+  const auto targets = at::randint(kWords, {kTokens}, at::kLong);
+  const auto peak = [&](int64_t chunk) {
+    const testing::LimitedMemory memory(int64_t{1} << 40);
+    head_loss(hidden, weight, targets, {.chunk_tokens = chunk},
+              [](int64_t, const at::Tensor& log_probs, const at::Tensor&) { return log_probs.sum(); }).loss.backward();
+    return memory.most();
+  };
+  const int64_t whole = peak(kTokens), chunked = peak(kChunk);
+  EXPECT_GT(whole, 2 * kTokens * kWords * 4);
+  EXPECT_LT(chunked, whole / 8);
 }
 
 TEST(HeadLoss, IsZeroForNoTokens) {

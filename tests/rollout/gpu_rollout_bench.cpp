@@ -66,8 +66,9 @@ void decode(const std::string& name, bool exact) {
   const auto config = shape_of(name);
   const auto model = random_model(config);
   const double bandwidth = copy_bandwidth();
-  for (const int64_t context : {1024, 4096}) {
-    for (const int64_t sequences : {64, 256, 512}) {
+  const bool tiny = name == "tiny";  // shows that the program works
+  for (const int64_t context : tiny ? std::vector<int64_t>{256} : std::vector<int64_t>{1024, 4096}) {
+    for (const int64_t sequences : tiny ? std::vector<int64_t>{8} : std::vector<int64_t>{64, 256, 512}) {
       const double step = step_seconds(*model, sequences, context, exact);
       print({{"bench", "decode"},
              {"model", name},
@@ -87,12 +88,14 @@ void decode(const std::string& name, bool exact) {
 void rollout_of_pairs(const std::string& name) {
   const auto config = shape_of(name);
   const auto model = random_model(config);
-  rollout::Engine engine(*model, engine_config(512, false));
-  std::vector<rollout::Request> requests = prompts(256, 128, config.vocab_size);
+  const bool tiny = name == "tiny";  // shows that the program works
+  const int64_t pairs = tiny ? 8 : 256, mean = tiny ? 30 : 600;
+  rollout::Engine engine(*model, engine_config(2 * pairs, false));
+  std::vector<rollout::Request> requests = prompts(pairs, 128, config.vocab_size);
   std::vector<int64_t> stop_ids;
-  for (int64_t id = 0; id < config.vocab_size; id += 600) stop_ids.push_back(id);
+  for (int64_t id = 0; id < config.vocab_size; id += mean) stop_ids.push_back(id);
   for (auto& request : requests) request.num_samples = 2;
-  const rollout::SamplingConfig sampling{.max_new_tokens = 3072, .stop_ids = stop_ids};
+  const rollout::SamplingConfig sampling{.max_new_tokens = 5 * mean + 72, .stop_ids = stop_ids};
   engine.generate(requests, sampling, {1, 2});
   int64_t longest = 0;
   const double wall = seconds([&] {
@@ -102,7 +105,7 @@ void rollout_of_pairs(const std::string& name) {
   });
   print({{"bench", "rollout"},
          {"model", name},
-         {"sequences", 512},
+         {"sequences", 2 * pairs},
          {"tokens", engine.stats().completion_tokens},
          {"longest", longest},
          {"decode_steps", engine.stats().decode_steps},
@@ -113,12 +116,13 @@ void rollout_of_pairs(const std::string& name) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b\n");
+  const auto arguments = testing::take_device(argc, argv);
+  if (arguments.size() != 2) {
+    std::fprintf(stderr, "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b|tiny [--device cpu]\n");
     return 2;
   }
-  const std::string what = argv[1], name = argv[2];
-  testing::need_cuda();
+  const std::string what = arguments[0], name = arguments[1];
+  testing::need_device();
   what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact");
   return 0;
 }

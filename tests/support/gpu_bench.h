@@ -10,18 +10,21 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "grpo/base/error.h"
 #include "grpo/kernels/cuda.h"
 #include "grpo/models/causal_lm.h"
 
-// What the benchmarks of scripts/gpu_check.sh share.
+// What the benchmarks of scripts/gpu_check.sh share. Each also runs on the CPU, with the shape "tiny", to show that it works.
 
 namespace grpo::testing {
 
-inline const at::Device kDevice(at::kCUDA, 0);
+inline at::Device kDevice(at::kCUDA, 0);  // set before anything is measured
 
-inline void wait_for_device() { c10::impl::VirtualGuardImpl(kDevice.type()).synchronizeDevice(0); }
+inline void wait_for_device() {
+  if (kDevice.is_cuda()) c10::impl::VirtualGuardImpl(kDevice.type()).synchronizeDevice(0);
+}
 
 inline double seconds(const std::function<void()>& work) {
   wait_for_device();
@@ -36,8 +39,21 @@ inline void print(const nlohmann::ordered_json& line) {
   std::fflush(stdout);
 }
 
+// Takes "--device cpu" from the arguments, wherever it stands; CUDA without it.
+inline std::vector<std::string> take_device(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (size_t i = 0; i + 1 < arguments.size(); ++i) {
+    if (arguments[i] != "--device") continue;
+    if (arguments[i + 1] == "cpu") kDevice = at::Device(at::kCPU);
+    arguments.erase(arguments.begin() + static_cast<int64_t>(i), arguments.begin() + static_cast<int64_t>(i) + 2);
+    break;
+  }
+  return arguments;
+}
+
 // Ends the program where there is nothing to measure on.
-inline void need_cuda() {
+inline void need_device() {
+  if (kDevice.is_cpu()) return;
   const std::string problem = kernels::cuda_device_count() == 0 ? "no CUDA device" : kernels::load_cuda();
   if (problem.empty()) return;
   std::fprintf(stderr, "%s\n", problem.c_str());
@@ -67,15 +83,36 @@ inline models::ModelConfig shape_of(const std::string& name) {
     config.num_heads = 28;
     config.num_kv_heads = 4;
     config.tied_embeddings = false;
+  } else if (name == "smollm2-135m") {
+    config.model_type = "llama";
+    config.qkv_bias = false;
+    config.vocab_size = 49152;
+    config.head_dim = 64;
+    config.hidden_size = 576;
+    config.intermediate_size = 1536;
+    config.num_layers = 30;
+    config.num_heads = 9;
+    config.num_kv_heads = 3;
+    config.tied_embeddings = true;
+  } else if (name == "tiny") {
+    config.vocab_size = 1024;
+    config.head_dim = 64;
+    config.hidden_size = 128;
+    config.intermediate_size = 256;
+    config.num_layers = 2;
+    config.num_heads = 2;
+    config.num_kv_heads = 1;
+    config.tied_embeddings = true;
   } else {
-    throw base::Error("no shape " + name + "; there are 1.5b and 7b");
+    throw base::Error("no shape " + name + "; there are 1.5b, 7b, smollm2-135m and tiny");
   }
   return config;
 }
 
-inline std::unique_ptr<models::CausalLM> random_model(const models::ModelConfig& config) {
-  auto model = models::CausalLM::init(config, 1, at::kBFloat16, kDevice);
+inline std::unique_ptr<models::CausalLM> random_model(const models::ModelConfig& config, at::ScalarType dtype = at::kBFloat16) {
+  auto model = models::CausalLM::init(config, 1, dtype, kDevice);
   const at::NoGradGuard no_grad;
+  at::manual_seed(1);
   for (const auto& [name, tensor] : model->parameters()) {
     if (name.find("norm") == std::string::npos) at::Tensor(tensor).normal_(0.0, 0.02);
   }

@@ -2,10 +2,17 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "grpo/io/file.h"
 #include "grpo/io/safetensors.h"
+#include "grpo/kernels/cuda.h"
 #include "grpo/models/weights.h"
 #include "support/golden.h"
 #include "support/thread_ranks.h"
+#include "trainer/profile.h"
 #include "trainer/step_fixture.h"
 
 namespace grpo::trainer {
@@ -124,7 +131,7 @@ INSTANTIATE_TEST_SUITE_P(EverySharding, GoldenStepOnRanks,
 TEST_P(GoldenStepOnRanks, FourUpdatesOnOneBatchAgree) {
   dist::run_ranks(2, [&](dist::Communicator& communicator) {
     const StepFixture::OnRanks ranks{communicator, GetParam()};
-    StepFixture fixture(folder_ / "model", config(expected_.at("trace_lr")), &ranks);
+    StepFixture fixture(folder_ / "model", config(expected_.at("trace_lr")), ranks);
     auto data = batch(fixture.config().rollout.group_size);
     set_advantages(data, fixture.config().algorithm.advantage);
     auto context = fixture.context();
@@ -137,6 +144,86 @@ TEST_P(GoldenStepOnRanks, FourUpdatesOnOneBatchAgree) {
     context.optimizer.gather_weights();
     expect_weights(fixture, "trace_after4.", 1e-5);
   });
+}
+
+// In a lower dtype or on a device: the first update with eps 1 and rate 1 moves each master by -g / (|g| + 1), which tells g.
+class GoldenStepElsewhere : public GoldenStep {
+ protected:
+  void expect_gradient(at::ScalarType dtype, at::Device device) const {
+    auto config = this->config(1.0);
+    config.optimizer.eps = 1.0;
+    config.optimizer.weight_decay = 0.0;
+    config.optimizer.clip_grad_norm = std::nullopt;
+    StepFixture fixture(folder_ / "model", config, dtype, device);
+    auto data = batch(config.rollout.group_size);
+    set_advantages(data, config.algorithm.advantage);
+    auto context = fixture.context();
+    const auto before = masters(context.optimizer);
+    const auto update = update_policy(context, data, all_rollouts(data));
+    const bool fp32 = dtype == at::kFloat;
+    EXPECT_NEAR(update.loss, expected_.at("step").at("loss").get<double>(), fp32 ? 1e-4 : 2e-2);
+    const auto after = masters(context.optimizer);
+    double products = 0.0, found = 0.0, wanted = 0.0;
+    for (const auto& [name, master] : before) {
+      const auto moved = after.at(name) - master;
+      const auto gradient = moved.neg() / (1.0 - moved.abs()), golden = tensor("grad." + name).to(at::kDouble).view_as(moved);
+      if (fp32) EXPECT_LE((gradient - golden).abs().max().item<double>(), 1e-4) << name;
+      products += (gradient * golden).sum().item<double>();
+      found += gradient.square().sum().item<double>();
+      wanted += golden.square().sum().item<double>();
+    }
+    // bf16 keeps 8 bits of each activation and weight.
+    EXPECT_GT(products / std::sqrt(found * wanted), fp32 ? 0.99999 : 0.995);
+    EXPECT_NEAR(std::sqrt(found / wanted), 1.0, fp32 ? 1e-4 : 0.05);
+  }
+
+ private:
+  static std::map<std::string, at::Tensor> masters(const optim::AdamW& optimizer) {
+    std::map<std::string, at::Tensor> found;
+    const std::string prefix = "master.";
+    for (const auto& [name, tensor] : optimizer.state_tensors(/*masters=*/true)) {
+      if (name.rfind(prefix, 0) == 0) found.emplace(name.substr(prefix.size()), tensor.detach().cpu().to(at::kDouble));
+    }
+    return found;
+  }
+};
+
+TEST_F(GoldenStepElsewhere, GradientInBf16IsCloseToTheGoldenOne) { expect_gradient(at::kBFloat16, at::kCPU); }
+TEST_F(GoldenStepElsewhere, GradientInFp32IsTheGoldenOne) { expect_gradient(at::kFloat, at::kCPU); }
+
+class GpuStep : public GoldenStepElsewhere {
+ protected:
+  void SetUp() override {
+    if (kernels::cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+    ASSERT_EQ(kernels::load_cuda(), "");
+  }
+};
+
+TEST_F(GpuStep, GoldenGradientInFp32) { expect_gradient(at::kFloat, {at::kCUDA, 0}); }
+TEST_F(GpuStep, GoldenGradientInBf16) { expect_gradient(at::kBFloat16, {at::kCUDA, 0}); }
+
+// However many micro-batches: the host waits for the device as often. Counted in the trace of its runtime.
+TEST_F(GpuStep, WaitsForTheDeviceAsOftenForManyMicroBatchesAsForOne) {
+  const auto waits = [&](int64_t tokens) {
+    auto config = this->config(1e-6);
+    config.trainer.micro_batch_tokens = tokens;
+    StepFixture fixture(folder_ / "model", config, at::kBFloat16, {at::kCUDA, 0});
+    auto data = batch(config.rollout.group_size);
+    set_advantages(data, config.algorithm.advantage);
+    auto context = fixture.context();
+    update_policy(context, data, all_rollouts(data));  // libraries are loaded, tables made
+    const testing::TempDir dir;
+    StepProfile profile(fixture.policy().model->device());
+    update_policy(context, data, all_rollouts(data));
+    profile.write(dir.path() / "trace.json");
+    int64_t count = 0;
+    for (const auto& event : nlohmann::json::parse(io::read_file(dir.path() / "trace.json")).at("traceEvents")) {
+      const auto name = event.value("name", "");
+      if (name == "cudaStreamSynchronize" || name == "cudaEventSynchronize" || name == "cudaDeviceSynchronize") ++count;
+    }
+    return count;
+  };
+  EXPECT_EQ(waits(8), waits(1 << 20));
 }
 
 }  // namespace

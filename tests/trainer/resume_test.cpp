@@ -32,16 +32,6 @@ class Resume : public ::testing::Test {
     return dir_.path() / name / "tiny";
   }
 
-  static void expect_equal_runs(const fs::path& a, const fs::path& b) {
-    EXPECT_EQ(comparable_metrics(a), comparable_metrics(b));
-    EXPECT_EQ(files_below(a / "rollouts"), files_below(b / "rollouts"));
-    const auto weights_a = files_below(a / "checkpoints" / "step_00000006");
-    const auto weights_b = files_below(b / "checkpoints" / "step_00000006");
-    for (const char* file : {"model/model.safetensors", "optimizer_00000_of_00001.safetensors"}) {
-      EXPECT_EQ(weights_a.at(file), weights_b.at(file)) << file;
-    }
-  }
-
   testing::TempDir dir_;
 };
 

@@ -1,18 +1,25 @@
 #include "trainer/step_fixture.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <numeric>
 
 #include "grpo/base/error.h"
+#include "grpo/base/random.h"
 #include "trainer/layer_hooks.h"
 
 namespace grpo::trainer {
 
-StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks* ranks) : config_(std::move(config)) {
+StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks& ranks)
+    : StepFixture(model_folder, std::move(config), at::kFloat, at::kCPU, &ranks) {}
+
+StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype, at::Device device, const OnRanks* ranks)
+    : config_(std::move(config)) {
+  at::set_num_threads(1);  // the models are tiny: more threads would wait for each other
   policy_.folder = model_folder;
-  policy_.model = models::CausalLM::load(model_folder, at::kFloat, at::kCPU);
+  policy_.model = models::CausalLM::load(model_folder, dtype, device);
   engine_ = std::make_unique<rollout::Engine>(*policy_.model, rollout::EngineConfig{});
   reward_ = reward::make_reward(config_.reward);
   if (ranks == nullptr) single_ = dist::make_communicator(config_.distributed);
@@ -42,6 +49,34 @@ models::NamedTensors StepFixture::take_gradients() {
     if (parameter.grad().defined()) parameter.grad().zero_();
   }
   return gradients;
+}
+
+RolloutBatch pairs_of_rollouts(int64_t vocabulary) {
+  const base::RandomKey key{11, base::stream_id("update test")};
+  RolloutBatch batch;
+  batch.group_offsets = {0};
+  for (uint64_t q = 0; q < 6; ++q) {
+    Prompt prompt;
+    for (uint32_t t = 0; t < 3 + q; ++t) {
+      prompt.ids.push_back(static_cast<int64_t>(base::uniform_below(key, q, t, static_cast<uint64_t>(vocabulary))));
+    }
+    batch.prompts.push_back(prompt);
+    for (uint64_t g = 0; g < 2; ++g) {
+      Rollout rollout;
+      rollout.prompt = q;
+      rollout.sample = static_cast<int64_t>(g);
+      for (uint32_t t = 0; t < 1 + (5 * q + 7 * g) % 12; ++t) {
+        rollout.completion.ids.push_back(static_cast<int64_t>(
+            base::uniform_below(key, 100 + 2 * q + g, t, static_cast<uint64_t>(vocabulary))));
+        rollout.completion.log_probs.push_back(-1.0f);
+      }
+      const bool tied = q == 1 || q == 4;
+      rollout.score.reward = tied ? 1.0 : static_cast<double>(g);
+      batch.rollouts.push_back(rollout);
+    }
+    batch.group_offsets.push_back(static_cast<int64_t>(batch.rollouts.size()));
+  }
+  return batch;
 }
 
 std::vector<size_t> all_rollouts(const RolloutBatch& batch) {

@@ -17,7 +17,9 @@ class StepFixture {
     optim::StateSharding sharding = optim::StateSharding::kNone;
     bool around_layers = true;  // the optimizer works beside the passes, as in training
   };
-  StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks* ranks = nullptr);
+  StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks& ranks);
+  StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU,
+              const OnRanks* ranks = nullptr);
 
   StepContext context();
   Policy& policy() { return policy_; }
@@ -35,6 +37,9 @@ class StepFixture {
   std::unique_ptr<dist::Communicator> single_;
   dist::Communicator* communicator_ = nullptr;
 };
+
+/// Six prompts with groups of two; the second and fifth are tied. Lengths differ.
+RolloutBatch pairs_of_rollouts(int64_t vocabulary);
 
 /// All rollouts of a batch, as one mini-batch.
 std::vector<size_t> all_rollouts(const RolloutBatch& batch);

@@ -1,5 +1,7 @@
 #include "trainer/tiny_run.h"
 
+#include <gtest/gtest.h>
+
 #include "grpo/io/file.h"
 
 namespace grpo::trainer {
@@ -22,6 +24,7 @@ TrainConfig tiny_config(const fs::path& output) {
   config.optimizer.lr = 1e-3;
   config.optimizer.warmup_steps = 2;
   config.trainer.steps = 6;
+  config.trainer.threads = 1;
   config.checkpoint.every_steps = 2;
   config.checkpoint.keep = 10;
   config.eval.every_steps = 0;
@@ -47,6 +50,13 @@ std::map<std::string, std::string> files_below(const fs::path& folder) {
     if (entry.is_regular_file()) files[fs::relative(entry.path(), folder).string()] = io::read_file(entry.path());
   }
   return files;
+}
+
+void expect_equal_runs(const fs::path& a, const fs::path& b, const std::string& last_checkpoint) {
+  EXPECT_EQ(comparable_metrics(a), comparable_metrics(b));
+  EXPECT_EQ(files_below(a / "rollouts"), files_below(b / "rollouts"));
+  const auto files_a = files_below(a / "checkpoints" / last_checkpoint), files_b = files_below(b / "checkpoints" / last_checkpoint);
+  for (const char* file : {"model/model.safetensors", "optimizer_00000_of_00001.safetensors"}) EXPECT_EQ(files_a.at(file), files_b.at(file)) << file;
 }
 
 }  // namespace grpo::trainer

@@ -37,6 +37,13 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"rollout.max_total_tokens=20"}, "rollout.max_total_tokens 20");
   expect_refused({"run.name=a/b"}, "run.name");
   expect_refused({"distributed.steal_prompts=always"}, "distributed.steal_prompts: always needs rollout.exact: true");
+  expect_refused({"trainer.stream_update=true", "rollout.exact=true"}, "rollout.exact");
+  expect_refused({"trainer.stream_update=true", "trainer.updates_per_step=2"}, "trainer.updates_per_step");
+  expect_refused({"trainer.stream_update=true", "trainer.epochs_per_step=2"}, "trainer.epochs_per_step");
+  expect_refused({"trainer.stream_update=true", "algorithm.advantage=batch_std"}, "algorithm.advantage: batch_std");
+  expect_refused({"trainer.stream_update=true", "algorithm.advantage=reinforce_pp"}, "algorithm.advantage: reinforce_pp");
+  expect_refused({"trainer.stream_update=true", "distributed.sharding=zero2"}, "distributed.sharding: zero2");
+  validate(load(fs::path(GRPO_SOURCE_DIR) / "configs" / "quickstart_2grpo.yaml", {"trainer.stream_update=true"}));
 }
 
 TEST(TrainConfig, IsDocumentedAsItIs) {

@@ -1,8 +1,12 @@
 // What the update promises: dead groups may be skipped, and a batch may be split in any way, without changing the gradient.
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
-#include "grpo/base/random.h"
+#include <atomic>
+#include <memory>
+#include <string>
+
 #include "grpo/optim/adamw.h"
 #include "support/golden.h"
 #include "support/thread_ranks.h"
@@ -20,35 +24,6 @@ TrainConfig config_with(int64_t micro_batch_tokens) {
   return config;
 }
 
-// Six prompts with groups of two; the second and fifth are tied. Lengths differ.
-RolloutBatch make_batch(int64_t vocabulary) {
-  const base::RandomKey key{11, base::stream_id("update test")};
-  RolloutBatch batch;
-  batch.group_offsets = {0};
-  for (uint64_t q = 0; q < 6; ++q) {
-    Prompt prompt;
-    for (uint32_t t = 0; t < 3 + q; ++t) {
-      prompt.ids.push_back(static_cast<int64_t>(base::uniform_below(key, q, t, static_cast<uint64_t>(vocabulary))));
-    }
-    batch.prompts.push_back(prompt);
-    for (uint64_t g = 0; g < 2; ++g) {
-      Rollout rollout;
-      rollout.prompt = q;
-      rollout.sample = static_cast<int64_t>(g);
-      for (uint32_t t = 0; t < 1 + (5 * q + 7 * g) % 12; ++t) {
-        rollout.completion.ids.push_back(static_cast<int64_t>(
-            base::uniform_below(key, 100 + 2 * q + g, t, static_cast<uint64_t>(vocabulary))));
-        rollout.completion.log_probs.push_back(-1.0f);
-      }
-      const bool tied = q == 1 || q == 4;
-      rollout.score.reward = tied ? 1.0 : static_cast<double>(g);
-      batch.rollouts.push_back(rollout);
-    }
-    batch.group_offsets.push_back(static_cast<int64_t>(batch.rollouts.size()));
-  }
-  return batch;
-}
-
 class Update : public ::testing::TestWithParam<algo::Aggregation> {
  protected:
   models::NamedTensors gradient(TrainConfig config, RolloutBatch batch, UpdateStats* stats = nullptr) {
@@ -61,7 +36,7 @@ class Update : public ::testing::TestWithParam<algo::Aggregation> {
   }
 
   RolloutBatch batch_ = [] {
-    auto batch = make_batch(256);
+    auto batch = pairs_of_rollouts(256);
     set_advantages(batch, {});
     return batch;
   }();
@@ -117,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Aggregations, Update,
                                            algo::Aggregation::kSeqMeanTokenSum, algo::Aggregation::kSeqMeanTokenSumNorm));
 
 TEST(UpdatePolicy, MakesNoUpdateWhenNoGroupIsLive) {
-  auto batch = make_batch(256);
+  auto batch = pairs_of_rollouts(256);
   for (auto& rollout : batch.rollouts) rollout.score.reward = 1.0;
   set_advantages(batch, {});
   StepFixture fixture(testing::golden_section("step") / "model", config_with(1 << 20));
@@ -165,7 +140,7 @@ std::vector<at::Tensor> after_updates_of(int64_t size, optim::StateSharding shar
   std::vector<std::vector<at::Tensor>> weights(static_cast<size_t>(size));
   dist::run_ranks(size, [&](dist::Communicator& communicator) {
     const StepFixture::OnRanks ranks{communicator, sharding, around_layers};
-    StepFixture fixture(testing::golden_section("step") / "model", config, &ranks);
+    StepFixture fixture(testing::golden_section("step") / "model", config, ranks);
     make_updates(fixture, batch, around_layers);
     weights[static_cast<size_t>(communicator.rank())] = weights_of(fixture);
   });
@@ -221,7 +196,7 @@ TEST_P(UpdateOnRanks, MakeNoUpdateWhenNoGroupIsLive) {
   set_advantages(batch_, {});
   dist::run_ranks(2, [&](dist::Communicator& communicator) {
     const StepFixture::OnRanks ranks{communicator, GetParam()};
-    StepFixture fixture(testing::golden_section("step") / "model", config_, &ranks);
+    StepFixture fixture(testing::golden_section("step") / "model", config_, ranks);
     const auto before = weights_of(fixture);
     auto context = fixture.context();
     context.optimizer.release_weights();
@@ -231,8 +206,47 @@ TEST_P(UpdateOnRanks, MakeNoUpdateWhenNoGroupIsLive) {
   });
 }
 
+// Counts the operators with which LibTorch brings values to the host.
+class HostReads {
+ public:
+  HostReads() : handle_(at::addGlobalCallback(at::RecordFunctionCallback(&count).scopes({at::RecordScope::FUNCTION}))) { reads = 0; }
+  ~HostReads() { at::removeCallback(handle_); }
+  HostReads(const HostReads&) = delete;
+  HostReads& operator=(const HostReads&) = delete;
+
+  int number() const { return reads; }
+
+ private:
+  static std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& function) {
+    const std::string name = function.name();
+    if (name == "aten::_local_scalar_dense" || name == "aten::nonzero" || name == "aten::equal" || name == "aten::masked_select") ++reads;
+    return nullptr;
+  }
+
+  static std::atomic<int> reads;
+  at::CallbackHandle handle_;
+};
+std::atomic<int> HostReads::reads = 0;
+
+// The gradient's norm; with it comes all that the micro-batches measured.
+TEST(UpdatePolicy, ReadsFromTheDeviceOnceHoweverManyMicroBatches) {
+  for (const auto loss : {algo::Loss::kClip, algo::Loss::kGspo}) {
+    for (const int64_t tokens : {1 << 20, 17}) {
+      auto batch = pairs_of_rollouts(256);
+      set_advantages(batch, {});
+      auto config = config_with(tokens);
+      config.algorithm.policy.loss = loss;
+      StepFixture fixture(testing::golden_section("step") / "model", config);
+      auto context = fixture.context();
+      const HostReads reads;
+      EXPECT_TRUE(update_policy(context, batch, all_rollouts(batch)).applied);
+      EXPECT_EQ(reads.number(), 1) << tokens;
+    }
+  }
+}
+
 TEST(SetAdvantages, ArePlusMinusOneForAPairWithThePopulationStd) {
-  auto batch = make_batch(256);
+  auto batch = pairs_of_rollouts(256);
   set_advantages(batch, {});
   for (const auto& rollout : batch.rollouts) {
     const bool tied = rollout.prompt == 1 || rollout.prompt == 4;

@@ -14,7 +14,7 @@ at::Tensor per_token(const at::Tensor& values, at::IntArrayRef rollout_offsets);
 at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_offsets);
 
 /// Tokens of each rollout that count. mask: [N] bool, or undefined for all. Returns [B] double on the mask's device, or
-/// on the CPU without a mask.
-at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets);
+/// on `device` without a mask.
+at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets, at::Device device = at::kCPU);
 
 }  // namespace grpo::algo

@@ -57,10 +57,11 @@ struct PolicyLossInputs {
 };
 
 struct PolicyLoss {
-  at::Tensor terms;                 // [N] with gradient; exactly 0, value and gradient, where the mask is false
-  int64_t clipped_tokens = 0;       // counted tokens whose clipped branch is active (cispo: whose weight is clipped)
-  int64_t dual_clipped_tokens = 0;  // counted tokens at the dual clip's bound
-  double ratio_max = 0.0;           // largest ratio over counted tokens (gspo: of the sequence ratio)
+  at::Tensor terms;  // [N] with gradient; exactly 0, value and gradient, where the mask is false
+  // Measured; scalars on the inputs' device, so that nobody waits for them.
+  at::Tensor clipped_tokens;       // int64: counted tokens whose clipped branch is active (cispo: whose weight is clipped)
+  at::Tensor dual_clipped_tokens;  // int64: counted tokens at the dual clip's bound
+  at::Tensor ratio_max;            // largest ratio over counted tokens (gspo: of the sequence ratio); 0 without one
 };
 
 /// The table above, row by row. log rho is clamped to +-20 before exp. On the policy that sampled (rho = 1) both

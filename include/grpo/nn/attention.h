@@ -51,8 +51,9 @@ struct AttentionHeads {
 };
 
 /// The kernel to train with on `device`: kPadded on the CPU and in fp32; for bf16 on CUDA the fastest one whose result and gradients
-/// are right there. Tried once: `memory`, a JSON file (empty: none), keeps the answer for the device's name, LibTorch's version and
-/// the heads.
+/// are right there. Where LibTorch is asked for deterministic algorithms: kFlash if it is right, else kPadded, whatever their speed,
+/// since cuDNN's backward does not say that it is deterministic. Tried once: `memory`, a JSON file (empty: none), keeps the answer for
+/// the device's name, LibTorch's version and the heads.
 AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dtype, at::Device device,
                                  const std::filesystem::path& memory);
 
@@ -62,9 +63,18 @@ struct AttentionCandidate {
   std::function<at::Tensor(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values)> attend;
 };
 
-/// The fastest candidate, forward and backward, whose result and gradients are within `tolerance` (of their largest magnitude) of the
-/// reference's; one that throws fails. kPadded when all fail.
-AttentionKernel fastest_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference,
-                                  const AttentionHeads& heads, int64_t tokens, at::ScalarType dtype, at::Device device, double tolerance);
+/// What candidates are tried on.
+struct AttentionTrial {
+  AttentionHeads heads;
+  int64_t tokens = 0;
+  at::ScalarType dtype = at::kFloat;
+  at::Device device = at::kCPU;
+  double tolerance = 0.0;  // of a result and its gradients, as a share of their largest magnitude
+  bool in_order = false;   // the first that is right, not the fastest: no clock decides
+};
+
+/// The fastest candidate, forward and backward, whose result and gradients are the reference's; one that throws fails. kPadded when
+/// all fail.
+AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference, const AttentionTrial& trial);
 
 }  // namespace grpo::nn

@@ -87,8 +87,8 @@ class AdamW {
   /// Clips and applies what was accumulated (and what a backward pass has left since), and clears it. total_updates: of
   /// the run, for the schedule. A parameter that got no gradient has gradient 0. When the norm is not finite nothing
   /// changes (weights, moments, both counters of the schedule and of Adam) but consecutive_skips(), and a warning is
-  /// logged; all ranks see the same norm.
-  UpdateResult step(int64_t total_updates);
+  /// logged; all ranks see the same norm. gradient_scale: first multiplies what was accumulated.
+  UpdateResult step(int64_t total_updates, double gradient_scale = 1.0);
 
   /// Drops gradients that were not applied.
   void zero_grad();
@@ -97,6 +97,11 @@ class AdamW {
   /// of the weights stay valid, their memory is there in passes and after gather_weights(). Else nothing.
   void release_weights();
   void gather_weights();
+
+  /// Whether this rank sends anything to the others in the next pass, so that afterwards it cannot drop its gradients alone.
+  bool sends_in_pass(bool last) const { return has_ranks() && (splits_gradients() || last); }
+  /// Whether this rank may drop its gradients and begin again while the others go on: nothing of what it accumulated has been sent.
+  bool can_drop_alone() const;
 
   int64_t updates() const { return updates_; }                      // applied so far
   int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped since the last applied one

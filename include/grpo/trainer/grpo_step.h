@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "grpo/dist/communicator.h"
@@ -47,8 +48,9 @@ struct StepStats {
   int64_t preempted = 0;  // sequences that gave up their KV pages and were computed again
   double rollout_s = 0.0;
   double reward_s = 0.0;  // what verifying added after the last token was sampled
-  double update_s = 0.0;
-  int64_t fewest_prompts = 0;  // that a rank sampled; 0 with one rank
+  double update_s = 0.0;                  // with trainer.stream_update: what of it the rollout did not hide
+  std::optional<double> update_hidden_s;  // with trainer.stream_update: that micro-batches ran while others decoded
+  int64_t fewest_prompts = 0;             // that a rank sampled; 0 with one rank
   int64_t most_prompts = 0;
   int64_t rollout_bytes = 0;  // this rank sent to share the rollouts
   int64_t update_bytes = 0;   // and to reduce gradients and gather weights
@@ -76,12 +78,17 @@ struct StepContext {
   int64_t total_updates = 0;  // of the run, for the learning rate schedule
   std::function<bool()> should_stop;  // asked between decode steps and micro-batches; true drops the step
   std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
+  /// Tokens of a micro-batch; lowered where memory runs out (the loop takes it to the next step).
+  int64_t micro_batch_tokens = config.trainer.micro_batch_tokens;
 };
 
+class StreamedUpdate;
+
 /// Samples a group for each prompt and scores every completion; rewards are set, advantages are not.
-/// draws[q] is prompt q's ordinal in the run. Returns a batch without rollouts when should_stop ended it.
+/// draws[q] is prompt q's ordinal in the run. stream, when given, gets every group of this rank as soon as it is scored.
+/// Returns a batch without rollouts when should_stop ended it.
 RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
-                              StepStats& stats);
+                              StepStats& stats, StreamedUpdate* stream = nullptr);
 
 /// Sets every rollout's advantage from its group's rewards.
 void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config);

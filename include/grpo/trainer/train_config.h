@@ -128,6 +128,7 @@ struct TrainerOptions {
   int64_t micro_batch_tokens = 32768;
   ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::kAuto;
   OffloadOptimizer offload_optimizer = OffloadOptimizer::kAuto;
+  bool stream_update = false;
   bool deterministic = false;
   int64_t threads = 0;
   GRPO_FIELDS(f) {
@@ -137,6 +138,7 @@ struct TrainerOptions {
     f("micro_batch_tokens", micro_batch_tokens, "tokens of one forward and backward pass", base::at_least(1));
     f("activation_checkpointing", activation_checkpointing, "what is computed again in the backward to save memory: none, selective (the MLP), full (whole layers); auto: the least that fits");
     f("offload_optimizer", offload_optimizer, "master weights and moments stay in host memory, and an update brings them to the GPU part by part; auto: where the GPU has no room for them");
+    f("stream_update", stream_update, "the step's one update begins while its tail still decodes: micro-batches of finished groups run beside the sampler; needs the memory of both at once");
     f("deterministic", deterministic, "on a GPU only kernels whose sums have a fixed order: two runs, and a resumed one, are bit-equal on one GPU type; on the CPU, for one number of threads, they always are");
     f("threads", threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
   }

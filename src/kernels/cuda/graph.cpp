@@ -13,7 +13,9 @@ class DeviceGraph : public Graph {
     static const auto pool = at::cuda::graph_pool_handle();
     // The default stream cannot be captured. What was launched on the current one is done first. One stream for all
     // graphs: cuBLAS keeps a workspace for each stream it has seen, and those of a capture lie in the pool.
-    static const auto side = c10::cuda::getStreamFromPool();
+    // From the pool of urgent streams: an update that runs beside the rollout has its stream from the other one, where this could be
+    // the same one and record its work too. What is recorded stays urgent, so decoding goes before such an update.
+    static const auto side = c10::cuda::getStreamFromPool(/*isHighPriority=*/true);
     c10::cuda::getCurrentCUDAStream().synchronize();
     const c10::cuda::CUDAStreamGuard guard(side);
     // Other threads (the verifier, the writer of a checkpoint) may call CUDA meanwhile.
