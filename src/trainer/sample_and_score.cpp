@@ -114,10 +114,14 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
 
 // Every rank learns every group: with them each computes the same advantages, denominators and metrics. A stop on one
 // rank stops all; times are those of the slowest.
-void gather(Sampled& sampled, StepStats& stats, dist::Communicator& communicator) {
+void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
+  dist::Communicator& communicator = context.communicator;
   if (communicator.size() == 1) return;
-  // How long others sample nobody knows, so this is no collective.
-  sampled.stopped = communicator.meet("the other ranks' rollouts", sampled.stopped ? 1 : 0) > 0;
+  // How long others sample nobody knows, so this is no collective. A signal may reach this rank alone, and meanwhile.
+  const auto ask = [&] {
+    if (context.should_stop) context.should_stop();
+  };
+  sampled.stopped = communicator.meet("the other ranks' rollouts", sampled.stopped ? 1 : 0, ask) > 0;
   if (sampled.stopped) return;
   nlohmann::json mine{{"tokens_prompt", stats.tokens_prompt}, {"rollout_s", stats.rollout_s}, {"reward_s", stats.reward_s},
                       {"preempted", stats.preempted},         {"update_hidden_s", stats.update_hidden_s.value_or(0.0)},
@@ -154,7 +158,7 @@ RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts,
   const auto share = shares ? std::pair(size_t{0}, prompts.size()) : share_of(prompts.size(), context.communicator);
   Sampled sampled = sample_share(context, prompts, draws, share, stats, stream);
   context.communicator.enter_phase(base::concat("step ", context.step, ", exchange"));
-  gather(sampled, stats, context.communicator);
+  gather(sampled, stats, context);
   RolloutBatch batch;
   if (sampled.stopped) return batch;
   batch.prompts = std::move(prompts);
