@@ -167,9 +167,9 @@ void StreamedUpdate::run(const std::vector<size_t>& part) {
     no_memory = error.what();
   }
   if (no_memory) {
+    shrink_micro_batches(context_, streamed_, part, *no_memory);
     pass_.drop();
     begun_ = 0;
-    shrink_micro_batches(context_, streamed_, part, *no_memory);
   }
   {
     const std::lock_guard lock(mutex_);

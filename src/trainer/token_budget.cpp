@@ -66,8 +66,8 @@ void run_in_micro_batches(StepContext& context, const RolloutBatch& batch, const
       if (!is_out_of_memory(thrown)) throw;
       error = thrown.what();
     }
-    drop();
     shrink_micro_batches(context, batch, parts[number], *error);
+    drop();
   }
 }
 
