@@ -49,6 +49,11 @@ void score_group(const StepContext& context, const Prompt& prompt, std::vector<R
   }
 }
 
+int64_t equal_share(size_t prompts, const dist::Communicator& communicator) {
+  const auto [first, last] = share_of(prompts, communicator);
+  return static_cast<int64_t>(last - first);
+}
+
 using Groups = std::vector<std::vector<Rollout>>;
 
 struct Sampled {
@@ -63,7 +68,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
   Scorer scorer(1);
   StepProgress progress{.phase = StepProgress::Phase::kRollout,
-                        .total = static_cast<int64_t>(share.second - share.first) * context.config.rollout.group_size};
+                        .total = equal_share(prompts.size(), context.communicator) * context.config.rollout.group_size};
   if (context.on_progress) context.on_progress(progress);
   const auto on_group = [&](const rollout::Group& group) {
     const size_t q = share.first + group.request;
@@ -73,6 +78,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
                           .advantage = 0.0, .old_log_probs = {}});
     }
     progress.done += static_cast<int64_t>(group.completions.size());
+    progress.total = std::max(progress.total, progress.done);  // it may take more than its share
     for (const auto& completion : group.completions) progress.tokens += static_cast<int64_t>(completion.ids.size());
     if (context.on_progress) context.on_progress(progress);
     const auto place = stream != nullptr ? stream->announce() : 0;
