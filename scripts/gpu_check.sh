@@ -2,27 +2,31 @@
 # What only a machine with a GPU can show: runs the tests labelled `gpu` and the benchmarks and writes
 # docs/benchmarks/<gpu>.md with what they printed.
 #
-#   scripts/gpu_check.sh [--quick] [--no-build] [--out FOLDER]
+#   scripts/gpu_check.sh [--quick | --rehearse] [--no-build] [--out FOLDER]
 #
 # --quick: the tests, and the 1.5B shape only. --no-build: what lies in build/ is run as it is. --out: where the page goes.
+# --rehearse: on a machine without a GPU, the benchmarks with a tiny shape on the CPU, to see that they work; prints the page.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-quick=0 build=1 out=docs/benchmarks
+quick=0 build=1 out=docs/benchmarks rehearse=0
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) quick=1 ;;
     --no-build) build=0 ;;
+    --rehearse) rehearse=1 ;;
     --out) out=$2; shift ;;
     *) echo "gpu_check: unknown option $1" >&2; exit 2 ;;
   esac
   shift
 done
 
-command -v nvidia-smi >/dev/null || { echo "gpu_check: no nvidia-smi: this machine has no GPU" >&2; exit 1; }
-gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1)
-page=$out/$(echo "$gpu" | tr 'A-Z ' 'a-z_' | tr -cd 'a-z0-9_').md
-mkdir -p "$out"
+if [ "$rehearse" = 0 ]; then
+  command -v nvidia-smi >/dev/null || { echo "gpu_check: no nvidia-smi: this machine has no GPU" >&2; exit 1; }
+  gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1)
+  page=$out/$(echo "$gpu" | tr 'A-Z ' 'a-z_' | tr -cd 'a-z0-9_').md
+  mkdir -p "$out"
+fi
 
 if [ "$build" = 1 ]; then
   scripts/setup.sh
@@ -51,22 +55,39 @@ run_sanitizer() {
   done
 }
 
-run_benchmarks() {
-  local bench=build/bin/grpo_gpu_rollout_bench model
-  for model in 1.5b $([ "$quick" = 1 ] || echo 7b); do
-    "$bench" decode "$model" || status=1
-    "$bench" rollout "$model" || status=1
-    build/bin/grpo_gpu_update_bench "$model" || status=1
-    build/bin/grpo_step_bench "$model" bf16 || status=1
-  done
-  build/bin/grpo_step_bench 1.5b-short bf16 --plain || status=1 # TRL's step is measured with the same
-  "$bench" exact 1.5b || status=1
+# Each with the arguments that follow.
+run_shape() {
+  local model=$1
+  shift
+  build/bin/grpo_gpu_rollout_bench decode "$model" "$@" || status=1
+  build/bin/grpo_gpu_rollout_bench rollout "$model" "$@" || status=1
+  build/bin/grpo_gpu_update_bench "$model" "$@" || status=1
+  build/bin/grpo_step_bench "$model" bf16 "$@" || status=1
+}
+
+run_peers() {
   if python3 -c 'import torch, transformers' 2>/dev/null; then
-    python3 scripts/bench_gpu_peers.py || status=1
+    python3 scripts/bench_gpu_peers.py "$@" || status=1
   else
     echo '{"bench": "transformers", "skipped": "not installed here"}'
   fi
 }
+
+run_benchmarks() {
+  local model
+  for model in 1.5b $([ "$quick" = 1 ] || echo 7b); do run_shape "$model"; done
+  build/bin/grpo_step_bench 1.5b-short bf16 --plain || status=1 # TRL's step is measured with the same
+  build/bin/grpo_gpu_rollout_bench exact 1.5b || status=1
+  run_peers
+}
+
+if [ "$rehearse" = 1 ]; then
+  run_shape tiny --device cpu >"$work/benchmarks"
+  build/bin/grpo_gpu_rollout_bench exact tiny --device cpu >>"$work/benchmarks" || status=1
+  run_peers --tiny --device cpu >>"$work/benchmarks"
+  python3 scripts/bench_table.py <"$work/benchmarks"
+  exit "$status"
+fi
 
 run_tests | tee "$work/tests"
 run_sanitizer | tee "$work/sanitizer"

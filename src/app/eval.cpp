@@ -48,8 +48,9 @@ class ProgressLines {
     next_s_ = timer_.seconds() + kBetweenLines_s;
     const auto sampled = static_cast<double>(progress.done - first_done_);
     const double left_s = timer_.seconds() * static_cast<double>(progress.total - progress.done) / std::max(sampled, 1.0);
-    std::fprintf(stderr, "%lld of %lld completions, about %s left\n", static_cast<long long>(progress.done), static_cast<long long>(progress.total),
-                 metrics::duration(left_s).c_str());
+    const bool known = sampled > 0.1 * static_cast<double>(progress.total);  // the first completions end together, and late
+    std::fprintf(stderr, "%lld of %lld completions%s\n", static_cast<long long>(progress.done), static_cast<long long>(progress.total),
+                 known ? (", about " + metrics::duration(left_s) + " left").c_str() : "");
   }
 
  private:

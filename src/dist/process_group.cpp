@@ -207,7 +207,7 @@ class ProcessGroupCommunicator : public Communicator {
   std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
   std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) override;
   std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) override;
-  int64_t meet(const std::string& name, int64_t value) override;
+  int64_t meet(const std::string& name, int64_t value, const std::function<void()>& meanwhile) override;
   int64_t add_shared(const std::string& name, int64_t amount) override { return watch_->add(name, amount); }
   void enter_phase(const std::string& phase) override { watch_->enter_phase(phase); }
   void report_failure(const std::string& message, int exit_code) override { watch_->report(message, exit_code); }
@@ -344,10 +344,10 @@ void ProcessGroupCommunicator::barrier(const std::string& name) {
   collective("barrier \"" + name + "\"", [&] { group_->barrier()->wait(); });
 }
 
-int64_t ProcessGroupCommunicator::meet(const std::string& name, int64_t value) {
+int64_t ProcessGroupCommunicator::meet(const std::string& name, int64_t value, const std::function<void()>& meanwhile) {
   check_name(name);
   int64_t sum = 0;
-  collective("meeting \"" + name + "\"", [&] { sum = watch_->meet(value, std::chrono::seconds(timeout_s_)); });
+  collective("meeting \"" + name + "\"", [&] { sum = watch_->meet(value, std::chrono::seconds(timeout_s_), meanwhile); });
   return sum;
 }
 

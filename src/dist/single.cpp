@@ -27,7 +27,7 @@ void SingleCommunicator::broadcast(at::Tensor& tensor, int64_t root) {
 
 void SingleCommunicator::barrier(const std::string& name) { check_name(name); }
 
-int64_t SingleCommunicator::meet(const std::string& name, int64_t value) {
+int64_t SingleCommunicator::meet(const std::string& name, int64_t value, const std::function<void()>&) {
   check_name(name);
   return value;
 }

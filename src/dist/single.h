@@ -25,7 +25,7 @@ class SingleCommunicator : public Communicator {
   std::vector<std::string> all_gather_bytes(const std::string& bytes) override;
   std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) override;
   std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) override;
-  int64_t meet(const std::string& name, int64_t value) override;
+  int64_t meet(const std::string& name, int64_t value, const std::function<void()>& meanwhile) override;
   int64_t add_shared(const std::string& name, int64_t amount) override { return shared_[name] += amount; }
   void enter_phase(const std::string& phase) override;
   void report_failure(const std::string&, int) override {}

@@ -1,5 +1,6 @@
 #include "dist/watch.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -79,17 +80,33 @@ void Watch::leave_collective() {
 int64_t Watch::add(const std::string& name, int64_t amount) { return callers_store_->add("shared/" + name, amount); }
 
 // The last one to come tells the others. It also clears the meeting before away: all have left that one.
-int64_t Watch::meet(int64_t value, std::chrono::milliseconds timeout) {
+int64_t Watch::meet(int64_t value, std::chrono::milliseconds timeout, const std::function<void()>& meanwhile) {
   const auto key = [](int64_t meeting, const char* part) { return base::concat("meeting/", meeting, "/", part); };
   const int64_t number = ++meetings_;
   callers_store_->add(key(number, "sum"), value);
   if (callers_store_->add(key(number, "came"), 1) < options_.size) {
-    callers_store_->wait(key(number, "all"), timeout);
+    wait_for(key(number, "all"), timeout, meanwhile);
   } else {
     callers_store_->set(key(number, "all"), std::to_string(callers_store_->add(key(number, "sum"), 0)));
     for (const char* part : {"sum", "came", "all"}) callers_store_->remove(key(number - 1, part));
   }
   return std::stoll(callers_store_->get({key(number, "all")}).front());
+}
+
+void Watch::wait_for(const std::string& key, std::chrono::milliseconds timeout, const std::function<void()>& meanwhile) {
+  const auto deadline = Clock::now() + timeout;
+  while (true) {
+    const auto began = Clock::now();
+    const auto left = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(deadline - began), std::chrono::milliseconds(1));
+    const auto slice = meanwhile ? std::min(left, options_.beat) : left;
+    try {
+      return callers_store_->wait(key, slice);
+    } catch (const std::exception&) {
+      const bool broken = Clock::now() - began < slice * 9 / 10;  // not a timeout
+      if (broken || slice == left) throw;
+    }
+    meanwhile();
+  }
 }
 
 void Watch::report(const std::string& message, int exit_code) {

@@ -59,7 +59,7 @@ class Watch {
   /// Communicator::add_shared.
   int64_t add(const std::string& name, int64_t amount);
   /// Communicator::meet, but a timeout throws what the store throws. Ranks make the same calls in the same order.
-  int64_t meet(int64_t value, std::chrono::milliseconds timeout);
+  int64_t meet(int64_t value, std::chrono::milliseconds timeout, const std::function<void()>& meanwhile);
 
   /// Tells the others why this rank ends, and stops watching. On the store's host: after they have read it.
   void report(const std::string& message, int exit_code);
@@ -74,6 +74,7 @@ class Watch {
     uint64_t beat = 0;
     Clock::time_point when;
   };
+  void wait_for(const std::string& key, std::chrono::milliseconds timeout, const std::function<void()>& meanwhile);
   void talk();
   void say_and_read();
   void obey(const std::string& failure);

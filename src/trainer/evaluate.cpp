@@ -176,8 +176,12 @@ std::vector<Answer> answers_from(const nlohmann::json& values) {
 }
 
 // Every rank's share to every rank; false when any was stopped. They wait for each other before the collective.
-bool gather(std::vector<Problem>& problems, std::pair<size_t, size_t> share, bool done, dist::Communicator& communicator) {
-  if (communicator.meet("the other ranks' answers", done ? 0 : 1) > 0) return false;
+bool gather(std::vector<Problem>& problems, std::pair<size_t, size_t> share, bool done, const EvalContext& context) {
+  const auto ask = [&] {
+    if (context.should_stop) context.should_stop();
+  };
+  dist::Communicator& communicator = *context.communicator;
+  if (communicator.meet("the other ranks' answers", done ? 0 : 1, ask) > 0) return false;
   nlohmann::json mine{{"first", share.first}, {"problems", nlohmann::json::array()}};
   for (size_t i = share.first; i < share.second; ++i) mine["problems"].push_back({to_json(problems[i].answers), to_json(problems[i].greedy)});
   for (const auto& theirs : all_gather_json(mine, communicator)) {
@@ -193,7 +197,7 @@ std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets,
   const auto share = alone ? std::pair<size_t, size_t>(0, places.size()) : share_of(places.size(), *context.communicator);
   Sampling sampling(sets, places, context);
   bool done = sampling.run(share);
-  if (!alone) done = gather(sampling.problems(), share, done, *context.communicator);
+  if (!alone) done = gather(sampling.problems(), share, done, context);
   if (!done) return {};
   return std::move(sampling.problems());
 }

@@ -29,10 +29,10 @@ std::vector<UpdateStats> make_updates(StepContext& context, const RolloutBatch& 
   const TrainerOptions& options = context.config.trainer;
   std::vector<UpdateStats> updates;
   for (int64_t i = 0; i < options.epochs_per_step * options.updates_per_step; ++i) {
-    context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
+    if (i > 0) context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
     updates.push_back(update_policy(context, batch, mini_batch(batch, i % options.updates_per_step, options.updates_per_step)));
     if (updates.back().dropped) break;
-    if (updates.back().applied) context.should_stop = {};
+    if (updates.back().applied) context.should_stop = {};  // the weights have changed: from here on the step is finished
   }
   return updates;
 }
@@ -55,6 +55,7 @@ StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const st
   set_advantages(result.batch, context.config.algorithm.advantage);
   count_groups(result.batch, result.stats);
 
+  context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
   const bool several_updates = options.updates_per_step * options.epochs_per_step > 1;
   for (int64_t u = 0; several_updates && u < options.updates_per_step; ++u) {
     set_old_log_probs(context, result.batch, mini_batch(result.batch, u, options.updates_per_step));

@@ -49,6 +49,11 @@ void score_group(const StepContext& context, const Prompt& prompt, std::vector<R
   }
 }
 
+int64_t equal_share(size_t prompts, const dist::Communicator& communicator) {
+  const auto [first, last] = share_of(prompts, communicator);
+  return static_cast<int64_t>(last - first);
+}
+
 using Groups = std::vector<std::vector<Rollout>>;
 
 struct Sampled {
@@ -63,7 +68,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
   Scorer scorer(1);
   StepProgress progress{.phase = StepProgress::Phase::kRollout,
-                        .total = static_cast<int64_t>(share.second - share.first) * context.config.rollout.group_size};
+                        .total = equal_share(prompts.size(), context.communicator) * context.config.rollout.group_size};
   if (context.on_progress) context.on_progress(progress);
   const auto on_group = [&](const rollout::Group& group) {
     const size_t q = share.first + group.request;
@@ -73,6 +78,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
                           .advantage = 0.0, .old_log_probs = {}});
     }
     progress.done += static_cast<int64_t>(group.completions.size());
+    progress.total = std::max(progress.total, progress.done);  // it may take more than its share
     for (const auto& completion : group.completions) progress.tokens += static_cast<int64_t>(completion.ids.size());
     if (context.on_progress) context.on_progress(progress);
     const auto place = stream != nullptr ? stream->announce() : 0;
@@ -114,10 +120,14 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
 
 // Every rank learns every group: with them each computes the same advantages, denominators and metrics. A stop on one
 // rank stops all; times are those of the slowest.
-void gather(Sampled& sampled, StepStats& stats, dist::Communicator& communicator) {
+void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
+  dist::Communicator& communicator = context.communicator;
   if (communicator.size() == 1) return;
-  // How long others sample nobody knows, so this is no collective.
-  sampled.stopped = communicator.meet("the other ranks' rollouts", sampled.stopped ? 1 : 0) > 0;
+  // How long others sample nobody knows, so this is no collective. A signal may reach this rank alone, and meanwhile.
+  const auto ask = [&] {
+    if (context.should_stop) context.should_stop();
+  };
+  sampled.stopped = communicator.meet("the other ranks' rollouts", sampled.stopped ? 1 : 0, ask) > 0;
   if (sampled.stopped) return;
   nlohmann::json mine{{"tokens_prompt", stats.tokens_prompt}, {"rollout_s", stats.rollout_s}, {"reward_s", stats.reward_s},
                       {"preempted", stats.preempted},         {"update_hidden_s", stats.update_hidden_s.value_or(0.0)},
@@ -154,7 +164,7 @@ RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts,
   const auto share = shares ? std::pair(size_t{0}, prompts.size()) : share_of(prompts.size(), context.communicator);
   Sampled sampled = sample_share(context, prompts, draws, share, stats, stream);
   context.communicator.enter_phase(base::concat("step ", context.step, ", exchange"));
-  gather(sampled, stats, context.communicator);
+  gather(sampled, stats, context);
   RolloutBatch batch;
   if (sampled.stopped) return batch;
   batch.prompts = std::move(prompts);

@@ -93,16 +93,17 @@ bool Stopping::others_drop() {
 }
 
 bool UpdateGate::skips() {
-  if (decided_ || !context_.should_stop) return false;
-  if (!skipping_) skipping_ = context_.should_stop();
+  if (closes_) return *closes_;
+  if (!skipping_) skipping_ = context_.should_stop && context_.should_stop();
   return skipping_;
 }
 
 bool UpdateGate::closes() {
-  if (!context_.should_stop) return false;
-  const bool drops = skips();
-  decided_ = true;
-  return context_.communicator.meet("the update", drops ? 1 : 0) > 0;
+  if (closes_) return *closes_;
+  if (!context_.should_stop) return false;  // on all ranks
+  // Who has come and is asked to stop now tells the others, who may have much left to do and then skip it.
+  closes_ = context_.communicator.meet("the update", skips() ? 1 : 0, [this] { context_.should_stop(); }) > 0;
+  return *closes_;
 }
 
 }  // namespace grpo::trainer

@@ -46,8 +46,8 @@ def environment(drill=None):
     return {**kept, "GRPO_DRILL": drill} if drill else kept
 
 
-def start(arguments, drill=None):
-    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=SOURCE, env=environment(drill))
+def start(arguments, drill=None, stderr=subprocess.PIPE):
+    return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=stderr, text=True, cwd=SOURCE, env=environment(drill))
 
 
 def run(arguments, drill=None):
@@ -128,21 +128,25 @@ def rehearsals():
 class Stop:
     """Signals to a run whose rank 1 sleeps in a phase of step 3, when steps are known to take a fraction of a second."""
 
-    def __init__(self, root, name, phase, *overrides, signals=1, ranks=2):
+    def __init__(self, root, name, phase, *overrides, signals=1, ranks=2, to_rank=None):
         self.folder = new_folder(root, name)
-        drill = f"rank={ranks - 1} step=3 phase={phase} action=sleep seconds=5"
+        drill = f"rank={ranks - 1} step=3 phase={phase} action=sleep seconds=8"
         arguments = command(self.folder, "eval.every_steps=0", *overrides, ranks=ranks)
-        with start(arguments, drill) as process:
+        said = self.folder / "said"
+        log = said if ranks == 1 else self.folder / "run" / "logs" / "rank_00001.log"
+        with open(said, "w", encoding="utf-8") as output, start(arguments, drill, output) as process:
             deadline = time.monotonic() + LIMIT_S
-            while len(metrics(self.folder)) < 2 and process.poll() is None and time.monotonic() < deadline:
+            while not (log.exists() and "GRPO_DRILL: sleep" in log.read_text()) and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
-            time.sleep(1.0)
+            receiver = process.pid
+            if to_rank is not None:
+                receiver = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[to_rank])
             for number in range(signals):
                 if number > 0:
                     time.sleep(1.5)
-                process.send_signal(signal.SIGTERM if number == 0 else signal.SIGUSR1)
-            _, self.said = process.communicate(timeout=LIMIT_S)
-        self.code = process.returncode
+                os.kill(receiver, signal.SIGTERM if number == 0 else signal.SIGUSR1)
+            self.code = process.wait(timeout=LIMIT_S)
+        self.said = said.read_text()
         self.steps = [line["step"] for line in metrics(self.folder)]
         self.left = left_of(self.folder)
         self.next_code, self.next_said = run(command(self.folder, "eval.every_steps=0", *overrides, ranks=ranks))
@@ -195,6 +199,8 @@ class Failures(unittest.TestCase):
             "drops_update_zero2": submit(Stop, cls.root, "stop_drops_zero2", "update", "checkpoint.stop_within_s=0", "distributed.sharding=zero2"),
             "too_late": submit(Stop, cls.root, "stop_too_late", "reduction", "checkpoint.stop_within_s=0"),
             "twice": submit(Stop, cls.root, "stop_twice", "rollout", signals=2),
+            "waiting": submit(Stop, cls.root, "stop_waiting", "rollout", "checkpoint.stop_within_s=0", to_rank=0),
+            "sleeping": submit(Stop, cls.root, "stop_sleeping", "rollout", "checkpoint.stop_within_s=0", to_rank=1),
             "alone": submit(Stop, cls.root, "stop_alone", "update", "checkpoint.stop_within_s=0", ranks=1),
         }
 
@@ -275,7 +281,7 @@ class Failures(unittest.TestCase):
         self.assertIn("step 3 is finished first", self.expect_stopped("finishes", 3).said)
 
     def test_a_signal_drops_the_step_that_would_end_too_late(self):
-        for name in ("drops_rollout", "drops_update", "drops_update_zero2", "alone"):
+        for name in ("drops_rollout", "drops_update", "drops_update_zero2", "waiting", "sleeping", "alone"):
             with self.subTest(name):
                 self.assertIn("step 3 is dropped", self.expect_stopped(name, 2).said)
 

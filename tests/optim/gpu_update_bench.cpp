@@ -100,7 +100,8 @@ int main(int argc, char** argv) {
     try {
       measure(name, *model, {.checkpointing = Checkpointing::kSelective, .attention = attention}, "selective");
     } catch (const std::exception& error) {
-      print({{"bench", "gradient"}, {"model", name}, {"attention", to_string(attention)}, {"checkpointing", std::string("failed: ") + error.what()}});
+      const std::string text = error.what();
+      print({{"bench", "gradient"}, {"model", name}, {"attention", to_string(attention)}, {"checkpointing", "failed: " + text.substr(0, text.find('\n')).substr(0, 200)}});
     }
   }
   measure(name, *model, {.checkpointing = Checkpointing::kNone, .attention = best}, "none");

@@ -68,7 +68,7 @@ class ThreadCommunicator : public Communicator {
       shared_.meeting.arrive_and_wait();
     });
   }
-  int64_t meet(const std::string&, int64_t value) override {
+  int64_t meet(const std::string&, int64_t value, const std::function<void()>&) override {
     double sum = 0.0;
     for (const auto& theirs : all_gather({static_cast<double>(value)})) sum += theirs[0];
     return static_cast<int64_t>(sum);

@@ -92,17 +92,29 @@ TEST_F(Plan, TakesThePaceOfAnEarlierRun) {
   EXPECT_THAT(text(), HasSubstr("an earlier run of this name took 2 s a step, evaluation included: 12 s in all"));
 }
 
-TEST(TimePlan, CountsProductsAndReads) {
+// n is the embedding and the last norm.
+models::ModelConfig without_layers() {
   models::ModelConfig model;
   model.vocab_size = 1000;
   model.hidden_size = 64;
-  model.tied_embeddings = true;  // no layers: n is the embedding and the last norm
-  const auto n = static_cast<double>(model.num_parameters());
+  model.tied_embeddings = true;
+  return model;
+}
+
+// Four prompts of 10 tokens, eight completions of 30.
+TrainConfig small_batch() {
   TrainConfig config;
   config.data.max_prompt_tokens = 10;
   config.rollout.prompts_per_step = 4;
   config.rollout.group_size = 2;
   config.rollout.max_new_tokens = 30;
+  return config;
+}
+
+TEST(TimePlan, CountsProductsAndReads) {
+  const auto model = without_layers();
+  const auto n = static_cast<double>(model.num_parameters());
+  TrainConfig config = small_batch();
   config.rollout.max_sequences.value = 4;
   const DeviceRates compute{.flops = 1e6, .bytes = 1e30, .source = {}};
   // Two waves of four sequences, 30 tokens each; 40 prompt tokens; 8 rollouts of 40 trained tokens.
@@ -123,11 +135,7 @@ TEST(TimePlan, CountsTheCacheThatADecodeStepReads) {
   model.num_layers = 2;
   model.num_kv_heads = 1;
   model.head_dim = 8;
-  TrainConfig config;
-  config.data.max_prompt_tokens = 10;
-  config.rollout.prompts_per_step = 4;
-  config.rollout.group_size = 2;
-  config.rollout.max_new_tokens = 30;
+  TrainConfig config = small_batch();
   const auto n = static_cast<double>(model.num_parameters());
   // Eight sequences, half way: 25 tokens each.
   const double read = 2.0 * n + 8.0 * 25.0 * 32.0 * 2.0;
@@ -135,15 +143,9 @@ TEST(TimePlan, CountsTheCacheThatADecodeStepReads) {
 }
 
 TEST(TimePlan, CountsWhatARankSends) {
-  models::ModelConfig model;
-  model.vocab_size = 1000;
-  model.hidden_size = 64;
+  const auto model = without_layers();
   const auto n = static_cast<double>(model.num_parameters());
-  TrainConfig config;
-  config.data.max_prompt_tokens = 10;
-  config.rollout.prompts_per_step = 4;
-  config.rollout.group_size = 2;
-  config.rollout.max_new_tokens = 30;
+  TrainConfig config = small_batch();
   config.trainer.micro_batch_tokens = 40;  // a rollout each
   const DeviceRates rates{.flops = 1e30, .bytes = 1e30, .inside_host = 1e9, .between_hosts = 1e8, .ranks_per_host = 2};
   const auto plan = plan_time(model, config, 2, {.ranks = 2}, rates);
@@ -161,12 +163,8 @@ TEST(TimePlan, CountsWhatARankSends) {
 }
 
 TEST(TimePlan, ARankSamplesWholeGroupsSoMoreRanksThanPromptsDoNotHelp) {
-  models::ModelConfig model;
-  model.vocab_size = 1000;
-  model.hidden_size = 64;
-  TrainConfig config;
-  config.rollout.prompts_per_step = 4;
-  config.rollout.group_size = 2;
+  const auto model = without_layers();
+  const TrainConfig config = small_batch();
   const DeviceRates rates{.flops = 1e12, .bytes = 1e30, .inside_host = 1e30, .between_hosts = 1e30};
   const auto four = plan_time(model, config, 2, {.ranks = 4}, rates), eight = plan_time(model, config, 2, {.ranks = 8}, rates), many = plan_time(model, config, 2, {.ranks = 100}, rates);
   EXPECT_EQ(four.idle_ranks, 0);

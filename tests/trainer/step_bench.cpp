@@ -59,9 +59,9 @@ class ByText : public reward::RewardFunction {
 };
 
 struct Measured {
-  double rollout = 0.0, reward = 0.0, update = 0.0, hidden = 0.0, step = 0.0;  // seconds, medians' step
-  int64_t sampled = 0, trained = 0;
-  double peak = 0.0;  // bytes
+  double rollout = 0.0, reward = 0.0, update = 0.0, hidden = 0.0, step = 0.0;  // seconds
+  int64_t sampled = 0, trained = 0;                                           // tokens
+  double peak = 0.0;                                                          // bytes
 };
 
 class Bench {
@@ -76,13 +76,13 @@ class Bench {
     config_.rollout.max_new_tokens = size_.max_new_tokens;
     config_.data.max_prompt_tokens = size_.prompt;
     config_.trainer.micro_batch_tokens = size_.micro_batch_tokens;
-    config_.optimizer.lr = 1e-6;
+    config_.optimizer.lr = 0.0;  // every measurement samples the same completions
     config_.optimizer.warmup_steps = 0;
   }
 
   trainer::TrainConfig& config() { return config_; }
 
-  // The step of median length of three, after one that warms up. Each call samples the same completions, up to what updates change.
+  // Means of three steps after one that warms up; tokens are summed.
   Measured measure() {
     const auto& shape = policy_.model->config();
     plan_ = trainer::plan_memory(shape, config_, static_cast<int64_t>(c10::elementSize(policy_.model->dtype())),
@@ -93,11 +93,21 @@ class Bench {
     optim::AdamW optimizer(policy_.model->parameters(), config_.optimizer);
     rollout::Engine engine(*policy_.model, {.max_sequences = config_.rollout.max_sequences, .beside_gb = plan_.beside_kv_gb()});
     if (kDevice.is_cuda()) models::reset_peak_device_bytes(kDevice);
-    std::vector<Measured> steps;
-    for (int64_t step = 0; step < 4; ++step) steps.push_back(run_step(engine, optimizer, step));
-    std::sort(steps.begin() + 1, steps.end(), [](const Measured& a, const Measured& b) { return a.step < b.step; });
-    steps[2].peak = kDevice.is_cuda() ? models::peak_device_bytes(kDevice) : static_cast<double>(metrics::peak_memory_bytes());
-    return steps[2];
+    run_step(engine, optimizer, 0);
+    Measured mean;
+    constexpr int64_t kSteps = 3;
+    for (int64_t step = 1; step <= kSteps; ++step) {
+      const Measured one = run_step(engine, optimizer, step);
+      mean.rollout += one.rollout / kSteps;
+      mean.reward += one.reward / kSteps;
+      mean.update += one.update / kSteps;
+      mean.hidden += one.hidden / kSteps;
+      mean.step += one.step / kSteps;
+      mean.sampled += one.sampled;
+      mean.trained += one.trained;
+    }
+    mean.peak = kDevice.is_cuda() ? models::peak_device_bytes(kDevice) : static_cast<double>(metrics::peak_memory_bytes());
+    return mean;
   }
 
   double planned() const { return plan_.peak(); }
@@ -156,6 +166,7 @@ void print_step(const std::string& shape, const char* dtype, const std::string& 
          {"rollout_s", step.rollout},
          {"reward_s", step.reward},
          {"update_s", step.update},
+         {"hidden_s", step.hidden},
          {"rest_share", (step.step - step.rollout - step.reward - step.update) / step.step},
          {"peak_gb", step.peak / 1e9},
          {"planned_gb", planned / 1e9}});

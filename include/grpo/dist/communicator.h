@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -81,8 +82,8 @@ class Communicator {
   virtual void barrier(const std::string& name) = 0;
 
   /// Like a barrier, and returns the sum of every rank's value; but ranks wait in the store, not inside a collective,
-  /// for work whose length nobody knows. The same timeout and message.
-  virtual int64_t meet(const std::string& name, int64_t value) = 0;
+  /// for work whose length nobody knows. The same timeout and message. meanwhile: called about once a second.
+  virtual int64_t meet(const std::string& name, int64_t value, const std::function<void()>& meanwhile = {}) = 0;
 
   /// Adds to a number that the ranks share, 0 at first, and returns what it is then: at once, whatever the others do.
   /// Not a collective. name: of its own in the run, as "step 12, prompts".
