@@ -173,7 +173,7 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
   }
   if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
   if (plan.offload) {
-    std::snprintf(line, sizeof line, "offload: masters and moments in host memory, %.2f GB a rank%s\n", gigabytes(plan.host_bytes), cuda ? ", page-locked" : "");
+    std::snprintf(line, sizeof line, "offload: %s in host memory, %.2f GB a rank%s\n", dtype_bytes < 4 ? "masters and moments" : "moments", gigabytes(plan.host_bytes), cuda ? ", page-locked" : "");
     out << line;
   }
   if (config.algorithm.kl.coef > 0.0 && plan.sharding == optim::StateSharding::kWeights) {

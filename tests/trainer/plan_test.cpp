@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "grpo/base/error.h"
 #include "grpo/trainer/train.h"
 #include "trainer/time_plan.h"
 #include "trainer/tiny_run.h"
@@ -37,6 +38,25 @@ TEST_F(Plan, SaysHowLargeAdvantagesAre) {
   EXPECT_THAT(text(), HasSubstr("0.999998 in a half-right group, 3.87297 for the only right answer of 16"));
   config_.algorithm.advantage.kind = algo::Advantage::kDrGrpo;
   EXPECT_THAT(text(), HasSubstr("0.5 in a half-right group, 0.9375 for the only"));
+}
+
+TEST_F(Plan, SaysWhatRanksSplitAndRefusesWeightsThatFitNoDevice) {
+  const auto planned = [&](int64_t ranks, double gigabytes) { return describe_plan(config_, {}, ranks, gigabytes); };
+  EXPECT_THAT(planned(4, 80.0), HasSubstr("sharding auto: zero1\n"));
+  config_.distributed.sharding = dist::Sharding::kZero3;
+  config_.trainer.offload_optimizer = OffloadOptimizer::kTrue;
+  config_.algorithm.kl.coef = 0.1;
+  const auto split = planned(4, 80.0);
+  EXPECT_THAT(split, HasSubstr("sharding zero3\n"));
+  EXPECT_THAT(split, HasSubstr("shards of the weights"));
+  EXPECT_THAT(split, HasSubstr("offload: moments in host memory"));
+  EXPECT_THAT(split, HasSubstr("reference: its weights stay whole on every rank"));
+  try {
+    planned(64, 0.0005);
+    ADD_FAILURE() << "weights of a megabyte were planned into half of one";
+  } catch (const base::ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("every rank samples with whole weights, also with zero3"));
+  }
 }
 
 TEST_F(Plan, WarnsOfContradictions) {

@@ -33,7 +33,7 @@ struct DistributedConfig {
   StealPrompts steal_prompts = StealPrompts::kAuto;
   GRPO_FIELDS(f) {
     f("backend", backend,
-      "auto (gloo where a launcher started several ranks), single (each trains its own), gloo; nccl is refused");
+      "between the ranks that a launcher started: auto (gloo; nccl for tensors on GPUs, where every rank has its own), gloo, nccl; single: each process trains its own");
     f("sharding", sharding, "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; zero3: the layers' weights too; auto: the first of zero1, zero2, zero3 that fits");
     f("reduce_dtype", reduce_dtype, "what gradients cross the ranks in: float32, or bfloat16 (half the bytes; each rank's part is rounded once)");
     f("timeout_s", timeout_s, "longest wait for another rank", base::at_least(1));
