@@ -164,7 +164,7 @@ class UpdateOnRanks : public ::testing::TestWithParam<optim::StateSharding> {
     config_.optimizer.warmup_steps = 0;
   }
   TrainConfig config_ = config_with(17);
-  RolloutBatch batch_ = make_batch(256);
+  RolloutBatch batch_ = pairs_of_rollouts(256);
 };
 INSTANTIATE_TEST_SUITE_P(EverySharding, UpdateOnRanks,
                          ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer, optim::StateSharding::kGradients,
