@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/exit_code.h"
+#include "app/stop_signals.h"
 #include "grpo/base/error.h"
 #include "grpo/metrics/console.h"
 #include "grpo/metrics/timer.h"
@@ -82,7 +83,7 @@ void run(Options& options) {
   options.run.eval.max_new_tokens = options.max_new_tokens;
   options.run.on_progress = [lines = std::make_shared<ProgressLines>()](const auto& progress) { (*lines)(progress); };
   options.run.should_stop = [] { return stop_requested.load(std::memory_order_relaxed); };
-  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
+  handle_stop_signals(on_signal);
   const auto results = trainer::run_eval(options.run);
   if (results.empty()) {
     std::fprintf(stderr, "stopped by a signal; the same command goes on with the answers so far\n");

@@ -11,6 +11,7 @@
 #include "app/commands.h"
 #include "app/exit_code.h"
 #include "app/local_ranks.h"
+#include "app/stop_signals.h"
 #include "grpo/base/error.h"
 #include "grpo/config/config.h"
 #include "grpo/dist/launch.h"
@@ -91,7 +92,7 @@ void run(const Options& options) {
   } else {
     listen_for_deaths();
   }
-  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
+  handle_stop_signals(on_signal);
   if (trainer::train(config, train_options) == trainer::Outcome::kStopped) set_exit_code(kStopped);
 }
 
