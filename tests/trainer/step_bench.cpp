@@ -72,7 +72,7 @@ class Bench {
     const int64_t vocabulary = policy_.model->config().vocab_size;
     for (int64_t id = 0; size_.mean_length > 0 && id < vocabulary; id += size_.mean_length) policy_.stop_ids.push_back(id);
     config_.rollout.prompts_per_step = size_.pairs;
-    config_.rollout.max_sequences = 2 * size_.pairs;
+    config_.rollout.max_sequences.value = 2 * size_.pairs;
     config_.rollout.max_new_tokens = size_.max_new_tokens;
     config_.data.max_prompt_tokens = size_.prompt;
     config_.trainer.micro_batch_tokens = size_.micro_batch_tokens;
@@ -91,7 +91,7 @@ class Bench {
     policy_.model->set_training_options(
         {.checkpointing = plan_.checkpointing, .attention = nn::choose_attention(heads, policy_.model->dtype(), kDevice, {})});
     optim::AdamW optimizer(policy_.model->parameters(), config_.optimizer);
-    rollout::Engine engine(*policy_.model, {.max_sequences = config_.rollout.max_sequences, .beside_gb = plan_.beside_kv_gb()});
+    rollout::Engine engine(*policy_.model, {.max_sequences = *config_.rollout.max_sequences.value, .beside_gb = plan_.beside_kv_gb()});
     if (kDevice.is_cuda()) models::reset_peak_device_bytes(kDevice);
     run_step(engine, optimizer, 0);
     Measured mean;
