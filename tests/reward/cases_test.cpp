@@ -7,12 +7,13 @@
 
 #include "grpo/io/json.h"
 #include "grpo/reward/verifier.h"
+#include "support/paths.h"
 
 namespace grpo::reward {
 namespace {
 
 std::vector<nlohmann::json> rows() {
-  io::JsonlReader reader(std::string(GRPO_TEST_DATA) + "/verifier_cases.jsonl");
+  io::JsonlReader reader(grpo::testing::test_data_dir() / "verifier_cases.jsonl");
   std::vector<nlohmann::json> out;
   for (nlohmann::json row; reader.next(row);) out.push_back(row);
   return out;

@@ -6,13 +6,14 @@
 #include "grpo/io/file.h"
 #include "grpo/reward/verifier.h"
 #include "reward/fuzz_input.h"
+#include "support/paths.h"
 
 namespace grpo::reward {
 namespace {
 
 TEST(FuzzSeeds, EverySeedGetsTheSameVerdictTwice) {
   int count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(GRPO_TEST_DATA) + "/verifier_seeds")) {
+  for (const auto& entry : std::filesystem::directory_iterator(grpo::testing::test_data_dir() / "verifier_seeds")) {
     const std::string bytes = io::read_file(entry.path());
     const auto [gold, response] = grpo::testing::split_fuzz_input(bytes);
     EXPECT_EQ(verify(gold, response).kind, verify(gold, response).kind) << entry.path();

@@ -7,13 +7,14 @@
 #include <stdexcept>
 
 #include "grpo/io/json.h"
+#include "support/paths.h"
 
 namespace grpo::testing {
 namespace fs = std::filesystem;
 
 fs::path golden_dir() {
   const char* folder = std::getenv("GRPO_GOLDEN_DIR");
-  return folder != nullptr ? fs::path(folder) : fs::path(GRPO_GOLDEN_DIR_DEFAULT);
+  return folder != nullptr ? fs::path(folder) : source_dir() / "tests" / "golden";
 }
 
 fs::path golden_section(const std::string& section) {

@@ -11,6 +11,7 @@
 #include "grpo/trainer/train.h"
 #include "grpo/trainer/train_config.h"
 #include "support/golden.h"
+#include "support/paths.h"
 
 namespace grpo::trainer {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-const fs::path kFolder = fs::path(GRPO_SOURCE_DIR) / "configs";
+const fs::path kFolder = grpo::testing::source_dir() / "configs";
 
 TrainConfig load(const fs::path& file) {
   TrainConfig config;

@@ -3,12 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "grpo/io/file.h"
+#include "support/paths.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
 
 TrainConfig tiny_config(const fs::path& output) {
-  const fs::path quickstart = fs::path(GRPO_SOURCE_DIR) / "configs" / "quickstart";
+  const fs::path quickstart = testing::source_dir() / "configs" / "quickstart";
   TrainConfig config;
   config.run = {.name = "tiny", .seed = 3, .output = output.string()};
   config.model.path = (quickstart / "model").string();

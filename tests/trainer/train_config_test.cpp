@@ -7,6 +7,7 @@
 #include "grpo/config/config.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
+#include "support/paths.h"
 
 namespace grpo::trainer {
 namespace {
@@ -22,7 +23,7 @@ TrainConfig load(const fs::path& file, std::vector<std::string> overrides = {}) 
 
 void expect_refused(const std::vector<std::string>& overrides, const std::string& message) {
   try {
-    validate(load(fs::path(GRPO_SOURCE_DIR) / "configs" / "quickstart_2grpo.yaml", overrides));
+    validate(load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", overrides));
     FAIL() << "accepted: " << overrides.front();
   } catch (const base::ConfigError& error) {
     EXPECT_THAT(error.what(), HasSubstr(message));
@@ -43,17 +44,17 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"trainer.stream_update=true", "algorithm.advantage=batch_std"}, "algorithm.advantage: batch_std");
   expect_refused({"trainer.stream_update=true", "algorithm.advantage=reinforce_pp"}, "algorithm.advantage: reinforce_pp");
   expect_refused({"trainer.stream_update=true", "distributed.sharding=zero2"}, "distributed.sharding: zero2");
-  validate(load(fs::path(GRPO_SOURCE_DIR) / "configs" / "quickstart_2grpo.yaml", {"trainer.stream_update=true"}));
+  validate(load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {"trainer.stream_update=true"}));
 }
 
 TEST(TrainConfig, IsDocumentedAsItIs) {
   TrainConfig config;
-  EXPECT_EQ(io::read_file(fs::path(GRPO_SOURCE_DIR) / "docs" / "config.md"), config::to_markdown(base::fields_of(config)))
+  EXPECT_EQ(io::read_file(grpo::testing::source_dir() / "docs" / "config.md"), config::to_markdown(base::fields_of(config)))
       << "run: build/bin/grpo-train --help-config --markdown > docs/config.md";
 }
 
 TEST(TrainConfig, ComesBackFromItsOwnYaml) {
-  auto config = load(fs::path(GRPO_SOURCE_DIR) / "configs" / "quickstart_16grpo.yaml", {"optimizer.lr=3e-5"});
+  auto config = load(grpo::testing::source_dir() / "configs" / "quickstart_16grpo.yaml", {"optimizer.lr=3e-5"});
   testing::TempDir dir;
   io::write_file_atomic(dir.path() / "config.yaml", config::to_yaml(base::fields_of(config)));
   auto again = load(dir.path() / "config.yaml");
