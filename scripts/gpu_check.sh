@@ -89,9 +89,11 @@ if [ "$rehearse" = 1 ]; then
   exit "$status"
 fi
 
-run_tests | tee "$work/tests"
-run_sanitizer | tee "$work/sanitizer"
-run_benchmarks | tee "$work/benchmarks"
+# No pipe: in one, a function runs in a process of its own, and the status it sets is lost.
+for part in tests sanitizer benchmarks; do
+  "run_$part" >"$work/$part"
+  cat "$work/$part"
+done
 
 {
   echo "# $gpu"
