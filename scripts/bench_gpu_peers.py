@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The peers' side of the benchmarks on a GPU: transformers' generate and, where they are installed, vLLM's, and TRL's GRPO step.
+"""The peers' side of the benchmarks on a GPU: transformers' generate, a GRPO step in plain PyTorch, and, where they are installed,
+vLLM's decoding and TRL's step.
 
   scripts/bench_gpu_peers.py [--tiny] [--device cpu]
 
@@ -11,17 +12,18 @@ import argparse
 import importlib.util
 import json
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
+import torch.nn.functional as functional
+from transformers import PreTrainedTokenizerFast
 
-SHAPE = dict(vocab_size=151936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
-             num_key_value_heads=2, max_position_embeddings=32768, tie_word_embeddings=True)
-TINY = dict(vocab_size=1024, hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=2,
-            num_key_value_heads=1, max_position_embeddings=1024, tie_word_embeddings=True)
+sys.path.append(str(Path(__file__).resolve().parent / "gpu"))
+from random_model import QWEN_1_5B, TINY, random_model
+
 SHORT, LONG = 16, 144
 
 
@@ -49,7 +51,7 @@ class Decoding:
             wait(self.device)
             return time.perf_counter() - start
 
-        timed(LONG)
+        timed(SHORT)
         step = (timed(LONG) - timed(SHORT)) / (LONG - SHORT)
         print_line(bench="decode of peers", peer=peer, model="tiny" if self.shape is TINY else "1.5b", sequences=sequences,
                    context=self.context, step_ms=1e3 * step, tokens_per_s=sequences / step)
@@ -78,6 +80,56 @@ class Decoding:
                 llm.generate(rows, SamplingParams(temperature=1.0, max_tokens=new, ignore_eos=True, detokenize=False), use_tqdm=False)
 
             self.report("vllm", sequences, generate)
+
+
+class PlainGrpo:
+    """A GRPO step as it is written with PyTorch and transformers alone: sample pairs, judge them, clipped loss, AdamW in bf16."""
+
+    def __init__(self, model, options):
+        self.model, self.device = model, options.device
+        self.pairs, self.prompt, self.new, self.rows_at_once = (4, 16, 16, 4) if options.tiny else (32, 128, 256, 16)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, weight_decay=0.0, fused=options.device == "cuda")
+
+    def sample(self):
+        rows = prompts(self.pairs, self.prompt, self.model.config.vocab_size)
+        ids = torch.tensor([row for row in rows for _ in range(2)], device=self.device)
+        with torch.no_grad():
+            return self.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=self.new, min_new_tokens=self.new, do_sample=True, top_k=0)
+
+    def advantages(self, sampled):
+        rewards = (sampled.sum(1) % 2).float().view(-1, 2)  # a coin, so half of the pairs are tied
+        return ((rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, correction=0, keepdim=True) + 1e-6)).flatten()
+
+    def update(self, sampled, advantages):
+        for rows, advantage in zip(sampled.split(self.rows_at_once), advantages.split(self.rows_at_once)):
+            logits = self.model(rows, logits_to_keep=self.new + 1).logits[:, :-1]
+            log_probs = -functional.cross_entropy(logits.float().flatten(0, 1), rows[:, -self.new:].flatten(), reduction="none").view(len(rows), -1)
+            ratio = (log_probs - log_probs.detach()).exp()
+            gain = torch.minimum(ratio * advantage[:, None], ratio.clamp(0.8, 1.28) * advantage[:, None])
+            (-gain.sum() / (len(sampled) * self.new)).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def step(self):
+        """Seconds of sampling and of the update."""
+        marks = [now(self.device)]
+        sampled = self.sample()
+        marks.append(now(self.device))
+        self.update(sampled, self.advantages(sampled))
+        marks.append(now(self.device))
+        return marks[1] - marks[0], marks[2] - marks[1]
+
+    def report(self, name):
+        self.step()
+        rollout, update = min((self.step() for _ in range(2)), key=sum)
+        print_line(bench="grpo step of peers", peer="plain PyTorch", model=name, rollouts=2 * self.pairs, prompt=self.prompt, new_tokens=self.new,
+                   step_s=rollout + update, rollout_s=rollout, update_s=update)
+
+
+def now(device):
+    wait(device)
+    return time.perf_counter()
 
 
 def wait(device):
@@ -122,7 +174,7 @@ def run_trl(options, shape):
 
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = word_tokenizer(shape["vocab_size"], folder)
-        model = AutoModelForCausalLM.from_config(Qwen2Config(**shape, bos_token_id=None, eos_token_id=1, pad_token_id=0), dtype=torch.bfloat16)
+        model = random_model(shape, options.device)
         rows = [{"prompt": " ".join(f"t{i}" for i in ids)} for ids in prompts(pairs * steps, prompt_tokens, shape["vocab_size"])]
         accumulation = 1 if options.tiny else 4
         config = GRPOConfig(output_dir=folder, per_device_train_batch_size=2 * pairs // accumulation, gradient_accumulation_steps=accumulation,
@@ -141,15 +193,16 @@ def main():
     parser.add_argument("--tiny", action="store_true", help="a small shape")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     options = parser.parse_args()
-    shape = TINY if options.tiny else SHAPE
+    shape = TINY if options.tiny else QWEN_1_5B
     torch.manual_seed(0)
+    decoding = Decoding(options, shape)
+    model = random_model(shape, options.device).eval()
+    decoding.run_transformers(model)
+    PlainGrpo(model, options).report("tiny" if options.tiny else "1.5b-short")
     if installed("trl"):
         run_trl(options, shape)
     else:
         print_line(bench="grpo step of peers", peer="trl", skipped="not installed here")
-    decoding = Decoding(options, shape)
-    model = AutoModelForCausalLM.from_config(Qwen2Config(**shape), dtype=torch.bfloat16).to(options.device).eval()
-    decoding.run_transformers(model)
     if options.device == "cpu" or not installed("vllm"):
         print_line(bench="decode of peers", peer="vllm", skipped="not installed here" if options.device == "cuda" else "needs a GPU")
         return

@@ -32,6 +32,9 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
+// Beside this program, also where both were taken elsewhere.
+fs::path worker() { return fs::read_symlink("/proc/self/exe").parent_path() / "grpo_dist_worker"; }
+
 void pause_shortly() { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }
 
 }  // namespace
@@ -74,7 +77,7 @@ pid_t WorkerRanks::start(int64_t rank, const std::string& scenario, int64_t argu
   const int out = open(file.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
   dup2(out, STDOUT_FILENO);
   dup2(out, STDERR_FILENO);
-  execl(GRPO_DIST_WORKER, GRPO_DIST_WORKER, scenario.c_str(), std::to_string(argument).c_str(), nullptr);
+  execl(worker().c_str(), worker().c_str(), scenario.c_str(), std::to_string(argument).c_str(), nullptr);
   _exit(127);
 }
 

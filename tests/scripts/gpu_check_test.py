@@ -5,22 +5,39 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 SOURCE = Path(sys.argv[1])
 
-# A test program that passes or fails as its name says.
-TEST = """#!/bin/sh
-echo "[  PASSED  ] 1 test."
-case $0 in *failing*) exit 1 ;; esac
+GRPO = """#!/bin/sh
+echo "cuda kernels   usable; 1 devices"
 """
-# A benchmark with one measurement.
+# Says what a run of the embedded model would, step by step.
+TRAIN = """#!/bin/sh
+for argument; do
+  case $argument in run.output=*) output=${argument#*=} ;; run.name=*) name=${argument#*=} ;; trainer.steps=*) steps=${argument#*=} ;; esac
+done
+mkdir -p "$output/$name/rollouts"
+sample=12
+echo "{\\"completion\\": \\"$sample\\"}" >"$output/$name/rollouts/step_00000001.jsonl"
+for step in $(seq "$steps"); do
+  echo "{\\"step\\": $step, \\"reward/mean\\": 0.5, \\"grad_norm\\": 1.0, \\"eval/heldout/mean@4\\": 0.5}"
+done >"$output/$name/metrics.jsonl"
+"""
 BENCH = """#!/bin/sh
 echo '{"bench": "decode", "model": "1.5b", "step_ms": 1.5}'
 """
-SMI = """#!/bin/sh
-echo "Some GPU"
+
+
+def test_program(behaviour):
+    """A program of two tests."""
+    return f"""#!/bin/sh
+case "$*" in
+  *--gtest_list_tests*) printf 'GpuThing.\\n  Works\\nGpu/Other.\\n  Works/cuda  # GetParam() = 1\\n' ;;
+  *) {behaviour} ;;
+esac
 """
 
 
@@ -28,13 +45,15 @@ class Check(unittest.TestCase):
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
-        shutil.copytree(SOURCE / "scripts", self.folder / "scripts")
-        self.program("tools/nvidia-smi", SMI)
-        self.program("tools/compute-sanitizer", "#!/bin/sh\necho 0 errors\n")
-        self.program("tools/python3", f'#!/bin/sh\ncase "$1" in -c) exit 1 ;; esac\nexec {sys.executable} "$@"\n')  # has no torch
+        shutil.copytree(SOURCE / "scripts", self.folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+        self.program("tools/nvidia-smi", "#!/bin/sh\necho Some GPU\n")
+        self.program("tools/compute-sanitizer", "#!/bin/sh\necho ========= ERROR SUMMARY: 0 errors, cached: $PYTORCH_NO_CUDA_MEMORY_CACHING\n")
+        self.program("tools/python3", f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # without packages: no transformers
         for name in ("grpo_gpu_rollout_bench", "grpo_gpu_update_bench", "grpo_step_bench"):
             self.program(f"build/bin/{name}", BENCH)
-        self.program("build/bin/grpo_kernels_test", TEST)
+        self.program("build/bin/grpo", GRPO)
+        self.program("build/bin/grpo-train", TRAIN)
+        self.program("build/bin/grpo_kernels_test", test_program("exit 0"))
 
     def program(self, name, text):
         path = self.folder / name
@@ -42,10 +61,16 @@ class Check(unittest.TestCase):
         path.write_text(text)
         path.chmod(0o755)
 
-    def check(self):
+    def start(self, *command):
         environment = {**os.environ, "PATH": f"{self.folder / 'tools'}:{os.environ['PATH']}"}
-        command = ["bash", str(self.folder / "scripts" / "gpu_check.sh"), "--no-build", "--quick", "--out", str(self.folder / "out")]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=100)
+
+    def check(self):
+        return self.start("bash", self.folder / "scripts" / "gpu_check.sh", "--no-build", "--quick", "--out", self.folder / "out")
+
+    def check_for(self, seconds):
+        return self.start("python3", self.folder / "scripts" / "gpu" / "check.py", "--quick", "--programs", self.folder / "build" / "bin",
+                          "--out", self.folder / "out", "--page", "some_gpu.md", "--seconds", seconds)
 
     def page(self):
         return (self.folder / "out" / "some_gpu.md").read_text()
@@ -53,20 +78,78 @@ class Check(unittest.TestCase):
     def test_passes_when_everything_passes(self):
         result = self.check()
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
-        self.assertIn("[  PASSED  ] 1 test.", self.page())
+        page = self.page()
+        self.assertIn("# Some GPU", page)
+        self.assertIn("2 passed, 0 failed, 0 cut off, 0 skipped", page)
+        self.assertIn("| embedded | passed |", page)
+        self.assertIn("| peers | skipped: transformers is not installed |", page)
+        self.assertIn("ERROR SUMMARY: 0 errors, cached: 1", page)
+        self.assertIn("| 1.5b | 1.5 |", page)
 
-    def test_a_failing_test_fails_the_check(self):
-        self.program("build/bin/grpo_failing_test", TEST)
+    def test_a_failing_test_fails_the_check_and_is_named(self):
+        self.program("build/bin/grpo_failing_test", test_program("case $1 in *Other*) echo 'expected 1, got 2'; exit 1 ;; esac"))
         result = self.check()
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertIn("3 passed, 1 failed, 0 cut off, 0 skipped", self.page())
+        self.assertIn("| Gpu/Other.Works/cuda | failed | exit code 1 |", self.page())
+        self.assertIn("expected 1, got 2", (self.folder / "out" / "log.txt").read_text())
+
+    def test_a_test_that_crashes_fails_the_check(self):
+        self.program("build/bin/grpo_crashing_test", test_program("kill -SEGV $$"))
+        self.assertEqual(self.check().returncode, 1)
+
+    def test_a_program_that_cannot_start_fails_the_check(self):
+        self.program("build/bin/grpo_broken_test", "#!/bin/sh\nexit 127\n")
+        self.assertEqual(self.check().returncode, 1)
+
+    def test_tests_that_all_skip_fail_the_check(self):
+        self.program("build/bin/grpo_kernels_test", test_program("printf 'a_test.cpp:12: Skipped\\nno CUDA device\\n\\n[  SKIPPED ] GpuThing.Works\\n'"))
+        self.assertEqual(self.check().returncode, 1)
+        self.assertIn("| GpuThing.Works | skipped | no CUDA device |", self.page())
 
     def test_a_failing_benchmark_fails_the_check(self):
         self.program("build/bin/grpo_step_bench", "#!/bin/sh\nexit 3\n")
         self.assertEqual(self.check().returncode, 1)
+        self.assertIn("| step | failed |", self.page())
 
     def test_what_the_sanitizer_finds_fails_the_check(self):
-        self.program("tools/compute-sanitizer", "#!/bin/sh\necho 1 error\nexit 9\n")
+        self.program("tools/compute-sanitizer", "#!/bin/sh\necho ========= Invalid read\nexit 9\n")
         self.assertEqual(self.check().returncode, 1)
+        self.assertIn("========= Invalid read", self.page())
+
+    def test_a_run_that_samples_otherwise_fails_the_check(self):
+        self.program("build/bin/grpo-train", TRAIN.replace("sample=12", "sample=$name"))
+        self.assertEqual(self.check().returncode, 1)
+        self.assertIn("| embedded | failed |", self.page())
+
+    def test_a_run_that_stops_early_fails_the_check(self):
+        self.program("build/bin/grpo-train", TRAIN.replace('seq "$steps"', "seq 3"))
+        self.assertEqual(self.check().returncode, 1)
+        self.assertIn("| embedded | failed |", self.page())
+
+    def test_what_is_cut_off_leaves_its_figures_and_nothing_running(self):
+        mark = f"{time.time()}"[-9:]
+        self.program("build/bin/grpo_gpu_rollout_bench", BENCH + f"sleep 7{mark} & wait\n")
+        begin = time.monotonic()
+        result = self.check_for(8)
+        self.assertLess(time.monotonic() - begin, 30)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        page = self.page()
+        self.assertIn("| decode | cut off |", page)
+        self.assertIn("| 1.5b | 1.5 |", page)
+        self.assertIn("| step | not run: the time is over |", page)
+        self.assertEqual(subprocess.run(["pgrep", "-f", f"sleep 7{mark}"], capture_output=True).stdout, b"")
+
+    def test_a_machine_without_a_gpu_is_told_so(self):
+        self.program("build/bin/grpo", "#!/bin/sh\necho 'cuda kernels   built; this machine has no CUDA device'\n")
+        result = self.check()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no usable GPU", result.stderr)
+
+    @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not installed (scripts/setup.sh --tests)")
+    def test_the_scripts_are_sound(self):
+        result = self.start("shellcheck", SOURCE / "scripts" / "gpu_check.sh", SOURCE / "scripts" / "gpu_bundle.sh")
+        self.assertEqual(result.returncode, 0, result.stdout)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 namespace grpo::testing {
 
-/// The checkout that the tests were built from.
+/// The checkout that the tests were built from; $GRPO_SOURCE_DIR where they were taken elsewhere.
 std::filesystem::path source_dir();
 
 /// tests/data of that checkout.
