@@ -26,6 +26,7 @@ class Check:
         self.programs, self.rehearse = options.programs, options.rehearse
         self.device = "cpu" if options.rehearse else "cuda"
         self.model = "tiny" if options.rehearse else "1.5b"
+        self.decode_sizes = ["1024x64", "1024x256", "4096x64"] if options.quick else []  # else all of the table
         self.device_options = ["--device", "cpu"] if options.rehearse else []
         self.size_options = ["--tiny", "--device", "cpu"] if options.rehearse else []
         # Without a device its tests skip; that the others pass shows that libraries and golden numbers are in place.

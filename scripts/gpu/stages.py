@@ -170,7 +170,7 @@ def bench(check, program, *arguments):
 
 
 def decode(check):
-    bench(check, "grpo_gpu_rollout_bench", "decode", check.model)
+    bench(check, "grpo_gpu_rollout_bench", "decode", check.model, *check.decode_sizes)
 
 
 def update(check):

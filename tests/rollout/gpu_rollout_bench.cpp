@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <string>
 
@@ -21,7 +22,8 @@ using testing::shape_of;
 
 // Bytes per second that a plain copy reads and writes: the roofline's slope.
 double copy_bandwidth() {
-  const auto from = at::ones({int64_t{1} << 30}, at::TensorOptions(kDevice).dtype(at::kByte)), to = at::empty_like(from);
+  const auto from = at::ones({int64_t{1} << 30}, at::TensorOptions(kDevice).dtype(at::kByte)),
+             to = at::empty_like(from);
   double best = 1e9;
   for (int i = 0; i < 5; ++i) best = std::min(best, seconds([&] { to.copy_(from); }));
   return 2.0 * static_cast<double>(from.numel()) / best;
@@ -31,7 +33,8 @@ std::vector<rollout::Request> prompts(int64_t count, int64_t tokens, int64_t voc
   std::vector<rollout::Request> requests;
   for (int64_t i = 0; i < count; ++i) {
     rollout::Request request{.prompt_ids = {}, .draw = static_cast<uint64_t>(i)};
-    for (int64_t t = 0; t < tokens; ++t) request.prompt_ids.push_back(100 + (i * 7919 + t * 104729) % (vocab_size - 100));
+    for (int64_t t = 0; t < tokens; ++t)
+      request.prompt_ids.push_back(100 + (i * 7919 + t * 104729) % (vocab_size - 100));
     requests.push_back(std::move(request));
   }
   return requests;
@@ -41,17 +44,23 @@ rollout::EngineConfig engine_config(int64_t sequences, bool exact) {
   return {.max_sequences = sequences, .exact = exact};
 }
 
-// Seconds of one decode step with `sequences` sequences of about `context` tokens: what a longer completion takes more than a
-// shorter one, by its additional steps.
+// Seconds of one decode step with `sequences` sequences of about `context` tokens. The engine asks between steps
+// whether to stop; the clock starts after the first of them, which follow the prefill and record graphs.
 double step_seconds(const models::CausalLM& model, int64_t sequences, int64_t context, bool exact) {
-  constexpr int64_t kShort = 16, kLong = 144;
+  constexpr int64_t kWarm = 16, kTimed = 128;
   rollout::Engine engine(model, engine_config(sequences, exact));
-  const auto requests = prompts(sequences, context - kLong / 2, model.config().vocab_size);
-  const auto run = [&](int64_t tokens) {
-    return seconds([&] { engine.generate(requests, {.max_new_tokens = tokens, .ignore_eos = true}, {1, 2}); });
+  const auto requests = prompts(sequences, context - kWarm - kTimed / 2, model.config().vocab_size);
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point begin, end;
+  int64_t asked = 0;
+  const auto should_stop = [&] {
+    ++asked;
+    if (asked == kWarm) begin = Clock::now();
+    if (asked == kWarm + kTimed) end = Clock::now();
+    return asked == kWarm + kTimed;
   };
-  run(kLong);  // graphs are recorded
-  return (run(kLong) - run(kShort)) / static_cast<double>(kLong - kShort);
+  engine.generate(requests, {.max_new_tokens = 2 * (kWarm + kTimed), .ignore_eos = true}, {1, 2}, {}, should_stop);
+  return std::chrono::duration<double>(end - begin).count() / static_cast<double>(kTimed);
 }
 
 // Bytes that a step reads: every weight but the input embedding once, and the sequences' keys and values.
@@ -62,29 +71,45 @@ double step_bytes(const models::ModelConfig& config, int64_t sequences, int64_t 
   return 2.0 * (weights + kv * static_cast<double>(sequences * context));
 }
 
-void decode(const std::string& name, bool exact) {
+struct Size {
+  int64_t context = 0, sequences = 0;
+};
+
+// From texts as 1024x64; without any the sizes of the tables in docs/benchmarks.
+std::vector<Size> sizes_of(const std::vector<std::string>& texts, bool tiny) {
+  std::vector<Size> sizes;
+  for (const auto& text : texts) {
+    long long context = 0, sequences = 0;
+    if (std::sscanf(text.c_str(), "%lldx%lld", &context, &sequences) != 2)
+      throw base::Error("not CONTEXTxSEQUENCES: " + text);
+    sizes.push_back({context, sequences});
+  }
+  if (!sizes.empty()) return sizes;
+  if (tiny) return {{256, 8}};  // shows that the program works
+  return {{1024, 64}, {1024, 256}, {1024, 512}, {4096, 64}, {4096, 256}, {4096, 512}};
+}
+
+void decode(const std::string& name, bool exact, const std::vector<std::string>& sizes) {
   const auto config = shape_of(name);
-  const auto model = random_model(config, exact && kDevice.is_cpu() ? at::kFloat : at::kBFloat16);  // exact in fp32 only there
+  const auto model =
+      random_model(config, exact && kDevice.is_cpu() ? at::kFloat : at::kBFloat16);  // exact in fp32 only there
   const double bandwidth = copy_bandwidth();
-  const bool tiny = name == "tiny";  // shows that the program works
-  for (const int64_t context : tiny ? std::vector<int64_t>{256} : std::vector<int64_t>{1024, 4096}) {
-    for (const int64_t sequences : tiny ? std::vector<int64_t>{8} : std::vector<int64_t>{64, 256, 512}) {
-      const double step = step_seconds(*model, sequences, context, exact);
-      print({{"bench", "decode"},
-             {"model", name},
-             {"exact", exact},
-             {"sequences", sequences},
-             {"context", context},
-             {"step_ms", 1e3 * step},
-             {"tokens_per_s", static_cast<double>(sequences) / step},
-             {"copy_bandwidth_gb_s", bandwidth / 1e9},
-             {"roofline_share", step_bytes(config, sequences, context) / bandwidth / step}});
-    }
+  for (const auto& [context, sequences] : sizes_of(sizes, name == "tiny")) {
+    const double step = step_seconds(*model, sequences, context, exact);
+    print({{"bench", "decode"},
+           {"model", name},
+           {"exact", exact},
+           {"sequences", sequences},
+           {"context", context},
+           {"step_ms", 1e3 * step},
+           {"tokens_per_s", static_cast<double>(sequences) / step},
+           {"copy_bandwidth_gb_s", bandwidth / 1e9},
+           {"roofline_share", step_bytes(config, sequences, context) / bandwidth / step}});
   }
 }
 
-// 256 pairs whose lengths have a heavy tail: the stop ids' share of the vocabulary makes them geometric with a mean of 600 tokens,
-// as far as random weights give nearly equal probabilities; cut at 3,072.
+// 256 pairs whose lengths have a heavy tail: the stop ids' share of the vocabulary makes them geometric with a mean of
+// 600 tokens, as far as random weights give nearly equal probabilities; cut at 3,072.
 void rollout_of_pairs(const std::string& name) {
   const auto config = shape_of(name);
   const auto model = random_model(config);
@@ -100,7 +125,8 @@ void rollout_of_pairs(const std::string& name) {
   int64_t longest = 0;
   const double wall = seconds([&] {
     for (const auto& group : engine.generate(requests, sampling, {1, 3})) {
-      for (const auto& completion : group.completions) longest = std::max(longest, static_cast<int64_t>(completion.ids.size()));
+      for (const auto& completion : group.completions)
+        longest = std::max(longest, static_cast<int64_t>(completion.ids.size()));
     }
   });
   print({{"bench", "rollout"},
@@ -116,13 +142,16 @@ void rollout_of_pairs(const std::string& name) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto arguments = testing::take_device(argc, argv);
-  if (arguments.size() != 2) {
-    std::fprintf(stderr, "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b|tiny [--device cpu]\n");
+  auto arguments = testing::take_device(argc, argv);
+  if (arguments.size() < 2) {
+    std::fprintf(
+        stderr,
+        "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b|tiny [CONTEXTxSEQUENCES ...] [--device cpu]\n");
     return 2;
   }
   const std::string what = arguments[0], name = arguments[1];
+  arguments.erase(arguments.begin(), arguments.begin() + 2);
   testing::need_device();
-  what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact");
+  what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact", arguments);
   return 0;
 }
