@@ -189,6 +189,7 @@ class ProcessGroupCommunicator : public Communicator {
     if (device_group_ && std::uncaught_exceptions() > 0) device_group_->abort();  // does not wait for those that failed
     if (std::uncaught_exceptions() > 0) return;
     watch_->leave(std::chrono::seconds(timeout_s_));
+    if (device_group_) device_group_->shutdown();  // all ranks are here; its destructor alone would warn of a leak
     set_current(nullptr);
   }
 

@@ -9,6 +9,7 @@ namespace {
 
 using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class GpuNccl : public ::testing::Test {
  protected:
@@ -21,6 +22,7 @@ class GpuNccl : public ::testing::Test {
 TEST_F(GpuNccl, TwoRanksAgreeWithTheCpu) {
   WorkerRanks ranks(2, "device_collectives");
   EXPECT_THAT(ranks.wait(120), Each(0)) << ranks.text(0) << ranks.text(1);
+  EXPECT_THAT(ranks.text(0), Not(HasSubstr("leak"))) << "the group was not shut down";
 }
 
 TEST_F(GpuNccl, NamesTheRankThatDoesNotCome) {

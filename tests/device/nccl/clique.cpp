@@ -1,5 +1,7 @@
 #include "device/nccl/clique.h"
 
+#include <cstdio>
+
 #include "device/nccl/operations.h"
 
 namespace grpo::device_nccl {
@@ -62,6 +64,12 @@ void resolve_operator(ncclComm& comm, Operation& operation) {
 const char* last_error_text() { return last_text.c_str(); }
 
 void remember_error(const std::string& text) { last_text = text; }
+
+ncclResult_t refuse(const Failure& failure) {
+  remember_error(failure.what());
+  if (failure.code != ncclInProgress) std::fprintf(stderr, "nccl on the host device: %s\n", failure.what());
+  return failure.code;
+}
 
 ncclComm& usable(ncclComm_t comm) {
   check(comm != nullptr, "no communicator");

@@ -29,6 +29,8 @@ ncclResult_t guarded(const Body& body);
 
 const char* last_error_text();
 void remember_error(const std::string& text);
+/// The failure's code, after saying on stderr what it is: c10d tells the code alone.
+ncclResult_t refuse(const Failure& failure);
 
 /// Throws where the communicator cannot be used (now).
 ncclComm& usable(ncclComm_t comm);
@@ -47,8 +49,7 @@ ncclResult_t guarded(const Body& body) {
     body();
     return ncclSuccess;
   } catch (const Failure& failure) {
-    remember_error(failure.what());
-    return failure.code;
+    return refuse(failure);
   } catch (const Stopped&) {
     remember_error("stopped while waiting for other ranks");
     return ncclSystemError;
