@@ -14,8 +14,8 @@ at::Tensor last_page_lengths(const PagedLayout& host, int64_t page_size) {
   auto* last = last_lengths.mutable_data_ptr<int32_t>();
   for (int64_t s = 0; s < sequences; ++s) {
     const int64_t pages = offsets[s + 1] - offsets[s], before = (pages - 1) * page_size;
-    GRPO_CHECK(lengths[s] > before && lengths[s] <= before + page_size && pages >= 1, "a sequence of ", lengths[s], " tokens in ", pages, " pages of ",
-               page_size);
+    GRPO_CHECK(lengths[s] > before && lengths[s] <= before + page_size && pages >= 1, "a sequence of ", lengths[s],
+               " tokens in ", pages, " pages of ", page_size);
     last[s] = static_cast<int32_t>(lengths[s] - before);
   }
   return last_lengths;

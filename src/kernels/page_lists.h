@@ -7,8 +7,8 @@
 
 namespace grpo::kernels {
 
-/// The tokens in each sequence's last page, [S] int32, as FlashInfer wants them beside the page lists. host: a layout of host tensors
-/// whose sequences have at least one token each and exactly the pages they need (checked).
+/// The tokens in each sequence's last page, [S] int32, as FlashInfer wants them beside the page lists. host: a layout
+/// of host tensors whose sequences have at least one token each and exactly the pages they need (checked).
 at::Tensor last_page_lengths(const PagedLayout& host, int64_t page_size);
 
 /// Whether each sequence of a layout of host tensors adds one token.

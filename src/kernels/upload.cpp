@@ -49,10 +49,12 @@ void Upload::place_parts() {
     bytes = aligned(bytes + part.capacity * part.host.element_size());
   }
   if (in_place_ && memory_.defined()) {
-    GRPO_CHECK(parts_.size() == sent_.size(), "a pass in place of ", parts_.size(), " tensors after one of ", sent_.size());
+    GRPO_CHECK(parts_.size() == sent_.size(), "a pass in place of ", parts_.size(), " tensors after one of ",
+               sent_.size());
     for (size_t i = 0; i < parts_.size(); ++i)
-      GRPO_CHECK(parts_[i].capacity == sent_[i].numel() && parts_[i].host.scalar_type() == sent_[i].scalar_type(), "a pass in place whose tensor ",
-                 i, " has ", parts_[i].capacity, " elements after one with ", sent_[i].numel());
+      GRPO_CHECK(parts_[i].capacity == sent_[i].numel() && parts_[i].host.scalar_type() == sent_[i].scalar_type(),
+                 "a pass in place whose tensor ", i, " has ", parts_[i].capacity, " elements after one with ",
+                 sent_[i].numel());
     return;
   }
   memory_ = at::empty({bytes}, at::TensorOptions(device_).dtype(at::kByte));
@@ -75,7 +77,8 @@ at::Tensor Upload::pack() const {
   auto packed = at::empty({parts_.back().offset + size_of(parts_.back())}, options);
   auto* bytes = packed.mutable_data_ptr<uint8_t>();
   for (const Part& part : parts_) {
-    if (size_of(part) > 0) std::memcpy(bytes + part.offset, part.host.const_data_ptr(), static_cast<size_t>(size_of(part)));
+    if (size_of(part) > 0)
+      std::memcpy(bytes + part.offset, part.host.const_data_ptr(), static_cast<size_t>(size_of(part)));
   }
   return packed;
 }

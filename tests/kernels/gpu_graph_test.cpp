@@ -74,5 +74,26 @@ TEST_F(GpuGraph, ThatFailsLeavesTheDeviceUsable) {
   expect_replays(*record());
 }
 
+// Takes all of a device's memory and leaves it in the allocator's cache, where a graph's pool cannot get at it.
+void fill_cache(const at::TensorOptions& options) {
+  std::vector<at::Tensor> all;
+  for (int64_t bytes = int64_t{1} << 38; bytes >= 1 << 21;) {
+    try {
+      all.push_back(at::empty({bytes}, options.dtype(at::kByte)));
+    } catch (const c10::Error&) {
+      bytes /= 2;
+    }
+  }
+}
+
+TEST_F(GpuGraph, IsRecordedWhereTheCacheHoldsAllMemory) {
+  fill_cache(x_.options());
+  constexpr int64_t kElements = int64_t{1} << 25;
+  auto graph = capture_graph(x_.device(), [this] { y_ = x_.narrow(0, 0, 1).expand({kElements}) * 2; });
+  x_.fill_(3);
+  graph->replay();
+  EXPECT_EQ(y_.narrow(0, kElements - 1000, 1000).cpu().sum().item<float>(), 6000.0f);
+}
+
 }  // namespace
 }  // namespace grpo::kernels

@@ -2,7 +2,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <functional>
 #include <string>
 
 #include "grpo/base/error.h"
@@ -19,12 +22,27 @@ using testing::random_model;
 using testing::seconds;
 using testing::shape_of;
 
-// Bytes per second that a plain copy reads and writes: the roofline's slope.
-double copy_bandwidth() {
-  const auto from = at::ones({int64_t{1} << 30}, at::TensorOptions(kDevice).dtype(at::kByte)), to = at::empty_like(from);
+double best_of_five(const std::function<void()>& work) {
   double best = 1e9;
-  for (int i = 0; i < 5; ++i) best = std::min(best, seconds([&] { to.copy_(from); }));
-  return 2.0 * static_cast<double>(from.numel()) / best;
+  for (int i = 0; i < 5; ++i) best = std::min(best, seconds(work));
+  return best;
+}
+
+// What a roofline is made of, as a plain copy and a plain product reach it here.
+struct Roofline {
+  double bytes_per_s;
+  double operations_per_s;
+
+  double seconds(double bytes, double operations) const { return std::max(bytes / bytes_per_s, operations / operations_per_s); }
+};
+
+Roofline measure_roofline(at::ScalarType type) {
+  const int64_t bytes = int64_t{1} << (kDevice.is_cuda() ? 30 : 26), n = kDevice.is_cuda() ? 8192 : 1024;
+  const auto from = at::ones({bytes}, at::TensorOptions(kDevice).dtype(at::kByte)), to = at::empty_like(from);
+  const auto a = at::randn({n, n}, at::TensorOptions(kDevice).dtype(type));
+  auto out = at::empty_like(a);
+  return {.bytes_per_s = 2.0 * static_cast<double>(bytes) / best_of_five([&] { to.copy_(from); }),
+          .operations_per_s = 2.0 * std::pow(static_cast<double>(n), 3.0) / best_of_five([&] { at::mm_out(out, a, a); })};
 }
 
 std::vector<rollout::Request> prompts(int64_t count, int64_t tokens, int64_t vocab_size) {
@@ -37,48 +55,89 @@ std::vector<rollout::Request> prompts(int64_t count, int64_t tokens, int64_t voc
   return requests;
 }
 
-rollout::EngineConfig engine_config(int64_t sequences, bool exact) {
-  return {.max_sequences = sequences, .exact = exact};
-}
-
-// Seconds of one decode step with `sequences` sequences of about `context` tokens: what a longer completion takes more than a
-// shorter one, by its additional steps.
-double step_seconds(const models::CausalLM& model, int64_t sequences, int64_t context, bool exact) {
-  constexpr int64_t kShort = 16, kLong = 144;
-  rollout::Engine engine(model, engine_config(sequences, exact));
-  const auto requests = prompts(sequences, context - kLong / 2, model.config().vocab_size);
-  const auto run = [&](int64_t tokens) {
-    return seconds([&] { engine.generate(requests, {.max_new_tokens = tokens, .ignore_eos = true}, {1, 2}); });
+// Seconds of one decode step with `sequences` sequences of about `context` tokens. The engine asks whether to stop before every step:
+// the time between two askings is that of a step, also where the host is ahead. Graphs are recorded in the first ones.
+double step_seconds(const models::CausalLM& model, int64_t context, const rollout::EngineConfig& config) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int64_t kWarmUp = 16, kSteps = 144;
+  rollout::Engine engine(model, config);
+  const auto requests = prompts(config.max_sequences, context - kSteps / 2, model.config().vocab_size);
+  std::vector<Clock::time_point> asked;
+  const auto note = [&] {
+    asked.push_back(Clock::now());
+    return false;
   };
-  run(kLong);  // graphs are recorded
-  return (run(kLong) - run(kShort)) / static_cast<double>(kLong - kShort);
+  engine.generate(requests, {.max_new_tokens = kSteps, .ignore_eos = true}, {1, 2}, {}, note);
+  const std::chrono::duration<double> passed = asked.back() - asked[kWarmUp];
+  return passed.count() / static_cast<double>(asked.size() - 1 - kWarmUp);
 }
 
-// Bytes that a step reads: every weight but the input embedding once, and the sequences' keys and values.
-double step_bytes(const models::ModelConfig& config, int64_t sequences, int64_t context) {
+double weights_read(const models::ModelConfig& config) {  // every one but the input embedding
   const auto head = static_cast<double>(config.vocab_size * config.hidden_size);
-  const double weights = static_cast<double>(config.num_parameters()) - (config.tied_embeddings ? 0.0 : head);
-  const auto kv = static_cast<double>(2 * config.num_layers * config.num_kv_heads * config.head_dim);
-  return 2.0 * (weights + kv * static_cast<double>(sequences * context));
+  return static_cast<double>(config.num_parameters()) - (config.tied_embeddings ? 0.0 : head);
 }
 
-void decode(const std::string& name, bool exact) {
+// Bytes that a step reads: weights once, and the sequences' keys and values.
+double step_bytes(const models::ModelConfig& config, int64_t sequences, int64_t context, double element) {
+  const auto kv = static_cast<double>(2 * config.num_layers * config.num_kv_heads * config.head_dim);
+  return element * (weights_read(config) + kv * static_cast<double>(sequences * context));
+}
+
+// Two for each weight and sequence, and for each element of a key or value and query head that reads it.
+double step_operations(const models::ModelConfig& config, int64_t sequences, int64_t context) {
+  const auto attention = static_cast<double>(4 * config.num_layers * config.num_heads * config.head_dim * context);
+  return static_cast<double>(sequences) * (2.0 * weights_read(config) + attention);
+}
+
+struct Case {
+  int64_t context, sequences;
+};
+
+std::vector<Case> cases_of(const std::string& name, const std::vector<std::string>& asked) {
+  std::vector<Case> cases;
+  for (const std::string& text : asked) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos) throw base::Error("expected CONTEXT:SEQUENCES, got " + text);
+    cases.push_back({std::stoll(text.substr(0, colon)), std::stoll(text.substr(colon + 1))});
+  }
+  if (!cases.empty()) return cases;
+  if (name == "tiny") return {{256, 8}};  // shows that the program works
+  return {{1024, 64}, {1024, 256}, {1024, 512}, {4096, 64}, {4096, 256}, {4096, 512}};
+}
+
+// Both kernels where the group is one that both serve and the plain one might lose.
+std::vector<kernels::DecodeKernel> kernels_to_measure(const models::ModelConfig& config, bool exact) {
+  const bool both = !exact && kDevice.is_cuda() && config.num_heads / config.num_kv_heads >= 4;
+  if (!both) return {kernels::DecodeKernel::kAuto};
+  return {kernels::DecodeKernel::kPlain, kernels::DecodeKernel::kTensorCores};
+}
+
+std::string name_of(kernels::DecodeKernel kernel) {
+  return kernel == kernels::DecodeKernel::kAuto ? "auto" : kernel == kernels::DecodeKernel::kPlain ? "plain" : "tensor cores";
+}
+
+void decode(const std::string& name, bool exact, const std::vector<std::string>& asked) {
   const auto config = shape_of(name);
-  const auto model = random_model(config, exact && kDevice.is_cpu() ? at::kFloat : at::kBFloat16);  // exact in fp32 only there
-  const double bandwidth = copy_bandwidth();
-  const bool tiny = name == "tiny";  // shows that the program works
-  for (const int64_t context : tiny ? std::vector<int64_t>{256} : std::vector<int64_t>{1024, 4096}) {
-    for (const int64_t sequences : tiny ? std::vector<int64_t>{8} : std::vector<int64_t>{64, 256, 512}) {
-      const double step = step_seconds(*model, sequences, context, exact);
+  const auto type = exact && kDevice.is_cpu() ? at::kFloat : at::kBFloat16;  // exact in fp32 only there
+  const auto model = random_model(config, type);
+  const auto roofline = measure_roofline(type);
+  for (const auto& [context, sequences] : cases_of(name, asked)) {
+    const double bytes = step_bytes(config, sequences, context, static_cast<double>(c10::elementSize(type)));
+    const double operations = step_operations(config, sequences, context);
+    for (const auto kernel : kernels_to_measure(config, exact)) {
+      const double step = step_seconds(*model, context, {.max_sequences = sequences, .exact = exact, .decode_kernel = kernel});
       print({{"bench", "decode"},
              {"model", name},
              {"exact", exact},
+             {"decode_kernel", name_of(kernel)},
              {"sequences", sequences},
              {"context", context},
              {"step_ms", 1e3 * step},
              {"tokens_per_s", static_cast<double>(sequences) / step},
-             {"copy_bandwidth_gb_s", bandwidth / 1e9},
-             {"roofline_share", step_bytes(config, sequences, context) / bandwidth / step}});
+             {"copy_bandwidth_gb_s", roofline.bytes_per_s / 1e9},
+             {"product_tflop_s", roofline.operations_per_s / 1e12},
+             {"roofline_ms", 1e3 * roofline.seconds(bytes, operations)},
+             {"roofline_share", roofline.seconds(bytes, operations) / step}});
     }
   }
 }
@@ -90,7 +149,7 @@ void rollout_of_pairs(const std::string& name) {
   const auto model = random_model(config);
   const bool tiny = name == "tiny";  // shows that the program works
   const int64_t pairs = tiny ? 8 : 256, mean = tiny ? 30 : 600;
-  rollout::Engine engine(*model, engine_config(2 * pairs, false));
+  rollout::Engine engine(*model, {.max_sequences = 2 * pairs});
   std::vector<rollout::Request> requests = prompts(pairs, 128, config.vocab_size);
   std::vector<int64_t> stop_ids;
   for (int64_t id = 0; id < config.vocab_size; id += mean) stop_ids.push_back(id);
@@ -117,12 +176,12 @@ void rollout_of_pairs(const std::string& name) {
 
 int main(int argc, char** argv) {
   const auto arguments = testing::take_device(argc, argv);
-  if (arguments.size() != 2) {
-    std::fprintf(stderr, "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b|tiny [--device cpu]\n");
+  if (arguments.size() < 2) {
+    std::fprintf(stderr, "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b|tiny [CONTEXT:SEQUENCES ...] [--device cpu]\n");
     return 2;
   }
   const std::string what = arguments[0], name = arguments[1];
   testing::need_device();
-  what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact");
+  what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact", {arguments.begin() + 2, arguments.end()});
   return 0;
 }
