@@ -2,31 +2,23 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "grpo/base/error.h"
 
 namespace grpo::kernels {
 
-PageLists page_lists(const PagedLayout& host, int64_t page_size) {
-  const int64_t sequences = host.context_lengths.size(0), max_pages = host.page_table.size(1);
+at::Tensor last_page_lengths(const PagedLayout& host, int64_t page_size) {
+  const int64_t sequences = host.context_lengths.size(0);
   const auto* lengths = host.context_lengths.const_data_ptr<int32_t>();
-  const auto* table = host.page_table.const_data_ptr<int32_t>();
-  PageLists lists{.offsets = at::empty({sequences + 1}, at::kInt),
-                  .ids = at::zeros({sequences * max_pages}, at::kInt),
-                  .last_lengths = at::empty({sequences}, at::kInt)};
-  auto* offsets = lists.offsets.mutable_data_ptr<int32_t>();
-  auto* ids = lists.ids.mutable_data_ptr<int32_t>();
-  auto* last = lists.last_lengths.mutable_data_ptr<int32_t>();
-  offsets[0] = 0;
+  const auto* offsets = host.page_offsets.const_data_ptr<int32_t>();
+  auto last_lengths = at::empty({sequences}, at::kInt);
+  auto* last = last_lengths.mutable_data_ptr<int32_t>();
   for (int64_t s = 0; s < sequences; ++s) {
-    const int64_t pages = (lengths[s] + page_size - 1) / page_size;
-    GRPO_CHECK(pages >= 1 && pages <= max_pages, "a sequence of ", lengths[s], " tokens in ", max_pages, " pages of ", page_size);
-    std::copy_n(table + s * max_pages, pages, ids + offsets[s]);
-    offsets[s + 1] = static_cast<int32_t>(offsets[s] + pages);
-    last[s] = static_cast<int32_t>(lengths[s] - (pages - 1) * page_size);
+    const int64_t pages = offsets[s + 1] - offsets[s], before = (pages - 1) * page_size;
+    GRPO_CHECK(lengths[s] > before && lengths[s] <= before + page_size && pages >= 1, "a sequence of ", lengths[s],
+               " tokens in ", pages, " pages of ", page_size);
+    last[s] = static_cast<int32_t>(lengths[s] - before);
   }
-  return lists;
+  return last_lengths;
 }
 
 bool adds_one_token_each(const PagedLayout& host) {
@@ -35,6 +27,17 @@ bool adds_one_token_each(const PagedLayout& host) {
     if (offsets[s] != s) return false;
   }
   return true;
+}
+
+PagedLayout send_layout(const PagedLayout& host, Upload& upload, int64_t capacity) {
+  const size_t queries = upload.add(host.query_offsets), contexts = upload.add(host.context_lengths);
+  const size_t offsets = upload.add(host.page_offsets), ids = upload.add(host.page_ids, capacity);
+  upload.send();
+  return {.query_offsets = upload[queries],
+          .context_lengths = upload[contexts],
+          .page_offsets = upload[offsets],
+          .page_ids = upload[ids],
+          .schedule = nullptr};
 }
 
 }  // namespace grpo::kernels

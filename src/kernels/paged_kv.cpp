@@ -12,6 +12,7 @@
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cuda/kernel_table.h"
 #include "kernels/dense_rows.h"
+#include "kernels/page_lists.h"
 #include "kernels/parallel.h"
 
 namespace grpo::kernels {
@@ -21,21 +22,23 @@ namespace {
 struct Layout {
   explicit Layout(const PagedLayout& layout)
       : sequences(layout.context_lengths.size(0)),
-        max_pages(layout.page_table.size(1)),
         offsets(layout.query_offsets.const_data_ptr<int32_t>()),
         lengths(layout.context_lengths.const_data_ptr<int32_t>()),
-        pages(layout.page_table.const_data_ptr<int32_t>()) {
-    GRPO_CHECK(layout.query_offsets.size(0) == sequences + 1 && layout.page_table.size(0) == sequences, "layout of ",
-               sequences, " sequences");
+        page_offsets(layout.page_offsets.const_data_ptr<int32_t>()),
+        page_ids(layout.page_ids.const_data_ptr<int32_t>()) {
+    GRPO_CHECK(layout.query_offsets.size(0) == sequences + 1 && layout.page_offsets.size(0) == sequences + 1 &&
+                   layout.page_ids.size(0) >= page_offsets[sequences],
+               "layout of ", sequences, " sequences");
   }
+  const int32_t* pages(int64_t s) const { return page_ids + page_offsets[s]; }
   // The absolute position of new token t of sequence s.
   int64_t position(int64_t s, int64_t t) const { return lengths[s] - (offsets[s + 1] - t); }
 
   int64_t sequences;
-  int64_t max_pages;
   const int32_t* offsets;
   const int32_t* lengths;
-  const int32_t* pages;
+  const int32_t* page_offsets;
+  const int32_t* page_ids;
 };
 
 // Consecutive new tokens of one sequence for one kv head.
@@ -96,7 +99,7 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
                  .first_length = layout.position(tile.sequence, tile.first) + 1,
                  .keys = keys + tile.kv_head * d,
                  .values = values + tile.kv_head * d,
-                 .pages = layout.pages + tile.sequence * layout.max_pages,
+                 .pages = layout.pages(tile.sequence),
                  .page_stride = page_size * kv_heads * d,
                  .row_stride = kv_heads * d,
                  .page_size = page_size,
@@ -109,22 +112,19 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
 // The CPU kernels need no schedule.
 class HostPlanner : public AttentionPlanner {
  public:
-  explicit HostPlanner(bool in_place) : upload_(at::kCPU, in_place) {}
+  explicit HostPlanner(int64_t page_capacity) : page_capacity_(page_capacity) {}
 
-  PagedLayout plan(const PagedLayout& host) override {
-    upload_.begin_pass();
-    return {upload_(host.query_offsets), upload_(host.context_lengths), upload_(host.page_table), nullptr};
-  }
+  PagedLayout plan(const PagedLayout& host, Upload& upload) override { return send_layout(host, upload, page_capacity_); }
 
  private:
-  Upload upload_;
+  const int64_t page_capacity_;
 };
 
 }  // namespace
 
-std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, bool in_place) {
-  if (device.is_cuda()) return cuda::kernels().plan_attention(shape, device, in_place);
-  return std::make_unique<HostPlanner>(in_place);
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, int64_t page_capacity) {
+  if (device.is_cuda()) return cuda::kernels().plan_attention(shape, device, page_capacity);
+  return std::make_unique<HostPlanner>(page_capacity);
 }
 
 void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayout& layout, PagedKv& cache) {
@@ -145,7 +145,7 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
   for (int64_t s = 0; s < host.sequences; ++s) {
     for (int64_t t = host.offsets[s]; t < host.offsets[s + 1]; ++t) {
       const int64_t position = host.position(s, t);
-      const int64_t page = host.pages[s * host.max_pages + position / page_size];
+      const int64_t page = host.pages(s)[position / page_size];
       const size_t to = static_cast<size_t>(page * page_size + position % page_size) * row_bytes;
       std::memcpy(key_cache + to, row(k, t), row_bytes);
       std::memcpy(value_cache + to, row(v, t), row_bytes);

@@ -19,6 +19,8 @@ namespace grpo::rollout {
 namespace {
 
 constexpr int64_t kPrefillTokens = 4096;
+// Graphs are made for sequences of so many tokens or a multiple, so that slowly growing calls do not make them anew each time.
+constexpr int64_t kTokensStep = 1024;
 
 // One generate() call: does what the scheduler decides. The host may be some steps ahead of the tokens that have come back; it
 // then sees a stop token late, and what was drawn past it is dropped.
@@ -228,10 +230,9 @@ class Generation {
   EngineStats stats_;
 };
 
-struct Demand {
-  int64_t longest = 1;  // tokens of the longest sequence
-  int64_t sequences = 0;
-};
+Demand most_of(const Demand& a, const Demand& b) {
+  return {.longest = std::max(a.longest, b.longest), .sequences = std::max(a.sequences, b.sequences)};
+}
 
 Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const SamplingConfig& sampling, int64_t vocab_size) {
   Demand demand;
@@ -271,6 +272,8 @@ struct Engine::State {
 
   int64_t pages_for(int64_t tokens) const { return (tokens + config.page_size - 1) / config.page_size; }
 
+  double idle_share() const { return config.idle_share.value.value_or(model.device().is_cuda() ? 1.0 / 32.0 : 0.0); }
+
   int64_t steps_ahead() const { return config.steps_ahead.value.value_or(model.device().is_cuda() ? 2 : 0); }
 
   double kv_memory_gb() const {
@@ -291,7 +294,7 @@ struct Engine::State {
 
   // Memory for the call; kept from call to call, grown when a call wants more.
   int64_t prepare_cache(const Demand& demand) {
-    const int64_t pages = pages_wanted(demand);
+    const int64_t pages = pages_wanted(most_of(demand, config.expected));
     // The longest sequence, and beside it one page while it starts or comes back.
     const int64_t least = pages_for(demand.longest) + 1;
     if (pages < least) {
@@ -313,15 +316,17 @@ struct Engine::State {
   ModelRunner& prepare_runner(const Demand& demand) {
     std::vector<const void*> places;
     for (const auto& [name, tensor] : model.parameters()) places.push_back(tensor.const_data_ptr());
-    const bool fits = runner && runner->options().max_tokens >= demand.longest && places == weights;
+    const int64_t longest = most_of(demand, config.expected).longest;
+    const bool fits = runner && runner->options().max_tokens >= longest && places == weights;
     if (fits) return *runner;
     weights = std::move(places);
     const bool graphs = config.graphs.value.value_or(model.device().is_cuda());
     return runner.emplace(model, *cache,
                           ModelRunner::Options{.max_sequences = config.max_sequences,
-                                               .max_tokens = demand.longest,
+                                               .max_tokens = (longest + kTokensStep - 1) / kTokensStep * kTokensStep,
                                                .exact = config.exact,
                                                .padded = graphs || model.device().is_cuda(),
+                                               .decode_kernel = config.decode_kernel,
                                                .graphs = graphs});
   }
 };
@@ -343,14 +348,18 @@ std::vector<Group> Engine::generate(const std::vector<Request>& requests, const 
   const at::NoGradGuard no_grad;
   const Demand demand = demand_of(requests, queue, sampling, state.model.config().vocab_size);
   const int64_t pages = state.prepare_cache(demand);
-  Generation generation(state.prepare_runner(demand), *state.cache, state.steps_ahead(),
+  ModelRunner& runner = state.prepare_runner(demand);
+  const int64_t recorded_before = runner.num_recorded();
+  Generation generation(runner, *state.cache, state.steps_ahead(),
                         {.max_sequences = state.config.max_sequences,
                          .page_size = state.config.page_size,
                          .num_pages = pages,
-                         .prefill_tokens = kPrefillTokens},
+                         .prefill_tokens = kPrefillTokens,
+                         .idle_share = state.idle_share()},
                         requests, queue, sampling, key);
   auto groups = generation.run(on_group, should_stop);
   state.stats = generation.stats();
+  state.stats.recorded = runner.num_recorded() - recorded_before;
   return groups;
 }
 

@@ -3,40 +3,48 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <numeric>
+
+#include "grpo/base/error.h"
 
 namespace grpo::rollout {
 
-ForwardBatch make_batch(const std::vector<NewTokens>& sequences, int64_t max_pages) {
-  const auto s = static_cast<int64_t>(sequences.size());
-  int64_t tokens = 0, width = std::max<int64_t>(max_pages, 1);
+namespace {
+
+int64_t tokens_after(const NewTokens& sequence) { return sequence.cached + sequence.count; }
+
+kernels::PagedLayout make_layout(const std::vector<NewTokens>& sequences, int64_t page_size) {
+  std::vector<int32_t> queries = {0}, lengths, offsets = {0}, ids;
   for (const NewTokens& sequence : sequences) {
-    tokens += sequence.count;
-    width = std::max(width, static_cast<int64_t>(sequence.pages->size()));
+    const int64_t pages = (tokens_after(sequence) + page_size - 1) / page_size;
+    GRPO_CHECK(pages <= static_cast<int64_t>(sequence.pages->size()), tokens_after(sequence), " tokens in ", sequence.pages->size(), " pages of ", page_size);
+    ids.insert(ids.end(), sequence.pages->begin(), sequence.pages->begin() + pages);
+    queries.push_back(queries.back() + static_cast<int32_t>(sequence.count));
+    lengths.push_back(static_cast<int32_t>(tokens_after(sequence)));
+    offsets.push_back(static_cast<int32_t>(ids.size()));
   }
-  const bool has_ids = s > 0 && sequences.front().ids != nullptr;
-  ForwardBatch batch{.ids = has_ids ? at::empty({tokens}, at::kLong) : at::Tensor(),
-                     .positions = at::empty({tokens}, at::kLong),
-                     .layout = {.query_offsets = at::empty({s + 1}, at::kInt),
-                                .context_lengths = at::empty({s}, at::kInt),
-                                .page_table = at::zeros({s, width}, at::kInt),
-                                .schedule = nullptr}};
-  auto* ids = has_ids ? batch.ids.mutable_data_ptr<int64_t>() : nullptr;
+  return {.query_offsets = at::tensor(queries, at::kInt),
+          .context_lengths = at::tensor(lengths, at::kInt),
+          .page_offsets = at::tensor(offsets, at::kInt),
+          .page_ids = at::tensor(ids, at::kInt),
+          .schedule = nullptr};
+}
+
+}  // namespace
+
+ForwardBatch make_batch(const std::vector<NewTokens>& sequences, int64_t page_size) {
+  ForwardBatch batch{.ids = {}, .positions = {}, .layout = make_layout(sequences, page_size)};
+  const int64_t tokens = batch.layout.query_offsets.const_data_ptr<int32_t>()[sequences.size()];
+  batch.positions = at::empty({tokens}, at::kLong);
   auto* positions = batch.positions.mutable_data_ptr<int64_t>();
-  auto* offsets = batch.layout.query_offsets.mutable_data_ptr<int32_t>();
-  auto* lengths = batch.layout.context_lengths.mutable_data_ptr<int32_t>();
-  auto* table = batch.layout.page_table.mutable_data_ptr<int32_t>();
-  int64_t t = 0;
-  offsets[0] = 0;
-  for (int64_t i = 0; i < s; ++i) {
-    const NewTokens& sequence = sequences[static_cast<size_t>(i)];
-    for (int64_t j = 0; j < sequence.count; ++j, ++t) {
-      if (has_ids) ids[t] = sequence.ids[j];
-      positions[t] = sequence.cached + j;
-    }
-    offsets[i + 1] = static_cast<int32_t>(t);
-    lengths[i] = static_cast<int32_t>(sequence.cached + sequence.count);
-    std::copy(sequence.pages->begin(), sequence.pages->end(), table + i * width);
+  for (const NewTokens& sequence : sequences) {
+    std::iota(positions, positions + sequence.count, sequence.cached);
+    positions += sequence.count;
   }
+  if (sequences.empty() || sequences.front().ids == nullptr) return batch;
+  batch.ids = at::empty({tokens}, at::kLong);
+  auto* ids = batch.ids.mutable_data_ptr<int64_t>();
+  for (const NewTokens& sequence : sequences) ids = std::copy_n(sequence.ids, sequence.count, ids);
   return batch;
 }
 

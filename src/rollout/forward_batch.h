@@ -24,8 +24,8 @@ struct ForwardBatch {
   kernels::PagedLayout layout;
 };
 
-/// max_pages: the page table's width; 0: of the longest sequence.
-ForwardBatch make_batch(const std::vector<NewTokens>& sequences, int64_t max_pages);
+/// The layout has the pages that the sequences' tokens need, no others.
+ForwardBatch make_batch(const std::vector<NewTokens>& sequences, int64_t page_size);
 
 /// The batch sizes that graphs are made for: 1, 2, 4, ..., 64 and every 32 up to max_sequences, which is the last one.
 std::vector<int64_t> graph_sizes(int64_t max_sequences);

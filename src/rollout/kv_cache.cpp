@@ -29,10 +29,11 @@ void KvCache::copy_pages(const std::vector<PageCopy>& copies) {
     to.push_back(copy.to);
   }
   kernels::Upload upload(layers_.front().keys.device(), /*in_place=*/false);
-  const auto sources = upload(at::tensor(from, at::kLong)), targets = upload(at::tensor(to, at::kLong));
+  const size_t sources = upload.add(at::tensor(from, at::kLong)), targets = upload.add(at::tensor(to, at::kLong));
+  upload.send();
   for (auto& layer : layers_) {
-    layer.keys.index_copy_(0, targets, layer.keys.index_select(0, sources));
-    layer.values.index_copy_(0, targets, layer.values.index_select(0, sources));
+    layer.keys.index_copy_(0, upload[targets], layer.keys.index_select(0, upload[sources]));
+    layer.values.index_copy_(0, upload[targets], layer.values.index_select(0, upload[sources]));
   }
 }
 

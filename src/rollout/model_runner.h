@@ -45,12 +45,14 @@ class ModelRunner {
     int64_t max_tokens = 0;     // of one sequence
     bool exact = false;
     bool padded = false;  // decode batches are filled up to graph_sizes(): the same kernels with and without graphs
+    kernels::DecodeKernel decode_kernel = kernels::DecodeKernel::kAuto;
     bool graphs = false;  // decode passes are recorded and replayed; REQUIRES: padded
   };
 
   ModelRunner(const models::CausalLM& model, KvCache& cache, const Options& options);
 
   const Options& options() const { return options_; }
+  int64_t num_recorded() const { return num_recorded_; }  // graphs made so far
 
   /// Computes keys and values of whole sequences.
   void extend(const std::vector<NewTokens>& sequences) { last_hidden(sequences); }
@@ -78,8 +80,8 @@ class ModelRunner {
   };
   // What passes with as many rows share: the memory of their inputs and results, and the graph made with it.
   struct Bucket {
-    Bucket(const kernels::AttentionShape& shape, at::Device device)
-        : planner(kernels::plan_attention(shape, device, /*in_place=*/true)), upload(device, /*in_place=*/true) {}
+    Bucket(const kernels::AttentionShape& shape, at::Device device, int64_t most_pages)
+        : planner(kernels::plan_attention(shape, device, most_pages)), upload(device, /*in_place=*/true) {}
     std::unique_ptr<kernels::AttentionPlanner> planner;
     kernels::Upload upload;
     kernels::Sampled sampled;
@@ -90,10 +92,9 @@ class ModelRunner {
 
   kernels::AttentionShape attention_shape(const KvCache& cache) const;
   at::Tensor last_hidden(const std::vector<NewTokens>& sequences);
-  DecodeInputs load(const std::vector<Row>& rows, kernels::AttentionPlanner& planner, kernels::Upload& upload, int64_t max_pages);
+  DecodeInputs load(const std::vector<Row>& rows, kernels::AttentionPlanner& planner, kernels::Upload& upload);
   kernels::Sampled step(const DecodeInputs& inputs);
   kernels::Sampled run_padded(std::vector<Row> rows);
-  at::Tensor to_device(const at::Tensor& host) { return kernels::Upload(model_.device(), false)(host); }
 
   const models::CausalLM& model_;
   KvCache& cache_;
@@ -103,6 +104,7 @@ class ModelRunner {
   at::Tensor last_ids_;  // [max_sequences + 1] int64; the last is the rows' that only fill a batch up
   std::unique_ptr<kernels::AttentionPlanner> planner_;
   std::map<int64_t, Bucket> buckets_;  // by number of rows
+  int64_t num_recorded_ = 0;
 };
 
 }  // namespace grpo::rollout

@@ -42,7 +42,7 @@ size_t Scheduler::resume() {
 
 std::vector<const Prompt*> Scheduler::admit() {
   std::vector<const Prompt*> admitted;
-  if (!preempted_.empty() || prompts_.empty() || prompts_.front().in_cache()) return admitted;
+  if (!preempted_.empty() || prompts_.empty() || prompts_.front().in_cache() || !worth_a_pass()) return admitted;
   int64_t tokens = 0;
   int64_t samples = 0;
   int64_t pages = 0;

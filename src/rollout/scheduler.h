@@ -12,7 +12,7 @@
 namespace grpo::rollout {
 
 /// Decides what is computed next: requests start in order as pages allow, a finished sequence's slot is refilled at
-/// once, and when pages run out the youngest sequence gives its own up and is recomputed later. Knows page numbers and
+/// once (or soon: idle_share), and when pages run out the youngest sequence gives its own up and is recomputed later. Knows page numbers and
 /// lengths only, no model and no memory.
 class Scheduler {
  public:
@@ -21,6 +21,7 @@ class Scheduler {
     int64_t page_size;       // tokens
     int64_t num_pages;       // REQUIRES: the pages of the longest sequence and one more
     int64_t prefill_tokens;  // of one pass; a longer prompt goes alone
+    double idle_share = 0.0;  // prompts wait until so many slots are free for each running sequence, and then enter together
   };
 
   explicit Scheduler(const Limits& limits);
@@ -65,6 +66,7 @@ class Scheduler {
 
  private:
   int64_t free_slots() const { return static_cast<int64_t>(slots_.size()); }
+  bool worth_a_pass() const { return static_cast<double>(free_slots()) > limits_.idle_share * static_cast<double>(running_.size()); }
   bool needs_page(const Sequence& sequence) const;
   void run(std::shared_ptr<Sequence> sequence);
   void leave(Sequence& sequence);

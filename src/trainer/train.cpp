@@ -33,6 +33,7 @@
 #include "grpo/trainer/evaluate.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
+#include "trainer/expected_demand.h"
 #include "trainer/layer_hooks.h"
 #include "trainer/load_prompts.h"
 #include "trainer/memory_plan.h"
@@ -224,7 +225,8 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
                                             .num_pages = {},
                                             .kv_memory_gb = config.rollout.kv_memory_gb,
                                             .beside_gb = plan.beside_kv_gb(),
-                                            .exact = config.rollout.exact});
+                                            .exact = config.rollout.exact,
+                                            .expected = expected_demand(config, prompts_, eval_sets_, policy_.model->device().is_cuda())});
   sampler_ = std::make_unique<data::PromptSampler>(static_cast<int64_t>(prompts_.size()),
                                                    static_cast<uint64_t>(config.run.seed), config.data.shuffle);
   total_steps_ = steps_of(config, static_cast<int64_t>(prompts_.size()));

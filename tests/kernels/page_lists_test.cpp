@@ -6,28 +6,43 @@
 namespace grpo::kernels {
 namespace {
 
-PagedLayout layout(const std::vector<int32_t>& offsets, const std::vector<int32_t>& lengths, const at::Tensor& pages) {
-  return {at::tensor(offsets, at::kInt), at::tensor(lengths, at::kInt), pages.to(at::kInt), nullptr};
+// pages: the number of each sequence's pages, which are 0, 1, 2, ...
+PagedLayout layout(const std::vector<int32_t>& queries, const std::vector<int32_t>& lengths,
+                   const std::vector<int32_t>& pages) {
+  std::vector<int32_t> offsets = {0};
+  for (const int32_t count : pages) offsets.push_back(offsets.back() + count);
+  return {.query_offsets = at::tensor(queries, at::kInt),
+          .context_lengths = at::tensor(lengths, at::kInt),
+          .page_offsets = at::tensor(offsets, at::kInt),
+          .page_ids = at::arange(offsets.back(), at::kInt),
+          .schedule = nullptr};
 }
 
-TEST(PageLists, LeaveOutWhatPadsTheTable) {
-  const auto pages = at::tensor({7, 3, -1, 5, -1, -1, 9, 8, 2}).view({3, 3});
-  const auto lists = page_lists(layout({0, 1, 2, 3}, {20, 16, 33}, pages), 16);
-  EXPECT_TRUE(at::equal(lists.offsets, at::tensor({0, 2, 3, 6}, at::kInt)));
-  EXPECT_TRUE(at::equal(lists.ids, at::tensor({7, 3, 5, 9, 8, 2, 0, 0, 0}, at::kInt)));
-  EXPECT_TRUE(at::equal(lists.last_lengths, at::tensor({4, 16, 1}, at::kInt)));
+TEST(PageLists, TellHowFullEachLastPageIs) {
+  const auto lengths = last_page_lengths(layout({0, 1, 2, 3}, {20, 16, 33}, {2, 1, 3}), 16);
+  EXPECT_TRUE(at::equal(lengths, at::tensor({4, 16, 1}, at::kInt)));
 }
 
-TEST(PageLists, RefuseSequencesOutsideTheTable) {
-  const auto pages = at::zeros({1, 2});
-  EXPECT_THROW(page_lists(layout({0, 1}, {33}, pages), 16), std::logic_error);
-  EXPECT_THROW(page_lists(layout({0, 1}, {0}, pages), 16), std::logic_error);
+TEST(PageLists, RefuseSequencesOfMoreOrFewerPagesThanTheyNeed) {
+  EXPECT_THROW(last_page_lengths(layout({0, 1}, {33}, {2}), 16), std::logic_error);
+  EXPECT_THROW(last_page_lengths(layout({0, 1}, {32}, {3}), 16), std::logic_error);
+  EXPECT_THROW(last_page_lengths(layout({0, 1}, {0}, {1}), 16), std::logic_error);
+  EXPECT_THROW(last_page_lengths(layout({0, 1}, {0}, {0}), 16), std::logic_error);
 }
 
 TEST(PageLists, TellDecodeStepsFromPrefills) {
-  const auto pages = at::zeros({2, 2});
-  EXPECT_TRUE(adds_one_token_each(layout({0, 1, 2}, {5, 9}, pages)));
-  EXPECT_FALSE(adds_one_token_each(layout({0, 1, 3}, {5, 9}, pages)));
+  EXPECT_TRUE(adds_one_token_each(layout({0, 1, 2}, {5, 9}, {1, 1})));
+  EXPECT_FALSE(adds_one_token_each(layout({0, 1, 3}, {5, 9}, {1, 1})));
+}
+
+TEST(PageLists, KeepTheirPlaceWhenTheyGrow) {
+  Upload upload(at::kCPU, /*in_place=*/true);
+  const auto first = send_layout(layout({0, 1, 2}, {5, 9}, {1, 1}), upload, /*capacity=*/6);
+  const auto second = send_layout(layout({0, 1, 2}, {25, 70}, {2, 4}), upload, 6);
+  EXPECT_EQ(first.page_ids.const_data_ptr(), second.page_ids.const_data_ptr());
+  EXPECT_TRUE(at::equal(second.page_ids, at::arange(6, at::kInt)));
+  EXPECT_TRUE(at::equal(second.page_offsets, at::tensor({0, 2, 6}, at::kInt)));
+  EXPECT_THROW(send_layout(layout({0, 1, 2}, {25, 90}, {2, 5}), upload, 6), std::logic_error);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "grpo/kernels/upload.h"
+
 namespace grpo::testing {
 
 CachedPass::CachedPass(const models::CausalLM& model, int64_t sequences, int64_t max_tokens, int64_t page_size,
@@ -17,7 +19,7 @@ CachedPass::CachedPass(const models::CausalLM& model, int64_t sequences, int64_t
                                       .page_size = page_size,
                                       .dtype = model.dtype(),
                                       .exact = exact};
-  planner_ = kernels::plan_attention(shape, model.device(), /*in_place=*/false);
+  planner_ = kernels::plan_attention(shape, model.device(), /*page_capacity=*/0);
   const int64_t pages = (max_tokens + page_size - 1) / page_size;
   // Page j of sequence s: far from page j + 1, in falling order.
   page_table_ = at::arange(sequences * pages, at::kInt).flip(0).view({pages, sequences}).t().contiguous();
@@ -31,27 +33,33 @@ CachedPass::CachedPass(const models::CausalLM& model, int64_t sequences, int64_t
 }
 
 at::Tensor CachedPass::extend(const std::vector<std::vector<int64_t>>& added) {
-  std::vector<int64_t> ids, positions, rows;
-  std::vector<int32_t> offsets = {0}, contexts;
+  std::vector<int64_t> ids, positions;
+  std::vector<int32_t> offsets = {0}, contexts, page_offsets = {0};
+  std::vector<at::Tensor> pages;
+  const int64_t page_size = cache_.front().keys.size(1);
   for (size_t s = 0; s < added.size(); ++s) {
     if (added[s].empty()) continue;
     for (const int64_t id : added[s]) {
       ids.push_back(id);
       positions.push_back(lengths_[s]++);
     }
-    rows.push_back(static_cast<int64_t>(s));
+    pages.push_back(page_table_[static_cast<int64_t>(s)].narrow(0, 0, (lengths_[s] + page_size - 1) / page_size));
+    page_offsets.push_back(page_offsets.back() + static_cast<int32_t>(pages.back().numel()));
     offsets.push_back(static_cast<int32_t>(ids.size()));
     contexts.push_back(static_cast<int32_t>(lengths_[s]));
   }
   const auto [cos, sin] = model_.rotations(*std::max_element(lengths_.begin(), lengths_.end()));
+  kernels::Upload upload(model_.device(), /*in_place=*/false);
   const models::PagedBatch batch{.ids = at::tensor(ids, at::kLong).to(model_.device()),
                                  .positions = at::tensor(positions, at::kLong).to(model_.device()),
                                  .cos = cos,
                                  .sin = sin,
                                  .layout = planner_->plan({.query_offsets = at::tensor(offsets, at::kInt),
                                                            .context_lengths = at::tensor(contexts, at::kInt),
-                                                           .page_table = page_table_.index_select(0, at::tensor(rows, at::kLong)),
-                                                           .schedule = nullptr})};
+                                                           .page_offsets = at::tensor(page_offsets, at::kInt),
+                                                           .page_ids = at::cat(pages),
+                                                           .schedule = nullptr},
+                                                          upload)};
   return model_.logits(model_.extend(batch, cache_, exact_), exact_);
 }
 

@@ -112,6 +112,40 @@ TEST(Engine, StepsAheadAndGraphsChangeNothing) {
   }
 }
 
+TEST(Engine, PromptsThatWaitForEachOtherChangeNothing) {
+  const auto model = small_model();
+  const auto requests = requests_of({6, 9, 4, 12, 7, 30, 3, 5, 8, 11}, 2);
+  const auto expected = generate(*model, {.page_size = 4}, requests);
+  for (const double share : {0.1, 0.5, 2.0}) {
+    for (const int64_t sequences : {1, 5, 9}) {
+      EngineStats stats;
+      expect_equal(expected, generate(*model, {.page_size = 4, .max_sequences = sequences, .idle_share = {share}}, requests, &stats));
+      EXPECT_EQ(stats.prompt_tokens, 95);
+    }
+  }
+}
+
+// All sequences run to the end, so that one batch size is recorded.
+TEST(Engine, RecordsItsStepsOnceWhereItIsToldWhatWillCome) {
+  const auto model = small_model();
+  const auto few_short = requests_of({3, 5}, 2), many_long = requests_of({90, 4}, 2);
+  const auto recorded = [&](Engine& engine, const std::vector<Request>& requests, int64_t new_tokens = 10) {
+    engine.generate(requests, {.max_new_tokens = new_tokens, .ignore_eos = true}, kKey);
+    return engine.stats().recorded;
+  };
+  const EngineConfig config{.max_sequences = 4, .exact = true, .graphs = {true}};
+  EngineConfig told = config;
+  told.expected = {.longest = 100, .sequences = 4};
+  Engine untold_engine(*model, config), told_engine(*model, told);
+  for (Engine* engine : {&untold_engine, &told_engine}) {
+    EXPECT_EQ(recorded(*engine, few_short), 1);
+    EXPECT_EQ(recorded(*engine, few_short), 0);
+  }
+  EXPECT_EQ(recorded(untold_engine, many_long), 1);  // a bigger cache
+  EXPECT_EQ(recorded(told_engine, many_long), 0);
+  EXPECT_EQ(recorded(told_engine, many_long, 2000), 1);  // what was not expected is served too
+}
+
 TEST(Engine, GraphsAreMadeAnewWhereWhatTheyReadHasMoved) {
   const auto model = small_model();
   Engine engine(*model, {.max_sequences = 4, .exact = true, .graphs = {true}});

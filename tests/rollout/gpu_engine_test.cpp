@@ -32,14 +32,14 @@ std::vector<Group> generate(const models::CausalLM& model, const EngineConfig& c
 }
 
 // A model whose attention FlashInfer serves: heads of 64.
-std::unique_ptr<models::CausalLM> flash_model(at::Device device) {
+std::unique_ptr<models::CausalLM> flash_model(at::Device device, int64_t heads = 14) {
   models::ModelConfig config;
   config.model_type = "qwen2";
   config.vocab_size = testing::kVocabulary;
   config.hidden_size = 128;
   config.intermediate_size = 256;
   config.num_layers = 2;
-  config.num_heads = 14;
+  config.num_heads = heads;
   config.num_kv_heads = 2;
   config.head_dim = 64;
   config.max_positions = 2048;
@@ -54,6 +54,38 @@ TEST_F(GpuEngine, GraphsAndStepsAheadChangeNoBit) {
     const auto eager = generate(*model, {.max_sequences = 24, .steps_ahead = {0}, .graphs = {false}}, requests);
     for (const int64_t steps : {0, 2, 4})
       expect_equal(eager, generate(*model, {.max_sequences = 24, .steps_ahead = {steps}, .graphs = {true}}, requests));
+  }
+}
+
+TEST_F(GpuEngine, RecordsAgainWhenAllItsGraphsAreGone) {
+  const auto model = flash_model(at::kCUDA);
+  const SamplingConfig sampling{.max_new_tokens = 10, .ignore_eos = true};
+  Engine engine(*model, {.max_sequences = 8});
+  for (const size_t longest : {10, 300, 1500}) {  // each wants a bigger cache
+    engine.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    EXPECT_EQ(engine.stats().recorded, 1);
+    engine.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    EXPECT_EQ(engine.stats().recorded, 0);
+  }
+  Engine told(*model, {.max_sequences = 8, .expected = {.longest = 1510, .sequences = 8}});
+  for (const size_t longest : {10, 300, 1500}) {
+    told.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    EXPECT_EQ(told.stats().recorded, longest == 10 ? 1 : 0);
+  }
+}
+
+TEST_F(GpuEngine, DecodesWithEitherAttentionKernel) {
+  const auto model = flash_model(at::kCUDA, /*heads=*/12);
+  const auto requests = requests_of({6, 9, 40, 12}, 4);
+  const auto with = [&](kernels::DecodeKernel kernel) { return generate(*model, {.max_sequences = 16, .decode_kernel = kernel}, requests); };
+  const auto plain = with(kernels::DecodeKernel::kPlain), tensor_cores = with(kernels::DecodeKernel::kTensorCores);
+  // The first tokens are of equal prefills; later ones differ where rounding turns a draw.
+  for (size_t i = 0; i < plain.size(); ++i) {
+    for (size_t j = 0; j < 4; ++j) {
+      EXPECT_EQ(plain[i].completions[j].ids[0], tensor_cores[i].completions[j].ids[0]);
+      if (plain[i].completions[j].ids.size() < 2 || tensor_cores[i].completions[j].ids[1] != plain[i].completions[j].ids[1]) continue;
+      EXPECT_NEAR(plain[i].completions[j].log_probs[1], tensor_cores[i].completions[j].log_probs[1], 0.15);
+    }
   }
 }
 

@@ -198,6 +198,35 @@ TEST(Scheduler, RefillsASlotWhenASequenceEnds) {
   EXPECT_EQ(scheduler.running().back()->request, 2u);
 }
 
+// Of sixteen slots one in eight may be idle: prompts enter three at a time, or when fewer run.
+TEST(Scheduler, LetsPromptsWaitForEachOther) {
+  const auto requests = requests_of(std::vector<std::pair<int64_t, int64_t>>(22, {4, 1}));
+  Scheduler scheduler(requests, {.max_sequences = 16, .page_size = 4, .num_pages = 100, .prefill_tokens = 64, .idle_share = 0.125});
+  std::vector<PageCopy> copies;
+  const auto finish = [&](std::vector<size_t> finished) {
+    scheduler.retire([&](const Sequence& s) { return std::find(finished.begin(), finished.end(), s.request) != finished.end(); });
+    const size_t admitted = scheduler.admit().size();
+    scheduler.start_samples(copies);
+    return admitted;
+  };
+  EXPECT_EQ(finish({}), 16u);
+  EXPECT_EQ(finish({5}), 0u);
+  EXPECT_EQ(finish({2, 9}), 3u);
+  EXPECT_EQ(finish({0}), 0u);
+  EXPECT_EQ(finish({1, 3, 4, 6, 7}), 3u);  // all that are left
+  EXPECT_EQ(scheduler.running().size(), 13u);
+}
+
+TEST(Scheduler, StartsAPromptThatWouldWaitForNobody) {
+  Scheduler scheduler(requests_of({{4, 1}, {4, 1}}), {.max_sequences = 1, .page_size = 4, .num_pages = 20, .prefill_tokens = 64, .idle_share = 0.5});
+  std::vector<PageCopy> copies;
+  EXPECT_EQ(scheduler.admit().size(), 1u);
+  scheduler.start_samples(copies);
+  EXPECT_TRUE(scheduler.admit().empty());
+  scheduler.retire([](const Sequence&) { return true; });
+  EXPECT_EQ(scheduler.admit().size(), 1u);
+}
+
 TEST(Scheduler, LimitsTheTokensOfAPrefill) {
   const auto requests = requests_of({{30, 1}, {30, 1}, {90, 1}, {2, 1}});
   Scheduler scheduler(requests, {.max_sequences = 8, .page_size = 4, .num_pages = 100, .prefill_tokens = 64});
@@ -251,7 +280,8 @@ TEST(Scheduler, FinishesEverySampleOnceWhateverTheRoom) {
                           {.max_sequences = 1 + below(10),
                            .page_size = page_size,
                            .num_pages = least + below(20),
-                           .prefill_tokens = 1 + below(60)});
+                           .prefill_tokens = 1 + below(60),
+                           .idle_share = trial % 2 == 0 ? 0.0 : 0.1 * static_cast<double>(below(12))});
     simulation.run();
     ASSERT_FALSE(HasFailure()) << "trial " << trial;
     std::multiset<std::pair<size_t, int64_t>> expected;

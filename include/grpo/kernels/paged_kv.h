@@ -8,8 +8,10 @@
 
 namespace grpo::kernels {
 
-/// One layer's keys and values in pages. Token p of a sequence lies in page page_table[s][p / page_size], row
-/// p % page_size. A page may belong to several sequences (the shared prompt of a group).
+class Upload;
+
+/// One layer's keys and values in pages. Token p of a sequence lies in page p / page_size of its list, row p % page_size. A page
+/// may belong to several sequences (the shared prompt of a group).
 struct PagedKv {
   at::Tensor keys;    // [num_pages, page_size, kv_heads, head_dim], fp32 or bf16
   at::Tensor values;  // the same shape and dtype
@@ -22,12 +24,21 @@ struct AttentionSchedule {
 };
 
 /// Which tokens one forward pass adds to which sequences: a prefill adds a whole prompt, a decode step one token each.
-/// Host tensors on the CPU path; what an AttentionPlanner returns on CUDA.
+/// Host tensors on the CPU path; what an AttentionPlanner returns on CUDA. The pages of sequence s are
+/// page_ids[page_offsets[s]] to page_ids[page_offsets[s + 1] - 1]: as many as its tokens need, or more.
 struct PagedLayout {
   at::Tensor query_offsets;    // [S + 1] int32: sequence s adds tokens [query_offsets[s], query_offsets[s + 1])
   at::Tensor context_lengths;  // [S] int32: tokens of sequence s in the cache once this pass has written its own
-  at::Tensor page_table;       // [S, max_pages] int32; entries past a sequence's last page are not read
+  at::Tensor page_offsets;     // [S + 1] int32
+  at::Tensor page_ids;         // [at least page_offsets[S]] int32
   std::shared_ptr<const AttentionSchedule> schedule;  // null on the CPU, and where the device needs none
+};
+
+/// What computes the attention of decode steps where several kernels of the device could.
+enum class DecodeKernel {
+  kAuto,
+  kPlain,        // plain arithmetic, a thread for some elements of each key
+  kTensorCores,  // the query heads of a kv head as rows of a matrix product
 };
 
 struct AttentionShape {
@@ -37,6 +48,7 @@ struct AttentionShape {
   int64_t page_size = 0;
   at::ScalarType dtype = at::kFloat;
   bool exact = false;  // a token's result depends on its own sequence only, bit for bit; on the CPU it always does
+  DecodeKernel decode_kernel = DecodeKernel::kAuto;
 };
 
 /// Takes the layouts of passes from the host to the device.
@@ -44,13 +56,14 @@ class AttentionPlanner {
  public:
   virtual ~AttentionPlanner() = default;
 
-  /// host: a layout of host tensors. The result is ready in the order of the device's current stream.
-  virtual PagedLayout plan(const PagedLayout& host) = 0;
+  /// host: a layout of host tensors whose sequences have at least one token each, and exactly the pages that they need. It is added
+  /// to what `upload` takes along, which is sent. The result is ready in the order of the device's current stream.
+  virtual PagedLayout plan(const PagedLayout& host, Upload& upload) = 0;
 };
 
-/// in_place: every call has as many sequences and pages in its table as the first one, and its results lie in the same memory,
-/// as a CUDA graph wants them.
-std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, bool in_place);
+/// page_capacity: 0 where passes may differ in everything. Else every pass has as many sequences as the first one and at most so many
+/// pages in all, and with an upload in place the results lie in the same memory, as a CUDA graph wants them.
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, int64_t page_capacity);
 
 /// Writes the new keys and values of every sequence to its pages.
 /// keys, values: [T, kv_heads, head_dim], T = query_offsets[S].

@@ -10,9 +10,16 @@
 
 #include "grpo/base/fields.h"
 #include "grpo/base/random.h"
+#include "grpo/kernels/paged_kv.h"
 #include "grpo/models/causal_lm.h"
 
 namespace grpo::rollout {
+
+/// What a call of an engine asks for.
+struct Demand {
+  int64_t longest = 1;    // tokens of the longest sequence, prompt and completion
+  int64_t sequences = 0;  // in all
+};
 
 struct EngineConfig {
   int64_t page_size = 16;          // tokens per KV page
@@ -23,6 +30,10 @@ struct EngineConfig {
   bool exact = false;              // a completion does not depend on its batch, bit for bit; on the CPU in fp32 only
   base::Auto<int64_t> steps_ahead;  // decode steps the host gives the device before it reads tokens; auto: 2 on CUDA, else 0
   base::Auto<bool> graphs;          // decode steps are recorded and replayed; auto: on CUDA
+  base::Auto<double> idle_share;    // free slots for each running sequence at which prompts enter; auto: 1/32 on CUDA, else 0
+  kernels::DecodeKernel decode_kernel = kernels::DecodeKernel::kAuto;
+  Demand expected;  // the most that any call will ask for, as far as it is known: a call that asks for more than all
+                    // before it makes cache and graphs anew
 };
 
 struct SamplingConfig {
@@ -71,6 +82,7 @@ struct EngineStats {
   int64_t completion_tokens = 0;
   int64_t decode_steps = 0;
   int64_t preempted = 0;          // sequences that gave up their pages and were recomputed
+  int64_t recorded = 0;           // decode steps that became graphs
 };
 
 /// Sequences decoded together where nobody says. On a GPU decoding is bound by reading the weights until there are hundreds.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "grpo/kernels/upload.h"
+#include "kernels/cuda/decode_kernel.h"
 #include "kernels/cuda/flashinfer.h"
 #include "kernels/cuda/operands.h"
 #include "kernels/page_lists.h"
@@ -18,9 +19,8 @@ namespace {
 // Null: FlashInfer is not compiled for this shape.
 const FlashInferKernel* choose_kernel(const AttentionShape& shape, bool decodes) {
   if (shape.exact || shape.dtype != at::kBFloat16 || (shape.head_dim != 64 && shape.head_dim != 128)) return nullptr;
-  const auto* groups_end = std::end(kDecodeGroups);
-  const bool group_fits = std::find(std::begin(kDecodeGroups), groups_end, shape.heads / shape.kv_heads) != groups_end;
-  if (decodes && group_fits) return shape.head_dim == 64 ? &kDecode64 : &kDecode128;
+  if (decodes && !decodes_on_tensor_cores(shape.decode_kernel, shape.heads / shape.kv_heads))
+    return shape.head_dim == 64 ? &kDecode64 : &kDecode128;
   return shape.head_dim == 64 ? &kPrefill64 : &kPrefill128;
 }
 
@@ -28,9 +28,8 @@ struct FlashInferSchedule : AttentionSchedule {
   const FlashInferKernel* kernel = nullptr;
   Schedule numbers;
   HostPages sizes{};  // its pointers are not kept
-  PageLists lists;    // on the device
+  at::Tensor last_page_lengths;  // on the device
   Workspace workspace{};
-  at::Tensor query_offsets;
 };
 
 // Pinned memory that FlashInfer copies a plan from after plan() has returned.
@@ -41,33 +40,31 @@ struct PinnedInts {
 
 class DevicePlanner : public AttentionPlanner {
  public:
-  DevicePlanner(const AttentionShape& shape, at::Device device, bool in_place)
-      : shape_(shape), device_(device), in_place_(in_place), upload_(device, in_place) {}
+  DevicePlanner(const AttentionShape& shape, at::Device device, int64_t page_capacity)
+      : shape_(shape), device_(device), page_capacity_(page_capacity) {}
 
-  PagedLayout plan(const PagedLayout& host) override {
-    upload_.begin_pass();
-    PagedLayout layout{.query_offsets = upload_(host.query_offsets),
-                       .context_lengths = upload_(host.context_lengths),
-                       .page_table = upload_(host.page_table),
-                       .schedule = nullptr};
+  PagedLayout plan(const PagedLayout& host, Upload& upload) override {
     const auto* kernel = choose_kernel(shape_, adds_one_token_each(host));
-    if (kernel != nullptr && host.context_lengths.size(0) > 0) layout.schedule = schedule(*kernel, host, layout);
+    if (kernel == nullptr || host.context_lengths.size(0) == 0) return send_layout(host, upload, page_capacity_);
+    const size_t last_lengths = upload.add(last_page_lengths(host, shape_.page_size));
+    auto layout = send_layout(host, upload, page_capacity_);
+    auto planned = schedule(*kernel, host);
+    planned->last_page_lengths = upload[last_lengths];
+    layout.schedule = std::move(planned);
     return layout;
   }
 
  private:
-  std::shared_ptr<const AttentionSchedule> schedule(const FlashInferKernel& kernel, const PagedLayout& host,
-                                                    const PagedLayout& layout) {
-    const auto lists = page_lists(host, shape_.page_size);
+  std::shared_ptr<FlashInferSchedule> schedule(const FlashInferKernel& kernel, const PagedLayout& host) {
     auto schedule = std::make_shared<FlashInferSchedule>();
     schedule->kernel = &kernel;
     schedule->sizes = {.query_offsets = host.query_offsets.const_data_ptr<int32_t>(),
-                       .page_offsets = lists.offsets.const_data_ptr<int32_t>(),
+                       .page_offsets = host.page_offsets.const_data_ptr<int32_t>(),
                        .sequences = host.context_lengths.size(0),
                        .heads = shape_.heads,
                        .kv_heads = shape_.kv_heads,
                        .page_size = shape_.page_size,
-                       .fixed = in_place_};
+                       .fixed = page_capacity_ > 0};
     auto& pinned = pinned_[turn_++ % pinned_.size()];
     pinned.copied.synchronize();
     make_room(kernel.workspace(schedule->sizes, stream()), pinned);
@@ -75,8 +72,6 @@ class DevicePlanner : public AttentionPlanner {
     schedule->numbers = kernel.plan(schedule->sizes, schedule->workspace, stream());
     pinned.copied.record();
     schedule->sizes.query_offsets = schedule->sizes.page_offsets = nullptr;
-    schedule->lists = {.offsets = upload_(lists.offsets), .ids = upload_(lists.ids), .last_lengths = upload_(lists.last_lengths)};
-    schedule->query_offsets = layout.query_offsets;
     schedule->launch = schedule->numbers;
     // Where a workspace grew, a graph that holds the old one is of no use.
     for (const void* memory : {schedule->workspace.floats, schedule->workspace.ints})
@@ -104,8 +99,7 @@ class DevicePlanner : public AttentionPlanner {
 
   const AttentionShape shape_;
   const at::Device device_;
-  const bool in_place_;
-  Upload upload_;
+  const int64_t page_capacity_;
   at::Tensor floats_, ints_;
   std::array<PinnedInts, 4> pinned_;  // the host may be so many passes ahead without waiting
   size_t turn_ = 0;
@@ -113,18 +107,18 @@ class DevicePlanner : public AttentionPlanner {
 
 }  // namespace
 
-std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, bool in_place) {
-  return std::make_unique<DevicePlanner>(shape, device, in_place);
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, int64_t page_capacity) {
+  return std::make_unique<DevicePlanner>(shape, device, page_capacity);
 }
 
-void run_scheduled(const AttentionSchedule& schedule, const at::Tensor& queries, const PagedKv& cache, const PagedLayout&,
+void run_scheduled(const AttentionSchedule& schedule, const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout,
                    double scale, at::Tensor& out) {
   const auto& planned = dynamic_cast<const FlashInferSchedule&>(schedule);
   planned.kernel->run(planned.numbers, planned.sizes,
-                      {.query_offsets = planned.query_offsets.const_data_ptr<int32_t>(),
-                       .page_offsets = planned.lists.offsets.const_data_ptr<int32_t>(),
-                       .page_ids = planned.lists.ids.const_data_ptr<int32_t>(),
-                       .last_page_lengths = planned.lists.last_lengths.const_data_ptr<int32_t>()},
+                      {.query_offsets = layout.query_offsets.const_data_ptr<int32_t>(),
+                       .page_offsets = layout.page_offsets.const_data_ptr<int32_t>(),
+                       .page_ids = layout.page_ids.const_data_ptr<int32_t>(),
+                       .last_page_lengths = planned.last_page_lengths.const_data_ptr<int32_t>()},
                       planned.workspace,
                       {.queries = queries.const_data_ptr(),
                        .out = out.mutable_data_ptr(),

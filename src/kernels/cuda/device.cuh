@@ -102,8 +102,7 @@ __device__ inline bool find_sequence(const Layout& layout, int64_t token, int32_
 
 /// The place of a position of a sequence, in tokens from the start of the cache.
 __device__ inline int64_t row_of(const Layout& layout, const Cache& cache, int32_t sequence, int64_t position) {
-  const int64_t page =
-      layout.page_table[static_cast<int64_t>(sequence) * layout.max_pages + position / cache.page_size];
+  const int64_t page = layout.page_ids[layout.page_offsets[sequence] + position / cache.page_size];
   return page * cache.page_size + position % cache.page_size;
 }
 

@@ -35,6 +35,7 @@
 #include <flashinfer/page.cuh>
 
 #include "kernels/cuda/flashinfer.h"
+#include "kernels/cuda/launch.cuh"
 
 // What the decode and the prefill kernels share.
 

@@ -63,9 +63,8 @@ struct FlashInferKernel {
               const AttentionOperands& operands, cudaStream_t stream);
 };
 
-/// One new token a sequence, for the group sizes that kDecodeGroups lists.
+/// One new token a sequence, for the group sizes that kDecodeGroups lists (decode_kernel.h).
 extern const FlashInferKernel kDecode64, kDecode128;
-inline constexpr int64_t kDecodeGroups[] = {1, 2, 3, 4, 6, 8};
 
 /// Any number of new tokens a sequence, any group size: causal, on tensor cores.
 extern const FlashInferKernel kPrefill64, kPrefill128;

@@ -83,7 +83,7 @@ struct FlashInferDecode {
     auto* partial = info.split_kv ? at_offset<Half>(workspace.floats, info.v_offset) : nullptr;
     auto* partial_sums = info.split_kv ? at_offset<float>(workspace.floats, info.s_offset) : nullptr;
     check(flashinfer::BatchDecodeWithPagedKVCacheDispatched<kHeadDim, kNoPositions, PlainAttention, Params>(
-              params, partial, partial_sums, /*enable_pdl=*/false, stream),
+              params, partial, partial_sums, overlaps_launches(), stream),
           "decode");
   }
 

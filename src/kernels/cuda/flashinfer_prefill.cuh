@@ -54,7 +54,7 @@ struct FlashInferPrefill {
     return flashinfer::BatchPrefillWithPagedKVCacheDispatched<
         /*SAME_KV_STRIDES=*/true, kTile, kHeadDim, kHeadDim, flashinfer::PosEncodingMode::kNone,
         /*USE_FP16_QK_REDUCTION=*/false, flashinfer::MaskMode::kCausal, PlainAttention, Params>(
-        params, partial, partial_sums, /*enable_pdl=*/false, stream);
+        params, partial, partial_sums, overlaps_launches(), stream);
   }
 
   static void run(const Schedule& schedule, const HostPages& sizes, const DevicePages& pages,

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-// The two places where CUDA's own syntax starts a kernel. tests/kernels/emulation has a file of the same name that runs
+// The places where CUDA's own syntax starts a kernel. tests/kernels/emulation has a file of the same name that runs
 // the kernels on the CPU.
 
 namespace grpo::kernels::cuda {
@@ -13,6 +13,43 @@ template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t shared_bytes, cudaStream_t stream,
             Arguments... arguments) {
   kernel<<<blocks, threads, shared_bytes, stream>>>(static_cast<Parameters>(arguments)...);
+}
+
+/// Whether the current device starts kernels before the one in front has finished (Hopper and later).
+inline bool overlaps_launches() {
+  static const bool overlaps = [] {
+    int device = 0, major = 0;
+    return cudaGetDevice(&device) == cudaSuccess &&
+           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9;
+  }();
+  return overlaps;
+}
+
+/// As launch, for a kernel that begins with follow_kernel_in_front(): where the device can, its blocks start while the
+/// kernel in front in the stream still runs. A graph keeps this.
+template <typename... Parameters, typename... Arguments>
+void launch_following(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t shared_bytes,
+                      cudaStream_t stream, Arguments... arguments) {
+  cudaLaunchAttribute early = {};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = blocks;
+  config.blockDim = dim3(threads);
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = overlaps_launches() ? 1 : 0;
+  cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+}
+
+/// Every thread calls it before it touches device memory: waits until the kernel in front is through and what it wrote
+/// is to be seen, then lets the next one start. As each kernel waits for the one in front, all before it are through
+/// too.
+__device__ inline void follow_kernel_in_front() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;\n\tgriddepcontrol.launch_dependents;" ::: "memory");
+#endif
 }
 
 /// The block's shared memory of `shared_bytes`.

@@ -52,9 +52,9 @@ cudaError_t apply_rope(Element type, Rows x, const int64_t* positions, RopeTable
 struct Layout {
   const int32_t* query_offsets;
   const int32_t* context_lengths;
-  const int32_t* page_table;
+  const int32_t* page_offsets;
+  const int32_t* page_ids;
   int32_t sequences;
-  int32_t max_pages;
 };
 
 /// PagedKv.

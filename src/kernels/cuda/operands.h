@@ -29,9 +29,9 @@ inline Rows rows_of(const at::Tensor& x) { return {x.const_data_ptr(), x.stride(
 inline Layout layout_of(const PagedLayout& layout) {
   return {.query_offsets = layout.query_offsets.const_data_ptr<int32_t>(),
           .context_lengths = layout.context_lengths.const_data_ptr<int32_t>(),
-          .page_table = layout.page_table.const_data_ptr<int32_t>(),
-          .sequences = static_cast<int32_t>(layout.context_lengths.size(0)),
-          .max_pages = static_cast<int32_t>(layout.page_table.size(1))};
+          .page_offsets = layout.page_offsets.const_data_ptr<int32_t>(),
+          .page_ids = layout.page_ids.const_data_ptr<int32_t>(),
+          .sequences = static_cast<int32_t>(layout.context_lengths.size(0))};
 }
 
 inline Cache cache_of(const PagedKv& cache) {

@@ -29,6 +29,7 @@ __global__ void write_kv_kernel(const T* keys, int64_t key_stride, const T* valu
 // copied there. Every step rounds to T where the separate functions round, so that the results are the same.
 template <typename T>
 __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache cache, T* queries) {
+  follow_kernel_in_front();
   const int64_t all_heads = projection.heads + 2 * cache.kv_heads;
   const int64_t item = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   const int64_t token = item / all_heads, head = item % all_heads, d = cache.head_dim;
@@ -95,6 +96,7 @@ struct RunningSoftmax {
 template <typename T, int kPerLane>
 __global__ void simple_attention_kernel(const T* queries, Layout layout, Cache cache, T* out, int64_t heads,
                                         float scale) {
+  follow_kernel_in_front();
   const int64_t token = blockIdx.x, head = blockIdx.y, d = cache.head_dim;
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   int32_t sequence;
@@ -147,8 +149,8 @@ template <typename T, int kPerLane>
 void launch_simple(const void* queries, const Layout& layout, const Cache& cache, void* out, int64_t tokens,
                    int64_t heads, float scale, cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>(tokens), static_cast<unsigned>(heads));
-  launch(simple_attention_kernel<T, kPerLane>, blocks, kAttentionWarps * kWarp, 0, stream,
-         static_cast<const T*>(queries), layout, cache, static_cast<T*>(out), heads, scale);
+  launch_following(simple_attention_kernel<T, kPerLane>, blocks, kAttentionWarps * kWarp, 0, stream,
+                   static_cast<const T*>(queries), layout, cache, static_cast<T*>(out), heads, scale);
 }
 
 }  // namespace
@@ -173,8 +175,8 @@ cudaError_t write_qkv(Element type, const QkvProjection& projection, const Layou
   const int64_t warps = projection.tokens * (projection.heads + 2 * cache.kv_heads);
   return with_type(type, [&](auto element) {
     using T = decltype(element);
-    launch(write_qkv_kernel<T>, blocks_for(warps * kWarp, kThreads), kThreads, 0, stream, projection, layout, cache,
-           static_cast<T*>(queries));
+    launch_following(write_qkv_kernel<T>, blocks_for(warps * kWarp, kThreads), kThreads, 0, stream, projection, layout,
+                     cache, static_cast<T*>(queries));
   });
 }
 

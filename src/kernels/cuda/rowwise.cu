@@ -22,6 +22,7 @@ __device__ float norm_factor(float squares, int64_t width, float eps) {
 
 template <typename T, int kCount>
 __global__ void rms_norm_kernel(const T* x, const T* weight, T* y, int64_t width, float eps) {
+  follow_kernel_in_front();
   const int64_t row = blockIdx.x;
   const auto* in = packs_of<T, kCount>(x + row * width);
   const auto* w = packs_of<T, kCount>(weight);
@@ -45,6 +46,7 @@ __global__ void rms_norm_kernel(const T* x, const T* weight, T* y, int64_t width
 template <typename T, int kCount>
 __global__ void add_rms_norm_kernel(const T* x, const T* residual, const T* weight, T* sum, T* normed, int64_t width,
                                     float eps) {
+  follow_kernel_in_front();
   const int64_t row = blockIdx.x;
   const auto* in = packs_of<T, kCount>(x + row * width);
   const auto* other = packs_of<T, kCount>(residual + row * width);
@@ -101,6 +103,7 @@ __global__ void rms_norm_backward_kernel(const T* grad, const T* x, const T* wei
 template <typename T, int kCount>
 __global__ void silu_mul_kernel(const T* gate, int64_t gate_stride, const T* up, int64_t up_stride, T* y,
                                 int64_t width) {
+  follow_kernel_in_front();
   const int64_t row = blockIdx.x;
   const int64_t i = static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x;
   if (i >= width / kCount) return;
@@ -186,8 +189,8 @@ cudaError_t rms_norm(Element type, const void* x, const void* weight, void* y, i
   return with_widest_packs(type, operands, width, [&](auto element, auto count) {
     using T = decltype(element);
     constexpr int kCount = decltype(count)::value;
-    launch(rms_norm_kernel<T, kCount>, dim3(static_cast<unsigned>(rows)), threads_for(width / kCount), 0, stream,
-           static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(y), width, eps);
+    launch_following(rms_norm_kernel<T, kCount>, dim3(static_cast<unsigned>(rows)), threads_for(width / kCount), 0,
+                     stream, static_cast<const T*>(x), static_cast<const T*>(weight), static_cast<T*>(y), width, eps);
   });
 }
 
@@ -198,9 +201,9 @@ cudaError_t add_rms_norm(Element type, const void* x, const void* residual, cons
   return with_widest_packs(type, operands, width, [&](auto element, auto count) {
     using T = decltype(element);
     constexpr int kCount = decltype(count)::value;
-    launch(add_rms_norm_kernel<T, kCount>, dim3(static_cast<unsigned>(rows)), threads_for(width / kCount), 0, stream,
-           static_cast<const T*>(x), static_cast<const T*>(residual), static_cast<const T*>(weight),
-           static_cast<T*>(sum), static_cast<T*>(normed), width, eps);
+    launch_following(add_rms_norm_kernel<T, kCount>, dim3(static_cast<unsigned>(rows)), threads_for(width / kCount), 0,
+                     stream, static_cast<const T*>(x), static_cast<const T*>(residual), static_cast<const T*>(weight),
+                     static_cast<T*>(sum), static_cast<T*>(normed), width, eps);
   });
 }
 
@@ -223,8 +226,8 @@ cudaError_t silu_mul(Element type, Rows gate, Rows up, void* y, int64_t rows, in
     using T = decltype(element);
     constexpr int kCount = decltype(count)::value;
     const dim3 blocks(static_cast<unsigned>(rows), blocks_for(width / kCount, kThreads));
-    launch(silu_mul_kernel<T, kCount>, blocks, kThreads, 0, stream, static_cast<const T*>(gate.data), gate.stride,
-           static_cast<const T*>(up.data), up.stride, static_cast<T*>(y), width);
+    launch_following(silu_mul_kernel<T, kCount>, blocks, kThreads, 0, stream, static_cast<const T*>(gate.data),
+                     gate.stride, static_cast<const T*>(up.data), up.stride, static_cast<T*>(y), width);
   });
 }
 

@@ -15,6 +15,8 @@ constexpr float kUnits = 17592186044416.0f;  // 2^44: the masses of kMaxVocabula
 
 using Sum = unsigned long long;
 
+__device__ int own_thread() { return static_cast<int>(threadIdx.x); }
+
 // Larger logits have larger keys; -0 equals 0.
 __device__ uint32_t key_of(float logit) {
   const uint32_t bits = __float_as_uint(logit + 0.0f);
@@ -23,10 +25,10 @@ __device__ uint32_t key_of(float logit) {
 
 struct Highest {
   float value;
-  int64_t id;  // the lowest one among equals; -1: none yet
-  bool nan;    // whether one was not a number
+  int id;    // the lowest one among equals; -1: none yet
+  bool nan;  // whether one was not a number
 
-  __device__ void take(float other_value, int64_t other_id) {
+  __device__ void take(float other_value, int other_id) {
     if (other_value > value || (other_value == value && other_id >= 0 && (id < 0 || other_id < id))) {
       value = other_value;
       id = other_id;
@@ -37,22 +39,59 @@ struct Highest {
 // The ids that stay: keys above `key`, and of those equal to it the ids up to `last`.
 struct Kept {
   uint32_t key = 0;
-  int64_t last = INT64_MAX;
-  __device__ bool has(uint32_t other, int64_t id) const { return other > key || (other == key && id <= last); }
+  int last = INT32_MAX;
+  __device__ bool has(uint32_t other, int id) const { return other > key || (other == key && id <= last); }
+};
+
+// Counts and masses of ids by a digit of their keys, in words that shared memory adds to by itself: for 64 bits at a
+// time it has no such instruction.
+struct Buckets {
+  uint32_t counts[kBuckets];
+  uint32_t low[kBuckets], high[kBuckets];  // of the masses
+
+  __device__ void clear() {
+    for (int b = own_thread(); b < kBuckets; b += kThreads) counts[b] = low[b] = high[b] = 0;
+  }
+  __device__ void add(uint32_t bucket, uint32_t count, Sum mass) {
+    atomicAdd(&counts[bucket], count);
+    const auto added = static_cast<uint32_t>(mass);
+    const uint32_t before = atomicAdd(&low[bucket], added);
+    const uint32_t carried = static_cast<uint32_t>(before + added) < before ? 1 : 0;
+    atomicAdd(&high[bucket], static_cast<uint32_t>(mass >> 32) + carried);
+  }
+  // For one warp: adds an id for each lane that has one. Flat rows put most of a warp into one bucket or two, where the
+  // lanes would wait for each other: such a bucket gets the sum over its lanes at once.
+  __device__ void add_of_warp(bool has, uint32_t bucket, Sum mass) {
+    constexpr int kRounds = 2, kWorthSumming = 6;
+    unsigned waiting = __ballot_sync(kAllLanes, has);
+#pragma unroll 1
+    for (int round = 0; round < kRounds && waiting != 0; ++round) {
+      const int leader = __ffs(static_cast<int>(waiting)) - 1;
+      const uint32_t chosen = __shfl_sync(kAllLanes, bucket, leader);
+      const bool shares = has && bucket == chosen;
+      const unsigned members = __ballot_sync(kAllLanes, shares);
+      if (__popc(members) < kWorthSumming) break;
+      const Sum total = sum_of_warp(shares ? mass : Sum{0});
+      if (own_thread() % kWarp == leader) add(bucket, static_cast<uint32_t>(__popc(members)), total);
+      has = has && !shares;
+      waiting &= ~members;
+    }
+    if (has) add(bucket, 1, mass);
+  }
+  __device__ Sum mass(uint32_t bucket) const { return static_cast<Sum>(high[bucket]) << 32 | low[bucket]; }
 };
 
 struct Shared {
   Highest highest[kWarps];
   Sum parts[kWarps];
-  Sum counts[kBuckets];
-  Sum masses[kBuckets];
+  Buckets buckets;
   uint32_t thread_keys[kThreads];
   // What one thread tells the others.
   Highest top;
   Sum total;
   uint32_t bucket;
   Sum above_count, above_mass;
-  int64_t found;
+  int found;
   uint32_t bound;
 };
 
@@ -60,32 +99,61 @@ struct Shared {
 template <typename T>
 struct Row {
   const T* logits;
-  int64_t n;
+  int n;
   Shared& shared;
   Sum* chunks;  // [ceil(n / kChunk)], in shared memory
   Highest top;
   float inverse_temperature = 1.0f;
 
-  __device__ float logit(int64_t id) const { return to_float(logits[id]); }
+  __device__ float logit(int id) const { return to_float(logits[id]); }
   // As the CPU's softmax: the difference first, and nothing below e^-87.
   __device__ Sum mass(float value) const {
     const float below = (value - top.value) * inverse_temperature;
     return below >= -87.0f ? static_cast<Sum>(expf(below) * kUnits) : 0;
   }
 
+  // Calls visit(logit, id) for each id of [start, end) in one of `threads` threads, of which this one has number `own`;
+  // a thread's ids rise. Reads 16 bytes at a time where the row lies so. start: a multiple of a pack's elements.
+  template <typename Visit>
+  __device__ void visit(int start, int end, int own, int threads, const Visit& visit) const {
+    visit_together(start, end, own, threads, [&](bool has, float value, int id) {
+      if (has) visit(value, id);
+    });
+  }
+
+  // The same with visit(has, logit, id): all threads call it the same number of times, some of them without an id in
+  // the end.
+  template <typename Visit>
+  __device__ void visit_together(int start, int end, int own, int threads, const Visit& visit) const {
+    constexpr int kCount = kWidestPack<T>;
+    const bool packed = reinterpret_cast<uintptr_t>(logits + start) % (kCount * sizeof(T)) == 0;
+    const int count = packed ? (end - start) / kCount : 0;
+    const auto* packs = reinterpret_cast<const Pack<T, kCount>*>(logits + start);
+#pragma unroll 2
+    for (int first = 0; first < count; first += threads) {
+      const int i = first + own;
+      Pack<T, kCount> pack = {};
+      if (i < count) pack = packs[i];
+#pragma unroll
+      for (int j = 0; j < kCount; ++j) visit(i < count, to_float(pack.at[j]), start + i * kCount + j);
+    }
+    for (int first = start + count * kCount; first < end; first += threads) {
+      const int id = first + own;
+      visit(id < end, id < end ? logit(id) : 0.0f, id);
+    }
+  }
+
   // Sets `top`; leaves each thread's own highest key in shared.thread_keys.
   __device__ void find_top() {
     Highest mine{-INFINITY, -1, false};
-#pragma unroll 8
-    for (int64_t id = threadIdx.x; id < n; id += kThreads) {
-      const float value = logit(id);
+    visit(0, n, own_thread(), kThreads, [&](float value, int id) {
       mine.nan = mine.nan || isnan(value);
-      mine.take(value, id);
-    }
+      if (value > mine.value) mine = {value, id, mine.nan};
+    });
     shared.thread_keys[threadIdx.x] = mine.id < 0 ? 0 : key_of(mine.value);
     for (int distance = kWarp / 2; distance > 0; distance /= 2) {
       const float value = __shfl_xor_sync(kAllLanes, mine.value, distance);
-      const int64_t id = __shfl_xor_sync(kAllLanes, static_cast<long long>(mine.id), distance);
+      const int id = __shfl_xor_sync(kAllLanes, mine.id, distance);
       const int nan = __shfl_xor_sync(kAllLanes, static_cast<int>(mine.nan), distance);
       mine.take(value, id);
       mine.nan = mine.nan || nan != 0;
@@ -106,13 +174,12 @@ struct Row {
   // Sets chunks[c] to the sum of weight(logit, id) over the chunk's ids; returns the sum over all.
   template <typename Weight>
   __device__ Sum sum_chunks(const Weight& weight) {
-    const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
+    const int warp = own_thread() / kWarp, lane = own_thread() % kWarp;
     Sum mine = 0;
-    for (int64_t chunk = warp; chunk * kChunk < n; chunk += kWarps) {
-      const int64_t start = chunk * kChunk, end = min(n, start + kChunk);
+    for (int chunk = warp; chunk * kChunk < n; chunk += kWarps) {
+      const int start = chunk * kChunk, end = min(n, start + kChunk);
       Sum sum = 0;
-#pragma unroll 8
-      for (int64_t id = start + lane; id < end; id += kWarp) sum += weight(logit(id), id);
+      visit(start, end, lane, kWarp, [&](float value, int id) { sum += weight(value, id); });
       sum = sum_of_warp(sum);
       if (lane == 0) chunks[chunk] = sum;
       mine += sum;
@@ -131,15 +198,15 @@ struct Row {
   // The first id whose running sum of weights exceeds target, after sum_chunks of the same weights. The first warp
   // looks.
   template <typename Weight>
-  __device__ int64_t find(const Weight& weight, double target) {
+  __device__ int find(const Weight& weight, double target) {
     if (threadIdx.x < kWarp) {
-      const int lane = static_cast<int>(threadIdx.x);
-      const int64_t num_chunks = (n + kChunk - 1) / kChunk;
+      const int lane = own_thread();
+      const int num_chunks = (n + kChunk - 1) / kChunk;
       Sum running = 0;
-      const int64_t chunk = first_above(num_chunks, target, running, [&](int64_t c) { return chunks[c]; });
-      const int64_t start = chunk * kChunk, end = min(n, start + kChunk);
-      const int64_t id = start + first_above(end - start, target, running,
-                                             [&](int64_t i) { return weight(logit(start + i), start + i); });
+      const int chunk = first_above(num_chunks, target, running, [&](int c) { return chunks[c]; });
+      const int start = chunk * kChunk, end = min(n, start + kChunk);
+      const int id =
+          start + first_above(end - start, target, running, [&](int i) { return weight(logit(start + i), start + i); });
       if (lane == 0) shared.found = id;
     }
     __syncthreads();
@@ -149,11 +216,11 @@ struct Row {
   // One warp: the first of n items with running + sum of items up to it > target, or the last item that weighs
   // anything. running grows by the items before it.
   template <typename Item>
-  __device__ int64_t first_above(int64_t count, double target, Sum& running, const Item& item) const {
-    const int lane = static_cast<int>(threadIdx.x);
-    int64_t last = 0;
+  __device__ int first_above(int count, double target, Sum& running, const Item& item) const {
+    const int lane = own_thread();
+    int last = 0;
     Sum before_last = running;
-    for (int64_t start = 0; start < count; start += kWarp) {
+    for (int start = 0; start < count; start += kWarp) {
       const Sum own = start + lane < count ? item(start + lane) : 0;
       Sum through = own;  // the sum of this lane and those before it
       for (int distance = 1; distance < kWarp; distance *= 2) {
@@ -181,10 +248,10 @@ struct Row {
     if (threadIdx.x == 0) shared.bound = 0;
     __syncthreads();
     const uint32_t mine = shared.thread_keys[threadIdx.x];
-    int64_t before = 0;
+    int before = 0;
     for (int t = 0; t < kThreads; ++t) {
       const uint32_t other = shared.thread_keys[t];
-      before += other > mine || (other == mine && t < static_cast<int>(threadIdx.x));
+      before += other > mine || (other == mine && t < own_thread());
     }
     if (before == k - 1) shared.bound = mine;
     __syncthreads();
@@ -194,18 +261,18 @@ struct Row {
   // Narrows `kept` to the largest logits that reach both goals, equal ones by lower id. Ids whose key is below `bound`
   // are known not to stay. The digits of the keys are decided one after the other, as the CPU's Truncation does.
   __device__ void cut(Kept& kept, Sum goal_count, double goal_mass, uint32_t bound) {
+    // The lower half of a 16-bit number's key is given by its sign.
+    constexpr int kLastShift = sizeof(T) == 2 ? 16 : 0;
     Sum above_count = 0, above_mass = 0;
     uint32_t prefix = 0;
-    for (int shift = 24; shift >= 0; shift -= 8) {
-      for (int b = static_cast<int>(threadIdx.x); b < kBuckets; b += kThreads) shared.counts[b] = shared.masses[b] = 0;
+    for (int shift = 24; shift >= kLastShift; shift -= 8) {
+      shared.buckets.clear();
       __syncthreads();
-      for (int64_t id = threadIdx.x; id < n; id += kThreads) {
-        const float value = logit(id);
+      visit_together(0, n, own_thread(), kThreads, [&](bool has, float value, int id) {
         const uint32_t key = key_of(value);
-        if (key < bound || !kept.has(key, id) || (shift < 24 && key >> (shift + 8) != prefix)) continue;
-        atomicAdd(&shared.counts[key >> shift & 255u], Sum{1});
-        atomicAdd(&shared.masses[key >> shift & 255u], mass(value));
-      }
+        has = has && key >= bound && kept.has(key, id) && (shift == 24 || key >> (shift + 8) == prefix);
+        shared.buckets.add_of_warp(has, key >> shift & 255u, has ? mass(value) : Sum{0});
+      });
       __syncthreads();
       if (threadIdx.x == 0) choose_bucket(above_count, above_mass, goal_count, goal_mass);
       __syncthreads();
@@ -213,8 +280,9 @@ struct Row {
       above_count = shared.above_count;
       above_mass = shared.above_mass;
     }
-    const Sum ties = shared.counts[shared.bucket];
-    const Sum tie_mass = ties > 0 ? shared.masses[shared.bucket] / ties : 0;
+    if (kLastShift == 16) prefix = prefix << 16 | ((prefix & 0x8000u) != 0 ? 0u : 0xffffu);
+    const Sum ties = shared.buckets.counts[shared.bucket];
+    const Sum tie_mass = ties > 0 ? shared.buckets.mass(shared.bucket) / ties : 0;
     const auto reached = [&](Sum count) {
       return above_count + count >= goal_count && static_cast<double>(above_mass + count * tie_mass) >= goal_mass;
     };
@@ -229,9 +297,9 @@ struct Row {
     }
     const Kept before = kept;
     kept.key = prefix;
-    if (before.key != prefix) kept.last = INT64_MAX;
+    if (before.key != prefix) kept.last = INT32_MAX;
     if (wanted >= ties) return;
-    const auto tie = [&](float value, int64_t id) {
+    const auto tie = [&](float value, int id) {
       return Sum{key_of(value) == prefix && before.has(prefix, id) ? 1u : 0u};
     };
     sum_chunks(tie);
@@ -243,11 +311,11 @@ struct Row {
     uint32_t chosen = 0;
     Sum count = 0, weight = 0;
     for (int b = kBuckets - 1; b >= 0; --b) {
-      if (shared.counts[b] == 0) continue;
+      if (shared.buckets.counts[b] == 0) continue;
       above_count += count;
       above_mass += weight;
-      count = shared.counts[b];
-      weight = shared.masses[b];
+      count = shared.buckets.counts[b];
+      weight = shared.buckets.mass(static_cast<uint32_t>(b));
       chosen = static_cast<uint32_t>(b);
       if (above_count + count >= goal_count && static_cast<double>(above_mass + weight) >= goal_mass) break;
     }
@@ -264,8 +332,7 @@ struct Row {
       bound = bound_of_top_k(top_k);
       cut(kept, static_cast<Sum>(top_k), 0.0, bound);
       const Kept largest = kept;
-      total =
-          sum_chunks([&](float value, int64_t id) { return largest.has(key_of(value), id) ? mass(value) : Sum{0}; });
+      total = sum_chunks([&](float value, int id) { return largest.has(key_of(value), id) ? mass(value) : Sum{0}; });
     } else {
       bound = bound_of_top_p(total, top_p);
     }
@@ -286,7 +353,7 @@ struct Row {
 };
 
 struct Drawn {
-  int64_t id;
+  int id;
   float log_prob;
 };
 
@@ -297,7 +364,7 @@ __device__ bool draw(Row<T>& row, double temperature, int64_t top_k, double top_
   row.inverse_temperature = static_cast<float>(inverse);
   row.find_top();
   if (row.top.nan || row.top.id < 0 || !isfinite(row.top.value)) return false;
-  const auto all = [&](float value, int64_t) { return row.mass(value); };
+  const auto all = [&](float value, int) { return row.mass(value); };
   const Sum total = row.sum_chunks(all);
   if (total == 0) return false;  // a temperature next to zero
   drawn.id = row.top.id;
@@ -305,7 +372,7 @@ __device__ bool draw(Row<T>& row, double temperature, int64_t top_k, double top_
     drawn.id = row.find(all, uniform * static_cast<double>(total));
   } else if (!greedy) {
     const Kept kept = row.truncate(total, top_k, top_p);
-    const auto weight = [&](float value, int64_t id) { return kept.has(key_of(value), id) ? row.mass(value) : Sum{0}; };
+    const auto weight = [&](float value, int id) { return kept.has(key_of(value), id) ? row.mass(value) : Sum{0}; };
     drawn.id = row.find(weight, uniform * static_cast<double>(row.sum_chunks(weight)));
   }
   const double below = static_cast<double>(row.logit(drawn.id)) - static_cast<double>(row.top.value);
@@ -317,8 +384,10 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     sample_kernel(const T* logits, int64_t stride, int64_t n, SampledRows state) {
   __shared__ Shared shared;
+  follow_kernel_in_front();
   const int64_t index = blockIdx.x;
-  Row<T> row{logits + index * stride, n, shared, dynamic_shared<Sum>(), Highest{-INFINITY, -1, false}};
+  Row<T> row{logits + index * stride, static_cast<int>(n), shared, dynamic_shared<Sum>(),
+             Highest{-INFINITY, -1, false}};
   Drawn drawn{0, 0.0f};
   const bool good =
       draw(row, state.temperature[index], state.top_k[index], state.top_p[index], state.uniform[index], drawn);
@@ -336,8 +405,8 @@ cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, 
   const size_t chunk_bytes = static_cast<size_t>((vocabulary + kChunk - 1) / kChunk) * sizeof(Sum);
   return with_type(type, [&](auto element) {
     using T = decltype(element);
-    launch(sample_kernel<T>, dim3(static_cast<unsigned>(rows)), kThreads, chunk_bytes, stream,
-           static_cast<const T*>(logits.data), logits.stride, vocabulary, state);
+    launch_following(sample_kernel<T>, dim3(static_cast<unsigned>(rows)), kThreads, chunk_bytes, stream,
+                     static_cast<const T*>(logits.data), logits.stride, vocabulary, state);
   });
 }
 

@@ -139,10 +139,17 @@ at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, cons
   return out;
 }
 
+// Ids and log-probs lie together, so that one copy brings both to the host.
+Sampled empty_sampled(int64_t rows, const at::TensorOptions& options) {
+  constexpr int64_t kIdBytes = sizeof(int64_t), kLogProbBytes = sizeof(float);
+  const auto memory = at::empty({rows * (kIdBytes + kLogProbBytes)}, options.dtype(at::kByte));
+  return {.ids = memory.narrow(0, 0, rows * kIdBytes).view(at::kLong),
+          .log_probs = memory.narrow(0, rows * kIdBytes, rows * kLogProbBytes).view(at::kFloat)};
+}
+
 Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows) {
   const auto in = logits.stride(1) == 1 || logits.size(1) == 1 ? logits : logits.contiguous();
-  Sampled sampled{.ids = at::empty({in.size(0)}, in.options().dtype(at::kLong)),
-                  .log_probs = at::empty({in.size(0)}, in.options().dtype(at::kFloat))};
+  const auto sampled = empty_sampled(in.size(0), in.options());
   check(cuda::sample(element_of(in, "sample_tokens"), rows_of(in), in.size(0), in.size(1),
                      {.temperature = rows.temperature.const_data_ptr<double>(),
                       .top_k = rows.top_k.const_data_ptr<int64_t>(),

@@ -2,6 +2,7 @@
 
 #include "grpo/base/error.h"
 #include "kernels/cuda/graph.h"
+#include "kernels/page_lists.h"
 
 // FlashInfer's kernels are not emulated: every layout goes without a schedule to the simple attention kernel.
 
@@ -10,12 +11,12 @@ namespace {
 
 class EmulatedPlanner : public AttentionPlanner {
  public:
-  PagedLayout plan(const PagedLayout& host) override { return host; }
+  PagedLayout plan(const PagedLayout& host, Upload& upload) override { return send_layout(host, upload, 0); }
 };
 
 }  // namespace
 
-std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape&, at::Device, bool) {
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape&, at::Device, int64_t) {
   return std::make_unique<EmulatedPlanner>();
 }
 

@@ -53,6 +53,7 @@ T atomicAdd(T* at, T value) {
 }
 
 inline int __ffs(int bits) { return bits == 0 ? 0 : std::countr_zero(static_cast<unsigned>(bits)) + 1; }
+inline int __popc(unsigned bits) { return std::popcount(bits); }
 inline int __clz(int bits) { return std::countl_zero(static_cast<unsigned>(bits)); }
 inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
 

@@ -15,6 +15,15 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t
   }
 }
 
+template <typename... Parameters, typename... Arguments>
+void launch_following(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t shared_bytes,
+                      cudaStream_t stream, Arguments... arguments) {
+  launch(kernel, blocks, threads, shared_bytes, stream, arguments...);
+}
+
+// Blocks run one after the other.
+inline void follow_kernel_in_front() {}
+
 template <typename T>
 T* dynamic_shared() {
   return static_cast<T*>(testing::emulated_shared_memory());
