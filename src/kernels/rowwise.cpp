@@ -111,26 +111,25 @@ std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, cons
   return {dx, partial.sum(0).to(weight.scalar_type())};
 }
 
-std::pair<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& grad, const at::Tensor& gate,
-                                                    const at::Tensor& up) {
-  if (gate.is_cuda()) return cuda::kernels().silu_mul_backward(grad, gate, up);
-  check_cpu(gate, "silu_mul_backward");
-  GRPO_CHECK(grad.sizes() == gate.sizes() && gate.sizes() == up.sizes(), "silu_mul_backward: unequal operands");
-  const auto dy = grad.contiguous(), a = gate.contiguous(), b = up.contiguous();
-  auto da = at::empty_like(a), db = at::empty_like(a);
-  const int64_t n = a.size(-1);
+void silu_mul_backward_(at::Tensor& grad, const at::Tensor& gate_up, at::Tensor& grad_gate_up) {
+  GRPO_CHECK(grad.dim() == 2 && gate_up.sizes() == at::IntArrayRef({grad.size(0), 2 * grad.size(1)}) && grad_gate_up.sizes() == gate_up.sizes(),
+             "silu_mul_backward_: ", grad.sizes(), " of ", gate_up.sizes(), " into ", grad_gate_up.sizes());
+  GRPO_CHECK(grad.is_contiguous() && gate_up.is_contiguous() && grad_gate_up.is_contiguous() && gate_up.scalar_type() == grad.scalar_type() &&
+                 grad_gate_up.scalar_type() == grad.scalar_type(),
+             "silu_mul_backward_: dense operands of one dtype");
+  if (grad.is_cuda()) return cuda::kernels().silu_mul_backward_(grad, gate_up, grad_gate_up);
+  check_cpu(grad, "silu_mul_backward_");
+  const int64_t n = grad.size(1);
   const auto& f = cpu::functions();
-  for_rows(a.numel() / n, n, [&](int64_t r) {
+  for_rows(grad.size(0), n, [&](int64_t r) {
     const int64_t at = r * n;
-    if (a.scalar_type() == at::kFloat) {
-      f.silu_mul_backward_f32(data<float>(dy) + at, data<float>(a) + at, data<float>(b) + at,
-                              mutable_data<float>(da) + at, mutable_data<float>(db) + at, n);
+    if (grad.scalar_type() == at::kFloat) {
+      f.silu_mul_backward_f32(mutable_data<float>(grad) + at, data<float>(gate_up) + 2 * at, mutable_data<float>(grad_gate_up) + 2 * at, n);
     } else {
-      f.silu_mul_backward_bf16(data<BFloat16>(dy) + at, data<BFloat16>(a) + at, data<BFloat16>(b) + at,
-                               mutable_data<BFloat16>(da) + at, mutable_data<BFloat16>(db) + at, n);
+      f.silu_mul_backward_bf16(mutable_data<BFloat16>(grad) + at, data<BFloat16>(gate_up) + 2 * at,
+                               mutable_data<BFloat16>(grad_gate_up) + 2 * at, n);
     }
   });
-  return {da, db};
 }
 
 at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
@@ -155,10 +154,17 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
 }
 
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin) {
-  if (x.is_cuda()) return cuda::kernels().apply_rope(x, positions, cos, sin);
+  auto out = at::empty(x.sizes(), x.options());
+  rope_into(x, positions, cos, sin, out);
+  return out;
+}
+
+void rope_into(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin, at::Tensor& out) {
+  GRPO_CHECK(out.sizes() == x.sizes() && out.scalar_type() == x.scalar_type() && with_dense_rows(out).is_same(out),
+             "rope_into: ", x.sizes(), " into ", out.sizes());
+  if (x.is_cuda()) return cuda::kernels().rope_into(x, positions, cos, sin, out);
   check_cpu(x, "apply_rope");
   const auto in = with_dense_rows(x);
-  auto out = at::empty(in.sizes(), in.options());
   const int64_t heads = in.size(1);
   const int64_t d = in.size(2);
   const auto places = positions.contiguous();
@@ -169,7 +175,7 @@ at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at
     const float* c = data<float>(cos) + position * (d / 2);
     const float* s = data<float>(sin) + position * (d / 2);
     for (int64_t h = 0; h < heads; ++h) {
-      const int64_t from = t * in.stride(0) + h * d, to = (t * heads + h) * d;
+      const int64_t from = t * in.stride(0) + h * d, to = t * out.stride(0) + h * d;
       if (in.scalar_type() == at::kFloat) {
         f.rope_f32(data<float>(in) + from, c, s, mutable_data<float>(out) + to, d / 2);
       } else {
@@ -177,7 +183,6 @@ at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at
       }
     }
   });
-  return out;
 }
 
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {

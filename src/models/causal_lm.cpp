@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -66,22 +67,25 @@ nn::LinearWeights weights_of(const Linear& linear) { return {linear.weight, line
 struct TrainingPass {
   const ModelConfig& config;
   nn::AttentionPlan plan;
-  at::Tensor positions;  // [T]
-  at::Tensor cos, sin;   // tables
+  nn::Rope rope;
   Checkpointing checkpointing;
 
-  at::Tensor rotated(const at::Tensor& projected, int64_t count, const at::Tensor& norm) const {
-    const auto heads = projected.view({projected.size(0), count, config.head_dim});
-    return nn::rope(config.qk_norm ? nn::rms_norm(heads, {norm, config.norm_eps}) : heads, positions, cos, sin);
+  // Queries, keys and values: [T, heads, head_dim]. Norms of heads are between projections and rotation.
+  std::array<at::Tensor, 3> heads_of(const DecoderLayer& layer, const at::Tensor& x) const {
+    const nn::NormWeights norm{layer.input_norm, config.norm_eps};
+    const std::array weights = {weights_of(layer.q), weights_of(layer.k), weights_of(layer.v)};
+    if (!config.qk_norm) return nn::rotated_projections(x, norm, weights, rope);
+    const auto [q, k, v] = nn::normed_projections(x, norm, weights);
+    const auto heads = [&](const at::Tensor& rows) { return rows.unflatten(1, {-1, config.head_dim}); };
+    const auto rotated = [&](const at::Tensor& rows, const at::Tensor& head_norm) {
+      return nn::rope(nn::rms_norm(heads(rows), {head_norm, config.norm_eps}), rope.positions, rope.cos, rope.sin);
+    };
+    return {rotated(q, layer.q_norm), rotated(k, layer.k_norm), heads(v)};
   }
 
   at::Tensor attention(const DecoderLayer& layer, const at::Tensor& x) const {
-    const auto [q, k, v] = nn::normed_projections(x, {layer.input_norm, config.norm_eps},
-                                                  {weights_of(layer.q), weights_of(layer.k), weights_of(layer.v)});
-    const auto out = nn::packed_attention(rotated(q, config.num_heads, layer.q_norm),
-                                          rotated(k, config.num_kv_heads, layer.k_norm),
-                                          v.view({x.size(0), config.num_kv_heads, config.head_dim}), plan,
-                                          1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+    const auto [q, k, v] = heads_of(layer, x);
+    const auto out = nn::packed_attention(q, k, v, plan, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
     return nn::linear(out.reshape({x.size(0), config.num_heads * config.head_dim}), weights_of(layer.o));
   }
 
@@ -206,9 +210,7 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
   // Shared with nodes of the graph that compute a layer again.
   const auto pass = std::make_shared<const TrainingPass>(TrainingPass{.config = state_->config,
                                                                         .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
-                                                                        .positions = batch.positions,
-                                                                        .cos = cos,
-                                                                        .sin = sin,
+                                                                        .rope = {batch.positions, cos, sin, state_->config.head_dim},
                                                                         .checkpointing = state_->training.checkpointing});
   const bool again = state_->training.checkpointing == Checkpointing::kFull && at::GradMode::is_enabled();
   const AroundLayers around(state_->hooks, weights.layers.size());

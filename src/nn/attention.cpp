@@ -46,7 +46,7 @@ std::vector<std::vector<size_t>> split_into_buckets(const std::vector<int64_t>& 
 }  // namespace
 
 std::string to_string(AttentionKernel kernel) {
-  return kernel == AttentionKernel::kPadded ? "padded" : kernel == AttentionKernel::kFlash ? "flash" : "cudnn";
+  return kernel == AttentionKernel::kPadded ? "padded" : "flash";
 }
 
 AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device, AttentionKernel kernel) {
@@ -94,19 +94,11 @@ at::Tensor flash_attention(const at::Tensor& queries, const at::Tensor& keys, co
                                                   /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, scale));
 }
 
-at::Tensor cudnn_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const AttentionPlan& plan,
-                           double scale) {
-  return std::get<0>(at::_cudnn_attention_forward(queries, keys, values, /*attn_bias=*/{}, plan.offsets, plan.offsets, plan.longest,
-                                                  plan.longest, /*compute_log_sumexp=*/true, /*dropout_p=*/0.0, /*is_causal=*/true,
-                                                  /*return_debug_mask=*/false, scale));
-}
-
 }  // namespace
 
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale) {
   if (plan.kernel == AttentionKernel::kFlash) return flash_attention(queries, keys, values, plan, scale);
-  if (plan.kernel == AttentionKernel::kCudnn) return cudnn_attention(queries, keys, values, plan, scale);
   const int64_t heads = queries.size(1);
   const int64_t group = heads / keys.size(1);
   const int64_t head_dim = queries.size(2);

@@ -21,8 +21,7 @@ namespace grpo::nn {
 namespace {
 
 constexpr int64_t kTrialTokens = 8192;
-constexpr std::array kKernels = {AttentionKernel::kCudnn, AttentionKernel::kFlash, AttentionKernel::kPadded};
-constexpr std::array kDeterministic = {AttentionKernel::kFlash, AttentionKernel::kPadded};
+constexpr std::array kKernels = {AttentionKernel::kFlash, AttentionKernel::kPadded};
 
 // Sequences of a trial: lengths that differ, as in a batch of completions.
 std::vector<int64_t> trial_offsets(int64_t tokens) {
@@ -140,8 +139,7 @@ AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dty
   const auto offsets = trial_offsets(kTrialTokens);
   const double scale = 1.0 / std::sqrt(static_cast<double>(heads.head_dim));
   std::vector<AttentionCandidate> candidates;
-  const auto kernels = deterministic ? std::vector(kDeterministic.begin(), kDeterministic.end()) : std::vector(kKernels.begin(), kKernels.end());
-  for (const auto kernel : kernels) {
+  for (const auto kernel : kKernels) {
     candidates.push_back({kernel, [plan = plan_attention(offsets, device, kernel), scale](const auto& q, const auto& k, const auto& v) {
                             return packed_attention(q, k, v, plan, scale);
                           }});

@@ -4,8 +4,10 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <optional>
+#include <vector>
 
 #include "grpo/kernels/rowwise.h"
+#include "nn/join.h"
 #include "nn/product.h"
 
 namespace grpo::nn {
@@ -17,10 +19,7 @@ using torch::autograd::variable_list;
 
 bool fused(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
 
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  auto y = product(x, weight.t());
-  return bias.defined() ? y.add_(bias) : y;
-}
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) { return product(x, weight.t(), bias); }
 
 at::Tensor bias_gradient(const at::Tensor& bias, const at::Tensor& grad) {
   return bias.defined() ? grad.sum(0) : at::Tensor();
@@ -65,33 +64,76 @@ class RmsNormNode : public Function<RmsNormNode> {
   }
 };
 
+// Linear layers that read the same input as one: their weights lie one behind the other.
+struct Joined {
+  std::vector<at::Tensor> weights;
+  at::Tensor weight, bias;  // of all rows
+
+  Joined(std::vector<at::Tensor> all, const std::vector<at::Tensor>& biases)
+      : weights(std::move(all)), weight(join_rows(weights)), bias(join_rows(biases)) {}
+
+  // The gradients {weight, bias} of each layer, from those of all results.
+  void differentiate(const at::Tensor& grad, const at::Tensor& x, at::Tensor* results) const {
+    const auto of_weights = split_like(product(grad.t(), x), weights, 0);
+    const auto of_bias = bias_gradient(bias, grad);
+    const auto of_biases = of_bias.defined() ? split_like(of_bias, weights, 0) : std::vector<at::Tensor>(weights.size());
+    for (size_t i = 0; i < weights.size(); ++i) {
+      results[2 * i] = of_weights[i];
+      results[2 * i + 1] = of_biases[i];
+    }
+  }
+};
+
+// Where heads are rotated; without positions they are not.
+struct Rotation {
+  at::Tensor positions, cos, sin;
+  int64_t head_dim = 1;
+
+  void turn(const at::Tensor& x, at::Tensor out) const {
+    const auto heads = [&](const at::Tensor& rows) { return rows.unflatten(1, {-1, head_dim}); };
+    auto turned = heads(out);
+    kernels::rope_into(heads(x), positions, cos, sin, turned);
+  }
+  Rotation back() const { return {positions, cos, sin.neg(), head_dim}; }
+};
+
 class NormedProjectionsNode : public Function<NormedProjectionsNode> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& norm, double eps,
                                const at::Tensor& q, const Bias& q_bias, const at::Tensor& k,
-                               const Bias& k_bias, const at::Tensor& v, const Bias& v_bias) {
-    context->save_for_backward({x, norm, q, tensor(q_bias), k, tensor(k_bias), v, tensor(v_bias)});
+                               const Bias& k_bias, const at::Tensor& v, const Bias& v_bias, const Rotation& rotation) {
+    context->save_for_backward({x, norm, q, tensor(q_bias), k, tensor(k_bias), v, tensor(v_bias), rotation.positions, rotation.cos, rotation.sin});
     context->saved_data["eps"] = eps;
-    const auto normed = kernels::rms_norm(x, norm, eps);
-    return {project(normed, q, tensor(q_bias)), project(normed, k, tensor(k_bias)), project(normed, v, tensor(v_bias))};
+    context->saved_data["head_dim"] = rotation.head_dim;
+    const Joined joined({q, k, v}, {tensor(q_bias), tensor(k_bias), tensor(v_bias)});
+    auto results = split_like(project(kernels::rms_norm(x, norm, eps), joined.weight, joined.bias), joined.weights, 1);
+    for (size_t i = 0; rotation.positions.defined() && i < 2; ++i) rotation.turn(results[i], results[i]);
+    return results;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &norm = saved[1];
     const double eps = context->saved_data["eps"].toDouble();
-    const auto normed = kernels::rms_norm(x, norm, eps);
-    at::Tensor grad_normed;
-    variable_list result(9);
-    for (size_t i = 0; i < 3; ++i) {
-      const at::Tensor &weight = saved[2 + 2 * i], &bias = saved[3 + 2 * i], &grad = grads[i];
-      const auto through = product(grad, weight);
-      grad_normed = i == 0 ? through : grad_normed.add_(through);
-      result[3 + 2 * i] = product(grad.t(), normed);
-      result[4 + 2 * i] = bias_gradient(bias, grad);
-    }
-    std::tie(result[0], result[1]) = kernels::rms_norm_backward(grad_normed, x, norm, eps);
+    const Rotation rotation{saved[8], saved[9], saved[10], context->saved_data["head_dim"].toInt()};
+    const Joined joined({saved[2], saved[4], saved[6]}, {saved[3], saved[5], saved[7]});
+    const auto grad = joined_gradient(grads, joined, rotation);
+    variable_list result(10);
+    joined.differentiate(grad, kernels::rms_norm(x, norm, eps), &result[3]);
+    std::tie(result[0], result[1]) = kernels::rms_norm_backward(product(grad, joined.weight), x, norm, eps);
     return result;
+  }
+
+ private:
+  // Of the projections themselves, side by side.
+  static at::Tensor joined_gradient(const variable_list& grads, const Joined& joined, const Rotation& rotation) {
+    if (!rotation.positions.defined()) return at::cat(grads, 1);
+    const auto all = at::empty({grads[0].size(0), joined.weight.size(0)}, grads[0].options());
+    const auto parts = split_like(all, joined.weights, 1);
+    const auto back = rotation.back();
+    for (size_t i = 0; i < 2; ++i) back.turn(grads[i], parts[i]);
+    parts[2].copy_(grads[2]);
+    return all;
   }
 };
 
@@ -100,33 +142,30 @@ class GatedMlpNode : public Function<GatedMlpNode> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& norm, double eps,
                             const at::Tensor& gate, const Bias& gate_bias, const at::Tensor& up,
                             const Bias& up_bias, const at::Tensor& down, const Bias& down_bias, bool keep) {
-    const auto normed = kernels::rms_norm(x, norm, eps);
-    const auto gated = project(normed, gate, tensor(gate_bias));
-    const auto upper = project(normed, up, tensor(up_bias));
-    context->save_for_backward({x, norm, gate, tensor(gate_bias), up, tensor(up_bias), down, tensor(down_bias),
-                                keep ? gated : at::Tensor(), keep ? upper : at::Tensor()});
+    const Joined joined({gate, up}, {tensor(gate_bias), tensor(up_bias)});
+    const auto gate_up = project(kernels::rms_norm(x, norm, eps), joined.weight, joined.bias);
+    context->save_for_backward({x, norm, gate, tensor(gate_bias), up, tensor(up_bias), down, tensor(down_bias), keep ? gate_up : at::Tensor()});
     context->saved_data["eps"] = eps;
-    return project(kernels::silu_mul(gated, upper), down, tensor(down_bias));
+    const auto halves = gate_up.chunk(2, 1);
+    return project(kernels::silu_mul(halves[0], halves[1]), down, tensor(down_bias));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &norm = saved[1], &gate = saved[2], &up = saved[4], &down = saved[6];
-    const at::Tensor& grad = grads[0];
+    const at::Tensor &x = saved[0], &norm = saved[1], &down = saved[6], &grad = grads[0];
     const double eps = context->saved_data["eps"].toDouble();
+    const Joined joined({saved[2], saved[4]}, {saved[3], saved[5]});
     const auto normed = kernels::rms_norm(x, norm, eps);
-    const auto gated = saved[8].defined() ? saved[8] : project(normed, gate, saved[3]);
-    const auto upper = saved[9].defined() ? saved[9] : project(normed, up, saved[5]);
+    const bool kept = saved[8].defined();
+    const auto gate_up = kept ? saved[8] : project(normed, joined.weight, joined.bias);
+    auto through = product(grad, down);
+    auto grad_gate_up = kept ? at::empty_like(gate_up) : gate_up;
+    kernels::silu_mul_backward_(through, gate_up, grad_gate_up);  // `through` is now what the forward gave to `down`
     variable_list result(10);
-    result[7] = product(grad.t(), kernels::silu_mul(gated, upper));
+    result[7] = product(grad.t(), through);
     result[8] = bias_gradient(saved[7], grad);
-    const auto [grad_gated, grad_upper] = kernels::silu_mul_backward(product(grad, down), gated, upper);
-    result[3] = product(grad_gated.t(), normed);
-    result[4] = bias_gradient(saved[3], grad_gated);
-    result[5] = product(grad_upper.t(), normed);
-    result[6] = bias_gradient(saved[5], grad_upper);
-    const auto grad_normed = product(grad_gated, gate).add_(product(grad_upper, up));
-    std::tie(result[0], result[1]) = kernels::rms_norm_backward(grad_normed, x, norm, eps);
+    joined.differentiate(grad_gate_up, normed, &result[3]);
+    std::tie(result[0], result[1]) = kernels::rms_norm_backward(product(grad_gate_up, joined.weight), x, norm, eps);
     return result;
   }
 };
@@ -164,17 +203,35 @@ at::Tensor rms_norm(const at::Tensor& x, const NormWeights& norm) {
   return RmsNormNode::apply(x, norm.weight, norm.eps);
 }
 
-std::array<at::Tensor, 3> normed_projections(const at::Tensor& x, const NormWeights& norm,
-                                             const std::array<LinearWeights, 3>& weights) {
-  if (!fused(x)) {
-    const auto normed = rms_norm(x, norm);
-    return {linear(normed, weights[0]), linear(normed, weights[1]), linear(normed, weights[2])};
-  }
+namespace {
+
+std::array<at::Tensor, 3> projections(const at::Tensor& x, const NormWeights& norm, const std::array<LinearWeights, 3>& weights, const Rotation& rotation) {
   const auto outputs =
       NormedProjectionsNode::apply(x, norm.weight, norm.eps, weights[0].weight, optional(weights[0].bias),
                                    weights[1].weight, optional(weights[1].bias), weights[2].weight,
-                                   optional(weights[2].bias));
+                                   optional(weights[2].bias), rotation);
   return {outputs[0], outputs[1], outputs[2]};
+}
+
+}  // namespace
+
+std::array<at::Tensor, 3> normed_projections(const at::Tensor& x, const NormWeights& norm,
+                                             const std::array<LinearWeights, 3>& weights) {
+  if (fused(x)) return projections(x, norm, weights, {});
+  const auto normed = rms_norm(x, norm);
+  return {linear(normed, weights[0]), linear(normed, weights[1]), linear(normed, weights[2])};
+}
+
+std::array<at::Tensor, 3> rotated_projections(const at::Tensor& x, const NormWeights& norm, const std::array<LinearWeights, 3>& weights,
+                                              const Rope& rope) {
+  const auto heads = [&](const at::Tensor& rows) { return rows.unflatten(1, {-1, rope.head_dim}); };
+  if (fused(x)) {
+    const auto all = projections(x, norm, weights, {rope.positions, rope.cos, rope.sin, rope.head_dim});
+    return {heads(all[0]), heads(all[1]), heads(all[2])};
+  }
+  const auto all = normed_projections(x, norm, weights);
+  const auto rotated = [&](const at::Tensor& rows) { return nn::rope(heads(rows), rope.positions, rope.cos, rope.sin); };
+  return {rotated(all[0]), rotated(all[1]), heads(all[2])};
 }
 
 at::Tensor gated_mlp(const at::Tensor& x, const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up,

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "grpo/base/error.h"
+#include "grpo/kernels/head.h"
 #include "nn/product.h"
 
 namespace grpo::nn {
@@ -15,27 +16,21 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// fp32 log-probabilities of one chunk: log_softmax(hidden W^T / temperature), [n, V].
-at::Tensor chunk_log_probs(const at::Tensor& hidden, const at::Tensor& weight, double temperature) {
-  auto logits = product(hidden, weight.t()).to(at::kFloat);  // the product itself for fp32: ours to change
-  if (temperature != 1.0) logits.div_(temperature);
-  return at::log_softmax(logits, -1);
+// hidden W^T of one chunk, [n, V], which the kernels of head.h read and overwrite.
+at::Tensor chunk_logits(const at::Tensor& hidden, const at::Tensor& weight) {
+  auto logits = product(hidden, weight.t());
+  const bool known = logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kBFloat16;
+  return known ? logits : logits.to(at::kFloat);
 }
 
-at::Tensor entropy_of(const at::Tensor& log_probs) { return log_probs.exp().mul_(log_probs).sum(-1).neg_(); }
-
-// With respect to the scaled logits: g (onehot - p) for the log-probability, -h p (log p + H) for the entropy H.
-// log_probs: [n, V]; targets, g, h: [n, 1]; g or h may be undefined (no gradient).
-at::Tensor logit_gradient(const at::Tensor& log_probs, const at::Tensor& targets, const at::Tensor& g,
-                          const at::Tensor& h) {
-  auto p = log_probs.exp();
-  if (!h.defined()) return g.defined() ? p.mul_(-g).scatter_add_(1, targets, g.contiguous()) : p.zero_();
-  auto grad = p.mul(log_probs + entropy_of(log_probs).unsqueeze(1)).mul_(-h);
-  return g.defined() ? grad.sub_(p * g).scatter_add_(1, targets, g.contiguous()) : grad;
+// Sequences of tokens in pieces of at most `size`.
+template <typename Work>
+void for_chunks(int64_t tokens, int64_t size, const Work& work) {
+  for (int64_t start = 0; start < tokens; start += size) work(start, std::min(size, tokens - start));
 }
 
-at::Tensor of_targets(const at::Tensor& log_probs, const at::Tensor& targets) {
-  return log_probs.gather(1, targets.unsqueeze(1)).squeeze(1);
+int64_t chunk_of(const LmHeadOptions& options, const at::Tensor& hidden) {
+  return options.chunk_tokens > 0 ? options.chunk_tokens : auto_chunk_tokens(hidden.is_cuda());
 }
 
 // The gradients of hidden and weight, chunk by chunk.
@@ -51,8 +46,8 @@ class HeadGradients {
   void add(int64_t start, const at::Tensor& grad_logits) {
     const int64_t size = grad_logits.size(0);
     const auto grad = grad_logits.to(hidden_.scalar_type());
-    grad_hidden_.narrow(0, start, size).copy_(product(grad, weight_));
-    if (grad_weight_.defined()) grad_weight_.add_(product(grad.t(), hidden_.narrow(0, start, size)));
+    product_into(grad_hidden_.narrow(0, start, size), grad, weight_);
+    if (grad_weight_.defined()) add_product(grad_weight_, grad.t(), hidden_.narrow(0, start, size));
   }
 
   const at::Tensor& hidden() const { return grad_hidden_; }
@@ -74,12 +69,12 @@ class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
     const int64_t n = hidden.size(0);
     auto log_probs = at::empty({n}, hidden.options().dtype(at::kFloat));
     auto entropy = with_entropy ? at::empty_like(log_probs) : at::zeros({0}, log_probs.options());
-    for (int64_t start = 0; start < n; start += chunk) {
-      const int64_t size = std::min(chunk, n - start);
-      const auto all = chunk_log_probs(hidden.narrow(0, start, size), weight, temperature);
-      log_probs.narrow(0, start, size).copy_(of_targets(all, targets.narrow(0, start, size)));
-      if (with_entropy) entropy.narrow(0, start, size).copy_(entropy_of(all));
-    }
+    for_chunks(n, chunk, [&](int64_t start, int64_t size) {
+      const auto logits = chunk_logits(hidden.narrow(0, start, size), weight);
+      const auto rows = kernels::head_rows(logits, targets.narrow(0, start, size), temperature);
+      log_probs.narrow(0, start, size).copy_(rows.log_probs);
+      if (with_entropy) entropy.narrow(0, start, size).copy_(rows.entropy);
+    });
     if (!entropy_grad) context->mark_non_differentiable({entropy});
     context->set_materialize_grads(false);
     return {log_probs, entropy};
@@ -90,14 +85,14 @@ class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
     const at::Tensor &hidden = saved[0], &weight = saved[1], &targets = saved[2];
     const double temperature = context->saved_data["temperature"].toDouble();
     const int64_t chunk = context->saved_data["chunk"].toInt();
-    const int64_t n = hidden.size(0);
     HeadGradients gradients(hidden, weight, context->needs_input_grad(1));
-    for (int64_t start = 0; start < n; start += chunk) {
-      const int64_t size = std::min(chunk, n - start);
-      const auto part = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, start, size).unsqueeze(1) : x; };
-      const auto log_probs = chunk_log_probs(hidden.narrow(0, start, size), weight, temperature);
-      gradients.add(start, logit_gradient(log_probs, part(targets), part(grads[0]), part(grads[1])).div_(temperature));
-    }
+    for_chunks(hidden.size(0), chunk, [&](int64_t start, int64_t size) {
+      const auto part = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, start, size) : x; };
+      auto logits = chunk_logits(part(hidden), weight);
+      const auto rows = kernels::head_rows(logits, part(targets), temperature);
+      kernels::head_gradient_(logits, part(targets), rows, temperature, part(grads[0]), part(grads[1]));
+      gradients.add(start, logits);
+    });
     variable_list result(7);
     result[0] = gradients.hidden();
     result[1] = gradients.weight();
@@ -105,7 +100,7 @@ class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
   }
 };
 
-// The gradients of a chunk's loss by its log-probabilities and entropies, [n, 1]; undefined where there is none.
+// The gradients of a chunk's loss by its log-probabilities and entropies, [n]; undefined where there is none.
 struct TokenGradients {
   at::Tensor loss, log_probs, entropy;
 };
@@ -117,8 +112,7 @@ TokenGradients differentiate(const TokenLoss& token_loss, int64_t begin, const a
   const auto entropy_leaf = at::Tensor(entropy.detach()).set_requires_grad(entropy_grad);
   const auto loss = token_loss(begin, leaf, entropy_leaf);
   if (loss.requires_grad()) loss.backward();
-  const auto column = [](const at::Tensor& grad) { return grad.defined() ? grad.unsqueeze(1) : grad; };
-  return {loss.detach(), column(leaf.grad()), column(entropy_leaf.grad())};
+  return {loss.detach(), leaf.grad(), entropy_leaf.grad()};
 }
 
 // The gradients wait from the forward to the backward.
@@ -130,17 +124,17 @@ class LossHead : public torch::autograd::Function<LossHead> {
     auto log_probs = at::empty({n}, hidden.options().dtype(at::kFloat)), entropy = at::empty_like(log_probs);
     auto loss = at::zeros({}, log_probs.options());
     HeadGradients gradients(hidden, weight, weight.requires_grad());
-    for (int64_t start = 0; start < n; start += options.chunk_tokens) {
-      const int64_t size = std::min(options.chunk_tokens, n - start);
+    for_chunks(n, chunk_of(options, hidden), [&](int64_t start, int64_t size) {
       const auto chunk_targets = targets.narrow(0, start, size);
-      const auto all = chunk_log_probs(hidden.narrow(0, start, size), weight, options.temperature);
-      auto chunk_log = log_probs.narrow(0, start, size), chunk_entropy = entropy.narrow(0, start, size);
-      chunk_log.copy_(of_targets(all, chunk_targets));
-      chunk_entropy.copy_(entropy_of(all));
-      const auto found = differentiate(token_loss, start, chunk_log, chunk_entropy, options.entropy_grad);
+      auto logits = chunk_logits(hidden.narrow(0, start, size), weight);
+      const auto rows = kernels::head_rows(logits, chunk_targets, options.temperature);
+      log_probs.narrow(0, start, size).copy_(rows.log_probs);
+      entropy.narrow(0, start, size).copy_(rows.entropy);
+      const auto found = differentiate(token_loss, start, rows.log_probs, rows.entropy, options.entropy_grad);
       loss.add_(found.loss);
-      gradients.add(start, logit_gradient(all, chunk_targets.unsqueeze(1), found.log_probs, found.entropy).div_(options.temperature));
-    }
+      kernels::head_gradient_(logits, chunk_targets, rows, options.temperature, found.log_probs, found.entropy);
+      gradients.add(start, logits);
+    });
     context->save_for_backward({gradients.hidden(), gradients.weight()});
     context->mark_non_differentiable({log_probs, entropy});
     return {loss, log_probs, entropy};
@@ -160,10 +154,12 @@ void check(const at::Tensor& hidden, const at::Tensor& targets, const LmHeadOpti
 
 }  // namespace
 
+int64_t auto_chunk_tokens(bool cuda) { return cuda ? 4096 : 512; }
+
 TokenLogProbs token_log_probs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                               const LmHeadOptions& options) {
   check(hidden, targets, options);
-  const auto outputs = ChunkedHead::apply(hidden, weight, targets, options.temperature, options.chunk_tokens, options.entropy_grad,
+  const auto outputs = ChunkedHead::apply(hidden, weight, targets, options.temperature, chunk_of(options, hidden), options.entropy_grad,
                                           options.entropy);
   return {outputs[0], options.entropy ? outputs[1] : at::Tensor()};
 }

@@ -5,11 +5,37 @@
 #include "nn/onednn.h"
 
 namespace grpo::nn {
+namespace {
 
-at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+bool in_onednn(const at::Tensor& a, const at::Tensor& b) {
   const bool empty = a.numel() == 0 || b.numel() == 0;
-  if (empty || !a.is_cpu() || a.scalar_type() != at::kFloat || !onednn::available()) return at::mm(a, b);
-  return onednn::linear(a, b.t(), std::nullopt);
+  return !empty && a.is_cpu() && a.scalar_type() == at::kFloat && onednn::available();
+}
+
+}  // namespace
+
+at::Tensor product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+  if (in_onednn(a, b)) return onednn::linear(a, b.t(), bias.defined() ? std::optional(bias) : std::nullopt);
+  if (!bias.defined()) return at::mm(a, b);
+  return a.is_cuda() ? at::addmm(bias, a, b) : at::mm(a, b).add_(bias);
+}
+
+void product_into(at::Tensor out, const at::Tensor& a, const at::Tensor& b) {
+  if (in_onednn(a, b)) {
+    out.copy_(product(a, b));
+  } else {
+    at::mm_out(out, a, b);
+  }
+}
+
+void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  if (!a.is_cuda()) {
+    sum.add_(product(a, b));
+  } else if (a.scalar_type() == at::kFloat) {
+    sum.addmm_(a, b);
+  } else {
+    at::addmm_out(sum, sum, a, b, at::kFloat);
+  }
 }
 
 }  // namespace grpo::nn

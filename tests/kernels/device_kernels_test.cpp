@@ -7,76 +7,30 @@
 #include <ostream>
 
 #include "grpo/base/random.h"
-#include "grpo/kernels/cuda.h"
 #include "grpo/kernels/upload.h"
-#include "kernels/cuda/kernel_table.h"
-#include "kernels/emulation/block.h"
+#include "kernels/device_test.h"
 #include "kernels/paged_cache.h"
 
-// Every device kernel against its CPU twin: as Emulated/... compiled for the CPU (emulation/block.h), as Gpu/... on a CUDA device.
+// The device kernels of sampling against their CPU twins: as Emulated/... compiled for the CPU (emulation/block.h), as Gpu/... on a CUDA
+// device.
 
 namespace grpo::kernels {
 namespace {
 
+using testing::DeviceTest;
+using testing::emulated;
+using testing::expect_near;
+using testing::kTypes;
+using testing::name_of;
 using testing::PagedCache;
+using testing::Place;
+using testing::random;
+using testing::rotations;
 
-struct Place {
-  at::Device device;
-  const cuda::KernelTable& (*table)();
-  std::vector<int64_t> prompts;  // lengths of four
-  int64_t sampled_rows;
-};
-
-void PrintTo(const Place& place, std::ostream* out) { *out << place.device; }
-
-const cuda::KernelTable& emulated() { return *grpo_cuda_kernels(); }
-
-const at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16};
-
-class DeviceKernels : public ::testing::TestWithParam<Place> {
- protected:
-  void SetUp() override {
-    at::manual_seed(1);
-    if (!GetParam().device.is_cuda()) return;
-    if (cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
-    ASSERT_EQ(load_cuda(), "");
-  }
-
-  const cuda::KernelTable& table() const { return GetParam().table(); }
-
-  at::Tensor there(const at::Tensor& x) const { return x.to(GetParam().device); }
-
-  PagedLayout there(const PagedLayout& layout) const {
-    return {there(layout.query_offsets), there(layout.context_lengths), there(layout.page_offsets), there(layout.page_ids), nullptr};
-  }
-  PagedKv there(const PagedKv& cache) const { return {there(cache.keys.clone()), there(cache.values.clone())}; }
-
-  // What `compute` returns. Threads may not depend on each other's order between barriers.
-  at::Tensor run(const std::function<at::Tensor()>& compute) const {
-    testing::set_thread_order(testing::ThreadOrder::kBackward);
-    const auto backward = compute().cpu();
-    testing::set_thread_order(testing::ThreadOrder::kForward);
-    auto forward = compute().cpu();
-    EXPECT_TRUE(at::equal(forward.nan_to_num(), backward.nan_to_num())) << "depends on the order of threads";
-    return forward;
-  }
-};
-
-// bf16 may round to the other neighbour (2^-8 relative).
-void expect_near(const at::Tensor& found, const at::Tensor& expected) {
-  ASSERT_EQ(found.scalar_type(), expected.scalar_type());
-  ASSERT_EQ(found.sizes(), expected.sizes());
-  if (found.numel() == 0) return;
-  const auto a = found.to(at::kDouble), b = expected.to(at::kDouble);
-  const double error = ((a - b).abs() / (b.abs() + 0.1)).max().item<double>();
-  EXPECT_LT(error, found.scalar_type() == at::kFloat ? 5e-6 : 0.0079) << found.sizes();
-}
-
-at::Tensor random(at::IntArrayRef sizes, at::ScalarType type, double spread = 1.0) { return (at::randn(sizes) * spread).to(type); }
+class DeviceKernels : public DeviceTest {};
 
 // Around a warp, a pack and a block of 16 warps with the widest packs.
 const int64_t kWidths[] = {1, 3, 8, 31, 32, 33, 96, 577, 896, 1536, 4100};
-const int64_t kRows[] = {1, 5, 18};
 
 TEST_P(DeviceKernels, RmsNormEqualsItsTwin) {
   for (const auto type : kTypes) {
@@ -100,20 +54,6 @@ TEST_P(DeviceKernels, AddRmsNormEqualsItsTwin) {
   }
 }
 
-TEST_P(DeviceKernels, RmsNormBackwardEqualsItsTwin) {
-  for (const auto type : kTypes) {
-    for (const int64_t width : {1, 3, 33, 577}) {
-      for (const int64_t rows : kRows) {
-        const auto grad = random({rows, width}, type), x = random({rows, width}, type, 2), weight = random({width}, type);
-        const auto expected = rms_norm_backward(grad, x, weight, 1e-5);
-        const auto compute = [&] { return table().rms_norm_backward(there(grad), there(x), there(weight), 1e-5); };
-        expect_near(run([&] { return compute().first; }), expected.first);
-        expect_near(run([&] { return compute().second; }), expected.second);
-      }
-    }
-  }
-}
-
 TEST_P(DeviceKernels, SiluMulEqualsItsTwin) {
   for (const auto type : kTypes) {
     for (const int64_t width : {1, 8, 47, 256, 2100}) {
@@ -124,39 +64,6 @@ TEST_P(DeviceKernels, SiluMulEqualsItsTwin) {
                     return table().silu_mul(both.narrow(1, 0, width), both.narrow(1, width, width));
                   }),
                   silu_mul(gate, up));
-    }
-  }
-}
-
-TEST_P(DeviceKernels, SiluMulBackwardEqualsItsTwin) {
-  for (const auto type : kTypes) {
-    const auto grad = random({3, 97}, type), gate = random({3, 97}, type, 4), up = random({3, 97}, type);
-    const auto expected = silu_mul_backward(grad, gate, up);
-    const auto compute = [&] { return table().silu_mul_backward(there(grad), there(gate), there(up)); };
-    expect_near(run([&] { return compute().first; }), expected.first);
-    expect_near(run([&] { return compute().second; }), expected.second);
-  }
-}
-
-struct Rotations {
-  at::Tensor cos, sin;  // [100, head_dim / 2]
-};
-
-Rotations rotations(int64_t head_dim) {
-  const auto angles = at::arange(100, at::kFloat).unsqueeze(1) * at::rand({head_dim / 2});
-  return {at::cos(angles), at::sin(angles)};
-}
-
-TEST_P(DeviceKernels, ApplyRopeEqualsItsTwin) {
-  for (const auto type : kTypes) {
-    for (const int64_t head_dim : {2, 20, 64, 128}) {
-      const auto wide = random({5, 7, head_dim}, type);
-      const auto positions = at::tensor({0, 99, 3, 98, 50}, at::kLong);
-      const auto [cos, sin] = rotations(head_dim);
-      expect_near(run([&, cos = cos, sin = sin] {
-                    return table().apply_rope(there(wide).narrow(1, 2, 3), there(positions), there(cos), there(sin));
-                  }),
-                  apply_rope(wide.narrow(1, 2, 3), positions, cos, sin));
     }
   }
 }
@@ -345,8 +252,6 @@ TEST_P(DeviceKernels, SampleTokensNeverDrawsMaskedIds) {
   EXPECT_TRUE(at::equal(run([&] { return table().sample_tokens(there(logits), moved(params, GetParam().device)).ids; }),
                         at::tensor({77, 13, 13}, at::kLong)));
 }
-
-std::string name_of(const ::testing::TestParamInfo<Place>& info) { return info.param.device.str(); }
 
 INSTANTIATE_TEST_SUITE_P(Emulated, DeviceKernels, ::testing::Values(Place{at::kCPU, emulated, {1, 9, 20, 5}, 12}), name_of);
 INSTANTIATE_TEST_SUITE_P(Gpu, DeviceKernels, ::testing::Values(Place{at::kCUDA, cuda::kernels, {1, 33, 700, 64}, 4000}), name_of);

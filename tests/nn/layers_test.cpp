@@ -79,6 +79,67 @@ TEST(Layers, GatedMlpAndItsGradients) {
   }
 }
 
+// Leaves that lie one behind the other, as a model's layers keep them: one product serves them all.
+std::vector<at::Tensor> as_neighbours(const std::vector<at::Tensor>& parts) {
+  const auto memory = at::cat(parts).detach();
+  std::vector<at::Tensor> leaves;
+  int64_t begin = 0;
+  for (const auto& part : parts) {
+    leaves.push_back(memory.narrow(0, begin, part.size(0)).detach().set_requires_grad(true));
+    begin += part.size(0);
+  }
+  return leaves;
+}
+
+TEST(Layers, WeightsThatAreNeighboursGiveTheSameBits) {
+  at::manual_seed(6);
+  const std::vector<at::Tensor> sizes = {random({48, 24}) / 8, random({16, 24}) / 8, random({16, 24}) / 8};
+  const auto x = random({70, 24}), norm = random({24}), bias = random({48}), down = random({24, 16}) / 8;
+  const auto run = [&](const std::vector<at::Tensor>& w) {
+    const auto leaf = x.clone().set_requires_grad(true);
+    const auto all = normed_projections(leaf, {norm, 1e-5}, {{{w[0], {}}, {w[1], {}}, {w[2], {}}}});
+    const auto mlp = gated_mlp(leaf, {norm, 1e-5}, {w[1], {}}, {w[2], {}}, {down, {}});
+    (all[0].square().sum() + all[1].exp().sum() + (all[2] * all[1]).sum() + mlp.square().sum()).backward();
+    return std::vector{leaf.grad(), w[0].grad(), w[1].grad(), w[2].grad()};
+  };
+  std::vector<at::Tensor> apart;
+  for (const auto& part : sizes) apart.push_back(part.clone().set_requires_grad(true));
+  const auto expected = run(apart), found = run(as_neighbours(sizes));
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::equal(found[i], expected[i])) << i;
+}
+
+TEST(Layers, RotatedProjectionsAndTheirGradients) {
+  at::manual_seed(7);
+  const auto positions = at::randint(0, 30, {70}, at::kLong);
+  const auto angles = at::rand({30, 4}) * 6;
+  const Layer layer = [&](const auto& in) {
+    const auto all = rotated_projections(in[0], {in[1], 1e-5}, {{{in[2], in[3]}, {in[4], in[5]}, {in[6], in[7]}}},
+                                         {positions, angles.cos(), angles.sin(), 8});
+    return std::vector{all[0], all[1], all[2]};
+  };
+  for (const bool bias : {true, false}) {
+    const auto some = [&](int64_t n) { return bias ? random({n}) : at::Tensor(); };
+    expect_as_in_double(layer, {random({70, 24}), random({24}), random({48, 24}) / 8, some(48), random({16, 24}) / 8,
+                                some(16), random({16, 24}) / 8, some(16)});
+  }
+}
+
+// A backward pass need not use all of them, nor find their gradients dense.
+TEST(Layers, RotatedProjectionsTakeGradientsOfAnyStrides) {
+  at::manual_seed(8);
+  const auto positions = at::arange(6);
+  const auto angles = at::rand({30, 4}) * 6;
+  const auto x = random({6, 24}), norm = random({24}), q = random({16, 24}), k = random({8, 24}), v = random({8, 24});
+  const auto gradient = [&](bool dense) {
+    const auto leaf = x.clone().set_requires_grad(true);
+    const auto all = rotated_projections(leaf, {norm, 1e-5}, {{{q, {}}, {k, {}}, {v, {}}}}, {positions, angles.cos(), angles.sin(), 8});
+    const auto weight = at::linspace(-1, 1, 96).view({8, 2, 6}).permute({2, 1, 0});  // [6, 2, 8], its rows strided
+    all[0].backward(dense ? weight.contiguous() : weight);
+    return leaf.grad();
+  };
+  EXPECT_TRUE(at::equal(gradient(true), gradient(false)));
+}
+
 TEST(Layers, RopeAndItsGradient) {
   at::manual_seed(5);
   const auto positions = at::randint(0, 30, {50}, at::kLong);

@@ -42,7 +42,7 @@ double operations(const models::ModelConfig& config) {
 void gradient(const models::CausalLM& model, const nn::PackedBatch& batch) {
   const auto hidden = model.hidden_states(batch);
   const auto targets = batch.ids.roll({-1}, {0});
-  nn::head_loss(hidden, model.head_weight(), targets, {.chunk_tokens = 1024},
+  nn::head_loss(hidden, model.head_weight(), targets, {},
                 [](int64_t, const at::Tensor& log_probs, const at::Tensor&) { return -log_probs.sum() / static_cast<double>(num_tokens); })
       .loss.backward();
 }
@@ -96,7 +96,7 @@ int main(int argc, char** argv) {
   const auto model = random_model(config);
   const auto best = nn::choose_attention({config.num_heads, config.num_kv_heads, config.head_dim}, at::kBFloat16, kDevice, {});
   using models::Checkpointing;
-  for (const auto attention : {nn::AttentionKernel::kPadded, nn::AttentionKernel::kFlash, nn::AttentionKernel::kCudnn}) {
+  for (const auto attention : {nn::AttentionKernel::kPadded, nn::AttentionKernel::kFlash}) {
     try {
       measure(name, *model, {.checkpointing = Checkpointing::kSelective, .attention = attention}, "selective");
     } catch (const std::exception& error) {

@@ -14,7 +14,6 @@ namespace grpo::nn {
 enum class AttentionKernel {
   kPadded,  // sequences of similar length side by side, through LibTorch's scaled_dot_product_attention; any device and dtype
   kFlash,   // FlashAttention over cumulative lengths; bf16 on CUDA
-  kCudnn,   // cuDNN's fused attention over cumulative lengths; bf16 on CUDA
 };
 std::string to_string(AttentionKernel kernel);
 
@@ -51,8 +50,8 @@ struct AttentionHeads {
 };
 
 /// The kernel to train with on `device`: kPadded on the CPU and in fp32; for bf16 on CUDA the fastest one whose result and gradients
-/// are right there. Where LibTorch is asked for deterministic algorithms: kFlash if it is right, else kPadded, whatever their speed,
-/// since cuDNN's backward does not say that it is deterministic. Tried once: `memory`, a JSON file (empty: none), keeps the answer for
+/// are right there. Where LibTorch is asked for deterministic algorithms: kFlash if it is right, else kPadded, whatever their speed.
+/// cuDNN's attention over cumulative lengths is not among them: LibTorch 2.11 builds its plan anew at every call. Tried once: `memory`, a JSON file (empty: none), keeps the answer for
 /// the device's name, LibTorch's version and the heads.
 AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dtype, at::Device device,
                                  const std::filesystem::path& memory);

@@ -14,13 +14,17 @@ struct TokenLogProbs {
 
 struct LmHeadOptions {
   double temperature = 1.0;     // > 0
-  int64_t chunk_tokens = 512;   // logits [chunk, V] exist for one chunk at a time, forward and backward
+  int64_t chunk_tokens = 0;     // logits [chunk, V] exist for one chunk at a time, forward and backward; 0: auto_chunk_tokens
   bool entropy_grad = false;
   bool entropy = true;          // false: not computed; undefined in the result
 };
 
+/// A device needs many tokens at once to be busy, and the weight's gradient is read and written once a chunk; on the CPU more
+/// tokens would only hold more memory.
+int64_t auto_chunk_tokens(bool cuda);
+
 /// Log-probability and entropy of given tokens without ever holding [N, V]: chunks are recomputed in the backward.
-/// hidden: [N, D]; weight: [V, D], any float dtype; targets: [N] int64. Log-softmax in fp32.
+/// hidden: [N, D]; weight: [V, D], any float dtype; targets: [N] int64. Softmax in fp32.
 TokenLogProbs token_log_probs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                               const LmHeadOptions& options);
 

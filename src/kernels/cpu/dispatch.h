@@ -47,6 +47,18 @@ struct SoftmaxRow {
 inline constexpr int64_t kSoftmaxBlock = 512;  // ids per partial sum
 inline constexpr int64_t kMaxBlock = 64;
 
+/// Of a row of logits.
+struct HeadRow {
+  float max;
+  double sum;       // of exp(x), x = (logit - max) * inverse_temperature
+  double weighted;  // of x exp(x)
+};
+
+/// What the gradient of a row of logits is made of (head.h).
+struct HeadGradient {
+  float inverse_temperature, max, log_sum, entropy, g, h;
+};
+
 /// The inner loops, built once per instruction set. Every function is a fixed sequence of operations for each row: the
 /// result does not depend on which rows are computed together.
 struct Functions {
@@ -63,9 +75,9 @@ struct Functions {
                                  float* dweight, int64_t n, float eps);
   void (*silu_mul_f32)(const float* gate, const float* up, float* y, int64_t n);
   void (*silu_mul_bf16)(const BFloat16* gate, const BFloat16* up, BFloat16* y, int64_t n);
-  void (*silu_mul_backward_f32)(const float* dy, const float* gate, const float* up, float* dgate, float* dup, int64_t n);
-  void (*silu_mul_backward_bf16)(const BFloat16* dy, const BFloat16* gate, const BFloat16* up, BFloat16* dgate,
-                                 BFloat16* dup, int64_t n);
+  /// dy: [n], becomes silu(gate) * up; gate_up, dgate_up: [2 n], which may be the same.
+  void (*silu_mul_backward_f32)(float* dy, const float* gate_up, float* dgate_up, int64_t n);
+  void (*silu_mul_backward_bf16)(BFloat16* dy, const BFloat16* gate_up, BFloat16* dgate_up, int64_t n);
   /// One head: x, y [2 * half]; cos, sin [half].
   void (*rope_f32)(const float* x, const float* cos, const float* sin, float* y, int64_t half);
   void (*rope_bf16)(const BFloat16* x, const float* cos, const float* sin, BFloat16* y, int64_t half);
@@ -75,6 +87,11 @@ struct Functions {
   SoftmaxRow (*softmax)(const float* logits, float inverse_temperature, int64_t n, float* exps, double* block_sums);
   /// maxima: [ceil(n / kMaxBlock)].
   void (*block_max)(const float* x, int64_t n, float* maxima);
+  HeadRow (*head_row_f32)(const float* logits, float inverse_temperature, int64_t n);
+  HeadRow (*head_row_bf16)(const BFloat16* logits, float inverse_temperature, int64_t n);
+  /// As if no id were the target.
+  void (*head_gradient_f32)(float* logits, const HeadGradient& row, int64_t n);
+  void (*head_gradient_bf16)(BFloat16* logits, const HeadGradient& row, int64_t n);
 };
 
 /// The sets this machine can run, the best one first; the list ends with nullptr.

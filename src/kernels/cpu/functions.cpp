@@ -20,6 +20,10 @@ const Functions kFunctions = {
     .attention_bf16 = attention<BFloat16>,
     .softmax = softmax,
     .block_max = block_max,
+    .head_row_f32 = head_row<float>,
+    .head_row_bf16 = head_row<BFloat16>,
+    .head_gradient_f32 = head_gradient<float>,
+    .head_gradient_bf16 = head_gradient<BFloat16>,
 };
 
 }  // namespace grpo::kernels::cpu::GRPO_ISA

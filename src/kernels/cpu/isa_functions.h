@@ -13,7 +13,7 @@ void rms_norm(const T* x, const T* weight, T* y, int64_t n, float eps);
 template <typename T>
 void rms_norm_backward(const T* dy, const T* x, const T* weight, T* dx, float* dweight, int64_t n, float eps);
 template <typename T>
-void silu_mul_backward(const T* dy, const T* gate, const T* up, T* dgate, T* dup, int64_t n);
+void silu_mul_backward(T* dy, const T* gate_up, T* dgate_up, int64_t n);
 template <typename T>
 void silu_mul(const T* gate, const T* up, T* y, int64_t n);
 template <typename T>
@@ -22,5 +22,9 @@ template <typename T>
 void attention(const AttentionTask<T>& task);
 SoftmaxRow softmax(const float* logits, float inverse_temperature, int64_t n, float* exps, double* block_sums);
 void block_max(const float* x, int64_t n, float* maxima);
+template <typename T>
+HeadRow head_row(const T* logits, float inverse_temperature, int64_t n);
+template <typename T>
+void head_gradient(T* logits, const HeadGradient& row, int64_t n);
 
 }  // namespace grpo::kernels::cpu::GRPO_ISA

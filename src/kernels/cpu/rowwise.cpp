@@ -36,12 +36,13 @@ void rms_norm_backward(const T* dy, const T* x, const T* weight, T* dx, float* d
 
 // With s = sigmoid(gate): d silu = s (1 + gate (1 - s)).
 template <typename T>
-void silu_mul_backward(const T* dy, const T* gate, const T* up, T* dgate, T* dup, int64_t n) {
+void silu_mul_backward(T* dy, const T* gate_up, T* dgate_up, int64_t n) {
   for_each_part(n, [&](int64_t i, int64_t count) {
-    const Vec g = load_some(gate + i, count), d = load_some(dy + i, count);
-    const Vec s = 1.0f / (exp(-g) + 1.0f);
-    store_some(dgate + i, d * load_some(up + i, count) * s * (g * (1.0f - s) + 1.0f), count);
-    store_some(dup + i, d * g * s, count);
+    const Vec g = load_some(gate_up + i, count), u = load_some(gate_up + n + i, count), d = load_some(dy + i, count);
+    const Vec below = exp(-g) + 1.0f, s = 1.0f / below;
+    store_some(dy + i, g / below * u, count);  // as silu_mul has it
+    store_some(dgate_up + i, d * u * s * (g * (1.0f - s) + 1.0f), count);
+    store_some(dgate_up + n + i, d * g * s, count);
   });
 }
 
@@ -67,8 +68,8 @@ template void rms_norm(const float*, const float*, float*, int64_t, float);
 template void rms_norm(const BFloat16*, const BFloat16*, BFloat16*, int64_t, float);
 template void rms_norm_backward(const float*, const float*, const float*, float*, float*, int64_t, float);
 template void rms_norm_backward(const BFloat16*, const BFloat16*, const BFloat16*, BFloat16*, float*, int64_t, float);
-template void silu_mul_backward(const float*, const float*, const float*, float*, float*, int64_t);
-template void silu_mul_backward(const BFloat16*, const BFloat16*, const BFloat16*, BFloat16*, BFloat16*, int64_t);
+template void silu_mul_backward(float*, const float*, float*, int64_t);
+template void silu_mul_backward(BFloat16*, const BFloat16*, BFloat16*, int64_t);
 template void silu_mul(const float*, const float*, float*, int64_t);
 template void silu_mul(const BFloat16*, const BFloat16*, BFloat16*, int64_t);
 template void rope(const float*, const float*, const float*, float*, int64_t);

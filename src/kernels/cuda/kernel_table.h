@@ -4,21 +4,24 @@
 
 #include "grpo/kernels/cuda.h"
 #include "grpo/kernels/graph.h"
+#include "grpo/kernels/head.h"
 #include "grpo/kernels/paged_kv.h"
 #include "grpo/kernels/rowwise.h"
 #include "grpo/kernels/sample.h"
 
 namespace grpo::kernels::cuda {
 
-/// The functions of rowwise.h, paged_kv.h, sample.h and graph.h for tensors on a CUDA device, on its current stream. They live
+/// The functions of rowwise.h, head.h, paged_kv.h, sample.h and graph.h for tensors on a CUDA device, on its current stream. They live
 /// in a library of their own that is loaded when a device is asked for: the program itself needs no CUDA to start.
 struct KernelTable {
   decltype(&kernels::rms_norm) rms_norm;
   decltype(&kernels::rms_norm_backward) rms_norm_backward;
   decltype(&kernels::add_rms_norm) add_rms_norm;
   decltype(&kernels::silu_mul) silu_mul;
-  decltype(&kernels::silu_mul_backward) silu_mul_backward;
-  decltype(&kernels::apply_rope) apply_rope;
+  decltype(&kernels::silu_mul_backward_) silu_mul_backward_;
+  decltype(&kernels::rope_into) rope_into;
+  decltype(&kernels::head_rows) head_rows;
+  decltype(&kernels::head_gradient_) head_gradient_;
   decltype(&kernels::write_kv) write_kv;
   decltype(&kernels::write_qkv) write_qkv;
   decltype(&kernels::plan_attention) plan_attention;

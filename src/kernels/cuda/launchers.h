@@ -24,18 +24,10 @@ struct Rows {
 cudaError_t rms_norm(Element type, const void* x, const void* weight, void* y, int64_t rows, int64_t width, float eps,
                      cudaStream_t stream);
 
-/// partial: [ceil(rows / kNormBackwardRows), width] fp32 receives the weight's gradient by blocks of rows.
-inline constexpr int64_t kNormBackwardRows = 16;
-cudaError_t rms_norm_backward(Element type, const void* grad, const void* x, const void* weight, void* dx,
-                              float* partial, int64_t rows, int64_t width, float eps, cudaStream_t stream);
-
 cudaError_t add_rms_norm(Element type, const void* x, const void* residual, const void* weight, void* sum, void* normed,
                          int64_t rows, int64_t width, float eps, cudaStream_t stream);
 
 cudaError_t silu_mul(Element type, Rows gate, Rows up, void* y, int64_t rows, int64_t width, cudaStream_t stream);
-
-cudaError_t silu_mul_backward(Element type, const void* grad, const void* gate, const void* up, void* dgate, void* dup,
-                              int64_t count, cudaStream_t stream);
 
 /// cos, sin: [table_rows, head_dim / 2]. A position outside the table stops the kernel with an error.
 struct RopeTable {
@@ -43,8 +35,6 @@ struct RopeTable {
   const float* sin;
   int64_t rows;
 };
-cudaError_t apply_rope(Element type, Rows x, const int64_t* positions, RopeTable table, void* y, int64_t tokens,
-                       int64_t heads, int64_t head_dim, cudaStream_t stream);
 
 // The functions of paged_kv.h.
 

@@ -4,6 +4,7 @@
 #include "kernels/cuda/graph.h"
 #include "kernels/cuda/kernel_table.h"
 #include "kernels/cuda/operands.h"
+#include "kernels/cuda/update_table.h"
 #include "kernels/dense_rows.h"
 
 // The functions of rowwise.h, paged_kv.h and sample.h for tensors on the device. They allocate, launch and do not wait.
@@ -32,20 +33,6 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return out;
 }
 
-std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
-                                                    double eps) {
-  GRPO_CHECK(grad.sizes() == x.sizes() && grad.scalar_type() == x.scalar_type(), "rms_norm_backward: unequal operands");
-  const auto dy = grad.contiguous(), in = x.contiguous(), w = weight.contiguous();
-  auto dx = at::empty_like(in);
-  const auto [rows, width] = rows_and_width(in);
-  auto partial = at::empty({(rows + kNormBackwardRows - 1) / kNormBackwardRows, width}, in.options().dtype(at::kFloat));
-  check(cuda::rms_norm_backward(element_of(in, "rms_norm_backward"), dy.const_data_ptr(), in.const_data_ptr(),
-                                w.const_data_ptr(), dx.mutable_data_ptr(), partial.mutable_data_ptr<float>(), rows, width,
-                                static_cast<float>(eps), stream()),
-        "rms_norm_backward");
-  return {dx, partial.sum(0).to(weight.scalar_type())};
-}
-
 std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight, double eps) {
   GRPO_CHECK(x.sizes() == y.sizes() && x.scalar_type() == y.scalar_type() && weight.scalar_type() == x.scalar_type(),
              "add_rms_norm: unequal operands");
@@ -68,29 +55,9 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
   return out;
 }
 
-std::pair<at::Tensor, at::Tensor> silu_mul_backward(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up) {
-  GRPO_CHECK(grad.sizes() == gate.sizes() && gate.sizes() == up.sizes(), "silu_mul_backward: unequal operands");
-  const auto dy = grad.contiguous(), a = gate.contiguous(), b = up.contiguous();
-  auto da = at::empty_like(a), db = at::empty_like(b);
-  check(cuda::silu_mul_backward(element_of(a, "silu_mul_backward"), dy.const_data_ptr(), a.const_data_ptr(), b.const_data_ptr(),
-                                da.mutable_data_ptr(), db.mutable_data_ptr(), a.numel(), stream()),
-        "silu_mul_backward");
-  return {da, db};
-}
-
 RopeTable table_of(const at::Tensor& cos, const at::Tensor& sin) {
   GRPO_CHECK(cos.is_contiguous() && sin.is_contiguous() && cos.sizes() == sin.sizes(), "tables of rotations");
   return {cos.const_data_ptr<float>(), sin.const_data_ptr<float>(), cos.size(0)};
-}
-
-at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin) {
-  const auto in = with_dense_rows(x);
-  auto out = at::empty(in.sizes(), in.options());
-  const auto places = positions.contiguous(), c = cos.contiguous(), s = sin.contiguous();
-  check(cuda::apply_rope(element_of(in, "apply_rope"), rows_of(in), places.const_data_ptr<int64_t>(), table_of(c, s),
-                         out.mutable_data_ptr(), in.size(0), in.size(1), in.size(2), stream()),
-        "apply_rope");
-  return out;
 }
 
 void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayout& layout, PagedKv& cache) {
@@ -166,8 +133,10 @@ constexpr KernelTable kTable = {.rms_norm = rms_norm,
                                 .rms_norm_backward = rms_norm_backward,
                                 .add_rms_norm = add_rms_norm,
                                 .silu_mul = silu_mul,
-                                .silu_mul_backward = silu_mul_backward,
-                                .apply_rope = apply_rope,
+                                .silu_mul_backward_ = silu_mul_backward_,
+                                .rope_into = rope_into,
+                                .head_rows = head_rows,
+                                .head_gradient_ = head_gradient_,
                                 .write_kv = write_kv,
                                 .write_qkv = write_qkv,
                                 .plan_attention = plan_attention,
