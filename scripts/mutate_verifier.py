@@ -11,8 +11,10 @@ Deterministic for one seed. Exit 1 on violations.
 """
 import argparse
 import collections
+import itertools
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,12 +30,15 @@ BATCH = 100_000  # pairs handed to one run of the program
 KINDS = {"num": "number", "neg": "number", "div": "fraction", "group": "tuple or interval", "setop": "union", "rel": "relation", "unit": "quantity", "seq": "quantity"}
 
 
+WRAPPED = re.compile(r"\\boxed|####|^\([A-J]\)\s*\S|where|[Tt]he answer")
+
+
 def body_of(gold):
-    """The answer without the dollar signs round it, or None where others remain inside."""
+    """The answer without the dollar signs round it, or None for a sentence or a choice with its text."""
     text = gold.strip()
     if len(text) > 1 and text[0] == text[-1] == "$":
         text = text[1:-1].strip()
-    return None if "$" in text.replace("\\$", "") or "\\boxed" in text else text
+    return None if "$" in text.replace("\\$", "") or WRAPPED.search(text) else text
 
 
 def kind_of(gold):
@@ -79,8 +84,7 @@ class Cases:
         for name, mutate in mutations.CLAIMED.items():
             for text in self.draw(name, gold, mutate(gold)):
                 yield {"mutation": name, "gold": gold, "pred": boxed(text), "truth": UNEQUAL}
-        if body is not None:
-            yield from self.surrounded(gold, body, whole)
+        yield from self.surrounded(gold, body, whole)
 
     def surrounded(self, gold, body, whole):
         for name, templates in (("denied_box", responses.DENIALS), ("doubted_answer", responses.DOUBTS)):
@@ -90,13 +94,12 @@ class Cases:
             yield {"mutation": "box_in_formula", "gold": gold, "pred": pred, "text": text} | ({"unless_equal": UNEQUAL} if whole else {})
 
     def respelled(self, gold, body):
-        for name, spell in spellings.BOXED.items():
+        for name, spell in spellings.BOXED.items() if kind_of(gold) != "unread" else ():
             for text in self.draw(name, gold, (t for t in spell(gold) if t != gold)):
                 yield {"mutation": name, "gold": gold, "pred": boxed(text), "truth": EQUAL}
         for name, template in spellings.RESPONSES.items():
-            if body is not None:
-                for pred in self.draw(name, gold, [template.replace("%s", body.rstrip(". "))]):
-                    yield {"mutation": name, "gold": gold, "pred": pred, "truth": EQUAL}
+            for pred in self.draw(name, gold, [template.replace("%s", body.rstrip(". "))]):
+                yield {"mutation": name, "gold": gold, "pred": pred, "truth": EQUAL}
 
 
 def lines_of(path):
@@ -129,8 +132,8 @@ def read_golds(paths):
 
 
 def gather(options):
-    """The distinct gold answers with their kinds."""
-    golds = {gold: kind_of(gold) for gold in read_golds(options.golds)}
+    """The distinct gold answers with their kinds, without those that stand in a sentence."""
+    golds = {gold: kind_of(gold) for gold in read_golds(options.golds) if body_of(gold) is not None}
     if options.limit and len(golds) > options.limit:
         kept = random.Random(options.seed).sample(sorted(golds), options.limit)
         golds = {gold: golds[gold] for gold in kept}
@@ -140,10 +143,31 @@ def gather(options):
 
 
 def usable(golds, grpo):
-    """A gold answer that is not accepted from a box as it stands says nothing about its changes."""
+    """A gold answer that is not accepted from a box as it stands is a violation, and says nothing about its changes."""
     rows = [{"gold": gold, "pred": boxed(gold)} for gold in golds]
     judge(grpo, rows)
-    return {row["gold"]: golds[row["gold"]] for row in rows if row["correct"]}, [row["gold"] for row in rows if not row["correct"]]
+    refused = [{"kind": golds[row["gold"]], "mutation": "as_it_stands", "expected": EQUAL} | row for row in rows if not row["correct"]]
+    return {row["gold"]: golds[row["gold"]] for row in rows if row["correct"]}, refused
+
+
+def truth_of(row):
+    if "truth" in row:
+        return row["truth"]
+    found = compare_texts(row["gold"], row["text"])
+    return row.get("unless_equal", found) if found == UNKNOWN else found
+
+
+def sampled_pairs(count, seed):
+    """`count` decided pairs of the generator's answers, for another judge: rows with gold, pred, expect and kind."""
+    rng = random.Random(seed)
+    cases, rows = Cases(seed, 1, set()), []
+    for _, gold in Generator(rng).answers(max(count // 10, 70)):
+        body = body_of(gold)
+        rows += [*cases.changed(gold, body, is_whole(gold)), *cases.respelled(gold, body)]
+    rng.shuffle(rows)
+    decided = ((row, truth_of(row)) for row in rows)
+    known = ({"gold": row["gold"], "pred": row["pred"], "expect": truth == EQUAL, "kind": row["mutation"]} for row, truth in decided if truth != UNKNOWN)
+    return list(itertools.islice(known, count))
 
 
 class Tally:
@@ -154,9 +178,7 @@ class Tally:
         self.violations, self.undecided = [], []
 
     def add(self, row, kind):
-        truth = row.get("truth") or compare_texts(row["gold"], row["text"])
-        truth = row.get("unless_equal", truth) if truth == UNKNOWN else truth
-        row["expected"] = truth
+        truth = row["expected"] = truth_of(row)
         if row.get("truth") == EQUAL:
             self.count(self.respelled[row["mutation"]], kind, "respelled", row, violated=not row["correct"])
             return
@@ -225,8 +247,9 @@ def main():
 
     golds, refused = usable(gather(options), options.grpo)
     tally = run(golds, options)
+    tally.violations += refused
     print(tally.tables())
-    print(f"\n{len(golds)} distinct gold answers, {len(refused)} more are not accepted as they stand: {refused[:5]}")
+    print(f"\n{len(golds)} distinct gold answers, {len(refused)} more are not accepted as they stand")
     print(f"{len(tally.violations)} violations, {len(tally.undecided)} accepted and undecided; arithmetic: "
           + ("balls of python-flint" if numbers.flint else "doubles"))
     if options.violations:

@@ -367,7 +367,16 @@ def quantity(node):
     return node[1][0], words
 
 
+def without_sign(node):
+    """-\\text{Tuesday} as \\text{Tuesday}, None where no minus stands before words."""
+    if node[0] != "seq" or node[1][0] != ("sign", "-"):
+        return None
+    return node[1][1] if len(node[1]) == 2 else ("seq", node[1][1:])
+
+
 def compare_sequences(a, b):
+    if without_sign(a) == b or without_sign(b) == a:
+        return UNEQUAL
     left, right = quantity(a), quantity(b)
     if left and right and left[1] == right[1]:
         return compare_nodes(left[0], right[0])

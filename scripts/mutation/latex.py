@@ -48,9 +48,12 @@ def strip_answer(text):
     return text.rstrip(". ") if not text.endswith("\\ ") else text
 
 
+BARE_WORD = re.compile(TEXT.pattern + r"|(?<![\\A-Za-z{])([A-Za-z]{4,})(?![A-Za-z}])")
+
+
 def plain_words(raw):
     """Runs of four and more bare letters are words, shorter ones products of symbols."""
-    return re.sub(r"(?<![\\A-Za-z{])[A-Za-z]{4,}(?![A-Za-z}])", lambda m: m.group() if m.group() in FUNCTIONS else "\\text{" + m.group() + "}", raw)
+    return BARE_WORD.sub(lambda m: m.group() if m.group(2) is None or m.group(2) in FUNCTIONS else "\\text{" + m.group(2) + "}", raw)
 
 
 class Parser:
@@ -97,7 +100,9 @@ class Parser:
             word = words_of(self.peek())
             if word is not None and word.strip(" ,") in ("and", "or"):
                 break
-            if word is not None:
+            if word is None and self.peek() == "-" and words_of(self.peek(1)) is not None:
+                parts.append(("sign", self.take()))
+            elif word is not None:
                 self.at += 1
                 parts.append(("words", " ".join(word.split())))
                 if self.peek() in RELATIONS:

@@ -13,9 +13,9 @@ DOUBTS = ("Either $\\boxed{%s}$ or $\\boxed{770}$.", "$\\boxed{%s}$. Wait, that 
           "So the answer is $\\boxed{770 = %s}$.", "So the answer is $\\boxed{%s \\to 770}$.", "So the answer is $\\boxed{770 \\text{ (not } %s)}$.",
           "So the answer is $\\boxed{\\text{between }%s\\text{ and }770}$.", "So the answer is $\\boxed{\\text{at least }%s}$.",
           "So the answer is $\\boxed{\\text{more than }%s}$.", "So the answer is $\\boxed{\\text{at most }%s}$.", "So the answer is $\\boxed{\\text{less than }%s}$.",
-          "So the answer is $\\boxed{\\text{twice }%s}$.", "So the answer is $\\boxed{\\text{half of }%s}$.", "So the answer is $\\boxed{\\text{minus }%s}$.",
-          "So the answer is $\\boxed{\\text{negative }%s}$.", "So the answer is $\\boxed{\\text{the square root of }%s}$.", "So the answer is $\\boxed{%s\\ldots}$.",
-          "So the answer is $\\boxed{>%s}$.", "So the answer is $\\boxed{\\ge %s}$.", "So the answer is $\\boxed{< %s}$.", "So the answer is $\\boxed{\\pm %s}$.",
+          
+          "So the answer is $\\boxed{%s\\ldots}$.",
+          "So the answer is $\\boxed{>%s}$.", "So the answer is $\\boxed{\\ge %s}$.", "So the answer is $\\boxed{< %s}$.", 
           "So the answer is $\\boxed{%s\\pm 1}$.", "So the answer is $\\boxed{%s?\\ 770?}$.", "<think>So $\\boxed{%s}$", "So the answer is $\\boxed{%s",
           "$\\boxed{%s}$, no: $\\boxed{}$", "So the answer is $\\boxed{770}$, although some say %s.", "The answer is $%s$, or maybe $770$.",
           "The answer is not $%s$.", "The answer is between $%s$ and 770.", "It is more than $%s$.", "#### 770\n\nnot %s", "<answer>770</answer> (not %s)")
@@ -28,4 +28,7 @@ CONTEXTS = (("So $-\\boxed{%s}$.", "-(%s)"), ("So $\\boxed{%s}\\pi$.", "(%s)\\pi
             ("So $\\boxed{%s}\\sqrt{2}$.", "(%s)\\sqrt{2}"), ("So $\\boxed{%s}i$.", "(%s)i"), ("So $\\boxed{%s}$ hundredths.", "(%s)/100"), ("So $\\boxed{%s}$ dozen.", "(%s)\\cdot 12"),
             ("So $\\boxed{%s}$ million.", "(%s)\\cdot 1000000"), ("So $\\boxed{%s}_8$.", "(%s)+0.5"), ("So minus $\\boxed{%s}$.", "-(%s)"), ("So twice $\\boxed{%s}$.", "2(%s)"),
             ("So half of $\\boxed{%s}$.", "(%s)/2"), ("So the square root of $\\boxed{%s}$.", "\\sqrt{%s}"), ("So $−\\boxed{%s}$.", "-(%s)"),
-            ("So $\\boxed{%s}\\times 10^{3}$.", "(%s)\\cdot 1000"), ("So $\\boxed{%s}\\% $ of 40.", "(%s)\\cdot 0.4"), ("So $5\\boxed{%s}$.", "5(%s)"))
+            ("So $\\boxed{%s}\\times 10^{3}$.", "(%s)\\cdot 1000"), ("So $\\boxed{%s}\\% $ of 40.", "(%s)\\cdot 0.4"), ("So $5\\boxed{%s}$.", "5(%s)"),
+            ("So the answer is $\\boxed{\\text{twice }%s}$.", "2(%s)"), ("So the answer is $\\boxed{\\text{half of }%s}$.", "(%s)/2"),
+            ("So the answer is $\\boxed{\\text{minus }%s}$.", "-(%s)"), ("So the answer is $\\boxed{\\text{negative }%s}$.", "-(%s)"),
+            ("So the answer is $\\boxed{\\text{the square root of }%s}$.", "\\sqrt{%s}"), ("So the answer is $\\boxed{\\pm %s}$.", "\\pm(%s)"))

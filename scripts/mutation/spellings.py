@@ -14,16 +14,23 @@ STYLED = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{")
 
 
 def respaced(text, space):
-    """Space between any two tokens that may have it; not inside numbers, words and the arguments of environments."""
-    parts = [p for p in tokens(text) if not p.isspace()]
+    """Space between any two tokens that may have it; not inside numbers and words, and two numbers never run together."""
     if text.count("$") > 2 or ACCENT.search(text):
         return text
+    parts = [p for p in tokens(text) if not p.isspace()]
     out = ""
     for before, part in zip([""] + parts, parts):
-        tight = before in ("", "_", "^", "\\left", "\\right", "\\", "'") or part in ("_", "^", "'", "!", ",", ".", ";") or before[-1:].isdigit() and part[:1].isdigit()
-        names = before.startswith("\\") and before[1:].isalpha() and part[:1].isalpha()
-        out += (" " if names else "" if tight or before[:2] == "\\b" or before in (",", ";") else space) + part
+        out += (" " if runs_together(before, part) else "" if belongs_together(before, part) else space) + part
     return out
+
+
+def runs_together(before, part):
+    name = before.startswith("\\") and before[1:].isalpha()
+    return name and part[:1].isalpha() or before[-1:].isdigit() and part[:1].isdigit()
+
+
+def belongs_together(before, part):
+    return before in ("", "_", "^", "\\left", "\\right", "'", ",", ";") or before[:2] == "\\b" or part in ("_", "^", "'", "!", ",", ".", ";")
 
 
 def wide(text):
