@@ -93,6 +93,12 @@ class Cases:
         for pred, text in self.draw("box_in_formula", gold, ((t.replace("%s", body), e.replace("%s", body)) for t, e in responses.CONTEXTS)):
             yield {"mutation": "box_in_formula", "gold": gold, "pred": pred, "text": text} | ({"unless_equal": UNEQUAL} if whole else {})
 
+    def others(self, gold, alike):
+        """Answers of other rows, of the same kind."""
+        picked = random.Random(f"{self.seed} {gold}").sample(alike, min(len(alike), 5))
+        for text in self.draw("other_answer", gold, (t for t in picked if t != gold)):
+            yield {"mutation": "other_answer", "gold": gold, "pred": boxed(body_of(text)), "text": text}
+
     def respelled(self, gold, body):
         for name, spell in spellings.BOXED.items() if kind_of(gold) != "unread" else ():
             for text in self.draw(name, gold, (t for t in spell(gold) if t != gold)):
@@ -217,9 +223,12 @@ def run(golds, options):
         rows.clear()
         kinds.clear()
 
+    alike = collections.defaultdict(list)
+    for gold, kind in golds.items():
+        alike[kind].append(gold)
     for gold, kind in golds.items():
         body = body_of(gold)
-        for row in (*cases.changed(gold, body, is_whole(gold)), *cases.respelled(gold, body)):
+        for row in (*cases.changed(gold, body, is_whole(gold)), *cases.others(gold, alike[kind]), *cases.respelled(gold, body)):
             rows.append(row)
             kinds.append(kind)
         if len(rows) >= BATCH:

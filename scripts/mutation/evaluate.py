@@ -465,10 +465,13 @@ def compare_mixed(a, b):
     return UNKNOWN
 
 
+known_readings = functools.lru_cache(maxsize=4096)(readings)
+
+
 def compare_texts(gold, other):
     """EQUAL, UNEQUAL or UNKNOWN for two answers in LaTeX."""
     try:
-        left, right = readings(gold), readings(other)
+        left, right = known_readings(gold), readings(other)
         return same_for_all(compare_nodes(x, y) for x in left for y in right)
     except (Unread, IndexError, RecursionError, OverflowError, ZeroDivisionError):
         return UNKNOWN

@@ -276,4 +276,19 @@ def other_choices(text):
     return second_choice(letter) if letter else []
 
 
-CLAIMED = {f.__name__: f for f in (deny_words, other_choices)}
+OTHER_UNIT = {"cm": "m", "meters": "cm", "km": "miles", "miles": "feet", "feet": "inches", "inches": "cm", "hours": "minutes", "minutes": "seconds",
+              "days": "hours", "kg": "grams", "dollars": "cents", "cents": "dollars", "square units": "cubic units", "square feet": "feet",
+              "square inches": "inches", "degrees": "radians", "gallons": "liters", "apples": "pears", "students": "teachers"}
+
+
+def change_unit(text):
+    """Another unit of the same number; of zero nothing is known."""
+    if not re.search("[1-9]", text):
+        return []
+    found = [text[:m.start()] + "\\text{ " + OTHER_UNIT[m.group(1).strip()] + "}" + text[m.end():] for m in TEXT.finditer(text)
+             if m.group(1).strip() in OTHER_UNIT]
+    return found + [text[:m.start(1)] + new + text[m.end():] for m in re.finditer(r"\\(?:text|mbox|mathrm)\{ *(?:cm|m|units|inches|feet)\}(\^\{?[23]\}?)", text)
+                    for new in ("", "^7")]
+
+
+CLAIMED = {f.__name__: f for f in (deny_words, other_choices, change_unit)}

@@ -123,6 +123,16 @@ def words_style(text):
     return [STYLED.sub(lambda m, n=new: n + "{", text) for new in ("\\text", "\\textbf", "\\textrm", "\\mbox")] if STYLED.search(text) else []
 
 
+def added_unit(text):
+    """A unit may stand on one side only."""
+    return [text + "\\text{ cm}", text + "\\,\\mathrm{kg}", text + "\\text{ students}"] if re.fullmatch(r"-?\d+(\.\d+)?", text) else []
+
+
+def dropped_unit(text):
+    match = re.fullmatch(r"(-?\d+(?:\.\d+)?)\s*\\text\{ *(?:cm|meters|km|hours|minutes|kg|apples|square units|students|ways)\}", text)
+    return [match.group(1)] if match else []
+
+
 def top_terms(text):
     """The signed terms of a sum that stands alone, or []."""
     depth, terms, current = 0, [], ""
@@ -190,7 +200,7 @@ def in_group(text):
 BOXED = {f.__name__: f for f in (
     wide, thin, tight, no_space_commands, sized_brackets, fraction_styles, short_fraction, braced_fraction, braced_exponent, slash, sign_of_fraction, aliases,
     explicit_product, plus_sign, trailing_zero, leading_zero, thousands, words_style, order_of_sum, expanded_product, factored_out, swapped_sides, order_of_list,
-    root_as_power, in_group)}
+    root_as_power, in_group, added_unit, dropped_unit)}
 # Responses; %s is the answer.
 RESPONSES = {"box": "$\\boxed{%s}$", "period in the box": "So it is $\\boxed{%s.}$", "dollars in the box": "So it is \\boxed{$%s$}.", "display": "Hence\n\\[\\boxed{%s}\\]",
              "nested boxes": "$\\boxed{\\boxed{%s}}$", "spaces in the box": "$\\boxed{ %s }$", "lines in the box": "$$\\boxed{\n%s\n}$$", "fbox": "\\fbox{$%s$}",
