@@ -23,8 +23,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from mutation import latex, mutations, numbers, responses, spellings  # noqa: E402
-from mutation.evaluate import EQUAL, SCALARS, UNEQUAL, UNKNOWN, compare_texts  # noqa: E402
+from mutation.compare import compare_texts  # noqa: E402
+from mutation.evaluate import SCALARS  # noqa: E402
 from mutation.generate import Generator  # noqa: E402
+from mutation.numbers import EQUAL, UNEQUAL, UNKNOWN  # noqa: E402
 
 BATCH = 100_000  # pairs handed to one run of the program
 KINDS = {"num": "number", "neg": "number", "div": "fraction", "group": "tuple or interval", "setop": "union", "rel": "relation", "unit": "quantity", "seq": "quantity"}

@@ -5,9 +5,10 @@ agrees that they are equal.
 """
 import re
 
-from .evaluate import EQUAL, compare_texts
+from .compare import compare_texts
+from .numbers import EQUAL
 from .latex import TEXT, tokens
-from .mutations import rebuilt, replaced, top_elements
+from .mutations import rebuilt, top_elements
 
 ACCENT = re.compile(r"\\(?:dot|ddot|hat|vec|bar|overline|phantom|text|mbox|mathrm)(?![a-z])|,\\!")
 STYLED = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{")

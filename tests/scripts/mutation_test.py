@@ -15,8 +15,9 @@ SCRIPT = SOURCE / "scripts" / "mutate_verifier.py"
 sys.path.insert(0, str(SOURCE / "scripts"))
 import mutate_verifier  # noqa: E402
 from mutation import mutations, numbers, spellings  # noqa: E402
-from mutation.evaluate import EQUAL, UNEQUAL, UNKNOWN, compare_texts  # noqa: E402
+from mutation.compare import compare_texts  # noqa: E402
 from mutation.generate import Generator  # noqa: E402
+from mutation.numbers import EQUAL, UNEQUAL, UNKNOWN  # noqa: E402
 
 # A program that calls every pair the same.
 FAKE = """#!/usr/bin/env python3
