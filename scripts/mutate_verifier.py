@@ -38,6 +38,7 @@ WRAPPED = re.compile(r"\\boxed|####|^\([A-J]\)\s*\S|where|[Tt]he answer")
 def body_of(gold):
     """The answer without the dollar signs round it, or None for a sentence or a choice with its text."""
     text = gold.strip()
+    text = text[:-1] if text.endswith("$.") else text
     if len(text) > 1 and text[0] == text[-1] == "$":
         text = text[1:-1].strip()
     return None if "$" in text.replace("\\$", "") or WRAPPED.search(text) else text
@@ -188,7 +189,8 @@ class Tally:
     def add(self, row, kind):
         truth = row["expected"] = truth_of(row)
         if row.get("truth") == EQUAL:
-            self.count(self.respelled[row["mutation"]], kind, "respelled", row, violated=not row["correct"])
+            self.respelled[row["mutation"]]["over-budget"] += row["verdict"] == "over-budget"
+            self.count(self.respelled[row["mutation"]], kind, "respelled", row, violated=not row["correct"] and row["verdict"] != "over-budget")
             return
         self.changed[row["mutation"]][truth] += 1
         self.count(self.changed[row["mutation"]], kind, "changed", row, violated=truth == UNEQUAL and row["correct"])
@@ -207,8 +209,8 @@ class Tally:
     def tables(self):
         lines = ["| changed | tried | really unequal | accepted though unequal | equal after all | undecided | of these accepted |", "|---|---:|---:|---:|---:|---:|---:|"]
         lines += [f"| {name} | {c['tried']} | {c[UNEQUAL]} | {c['violations']} | {c[EQUAL]} | {c[UNKNOWN]} | {c['undecided']} |" for name, c in self.changed.items()]
-        lines += ["", "| spelled differently | tried | rejected |", "|---|---:|---:|"]
-        lines += [f"| {name} | {c['tried']} | {c['violations']} |" for name, c in self.respelled.items()]
+        lines += ["", "| spelled differently | tried | rejected | over budget |", "|---|---:|---:|---:|"]
+        lines += [f"| {name} | {c['tried']} | {c['violations']} | {c['over-budget']} |" for name, c in self.respelled.items()]
         lines += ["", "| kind | changed | accepted though unequal | spelled differently | rejected |", "|---|---:|---:|---:|---:|"]
         lines += [f"| {kind} | {c['changed']} | {c['changed violations']} | {c['respelled']} | {c['respelled violations']} |" for kind, c in sorted(self.kinds.items())]
         return "\n".join(lines)

@@ -7,6 +7,8 @@ from . import numbers
 from .latex import Unread
 
 SCALARS = {"num", "based", "sym", "const", "add", "neg", "mul", "div", "pow", "fn", "root", "abs", "fact", "binom", "pm", "unit"}
+# Where a function has pieces, a few points may all lie on one of them.
+PIECES = [f"grid {value}" for value in [*range(0, 41), *(n + Fraction(1, 2) for n in range(0, 12)), 1000, 10 ** 4, 10 ** 7]]
 POINTS = ["positive", "positive 2", "positive 3", "below 1", "negative", "negative 2", "integer 2", "integer 3", "integer 5"]
 
 
@@ -19,6 +21,8 @@ def coordinate(name, point):
         return 1 + 2 * size
     if point.startswith("below"):
         return size
+    if point.startswith("grid"):
+        return Fraction(point.split()[1]) + sum(map(ord, name)) % 5
     if point.startswith("integer"):
         return Fraction(rng.randrange(1, 4) + int(point[-1]))
     return -(Fraction(1, 2) + 2 * size)
@@ -111,6 +115,10 @@ def symbols(node):
     found = set()
     contains(node, lambda n: n[0] == "sym" and found.add(n[1]))
     return found
+
+
+def has_pieces(node):
+    return contains(node, lambda n: n[0] == "abs" or n[0] == "fn" and n[1] in ("floor", "ceil"))
 
 
 def value_or_none(node, evaluator):

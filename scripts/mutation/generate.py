@@ -88,6 +88,11 @@ class Generator:
         return self.rng.choice([f"{self.integer(2, 9)}{self.rng.choice(FUNCTIONS)}({self.integer(2, 9)}{x})", f"{self.integer(2, 9)}e^{{-{self.integer(2, 9)}{x}}}",
                                 f"2^{{{x}-{self.integer(1, 9)}}}", f"\\sqrt{{{x}+{self.integer()}}}", f"{x}^{{{self.integer(2, 9)}}}e^{{{x}}}", f"|{x}-{self.integer()}|"])
 
+    def of_pieces(self):
+        n, k = self.rng.choice("nmx"), self.integer(2, 40)
+        return self.rng.choice([f"\\lfloor\\frac{{{n}}}{{{k}}}\\rfloor", f"\\lceil\\frac{{{n}+{self.integer(1, 9)}}}{{{k}}}\\rceil", f"|{n}-{k}|", f"|{n}+{k}|-{self.integer()}",
+                                f"{k}{n}-\\lfloor \\sqrt{{{n}}}\\rfloor"])
+
     def of_power_of_count(self):
         return f"{self.integer(2, 9)}^{{n+{self.integer(1, 9)}}} - {self.integer(2, 9)}n"
 

@@ -120,6 +120,16 @@ def change_function(text):
     return [text[:m.start()] + "\\" + other[m.group(1)] + text[m.end():] for m in re.finditer(r"\\([a-z]+)(?![a-z])", text) if m.group(1) in other]
 
 
+# Functions with pieces: a step moved, the other rounding, an absolute value without its bars. {} is the argument.
+PIECES = ((r"\\lfloor(?![a-z])(.*?)\\rfloor", ("(\\lceil {}\\rceil-1)", "\\lfloor {}-\\frac{1}{12}\\rfloor", "\\lfloor {}+\\frac{1}{12}\\rfloor")),
+          (r"\\lceil(?![a-z])(.*?)\\rceil", ("(\\lfloor {}\\rfloor+1)", "\\lceil {}-\\frac{1}{12}\\rceil", "\\lceil {}+\\frac{1}{12}\\rceil")),
+          (r"\|([^|]+)\|", ("({})", "(-({}))")))
+
+
+def change_piece(text):
+    return [text[:m.start()] + new.replace("{}", m.group(1)) + text[m.end():] for pattern, changed in PIECES for m in re.finditer(pattern, text) for new in changed]
+
+
 def other_case(text):
     if choice_letter(text):
         return []
@@ -256,7 +266,7 @@ def second_choice(letter):
 # The oracle decides for these: texts for the box.
 DECIDED = {f.__name__: f for f in (
     flip_sign, change_digit, drop_digit, repeat_digit, swap_relation, drop_factor, drop_root, drop_exponent, change_exponent, drop_postfix, add_postfix,
-    change_operator, swap_fraction, drop_denominator, change_function, other_case, other_symbol, exchange_pair, delete_element, duplicate_element, add_element,
+    change_operator, swap_fraction, drop_denominator, change_function, change_piece, other_case, other_symbol, exchange_pair, delete_element, duplicate_element, add_element,
     swap_bracket, swap_entries, shift_point, comma_for_point, shift_end, value_word, drop_words, change_base, add_term)}
 
 
