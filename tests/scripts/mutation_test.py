@@ -13,6 +13,7 @@ from pathlib import Path
 PROGRAM, SOURCE = sys.argv[1], Path(sys.argv[2])
 SCRIPT = SOURCE / "scripts" / "mutate_verifier.py"
 sys.path.insert(0, str(SOURCE / "scripts"))
+import bench_verifier  # noqa: E402
 import mutate_verifier  # noqa: E402
 from mutation import mutations, numbers, spellings  # noqa: E402
 from mutation.compare import compare_texts  # noqa: E402
@@ -110,6 +111,29 @@ class Script(unittest.TestCase):
         path = os.path.join(self.temporary.name, "golds.jsonl")
         Path(path).write_text('{"answer": "1"}\n{"text": "2"}\n')
         self.assertIn(path + ':2: no "answer" and no "gold"', run(path).stderr)
+
+
+class SecondJudge(unittest.TestCase):
+    def test_sampled_pairs_are_decided_and_depend_on_the_seed_alone(self):
+        rows = mutate_verifier.sampled_pairs(200, seed=4)
+        self.assertEqual(len(rows), 200)
+        self.assertEqual({row["expect"] for row in rows}, {True, False})
+        self.assertEqual(rows, mutate_verifier.sampled_pairs(200, seed=4))
+        self.assertNotEqual(rows, mutate_verifier.sampled_pairs(200, seed=5))
+
+    def test_disagreements_are_counted_by_who_is_right(self):
+        rows = [{"gold": str(i), "pred": "", "expect": i < 2} for i in range(4)]
+        ours = [{"correct": c, "verdict": "right"} for c in (True, False, False, True)]
+        peer = [{"correct": c} for c in (True, True, True, False)]
+        found = bench_verifier.disagreements("some", rows, ours, peer)
+        self.assertEqual([row["gold"] for row in found], ["1", "2", "3"])
+        self.assertIn("| some | 3 | 1 | 2 | 1 | 2 |", bench_verifier.disagreement_table(found))
+
+    def test_debatable_rows_are_left_out_of_a_table(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "rows.jsonl")
+            path.write_text('{"gold": "1", "pred": "1", "expect": "right"}\n{"gold": "1", "pred": "2", "expect": false, "debatable": true}\n')
+            self.assertEqual([row["expect"] for row in bench_verifier.read_rows(path)], [True])
 
 
 class Verifier(unittest.TestCase):
