@@ -28,7 +28,7 @@ CONTEXTS = (("So $-\\boxed{%s}$.", "-(%s)"), ("So $\\boxed{%s}\\pi$.", "(%s)\\pi
             ("So $\\boxed{%s}\\sqrt{2}$.", "(%s)\\sqrt{2}"), ("So $\\boxed{%s}i$.", "(%s)i"), ("So $\\boxed{%s}$ hundredths.", "(%s)/100"), ("So $\\boxed{%s}$ dozen.", "(%s)\\cdot 12"),
             ("So $\\boxed{%s}$ million.", "(%s)\\cdot 1000000"), ("So $\\boxed{%s}_8$.", "(%s)+0.5"), ("So minus $\\boxed{%s}$.", "-(%s)"), ("So twice $\\boxed{%s}$.", "2(%s)"),
             ("So half of $\\boxed{%s}$.", "(%s)/2"), ("So the square root of $\\boxed{%s}$.", "\\sqrt{%s}"), ("So $−\\boxed{%s}$.", "-(%s)"),
-            ("So $\\boxed{%s}\\times 10^{3}$.", "(%s)\\cdot 1000"), ("So $\\boxed{%s}\\% $ of 40.", "(%s)\\cdot 0.4"), ("So $5\\boxed{%s}$.", "5(%s)"),
+            ("So $\\boxed{%s}\\times 10^{3}$.", "(%s)\\cdot 1000"), ("So $5\\boxed{%s}$.", "5(%s)"),
             ("So the answer is $\\boxed{\\text{twice }%s}$.", "2(%s)"), ("So the answer is $\\boxed{\\text{half of }%s}$.", "(%s)/2"),
             ("So the answer is $\\boxed{\\text{minus }%s}$.", "-(%s)"), ("So the answer is $\\boxed{\\text{negative }%s}$.", "-(%s)"),
             ("So the answer is $\\boxed{\\text{the square root of }%s}$.", "\\sqrt{%s}"), ("So the answer is $\\boxed{\\pm %s}$.", "\\pm(%s)"))
