@@ -54,11 +54,17 @@ def kind_of(gold):
     return KINDS.get(node[0], node[0] if node[0] in ("list", "set", "matrix", "ratio", "words") else "expression")
 
 
+LONE_ZERO = re.compile(r"(?<![\d.])0(?![\d.])")
+
+
 def is_whole(gold):
+    """Neither a number nor an expression, so that nothing computed from it can be the same answer; 0 thousand is 0, though, and
+    a choice may have any text beside it."""
     try:
-        return all(node[0] not in SCALARS and node[0] != "seq" for node in latex.readings(gold))
+        kinds = {node[0] for node in latex.readings(gold)}
     except (latex.Unread, IndexError, RecursionError):
         return False
+    return not kinds & (SCALARS | {"seq"}) and not LONE_ZERO.search(gold) and not mutations.choice_letter(gold)
 
 
 def boxed(text):
@@ -80,7 +86,6 @@ class Cases:
         return found
 
     def changed(self, gold, body, whole):
-        """`whole`: the answer is no number or expression, so that nothing computed from it can be the same answer."""
         for name, mutate in mutations.DECIDED.items():
             for text in self.draw(name, gold, (t for t in mutate(gold) if t != gold)):
                 yield {"mutation": name, "gold": gold, "pred": boxed(text), "text": text} | ({"unless_equal": UNEQUAL} if name == "value_word" and whole else {})
@@ -93,7 +98,8 @@ class Cases:
         for name, templates in (("denied_box", responses.DENIALS), ("doubted_answer", responses.DOUBTS)):
             for pred in self.draw(name, gold, (t.replace("%s", body) for t in templates)):
                 yield {"mutation": name, "gold": gold, "pred": pred, "truth": UNEQUAL}
-        for pred, text in self.draw("box_in_formula", gold, ((t.replace("%s", body), e.replace("%s", body)) for t, e in responses.CONTEXTS)):
+        contexts = (pair for pair in responses.CONTEXTS if not (whole and "!" in pair[0]))  # behind a set it only exclaims
+        for pred, text in self.draw("box_in_formula", gold, ((t.replace("%s", body), e.replace("%s", body)) for t, e in contexts)):
             yield {"mutation": "box_in_formula", "gold": gold, "pred": pred, "text": text} | ({"unless_equal": UNEQUAL} if whole else {})
 
     def others(self, gold, alike):

@@ -7,7 +7,7 @@ import re
 
 from .compare import compare_texts
 from .numbers import EQUAL
-from .latex import TEXT, tokens
+from .latex import TEXT, Unread, readings, tokens
 from .mutations import rebuilt, top_elements
 
 ACCENT = re.compile(r"\\(?:dot|ddot|hat|vec|bar|overline|phantom|text|mbox|mathrm)(?![a-z])|,\\!")
@@ -183,9 +183,17 @@ def swapped_sides(text):
     return [match.group(3).strip() + " " + turned + " " + match.group(1).strip()]
 
 
+def is_ambiguous(text):
+    """100,200 is a number or a list."""
+    try:
+        return len(readings(text)) > 1
+    except (Unread, IndexError):
+        return True
+
+
 def order_of_list(text):
     found = top_elements(text)
-    if found is None or found[0] not in ("", "\\{") or text.count("$") > 2 or "\\!" in text:
+    if found is None or found[0] not in ("", "\\{") or text.count("$") > 2 or "\\!" in text or is_ambiguous(text):
         return []
     return checked(text, [rebuilt(found, found[1][::-1])])
 
