@@ -375,8 +375,13 @@ def parse(text):
 
 def readings(text):
     """The trees the text may mean: 12,345 is a number and a list of two."""
-    found = [parse(text)]
     joined = re.sub(r"(?<![\d.,])(\d{1,3}(?:,\s?\d{3})+)(?![\d,])", lambda m: re.sub(r",\s?", "", m.group()), text)
-    if joined != text:
-        found.append(parse(joined))
+    found = []
+    for form in dict.fromkeys((text, joined)):
+        try:
+            found.append(parse(form))
+        except Unread:
+            pass
+    if not found:
+        raise Unread(text)
     return found

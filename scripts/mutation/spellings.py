@@ -15,14 +15,21 @@ STYLED = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{")
 
 
 def respaced(text, space):
-    """Space between any two tokens that may have it; not inside numbers and words, and two numbers never run together."""
+    """Space between any two tokens that may have it; not inside numbers and words, and two numbers never run together.
+    The space of 1, 234 stays: 1,234 would be a number."""
     if text.count("$") > 2 or ACCENT.search(text):
         return text
-    parts = [p for p in tokens(text) if not p.isspace()]
+    parts = [p for p in tokens(re.sub(r",\s+(?=\d{3})", ",~", text)) if not p.isspace()]
     out = ""
     for before, part in zip([""] + parts, parts):
-        out += (" " if runs_together(before, part) else "" if belongs_together(before, part) else space) + part
+        out += gap(before, part, space) + ("" if part == "~" else part)
     return out
+
+
+def gap(before, part, space):
+    if part == "~" or runs_together(before, part):
+        return " "
+    return "" if before == "~" or belongs_together(before, part) else space
 
 
 def runs_together(before, part):
