@@ -3,8 +3,10 @@
 
   scripts/bench_verifier.py [--golds data/math_test.jsonl ...] [--table rows.jsonl ...] [--json out.json]
 
-Tables hold rows with "gold", "pred" and "expect" (true/false, or "right"/"wrong"); tests/data/verifier_cases.jsonl is
-always one. From each file of --golds (rows with "answer") every gold answer is judged against itself, and against the
+Tables hold rows with "gold", "pred" and "expect" (true/false, or "right"/"wrong"; rows of raw bytes and
+rows with "debatable": true are left out);
+tests/data/verifier_cases.jsonl is always one. --mutations N adds N changed and respelled answers of scripts/mutate_verifier.py.
+Every pair on which the two disagree is counted and, with --disagreements, written for a reader to look at. From each file of --golds (rows with "answer") every gold answer is judged against itself, and against the
 answer of another row, where an acceptance is listed for a reader to judge. math-verify is installed into a virtual
 environment of its own in the cache (GRPO_CACHE). Exit 1 when math-verify is ahead on any figure.
 """
@@ -20,6 +22,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+from mutate_verifier import lines_of, sampled_pairs  # noqa: E402
+
 PACKAGE = "math-verify[antlr4_13_2]==0.9.0"
 ALARM_S = 5  # math-verify's own default for one parse or one comparison
 
@@ -58,7 +63,7 @@ def judge_peer(rows):
     result = subprocess.run([peer_python(), __file__, "--peer"], input=text, capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit("math-verify failed: " + result.stderr[-2000:])
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    return [json.loads(line) for line in result.stdout.rstrip("\n").split("\n")]
 
 
 def judge_ours(grpo, rows, threads):
@@ -70,20 +75,39 @@ def judge_ours(grpo, rows, threads):
         if result.returncode != 0:
             sys.exit("grpo verify failed: " + result.stderr)
         rate = float(result.stderr.strip().splitlines()[-1].split(";")[-1].split()[0])
-        return [json.loads(line) for line in target.read_text().splitlines()], rate
+        return [json.loads(line) for line in lines_of(target)], rate
+
+
+def disagreements(name, rows, ours, peer):
+    return [{"set": name, **row, "grpo": a["correct"], "grpo_verdict": a["verdict"], "math_verify": b["correct"]}
+            for row, a, b in zip(rows, ours, peer) if a["correct"] != b["correct"]]
+
+
+def disagreement_table(found):
+    """Who is right where the two disagree, by set."""
+    lines = ["| set | disagreements | grpo verify is right | math-verify is right | grpo verify alone accepts | math-verify alone accepts |",
+             "|---|---:|---:|---:|---:|---:|"]
+    for name in dict.fromkeys(row["set"] for row in found):
+        rows = [row for row in found if row["set"] == name]
+        known = [row for row in rows if row["expect"] is not None]
+        right = sum(row["grpo"] == row["expect"] for row in known)
+        ours = sum(row["grpo"] for row in rows)
+        lines.append(f"| {name} | {len(rows)} | {right if known else '-'} | {len(known) - right if known else '-'} | {ours} | {len(rows) - ours} |")
+    return "\n".join(lines)
 
 
 def read_rows(path):
     rows = []
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in map(json.loads, lines_of(path)):
         expect = row["expect"]
-        rows.append({"gold": row["gold"], "pred": row["pred"], "expect": expect if isinstance(expect, bool) else expect == "right"})
+        if "pred" in row and not row.get("debatable"):
+            rows.append({"gold": row["gold"], "pred": row["pred"], "expect": expect if isinstance(expect, bool) else expect == "right",
+                         "kind": row.get("kind", row.get("category", ""))})
     return rows
 
 
 def gold_pairs(path, limit, rng):
-    golds = [str(json.loads(line)["answer"]) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    golds = [str(json.loads(line)["answer"]) for line in lines_of(path)]
     picked = golds if len(golds) <= limit else rng.sample(golds, limit)
     same = [{"gold": gold, "pred": "\\boxed{" + gold + "}", "expect": True} for gold in picked]
     other = []
@@ -104,7 +128,7 @@ def figures(rows, verdicts):
             "pairs_per_s": len(rows) / sum(seconds), "worst_s": max(seconds)}
 
 
-def compare(name, rows, grpo, accepted):
+def compare(name, rows, grpo, accepted, differing):
     alone, _ = judge_ours(grpo, rows, 1)
     _, rate_all = judge_ours(grpo, rows, 0)
     peer = judge_peer(rows)
@@ -112,6 +136,7 @@ def compare(name, rows, grpo, accepted):
     for row, verdict in zip(rows, alone):
         if row["expect"] is None and verdict["correct"]:
             accepted.append((name, row["gold"], row["pred"]))
+    differing += disagreements(name, rows, alone, peer)
     return {"name": name, "ours": ours, "math_verify": figures(rows, peer)}
 
 
@@ -144,7 +169,9 @@ def main():
     parser.add_argument("--table", nargs="*", default=[], help="further tables with gold, pred, expect")
     parser.add_argument("--golds", nargs="*", default=[], help="data sets whose answers are judged against themselves")
     parser.add_argument("--limit", type=int, default=500, help="gold answers taken from each data set (default 500)")
+    parser.add_argument("--mutations", type=int, default=0, help="pairs of scripts/mutate_verifier.py besides (default 0)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--disagreements", help="write every pair on which the two disagree as JSONL")
     parser.add_argument("--json", help="write the figures here too")
     options = parser.parse_args()
 
@@ -156,13 +183,17 @@ def main():
         same, other = same + a, other + b
     if same:
         sets += [("gold answers, each against itself", same), ("gold answers, each against another", other)]
-    accepted = []
-    results = [compare(name, rows, options.grpo, accepted) for name, rows in sets]
-    print(table(results))
+    if options.mutations:
+        sets.append(("changed and respelled answers", sampled_pairs(options.mutations, options.seed)))
+    accepted, differing = [], []
+    results = [compare(name, rows, options.grpo, accepted, differing) for name, rows in sets]
+    print(table(results) + "\n\n" + disagreement_table(differing))
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}; math-verify 0.9.0, its own limit {ALARM_S} s a call; "
           "without truth, 'wrong accepted' counts what was accepted.")
     for name, gold, pred in accepted:
         print(f"accepted: {gold!r} for {pred!r}")
+    if options.disagreements:
+        Path(options.disagreements).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in differing), encoding="utf-8")
     if options.json:
         Path(options.json).write_text(json.dumps({"results": results, "accepted": accepted}, indent=1) + "\n")
     behind = [result["name"] for result in results if is_behind(result)]
