@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Compares `grpo verify` with the PyPI package math-verify, side by side in one run, and prints a Markdown table.
 
-  scripts/bench_verifier.py [--golds data/math_test.jsonl ...] [--table rows.jsonl ...] [--json out.json]
+  scripts/bench_verifier.py [--golds data/math_test.jsonl ...] [--table rows.jsonl ...] [--mutations N] [--disagreements out.jsonl]
 
-Tables hold rows with "gold", "pred" and "expect" (true/false, or "right"/"wrong"; rows of raw bytes and
-rows with "debatable": true are left out);
-tests/data/verifier_cases.jsonl is always one. --mutations N adds N changed and respelled answers of scripts/mutate_verifier.py.
-Every pair on which the two disagree is counted and, with --disagreements, written for a reader to look at. From each file of --golds (rows with "answer") every gold answer is judged against itself, and against the
-answer of another row, where an acceptance is listed for a reader to judge. math-verify is installed into a virtual
-environment of its own in the cache (GRPO_CACHE). Exit 1 when math-verify is ahead on any figure.
+Tables hold rows with "gold", "pred" and "expect" (true/false, or "right"/"wrong"); rows without a text and rows with
+"debatable": true are left out; tests/data/verifier_cases.jsonl is always one. --mutations N adds N changed and respelled
+answers of scripts/mutate_verifier.py. From each file of --golds (rows with "answer") every gold answer is judged against
+itself, and against the answer of another row, where an acceptance is listed for a reader to judge. Every pair on which the
+two disagree is counted and, with --disagreements, written. math-verify is installed into a virtual environment of its own in
+the cache (GRPO_CACHE). Exit 1 when math-verify is ahead on any figure.
 """
 import argparse
 import json

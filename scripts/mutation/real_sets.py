@@ -23,6 +23,8 @@ def pieces(node):
     """A set of reals as intervals (low, high, low closed, high closed)."""
     if node[0] == "group" and len(node[3]) == 2:
         low, high = (endpoint(n) for n in node[3])
+        if low == -INFINITE and node[1] == "[" or high == INFINITE and node[2] == "]":
+            raise Unread("infinity as a member")
         return [(low, high, node[1] == "[", node[2] == "]")]
     if node[0] == "set":
         return [(v, v, True, True) for v in map(endpoint, node[1])]
