@@ -12,10 +12,11 @@ pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET GLOBAL sentencepiece)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
 
-# AUTO: the endpoint (logging.prometheus) is built where the library is installed.
+# AUTO: the endpoint (logging.prometheus) is built where the libraries are installed.
 if(NOT GRPO_WITH_PROMETHEUS STREQUAL "OFF")
   find_package(prometheus-cpp CONFIG QUIET)
-  if(GRPO_WITH_PROMETHEUS STREQUAL "ON" AND NOT prometheus-cpp_FOUND)
-    message(FATAL_ERROR "GRPO_WITH_PROMETHEUS=ON but prometheus-cpp was not found (Debian, Ubuntu: prometheus-cpp-dev)")
+  pkg_check_modules(microhttpd QUIET IMPORTED_TARGET GLOBAL libmicrohttpd)
+  if(GRPO_WITH_PROMETHEUS STREQUAL "ON" AND NOT (prometheus-cpp_FOUND AND microhttpd_FOUND))
+    message(FATAL_ERROR "GRPO_WITH_PROMETHEUS=ON but prometheus-cpp or libmicrohttpd was not found (Debian, Ubuntu: prometheus-cpp-dev libmicrohttpd-dev)")
   endif()
 endif()

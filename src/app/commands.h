@@ -16,5 +16,6 @@ void add_tokenize(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_doctor(CLI::App& app);
+void add_checkpoint(CLI::App& app);
 
 }  // namespace grpo::app

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string_view>
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "app/exit_code.h"
+#include "app/stop_signals.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
@@ -76,6 +78,15 @@ std::vector<std::string> own_arguments() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   std::vector<std::string> arguments;
   for (std::string argument; std::getline(file, argument, '\0');) arguments.push_back(argument);
+  return arguments;
+}
+
+// As ps shows a rank: "grpo-train (rank 1) train --config ...".
+std::vector<std::string> arguments_of(int64_t rank) {
+  auto arguments = own_arguments();
+  const bool is_train = std::filesystem::path(arguments.at(0)).filename() == "grpo-train";
+  arguments[0] = base::concat("grpo-train (rank ", rank, ")");
+  if (is_train) arguments.insert(arguments.begin() + 1, "train");
   return arguments;
 }
 
@@ -134,7 +145,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 Child start(int64_t rank, int64_t count, int port) {
-  auto arguments = own_arguments();
+  auto arguments = arguments_of(rank);
   auto environment = environment_of(rank, count, port);
   const auto argument_pointers = pointers(arguments);
   const auto environment_pointers = pointers(environment);
@@ -178,16 +189,18 @@ class LocalRanks {
   int signals_ = -1;  // signalfd
   int first_failure_ = kDone;
   bool stopped_ = false;
+  bool reader_is_gone_ = false;  // of our own output
   Clock::time_point kill_at_;  // after a failure
 };
 
 // Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
 // rank starts: none is lost.
 LocalRanks::LocalRanks(int64_t count, bool label) : label_(label) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGHUP}) sigaddset(&set, number);
+  auto numbers = stop_signals();
+  numbers.push_back(SIGCHLD);
+  const sigset_t set = set_of(numbers);
   sigprocmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // write_line notices it
   signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals_ < 0) fail("signalfd");
   const int port = free_port();
@@ -305,11 +318,14 @@ void LocalRanks::read(int64_t rank, Output& output) {
 void LocalRanks::write_line(int64_t rank, Output& output) {
   if (label_) std::fprintf(output.to, "[%lld] ", static_cast<long long>(rank));
   std::fprintf(output.to, "%s\n", output.line.c_str());
-  std::fflush(output.to);
   output.line.clear();
+  if (std::fflush(output.to) == 0 || std::exchange(reader_is_gone_, true)) return;
+  send_all(SIGTERM);  // nobody reads the run's words any more: it saves and stops
 }
 
 }  // namespace
+
+void name_rank(int64_t rank) { prctl(PR_SET_NAME, base::concat("grpo-train ", rank).c_str()); }
 
 bool is_local_rank() {
   const char* parent = std::getenv(kParent);

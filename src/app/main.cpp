@@ -1,23 +1,39 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <new>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
 #include "app/exit_code.h"
+#include "app/local_ranks.h"
 #include "grpo/base/error.h"
+#include "grpo/base/printable.h"
 #include "grpo/dist/communicator.h"
 
 namespace {
 
 constexpr const char* kVersion = GRPO_VERSION;
 
-// `grpo-train ...` is `grpo train ...`.
+// A daemon or a cron job may start a program without standard input, output and error. The next files that are opened would
+// take their numbers, and log lines would land inside checkpoints.
+void open_standard_descriptors() {
+  for (int number = STDIN_FILENO; number <= STDERR_FILENO; ++number) {
+    if (::fcntl(number, F_GETFD) == -1 && ::open("/dev/null", O_RDWR) != number) std::_Exit(grpo::app::kFailed);
+  }
+}
+
+// `grpo-train ...` is `grpo train ...`, unless it is a rank, which gets the arguments in full.
 std::vector<std::string> arguments(int argc, char** argv) {
-  std::vector<std::string> args(argv + 1, argv + argc);
-  if (std::filesystem::path(argv[0]).filename() == "grpo-train") args.insert(args.begin(), "train");
+  std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
+  const bool is_train = argc > 0 && std::filesystem::path(argv[0]).filename() == "grpo-train";
+  if (is_train && !grpo::app::is_local_rank()) args.insert(args.begin(), "train");
   return args;
 }
 
@@ -33,6 +49,7 @@ int run(std::vector<std::string> args) {
   grpo::app::add_eval(app);
   grpo::app::add_compare(app);
   grpo::app::add_doctor(app);
+  grpo::app::add_checkpoint(app);
   std::reverse(args.begin(), args.end());  // CLI11 takes them last first
   try {
     app.parse(args);
@@ -48,17 +65,20 @@ int run(std::vector<std::string> args) {
 // The other ranks first: they end with the same code, and what went wrong is known before this process is gone.
 int fail(const std::exception& error, int exit_code) {
   grpo::dist::report_failure(error.what(), exit_code);
-  std::fprintf(stderr, "error: %s\n", error.what());
+  std::fprintf(stderr, "error: %s\n", grpo::base::printable(error.what()).c_str());
   return exit_code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_descriptors();
   try {
     return run(arguments(argc, argv));
   } catch (const grpo::base::ConfigError& error) {
     return fail(error, grpo::app::kWrongUsage);
+  } catch (const std::bad_alloc&) {
+    return fail(grpo::base::Error("out of memory; a smaller model, shorter texts or smaller batches need less"), grpo::app::kFailed);
   } catch (const std::exception& error) {
     return fail(error, grpo::app::kFailed);
   }

@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
+#include "grpo/io/parse_json.h"
 #include "grpo/models/causal_lm.h"
 #include "grpo/models/device.h"
 #include "grpo/nn/lm_head.h"
@@ -92,7 +93,7 @@ void run(const Options& options) {
   size_t tokens = 0;
   nlohmann::json json;
   while (reader.next(json)) {
-    Row row{.fields = nlohmann::ordered_json::parse(reader.text()),
+    Row row{.fields = io::parse_ordered_json(reader.text(), reader.path()),
             .ids = read_ids(json, model->config().vocab_size, base::concat(reader.path(), ":", reader.line()))};
     if (tokens + row.ids.size() > kBatchTokens) {
       write_scores(*model, options.temperature, rows, writer);

@@ -10,19 +10,33 @@
 namespace grpo::app {
 namespace {
 
-sigset_t stop_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&set, number);
-  return set;
+// nohup has a program ignore SIGHUP, and means it.
+bool is_ignored(int number) {
+  struct sigaction action {};
+  return sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 }  // namespace
 
+std::vector<int> stop_signals() {
+  std::vector<int> numbers = {SIGINT, SIGTERM, SIGUSR1};
+  if (!is_ignored(SIGHUP)) numbers.push_back(SIGHUP);
+  return numbers;
+}
+
+sigset_t set_of(const std::vector<int>& numbers) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : numbers) sigaddset(&set, number);
+  return set;
+}
+
 void handle_stop_signals(void (*handler)(int)) {
-  const sigset_t set = stop_signals();
+  const auto numbers = stop_signals();
+  const sigset_t set = set_of(numbers);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, handler);
+  for (const int number : numbers) std::signal(number, handler);
+  std::signal(SIGPIPE, SIG_IGN);
   std::promise<void> ready;
   std::thread([set, &ready] {
     pthread_sigmask(SIG_UNBLOCK, &set, nullptr);

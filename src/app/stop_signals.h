@@ -1,9 +1,17 @@
 #pragma once
 
+#include <csignal>
+#include <vector>
+
 namespace grpo::app {
 
-/// handler is called with the number of each SIGINT, SIGTERM and SIGUSR1 this process gets from now on, on a thread of its
-/// own that does nothing else; it may only do what a signal handler may.
+/// SIGINT, SIGTERM, SIGUSR1, and SIGHUP (a closed terminal) unless this process was told to ignore it.
+std::vector<int> stop_signals();
+sigset_t set_of(const std::vector<int>& numbers);
+
+/// handler is called with the number of each of stop_signals() that this process gets from now on, on a thread of its
+/// own that does nothing else; it may only do what a signal handler may. SIGPIPE is ignored: a reader that is gone must not
+/// end a run unsaved (trainer::train notices it and stops).
 ///
 /// No thread that computes may be interrupted by a signal: oneDNN's fp32 GEMM for AVX-512 points the stack pointer into a
 /// buffer on the heap for larger inner dimensions, so that a handler's frame would overwrite what lies below it. Two of 40

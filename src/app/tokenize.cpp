@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
+#include "grpo/io/parse_json.h"
 #include "grpo/tokenizer/tokenizer.h"
 
 namespace grpo::app {
@@ -27,7 +28,7 @@ void run(const Options& options) {
       throw base::IoError(base::concat(reader.path(), ":", reader.line(), ": expected a key \"text\" with a string"));
     }
     const auto ids = tokenizer->encode(text->get_ref<const std::string&>(), !options.no_specials);
-    auto output = nlohmann::ordered_json::parse(reader.text());  // keeps the order of the fields that came in
+    auto output = io::parse_ordered_json(reader.text(), reader.path());  // keeps the order of the fields that came in
     output["ids"] = ids;
     output["decoded"] = tokenizer->decode(ids);
     writer.write(output);

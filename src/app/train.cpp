@@ -91,6 +91,7 @@ void run(const Options& options) {
     if (ranks > 1) return set_exit_code(run_local_ranks(ranks, label));
   } else {
     listen_for_deaths();
+    name_rank(dist::ranks_from(dist::process_environment()).rank);
   }
   handle_stop_signals(on_signal);
   if (trainer::train(config, train_options) == trainer::Outcome::kStopped) set_exit_code(kStopped);

@@ -4,12 +4,15 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
+#include "grpo/checkpoint/store.h"
 #include "grpo/io/json.h"
 #include "grpo/io/safetensors.h"
 #include "grpo/models/weights.h"
@@ -78,9 +81,16 @@ class SavedOptimizer {
     files_.push_back(io::Safetensors::open(file));
     for (const auto& [name, bytes] : files_.back().tensors()) {
       const size_t colon = name.rfind(':');
-      const int64_t begin = colon == std::string::npos ? 0 : std::stoll(name.substr(colon + 1));
+      const int64_t begin = colon == std::string::npos ? 0 : first_element(name.substr(colon + 1), file);
       pieces_[name.substr(0, colon)][begin] = models::tensor_view(bytes);
     }
+  }
+
+  static int64_t first_element(const std::string& text, const fs::path& file) {
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && end == text.data() + text.size() && number >= 0) return number;
+    throw base::CheckpointError(file.string() + ": a tensor's name ends with :" + text + ", expected the number of its first element");
   }
 
   fs::path folder_;
@@ -96,32 +106,48 @@ std::string optimizer_file(int64_t rank, int64_t ranks) {
   return name;
 }
 
-std::function<void(const fs::path&)> optimizer_writer(const models::CausalLM& model, const optim::AdamW& optimizer,
-                                                      const SaveOptions& options) {
+StateWriter optimizer_writer(const models::CausalLM& model, const optim::AdamW& optimizer, const SaveOptions& options) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
+  uint64_t size = 0;
   for (const auto& [name, tensor] : optimizer.state_tensors(!model_folder_holds_masters(model, options.export_model))) {
     tensors.emplace_back(name, models::to_host(tensor, options.copy));
+    size += tensor.nbytes();
   }
-  return [tensors = std::move(tensors), file = optimizer_file(options.rank, options.ranks)](const fs::path& folder) {
-    std::vector<std::pair<std::string, io::TensorBytes>> views;
-    for (const auto& [name, tensor] : tensors) views.emplace_back(name, models::tensor_bytes(tensor));
-    io::write_safetensors(folder / file, views);
-  };
+  return {.write = [tensors = std::move(tensors), file = optimizer_file(options.rank, options.ranks)](const fs::path& folder) {
+            std::vector<std::pair<std::string, io::TensorBytes>> views;
+            for (const auto& [name, tensor] : tensors) views.emplace_back(name, models::tensor_bytes(tensor));
+            io::write_safetensors(folder / file, views);
+          },
+          .bytes = size};
 }
 
-std::function<void(const fs::path&)> run_state_writer(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state,
-                                                      const SaveOptions& options) {
+StateWriter run_state_writer(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state, const SaveOptions& options) {
   std::function<void(const fs::path&)> save_model;
-  if (options.export_model) save_model = model.writer(options.tokenizer_source, options.copy);
+  uint64_t size = 0;
+  if (options.export_model) {
+    save_model = model.writer(options.tokenizer_source, options.copy);
+    for (const auto& [name, tensor] : model.parameters()) size += tensor.nbytes();
+  }
   state["optimizer"] = {{"updates", optimizer.updates()},
                         {"consecutive_skips", optimizer.consecutive_skips()},
                         {"masters", !model_folder_holds_masters(model, options.export_model)}};
-  return [save_model = std::move(save_model), save_optimizer = optimizer_writer(model, optimizer, options),
-          state = std::move(state)](const fs::path& folder) {
-    if (save_model) save_model(folder / "model");
-    save_optimizer(folder);
-    io::write_json(folder / kStateFile, state, 1);
-  };
+  auto save_optimizer = optimizer_writer(model, optimizer, options);
+  size += save_optimizer.bytes;
+  return {.write = [save_model = std::move(save_model), save_optimizer = std::move(save_optimizer), state = std::move(state)](const fs::path& folder) {
+            if (save_model) save_model(folder / "model");
+            save_optimizer(folder);
+            io::write_json(folder / kStateFile, state, 1);
+          },
+          .bytes = size};
+}
+
+// A sum tells without a mask of the tensor's size; one that overflows belongs to weights of no use either.
+void check_finite(const models::CausalLM& model) {
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : model.parameters()) {
+    if (std::isfinite(tensor.sum(at::kFloat).item<float>())) continue;
+    throw base::Error("the weight " + name + " is not finite");
+  }
 }
 
 void read_run_state(const fs::path& folder, models::CausalLM& model, optim::AdamW& optimizer) {
@@ -144,7 +170,20 @@ nlohmann::json read_state_json(const fs::path& folder) {
     throw base::CheckpointError(folder.string() + ": no state.json; expected a checkpoint folder such as "
                                                   "runs/NAME/checkpoints/step_00000050");
   }
-  return io::read_json(folder / kStateFile);
+  const auto state = io::read_json(folder / kStateFile);
+  const bool ours = state.is_object() && state.contains("step") && state["step"].is_number_integer();
+  if (!ours) throw base::CheckpointError((folder / kStateFile).string() + ": not the state of a run (no step)");
+  return state;
+}
+
+int64_t check_whole(const fs::path& folder) {
+  verify(folder);
+  const int64_t step = read_state_json(folder).at("step").get<int64_t>();
+  const auto named = step_of_name(folder.filename().string());
+  if (named && *named != step) {
+    throw base::CheckpointError(base::concat(folder.string(), ": holds step ", step, ", not the one it is named after; was it renamed?"));
+  }
+  return step;
 }
 
 }  // namespace grpo::checkpoint

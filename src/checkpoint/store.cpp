@@ -1,46 +1,51 @@
 #include "grpo/checkpoint/store.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
+#include <thread>
 
+#include "checkpoint/manifest.h"
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/io/file.h"
-#include "grpo/io/json.h"
+#include "grpo/io/output_file.h"
 
 namespace grpo::checkpoint {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kManifest = "MANIFEST";
 constexpr const char* kTemporaryPrefix = ".tmp-";
+constexpr const char* kOldPrefix = ".tmp-old-";
+constexpr double kMargin = 1.02;  // beside the tensors: headers, JSON, the tokenizer's files
 
-std::optional<int64_t> step_of(const std::string& name) {
-  if (name.size() != 13 || name.rfind("step_", 0) != 0) return std::nullopt;
-  if (!std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; })) return std::nullopt;
-  return std::stoll(name.substr(5));
-}
-
-std::vector<fs::path> files_below(const fs::path& folder) {
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), folder));
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-void write_manifest(const fs::path& folder) {
-  nlohmann::json files = nlohmann::json::object();
-  for (const auto& file : files_below(folder)) {
-    files[file.generic_string()] = {{"bytes", fs::file_size(folder / file)}, {"xxh3_128", io::hash_file(folder / file)}};
-  }
-  io::write_json(folder / kManifest, {{"format", 1}, {"files", files}});
+// ".tmp-step_00000020", ".tmp-old-step_00000020", ".tmp-step_00000020-rank_1": names that only save() makes.
+bool is_leftover(const std::string& name) {
+  const std::string prefix = name.starts_with(kOldPrefix) ? kOldPrefix : kTemporaryPrefix;
+  return name.starts_with(prefix) && step_of_name(name.substr(prefix.size(), step_name(0).size())).has_value();
 }
 
 void sync_tree(const fs::path& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) io::sync_path(entry.path());
   io::sync_path(folder);
+}
+
+uint64_t bytes_below(const fs::path& folder) {
+  uint64_t bytes = 0;
+  if (!fs::is_directory(folder)) return bytes;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) bytes += entry.is_regular_file() ? entry.file_size() : 0;
+  return bytes;
+}
+
+// For `bytes` in `folder`, of which a failed attempt has left some.
+void check_space(const fs::path& folder, uint64_t bytes) {
+  const auto needed = static_cast<uint64_t>(kMargin * static_cast<double>(bytes));
+  const uint64_t free = io::free_bytes(folder) + bytes_below(folder);
+  if (free >= needed) return;
+  throw base::IoError(base::concat("no space left on device: ", needed / 1000, " kB are needed and ", free / 1000,
+                                   " kB are free; free some space, or lower checkpoint.keep"));
 }
 
 }  // namespace
@@ -51,6 +56,12 @@ std::string step_name(int64_t step) {
   return name;
 }
 
+std::optional<int64_t> step_of_name(const std::string& name) {
+  if (name.size() != 13 || !name.starts_with("step_")) return std::nullopt;
+  if (!std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; })) return std::nullopt;
+  return std::stoll(name.substr(5));
+}
+
 Store::Store(fs::path folder) : folder_(std::move(folder)) {}
 
 fs::path Store::path_of(int64_t step) const { return folder_ / step_name(step); }
@@ -59,76 +70,97 @@ fs::path Store::folder_of_rank(int64_t step, int64_t rank) const {
   return folder_ / base::concat(kTemporaryPrefix, step_name(step), "-rank_", rank);
 }
 
-std::vector<int64_t> Store::steps() const {
+std::vector<int64_t> Store::all_steps() const {
   std::vector<int64_t> found;
   if (!fs::is_directory(folder_)) return found;
   for (const auto& entry : fs::directory_iterator(folder_)) {
-    const auto step = step_of(entry.path().filename().string());
-    if (step && fs::exists(entry.path() / kManifest)) found.push_back(*step);
+    const auto step = step_of_name(entry.path().filename().string());
+    if (step && entry.is_directory()) found.push_back(*step);
   }
   std::sort(found.begin(), found.end());
   return found;
 }
 
-void Store::save(int64_t step, int64_t keep, const std::function<void(const fs::path&)>& write) {
+std::vector<int64_t> Store::steps() const {
+  auto found = all_steps();
+  std::erase_if(found, [this](int64_t step) { return !fs::exists(path_of(step) / kManifest); });
+  return found;
+}
+
+void Store::save(int64_t step, const SavePlan& plan, const std::function<void(const fs::path&)>& write) {
   const fs::path temporary = folder_ / (kTemporaryPrefix + step_name(step));
-  try {
-    fs::remove_all(temporary);
-    fs::create_directories(temporary);
-    write(temporary);
-    write_manifest(temporary);
-    sync_tree(temporary);
-    const fs::path target = path_of(step);
-    if (fs::exists(target)) {
-      // A folder cannot be renamed over a full one: move the old one aside under a name that a start removes.
-      const fs::path old = folder_ / (std::string(kTemporaryPrefix) + "old-" + step_name(step));
-      fs::remove_all(old);
-      fs::rename(target, old);
+  const io::WriteRecord record;  // of all attempts: a second one need not write again what the first has put in place
+  std::error_code ignored;
+  for (size_t attempt = 0;; ++attempt) {
+    try {
+      if (attempt == 0) fs::remove_all(temporary);
+      check_space(temporary, plan.bytes);
+      fs::create_directories(temporary);
+      write(temporary);
+      write_manifest(temporary, record.files());
+      finish(step, temporary);
+      break;
+    } catch (const std::exception& error) {
+      const std::string what = base::concat(path_of(step).string(), ": the checkpoint could not be written: ", error.what());
+      if (attempt == plan.retry_after.size()) {
+        fs::remove_all(temporary, ignored);
+        throw base::IoError(what + "; the checkpoints before it are as they were");
+      }
+      base::log_warning(base::concat(what, "; trying again in ", plan.retry_after[attempt].count(), " ms"));
+      std::this_thread::sleep_for(plan.retry_after[attempt]);
     }
-    fs::rename(temporary, target);
-    io::sync_path(folder_);
-  } catch (const std::exception& error) {
-    std::error_code ignored;
-    fs::remove_all(temporary, ignored);
-    throw base::IoError(base::concat(path_of(step).string(), ": the checkpoint could not be written: ", error.what()));
   }
   remove_leftovers();
-  const auto all = steps();
-  for (size_t i = 0; i + static_cast<size_t>(keep) < all.size(); ++i) fs::remove_all(path_of(all[i]));
+  prune(plan.keep, plan.pinned);
 }
 
-void Store::remove_leftovers(std::optional<int64_t> last_step) {
+// The manifest says what was meant; what the disk holds must be the same.
+void Store::finish(int64_t step, const fs::path& temporary) {
+  sync_tree(temporary);
+  verify(temporary);
+  put_in_place(step, temporary);
+  io::sync_path(folder_);
+}
+
+// A folder cannot be renamed over a full one, but two can change places at once.
+void Store::put_in_place(int64_t step, const fs::path& temporary) {
+  const fs::path target = path_of(step);
+  if (!fs::exists(target)) return fs::rename(temporary, target);
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) return;
+  const fs::path old = folder_ / (kOldPrefix + step_name(step));
+  fs::remove_all(old);
+  fs::rename(target, old);  // remove_leftovers() takes it back if this process ends here
+  fs::rename(temporary, target);
+}
+
+void Store::remove_leftovers() {
   if (!fs::is_directory(folder_)) return;
-  std::vector<fs::path> doomed;
+  std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(folder_)) {
-    const std::string name = entry.path().filename().string();
-    const auto step = step_of(name);
-    const bool later = step && last_step && *step > *last_step;
-    const bool incomplete = step && !fs::exists(entry.path() / kManifest);
-    if (name.rfind(kTemporaryPrefix, 0) == 0 || later || incomplete) doomed.push_back(entry.path());
+    if (is_leftover(entry.path().filename().string())) leftovers.push_back(entry.path());
   }
-  for (const auto& path : doomed) fs::remove_all(path);
+  for (const auto& path : leftovers) {
+    const std::string name = path.filename().string();
+    const fs::path target = name.starts_with(kOldPrefix) ? folder_ / name.substr(std::string(kOldPrefix).size()) : fs::path();
+    if (!target.empty() && !fs::exists(target) && fs::exists(path / kManifest)) {
+      fs::rename(path, target);
+    } else {
+      fs::remove_all(path);
+    }
+  }
 }
 
-void verify(const fs::path& checkpoint) {
-  const fs::path manifest_path = checkpoint / kManifest;
-  if (!fs::exists(manifest_path)) {
-    throw base::CheckpointError(checkpoint.string() + ": no MANIFEST; not a complete checkpoint (expected a folder "
-                                                      "checkpoints/step_<8 digits> of a run)");
+// First out of sight, so that a crash in the middle leaves no half checkpoint under its name.
+std::vector<int64_t> Store::prune(int64_t keep, std::optional<int64_t> pinned) {
+  auto old = steps();
+  old.resize(old.size() - std::min(old.size(), static_cast<size_t>(keep)));
+  std::erase_if(old, [&](int64_t step) { return step == pinned || fs::is_symlink(path_of(step)); });
+  for (const int64_t step : old) {
+    const fs::path doomed = folder_ / (kTemporaryPrefix + step_name(step));
+    fs::rename(path_of(step), doomed);
+    fs::remove_all(doomed);
   }
-  const auto manifest = io::read_json(manifest_path);
-  for (const auto& [name, expected] : manifest.at("files").items()) {
-    const fs::path file = checkpoint / name;
-    if (!fs::exists(file)) throw base::CheckpointError(file.string() + ": listed in MANIFEST but missing");
-    const auto bytes = fs::file_size(file);
-    if (bytes != expected.at("bytes").get<uintmax_t>()) {
-      throw base::CheckpointError(base::concat(file.string(), ": ", bytes, " bytes, expected ",
-                                               expected.at("bytes").get<uintmax_t>(), " (MANIFEST)"));
-    }
-    if (io::hash_file(file) != expected.at("xxh3_128").get<std::string>()) {
-      throw base::CheckpointError(file.string() + ": contents differ from MANIFEST; use an older checkpoint with --resume DIR");
-    }
-  }
+  return old;
 }
 
 }  // namespace grpo::checkpoint

@@ -1,5 +1,6 @@
 #include "config/document.h"
 
+#include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <vector>
@@ -8,6 +9,8 @@
 
 namespace grpo::config {
 namespace {
+
+constexpr uintmax_t kMaxBytes = 4 << 20;  // 50 MB of YAML would take minutes and gigabytes
 
 // Throws YAML::Exception.
 YAML::Node only_document(const std::string& text, const Place& place, const std::string& key) {
@@ -30,6 +33,10 @@ YAML::Node parse_file(const std::filesystem::path& file) {
     fail({file.string()}, "", "no such file (looked in " + std::filesystem::current_path().string() + ")");
   }
   if (!std::filesystem::is_regular_file(file, ignored)) fail({file.string()}, "", "expected a YAML file, this is none");
+  const auto bytes = std::filesystem::file_size(file, ignored);
+  if (!ignored && bytes > kMaxBytes) {
+    fail({file.string()}, "", "has " + std::to_string(bytes) + " bytes, more than any configuration (" + std::to_string(kMaxBytes) + "); is it a data file?");
+  }
   std::ifstream in(file, std::ios::binary);
   if (!in) fail({file.string()}, "", "cannot be read (check its permissions)");
   const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

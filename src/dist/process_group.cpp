@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "dist/checks.h"
+#include "dist/listen_at.h"
 #include "dist/local_address.h"
 #include "dist/nccl_library.h"
 #include "dist/watch.h"
@@ -74,6 +75,7 @@ StorePointer connect(const Ranks& ranks, bool as_server, std::chrono::seconds ti
   options.timeout = timeout;
   const std::string place = base::concat(ranks.host, ":", ranks.port, " (MASTER_ADDR, MASTER_PORT)");
   try {
+    if (as_server) options.masterListenFd = listen_at(ranks.host, ranks.port, ranks.one_host);
     StorePointer store = c10::make_intrusive<c10d::TCPStore>(ranks.host, options);
     // torchrun's store lives on when it starts the job again: each start has keys of its own.
     return c10::make_intrusive<c10d::PrefixStore>("grpo/" + ranks.attempt, store);

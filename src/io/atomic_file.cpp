@@ -8,6 +8,7 @@
 #include <string>
 
 #include "grpo/io/file.h"
+#include "grpo/io/write_record.h"
 
 namespace grpo::io {
 namespace fs = std::filesystem;
@@ -29,13 +30,17 @@ AtomicFile::~AtomicFile() {
   if (file_) ::unlink(temporary_.c_str());
 }
 
-void AtomicFile::write(std::string_view bytes) { write_all(*file_, bytes, path_); }
+void AtomicFile::write(std::string_view bytes) {
+  hasher_.add(bytes);
+  write_all(file_->get(), bytes, path_);
+}
 
 void AtomicFile::commit() {
   if (::fsync(file_->get()) != 0) fail(path_, "cannot sync");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "cannot replace");
   file_.reset();
   sync_path(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+  WriteRecord::note(path_, {.bytes = hasher_.bytes(), .xxh3_128 = hasher_.digest()});
 }
 
 }  // namespace grpo::io

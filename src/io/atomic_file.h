@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "io/descriptor.h"
+#include "io/hasher.h"
 
 namespace grpo::io {
 
@@ -25,6 +26,7 @@ class AtomicFile {
   std::filesystem::path path_;
   std::filesystem::path temporary_;
   std::optional<Descriptor> file_;
+  Hasher hasher_;  // of what was meant
 };
 
 }  // namespace grpo::io

@@ -1,11 +1,13 @@
 #include "io/descriptor.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "grpo/base/error.h"
 
@@ -27,9 +29,21 @@ Descriptor::~Descriptor() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void write_all(const Descriptor& file, std::string_view bytes, const std::filesystem::path& path) {
+Descriptor::Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+Descriptor open_regular(const std::filesystem::path& path) {
+  Descriptor file(path, O_RDONLY | O_NONBLOCK);  // opening a FIFO would wait for its writer
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) fail(path, "cannot read");
+  if (S_ISDIR(info.st_mode)) throw base::IoError(path.string() + ": is a folder, expected a file");
+  if (!S_ISREG(info.st_mode))
+    throw base::IoError(path.string() + ": is not a regular file (a pipe, socket or device), expected a file");
+  return file;
+}
+
+void write_all(int descriptor, std::string_view bytes, const std::filesystem::path& path) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail(path, "cannot write");
     bytes.remove_prefix(static_cast<size_t>(written));

@@ -16,6 +16,7 @@ class Descriptor {
   /// flags and mode as for open(2). Throws base::IoError.
   Descriptor(const std::filesystem::path& path, int flags, mode_t mode = 0644);
   ~Descriptor();
+  Descriptor(Descriptor&& other) noexcept;
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
@@ -24,7 +25,10 @@ class Descriptor {
   int fd_;
 };
 
+/// A regular file to read. A FIFO, a socket or a device is an error: reading one may never end.
+Descriptor open_regular(const std::filesystem::path& path);
+
 /// Writes all of `bytes`; `path` is for the message.
-void write_all(const Descriptor& file, std::string_view bytes, const std::filesystem::path& path);
+void write_all(int descriptor, std::string_view bytes, const std::filesystem::path& path);
 
 }  // namespace grpo::io

@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <array>
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include "grpo/base/error.h"
 #include "io/atomic_file.h"
 #include "io/descriptor.h"
+#include "io/hasher.h"
 
 namespace grpo::io {
 namespace fs = std::filesystem;
@@ -49,13 +49,6 @@ std::string decompress_xz(const std::string& compressed, const fs::path& path) {
   return text;
 }
 
-std::string hex(const XXH128_hash_t& hash) {
-  char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high64),
-                static_cast<unsigned long long>(hash.low64));
-  return text;
-}
-
 int base64_digit(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
@@ -68,10 +61,9 @@ int base64_digit(char c) {
 }  // namespace
 
 std::string read_file(const fs::path& path) {
-  const Descriptor file(path, O_RDONLY);
+  const Descriptor file = open_regular(path);
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) fail(path, "cannot read");
-  if (S_ISDIR(info.st_mode)) throw base::IoError(path.string() + ": is a folder, expected a file");
   std::string text;
   text.reserve(static_cast<size_t>(info.st_size));
   std::array<char, 1 << 16> buffer{};
@@ -95,24 +87,24 @@ void sync_path(const fs::path& path) {
   if (::fsync(file.get()) != 0) fail(path, "cannot sync");
 }
 
-std::string hash_bytes(std::string_view bytes) { return hex(XXH3_128bits(bytes.data(), bytes.size())); }
+std::string hash_bytes(std::string_view bytes) {
+  Hasher hasher;
+  hasher.add(bytes);
+  return hasher.digest();
+}
 
 std::string hash_file(const fs::path& path) {
-  const Descriptor file(path, O_RDONLY);
-  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
-  XXH3_128bits_reset(state.get());
+  const Descriptor file = open_regular(path);
+  Hasher hasher;
   std::string buffer(1 << 20, '\0');
-  while (const size_t count = read_some(file, buffer.data(), buffer.size(), path)) {
-    XXH3_128bits_update(state.get(), buffer.data(), count);
-  }
-  return hex(XXH3_128bits_digest(state.get()));
+  while (const size_t count = read_some(file, buffer.data(), buffer.size(), path)) hasher.add({buffer.data(), count});
+  return hasher.digest();
 }
 
 MappedFile::MappedFile(const fs::path& path) {
-  const Descriptor file(path, O_RDONLY);
+  const Descriptor file = open_regular(path);
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) fail(path, "cannot read");
-  if (S_ISDIR(info.st_mode)) throw base::IoError(path.string() + ": is a folder, expected a file");
   const auto size = static_cast<size_t>(info.st_size);
   if (size == 0) return;
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);

@@ -1,5 +1,8 @@
 #include "grpo/io/json.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -8,6 +11,9 @@
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
+#include "grpo/io/output_file.h"
+#include "grpo/io/parse_json.h"
+#include "io/descriptor.h"
 
 namespace grpo::io {
 namespace {
@@ -16,15 +22,50 @@ constexpr auto kReplaceInvalidUtf8 = nlohmann::json::error_handler_t::replace;
 
 bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r\n") == std::string::npos; }
 
+// How deep brackets nest outside of strings. What this counts wrongly in a malformed text, the parser refuses.
+size_t depth_of(std::string_view text) {
+  size_t depth = 0;
+  size_t deepest = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      deepest = std::max(deepest, ++depth);
+    } else if ((c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+template <typename Json>
+Json parse(std::string_view text, const std::string& where) {
+  if (const size_t depth = depth_of(text); depth > kMaxJsonDepth) {
+    throw base::IoError(base::concat(where, ": JSON nested ", depth, " deep, more than ", kMaxJsonDepth));
+  }
+  try {
+    return Json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    throw base::IoError(where + ": not valid JSON: " + error.what());
+  }
+}
+
 }  // namespace
 
+nlohmann::json parse_json(std::string_view text, const std::string& where) {
+  return parse<nlohmann::json>(text, where);
+}
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& where) {
+  return parse<nlohmann::ordered_json>(text, where);
+}
+
 nlohmann::json read_json(const std::filesystem::path& path) {
-  const std::string text = read_maybe_compressed(path);
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    throw base::IoError(path.string() + ": not valid JSON: " + error.what());
-  }
+  return parse_json(read_maybe_compressed(path), path.string());
 }
 
 void write_json(const std::filesystem::path& path, const nlohmann::json& value, int indent) {
@@ -58,11 +99,7 @@ bool JsonlReader::next(nlohmann::json& value) {
   while (std::getline(*state_->in, text)) {
     ++state_->line;
     if (is_blank(text)) continue;
-    try {
-      value = nlohmann::json::parse(text);
-    } catch (const nlohmann::json::exception& error) {
-      throw base::IoError(base::concat(state_->path, ":", state_->line, ": not valid JSON: ", error.what()));
-    }
+    value = parse_json(text, base::concat(state_->path, ":", state_->line));
     if (!value.is_object()) {
       throw base::IoError(base::concat(state_->path, ":", state_->line, ": expected one JSON object a line"));
     }
@@ -76,21 +113,15 @@ int64_t JsonlReader::line() const { return state_->line; }
 const std::string& JsonlReader::text() const { return state_->text; }
 const std::string& JsonlReader::path() const { return state_->path; }
 
+// stdout where there is no file.
 struct JsonlWriter::State {
-  std::string path;
-  std::ofstream file;
-  std::ostream* out = nullptr;
+  std::unique_ptr<OutputFile> file;
 };
 
 JsonlWriter::JsonlWriter(const std::string& path, Mode mode) : state_(std::make_unique<State>()) {
-  state_->path = path == "-" ? "stdout" : path;
-  if (path == "-") {
-    state_->out = &std::cout;
-    return;
-  }
-  state_->file.open(path, std::ios::binary | (mode == Mode::kAppend ? std::ios::app : std::ios::trunc));
-  if (!state_->file) throw base::IoError(path + ": cannot open for writing: " + std::strerror(errno));
-  state_->out = &state_->file;
+  if (path == "-") return;
+  state_->file = std::make_unique<OutputFile>(
+      path, mode == Mode::kAppend ? OutputFile::Mode::kAppend : OutputFile::Mode::kTruncate);
 }
 
 JsonlWriter::~JsonlWriter() = default;
@@ -101,10 +132,10 @@ void JsonlWriter::write(const nlohmann::ordered_json& value) {
 }
 
 void JsonlWriter::write_line(const std::string& line) {
-  errno = 0;
-  *state_->out << line << '\n' << std::flush;
-  if (!*state_->out) {
-    throw base::IoError(state_->path + ": cannot write: " + (errno != 0 ? std::strerror(errno) : "stream closed"));
+  if (state_->file) {
+    state_->file->write(line + "\n");
+  } else {
+    write_all(STDOUT_FILENO, line + "\n", "stdout");
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
+#include "grpo/io/parse_json.h"
 
 namespace grpo::io {
 namespace fs = std::filesystem;
@@ -29,8 +30,8 @@ constexpr std::array<DTypeRow, 10> kDTypes = {{{DType::kF64, "F64", 8},
                                                {DType::kBool, "BOOL", 1}}};
 
 constexpr size_t kLengthBytes = 8;
-// The safetensors library refuses longer headers too: such a length is a damaged or foreign file.
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+// The safetensors library allows 100 MB, which would take 4 GB here once parsed. 16 MB name more than 100,000 tensors.
+constexpr uint64_t kMaxHeaderBytes = 16'000'000;
 
 const DTypeRow& row_of(DType dtype) {
   return *std::find_if(kDTypes.begin(), kDTypes.end(), [&](const DTypeRow& row) { return row.dtype == dtype; });
@@ -63,7 +64,8 @@ TensorBytes parse_tensor(const nlohmann::json& entry, std::span<const std::byte>
   for (const char* key : {"dtype", "shape", "data_offsets"}) {
     if (!entry.is_object() || !entry.contains(key)) throw base::IoError(at + "has no " + key);
   }
-  TensorBytes tensor{.dtype = parse_dtype(entry["dtype"], at), .shape = parse_sizes(entry["shape"], "shape", at), .bytes = {}};
+  TensorBytes tensor{
+      .dtype = parse_dtype(entry["dtype"], at), .shape = parse_sizes(entry["shape"], "shape", at), .bytes = {}};
   const auto offsets = parse_sizes(entry["data_offsets"], "data_offsets", at);
   if (offsets.size() != 2 || offsets[0] > offsets[1]) {
     throw base::IoError(at + "data_offsets is " + entry["data_offsets"].dump() + ", expected [begin, end]");
@@ -77,8 +79,8 @@ TensorBytes parse_tensor(const nlohmann::json& entry, std::span<const std::byte>
   const int64_t count = num_elements(tensor.shape);
   if (count < 0 || static_cast<size_t>(count) != (end - begin) / dtype_size(tensor.dtype) ||
       (end - begin) % dtype_size(tensor.dtype) != 0) {
-    throw base::IoError(base::concat(at, "shape ", entry["shape"].dump(), " of ", dtype_name(tensor.dtype), " does not fit its ",
-                                     end - begin, " bytes"));
+    throw base::IoError(base::concat(at, "shape ", entry["shape"].dump(), " of ", dtype_name(tensor.dtype),
+                                     " does not fit its ", end - begin, " bytes"));
   }
   tensor.bytes = data.subspan(begin, end - begin);
   return tensor;
@@ -92,20 +94,18 @@ nlohmann::json parse_header(std::span<const std::byte> file, const fs::path& pat
   for (size_t i = 0; i < kLengthBytes; ++i) length |= static_cast<uint64_t>(file[i]) << (8 * i);
   if (length > kMaxHeaderBytes || length > file.size() - kLengthBytes) {
     throw base::IoError(base::concat(path.string(), ": header length ", length, " exceeds the file (", file.size(),
-                                     " bytes) or the limit ", kMaxHeaderBytes, "; not a safetensors file, or truncated"));
+                                     " bytes) or the limit ", kMaxHeaderBytes,
+                                     "; not a safetensors file, or truncated"));
   }
-  const auto* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
-  try {
-    auto header = nlohmann::json::parse(text, text + length);
-    if (!header.is_object()) throw base::IoError(path.string() + ": the safetensors header is not a JSON object");
-    return header;
-  } catch (const nlohmann::json::exception& error) {
-    throw base::IoError(path.string() + ": the safetensors header is not valid JSON: " + error.what());
-  }
+  const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
+  auto header = parse_json(text, path.string() + ": the safetensors header");
+  if (!header.is_object()) throw base::IoError(path.string() + ": the safetensors header is not a JSON object");
+  return header;
 }
 
 // Together the tensors must cover the data exactly once.
-void check_coverage(const std::map<std::string, TensorBytes>& tensors, std::span<const std::byte> data, const fs::path& path) {
+void check_coverage(const std::map<std::string, TensorBytes>& tensors, std::span<const std::byte> data,
+                    const fs::path& path) {
   std::vector<std::pair<std::span<const std::byte>, std::string>> parts;
   for (const auto& [name, tensor] : tensors) parts.emplace_back(tensor.bytes, name);
   std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) {
@@ -114,9 +114,9 @@ void check_coverage(const std::map<std::string, TensorBytes>& tensors, std::span
   const std::byte* next = data.data();
   for (const auto& [bytes, name] : parts) {
     if (bytes.data() != next) {
-      throw base::IoError(base::concat(place(path, name), "begins at byte ", bytes.data() - data.data(), " of the data, ",
-                                       bytes.data() < next ? "inside another tensor" : "after a gap", " (expected ",
-                                       next - data.data(), ")"));
+      throw base::IoError(base::concat(place(path, name), "begins at byte ", bytes.data() - data.data(),
+                                       " of the data, ", bytes.data() < next ? "inside another tensor" : "after a gap",
+                                       " (expected ", next - data.data(), ")"));
     }
     next = bytes.data() + bytes.size();
   }

@@ -4,11 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "grpo/base/error.h"
 #include "grpo/base/log.h"
 
 namespace grpo::metrics {
@@ -84,8 +87,12 @@ void Console::step_line(const std::string& text) {
 
 void Console::metrics_line(int64_t step, double time, const MetricsLine& line) {
   if (mode_ != ConsoleMode::kJson) return;
-  std::printf("%s\n", to_json_text(step, time, line).c_str());
-  std::fflush(stdout);
+  const std::string text = to_json_text(step, time, line);
+  if (std::printf("%s\n", text.c_str()) < 0 || std::fflush(stdout) != 0) {
+    const int reason = errno;
+    std::clearerr(stdout);
+    throw base::IoError(base::concat("stdout: a metrics line could not be written: ", std::strerror(reason)));
+  }
 }
 
 void Console::message(const std::string& level, const std::string& text) {

@@ -8,6 +8,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
+#include "grpo/io/parse_json.h"
 
 namespace grpo::metrics {
 namespace fs = std::filesystem;
@@ -22,9 +23,13 @@ nlohmann::ordered_json number(double value) {
 
 // The step of a line, or -1 when it is not a whole JSON object with one.
 int64_t step_of(const std::string& line) {
-  const auto parsed = nlohmann::json::parse(line, nullptr, false);
-  const auto step = parsed.is_object() ? parsed.value("step", nlohmann::json()) : nlohmann::json();
-  return step.is_number_integer() ? step.get<int64_t>() : -1;
+  try {
+    const auto parsed = io::parse_json(line, "");
+    const auto step = parsed.is_object() ? parsed.value("step", nlohmann::json()) : nlohmann::json();
+    return step.is_number_integer() ? step.get<int64_t>() : -1;
+  } catch (const base::IoError&) {
+    return -1;
+  }
 }
 
 }  // namespace
@@ -61,9 +66,13 @@ nlohmann::ordered_json to_json(int64_t step, double time, const MetricsLine& lin
 
 }  // namespace
 
-std::string to_json_text(int64_t step, double time, const MetricsLine& line) { return to_json(step, time, line).dump(); }
+std::string to_json_text(int64_t step, double time, const MetricsLine& line) {
+  return to_json(step, time, line).dump();
+}
 
-void MetricsWriter::write(int64_t step, double time, const MetricsLine& line) { state_->writer.write(to_json(step, time, line)); }
+void MetricsWriter::write(int64_t step, double time, const MetricsLine& line) {
+  state_->writer.write(to_json(step, time, line));
+}
 
 int64_t last_step(const fs::path& path) {
   if (!fs::exists(path)) return -1;

@@ -1,39 +1,28 @@
-#include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
 
 #include "grpo/base/error.h"
 #include "grpo/metrics/prometheus.h"
+#include "metrics/http_endpoint.h"
 
 namespace grpo::metrics {
-namespace {
-
-std::unique_ptr<prometheus::Exposer> listen(const std::string& address) {
-  try {
-    return std::make_unique<prometheus::Exposer>(address, 1);
-  } catch (const std::exception& error) {
-    throw base::ConfigError("logging.prometheus " + address + ": cannot listen there (" + error.what() +
-                            "); expected host:port with a free port, as 127.0.0.1:9400");
-  }
-}
-
-}  // namespace
 
 struct PrometheusEndpoint::State {
   std::string run;
-  std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
-  std::unique_ptr<prometheus::Exposer> exposer;  // last: it stops before what it serves
+  prometheus::Registry registry;
+  std::unique_ptr<HttpEndpoint> endpoint;  // last: it stops before what it serves
 
   void set(const std::string& metric, double value) {
-    auto& family = prometheus::BuildGauge().Name(prometheus_name(metric)).Help(metric + " of metrics.jsonl").Register(*registry);
+    auto& family = prometheus::BuildGauge().Name(prometheus_name(metric)).Help(metric + " of metrics.jsonl").Register(registry);
     family.Add({{"run", run}}).Set(value);
   }
 };
 
 PrometheusEndpoint::PrometheusEndpoint(const std::string& address, const std::string& run) : state_(std::make_unique<State>()) {
   state_->run = run;
-  state_->exposer = listen(address);
-  state_->exposer->RegisterCollectable(state_->registry);
+  state_->endpoint = std::make_unique<HttpEndpoint>(
+      address, [this] { return prometheus::TextSerializer().Serialize(state_->registry.Collect()); });
 }
 
 PrometheusEndpoint::~PrometheusEndpoint() = default;

@@ -7,15 +7,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <ctime>
-#include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
+#include "grpo/io/output_file.h"
 #include "metrics/tfrecord.h"
 
 namespace grpo::metrics {
@@ -166,24 +166,19 @@ int64_t step_of(const std::string& event) {
 }  // namespace
 
 struct TensorBoardWriter::State {
-  fs::path path;
-  std::ofstream file;
+  std::optional<io::OutputFile> file;
 
-  void write(const std::string& event) {
-    errno = 0;
-    file << frame_record(event) << std::flush;
-    if (!file) throw base::IoError(path.string() + ": cannot write: " + std::strerror(errno));
-  }
+  void write(const std::string& event) { file->write(frame_record(event)); }
 };
 
 TensorBoardWriter::TensorBoardWriter(const fs::path& folder) : state_(std::make_unique<State>()) {
   fs::create_directories(folder);
   const auto now = static_cast<double>(std::time(nullptr));
-  for (int64_t number = 0;; ++number) {
-    state_->path = folder / base::concat("events.out.tfevents.", static_cast<int64_t>(now), ".grpo.", ::getpid(), ".", number);
-    if (!fs::exists(state_->path)) break;
+  fs::path path;
+  for (int64_t number = 0; path.empty() || fs::exists(path); ++number) {
+    path = folder / base::concat("events.out.tfevents.", static_cast<int64_t>(now), ".grpo.", ::getpid(), ".", number);
   }
-  state_->file.open(state_->path, std::ios::binary);
+  state_->file.emplace(path);
   state_->write(version_event(now));
 }
 
@@ -193,7 +188,8 @@ void TensorBoardWriter::add_scalars(int64_t step, double wall_time, const Metric
   state_->write(summary_event(step, wall_time, summary_of(line)));
 }
 
-void TensorBoardWriter::add_histogram(int64_t step, double wall_time, const std::string& tag, const std::vector<double>& values) {
+void TensorBoardWriter::add_histogram(int64_t step, double wall_time, const std::string& tag,
+                                      const std::vector<double>& values) {
   if (!values.empty()) state_->write(summary_event(step, wall_time, summary_of(histogram_value(tag, values))));
 }
 

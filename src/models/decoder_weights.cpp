@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <functional>
 
 #include "grpo/base/error.h"
@@ -140,11 +141,31 @@ void join_layers(DecoderWeights& weights) {
   for (DecoderLayer& layer : weights.layers) join_memory(layer);
 }
 
+// Else the first that is noticed is a sampler that finds no token, and nothing says why.
+void check_values(const at::Tensor& value, const std::string& name, const std::filesystem::path& folder) {
+  if (!at::isFloatingType(value.scalar_type())) {
+    throw base::IoError(base::concat(folder.string(), ": ", name, " is stored as ", value.scalar_type(),
+                                     ", expected F32, BF16, F16 or F64; quantised models are not read"));
+  }
+  // A sum needs no mask of the tensor's size.
+  if (!std::isfinite(value.sum(at::kFloat).item<float>())) {
+    throw base::IoError(base::concat(folder.string(), ": ", name, " holds values that are not finite (NaN or infinity)"));
+  }
+}
+
+// Before memory is taken for them: config.json may say anything.
+void check_layers(const io::Safetensors& stored, const ModelConfig& config, const std::filesystem::path& folder) {
+  if (config.num_layers <= static_cast<int64_t>(stored.tensors().size())) return;
+  throw base::IoError(base::concat(folder.string(), ": config.json says num_hidden_layers ", config.num_layers, ", but the weights are only ",
+                                   stored.tensors().size(), " tensors"));
+}
+
 }  // namespace
 
 DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype,
                             at::Device device) {
   const auto stored = io::Safetensors::open(folder);
+  check_layers(stored, config, folder);
   DecoderWeights weights;
   visit_weights(
       [&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
@@ -153,6 +174,7 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
           throw base::IoError(base::concat(folder.string(), ": ", name, " has shape ", value.sizes(),
                                            ", config.json says ", at::IntArrayRef(shape)));
         }
+        check_values(value, name, folder);
         tensor = leaf(value, dtype, device);
       },
       weights, config);

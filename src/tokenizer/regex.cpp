@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <limits>
 #include <mutex>
 
@@ -26,7 +27,6 @@ struct Scratch {
     context = pcre2_match_context_create(nullptr);
     stack = pcre2_jit_stack_create(kMinStack, kMaxStack, nullptr);
     pcre2_jit_stack_assign(context, nullptr, stack);
-    pcre2_set_match_limit(context, std::numeric_limits<uint32_t>::max());
   }
   ~Scratch() {
     pcre2_match_data_free(data);
@@ -40,6 +40,13 @@ struct Scratch {
   pcre2_match_context* context;
   pcre2_jit_stack* stack;
 };
+
+// A match of a pattern that tokenizers use takes a few steps for each byte. One that backtracks without end, as (3+)+$
+// does, would take longer than anyone waits.
+uint32_t match_limit(size_t text_bytes) {
+  constexpr uint64_t kBase = 10'000'000, kForEachByte = 100;
+  return static_cast<uint32_t>(std::min<uint64_t>(kBase + kForEachByte * text_bytes, std::numeric_limits<uint32_t>::max()));
+}
 
 std::string error_text(int code) {
   PCRE2_UCHAR text[256];
@@ -89,6 +96,7 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 void Regex::find_all(std::string_view text, std::vector<TextRange>& matches) const {
   thread_local Scratch scratch;
   const pcre2_code* code = state_->code_for(text);
+  pcre2_set_match_limit(scratch.context, match_limit(text.size()));
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(scratch.data);
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   size_t from = 0;
@@ -100,6 +108,10 @@ void Regex::find_all(std::string_view text, std::vector<TextRange>& matches) con
     int result = match_with(0);
     if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = match_with(PCRE2_NO_JIT);  // slower, with the heap as its stack
     if (result == PCRE2_ERROR_NOMATCH) break;
+    if (result == PCRE2_ERROR_MATCHLIMIT) {
+      throw base::IoError(base::concat("regular expression ", state_->pattern, ": it backtracks without end on a text of ", text.size(),
+                                       " bytes; a tokenizer with such a pattern cannot be used"));
+    }
     if (result < 0) throw base::IoError("regular expression " + state_->pattern + ": " + error_text(result));
     const TextRange match{found[0], found[1]};
     if (match.size() == 0 && match.end == previous_end) {

@@ -1,8 +1,10 @@
 #include "grpo/trainer/policy.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/models/device.h"
 
 namespace grpo::trainer {
@@ -67,14 +69,59 @@ Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extr
   return policy;
 }
 
+namespace {
+
+int64_t count_special(const tokenizer::Tokenizer& tokenizer, const std::vector<int64_t>& ids) {
+  return std::count_if(ids.begin(), ids.end(), [&](int64_t id) { return tokenizer.is_special(id); });
+}
+
+std::string_view trimmed(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  return begin == std::string_view::npos ? text : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+bool starts_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
+  return ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
+}
+
+// The template's special tokens stay what they are, the problem's are read as text: a data set must not be able to write
+// turns of its own. Templates strip white space at the ends of a message, hence `trimmed`.
+std::vector<int64_t> encode_as_text(const Policy& policy, const Prompt& prompt, std::string_view problem) {
+  const auto& tokenizer = *policy.tokenizer;
+  const std::string_view text = trimmed(problem);
+  std::vector<int64_t> ids;
+  const auto add = [&](std::string_view part, bool parse_specials) {
+    const auto more = tokenizer.encode(part, parse_specials);
+    ids.insert(ids.end(), more.begin(), more.end());
+  };
+  std::string_view rest = prompt.text;
+  for (size_t at = rest.find(text); at != std::string_view::npos; at = rest.find(text)) {
+    add(rest.substr(0, at), true);
+    add(text, false);
+    rest.remove_prefix(at + text.size());
+  }
+  add(rest, true);
+  const auto& bos = tokenizer.bos_prefix();
+  if (starts_with(prompt.ids, bos) && !starts_with(ids, bos)) ids.insert(ids.begin(), bos.begin(), bos.end());
+  return ids;
+}
+
+}  // namespace
+
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
                                  int64_t max_prompt_tokens, int64_t* dropped) {
   std::vector<Prompt> prompts;
   prompts.reserve(problems.size());
+  const int64_t of_template = count_special(*policy.tokenizer, policy.chat_template->encode_prompt(*policy.tokenizer, "1"));
+  int64_t with_specials = 0;
   for (const auto& problem : problems) {
     Prompt prompt{.row = problem.row, .id = problem.id, .text = policy.chat_template->prompt(problem.prompt),
                   .gold = problem.answer, .ids = {}};
     prompt.ids = policy.chat_template->encode_prompt(*policy.tokenizer, problem.prompt);
+    if (count_special(*policy.tokenizer, prompt.ids) > of_template) {
+      prompt.ids = encode_as_text(policy, prompt, problem.prompt);
+      ++with_specials;
+    }
     if (prompt.ids.empty()) {
       throw base::IoError(base::concat(problem.file, ": row ", problem.row, ": the prompt has no tokens"));
     }
@@ -83,6 +130,10 @@ std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::P
       continue;
     }
     prompts.push_back(std::move(prompt));
+  }
+  if (with_specials > 0) {
+    base::log_warning(base::concat(with_specials, " of ", problems.size(), " problems contain the text of special tokens, as <|im_end|>; they are "
+                                   "read as plain text, not as tokens"));
   }
   return prompts;
 }

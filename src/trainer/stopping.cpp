@@ -1,5 +1,6 @@
 #include "trainer/stopping.h"
 
+#include <poll.h>
 #include <time.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr double kOneSignal_s = 1.0;
 constexpr double kAskOthersEvery_s = 1.0;
+constexpr double kLookForReadersEvery_s = 1.0;
 constexpr double kMargin = 1.1;      // steps differ in length
 constexpr double kSaveShare = 0.1;   // of stop_within_s, kept for a checkpoint before one was written
 constexpr const char* kDropped = "dropped";
@@ -26,6 +28,12 @@ double now_s() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);  // allowed in signal handlers
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+// Whether nobody reads what is written there any more. Files and terminals never say so.
+bool is_gone(int descriptor) {
+  pollfd state{.fd = descriptor, .events = 0, .revents = 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
 }
 
 }  // namespace
@@ -59,7 +67,17 @@ void Stopping::begin_step(int64_t step) {
 
 void Stopping::end_step() { step_s_ = now_s() - step_began_; }
 
+void Stopping::look_for_readers() {
+  const double now = now_s();
+  if (readers_.empty() || now - looked_for_readers_ < kLookForReadersEvery_s) return;
+  looked_for_readers_ = now;
+  if (std::none_of(readers_.begin(), readers_.end(), is_gone)) return;
+  readers_.clear();
+  note_signal();
+}
+
 bool Stopping::drops_step() {
+  look_for_readers();
   if (dropped_ || others_drop()) return true;
   if (!asked()) return false;
   const double now = now_s();
@@ -74,6 +92,7 @@ bool Stopping::drops_step() {
 }
 
 bool Stopping::drops_evaluation() {
+  look_for_readers();
   if (dropped_ || others_drop()) return true;
   return asked() ? drop() : false;
 }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "grpo/dist/communicator.h"
 #include "grpo/trainer/grpo_step.h"
@@ -33,6 +34,11 @@ class Stopping {
 
   bool asked() const;  // a signal reached this rank
 
+  /// A pipe to which this process writes what people or programs read. When its reader is gone (`| head`, a tee that was
+  /// killed), that counts as a signal: asked about once a second, between decode steps and micro-batches.
+  void watch_reader(int descriptor) { readers_.push_back(descriptor); }
+  void look_for_readers();
+
   void begin_step(int64_t step);
   void end_step();  // the step was finished: its pace is known
   void note_save(double seconds) { save_s_ = seconds; }  // from any thread
@@ -55,6 +61,8 @@ class Stopping {
   double asked_others_ = 0.0;
   bool dropped_ = false;
   bool announced_ = false;
+  std::vector<int> readers_;
+  double looked_for_readers_ = 0.0;
 };
 
 /// How an update is dropped by all ranks or by none. Each asks skips() before its micro-batches, and all ask closes() before

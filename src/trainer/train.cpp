@@ -3,12 +3,14 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
 #include <future>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -33,6 +35,7 @@
 #include "grpo/trainer/evaluate.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
+#include "trainer/divergence.h"
 #include "trainer/expected_demand.h"
 #include "trainer/layer_hooks.h"
 #include "trainer/load_prompts.h"
@@ -40,9 +43,11 @@
 #include "trainer/plan.h"
 #include "trainer/profile.h"
 #include "trainer/run_folder.h"
+#include "trainer/run_start.h"
 #include "trainer/step_output.h"
 #include "trainer/stopping.h"
 #include "trainer/token_budget.h"
+#include "trainer/watchdog.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -87,11 +92,13 @@ Progress progress_from(const nlohmann::json& state) {
 
 class Loop {
  public:
-  Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator, bool profile);
+  Loop(const TrainConfig& config, RunStart& start, dist::Communicator& communicator, bool profile);
   Outcome run();
 
  private:
+  void begin();
   void restore(const fs::path& checkpoint);
+  void look_for_interruption(const fs::path& checkpoint);
   Outcome train_to_the_end();
   void train_step();
   std::vector<Prompt> take_prompts(std::vector<uint64_t>& draws) const;
@@ -106,8 +113,12 @@ class Loop {
   bool saves_at(int64_t step) const;
   double seconds_left() const;
   void warn_truncated(const StepStats& stats, int64_t rollouts);
+  void warn_diverging(const StepResult& result);
+  void check_weights() const;
+  std::string way_back() const;
   void log(int64_t step, const metrics::MetricsLine& line);
   void note_progress(const StepProgress& progress);
+  bool goes_on_and(bool answer);
   void show(const StepProgress& progress);
   void check_checkpoint();
   void show_result(const StepResult& result, double step_s);
@@ -120,6 +131,7 @@ class Loop {
   void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
   const TrainConfig& config_;
+  RunStart& start_;
   const bool profile_;
   metrics::Console console_;  // first, so that messages go to stderr again when all else is gone
   metrics::Status status_;
@@ -144,10 +156,14 @@ class Loop {
   metrics::Timer run_timer_;  // since the first step of this process began
   bool splits_optimizer_ = false;  // each rank saves its part
   int64_t saved_step_ = -1;                  // of the newest checkpoint, on disk or being written
+  std::optional<int64_t> good_step_;         // of the newest checkpoint from whose weights a finite gradient was computed
+  DivergenceWatch divergence_;
+  std::unique_ptr<Watchdog> watchdog_;       // once the run has begun
   metrics::MetricsLine last_line_;           // of the last completed step
   std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
   int64_t micro_batch_tokens_;  // lowered when memory ran out
   bool checked_truncated_ = false;
+  int64_t lost_lines_ = 0;  // of the JSON console
   bool stopping_ = false;  // a signal reached some rank, and all know it
   std::future<void> writing_;  // the checkpoint that is being written; last, so that it ends before what it reads
 };
@@ -183,14 +199,14 @@ models::TrainingOptions training_options(const models::CausalLM& model, const Me
                                             model.device(), cache.empty() ? cache : cache / "attention.json")};
 }
 
-Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator, bool profile)
-    : config_(config), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder / "checkpoints"), micro_batch_tokens_(config.trainer.micro_batch_tokens) {
+Loop::Loop(const TrainConfig& config, RunStart& start, dist::Communicator& communicator, bool profile)
+    : config_(config), start_(start), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder()), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder() / "checkpoints"), micro_batch_tokens_(config.trainer.micro_batch_tokens) {
   communicator_.enter_phase("start");
   // Before the model is loaded: an address that is taken should not cost minutes.
   if (writes() && !config.logging.prometheus.empty()) {
     prometheus_ = std::make_unique<metrics::PrometheusEndpoint>(config.logging.prometheus, config.run.name);
   }
-  const fs::path weights = start.checkpoint && fs::exists(*start.checkpoint / "model") ? *start.checkpoint / "model" : fs::path();
+  const fs::path weights = start.checkpoint() && fs::exists(*start.checkpoint() / "model") ? *start.checkpoint() / "model" : fs::path();
   const PlanTarget target = target_of(config.model, communicator_);
   check_weights_fit(config.model, target);
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights, communicator_.local_rank());
@@ -230,33 +246,53 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
   sampler_ = std::make_unique<data::PromptSampler>(static_cast<int64_t>(prompts_.size()),
                                                    static_cast<uint64_t>(config.run.seed), config.data.shuffle);
   total_steps_ = steps_of(config, static_cast<int64_t>(prompts_.size()));
-  if (start.checkpoint) restore(*start.checkpoint);
+  if (start.checkpoint()) restore(*start.checkpoint());
   status_.run = config.run.name;
   status_.steps = total_steps_;
+}
 
+// Ranks that wait for one that hangs say so first, and name it.
+std::chrono::seconds no_progress_limit(const TrainConfig& config, int64_t ranks) {
+  return std::chrono::seconds(config.distributed.timeout_s + (ranks > 1 ? 30 : 0));
+}
+
+// From here on the run folder changes; all that a configuration, data or a model can have wrong has shown before.
+void Loop::begin() {
+  start_.begin(config_);
+  if (start_.checkpoint()) look_for_interruption(*start_.checkpoint());
+  watchdog_ = std::make_unique<Watchdog>(no_progress_limit(config_, communicator_.size()));
   if (!writes()) return;
-  io::write_file_atomic(folder_ / "config.yaml", config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
-  write_run_json(folder_, config, start.checkpoint ? std::optional(progress_.step) : std::nullopt);
+  stop_.watch_reader(STDERR_FILENO);
+  if (config_.logging.console == metrics::ConsoleMode::kJson) stop_.watch_reader(STDOUT_FILENO);
   metrics_ = std::make_unique<metrics::MetricsWriter>(folder_ / "metrics.jsonl");
-  if (config.logging.tensorboard) tensorboard_ = std::make_unique<metrics::TensorBoardWriter>(folder_ / "events");
+  if (config_.logging.tensorboard) tensorboard_ = std::make_unique<metrics::TensorBoardWriter>(folder_ / "events");
 }
 
 void Loop::restore(const fs::path& checkpoint) {
-  checkpoint::read_run_state(checkpoint, *policy_.model, *optimizer_);
+  try {
+    checkpoint::read_run_state(checkpoint, *policy_.model, *optimizer_);
+    const auto state = checkpoint::read_state_json(checkpoint);
+    progress_ = progress_from(state);
+    last_line_ = line_from(state);
+  } catch (const nlohmann::json::exception& error) {
+    throw base::CheckpointError(base::concat(checkpoint.string(), ": its state.json is not that of a run (", error.what(), ")"));
+  }
   policy_.model->release_sampling_weights();
-  const auto state = checkpoint::read_state_json(checkpoint);
-  progress_ = progress_from(state);
   saved_step_ = progress_.step;
   checked_truncated_ = true;
-  last_line_ = line_from(state);
-  // Rank 0 alone writes that file, and may be about to.
-  const bool missing = metrics::last_step(folder_ / "metrics.jsonl") < progress_.step;
-  if (communicator_.all_gather({missing ? 1.0 : 0.0})[0][0] > 0.0) interrupted_ = state;
   base::log_info(base::concat("resumed at step ", progress_.step, " from ", checkpoint.string()));
 }
 
+// Rank 0 alone writes that file, and may be about to.
+void Loop::look_for_interruption(const fs::path& checkpoint) {
+  const bool missing = metrics::last_step(folder_ / "metrics.jsonl") < progress_.step;
+  if (communicator_.all_gather({missing ? 1.0 : 0.0})[0][0] > 0.0) interrupted_ = checkpoint::read_state_json(checkpoint);
+}
+
 Outcome Loop::run() {
+  begin();
   const Outcome outcome = train_to_the_end();
+  watchdog_.reset();
   wait_for_checkpoint();
   communicator_.enter_phase("the end");
   communicator_.barrier("the end");
@@ -264,6 +300,10 @@ Outcome Loop::run() {
     base::log_info(base::concat("stopped by a signal after step ", progress_.step, "; start again to continue"));
   } else if (progress_.step > first_step_) {
     base::log_info(base::concat("finished at step ", progress_.step, " in ", metrics::duration(run_timer_.seconds()), ": ", folder_.string()));
+  }
+  if (outcome == Outcome::kFinished && lost_lines_ > 0) {
+    throw base::IoError(base::concat("the run is finished, but ", lost_lines_, " of its metrics lines could not be written to stdout; ",
+                                     (folder_ / "metrics.jsonl").string(), " has them all"));
   }
   return outcome;
 }
@@ -291,6 +331,7 @@ Outcome Loop::train_to_the_end() {
 
 // Whether a signal asks to stop: one answer for all ranks, though it reaches them at different moments.
 bool Loop::stops() {
+  stop_.look_for_readers();
   if (!stopping_) stopping_ = largest(stop_.asked() ? 1.0 : 0.0) > 0.0;
   return stopping_;
 }
@@ -372,7 +413,7 @@ void Loop::train_step() {
                       .communicator = communicator_,
                       .step = step,
                       .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step,
-                      .should_stop = [this] { return stop_.drops_step(); },
+                      .should_stop = [this] { return goes_on_and(stop_.drops_step()); },
                       .on_progress = [this](const StepProgress& progress) { note_progress(progress); },
                       .micro_batch_tokens = micro_batch_tokens_};
   status_.step = step;
@@ -381,6 +422,7 @@ void Loop::train_step() {
   std::optional<StepProfile> profile;
   if (profile_ && step == first_step_ + 2) profile.emplace(policy_.model->device());  // the first one also warms up
   stop_.begin_step(step);
+  watchdog_->enter(base::concat("step ", step, ", rollout"));
   const StepResult result = grpo_step(context, std::move(prompts), draws);
   micro_batch_tokens_ = context.micro_batch_tokens;
   if (profile) profile->write(folder_ / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
@@ -390,9 +432,11 @@ void Loop::train_step() {
     return;
   }
   if (optimizer_->consecutive_skips() >= 5) {
-    throw base::Error(base::concat("step ", step, ": the gradient was not finite in 5 updates in a row; the last checkpoint is "
-                                   "step ", std::max<int64_t>(saved_step_, 0), "; try a smaller optimizer.lr"));
+    if (writes()) write_rollouts(folder_ / "diverged" / (checkpoint::step_name(step) + ".jsonl"), step, result.batch, std::numeric_limits<int64_t>::max());
+    throw base::Error(base::concat("step ", step, ": the gradient was not finite in 5 updates in a row", way_back()));
   }
+  // These weights, and so the checkpoint they were saved in, still give a finite gradient.
+  if (result.stats.update.applied && saved_step_ > 0) good_step_ = saved_step_;
   stop_.end_step();
   progress_.step = step;
   progress_.next_draw += draws.size();
@@ -404,6 +448,7 @@ void Loop::train_step() {
   auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
   add_exchange(line, result.stats);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
+  warn_diverging(result);
   if (finish_step(std::move(line), step_timer)) {
     show_result(result, step_timer.seconds());
   }
@@ -438,6 +483,25 @@ void Loop::warn_truncated(const StepStats& stats, int64_t rollouts) {
                                  " is too small"));
 }
 
+void Loop::warn_diverging(const StepResult& result) {
+  const StepStats& stats = result.stats;
+  const auto rollouts = static_cast<double>(result.batch.rollouts.size());
+  for (const auto& text : divergence_.look_at(progress_.step, {.ratio_max = stats.update.ratio_max,
+                                                               .reward_mean = stats.reward_mean,
+                                                               .reward_std = stats.reward_std,
+                                                               .length_mean = static_cast<double>(stats.tokens_completion) / rollouts})) {
+    base::log_warning(text);
+  }
+}
+
+// For the end of an error that says that the weights are of no use any more.
+std::string Loop::way_back() const {
+  const std::string advice = "; try a smaller optimizer.lr in a run of another name";
+  if (!good_step_) return "; no earlier checkpoint of this process is known to be good" + advice;
+  return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", store_.path_of(*good_step_).string(),
+                      " (continue from it with --resume)", advice);
+}
+
 bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
   rollout::SamplingConfig sampling{.temperature = config_.eval.temperature,
                                    .top_p = config_.eval.top_p,
@@ -451,11 +515,12 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
                             .samples = config_.eval.samples,
                             .greedy = config_.eval.greedy,
                             .seed = static_cast<uint64_t>(config_.run.seed),
-                            .should_stop = [this] { return stop_.drops_evaluation(); },
+                            .should_stop = [this] { return goes_on_and(stop_.drops_evaluation()); },
                             .verifier = reward::verifier_config(config_.reward.verifier),
                             .communicator = &communicator_};
   metrics::Timer timer;
   communicator_.enter_phase(base::concat("step ", step, ", evaluation"));
+  watchdog_->enter(base::concat("step ", step, ", evaluation"));
   show_doing("evaluation");
   if (writes()) fs::create_directories(folder_ / "eval");
   std::vector<fs::path> outputs;
@@ -475,12 +540,23 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
   return true;
 }
 
+// Broken weights must not take the place of good ones. Every rank holds the same, and comes to the same end.
+void Loop::check_weights() const {
+  try {
+    checkpoint::check_finite(*policy_.model);
+  } catch (const base::Error& error) {
+    throw base::Error(base::concat("step ", progress_.step, ": ", error.what(), ", so that no checkpoint was written", way_back()));
+  }
+}
+
 // Training waits for the copy in memory only, and the last checkpoint needs none; hashing and the disk go on beside it.
 // One checkpoint at a time. Rank 0 writes it; with split state the others add their optimizer files.
 void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
   const int64_t step = progress_.step;
   communicator_.enter_phase(base::concat("step ", step, ", checkpoint"));
+  const Watchdog::Pause pause(*watchdog_);  // large copies, and the disk may be slow
   wait_for_checkpoint();
+  check_weights();
   communicator_.barrier("checkpoint");  // the last one's leftovers are gone before anyone writes the next
   const bool split = splits_optimizer_;
   const checkpoint::SaveOptions options{.export_model = config_.checkpoint.export_model,
@@ -491,9 +567,10 @@ void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
   saved_step_ = step;
   if (writes()) {
     auto write = checkpoint::run_state_writer(*policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated), options);
-    writing_ = std::async(std::launch::async, [this, step, split, write = std::move(write)] {
+    const checkpoint::SavePlan plan{.keep = config_.checkpoint.keep, .bytes = write.bytes, .pinned = optimizer_->consecutive_skips() > 0 ? good_step_ : std::nullopt};
+    writing_ = std::async(std::launch::async, [this, step, split, plan, write = std::move(write)] {
       const metrics::Timer timer;
-      store_.save(step, config_.checkpoint.keep, [&](const fs::path& folder) {
+      store_.save(step, plan, [&](const fs::path& folder) {
         write(folder);
         if (split) collect_optimizer_files(folder, step);
       });
@@ -503,8 +580,11 @@ void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
     auto write = checkpoint::optimizer_writer(*policy_.model, *optimizer_, options);
     writing_ = std::async(std::launch::async, [this, step, write = std::move(write)] {
       const auto folder = store_.folder_of_rank(step, communicator_.rank());
+      fs::remove_all(folder);
       fs::create_directories(folder);
+      const io::WriteRecord record;
       write(folder);
+      checkpoint::write_part_manifest(folder, record);
     });
   }
 }
@@ -515,14 +595,15 @@ void Loop::collect_optimizer_files(const fs::path& folder, int64_t step) const {
   for (int64_t rank = 1; rank < communicator_.size(); ++rank) {
     const auto name = checkpoint::optimizer_file(rank, communicator_.size());
     const auto theirs = store_.folder_of_rank(step, rank);
-    while (!fs::exists(theirs / name)) {
+    if (fs::exists(folder / name)) continue;  // taken before a write failed that is now tried again
+    while (!checkpoint::part_is_complete(theirs)) {
       if (std::chrono::steady_clock::now() > deadline) {
         throw base::IoError(base::concat((theirs / name).string(), ": rank ", rank, " did not write its part in ",
                                          config_.distributed.timeout_s, " s"));
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    fs::rename(theirs / name, folder / name);
+    checkpoint::take_part(theirs, name, folder);
     fs::remove_all(theirs);
   }
 }
@@ -549,7 +630,11 @@ void Loop::log(int64_t step, const metrics::MetricsLine& line) {
   if (!writes()) return;
   const auto now = static_cast<double>(std::time(nullptr));
   metrics_->write(step, now, line);
-  console_.metrics_line(step, now, line);
+  try {
+    console_.metrics_line(step, now, line);
+  } catch (const base::IoError& error) {  // metrics.jsonl has the line; the end of the run says that stdout has not
+    if (lost_lines_++ == 0) base::log_error(error.what());
+  }
   if (prometheus_) prometheus_->set(step, line);
   if (tensorboard_) tensorboard_->add_scalars(step, now, line);
 }
@@ -559,7 +644,15 @@ void Loop::show_doing(const std::string& what) {
   if (writes()) console_.show(status_, /*now=*/true);
 }
 
+// Between decode steps and micro-batches: the run makes progress.
+bool Loop::goes_on_and(bool answer) {
+  watchdog_->beat();
+  return answer;
+}
+
 void Loop::note_progress(const StepProgress& progress) {
+  const bool rollout = progress.phase == StepProgress::Phase::kRollout;
+  watchdog_->enter(base::concat("step ", status_.step, rollout ? ", rollout" : ", update"));
   check_checkpoint();
   show(progress);
 }
@@ -613,10 +706,10 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
   set_deterministic(config.trainer.deterministic);
   throw_when_memory_runs_out();
   const auto communicator = dist::make_communicator(config.distributed);
-  const Start start = prepare_run_folder(config.run, options.resume, *communicator);
-  if (start.checkpoint) {
+  RunStart start(config.run, options.resume, *communicator);
+  if (start.checkpoint()) {
     const bool own = options.resume == "auto";
-    const fs::path saved = own ? start.folder / "config.yaml" : start.checkpoint->parent_path().parent_path() / "config.yaml";
+    const fs::path saved = own ? start.folder() / "config.yaml" : start.checkpoint()->parent_path().parent_path() / "config.yaml";
     check_same_configuration(saved, config, !own);
   }
   return Loop(config, start, *communicator, options.profile).run();

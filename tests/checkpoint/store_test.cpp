@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <stdexcept>
 
 #include "grpo/base/error.h"
@@ -28,7 +29,7 @@ class StoreTest : public ::testing::Test {
   fs::path folder_ = dir_.path() / "checkpoints";
   Store store_{folder_};
   void save(int64_t step, int64_t keep = 3) {
-    store_.save(step, keep, [](const fs::path& folder) { write_one(folder, "contents"); });
+    store_.save(step, {.keep = keep}, [](const fs::path& folder) { write_one(folder, "contents"); });
   }
 };
 
@@ -41,7 +42,7 @@ TEST_F(StoreTest, KeepsTheNewestAndNamesThemByEightDigits) {
 
 TEST_F(StoreTest, LeavesEarlierCheckpointsWhenAWriteFails) {
   save(10);
-  EXPECT_THROW(store_.save(20, 3, [](const fs::path& folder) {
+  EXPECT_THROW(store_.save(20, {.retry_after = {}}, [](const fs::path& folder) {
     write_one(folder, "half");
     throw std::runtime_error("no space left on device");
   }), base::IoError);
@@ -52,22 +53,84 @@ TEST_F(StoreTest, LeavesEarlierCheckpointsWhenAWriteFails) {
 TEST_F(StoreTest, RemovesWhatACrashLeft) {
   save(10);
   write_one(folder_ / ".tmp-step_00000020", "half");
-  write_one(folder_ / "step_00000030", "without manifest");
+  write_one(folder_ / ".tmp-step_00000020-rank_1", "a part");
   store_.remove_leftovers();
   EXPECT_THAT(store_.steps(), ElementsAre(10));
   EXPECT_FALSE(fs::exists(folder_ / ".tmp-step_00000020"));
-  EXPECT_FALSE(fs::exists(folder_ / "step_00000030"));
+  EXPECT_FALSE(fs::exists(folder_ / ".tmp-step_00000020-rank_1"));
 }
 
-TEST_F(StoreTest, RemovesCheckpointsAfterTheStepARunContinuesFrom) {
-  for (const int64_t step : {10, 20, 30}) save(step);
-  store_.remove_leftovers(20);
-  EXPECT_THAT(store_.steps(), ElementsAre(10, 20));
+TEST_F(StoreTest, NeverRemovesWhatItDidNotMake) {
+  const std::vector<std::string> names = {"step_00000001", "global_step_100", ".tmp-mine", ".tmp-step_x", "step_0000000x", "step_123", "notes"};
+  for (const auto& name : names) write_one(folder_ / name, "theirs");
+  for (const int64_t step : {10, 20, 30}) save(step, 1);
+  store_.remove_leftovers();
+  for (const auto& name : names) EXPECT_EQ(io::read_file(folder_ / name / "state.json"), "theirs") << name;
+  EXPECT_THAT(store_.steps(), ElementsAre(30));
+  EXPECT_THAT(store_.all_steps(), ElementsAre(1, 30));
+}
+
+TEST_F(StoreTest, TakesBackACheckpointThatWasAboutToBeReplaced) {
+  save(10);
+  fs::rename(store_.path_of(10), folder_ / ".tmp-old-step_00000010");
+  store_.remove_leftovers();
+  EXPECT_NO_THROW(verify(store_.path_of(10)));
+}
+
+TEST_F(StoreTest, TriesAFailedWriteAgain) {
+  int calls = 0;
+  store_.save(10, {.retry_after = {std::chrono::milliseconds(1)}}, [&](const fs::path& folder) {
+    write_one(folder, "contents");
+    if (++calls == 1) throw std::runtime_error("the server of this file system is busy");
+  });
+  EXPECT_EQ(calls, 2);
+  EXPECT_NO_THROW(verify(store_.path_of(10)));
+}
+
+TEST_F(StoreTest, SaysWhatSpaceIsMissingBeforeItWrites) {
+  save(10);
+  bool wrote = false;
+  try {
+    store_.save(20, {.bytes = uint64_t{1} << 60, .retry_after = {}}, [&](const fs::path&) { wrote = true; });
+    FAIL() << "an exabyte was there";
+  } catch (const base::IoError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("kB are needed"));
+  }
+  EXPECT_FALSE(wrote);
+  EXPECT_THAT(store_.steps(), ElementsAre(10));
+}
+
+// As when log lines go to a descriptor that meanwhile belongs to the file.
+TEST_F(StoreTest, DoesNotVouchForBytesThatNobodyMeantToWrite) {
+  EXPECT_THROW(store_.save(10, {.retry_after = {}}, [](const fs::path& folder) {
+    write_one(folder, "contents");
+    std::ofstream(folder / "model" / "weights", std::ios::app) << "a line of the log";
+  }), base::IoError);
+  EXPECT_TRUE(store_.all_steps().empty());
+}
+
+TEST_F(StoreTest, KeepsAPinnedCheckpointBesideTheNewest) {
+  for (const int64_t step : {10, 20, 30}) save(step, 9);
+  EXPECT_THAT(store_.prune(1, 10), ElementsAre(20));
+  EXPECT_THAT(store_.steps(), ElementsAre(10, 30));
+}
+
+TEST_F(StoreTest, SaysOfAnythingThatIsNoManifestThatItIsNone) {
+  for (const std::string text : {"{}", "[]", "", "null", "{\"files\": []}", "{\"files\": {}}", "{\"files\": {\"a\": 1}}", "{\"files\": {\"../b\": {\"bytes\": 1, \"xxh3_128\": \"0\"}}}", "{\"files\": {\"a\": {\"bytes\": \"1\", \"xxh3_128\": 0}}}"}) {
+    save(10);
+    io::write_file_atomic(store_.path_of(10) / "MANIFEST", text);
+    try {
+      verify(store_.path_of(10));
+      FAIL() << text << " was accepted";
+    } catch (const base::CheckpointError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("MANIFEST: not the manifest of a checkpoint")) << text;
+    }
+  }
 }
 
 TEST_F(StoreTest, ReplacesACheckpointOfTheSameStep) {
   save(10);
-  store_.save(10, 3, [](const fs::path& folder) { write_one(folder, "new"); });
+  store_.save(10, {}, [](const fs::path& folder) { write_one(folder, "new"); });
   EXPECT_EQ(io::read_file(store_.path_of(10) / "state.json"), "new");
   EXPECT_THAT(store_.steps(), ElementsAre(10));
 }

@@ -29,6 +29,10 @@ TEST_F(LoadErrors, AnUnknownKeyNamesTheNearestOne) {
             "a.yaml:3: terms.1.wieght: unknown key (did you mean weight?)");
 }
 
+TEST_F(LoadErrors, AFileThatIsNoConfigurationBySizeIsNotParsed) {
+  EXPECT_THAT(error_in("#" + std::string(5 << 20, ' ') + "\n"), ::testing::HasSubstr("more than any configuration"));
+}
+
 TEST_F(LoadErrors, AMisplacedKeyNamesItsSection) {
   EXPECT_EQ(error_in("maybe_rate: 1\n"), "a.yaml:1: maybe_rate: unknown key (did you mean all.maybe_rate?)");
   EXPECT_EQ(error_in("all:\n  inner:\n    auto_count: 1\n"),

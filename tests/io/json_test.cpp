@@ -1,17 +1,47 @@
 #include "grpo/io/json.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
+#include "grpo/io/parse_json.h"
 #include "support/golden.h"
 
 namespace grpo::io {
 namespace {
 
 using ::testing::HasSubstr;
+
+std::string nested(size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+
+TEST(ParseJson, RefusesWhatIsNestedSoDeepThatCopyingItWouldOverflowTheStack) {
+  EXPECT_NO_THROW(parse_json(nested(kMaxJsonDepth), "here"));
+  for (const std::string& deep : {nested(kMaxJsonDepth + 1), nested(1'000'000), std::string(1'000'000, '['), "{\"a\":" + nested(600) + "}"}) {
+    try {
+      parse_json(deep, "here");
+      FAIL() << "accepted";
+    } catch (const base::IoError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("here: JSON nested "));
+    }
+  }
+}
+
+TEST(ParseJson, DoesNotCountBracketsInsideStrings) {
+  const std::string text = "[\"" + std::string(1000, '[') + "\\\"" + std::string(1000, '{') + "\"]";
+  EXPECT_EQ(parse_json(text, "here")[0].get<std::string>().size(), 2001u);
+}
+
+TEST(ReadJson, RefusesAPipeInsteadOfWaitingForIt) {
+  const testing::TempDir dir;
+  const auto pipe = dir.path() / "a.json";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THROW(read_json(pipe), base::IoError);
+  EXPECT_THROW(hash_file(pipe), base::IoError);
+  EXPECT_THROW(MappedFile{pipe}, base::IoError);
+}
 
 TEST(ReadJson, ReturnsWhatWriteJsonWrote) {
   const testing::TempDir dir;

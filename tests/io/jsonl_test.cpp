@@ -145,7 +145,7 @@ TEST(JsonlWriter, ReportsAFullDisk) {
 }
 
 TEST(JsonlWriter, ReportsAPathThatCannotBeOpened) {
-  EXPECT_THAT(error_of([] { JsonlWriter writer("no/such/folder/a.jsonl"); }), HasSubstr("cannot open for writing: No such file"));
+  EXPECT_THAT(error_of([] { JsonlWriter writer("no/such/folder/a.jsonl"); }), HasSubstr("cannot open: No such file"));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ TEST(PrometheusEndpoint, SaysThatThisBuildHasNone) {
     const PrometheusEndpoint endpoint("127.0.0.1:9400", "two");
     FAIL() << "no error";
   } catch (const base::ConfigError& error) {
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("no prometheus-cpp; install prometheus-cpp-dev"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("no Prometheus endpoint; install prometheus-cpp-dev and libmicrohttpd-dev"));
   }
 }
 

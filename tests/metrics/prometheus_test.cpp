@@ -1,11 +1,17 @@
 #include "grpo/metrics/prometheus.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include "grpo/base/error.h"
 
@@ -69,6 +75,63 @@ TEST(PrometheusEndpoint, ServesTheNewestValues) {
   EXPECT_THAT(page, HasSubstr("grpo_eval_heldout_mean_4{run=\"two\"} 0.75\n"));
   EXPECT_THAT(page, HasSubstr("grpo_step{run=\"two\"} 2\n"));
   EXPECT_EQ(page.find("grpo_reward_mean{run=\"two\"} 0.25"), std::string::npos);
+}
+
+// What comes back for these bytes; the connection is closed for writing after them.
+std::string ask(int port, const std::string& bytes) {
+  const Socket socket;
+  const sockaddr_in address = loopback(port);
+  if (::connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) throw std::runtime_error("connect");
+  (void)::send(socket.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);  // the server may have hung up before the end
+  ::shutdown(socket.fd, SHUT_WR);
+  std::string answer;
+  char part[4096];
+  for (ssize_t got = 0; (got = ::recv(socket.fd, part, sizeof part, 0)) > 0;) answer.append(part, static_cast<size_t>(got));
+  return answer;
+}
+
+TEST(PrometheusEndpoint, AnswersEveryKindOfRequestAndGoesOn) {
+  const int port = free_port();
+  PrometheusEndpoint endpoint(at(port), "two");
+  endpoint.set(1, {});
+  EXPECT_THAT(ask(port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), HasSubstr("404"));
+  EXPECT_THAT(ask(port, "POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"), HasSubstr("405"));
+  EXPECT_THAT(ask(port, "HEAD /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), HasSubstr("200"));
+  const std::vector<std::string> broken = {"", "\r\n\r\n", "GET", "GET /metrics", "\x16\x03\x01 hello", std::string(1 << 20, 'A'),
+                                           "GET /" + std::string(1 << 20, 'a') + " HTTP/1.1\r\n\r\n",
+                                           "GET /metrics HTTP/1.1\r\n" + std::string(1 << 20, 'h') + ": 1\r\n\r\n",
+                                           "PUT /metrics HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n" + std::string(1 << 20, 'b'),
+                                           "DELETE /%00%ff HTTP/9.9\r\n\r\n", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n"};
+  for (const auto& request : broken) ask(port, request);
+  EXPECT_THAT(scrape(port), HasSubstr("grpo_step"));
+}
+
+// More than the endpoint holds at a time: the rest waits in the kernel and takes no descriptor of this process.
+TEST(PrometheusEndpoint, KeepsDescriptorsFreeHoweverManyConnect) {
+  const int port = free_port();
+  PrometheusEndpoint endpoint(at(port), "two");
+  std::vector<Socket> idle(300);
+  const sockaddr_in address = loopback(port);
+  for (const Socket& socket : idle) {
+    ::fcntl(socket.fd, F_SETFL, O_NONBLOCK);
+    (void)::connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    (void)::send(socket.fd, "GET ", 4, MSG_NOSIGNAL);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const auto open = std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  EXPECT_LT(open, 300 + 64 + 40);  // ours, its connections, and what the test program had before
+  idle.clear();
+  EXPECT_THAT(scrape(port), HasSubstr("200 OK"));
+}
+
+TEST(PrometheusEndpoint, ListensOnLoopbackOnlyWhereNoHostIsNamed) {
+  const int port = free_port();
+  const PrometheusEndpoint endpoint(std::to_string(port), "two");
+  EXPECT_THAT(scrape(port), HasSubstr("200 OK"));
+  std::ifstream table("/proc/net/tcp");
+  char local[32];
+  std::snprintf(local, sizeof local, "0100007F:%04X 00000000:0000 0A", static_cast<unsigned>(port));  // 127.0.0.1, listening
+  EXPECT_THAT(std::string(std::istreambuf_iterator<char>(table), {}), HasSubstr(local));
 }
 
 TEST(PrometheusEndpoint, NamesAnAddressWhereItCannotListen) {

@@ -1,9 +1,14 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <cmath>
+#include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
+#include "grpo/io/safetensors.h"
+#include "grpo/models/weights.h"
 #include "models/small_model.h"
 #include "support/golden.h"
 
@@ -37,6 +42,46 @@ TEST(LoadErrors, NameATensorOfAnotherShape) {
   testing::write_config(dir.path(), config);
   EXPECT_THAT(load_error(dir.path()),
               AllOf(HasSubstr("model.embed_tokens.weight"), HasSubstr("[61, 32]"), HasSubstr("[62, 32]")));
+}
+
+// The saved model with this tensor changed.
+void change(const std::filesystem::path& folder, const std::string& name, const std::function<at::Tensor(const at::Tensor&)>& how) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  {
+    const auto stored = io::Safetensors::open(folder);
+    for (const auto& [key, bytes] : stored.tensors()) {
+      const auto value = tensor_view(bytes).clone();
+      tensors.emplace_back(key, key == name ? how(value) : value);
+    }
+  }
+  std::vector<std::pair<std::string, io::TensorBytes>> views;
+  for (const auto& [key, tensor] : tensors) views.emplace_back(key, tensor_bytes(tensor));
+  io::write_safetensors(folder / "model.safetensors", views);
+}
+
+TEST(LoadErrors, NameATensorWhoseValuesAreNotFinite) {
+  for (const double value : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    const testing::TempDir dir;
+    small_model()->save(dir.path(), {});
+    change(dir.path(), "model.norm.weight", [value](at::Tensor tensor) { return tensor[3].fill_(value), tensor; });
+    EXPECT_THAT(load_error(dir.path()), HasSubstr("model.norm.weight holds values that are not finite"));
+  }
+}
+
+TEST(LoadErrors, NameATensorThatIsNotStoredAsFloatingPoint) {
+  const testing::TempDir dir;
+  small_model()->save(dir.path(), {});
+  change(dir.path(), "model.embed_tokens.weight", [](const at::Tensor& tensor) { return tensor.to(at::kInt); });
+  EXPECT_THAT(load_error(dir.path()), AllOf(HasSubstr("model.embed_tokens.weight is stored as Int"), HasSubstr("quantised")));
+}
+
+TEST(LoadErrors, NameMoreLayersThanThereCanBe) {
+  const testing::TempDir dir;
+  small_model()->save(dir.path(), {});
+  auto config = small_config_json();
+  config["num_hidden_layers"] = 1'000'000'000;
+  testing::write_config(dir.path(), config);
+  EXPECT_THAT(load_error(dir.path()), HasSubstr("config.json says num_hidden_layers 1000000000, but the weights are only"));
 }
 
 TEST(LoadErrors, NameTheFolderWithoutWeights) {

@@ -19,6 +19,11 @@ std::vector<std::string> matches(const char* pattern, std::string_view text) {
   return texts;
 }
 
+TEST(Regex, GivesUpAPatternThatBacktracksWithoutEnd) {
+  std::vector<TextRange> matches;
+  EXPECT_THROW(Regex("(3+)+$").find_all(std::string(64, '3') + "x", matches), base::IoError);
+}
+
 TEST(Regex, SplitsContractionsWithoutRegardToCase) {
   EXPECT_THAT(matches(R"((?i:'s|'t|'ll)|\p{L}+)", "it's IT'S we'LL a'\u017f"),
               ElementsAre("it", "'s", "IT", "'S", "we", "'LL", "a", "'\u017f"));  // U+017F folds to s

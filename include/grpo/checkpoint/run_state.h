@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -27,22 +28,32 @@ struct SaveOptions {
   int64_t ranks = 1;
 };
 
-/// As run_state_writer, this rank's optimizer file alone.
-std::function<void(const std::filesystem::path& folder)> optimizer_writer(const models::CausalLM& model,
-                                                                          const optim::AdamW& optimizer,
-                                                                          const SaveOptions& options);
+/// Writes what it holds into a folder, as often as it is called, on any thread.
+struct StateWriter {
+  std::function<void(const std::filesystem::path& folder)> write;
+  uint64_t bytes = 0;  // of the tensors
+  void operator()(const std::filesystem::path& folder) const { write(folder); }
+};
 
-/// Takes everything a checkpoint holds and returns what writes it into a folder, to be called on any thread: with
-/// `copy` training may go on meanwhile. state: everything that is not a tensor.
-std::function<void(const std::filesystem::path& folder)> run_state_writer(const models::CausalLM& model,
-                                                                          const optim::AdamW& optimizer, nlohmann::json state,
-                                                                          const SaveOptions& options);
+/// As run_state_writer, this rank's optimizer file alone.
+StateWriter optimizer_writer(const models::CausalLM& model, const optim::AdamW& optimizer, const SaveOptions& options);
+
+/// Takes everything a checkpoint holds and returns what writes it: with `copy` training may go on meanwhile. state:
+/// everything that is not a tensor.
+StateWriter run_state_writer(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state, const SaveOptions& options);
+
+/// Throws base::Error naming the first weight that is not finite: such a checkpoint would be of no use.
+void check_finite(const models::CausalLM& model);
 
 /// Restores weights and optimizer in place, bit for bit. Throws base::CheckpointError when a tensor is missing or has
 /// another shape, naming it.
 void read_run_state(const std::filesystem::path& folder, models::CausalLM& model, optim::AdamW& optimizer);
 
-/// state.json of a checkpoint.
+/// state.json of a checkpoint. Throws base::CheckpointError when it is not one of ours.
 nlohmann::json read_state_json(const std::filesystem::path& folder);
+
+/// The whole checkpoint: every file by its MANIFEST (store.h), state.json, and that a folder called step_<8 digits> holds
+/// that step. Returns the step. Throws base::CheckpointError.
+int64_t check_whole(const std::filesystem::path& folder);
 
 }  // namespace grpo::checkpoint

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -7,36 +8,65 @@
 #include <string>
 #include <vector>
 
+#include "grpo/io/write_record.h"
+
 namespace grpo::checkpoint {
 
 /// "step_00000050": how steps are spelled in file and folder names.
 std::string step_name(int64_t step);
 
+/// The step of exactly such a name; nullopt for any other.
+std::optional<int64_t> step_of_name(const std::string& name);
+
+/// How a checkpoint is saved.
+struct SavePlan {
+  int64_t keep = 3;           // newest checkpoints that stay
+  uint64_t bytes = 0;         // what it will take at least; 0: not known
+  std::optional<int64_t> pinned = {};  // a step that stays beside them
+  /// Pauses before a failed write is tried again; then the failure stands.
+  std::vector<std::chrono::milliseconds> retry_after = {std::chrono::milliseconds(500), std::chrono::seconds(3)};
+};
+
 /// The folder `checkpoints/` of a run: each `step_<8 digits>` in it is complete, with a MANIFEST of sizes and hashes.
-/// A checkpoint is written to `.tmp-step_...`, synced to disk and renamed, so that a crash at any moment leaves either
-/// the whole of it or nothing but a `.tmp-*` folder that the next start removes.
+/// A checkpoint is written to `.tmp-step_...`, synced to disk, read back and renamed, so that a crash at any moment
+/// leaves either the whole of it or nothing but a `.tmp-*` folder that the next start removes. Nothing else in the
+/// folder is ever removed, least of all a `step_*` folder without a MANIFEST: somebody else made it so.
 class Store {
  public:
   explicit Store(std::filesystem::path folder);
 
-  /// Calls write(folder) on an empty temporary folder, then adds the manifest, syncs and renames. Afterwards only the
-  /// `keep` newest checkpoints remain. Replaces a checkpoint of the same step. Throws base::IoError (disk full, ...),
-  /// leaving earlier checkpoints as they were.
-  void save(int64_t step, int64_t keep, const std::function<void(const std::filesystem::path&)>& write);
+  /// Calls write(folder) on a temporary folder, then adds the manifest, syncs, compares what is on the disk with what was
+  /// meant, and renames. A failed write is tried again (write must bear being called again on the same folder). Afterwards
+  /// only the newest complete checkpoints remain. Replaces a checkpoint of the same step. Throws base::IoError (disk
+  /// full, ...), leaving earlier checkpoints as they were.
+  void save(int64_t step, const SavePlan& plan, const std::function<void(const std::filesystem::path&)>& write);
 
   /// Steps with a complete checkpoint, oldest first (by presence of the manifest; see verify).
   std::vector<int64_t> steps() const;
+  /// Steps with any folder, oldest first, whole or not.
+  std::vector<int64_t> all_steps() const;
   std::filesystem::path path_of(int64_t step) const;
 
   /// Where a rank other than 0 puts its part of a checkpoint until rank 0 takes it; removed like any leftover.
   std::filesystem::path folder_of_rank(int64_t step, int64_t rank) const;
 
-  /// Removes what an interrupted save left behind, and checkpoints of steps after `last_step` when given.
-  void remove_leftovers(std::optional<int64_t> last_step = std::nullopt);
+  /// Removes what an interrupted save left behind.
+  void remove_leftovers();
+  /// Removes all but the `keep` newest complete checkpoints and `pinned`; returns the steps removed.
+  std::vector<int64_t> prune(int64_t keep, std::optional<int64_t> pinned = {});
 
  private:
+  void finish(int64_t step, const std::filesystem::path& temporary);
+  void put_in_place(int64_t step, const std::filesystem::path& temporary);
+
   std::filesystem::path folder_;
 };
+
+/// Writes the MANIFEST of a part of a checkpoint, which a rank wrote by itself, after the part's files.
+void write_part_manifest(const std::filesystem::path& folder, const io::WriteRecord& record);
+/// Moves a part's file, which is there once its MANIFEST is, into `to`, and notes for to's manifest what was meant.
+void take_part(const std::filesystem::path& part, const std::string& file, const std::filesystem::path& to);
+bool part_is_complete(const std::filesystem::path& part);
 
 /// Checks every file of a checkpoint against its MANIFEST: present, size, XXH3-128. Throws base::CheckpointError naming
 /// the first file that differs.

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace grpo::io {
+
+/// A file that grows by whole pieces, without a buffer in between: what write() was given is the system's when it returns.
+class OutputFile {
+ public:
+  enum class Mode { kTruncate, kAppend };
+  explicit OutputFile(const std::filesystem::path& path, Mode mode = Mode::kTruncate);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  /// Throws base::IoError with the reason.
+  void write(std::string_view bytes);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Bytes that this process may still write in the file system of `folder`, or of its nearest parent that exists.
+uint64_t free_bytes(const std::filesystem::path& folder);
+
+/// Whether a name is that of a file which write_file_atomic (file.h) had not finished: NAME.tmp-<process>-<number>.
+bool is_unfinished_name(const std::string& name);
+
+}  // namespace grpo::io

@@ -1,0 +1,123 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/exit_code.h"
+#include "grpo/base/error.h"
+#include "grpo/checkpoint/run_state.h"
+#include "grpo/checkpoint/store.h"
+#include "grpo/io/file_lock.h"
+
+namespace grpo::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string folder, output;
+  int64_t keep = 3;
+};
+
+bool is_checkpoint(const fs::path& folder) { return fs::exists(folder / "state.json") || fs::exists(folder / "MANIFEST"); }
+
+// The folder that holds the step_* folders: of a run, or itself.
+fs::path checkpoints_of(const fs::path& folder) {
+  if (!fs::is_directory(folder)) throw base::ConfigError(folder.string() + ": no such folder; expected a run, its checkpoints/, or a checkpoint");
+  return fs::is_directory(folder / "checkpoints") ? folder / "checkpoints" : folder;
+}
+
+std::vector<fs::path> all_of(const fs::path& folder) {
+  if (fs::is_directory(folder) && is_checkpoint(folder)) return {folder};
+  const checkpoint::Store store(checkpoints_of(folder));
+  std::vector<fs::path> paths;
+  for (const int64_t step : store.all_steps()) paths.push_back(store.path_of(step));
+  if (paths.empty()) throw base::ConfigError(folder.string() + ": no checkpoint there; expected folders step_<8 digits>");
+  return paths;
+}
+
+double megabytes(const fs::path& folder) {
+  uintmax_t bytes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) bytes += entry.is_regular_file() ? entry.file_size() : 0;
+  return static_cast<double>(bytes) / 1e6;
+}
+
+void list(const Options& options) {
+  for (const auto& path : all_of(options.folder)) {
+    std::printf("%s\t%.1f MB\t%s\t%s\n", path.filename().c_str(), megabytes(path), fs::exists(path / "model") ? "model" : "no model",
+                fs::exists(path / "MANIFEST") ? "complete" : "no MANIFEST");
+  }
+}
+
+// "" when it is whole.
+std::string problem_of(const fs::path& checkpoint) {
+  try {
+    checkpoint::check_whole(checkpoint);
+    return "";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+void verify(const Options& options) {
+  for (const auto& path : all_of(options.folder)) {
+    const std::string problem = problem_of(path);
+    std::printf("%s\t%s\n", path.filename().c_str(), problem.empty() ? "whole" : ("damaged: " + problem).c_str());
+    if (!problem.empty()) set_exit_code(kFailed);
+  }
+}
+
+// The newest that would stay has to be good before others go; what is damaged is left for a person to look at.
+void prune(const Options& options) {
+  const fs::path folder = checkpoints_of(options.folder);
+  const io::FileLock lock(fs::weakly_canonical(folder).parent_path() / ".lock");  // not while the run goes on
+  checkpoint::Store store(folder);
+  const auto steps = store.steps();
+  if (!steps.empty()) checkpoint::check_whole(store.path_of(steps.back()));
+  for (const int64_t step : store.prune(options.keep)) std::printf("removed %s\n", checkpoint::step_name(step).c_str());
+}
+
+fs::path newest_of(const fs::path& folder) { return all_of(folder).back(); }
+
+void export_model(const Options& options) {
+  const fs::path from = newest_of(options.folder);
+  checkpoint::check_whole(from);
+  if (!fs::is_directory(from / "model")) {
+    throw base::CheckpointError(from.string() + ": no model/ (checkpoint.export_model was off); continue the run for a step with it on");
+  }
+  if (fs::exists(options.output) && !(fs::is_directory(options.output) && fs::is_empty(options.output))) {
+    throw base::ConfigError("--output " + options.output + ": is there and not empty; nothing was overwritten");
+  }
+  const fs::path draft = options.output + ".tmp";
+  fs::copy(from / "model", draft, fs::copy_options::recursive);
+  fs::rename(draft, options.output);
+  std::printf("%s/model copied to %s\n", from.c_str(), options.output.c_str());
+}
+
+CLI::App* add(CLI::App& command, const std::shared_ptr<Options>& options, const char* name, const char* what, void (*run)(const Options&)) {
+  auto* action = command.add_subcommand(name, what);
+  action->add_option("folder", options->folder, "a run, its checkpoints/, or one checkpoint")->required();
+  action->callback([options, run] { run(*options); });
+  return action;
+}
+
+}  // namespace
+
+void add_checkpoint(CLI::App& app) {
+  auto* command = app.add_subcommand("checkpoint", "Look at checkpoints, check them, thin them out, export a model");
+  command->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+  add(*command, options, "list", "one line for each: size, model, complete", &list);
+  add(*command, options, "verify", "every file against the MANIFEST; exit code 1 if one differs", &verify);
+  add(*command, options, "prune", "remove all but the newest complete ones", &prune)
+      ->add_option("--keep", options->keep, "how many stay (default 3)")
+      ->check(CLI::Range(1, 1 << 30));
+  add(*command, options, "export", "copy the (newest) checkpoint's model as a Hugging Face folder", &export_model)
+      ->add_option("--output", options->output, "folder to make")
+      ->required();
+}
+
+}  // namespace grpo::app

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "grpo/io/write_record.h"
+
+namespace grpo::checkpoint {
+
+inline constexpr const char* kManifest = "MANIFEST";
+
+/// What a checkpoint should hold: by path below its folder.
+using Manifest = std::map<std::string, io::Written>;
+
+/// Throws base::CheckpointError when there is none, or it is not one of ours.
+Manifest read_manifest(const std::filesystem::path& checkpoint);
+
+/// Those files of `written` that are below `folder`.
+void write_manifest(const std::filesystem::path& folder, const std::map<std::filesystem::path, io::Written>& written);
+
+}  // namespace grpo::checkpoint

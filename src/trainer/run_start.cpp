@@ -1,0 +1,88 @@
+#include "trainer/run_start.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+#include "grpo/base/log_hold.h"
+#include "grpo/config/config.h"
+#include "grpo/io/file.h"
+#include "trainer/run_folder.h"
+
+namespace grpo::trainer {
+namespace fs = std::filesystem;
+
+RunStart::RunStart(const RunConfig& run, const std::string& resume, dist::Communicator& communicator) : communicator_(communicator) {
+  communicator_.enter_phase("the run folder");
+  if (communicator_.rank() == 0) {
+    plan_.folder = folder_of(run);
+    check_ours(plan_.folder);  // before a lock is left in somebody else's folder
+    if (fs::is_directory(plan_.folder)) lock_ = std::make_unique<io::FileLock>(lock_path());
+    plan_ = plan_start(run, resume);
+  } else {
+    base::hold_log();
+  }
+  if (communicator_.size() == 1) return;
+  const std::string checkpoint = communicator_.all_gather_bytes(plan_.checkpoint ? plan_.checkpoint->string() : "")[0];
+  if (communicator_.rank() == 0) return;
+  plan_.folder = fs::path(run.output) / run.name;
+  if (!checkpoint.empty()) plan_.checkpoint = checkpoint;
+}
+
+RunStart::~RunStart() {
+  lock_.reset();
+  std::error_code ignored;
+  if (made_folder_) fs::remove(plan_.folder, ignored);  // if it is empty
+}
+
+void RunStart::begin(const TrainConfig& config) {
+  communicator_.enter_phase("the run folder");
+  if (communicator_.rank() == 0 && !lock_) make_folder();
+  check_shared();
+  if (communicator_.rank() == 0) {
+    const fs::path now_at = carry_out(plan_);
+    if (plan_.before == Before::kSetAside) set_aside_done(now_at);
+    const bool continues = plan_.checkpoint.has_value();
+    write_run_json(plan_.folder, config, continues ? std::optional(plan_.step) : std::nullopt);  // first: it makes the folder ours
+    io::write_file_atomic(plan_.folder / "config.yaml", config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
+    lock_->keep();
+  }
+  if (communicator_.size() == 1) return;
+  communicator_.barrier("the run folder");
+  if (communicator_.rank() == 0) return;
+  char name[32];
+  std::snprintf(name, sizeof name, "rank_%05lld.log", static_cast<long long>(communicator_.rank()));
+  fs::create_directories(plan_.folder / "logs");
+  base::log_to_file(plan_.folder / "logs" / name);
+}
+
+// Since the plan was made, another process may have begun the same run.
+void RunStart::make_folder() {
+  made_folder_ = fs::create_directories(plan_.folder);
+  lock_ = std::make_unique<io::FileLock>(lock_path());
+  if (is_run(plan_.folder)) throw io::LockedError(plan_.folder.string() + ": another process has begun this run meanwhile");
+  check_ours(plan_.folder);
+}
+
+// One folder for all hosts, or each would write a run of its own and none a whole one: each must find rank 0's lock.
+void RunStart::check_shared() {
+  if (communicator_.size() == 1) return;
+  const std::string expected = communicator_.all_gather_bytes(lock_ ? lock_->text() : "")[0];
+  const bool same = lock_ || (fs::exists(lock_path()) && io::read_file(lock_path()) == expected);
+  const auto all = communicator_.all_gather({same ? 1.0 : 0.0});
+  const auto other = std::find_if(all.begin(), all.end(), [](const auto& values) { return values[0] == 0.0; });
+  if (other == all.end()) return;
+  throw base::ConfigError(base::concat("run.output ", plan_.folder.parent_path().string(), " on rank ", other - all.begin(),
+                                       " is not the folder that rank 0 sees; name one that all hosts share"));
+}
+
+// The lock went with the folder that was renamed; the new one gets its own.
+void RunStart::set_aside_done(const fs::path& now_at) {
+  lock_->moved_to(now_at / ".lock");
+  lock_->keep();
+  lock_.reset();
+  make_folder();
+}
+
+}  // namespace grpo::trainer
