@@ -8,9 +8,11 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
+#include "grpo/io/file_kind.h"
 #include "grpo/io/output_file.h"
 #include "grpo/io/parse_json.h"
 #include "io/descriptor.h"
@@ -51,7 +53,7 @@ Json parse(std::string_view text, const std::string& where) {
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    throw base::IoError(where + ": not valid JSON: " + error.what());
+    throw base::IoError(where + ": not valid JSON: " + error.what() + kind_hint(text));
   }
 }
 
@@ -75,6 +77,7 @@ void write_json(const std::filesystem::path& path, const nlohmann::json& value, 
 struct JsonlReader::State {
   std::string path;
   std::ifstream file;
+  std::istringstream decompressed;
   std::istream* in = nullptr;
   int64_t line = 0;
   std::string text;  // of that line
@@ -87,6 +90,11 @@ JsonlReader::JsonlReader(const std::string& path) : state_(std::make_unique<Stat
     return;
   }
   if (std::filesystem::is_directory(path)) throw base::IoError(path + ": is a folder, expected a JSONL file");
+  if (is_compressed(path)) {
+    state_->decompressed.str(read_maybe_compressed(path));
+    state_->in = &state_->decompressed;
+    return;
+  }
   state_->file.open(path, std::ios::binary);
   if (!state_->file) throw base::IoError(path + ": cannot open: " + std::strerror(errno));
   state_->in = &state_->file;

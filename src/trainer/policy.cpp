@@ -1,11 +1,11 @@
 #include "grpo/trainer/policy.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/models/device.h"
+#include "trainer/prompt_ids.h"
 
 namespace grpo::trainer {
 namespace {
@@ -14,10 +14,24 @@ void add_unique(std::vector<int64_t>& ids, int64_t id) {
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
+// "[PAD]", "<pad>": added without saying that it is special.
+bool looks_special(const std::string& token) {
+  return token.size() > 2 && ((token.front() == '[' && token.back() == ']') || (token.front() == '<' && token.back() == '>'));
+}
+
 void check_vocabulary(const Policy& policy) {
   const int64_t model = policy.model->config().vocab_size;
   const int64_t tokenizer = policy.tokenizer->vocab_size();
-  if (tokenizer > model) {
+  const auto foreign = [&](int64_t id) {
+    const auto token = policy.tokenizer->token(id);
+    return token && !policy.tokenizer->is_special(id) && !looks_special(*token);
+  };
+  bool belongs = true;
+  for (int64_t id = model; belongs && id < tokenizer; ++id) belongs = !foreign(id);
+  if (belongs && tokenizer > model) {  // a padding token that somebody added without resizing the embedding
+    base::log_info(base::concat(policy.folder.string(), ": the tokenizer's special tokens from id ", model, " on have no embedding; none can be sampled, and no prompt may have one"));
+  }
+  if (!belongs) {
     throw base::ConfigError(base::concat(policy.folder.string(), ": the tokenizer has ", tokenizer,
                                          " ids but the model's vocabulary is ", model,
                                          "; the tokenizer files belong to another model"));
@@ -47,6 +61,41 @@ std::vector<int64_t> all_stop_ids(const Policy& policy, const std::vector<int64_
   return ids;
 }
 
+std::vector<tokenizer::Message> conversation_of(const data::Problem& problem) {
+  if (problem.messages.empty()) return {{"user", problem.prompt}};
+  std::vector<tokenizer::Message> messages;
+  for (const auto& [role, content] : problem.messages) messages.push_back({role, content});
+  return messages;
+}
+
+std::string place_of(const data::Problem& problem) { return base::concat(problem.file, ": problem ", problem.id); }
+
+Prompt make_prompt(const tokenizer::ChatTemplate& chat, const data::Problem& problem) {
+  GRPO_CHECK(!problem.answers.empty(), place_of(problem), ": no answer, not even an empty one");
+  const auto messages = conversation_of(problem);
+  try {
+    return {.row = problem.row,
+            .id = problem.id,
+            .text = chat.prompt(messages),
+            .gold = problem.answers.front(),
+            .ids = {},
+            .also_right = {problem.answers.begin() + 1, problem.answers.end()},
+            .begun = tokenizer::begun_turn(messages)};
+  } catch (const base::ConfigError& error) {
+    throw base::ConfigError(base::concat(place_of(problem), ": ", error.what()));
+  }
+}
+
+void check_ids(const Policy& policy, const data::Problem& problem, const std::vector<int64_t>& ids) {
+  if (ids.empty()) throw base::IoError(place_of(problem) + ": the prompt has no tokens");
+  if (!policy.model) return;
+  const int64_t vocabulary = policy.model->config().vocab_size;
+  const auto beyond = std::find_if(ids.begin(), ids.end(), [&](int64_t id) { return id >= vocabulary; });
+  if (beyond == ids.end()) return;
+  throw base::ConfigError(base::concat(place_of(problem), ": the prompt has the token ", policy.tokenizer->token(*beyond).value_or(""), " with id ", *beyond,
+                                       ", and the model's embedding has ", vocabulary, " rows; the tokenizer files belong to another model"));
+}
+
 }  // namespace
 
 Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
@@ -69,62 +118,21 @@ Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extr
   return policy;
 }
 
-namespace {
-
-int64_t count_special(const tokenizer::Tokenizer& tokenizer, const std::vector<int64_t>& ids) {
-  return std::count_if(ids.begin(), ids.end(), [&](int64_t id) { return tokenizer.is_special(id); });
-}
-
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  return begin == std::string_view::npos ? text : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-}
-
-bool starts_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
-  return ids.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), ids.begin());
-}
-
-// The template's special tokens stay what they are, the problem's are read as text: a data set must not be able to write
-// turns of its own. Templates strip white space at the ends of a message, hence `trimmed`.
-std::vector<int64_t> encode_as_text(const Policy& policy, const Prompt& prompt, std::string_view problem) {
-  const auto& tokenizer = *policy.tokenizer;
-  const std::string_view text = trimmed(problem);
-  std::vector<int64_t> ids;
-  const auto add = [&](std::string_view part, bool parse_specials) {
-    const auto more = tokenizer.encode(part, parse_specials);
-    ids.insert(ids.end(), more.begin(), more.end());
-  };
-  std::string_view rest = prompt.text;
-  for (size_t at = rest.find(text); at != std::string_view::npos; at = rest.find(text)) {
-    add(rest.substr(0, at), true);
-    add(text, false);
-    rest.remove_prefix(at + text.size());
-  }
-  add(rest, true);
-  const auto& bos = tokenizer.bos_prefix();
-  if (starts_with(prompt.ids, bos) && !starts_with(ids, bos)) ids.insert(ids.begin(), bos.begin(), bos.end());
-  return ids;
-}
-
-}  // namespace
-
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
-                                 int64_t max_prompt_tokens, int64_t* dropped) {
+                                 int64_t max_prompt_tokens, int64_t* dropped, const PromptOptions& options) {
+  tokenizer::ChatTemplate chat = *policy.chat_template;
+  chat.set_system(options.system);
   std::vector<Prompt> prompts;
   prompts.reserve(problems.size());
-  const int64_t of_template = count_special(*policy.tokenizer, policy.chat_template->encode_prompt(*policy.tokenizer, "1"));
   int64_t with_specials = 0;
   for (const auto& problem : problems) {
-    Prompt prompt{.row = problem.row, .id = problem.id, .text = policy.chat_template->prompt(problem.prompt),
-                  .gold = problem.answer, .ids = {}};
-    prompt.ids = policy.chat_template->encode_prompt(*policy.tokenizer, problem.prompt);
-    if (count_special(*policy.tokenizer, prompt.ids) > of_template) {
-      prompt.ids = encode_as_text(policy, prompt, problem.prompt);
+    Prompt prompt = make_prompt(chat, problem);
+    prompt.ids = chat.encode_rendered(*policy.tokenizer, prompt.text);
+    if (!options.allow_special_tokens && has_special_text(*policy.tokenizer, conversation_of(problem))) {
+      prompt.ids = encode_as_text(*policy.tokenizer, chat, conversation_of(problem), place_of(problem));
       ++with_specials;
     }
-    if (prompt.ids.empty()) {
-      throw base::IoError(base::concat(problem.file, ": row ", problem.row, ": the prompt has no tokens"));
-    }
+    check_ids(policy, problem, prompt.ids);
     if (static_cast<int64_t>(prompt.ids.size()) > max_prompt_tokens) {
       ++*dropped;
       continue;
@@ -133,7 +141,7 @@ std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::P
   }
   if (with_specials > 0) {
     base::log_warning(base::concat(with_specials, " of ", problems.size(), " problems contain the text of special tokens, as <|im_end|>; they are "
-                                   "read as plain text, not as tokens"));
+                                   "read as plain text, not as tokens (data.allow_special_tokens)"));
   }
   return prompts;
 }

@@ -9,10 +9,6 @@
 
 namespace grpo::trainer {
 
-/// Throws base::ConfigError naming the first key whose saved value differs and may not (only steps, epochs, checkpoint,
-/// eval, logging and distributed keys may).
-void check_same_configuration(const std::filesystem::path& saved_config, const TrainConfig& now, bool other_folder);
-
 /// Whether the folder holds a run.json of ours: only then is what is in it ours.
 bool is_run(const std::filesystem::path& folder);
 
