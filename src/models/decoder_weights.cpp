@@ -3,12 +3,14 @@
 #include <ATen/ATen.h>
 
 #include <functional>
+#include <set>
 
 #include "grpo/base/error.h"
 #include "grpo/base/random.h"
 #include "grpo/io/safetensors.h"
 #include "grpo/models/weights.h"
 #include "grpo/nn/prepacked_linear.h"
+#include "models/unused_weights.h"
 
 namespace grpo::models {
 namespace {
@@ -146,8 +148,10 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
                             at::Device device) {
   const auto stored = io::Safetensors::open(folder);
   DecoderWeights weights;
+  std::set<std::string> used;
   visit_weights(
       [&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
+        used.insert(name);
         const auto value = tensor_view(stored.at(name));
         if (value.sizes() != at::IntArrayRef(shape)) {
           throw base::IoError(base::concat(folder.string(), ": ", name, " has shape ", value.sizes(),
@@ -156,6 +160,7 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
         tensor = leaf(value, dtype, device);
       },
       weights, config);
+  check_unused_weights(folder, stored, used, config);
   join_layers(weights);
   return weights;
 }

@@ -13,6 +13,25 @@
 namespace grpo::models {
 namespace {
 
+// What a folder without config.json is instead, and what to do with it.
+std::string other_kind_of_folder(const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder / "adapter_config.json")) {
+    std::string base;
+    try {
+      base = value_or<std::string>(io::read_json(folder / "adapter_config.json"), "base_model_name_or_path", "");
+    } catch (const std::exception&) {  // a broken file of which only a name was wanted
+    }
+    return "; it is a LoRA adapter (adapter_config.json): merge it into its base model" + (base.empty() ? "" : " " + base) +
+           " first, as merge_and_unload() of PEFT does, and save the whole";
+  }
+  if (!std::filesystem::is_directory(folder)) return "";
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".gguf") return "; it holds GGUF files: expected the model they were made from";
+    if (entry.is_directory() && std::filesystem::exists(entry.path() / "config.json")) return "; it holds one in " + entry.path().filename().string();
+  }
+  return "";
+}
+
 const Family& family_of(const std::string& model_type, const std::string& where) {
   std::vector<std::string> known;
   for (const auto& family : families()) {
@@ -30,10 +49,15 @@ T required(const nlohmann::json& json, const char* key, const std::string& where
 }
 
 // eos_token_id is a number, a list, or null.
-std::vector<int64_t> ids_of(const nlohmann::json& json, const char* key) {
-  if (!json.contains(key) || json.at(key).is_null()) return {};
-  if (json.at(key).is_array()) return json.at(key).get<std::vector<int64_t>>();
-  return {json.at(key).get<int64_t>()};
+std::vector<int64_t> ids_of(const nlohmann::json& json, const char* key, const std::string& where) {
+  if (!json.is_object() || !json.contains(key) || json.at(key).is_null()) return {};
+  const auto values = json.at(key).is_array() ? json.at(key) : nlohmann::json::array({json.at(key)});
+  std::vector<int64_t> ids;
+  for (const auto& value : values) {
+    if (!value.is_number_integer()) throw base::ConfigError(base::concat(where, ": ", key, " is ", value.dump(), ", expected a token id such as 151643, or a list of them"));
+    ids.push_back(value.get<int64_t>());
+  }
+  return ids;
 }
 
 void check_shape(const ModelConfig& config, const std::string& where) {
@@ -55,9 +79,7 @@ void refuse_quantization(const nlohmann::json& json, const std::string& where) {
 
 void override_config(const ConfigOverrides& overrides, nlohmann::json& json) {
   if (overrides.max_positions) json["max_position_embeddings"] = *overrides.max_positions;
-  if (!overrides.rope_theta) return;
-  const bool five = json.contains("rope_parameters") && json.at("rope_parameters").is_object();
-  (five ? json["rope_parameters"] : json)["rope_theta"] = *overrides.rope_theta;
+  if (overrides.rope_theta) set_rope_theta(json, *overrides.rope_theta);
 }
 
 ModelConfig from_json(const nlohmann::json& json, const std::string& where) {
@@ -82,8 +104,8 @@ ModelConfig from_json(const nlohmann::json& json, const std::string& where) {
   family.read(json, where, config);
   config.head_dim = value_or(json, "head_dim", config.head_dim);
   config.rope = read_rope(json, config.max_positions, where);
-  config.eos_ids = ids_of(json, "eos_token_id");
-  const auto bos = ids_of(json, "bos_token_id");
+  config.eos_ids = ids_of(json, "eos_token_id", where);
+  const auto bos = ids_of(json, "bos_token_id", where);
   if (!bos.empty()) config.bos_id = bos.front();
   check_shape(config, where);
   return config;
@@ -91,17 +113,30 @@ ModelConfig from_json(const nlohmann::json& json, const std::string& where) {
 
 }  // namespace
 
+namespace {
+
+void refuse_layer_types(const std::vector<std::string>& types, const std::string& where) {
+  for (const auto& type : types) {
+    if (type == "full_attention") continue;
+    throw base::ConfigError(where + ": layer_types: " + type + " is not supported; expected full_attention in every layer");
+  }
+}
+
+}  // namespace
+
+// Without layer_types transformers lets layers from max_window_layers on slide, if there is a window at all. One as long
+// as the context covers everything; the defaults are those of Qwen's configurations.
 void refuse_sliding_window(const nlohmann::json& json, const std::string& where) {
-  if (value_or(json, "use_sliding_window", false)) {
-    throw base::ConfigError(where +
-                            ": use_sliding_window: true is not supported; expected full attention in every layer");
-  }
-  for (const auto& type : value_or<std::vector<std::string>>(json, "layer_types", {})) {
-    if (type != "full_attention") {
-      throw base::ConfigError(where + ": layer_types: " + type +
-                              " is not supported; expected full_attention in every layer");
-    }
-  }
+  const auto types = value_or<std::vector<std::string>>(json, "layer_types", {});
+  if (!types.empty()) return refuse_layer_types(types, where);
+  const bool no_window = json.contains("sliding_window") && json.at("sliding_window").is_null();
+  if (!value_or(json, "use_sliding_window", false) || no_window) return;
+  const auto window = value_or<int64_t>(json, "sliding_window", 4096);
+  const auto first = value_or<int64_t>(json, "max_window_layers", 28);
+  const auto layers = value_or<int64_t>(json, "num_hidden_layers", 0);
+  if (first >= layers || window >= value_or<int64_t>(json, "max_position_embeddings", 2048)) return;
+  throw base::ConfigError(base::concat(where, ": use_sliding_window: true makes layers ", first, " to ", layers - 1, " slide over ", window,
+                                       " tokens, which is not supported; expected full attention in every layer"));
 }
 
 int64_t ModelConfig::num_parameters() const {
@@ -118,7 +153,8 @@ int64_t ModelConfig::num_parameters() const {
 nlohmann::json read_config_json(const std::filesystem::path& folder, const ConfigOverrides& overrides) {
   const auto path = folder / "config.json";
   if (!std::filesystem::exists(path)) {
-    throw base::ConfigError(folder.string() + ": no config.json; expected a Hugging Face model folder (scripts/get_model.sh obtains public ones)");
+    throw base::ConfigError(folder.string() + ": no config.json; expected a Hugging Face model folder (scripts/get_model.sh obtains public ones)" +
+                            other_kind_of_folder(folder));
   }
   auto json = io::read_json(path);
   if (!json.is_object()) throw base::ConfigError(path.string() + ": expected a JSON object");
@@ -166,7 +202,7 @@ std::vector<int64_t> stop_ids(const std::filesystem::path& folder) {
   std::vector<int64_t> ids;
   for (const char* name : {"generation_config.json", "config.json"}) {
     if (!std::filesystem::exists(folder / name)) continue;
-    for (const int64_t id : ids_of(io::read_json(folder / name), "eos_token_id")) {
+    for (const int64_t id : ids_of(io::read_json(folder / name), "eos_token_id", (folder / name).string())) {
       if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
     }
   }

@@ -43,7 +43,12 @@ void copy_companions(const fs::path& source, const fs::path& folder) {
 nlohmann::json config_to_save(const ModelConfig& config, const nlohmann::json& source, at::ScalarType dtype) {
   if (source.is_null()) return to_json(config, dtype_name(dtype));
   nlohmann::json json = source;
-  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
+  for (const char* key : {"dtype", "torch_dtype"}) {  // transformers 5, 4; a file that went through both has both
+    if (json.contains(key)) json[key] = dtype_name(dtype);
+  }
+  if (!json.contains("dtype")) json["torch_dtype"] = dtype_name(dtype);
+  json["architectures"] =
+      to_json(config, dtype_name(dtype)).at("architectures");  // a language model, whatever it came from
   return json;
 }
 

@@ -15,6 +15,8 @@ namespace {
 
 using Scaling = RopeConfig::Scaling;
 
+constexpr const char* kFullAttention = "full_attention";
+
 constexpr std::pair<const char*, Scaling> kScalings[] = {
     {"default", Scaling::kNone}, {"linear", Scaling::kLinear}, {"llama3", Scaling::kLlama3}, {"yarn", Scaling::kYarn}};
 
@@ -73,6 +75,17 @@ void read_scaling(const nlohmann::json& json, int64_t max_positions, const std::
   rope.attention_factor = optional_number(json, "attention_factor");
   rope.mscale = optional_number(json, "mscale");
   rope.mscale_all_dim = optional_number(json, "mscale_all_dim");
+}
+
+// transformers 5 also nests the parameters by the type of layer. Every layer here is of one type, full attention.
+const nlohmann::json& of_full_attention(const nlohmann::json& parameters, const std::string& where) {
+  const bool nested =
+      std::any_of(parameters.begin(), parameters.end(), [](const nlohmann::json& value) { return value.is_object(); });
+  if (!nested) return parameters;
+  const auto found = parameters.find(kFullAttention);
+  if (found != parameters.end() && found->is_object()) return *found;
+  throw base::ConfigError(
+      base::concat(where, ": the rope parameters are nested by layer type, and none are for ", kFullAttention));
 }
 
 // Every operation below is in fp32 and in transformers' order, so that the frequencies are the same bit for bit: one
@@ -137,7 +150,7 @@ RopeConfig read_rope(const nlohmann::json& json, int64_t max_positions, const st
   refuse_partial_rotation(json, where);
   for (const char* key : {"rope_parameters", "rope_scaling"}) {  // transformers 5, 4
     if (!json.contains(key) || !json.at(key).is_object()) continue;
-    const auto& parameters = json.at(key);
+    const auto& parameters = of_full_attention(json.at(key), where + ": " + key);
     refuse_partial_rotation(parameters, where);
     rope.theta = value_or(parameters, "rope_theta", rope.theta);
     read_scaling(parameters, max_positions, where, rope);
@@ -145,6 +158,15 @@ RopeConfig read_rope(const nlohmann::json& json, int64_t max_positions, const st
   }
   check_rope(rope, where);
   return rope;
+}
+
+void set_rope_theta(nlohmann::json& json, double theta) {
+  if (!json.contains("rope_parameters") || !json.at("rope_parameters").is_object()) {
+    json["rope_theta"] = theta;
+    return;
+  }
+  auto& parameters = json["rope_parameters"];
+  (parameters.contains(kFullAttention) ? parameters[kFullAttention] : parameters)["rope_theta"] = theta;
 }
 
 nlohmann::json scaling_to_json(const RopeConfig& rope) {

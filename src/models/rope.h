@@ -10,8 +10,11 @@
 
 namespace grpo::models {
 
-/// rope_theta and rope_scaling (transformers 4), or rope_parameters (transformers 5).
+/// rope_theta and rope_scaling (transformers 4), or rope_parameters (transformers 5, also nested by layer type).
 RopeConfig read_rope(const nlohmann::json& json, int64_t max_positions, const std::string& where);
+
+/// Writes the rotary base where read_rope finds it.
+void set_rope_theta(nlohmann::json& json, double theta);
 
 /// The value of rope_scaling (null without scaling).
 nlohmann::json scaling_to_json(const RopeConfig& rope);

@@ -82,9 +82,20 @@ TEST(ReadModelConfig, NamesTheKnownFamiliesForAnUnknownOne) {
               ::testing::AllOf(HasSubstr("mamba"), HasSubstr("qwen2"), HasSubstr("llama")));
 }
 
+// A window of 8 tokens from the second layer on, which transformers slides.
+nlohmann::json sliding(const std::string& model_type) {
+  auto config = changed("use_sliding_window", true, model_type);
+  config["sliding_window"] = 8;
+  config["max_window_layers"] = 1;
+  return config;
+}
+
 TEST(ReadModelConfig, RefusesSlidingWindows) {
-  EXPECT_THAT(error_of(changed("use_sliding_window", true)), HasSubstr("use_sliding_window"));
-  EXPECT_THAT(error_of(changed("use_sliding_window", true, "qwen3")), HasSubstr("use_sliding_window"));
+  for (const char* type : {"qwen2", "qwen3"}) {
+    EXPECT_THAT(error_of(sliding(type)),
+                ::testing::AllOf(HasSubstr("use_sliding_window"), HasSubstr("layers 1 to 1 slide over 8 tokens")))
+        << type;
+  }
   EXPECT_THAT(error_of(changed("layer_types", {"full_attention", "sliding_attention"}, "qwen3")),
               HasSubstr("sliding_attention"));
 }
@@ -94,6 +105,50 @@ TEST(ReadModelConfig, AcceptsASlidingWindowThatIsSwitchedOff) {
   config["sliding_window"] = 64;
   config["layer_types"] = {"full_attention", "full_attention"};
   EXPECT_EQ(error_of(config), "");
+}
+
+TEST(ReadModelConfig, AcceptsAWindowThatNeverSlides) {
+  for (const char* type : {"qwen2", "qwen3"}) {
+    for (const auto& [key, value] :
+         std::vector<std::pair<std::string, nlohmann::json>>{{"sliding_window", nullptr},
+                                                             {"sliding_window", 1 << 20},
+                                                             {"max_window_layers", 2},
+                                                             {"layer_types", {"full_attention", "full_attention"}}}) {
+      auto config = sliding(type);
+      config[key] = value;
+      EXPECT_EQ(error_of(config), "") << type << " " << key;
+    }
+  }
+}
+
+TEST(ReadModelConfig, ReadsRopeThatIsNestedByLayerType) {
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    auto config = small_config_json();
+    config.erase("rope_theta");
+    config[key] = {{"full_attention", {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 1e6}}},
+                   {"sliding_attention", {{"rope_theta", 1e4}}}};
+    const auto rope = read_config(config).rope;
+    EXPECT_EQ(rope.theta, 1e6) << key;
+    EXPECT_EQ(rope.factor, 4.0) << key;
+    config[key].erase("full_attention");
+    EXPECT_THAT(error_of(config), HasSubstr("full_attention")) << key;
+  }
+}
+
+TEST(ReadModelConfig, NamesAnEosThatIsNoId) {
+  EXPECT_THAT(error_of(changed("eos_token_id", "1")),
+              ::testing::AllOf(HasSubstr("config.json: eos_token_id is \"1\""), HasSubstr("a token id")));
+  EXPECT_THAT(error_of(changed("eos_token_id", {1, "<eos>"})), HasSubstr("<eos>"));
+}
+
+TEST(ReadModelConfig, SaysWhatAFolderIsInstead) {
+  const testing::TempDir dir;
+  const auto message = [&] { return testing::message_of<base::ConfigError>([&] { read_model_config(dir.path()); }); };
+  std::filesystem::create_directories(dir.path() / "step_3");
+  io::write_json(dir.path() / "step_3" / "config.json", small_config_json());
+  EXPECT_THAT(message(), HasSubstr("it holds one in step_3"));
+  io::write_json(dir.path() / "adapter_config.json", {{"base_model_name_or_path", "some/base"}});
+  EXPECT_THAT(message(), ::testing::AllOf(HasSubstr("LoRA adapter"), HasSubstr("some/base")));
 }
 
 TEST(ReadModelConfig, RefusesWhatItCannotCompute) {

@@ -122,13 +122,30 @@ TEST(Save, WritesWhatTheRunOverrides) {
     EXPECT_EQ(model->config().max_positions, 999);
     EXPECT_EQ(model->config().rope.theta, 5e5);
     model->save(dir.path(), source.path());
+    config["architectures"] = {"Qwen2ForCausalLM"};
     config["max_position_embeddings"] = 999;
     (five ? config["rope_parameters"] : config)["rope_theta"] = 5e5;
     EXPECT_EQ(io::read_json(dir.path() / "config.json"), config);
   }
 }
 
-TEST(Save, UpdatesOnlyTheDtypeOfTheConfig) {
+// Of a reward model, or of none: what is saved predicts tokens.
+TEST(Save, NamesTheArchitectureThatWasTrained) {
+  const testing::TempDir source, dir;
+  small_model()->save(source.path(), {});
+  auto config = small_config_json();
+  config["architectures"] = {"Qwen2ForSequenceClassification"};
+  config["dtype"] = "float16";
+  config["torch_dtype"] = "float64";  // a second key that went stale
+  testing::write_config(source.path(), config);
+  CausalLM::load(source.path(), at::kFloat, at::kCPU)->save(dir.path(), source.path());
+  const auto saved = io::read_json(dir.path() / "config.json");
+  EXPECT_EQ(saved.at("architectures"), nlohmann::json({"Qwen2ForCausalLM"}));
+  EXPECT_EQ(saved.at("dtype"), "float32");
+  EXPECT_EQ(saved.at("torch_dtype"), "float32");
+}
+
+TEST(Save, UpdatesOnlyDtypeAndArchitectureOfTheConfig) {
   const testing::TempDir source, dir;
   small_model()->save(source.path(), {});
   auto config = small_config_json();
@@ -136,6 +153,7 @@ TEST(Save, UpdatesOnlyTheDtypeOfTheConfig) {
   testing::write_config(source.path(), config);
   CausalLM::load(source.path(), at::kBFloat16, at::kCPU)->save(dir.path(), source.path());
   config["torch_dtype"] = "bfloat16";
+  config["architectures"] = {"Qwen2ForCausalLM"};
   EXPECT_EQ(io::read_json(dir.path() / "config.json"), config);
 }
 
