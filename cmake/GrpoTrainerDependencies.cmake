@@ -8,9 +8,20 @@ endif()
 find_package(nlohmann_json REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(LibLZMA REQUIRED)
+find_package(ZLIB REQUIRED)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET GLOBAL sentencepiece)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET GLOBAL libzstd)
+
+# libcsv has neither a CMake package nor a .pc file.
+find_path(GRPO_CSV_INCLUDE csv.h REQUIRED)
+find_library(GRPO_CSV_LIBRARY csv REQUIRED)
+if(NOT TARGET grpo_csv)
+  add_library(grpo_csv INTERFACE IMPORTED GLOBAL)
+  target_include_directories(grpo_csv INTERFACE ${GRPO_CSV_INCLUDE})
+  target_link_libraries(grpo_csv INTERFACE ${GRPO_CSV_LIBRARY})
+endif()
 
 # AUTO: the endpoint (logging.prometheus) is built where the library is installed.
 if(NOT GRPO_WITH_PROMETHEUS STREQUAL "OFF")

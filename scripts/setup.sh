@@ -11,7 +11,7 @@ torch_dir=$cache/libtorch-2.11.0
 
 packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-pip unzip xz-utils
   nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libpcre2-dev libutf8proc-dev
-  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev libxxhash-dev libgloo-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
+  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev zlib1g-dev libzstd-dev libcsv-dev libxxhash-dev libgloo-dev prometheus-cpp-dev libgtest-dev libgmock-dev libbenchmark-dev)
 # Arb is part of FLINT from Ubuntu 24.04 and Debian 13 on; before that it is a package of its own. A fresh machine has no
 # package lists yet, so this is asked again after apt-get update.
 add_arb() {
@@ -53,6 +53,7 @@ install_for_tests() {
   command -v ip >/dev/null || want+=(iproute2)
   command -v shellcheck >/dev/null || want+=(shellcheck)
   python3 -c 'import yaml' 2>/dev/null || want+=(python3-yaml)
+  python3 -c 'import jinja2' 2>/dev/null || want+=(python3-jinja2)
   if grep -qx ID=debian /etc/os-release && ! command -v chromium >/dev/null; then want+=(chromium); fi
   [ ${#want[@]} -gt 0 ] || return 0
   echo "setup: installing for the tests:" "${want[@]}"

@@ -1,7 +1,6 @@
 #include "grpo/io/file.h"
 
 #include <fcntl.h>
-#include <lzma.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 
 #include "grpo/base/error.h"
 #include "io/atomic_file.h"
+#include "io/decompress.h"
 #include "io/descriptor.h"
 
 namespace grpo::io {
@@ -26,27 +26,6 @@ size_t read_some(const Descriptor& file, char* buffer, size_t size, const fs::pa
     if (count >= 0) return static_cast<size_t>(count);
     if (errno != EINTR) fail(path, "cannot read");
   }
-}
-
-std::string decompress_xz(const std::string& compressed, const fs::path& path) {
-  lzma_stream stream = LZMA_STREAM_INIT;
-  if (lzma_stream_decoder(&stream, UINT64_MAX, LZMA_CONCATENATED) != LZMA_OK) {
-    throw base::IoError(path.string() + ": cannot start the xz decoder");
-  }
-  stream.next_in = reinterpret_cast<const uint8_t*>(compressed.data());
-  stream.avail_in = compressed.size();
-  std::string text;
-  std::array<char, 1 << 16> buffer{};
-  lzma_ret status = LZMA_OK;
-  while (status == LZMA_OK) {
-    stream.next_out = reinterpret_cast<uint8_t*>(buffer.data());
-    stream.avail_out = buffer.size();
-    status = lzma_code(&stream, LZMA_FINISH);
-    text.append(buffer.data(), buffer.size() - stream.avail_out);
-  }
-  lzma_end(&stream);
-  if (status != LZMA_STREAM_END) throw base::IoError(path.string() + ": not a whole .xz file");
-  return text;
 }
 
 std::string hex(const XXH128_hash_t& hash) {
@@ -81,7 +60,10 @@ std::string read_file(const fs::path& path) {
 
 std::string read_maybe_compressed(const fs::path& path) {
   std::string bytes = read_file(path);
-  return path.extension() == ".xz" ? decompress_xz(bytes, path) : bytes;
+  const auto ending = path.extension();
+  if (ending == ".gz") return decompress_gzip(bytes, path);
+  if (ending == ".zst") return decompress_zstd(bytes, path);
+  return ending == ".xz" ? decompress_xz(bytes, path) : bytes;
 }
 
 void write_file_atomic(const fs::path& path, std::string_view bytes) {

@@ -5,9 +5,11 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
+#include "grpo/io/file_kind.h"
 
 namespace grpo::io {
 namespace {
@@ -23,7 +25,7 @@ nlohmann::json read_json(const std::filesystem::path& path) {
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    throw base::IoError(path.string() + ": not valid JSON: " + error.what());
+    throw base::IoError(path.string() + ": not valid JSON: " + error.what() + kind_hint(text));
   }
 }
 
@@ -34,6 +36,7 @@ void write_json(const std::filesystem::path& path, const nlohmann::json& value, 
 struct JsonlReader::State {
   std::string path;
   std::ifstream file;
+  std::istringstream decompressed;
   std::istream* in = nullptr;
   int64_t line = 0;
   std::string text;  // of that line
@@ -46,6 +49,11 @@ JsonlReader::JsonlReader(const std::string& path) : state_(std::make_unique<Stat
     return;
   }
   if (std::filesystem::is_directory(path)) throw base::IoError(path + ": is a folder, expected a JSONL file");
+  if (is_compressed(path)) {
+    state_->decompressed.str(read_maybe_compressed(path));
+    state_->in = &state_->decompressed;
+    return;
+  }
   state_->file.open(path, std::ios::binary);
   if (!state_->file) throw base::IoError(path + ": cannot open: " + std::strerror(errno));
   state_->in = &state_->file;
@@ -61,7 +69,8 @@ bool JsonlReader::next(nlohmann::json& value) {
     try {
       value = nlohmann::json::parse(text);
     } catch (const nlohmann::json::exception& error) {
-      throw base::IoError(base::concat(state_->path, ":", state_->line, ": not valid JSON: ", error.what()));
+      throw base::IoError(base::concat(state_->path, ":", state_->line, ": not valid JSON: ", error.what(),
+                                       state_->line == 1 ? kind_hint(text) : ""));
     }
     if (!value.is_object()) {
       throw base::IoError(base::concat(state_->path, ":", state_->line, ": expected one JSON object a line"));

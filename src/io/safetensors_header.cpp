@@ -7,6 +7,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
+#include "grpo/io/file_kind.h"
 
 namespace grpo::io {
 namespace fs = std::filesystem;
@@ -84,15 +85,18 @@ TensorBytes parse_tensor(const nlohmann::json& entry, std::span<const std::byte>
   return tensor;
 }
 
+std::string hint_of(std::span<const std::byte> file) { return kind_hint({reinterpret_cast<const char*>(file.data()), file.size()}); }
+
 nlohmann::json parse_header(std::span<const std::byte> file, const fs::path& path) {
   if (file.size() < kLengthBytes) {
-    throw base::IoError(base::concat(path.string(), ": has ", file.size(), " bytes, too short for a safetensors file"));
+    throw base::IoError(base::concat(path.string(), ": has ", file.size(), " bytes, too short for a safetensors file", hint_of(file)));
   }
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) length |= static_cast<uint64_t>(file[i]) << (8 * i);
   if (length > kMaxHeaderBytes || length > file.size() - kLengthBytes) {
+    const std::string hint = hint_of(file);
     throw base::IoError(base::concat(path.string(), ": header length ", length, " exceeds the file (", file.size(),
-                                     " bytes) or the limit ", kMaxHeaderBytes, "; not a safetensors file, or truncated"));
+                                     " bytes) or the limit ", kMaxHeaderBytes, hint.empty() ? "; not a safetensors file, or truncated" : hint));
   }
   const auto* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
   try {

@@ -32,7 +32,9 @@ void append_tool_result(std::string& text, Messages messages, size_t i) {
 std::string render_qwen25(Messages messages, const ChatContext& context) {
   require_messages(messages);
   const bool own_system = messages[0].role == "system";
-  std::string text = im_turn("system", own_system ? messages[0].content : context.default_system);
+  std::string text;
+  if (own_system || context.writes_default_system)
+    text = im_turn("system", own_system ? messages[0].content : context.default_system);
   for (size_t i = own_system ? 1 : 0; i < messages.size(); ++i) {
     const auto& [role, content] = messages[i];
     if (role == "tool") {
@@ -85,10 +87,37 @@ std::string render_qwen3(Messages messages, const ChatContext& context) {
   return context.closes_thinking ? text + "<think>\n\n</think>\n\n" : text;
 }
 
+/// The assistant's turn opens with a thought.
+std::string render_qwen3_thinking(Messages messages, const ChatContext& context) {
+  ChatContext thinks = context;
+  thinks.closes_thinking = false;
+  const std::string text = render_qwen3(messages, thinks);
+  return context.add_generation_prompt ? text + "<think>\n" : text;
+}
+
 std::string render_smollm2(Messages messages, const ChatContext& context) {
   std::string text;
-  if (!messages.empty() && messages[0].role != "system") text += im_turn("system", context.default_system);
+  const bool has_default = context.writes_default_system && !context.default_system.empty();
+  if (!messages.empty() && messages[0].role != "system" && has_default)
+    text += im_turn("system", context.default_system);
   for (const auto& [role, content] : messages) text += im_turn(role, content);
+  return context.add_generation_prompt ? text + "<|im_start|>assistant\n" : text;
+}
+
+// Qwen3 of July 2025: two models, one that never thinks and one that always does.
+
+/// Without thoughts: what an assistant said is written as it is.
+std::string render_qwen3_instruct(Messages messages, const ChatContext& context) {
+  require_messages(messages);
+  std::string text;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const auto& [role, content] = messages[i];
+    if (role == "tool") {
+      append_tool_result(text, messages, i);
+    } else if (role == "user" || role == "system" || role == "assistant") {
+      text += im_turn(role, content);
+    }
+  }
   return context.add_generation_prompt ? text + "<|im_start|>assistant\n" : text;
 }
 
@@ -172,6 +201,8 @@ constexpr ChatFamily kFamilies[] = {
     {"qwen2.5-math", "qwen-math", "", kImEnd, "Please reason step by step, and put your final answer within \\boxed{}.",
      render_qwen25},
     {"qwen3", nullptr, "", kImEnd, "", render_qwen3},
+    {"qwen3-instruct-2507", nullptr, "", kImEnd, "", render_qwen3_instruct},
+    {"qwen3-thinking-2507", nullptr, "", kImEnd, "", render_qwen3_thinking},
     {"llama3", nullptr, kLlamaBos, kEot, "", render_llama3},
     {"llama3.1", nullptr, kLlamaBos, kEot, "", render_llama31},
     {"llama3.2", nullptr, kLlamaBos, kEot, "", render_llama31},
@@ -179,6 +210,7 @@ constexpr ChatFamily kFamilies[] = {
     {"deepseek-r1-distill-first-revision", nullptr, kR1Bos, kR1End, "", render_r1_first},
     {"smollm2", "chatml", "", kImEnd, "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
      render_smollm2},
+    {"plain-chatml", nullptr, "", kImEnd, "", render_smollm2},
 };
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace grpo::tokenizer {
 struct ChatContext {
   std::string bos, date, default_system;
   bool add_generation_prompt = true;
-  bool closes_thinking = false;  // enable_thinking is false
+  bool closes_thinking = false;       // enable_thinking is false
+  bool writes_default_system = true;  // false: no system turn where there is no system message
 };
 
 /// One published template.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "grpo/io/file.h"
+#include "tokenizer/plain_chatml.h"
 #include "tokenizer/unicode.h"
 
 namespace grpo::tokenizer {
@@ -16,6 +17,7 @@ struct KnownText {
 constexpr KnownText kKnownTexts[] = {
     {"4da748170a815478eabb709d63012ada", "qwen2.5-instruct"},
     {"0fab82ce8f4d5175c9e0155c80737cf2", "qwen3"},
+    {"cc9ddd5a40bc1c0c8fb5d937b1e8f5d0", "qwen3-instruct-2507"},
     {"09facc0e4aa943189799ad6e2dea0594", "llama3"},
     {"9ddcd6cd71f96dd76ca7779b7730196a", "llama3.1"},
     {"573e1bcc8c56f178c3d57e38f5ff0756", "llama3.2"},
@@ -30,12 +32,13 @@ struct Telltale {
 };
 
 constexpr Telltale kTelltales[] = {
-    {"<|im_start|>", "qwen smollm2"},
+    {"<|im_start|>", "qwen smollm2 chatml"},
     {"tool_call", "qwen llama3.1 llama3.2 deepseek"},
     {"You are Qwen", "qwen2.5-instruct"},
     {"\\boxed{}", "qwen2.5-math"},
-    {"enable_thinking", "qwen3"},
-    {"reasoning_content", "qwen3"},
+    {"enable_thinking", "qwen3$"},
+    {"reasoning_content", "qwen3$ qwen3-thinking"},
+    {"assistant\\n<think>\\n", "qwen3-thinking"},
     {"SmolLM", "smollm2"},
     {"<|start_header_id|>", "llama3"},
     {"Today Date", "llama3.1 llama3.2"},
@@ -100,6 +103,7 @@ const ChatFamily* family_with_system(const ChatFamily* family, const std::string
 
 std::optional<RecognisedTemplate> recognise_chat_template(std::string_view jinja) {
   const std::string text(strip_white_space_right(jinja));
+  if (is_plain_chatml(text)) return RecognisedTemplate{find_chat_family("plain-chatml"), std::nullopt};
   const std::string literal(literal_system(text));
   const std::string hash = io::hash_bytes(literal.empty() ? text : without(text, literal));
   const auto known = std::find_if(std::begin(kKnownTexts), std::end(kKnownTexts),

@@ -88,7 +88,8 @@ ChatTemplate ChatTemplate::recognised(const fs::path& model_folder) {
     throw base::ConfigError("template auto: the chat template in " + config.chat_template_file.string() +
                             " is none of the built-in ones; the closest is " +
                             closest_chat_family(*config.chat_template).name +
-                            ": set template to it if it fits, or to a text with " + kProblem);
+                            ": set template to it if it fits, to a text with " + kProblem +
+                            ", or to the mapping that scripts/derive_template.py " + model_folder.string() + " prints");
   }
   ChatTemplate result = built_in(known->family->name, model_folder);
   if (known->default_system) result.default_system_ = *known->default_system;
@@ -113,6 +114,7 @@ ChatTemplate ChatTemplate::from_map(const std::map<std::string, std::string>& ma
              {"user_prefix", &custom.user_prefix},
              {"user_suffix", &custom.user_suffix},
              {"assistant_prefix", &custom.assistant_prefix},
+             {"assistant_suffix", &custom.assistant_suffix},
              {"end_of_turn", &result.end_of_turn_}};
   }
   for (const auto& [key, value] : map) {
@@ -127,7 +129,11 @@ ChatTemplate ChatTemplate::from_map(const std::map<std::string, std::string>& ma
   if (map.contains("system")) result.system_ = system;
   if (map.contains("date_string")) result.defaults_.date_string = date;
   if (map.contains("enable_thinking")) result.defaults_.enable_thinking = parse_bool("enable_thinking", thinking);
-  if (base_name == map.end()) result.custom_ = custom;
+  if (base_name == map.end()) {
+    custom.says_bos = map.contains("bos");
+    if (!map.contains("assistant_suffix")) custom.assistant_suffix = result.end_of_turn_;
+    result.custom_ = custom;
+  }
   if (result.system_ && result.family_ == nullptr && !result.custom_) {
     throw base::ConfigError("template.system: template " + base_name->second + " has no place for a system message");
   }
@@ -142,7 +148,8 @@ std::string ChatTemplate::render(std::span<const Message> messages, const ChatOp
                                     .date = options.date_string.value_or(defaults_.date_string.value_or(kDefaultDate)),
                                     .default_system = default_system_,
                                     .add_generation_prompt = options.add_generation_prompt,
-                                    .closes_thinking = thinking.has_value() && !*thinking});
+                                    .closes_thinking = thinking.has_value() && !*thinking,
+                                    .writes_default_system = !drops_system_});
 }
 
 std::string ChatTemplate::render_custom(std::span<const Message> messages, bool add_generation_prompt) const {
@@ -153,7 +160,7 @@ std::string ChatTemplate::render_custom(std::span<const Message> messages, bool 
     } else if (role == "user") {
       text += custom_->user_prefix + content + custom_->user_suffix;
     } else if (role == "assistant") {
-      text += custom_->assistant_prefix + content + end_of_turn_;
+      text += custom_->assistant_prefix + content + custom_->assistant_suffix;
     } else {
       throw base::ConfigError("template: a custom template has no place for a message of role \"" + role + "\"");
     }
@@ -169,15 +176,52 @@ std::string ChatTemplate::render_text(std::span<const Message> messages) const {
   return replace_all(text_, kProblem, messages[0].content);
 }
 
+void ChatTemplate::set_system(const std::string& choice) {
+  if (choice == "auto") return;
+  drops_system_ = choice == "none";
+  replaces_system_ = !drops_system_;
+  system_ = drops_system_ ? std::nullopt : std::optional(choice);
+  if (replaces_system_ && family_ == nullptr && !custom_) {
+    throw base::ConfigError("data.system: template " + name_ + " has no place for a system message");
+  }
+}
+
+std::vector<Message> ChatTemplate::with_system(std::span<const Message> messages) const {
+  std::vector<Message> all(messages.begin(), messages.end());
+  if (replaces_system_ || drops_system_)
+    std::erase_if(all, [](const Message& message) { return message.role == "system"; });
+  const bool has_one = !all.empty() && all.front().role == "system";
+  if (system_ && !has_one) all.insert(all.begin(), {"system", *system_});
+  return all;
+}
+
+std::string ChatTemplate::prompt(std::span<const Message> messages) const {
+  auto all = with_system(messages);
+  const std::string begun = begun_turn(all);
+  if (!all.empty() && all.back().role == "assistant") all.pop_back();
+  std::string text = render(all);
+  // A template that opens the thought and a turn that begins with it: once is meant.
+  static const std::string kThought = "<think>\n";
+  if (begun.starts_with("<think>") && text.ends_with(kThought)) text.resize(text.size() - kThought.size());
+  return text + begun;
+}
+
 std::string ChatTemplate::prompt(std::string_view problem) const {
-  std::vector<Message> messages;
-  if (system_) messages.push_back({"system", *system_});
-  messages.push_back({"user", std::string(problem)});
-  return render(messages);
+  const Message message{"user", std::string(problem)};
+  return prompt({&message, 1});
 }
 
 std::vector<int64_t> ChatTemplate::encode_prompt(const Tokenizer& tokenizer, std::string_view problem) const {
-  return family_ != nullptr ? tokenizer.encode(prompt(problem)) : tokenizer.encode_with_bos(prompt(problem));
+  return encode_rendered(tokenizer, prompt(problem));
+}
+
+std::vector<int64_t> ChatTemplate::encode_rendered(const Tokenizer& tokenizer, std::string_view rendered) const {
+  const bool says_bos = family_ != nullptr || (custom_ && custom_->says_bos);
+  return says_bos ? tokenizer.encode(rendered) : tokenizer.encode_with_bos(rendered);
+}
+
+std::string begun_turn(std::span<const Message> messages) {
+  return !messages.empty() && messages.back().role == "assistant" ? messages.back().content : "";
 }
 
 }  // namespace grpo::tokenizer

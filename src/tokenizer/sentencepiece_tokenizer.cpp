@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 
 #include "grpo/base/error.h"
+#include "grpo/io/file_kind.h"
 
 namespace grpo::tokenizer {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 class SentencePieceTokenizer : public Tokenizer {
  public:
   explicit SentencePieceTokenizer(std::string_view model) {
-    check(processor_.LoadFromSerializedProto(model));
+    check(processor_.LoadFromSerializedProto(model), model);
     if (processor_.bos_id() >= 0) bos_prefix_ = {processor_.bos_id()};
     if (processor_.eos_id() >= 0) eos_id_ = processor_.eos_id();
   }
@@ -46,8 +47,8 @@ class SentencePieceTokenizer : public Tokenizer {
   int64_t vocab_size() const override { return processor_.GetPieceSize(); }
 
  private:
-  static void check(const sentencepiece::util::Status& status) {
-    if (!status.ok()) throw base::IoError("sentencepiece: " + status.ToString());
+  static void check(const sentencepiece::util::Status& status, std::string_view model = {}) {
+    if (!status.ok()) throw base::IoError("sentencepiece: " + status.ToString() + io::kind_hint(model));
   }
   bool is_known(int64_t id) const { return id >= 0 && id < processor_.GetPieceSize(); }
 

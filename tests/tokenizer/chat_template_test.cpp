@@ -20,6 +20,8 @@ ChatTemplate mapped(const std::map<std::string, std::string>& map) {
   return ChatTemplate::resolve({.text = "", .map = map}, "");
 }
 
+std::string spoken(const ChatTemplate& chat, const std::vector<Message>& messages) { return chat.prompt(messages); }
+
 TEST(ChatTemplate, HasAliases) {
   EXPECT_EQ(resolved("qwen").name(), "qwen2.5-instruct");
   EXPECT_EQ(resolved("qwen-math").name(), "qwen2.5-math");
@@ -50,6 +52,53 @@ TEST(ChatTemplate, GroupsToolResultsInOneTurn) {
                         "<|im_end|>\n<|im_start|>assistant\n"));
 }
 
+TEST(ChatTemplate, GivesAConversationItsOwnSystemMessageAndEarlierTurns) {
+  EXPECT_EQ(spoken(resolved("qwen"), {{"system", "S"}, {"user", "1"}, {"assistant", "2"}, {"user", "3"}}),
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n1<|im_end|>\n<|im_start|>assistant\n2<|im_end|>\n<|im_"
+            "start|>user\n3<|im_end|>\n"
+            "<|im_start|>assistant\n");
+}
+
+TEST(ChatTemplate, GoesOnWithATurnThatTheAssistantHasBegun) {
+  const std::vector<Message> messages = {{"user", "q"}, {"assistant", "Let me see: "}};
+  EXPECT_TRUE(spoken(resolved("qwen3"), messages).ends_with("<|im_start|>assistant\nLet me see: "));
+  EXPECT_EQ(spoken(resolved("Q: {problem}\nA: "), messages), "Q: q\nA: Let me see: ");
+  EXPECT_EQ(begun_turn(messages), "Let me see: ");
+  EXPECT_TRUE(spoken(resolved("r1-distill"), {{"user", "q"}, {"assistant", "<think>\nHm"}})
+                  .ends_with("<｜Assistant｜><think>\nHm"));
+}
+
+TEST(ChatTemplate, TakesASystemMessageForAllOrNone) {
+  auto chat = resolved("qwen");
+  chat.set_system("Mine");
+  EXPECT_EQ(spoken(chat, {{"system", "row's"}, {"user", "q"}}),
+            "<|im_start|>system\nMine<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(chat.prompt("q"), spoken(chat, {{"user", "q"}}));
+  for (const char* name : {"qwen", "smollm2", "qwen3"}) {
+    auto without = resolved(name);
+    without.set_system("none");
+    EXPECT_EQ(spoken(without, {{"system", "row's"}, {"user", "q"}}),
+              "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n")
+        << name;
+  }
+  EXPECT_THAT([] { resolved("none").set_system("S"); },
+              ThrowsMessage<base::ConfigError>(HasSubstr("no place for a system message")));
+}
+
+TEST(ChatTemplate, KnowsQwen3Of2507) {
+  EXPECT_EQ(resolved("qwen3-instruct-2507").prompt("q"), "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(resolved("qwen3-thinking-2507").prompt("q"),
+            "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n<think>\n");
+  // The instruct model's template keeps what an assistant said as it is.
+  EXPECT_THAT(
+      spoken(resolved("qwen3-instruct-2507"), {{"user", "1"}, {"assistant", "<think>t</think>2"}, {"user", "3"}}),
+      HasSubstr("assistant\n<think>t</think>2<|im_end|>"));
+}
+
+TEST(ChatTemplate, PlainChatmlHasNoSystemMessageOfItsOwn) {
+  EXPECT_EQ(resolved("plain-chatml").prompt("q"), "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n");
+}
+
 TEST(ChatTemplate, NoneIsTheProblemItself) { EXPECT_EQ(resolved("none").prompt("{x} <|im_end|>"), "{x} <|im_end|>"); }
 
 TEST(ChatTemplate, FillsTheProblemIntoAText) {
@@ -68,6 +117,9 @@ TEST(ChatTemplate, CanBeSpelledOut) {
                             {"bos", "<s>"}});
   EXPECT_EQ(chat.prompt("p"), "<s>S\nU:p\nA:");
   EXPECT_EQ(chat.end_of_turn(), "<e>");
+  EXPECT_EQ(spoken(mapped({{"assistant_prefix", "A:"}, {"assistant_suffix", "<e>\n"}, {"end_of_turn", "<e>"}}),
+                   {{"user", "p"}, {"assistant", "r"}, {"user", "q"}}),
+            "pA:r<e>\nqA:");
   const std::vector<Message> messages = {{"user", "p"}, {"assistant", "r"}};
   ChatOptions closed;
   closed.add_generation_prompt = false;
@@ -98,6 +150,49 @@ TEST(ChatTemplateAuto, NamesTheClosestOfAnUnknownText) {
                  {{"chat_template", "{{ '<|start_header_id|>' + role }} Today Date builtin_tools tool_call"}});
   EXPECT_THAT([&] { ChatTemplate::resolve({.text = "auto", .map = {}}, model.path()); },
               ThrowsMessage<base::ConfigError>(AllOf(HasSubstr("tokenizer_config.json"), HasSubstr("llama3.1"))));
+}
+
+std::string name_of(const std::string& jinja) {
+  const testing::TempDir model;
+  io::write_json(model.path() / "tokenizer_config.json", {{"chat_template", jinja}});
+  try {
+    return ChatTemplate::resolve({.text = "auto", .map = {}}, model.path()).name();
+  } catch (const base::ConfigError& error) {
+    return error.what();
+  }
+}
+
+// The same loop as tools write it.
+TEST(ChatTemplateAuto, RecognisesPlainChatmlInItsSpellings) {
+  const std::string turn = "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}";
+  const std::string opening = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+  const std::string loop = "{% for message in messages %}";
+  EXPECT_EQ(name_of(loop + turn + "{% endfor %}" + opening), "plain-chatml");
+  EXPECT_EQ(name_of("{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}" +
+                    loop + turn + "{% endfor %}" + opening),
+            "plain-chatml");
+  EXPECT_EQ(
+      name_of(loop + "\n" + turn +
+              "{% if loop.last and add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}{% endfor %}"),
+      "plain-chatml");
+  EXPECT_EQ(name_of("{%- for message in messages -%}\n  {{- \"<|im_start|>\" + message.role + \"\\n\" + "
+                    "message.content + \"<|im_end|>\\n\" -}}\n{%- endfor -%}\n"
+                    "{%- if add_generation_prompt -%}\n  {{- \"<|im_start|>assistant\\n\" -}}\n{%- endif -%}"),
+            "plain-chatml");
+}
+
+// A line break behind a value is written, and so are other words.
+TEST(ChatTemplateAuto, DoesNotTakeOtherLoopsForPlainChatml) {
+  const std::string opening = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+  const std::string turn = "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}";
+  for (const auto& jinja : {"{% for message in messages %}" + turn + "\n{% endfor %}" + opening,
+                            "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + "
+                            "message['content'] | trim + '<|im_end|>' + '\\n'}}{% endfor %}" +
+                                opening,
+                            "You are X.{% for message in messages %}" + turn + "{% endfor %}" + opening}) {
+    EXPECT_THAT(name_of(jinja), AllOf(HasSubstr("none of the built-in ones"), HasSubstr("derive_template.py")))
+        << jinja;
+  }
 }
 
 TEST(ChatTemplateAuto, SaysThatTheFolderHasNone) {

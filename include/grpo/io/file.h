@@ -12,7 +12,7 @@
 namespace grpo::io {
 
 std::string read_file(const std::filesystem::path& path);
-/// As read_file; a path ending in .xz is decompressed.
+/// As read_file; a path ending in .gz, .zst or .xz is decompressed.
 std::string read_maybe_compressed(const std::filesystem::path& path);
 
 /// Writes to a temporary file in the same folder, fsyncs it, renames it over `path` and fsyncs the folder.

@@ -36,7 +36,8 @@ class ChatTemplate {
   /// choice: "auto" (the template of model_folder, recognised by a hash of its text), "none", a built-in name or alias,
   /// a text with {problem}, or a mapping of
   ///   base, system, date_string, enable_thinking: a built-in template with other values, or
-  ///   bos, system_prefix, system, system_suffix, user_prefix, user_suffix, assistant_prefix, end_of_turn: its own.
+  ///   bos, system_prefix, system, system_suffix, user_prefix, user_suffix, assistant_prefix, assistant_suffix
+  ///   (default: end_of_turn), end_of_turn: its own.
   /// Throws base::ConfigError on an unknown name or key (naming the nearest) and on a chat_template that is not
   /// recognised (naming the closest); base::IoError on a malformed tokenizer_config.json.
   static ChatTemplate resolve(const base::TextOrMap& choice, const std::filesystem::path& model_folder);
@@ -51,11 +52,22 @@ class ChatTemplate {
   /// for "none" and {problem} texts).
   std::string render(std::span<const Message> messages, const ChatOptions& options = {}) const;
 
+  /// "auto": a conversation's own system message, else the configured one, else what the template writes; "none": no
+  /// system message, whoever has one (llama3.1 and 3.2 keep their dates); else a text that takes their place. Throws
+  /// base::ConfigError when the template has no place for it.
+  void set_system(const std::string& choice);
+
   /// The prompt of one problem: the configured system message if any, the problem as user message, and the opening of
   /// the assistant's turn.
   std::string prompt(std::string_view problem) const;
-  /// Its ids. The BOS comes from the template; "none" and custom ones get the tokenizer's unless they start with it.
+  /// The prompt of a conversation. A last message of the assistant's is a turn it has begun: its text follows the
+  /// opening, and the completion goes on from there.
+  std::string prompt(std::span<const Message> messages) const;
+  /// The ids of a problem's prompt. The BOS comes from the template; "none", texts and mappings without bos get the
+  /// tokenizer's unless they start with it.
   std::vector<int64_t> encode_prompt(const Tokenizer& tokenizer, std::string_view problem) const;
+  /// Those of a prompt that is rendered already.
+  std::vector<int64_t> encode_rendered(const Tokenizer& tokenizer, std::string_view rendered) const;
 
   /// The token that ends the assistant's turn, e.g. "<|im_end|>"; empty if the template has none.
   const std::string& end_of_turn() const { return end_of_turn_; }
@@ -64,7 +76,8 @@ class ChatTemplate {
 
  private:
   struct Custom {
-    std::string bos, system_prefix, system_suffix, user_prefix, user_suffix, assistant_prefix;
+    std::string bos, system_prefix, system_suffix, user_prefix, user_suffix, assistant_prefix, assistant_suffix;
+    bool says_bos = false;  // the mapping has a bos, maybe an empty one
   };
 
   ChatTemplate() = default;
@@ -74,14 +87,20 @@ class ChatTemplate {
                                const std::filesystem::path& model_folder);
   std::string render_custom(std::span<const Message> messages, bool add_generation_prompt) const;
   std::string render_text(std::span<const Message> messages) const;
+  std::vector<Message> with_system(std::span<const Message> messages) const;
 
   std::string name_;
   const ChatFamily* family_ = nullptr;  // built-in templates
   std::optional<Custom> custom_;        // spelled out in a mapping
   std::string text_;                    // otherwise: a text with {problem}
   std::optional<std::string> system_;   // configured
+  bool replaces_system_ = false;        // system_ takes the place of a conversation's own
+  bool drops_system_ = false;
   std::string default_system_, end_of_turn_;
   ChatOptions defaults_;
 };
+
+/// What the assistant has said already of the turn that a conversation ends in; empty if it ends otherwise.
+std::string begun_turn(std::span<const Message> messages);
 
 }  // namespace grpo::tokenizer
