@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
@@ -31,6 +32,12 @@ std::string nearest_config(const std::string& name) {
   return nearest.empty() ? "" : " (did you mean " + (kFolder / (nearest + ".yaml")).string() + "?)";
 }
 
+// "~/data": a shell expands it only at the beginning of a word, so not behind data.train=.
+fs::path at_home(const std::string& text) {
+  const char* home = std::getenv("HOME");
+  return text.starts_with("~/") && home != nullptr ? fs::path(home) / text.substr(2) : fs::path(text);
+}
+
 }  // namespace
 
 fs::path find_config(const std::string& name) {
@@ -51,7 +58,7 @@ fs::path find_config(const std::string& name) {
 }
 
 fs::path resolve_path(const std::string& text, const fs::path& config_folder) {
-  const fs::path path(text);
+  const fs::path path = at_home(text);
   std::error_code unreadable;
   if (path.is_absolute() || text.empty() || fs::exists(path, unreadable)) return path;
   const fs::path beside = config_folder / path;

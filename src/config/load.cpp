@@ -4,6 +4,7 @@
 
 #include "config/describe.h"
 #include "config/document.h"
+#include "config/foreign_names.h"
 #include "config/node_reader.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
@@ -88,6 +89,8 @@ class Override {
   void set_in(const base::Fields& fields, const std::string& prefix, size_t depth, const YAML::Node& value) const {
     const std::string& name = parts_[depth];
     const base::Field* field = find_field(fields, name);
+    if (!field && !own_name_of(key_).empty())
+      fail({kCommandLine}, key_, "unknown key (what other trainers call so is here " + own_name_of(key_) + ")");
     if (!field) reader_.fail_unknown({kCommandLine}, prefix, name, fields);
     const std::string here = joined_key(prefix, name);
     const bool is_last = depth + 1 == parts_.size();
@@ -115,6 +118,9 @@ void apply_override(const base::Fields& root, const std::string& text) {
     fail({kCommandLine}, text, "expected key=value, as optimizer.lr=1e-6");
   }
   const std::string key = text.substr(0, equals);
+  if (key.starts_with('+')) {
+    fail({kCommandLine}, key, "a key needs no plus here (Hydra's): write " + text.substr(text.find_first_not_of('+')));
+  }
   NodeReader reader(root, kCommandLine);
   Override(root, reader, key).set(parse_override_value(key, text.substr(equals + 1)));
 }

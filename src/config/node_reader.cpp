@@ -3,6 +3,7 @@
 #include <set>
 
 #include "config/describe.h"
+#include "config/foreign_names.h"
 #include "config/scalar.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
@@ -52,6 +53,14 @@ std::string find_elsewhere(const base::Fields& fields, const std::string& prefix
 
 bool is_inside(double value, const base::Range& range) {
   return (range.open_min ? value > range.min : value >= range.min) && value <= range.max;
+}
+
+// "{problem}" without quotes is, in YAML, a mapping of one name to nothing.
+std::string braced_word(const YAML::Node& map) {
+  const auto entry = map.begin();
+  const bool braced =
+      map.size() == 1 && map.Style() == YAML::EmitterStyle::Flow && entry->second.IsNull() && entry->first.IsScalar();
+  return braced ? "{" + entry->first.Scalar() + "}" : "";
 }
 
 template <typename T>
@@ -108,6 +117,8 @@ void NodeReader::fail_expected(const YAML::Node& node, const std::string& key, c
 
 void NodeReader::fail_unknown(const Place& place, const std::string& prefix, const std::string& name,
                               const base::Fields& section) {
+  if (const std::string own = own_name_of(name); !own.empty())
+    fail(place, joined_key(prefix, name), "unknown key (what other trainers call so is here " + own + ")");
   std::vector<std::string> known = names_of(section);
   std::string hint = base::did_you_mean(name, known);
   if (base::nearest_name(name, known).empty()) {
@@ -166,6 +177,10 @@ void NodeReader::read_text_or_map(const YAML::Node& node, base::TextOrMap& value
     return;
   }
   if (!node.IsMap() || node.size() == 0) fail_expected(node, key, "a text or a mapping of texts");
+  if (const auto text = braced_word(node); !text.empty()) {
+    value = {.text = text, .map = {}};
+    return;
+  }
   value = {};
   for (const auto& entry : node) {
     if (!entry.first.IsScalar()) fail_expected(entry.first, key, "a key");
@@ -205,6 +220,12 @@ void NodeReader::read_leaf(const YAML::Node& node, base::Auto<T>& value, const b
 template <typename T>
 void NodeReader::read_leaf(const YAML::Node& list, std::vector<T>& values, const base::Range& range,
                            const std::string& key) {
+  if constexpr (std::is_same_v<T, std::string>) {  // one path needs no brackets
+    if (list.IsScalar()) {
+      values = {read_scalar<T>(list, range, key)};
+      return;
+    }
+  }
   if (!list.IsSequence()) fail_expected(list, key, std::string("a list: [") + ScalarType<T>::kName + ", ...]");
   std::vector<T> read;
   for (size_t i = 0; i < list.size(); ++i) {

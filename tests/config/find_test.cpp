@@ -52,6 +52,7 @@ TEST_F(ResolvePath, TakesTheCurrentDirectoryFirstThenTheConfigsFolder) {
 TEST_F(ResolvePath, LeavesWhatIsNowhereAndAbsolutePaths) {
   EXPECT_EQ(resolve_path("nowhere.jsonl", "configs"), "nowhere.jsonl");
   EXPECT_EQ(resolve_path("/nowhere/a.jsonl", "configs"), "/nowhere/a.jsonl");
+  EXPECT_EQ(resolve_path("~/a.jsonl", "configs"), std::filesystem::path(std::getenv("HOME")) / "a.jsonl");
   EXPECT_EQ(resolve_path("", "configs"), "");
   EXPECT_EQ(resolve_path("nowhere.jsonl", ""), "nowhere.jsonl");
 }

@@ -67,7 +67,7 @@ TEST_F(LoadErrors, WrongTypes) {
   EXPECT_EQ(value_error("maybe_rate: x"), "maybe_rate: expected a number in [0, 10] or null, got x");
   EXPECT_EQ(value_error("auto_count: null"), "auto_count: expected an integer >= 1 or auto, got null");
   EXPECT_EQ(value_error("auto_rate: otto"), "auto_rate: expected a number > 0 or auto, got otto");
-  EXPECT_EQ(value_error("names: a"), "names: expected a list: [a text, ...], got a");
+  EXPECT_EQ(value_error("names: {a: 1}"), "names: expected a list: [a text, ...], got a mapping");
   EXPECT_EQ(value_error("names: [a, [b]]"), "names.1: expected a text, got a list");
   EXPECT_EQ(value_error("names: [a, ~]"), "names.1: expected a text, got null");
   EXPECT_EQ(value_error("ids: 3"), "ids: expected a list: [an integer, ...], got 3");

@@ -37,6 +37,23 @@ TEST_F(Override, SetsEveryType) {
   EXPECT_EQ(all, want);
 }
 
+TEST_F(Override, OneTextStandsForAListOfIt) {
+  EXPECT_THAT(read_overrides({"all.names=a b.jsonl"}).all.names, ElementsAre("a b.jsonl"));
+}
+
+// Without quotes this is a mapping in YAML, of problem to nothing.
+TEST_F(Override, ABracedWordIsATextWhereOneIsMeant) {
+  EXPECT_EQ(read_overrides({"all.chat={problem}"}).all.chat.text, "{problem}");
+}
+
+TEST_F(Override, NamesTheOwnKeyForOneOfAnotherTrainer) {
+  EXPECT_THAT(error_with("all.num_generations=8"),
+              ::testing::HasSubstr(
+                  "all.num_generations: unknown key (what other trainers call so is here rollout.group_size)"));
+  EXPECT_THAT(error_with("actor_rollout_ref.actor.kl_loss_coef=0"), ::testing::HasSubstr("algorithm.kl.coef"));
+  EXPECT_THAT(error_with("+all.count=2"), ::testing::HasSubstr("write all.count=2"));
+}
+
 TEST_F(Override, TheLastOneWins) { EXPECT_EQ(read_overrides({"all.count=2", "all.count=3"}).all.count, 3); }
 
 TEST_F(Override, ASectionIsMerged) {

@@ -36,8 +36,8 @@ LoadedConfig load(const base::Fields& root, const Source& source);
 /// the most similar file of configs/.
 std::filesystem::path find_config(const std::string& name);
 
-/// A relative path in a configuration: from the current directory if it exists there, else from `config_folder` if it
-/// exists there, else `text` unchanged (the reader of the file then says that it is missing).
+/// A path in a configuration, ~/ being home: a relative one from the current directory if it exists there, else from
+/// `config_folder` if it exists there, else unchanged (the reader of the file then says that it is missing).
 std::filesystem::path resolve_path(const std::string& text, const std::filesystem::path& config_folder);
 
 /// Every key and value as YAML, in the order of the field lists. Loading it gives the same values bit for bit.
