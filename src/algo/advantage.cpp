@@ -27,7 +27,9 @@ double grpo(double x, const Spread& group, const Spread&, double eps) { return x
 double dr_grpo(double x, const Spread&, const Spread&, double) { return x; }
 double rloo(double x, const Spread& group, const Spread&, double) { return x * group.size / (group.size - 1.0); }
 double batch_std(double x, const Spread&, const Spread& step, double eps) { return x / (step.std + eps); }
-double reinforce_pp(double x, const Spread&, const Spread& step, double) { return (x - step.mean) / step.std; }
+double reinforce_pp(double x, const Spread&, const Spread& step, double eps) {
+  return (x - step.mean) / (step.std + eps);
+}
 
 enum class Over { kNothing, kRewards, kCentred };
 
@@ -69,31 +71,47 @@ Spread spread_of(const Moments& moments, Std std) {
   return {.size = moments.count, .mean = moments.mean, .std = deviation(moments.squares, moments.count, std)};
 }
 
-bool all_equal(std::span<const double> rewards) {
-  return std::adjacent_find(rewards.begin(), rewards.end(), std::not_equal_to<>()) == rewards.end();
+double largest(std::span<const double> values) {
+  return values.empty() ? 0.0 : *std::max_element(values.begin(), values.end());
+}
+
+// Up to rounding, which is a share of the terms' magnitude and not of the sum's.
+bool all_equal(std::span<const double> rewards, std::span<const double> magnitudes) {
+  const auto [least, most] = std::minmax_element(rewards.begin(), rewards.end());
+  return rewards.empty() || *most - *least <= kEqualRewards * largest(magnitudes);
 }
 
 // Rewards on the host, seen as groups.
 class Groups {
  public:
-  Groups(const at::Tensor& rewards, at::IntArrayRef offsets)
-      : values_(rewards.detach().to(at::kCPU, at::kDouble).contiguous()), offsets_(offsets) {
+  Groups(const at::Tensor& rewards, at::IntArrayRef offsets, const at::Tensor& magnitudes)
+      : values_(on_host(rewards)),
+        magnitudes_(magnitudes.defined() ? on_host(magnitudes) : values_.abs()),
+        offsets_(offsets) {
     GRPO_CHECK(rewards.dim() == 1 && rewards.is_floating_point(), "rewards: ", rewards.sizes(), " ",
                rewards.scalar_type());
     GRPO_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == rewards.size(0) &&
                    std::is_sorted(offsets.begin(), offsets.end()),
                "group_offsets ", offsets, " do not cut ", rewards.size(0), " rewards into groups");
+    GRPO_CHECK(magnitudes_.sizes() == values_.sizes(), "magnitudes: ", magnitudes_.sizes(),
+               " of rewards: ", values_.sizes());
     for (size_t q = 0; q < size(); ++q) check_finite(q);
   }
 
   size_t size() const { return offsets_.size() - 1; }
   size_t first(size_t q) const { return static_cast<size_t>(offsets_[q]); }
-  std::span<const double> operator[](size_t q) const {
-    return {values_.const_data_ptr<double>() + offsets_[q], static_cast<size_t>(offsets_[q + 1] - offsets_[q])};
-  }
-  bool live(size_t q) const { return !all_equal((*this)[q]); }
+  std::span<const double> operator[](size_t q) const { return group(values_, q); }
+  bool live(size_t q) const { return !all_equal((*this)[q], group(magnitudes_, q)); }
 
  private:
+  static at::Tensor on_host(const at::Tensor& numbers) {
+    return numbers.detach().to(at::kCPU, at::kDouble).contiguous();
+  }
+
+  std::span<const double> group(const at::Tensor& numbers, size_t q) const {
+    return {numbers.const_data_ptr<double>() + offsets_[q], static_cast<size_t>(offsets_[q + 1] - offsets_[q])};
+  }
+
   void check_finite(size_t q) const {
     const auto group = (*this)[q];
     const auto bad = std::find_if(group.begin(), group.end(), [](double r) { return !std::isfinite(r); });
@@ -104,6 +122,7 @@ class Groups {
   }
 
   at::Tensor values_;
+  at::Tensor magnitudes_;
   at::IntArrayRef offsets_;
 };
 
@@ -156,13 +175,14 @@ Moments& Moments::operator+=(const Moments& other) {
   return *this;
 }
 
-Moments advantage_moments(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config) {
-  return moments_of(Groups(rewards, group_offsets), config);
+Moments advantage_moments(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
+                          const at::Tensor& magnitudes) {
+  return moments_of(Groups(rewards, group_offsets, magnitudes), config);
 }
 
 at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
-                           const std::optional<Moments>& moments) {
-  const Groups groups(rewards, group_offsets);
+                           const std::optional<Moments>& moments, const at::Tensor& magnitudes) {
+  const Groups groups(rewards, group_offsets, magnitudes);
   const Spread step = spread_of(moments ? *moments : moments_of(groups, config), config.std);
   const Row& row = row_of(config.kind);
   auto advantages = at::zeros({rewards.size(0)}, at::kDouble);
@@ -178,8 +198,8 @@ at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offs
   return advantages.to(rewards.options());
 }
 
-std::vector<bool> live_groups(const at::Tensor& rewards, at::IntArrayRef group_offsets) {
-  const Groups groups(rewards, group_offsets);
+std::vector<bool> live_groups(const at::Tensor& rewards, at::IntArrayRef group_offsets, const at::Tensor& magnitudes) {
+  const Groups groups(rewards, group_offsets, magnitudes);
   std::vector<bool> live;
   for (size_t q = 0; q < groups.size(); ++q) live.push_back(groups.live(q));
   return live;

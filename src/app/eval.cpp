@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/exit_code.h"
+#include "app/sampling_flags.h"
 #include "app/stop_signals.h"
 #include "grpo/base/error.h"
 #include "grpo/metrics/console.h"
@@ -25,11 +26,7 @@ struct Options {
 
 void check(const Options& options) {
   const auto& eval = options.run.eval;
-  if (eval.samples < 1) throw base::ConfigError("--samples must be at least 1");
-  if (options.max_new_tokens < 1) throw base::ConfigError("--max-new-tokens must be at least 1");
-  if (eval.temperature < 0.0) throw base::ConfigError("--temperature must not be below 0 (0 is greedy)");
-  if (eval.top_p <= 0.0 || eval.top_p > 1.0) throw base::ConfigError("--top-p must be above 0 and at most 1");
-  if (eval.top_k < 0) throw base::ConfigError("--top-k must not be below 0 (0 is off)");
+  app::check(SamplingFlags{.samples = eval.samples, .temperature = eval.temperature, .top_p = eval.top_p, .top_k = eval.top_k, .max_new_tokens = options.max_new_tokens});
 }
 
 std::atomic<bool> stop_requested = false;
@@ -101,7 +98,7 @@ void add_eval(CLI::App& app) {
   trainer::EvalRun& run_options = options->run;
   run_options.eval.samples = 32;  // with the other defaults the protocol of arXiv 2510.00977
   command->add_option("--model", run_options.model.path, "Hugging Face model folder")->required();
-  command->add_option("--data", run_options.files, "problem files (.jsonl, .json, .parquet), each one set")->required();
+  command->add_option("--data", run_options.files, "problem files (.jsonl, .json, .csv, .parquet, also compressed), folders or patterns; each file is one set")->required();
   command->add_option("--output", run_options.output, "folder for eval.json, one JSONL per set, and answers/")->required();
   command->add_option("--answers", run_options.answers, "folder of the sampled answers, kept by a hash of weights and sampling, if it shall be shared by "
                       "several evaluations; default: answers/ in the output folder");
@@ -119,8 +116,9 @@ void add_eval(CLI::App& app) {
   command->add_option("--threads", run_options.threads, "CPU threads; 0: the cores this process may use")->capture_default_str();
   command->add_option("--prompt-key", run_options.data.prompt_key, "key of the problem's text")->capture_default_str();
   command->add_option("--answer-key", run_options.data.answer_key, "key of the gold answer")->capture_default_str();
+  command->add_option("--system", run_options.data.system, "system message: auto, none, or a text (data.system)")->capture_default_str();
   command->add_option("--max-prompt-tokens", run_options.data.max_prompt_tokens, "longer prompts are left out")->capture_default_str();
-  command->add_option("--max-bad-golds", run_options.reward.max_bad_golds, "share of gold answers that may not verify against themselves")
+  command->add_option("--max-bad-golds", run_options.reward.max_bad_golds, "share of gold answers that may be missing or reward no right completion")
       ->capture_default_str();
   command->callback([options] { run(*options); });
 }

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/sampling_flags.h"
 #include "grpo/base/error.h"
+#include "grpo/data/conversation.h"
 #include "grpo/io/json.h"
 #include "grpo/models/causal_lm.h"
 #include "grpo/models/device.h"
@@ -63,22 +65,40 @@ std::vector<int64_t> stop_ids_of(const Options& options, const Text& text) {
   return ids;
 }
 
+std::vector<int64_t> given_ids(const nlohmann::json& list, const std::string& where) {
+  if (!list.is_array()) throw base::IoError(where + ": prompt_ids: expected a list of token ids");
+  std::vector<int64_t> ids;
+  for (const auto& id : list) {
+    if (!id.is_number_integer()) throw base::IoError(where + ": prompt_ids: expected integers, found " + id.dump());
+    ids.push_back(id.get<int64_t>());
+  }
+  return ids;
+}
+
+std::vector<int64_t> conversation_ids(const nlohmann::json& list, const Text& text, const std::string& where) {
+  std::vector<tokenizer::Message> messages;
+  for (const auto& [role, content] : data::read_conversation(list, where, "prompt")) messages.push_back({role, content});
+  try {
+    return text.chat_template->encode_rendered(*text.tokenizer, text.chat_template->prompt(messages));
+  } catch (const base::ConfigError& error) {
+    throw base::ConfigError(base::concat(where, ": ", error.what(), text.chat_template->name() == "none" ? "; --template auto takes the model's own" : ""));
+  }
+}
+
+std::vector<int64_t> ids_of_row(const nlohmann::json& row, const Text& text, const std::string& where) {
+  if (row.contains("prompt_ids")) return given_ids(row.at("prompt_ids"), where);
+  const auto prompt = row.find("prompt");
+  if (prompt == row.end()) {
+    throw base::IoError(where + ": no \"prompt\" and no \"prompt_ids\"" + (row.contains("messages") ? "; a chat list is read from \"prompt\", not from \"messages\"" : ""));
+  }
+  if (!prompt->is_string() && !prompt->is_array()) throw base::IoError(where + ": prompt is " + prompt->type_name() + ", expected a text or a list of chat messages");
+  if (!text.tokenizer) throw base::ConfigError(where + ": \"prompt\" needs tokenizer.json or tokenizer.model in the model folder");
+  return prompt->is_string() ? text.chat_template->encode_prompt(*text.tokenizer, prompt->get<std::string>()) : conversation_ids(*prompt, text, where);
+}
+
 std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, const std::string& where,
                                 int64_t vocab_size) {
-  std::vector<int64_t> ids;
-  if (row.contains("prompt_ids")) {
-    if (!row.at("prompt_ids").is_array()) throw base::IoError(where + ": prompt_ids: expected a list of token ids");
-    for (const auto& id : row.at("prompt_ids")) {
-      if (!id.is_number_integer()) throw base::IoError(where + ": prompt_ids: expected integers, found " + id.dump());
-      ids.push_back(id.get<int64_t>());
-    }
-  } else if (row.contains("prompt") && row.at("prompt").is_string()) {
-    if (!text.tokenizer)
-      throw base::ConfigError(where + ": \"prompt\" needs tokenizer.json or tokenizer.model in the model folder");
-    ids = text.chat_template->encode_prompt(*text.tokenizer, row.at("prompt").get<std::string>());
-  } else {
-    throw base::IoError(where + ": no \"prompt\" and no \"prompt_ids\"");
-  }
+  auto ids = ids_of_row(row, text, where);
   if (ids.empty()) throw base::IoError(where + ": the prompt has no tokens");
   for (const int64_t id : ids) {
     if (id < 0 || id >= vocab_size) {
@@ -96,11 +116,8 @@ nlohmann::ordered_json to_json(const rollout::Completion& completion, const Text
   return json;
 }
 
-void check(const Options& options) {
-  if (options.temperature < 0.0) throw base::ConfigError("--temperature must not be below 0 (0 is greedy)");
-  if (options.top_p <= 0.0 || options.top_p > 1.0) throw base::ConfigError("--top-p must be above 0 and at most 1");
-  if (options.samples < 1 || options.max_new_tokens < 1)
-    throw base::ConfigError("--samples and --max-new-tokens must be at least 1");
+void check(const Options& o) {
+  app::check(SamplingFlags{.samples = o.samples, .temperature = o.temperature, .top_p = o.top_p, .top_k = o.top_k, .max_new_tokens = o.max_new_tokens});
 }
 
 void run(const Options& options) {
@@ -151,7 +168,7 @@ void add_generate(CLI::App& app) {
   auto* command = app.add_subcommand("generate", "Sample completions of prompts");
   auto o = std::make_shared<Options>();
   command->add_option("--model", o->model, "Hugging Face model folder")->required();
-  command->add_option("--input", o->input, "JSONL with \"prompt\" or \"prompt_ids\"; - is stdin");
+  command->add_option("--input", o->input, "JSONL with \"prompt\" (a text or chat messages) or \"prompt_ids\"; - is stdin");
   command->add_option("--output", o->output, "the same rows with \"completions\"; - is stdout");
   command->add_option("--template", o->chat_template, "for \"prompt\": none (default), auto or a template's name");
   command->add_option("--samples", o->samples, "completions a prompt");

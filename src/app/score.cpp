@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -115,7 +117,11 @@ void add_score(CLI::App& app) {
   command->add_option("--dtype", options->dtype, "auto (float32 on the CPU, as stored on a GPU), float32 or bfloat16");
   command->add_option("--device", options->device, "auto, cpu or cuda");
   command->add_option("--temperature", options->temperature, "logits are divided by it; 0: raw logits")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::NonNegativeNumber)
+      ->check([](const std::string& text) {
+        return std::isfinite(std::strtod(text.c_str(), nullptr)) ? std::string()
+                                                                 : "expected a finite number, got " + text;
+      });
   command->callback([options] { run(*options); });
 }
 

@@ -13,6 +13,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
+#include "grpo/reward/gold.h"
 #include "grpo/reward/verifier.h"
 
 namespace grpo::app {
@@ -30,7 +31,7 @@ struct Options {
 
 struct Pair {
   nlohmann::ordered_json row;
-  std::string gold;
+  std::vector<std::string> golds;  // each of them right
   std::string pred;
   reward::Verdict verdict;
   double seconds = 0.0;
@@ -45,13 +46,22 @@ std::string read_text(const nlohmann::json& row, const std::string& key, const i
   throw base::IoError(base::concat(reader.path(), ":", reader.line(), ": no text \"", key, "\" (or \"", key, "_b64\")"));
 }
 
+// One right answer, or a list of them.
+std::vector<std::string> read_golds(const nlohmann::json& row, const io::JsonlReader& reader) {
+  const auto list = row.find("gold");
+  if (list == row.end() || !list->is_array() || list->empty()) return {read_text(row, "gold", reader)};
+  std::vector<std::string> golds;
+  for (const auto& gold : *list) golds.push_back(read_text({{"gold", gold}}, "gold", reader));
+  return golds;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void judge(Pair& pair, const reward::VerifierConfig& config) {
   const auto start = std::chrono::steady_clock::now();
-  pair.verdict = reward::verify(pair.gold, pair.pred, config);
+  pair.verdict = reward::verify_any(pair.golds, pair.pred, config);
   pair.seconds = seconds_since(start);
 }
 
@@ -94,7 +104,7 @@ void run(const Options& options) {
   };
   nlohmann::json row;
   while (reader.next(row)) {
-    window.push_back({.row = row, .gold = read_text(row, "gold", reader), .pred = read_text(row, "pred", reader), .verdict = {}});
+    window.push_back({.row = row, .golds = read_golds(row, reader), .pred = read_text(row, "pred", reader), .verdict = {}});
     if (window.size() == kWindow) flush();
   }
   flush();

@@ -1,5 +1,6 @@
 #include "grpo/data/dataset.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "data/rows.h"
@@ -35,42 +36,47 @@ const json& value_at(const json& object, const std::string& key, const std::stri
   throw base::IoError(place + ": " + key + " is " + value.type_name() + ", expected " + expected);
 }
 
-// The content of the last message whose role is "user".
-std::string last_user_content(const json& messages, const std::string& place, const std::string& key) {
-  for (size_t i = messages.size(); i-- > 0;) {
-    const json& message = messages[i];
-    if (!message.is_object() || message.value("role", json()) != "user") continue;
-    const json content = message.value("content", json());
-    if (!content.is_string()) wrong_type(content, place, key + "'s content", "a string");
-    return content.get<std::string>();
-  }
-  throw base::IoError(place + ": " + key + " has no message with role \"user\"");
+bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
+
+// The text that names the problem: the prompt itself, or the last thing the user says.
+std::string last_user_content(const std::vector<Message>& messages) {
+  const auto last = std::find_if(messages.rbegin(), messages.rend(), [](const Message& message) { return message.role == "user"; });
+  return last->content;
 }
 
-std::string prompt_of(const json& row, const std::string& key, const std::string& place) {
+void read_prompt(const json& row, const std::string& key, const std::string& place, Problem& problem) {
   const json& value = value_at(row, key, place);
   if (!value.is_string() && !value.is_array()) wrong_type(value, place, key, "a string or a list of chat messages");
-  const auto text = value.is_string() ? value.get<std::string>() : last_user_content(value, place, key);
-  if (text.find_first_not_of(" \t\r\n") == std::string::npos) throw base::IoError(place + ": " + key + " is empty");
-  return text;
+  if (value.is_array()) problem.messages = read_conversation(value, place, key);
+  if (value.is_string()) problem.messages = conversation_in_text(value.get<std::string>(), place, key);
+  problem.prompt = problem.messages.empty() ? value.get<std::string>() : last_user_content(problem.messages);
+  if (is_blank(problem.prompt)) throw base::IoError(place + ": " + key + " is empty");
 }
 
-// A list of exactly one value stands for that value.
-const json& only_value(const json& value, const std::string& place, const std::string& key) {
-  if (!value.is_array()) return value;
-  if (value.size() == 1) return value[0];
-  throw base::IoError(base::concat(place, ": ", key, " is a list of ", value.size(), ", expected one answer"));
-}
-
-std::string answer_of(const json& row, const std::string& key, const RowSource& source) {
-  const std::string place = source.place();
-  const json& value = only_value(value_at(row, key, place), place, key);
+// null stands for a missing answer, as do NaN and infinities in a column of numbers.
+std::string answer_text(const json& value, const json& with_number_text, const std::string& place, const std::string& key) {
+  if (value.is_null()) return "";
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_integer()) return value.dump();
   if (!value.is_number_float()) wrong_type(value, place, key, "a string or a number");
-  const json exact = source.with_number_texts();
-  const json& text = only_value(value_at(exact, key, place), place, key);
-  return text.is_string() ? text.get<std::string>() : text.dump();
+  return with_number_text.is_string() ? with_number_text.get<std::string>() : with_number_text.dump();
+}
+
+// A list holds several right answers.
+std::vector<std::string> answers_of(const json& row, const std::string& key, const RowSource& source) {
+  const std::string place = source.place();
+  const json& value = value_at(row, key, place);
+  const bool fractions = value.is_number_float() || (value.is_array() && std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_number_float(); }));
+  const json exact_row = fractions ? source.with_number_texts() : json();
+  const json& exact = fractions ? value_at(exact_row, key, place) : value;
+  if (!value.is_array()) return {answer_text(value, exact, place, key)};
+  std::vector<std::string> answers;
+  for (size_t i = 0; i < value.size(); ++i) {
+    auto text = answer_text(value[i], exact[i], place, key);
+    if (!is_blank(text)) answers.push_back(std::move(text));
+  }
+  if (answers.empty()) answers.emplace_back();
+  return answers;
 }
 
 std::string id_of(const json& row, int64_t row_in_file, const std::string& place) {
@@ -96,11 +102,10 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
     int64_t row_in_file = 0;
     while (source->next(row)) {
       const std::string place = source->place();
-      problems.push_back({.id = id_of(row, row_in_file, place),
-                          .file = file,
-                          .row = static_cast<int64_t>(problems.size()),
-                          .prompt = prompt_of(row, prompt_key, place),
-                          .answer = answer_of(row, answer_key, *source)});
+      Problem problem{.id = id_of(row, row_in_file, place), .file = file, .row = static_cast<int64_t>(problems.size())};
+      read_prompt(row, prompt_key, place, problem);
+      problem.answers = answers_of(row, answer_key, *source);
+      problems.push_back(std::move(problem));
       ++row_in_file;
     }
     if (row_in_file == 0) throw base::IoError(file + ": holds no problem");

@@ -3,14 +3,20 @@
 #include <arrow/io/file.h>
 #include <arrow/record_batch.h>
 #include <arrow/scalar.h>
+#include <arrow/util/float16.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/file_reader.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
 
 #include "data/rows.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
+#include "grpo/io/file_kind.h"
 
 namespace grpo::data {
 namespace {
@@ -18,7 +24,7 @@ namespace {
 using nlohmann::json;
 
 void check(const arrow::Status& status, const std::string& file) {
-  if (!status.ok()) throw base::IoError(file + ": cannot read as Parquet: " + status.ToString());
+  if (!status.ok()) throw base::IoError(file + ": cannot read as Parquet: " + status.ToString() + io::kind_hint_of(file));
 }
 
 template <typename T>
@@ -53,6 +59,32 @@ json get(const arrow::Array& array, int64_t i) {
   }
 }
 
+// JSON has no NaN and no infinity; in a column of numbers they stand for what is missing.
+json number_or_null(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
+
+// The shortest decimal number that rounds to this float, as a writer of 0.1 meant it: as a double it would be 0.10000000149.
+json float_to_json(float value) {
+  if (!std::isfinite(value)) return nullptr;
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  double shortest = 0.0;
+  std::from_chars(text, end, shortest);
+  return shortest;
+}
+
+// The same in 16 bits, of which five significant digits suffice.
+json half_to_json(uint16_t bits) {
+  const auto value = arrow::util::Float16::FromBits(bits);
+  if (!std::isfinite(value.ToDouble())) return nullptr;
+  for (int digits = 1; digits < 5; ++digits) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.*g", digits, value.ToDouble());
+    const double candidate = std::strtod(text, nullptr);
+    if (arrow::util::Float16::FromDouble(candidate) == value) return candidate;
+  }
+  return value.ToDouble();
+}
+
 // Element i as JSON. Types JSON lacks (decimals, times) become the text Arrow prints.
 json to_json(const arrow::Array& array, int64_t i) {
   if (array.IsNull(i)) return nullptr;
@@ -66,8 +98,9 @@ json to_json(const arrow::Array& array, int64_t i) {
     case arrow::Type::UINT16: return get<arrow::UInt16Array>(array, i);
     case arrow::Type::UINT32: return get<arrow::UInt32Array>(array, i);
     case arrow::Type::UINT64: return get<arrow::UInt64Array>(array, i);
-    case arrow::Type::FLOAT: return get<arrow::FloatArray>(array, i);
-    case arrow::Type::DOUBLE: return get<arrow::DoubleArray>(array, i);
+    case arrow::Type::HALF_FLOAT: return half_to_json(static_cast<const arrow::HalfFloatArray&>(array).Value(i));
+    case arrow::Type::FLOAT: return float_to_json(static_cast<const arrow::FloatArray&>(array).Value(i));
+    case arrow::Type::DOUBLE: return number_or_null(static_cast<const arrow::DoubleArray&>(array).Value(i));
     case arrow::Type::STRING: return get<arrow::StringArray>(array, i);
     case arrow::Type::LARGE_STRING: return get<arrow::LargeStringArray>(array, i);
     case arrow::Type::STRING_VIEW: return get<arrow::StringViewArray>(array, i);
@@ -152,7 +185,7 @@ std::unique_ptr<RowSource> open_parquet(const std::string& file, const std::vect
   try {
     return std::make_unique<ParquetRows>(file, keys);
   } catch (const parquet::ParquetException& error) {
-    throw base::IoError(file + ": cannot read as Parquet: " + error.what());
+    throw base::IoError(file + ": cannot read as Parquet: " + error.what() + io::kind_hint_of(file));
   }
 }
 

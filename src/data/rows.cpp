@@ -2,9 +2,12 @@
 
 #include <filesystem>
 
+#include "data/csv_rows.h"
 #include "data/number_texts.h"
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/io/file.h"
+#include "grpo/io/file_kind.h"
 #include "grpo/io/json.h"
 
 namespace grpo::data {
@@ -49,14 +52,41 @@ class JsonArrayRows : public RowSource {
   size_t next_ = 0;
 };
 
+// What datasets' to_json and pandas' lines=True write under the name .json: one object a line.
+bool holds_json_lines(const std::string& file) {
+  const std::string text = io::read_maybe_compressed(file);
+  const size_t end = text.find('\n');
+  const size_t next = end == std::string::npos ? end : text.find_first_not_of(" \t\r\n", end);
+  if (next == std::string::npos || text[next] != '{') return false;
+  return json::parse(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, /*allow_exceptions=*/false)
+      .is_object();
+}
+
+std::unique_ptr<RowSource> open_json(const std::string& file) {
+  if (!holds_json_lines(file)) return std::make_unique<JsonArrayRows>(file);
+  base::log_info(file + ": one JSON object a line, so it is read as JSONL whatever its name");
+  return std::make_unique<JsonlRows>(file);
+}
+
+std::string ending_of(const std::filesystem::path& file) { return io::without_compression(file).extension().string(); }
+
 }  // namespace
 
+bool is_known_ending(const std::filesystem::path& file) {
+  const std::string ending = ending_of(file);
+  return ending == ".jsonl" || ending == ".json" || ending == ".csv" ||
+         (ending == ".parquet" && !io::is_compressed(file));
+}
+
+std::string known_endings() { return ".jsonl, .json and .csv, each also with .gz, .zst or .xz, and .parquet"; }
+
 std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<std::string>& keys) {
-  const std::string ending = std::filesystem::path(file).extension().string();
-  if (file == "-" || ending == ".jsonl") return std::make_unique<JsonlRows>(file);
-  if (ending == ".json") return std::make_unique<JsonArrayRows>(file);
-  if (ending == ".parquet") return open_parquet(file, keys);
-  throw base::IoError(file + ": unknown ending; problem files end in .jsonl, .json or .parquet");
+  if (file == "-") return std::make_unique<JsonlRows>(file);
+  if (!is_known_ending(file)) throw base::IoError(file + ": unknown ending; problem files end in " + known_endings());
+  const std::string ending = ending_of(file);
+  if (ending == ".jsonl") return std::make_unique<JsonlRows>(file);
+  if (ending == ".json") return open_json(file);
+  return ending == ".csv" ? open_csv(file) : open_parquet(file, keys);
 }
 
 }  // namespace grpo::data

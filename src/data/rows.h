@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -22,6 +23,10 @@ class RowSource {
 /// Chooses the format by the file's ending. keys: what will be asked of the rows (dotted); a format with columns reads
 /// only those and `id`.
 std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<std::string>& keys);
+
+/// Whether open_rows reads such a file, by its ending (behind one of a compression), and the endings for a message.
+bool is_known_ending(const std::filesystem::path& file);
+std::string known_endings();
 
 /// The Parquet reader of this build (parquet_arrow.cpp or parquet_none.cpp).
 std::unique_ptr<RowSource> open_parquet(const std::string& file, const std::vector<std::string>& keys);

@@ -1,6 +1,7 @@
 #include "grpo/reward/reward.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "grpo/base/error.h"
@@ -28,23 +29,40 @@ class Term {
 
 TermValue from_verdict(Verdict verdict) { return {verdict.kind == Verdict::Kind::kRight ? 1.0 : 0.0, std::move(verdict)}; }
 
+// Judges against one right answer after the other until one accepts; else the verdict against the first.
+template <typename Judge>
+Verdict first_right(const Answer& answer, const Judge& judge) {
+  Verdict first = judge(answer.gold);
+  for (size_t i = 0; first.kind != Verdict::Kind::kRight && i < answer.also_right.size(); ++i) {
+    Verdict other = judge(answer.also_right[i]);
+    if (other.kind == Verdict::Kind::kRight) return other;
+  }
+  return first;
+}
+
 class MathTerm : public Term {
  public:
   explicit MathTerm(VerifierConfig config) : config_(std::move(config)) {}
 
  private:
-  TermValue value(const Answer& answer) const override { return from_verdict(verify(answer.gold, answer.text, config_)); }
+  TermValue value(const Answer& answer) const override {
+    return from_verdict(first_right(answer, [&](const std::string& gold) { return verify(gold, answer.text, config_); }));
+  }
   VerifierConfig config_;
 };
 
 class ExactTerm : public Term {
   TermValue value(const Answer& answer) const override {
-    Verdict verdict{.kind = Verdict::Kind::kRight, .gold_parsed = trim(answer.gold), .pred_parsed = trim(answer.text), .rule = "exact", .reason = ""};
+    return from_verdict(first_right(answer, [&](const std::string& gold) { return compare(gold, answer.text); }));
+  }
+
+  static Verdict compare(const std::string& gold, const std::string& text) {
+    Verdict verdict{.kind = Verdict::Kind::kRight, .gold_parsed = trim(gold), .pred_parsed = trim(text), .rule = "exact", .reason = ""};
     if (verdict.gold_parsed != verdict.pred_parsed) {
       verdict.kind = Verdict::Kind::kWrong;
       verdict.reason = "the texts differ";
     }
-    return from_verdict(std::move(verdict));
+    return verdict;
   }
 };
 
@@ -54,7 +72,7 @@ class NumericTerm : public Term {
       size_t at = 0;
       const std::string number = last_number(to_latex(answer.text), at);
       if (number.empty()) return from_verdict({.kind = Verdict::Kind::kUnparsable, .gold_parsed = answer.gold, .pred_parsed = "", .rule = "last number", .reason = "no number"});
-      Verdict verdict = verify(answer.gold, number);
+      Verdict verdict = first_right(answer, [&](const std::string& gold) { return verify(gold, number); });
       verdict.rule = "last number";
       return from_verdict(std::move(verdict));
     } catch (const OverBudget& error) {
@@ -113,6 +131,7 @@ class WeightedSum : public RewardFunction {
     for (const auto& part : parts_) {
       auto result = part.term->value(answer);
       score.reward += part.weight * result.value;
+      score.magnitude += std::abs(part.weight * result.value);
       if (result.verdict && !judged) {
         score.verdict = std::move(*result.verdict);
         judged = true;
@@ -148,22 +167,19 @@ VerifierConfig verifier_config(const VerifierOptions& options) {
 }
 
 bool asks_verifier(const RewardConfig& config) {
-  return std::any_of(config.terms.begin(), config.terms.end(), [](const RewardTerm& term) { return term.type == TermType::kMath; });
+  return std::any_of(config.terms.begin(), config.terms.end(),
+                     [](const RewardTerm& term) { return term.type == TermType::kMath || term.type == TermType::kNumeric; });
+}
+
+bool asks_gold(const RewardConfig& config) {
+  return asks_verifier(config) ||
+         std::any_of(config.terms.begin(), config.terms.end(), [](const RewardTerm& term) { return term.type == TermType::kExact; });
 }
 
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config) {
   if (config.terms.empty()) throw base::ConfigError("reward.terms: name at least one term, such as {type: math, weight: 1.0}");
   for (const auto& term : config.terms) check(term);
   return std::make_unique<WeightedSum>(config);
-}
-
-std::vector<BadGold> check_golds(const std::vector<std::string>& golds, const VerifierConfig& config) {
-  std::vector<BadGold> bad;
-  for (size_t i = 0; i < golds.size(); ++i) {
-    Verdict verdict = verify(golds[i], "\\boxed{" + golds[i] + "}", config);
-    if (verdict.kind != Verdict::Kind::kRight) bad.push_back({i, std::move(verdict)});
-  }
-  return bad;
 }
 
 }  // namespace grpo::reward

@@ -8,6 +8,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
+#include "grpo/reward/gold.h"
 #include "reward/ast.h"
 #include "reward/char_class.h"
 #include "reward/compare.h"
@@ -134,15 +135,7 @@ class Judge {
   // The gold answer may be wrapped in a box, a sentence or dollar signs.
   std::string gold_answer(std::string_view gold) {
     if (gold.size() > 2 * kMaxAnswerBytes) throw OverBudget("the gold answer is too long");
-    const std::string text(gold);
-    const Boxes boxes = find_boxes(text);
-    bool several = false;
-    if (!boxes.complete.empty()) return to_latex(clean_answer(final_boxes(text, boxes.complete, several)));
-    const size_t hashes = text.rfind("####");
-    if (hashes != std::string::npos) return to_latex(clean_answer(text.substr(hashes + 4)));
-    size_t at = 0;
-    const std::string sentence = behind_answer_phrase(text, at);
-    return to_latex(clean_answer(sentence.empty() ? text : sentence));
+    return to_latex(extract_gold(gold).text);
   }
 
   // The response is the gold answer word for word: a statement such as "AB=9, CD=4" needs no reading then.

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
@@ -21,13 +20,10 @@ namespace {
 
 std::vector<EvalSet> load_sets(const Policy& policy, const EvalRun& run) {
   std::vector<EvalSet> sets;
-  std::set<std::string> names;
-  for (const auto& file : run.files) {
-    const std::string name = fs::path(file).stem().string();
-    if (!names.insert(name).second) {
-      throw base::ConfigError(base::concat("--data: two files are called ", name, "; results are named by the file, so rename one"));
-    }
-    sets.push_back({.name = name, .prompts = load_prompts(policy, run.data, {file}, run.data.max_prompt_tokens, "--data")});
+  const auto files = resolve_files(run.files, "", "--data");
+  const auto names = names_of_sets(files, "--data");
+  for (size_t i = 0; i < files.size(); ++i) {
+    sets.push_back({.name = names[i], .prompts = load_prompts(policy, run.data, {files[i]}, run.data.max_prompt_tokens, "--data")});
     check_golds(sets.back().prompts, run.reward, "--data");
   }
   return sets;

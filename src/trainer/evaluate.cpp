@@ -6,10 +6,11 @@
 
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
-#include "grpo/reward/verifier.h"
+#include "grpo/reward/gold.h"
 #include "grpo/trainer/eval_metrics.h"
 #include "trainer/across_ranks.h"
 #include "trainer/scorer.h"
+#include "trainer/step_output.h"
 
 namespace grpo::trainer {
 namespace {
@@ -26,7 +27,7 @@ Answer verify(const rollout::Completion& completion, const Prompt& prompt, const
   Answer answer{.text = context.tokenizer->decode(completion.ids, true),
                 .verdict = {},
                 .truncated = completion.finish_reason == rollout::FinishReason::kLength};
-  answer.verdict = reward::verify(prompt.gold, answer.text, context.verifier);
+  answer.verdict = reward::verify_any(prompt.golds(), prompt.begun + answer.text, context.verifier);
   return answer;
 }
 
@@ -60,7 +61,7 @@ struct Problem {
 };
 
 nlohmann::ordered_json to_json(const Prompt& prompt, const Problem& problem, int64_t right) {
-  nlohmann::ordered_json row{{"id", prompt.id}, {"prompt", prompt.text}, {"gold", prompt.gold}, {"right", right}};
+  nlohmann::ordered_json row{{"id", prompt.id}, {"prompt", prompt.text}, {"gold", gold_json(prompt)}, {"right", right}};
   for (const auto& answer : problem.answers) row["samples"].push_back(shown(answer));
   for (const auto& answer : problem.greedy) row["greedy"] = shown(answer);
   return row;

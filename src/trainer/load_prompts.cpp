@@ -1,55 +1,146 @@
 #include "trainer/load_prompts.h"
 
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/base/text.h"
+#include "grpo/config/config.h"
+#include "grpo/data/files.h"
 #include "grpo/reward/reward.h"
 
 namespace grpo::trainer {
+namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kShown = 80;   // bytes of a gold answer in the message
 constexpr size_t kListed = 10;  // failing gold answers named in the message
 
-std::string describe(const Prompt& prompt, const reward::Verdict& verdict) {
-  const std::string_view gold = prompt.gold;
-  return base::concat("\n  problem ", prompt.id, ": ", gold.empty() ? "(empty)" : gold.substr(0, kShown), gold.size() > kShown ? "..." : "", "  (", reward::to_string(verdict.kind), ": ",
-                      verdict.reason, ")");
+std::string shortened(const std::string& text) {
+  if (text.empty()) return "(empty)";
+  std::string line = text.substr(0, kShown);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line + (text.size() > kShown ? "..." : "");
+}
+
+std::string describe(const Prompt& prompt, const reward::BadGold& bad) {
+  const std::string kind = bad.missing ? "missing" : reward::to_string(bad.verdict.kind);
+  return base::concat("\n  problem ", prompt.id, ": ", shortened(prompt.gold), "  (", kind, ": ", bad.verdict.reason, ")");
+}
+
+std::string list_of(const std::vector<Prompt>& prompts, const std::vector<reward::BadGold>& bad) {
+  std::string text;
+  for (size_t i = 0; i < bad.size() && i < kListed; ++i) text += describe(prompts[bad[i].index], bad[i]);
+  if (bad.size() > kListed) text += base::concat("\n  ... and ", bad.size() - kListed, " more");
+  return text;
+}
+
+// "data.train: answers taken from longer gold texts: 7473 behind ####, 2 box".
+void log_rules(const std::vector<Prompt>& prompts, const char* what) {
+  std::map<std::string, int64_t> counts;
+  for (const Prompt& prompt : prompts) {
+    for (const auto& gold : prompt.golds()) ++counts[reward::extract_gold(gold).rule];
+  }
+  counts.erase("whole");
+  std::vector<std::string> parts;
+  for (const auto& [rule, count] : counts) parts.push_back(base::concat(count, " by the rule ", rule));
+  if (!parts.empty()) base::log_info(base::concat(what, ": answers taken out of longer gold texts: ", base::join(parts, ", ")));
+}
+
+void leave_out_missing(std::vector<Prompt>& prompts, const std::vector<reward::BadGold>& bad, const char* what) {
+  std::set<size_t> missing;
+  for (const auto& gold : bad) {
+    if (gold.missing) missing.insert(gold.index);
+  }
+  size_t index = 0;
+  std::erase_if(prompts, [&](const Prompt&) { return missing.contains(index++); });
+  if (prompts.empty()) throw base::ConfigError(base::concat(what, ": no problem with an answer is left"));
+}
+
+void report_begun(const std::vector<Prompt>& prompts, const char* what) {
+  const auto begun = std::count_if(prompts.begin(), prompts.end(), [](const Prompt& prompt) { return !prompt.begun.empty(); });
+  if (begun == 0) return;
+  base::log_info(base::concat(what, ": ", begun, " of ", prompts.size(), " conversations end in a turn of the assistant's, which completions go on with"));
+}
+
+// A prompt that was put into the chat template already would be put into it twice.
+void warn_templated_twice(const Policy& policy, const std::vector<data::Problem>& problems, const char* what) {
+  const std::string& end = policy.chat_template->end_of_turn();
+  if (end.empty()) return;
+  const auto count = std::count_if(problems.begin(), problems.end(), [&](const data::Problem& problem) { return problem.prompt.find(end) != std::string::npos; });
+  if (count == 0) return;
+  base::log_warning(base::concat(what, ": ", count, " of ", problems.size(), " prompts hold ", end, " already, which template ", policy.chat_template->name(),
+                                 " writes: if they were put into a chat template before, model.template: none takes them as they are"));
 }
 
 }  // namespace
 
-std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& data, const std::vector<std::string>& files,
-                                 int64_t max_prompt_tokens, const char* what) {
-  const auto problems = data::load_problems(files, data.prompt_key, data.answer_key);
+std::vector<std::string> resolve_files(const std::vector<std::string>& entries, const std::string& config_folder, const char* key) {
+  std::vector<std::string> files;
+  for (const auto& entry : entries) {
+    auto found = data::expand_files(config::resolve_path(entry, config_folder).string());
+    if (found.empty()) found = data::expand_files((fs::path(config_folder) / entry).string());
+    if (found.empty()) throw base::ConfigError(base::concat(key, ": no file matches ", entry));
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  return files;
+}
+
+std::vector<std::string> names_of_sets(const std::vector<std::string>& files, const char* key) {
+  std::map<std::string, std::string> owner;
+  std::vector<std::string> names;
+  for (const auto& file : files) {
+    names.push_back(data::name_of_set(file));
+    const auto [other, is_new] = owner.emplace(names.back(), file);
+    if (is_new) continue;
+    throw base::ConfigError(base::concat(key, ": ", other->second, " and ", file, " are both called ", names.back(),
+                                         "; results are named by the file, so rename one (a link will do)"));
+  }
+  return names;
+}
+
+std::vector<Prompt> prompts_of(const Policy& policy, const data::DataConfig& data, const std::vector<data::Problem>& problems,
+                               int64_t max_prompt_tokens, const char* what) {
   int64_t dropped = 0;
-  auto prompts = make_prompts(policy, problems, max_prompt_tokens, &dropped);
+  auto prompts = make_prompts(policy, problems, max_prompt_tokens, &dropped, data.system);
   if (dropped > 0) {
     base::log_warning(base::concat(what, ": ", dropped, " of ", problems.size(), " prompts are longer than ", max_prompt_tokens,
                                    " tokens (data.max_prompt_tokens, rollout.max_total_tokens) and are left out"));
   }
   if (prompts.empty()) {
-    throw base::ConfigError(base::concat(what, ": no problem is left of ", problems.size(), " in ", base::join(files, ", "),
-                                         "; check the files and data.max_prompt_tokens"));
+    throw base::ConfigError(base::concat(what, ": no problem is left of ", problems.size(), "; check the files and data.max_prompt_tokens"));
   }
+  report_begun(prompts, what);
+  warn_templated_twice(policy, problems, what);
   return prompts;
 }
 
-void check_golds(const std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what) {
-  std::vector<std::string> golds;
+std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& data, const std::vector<std::string>& files,
+                                 int64_t max_prompt_tokens, const char* what) {
+  return prompts_of(policy, data, data::load_problems(files, data.prompt_key, data.answer_key), max_prompt_tokens, what);
+}
+
+void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what, bool verified) {
+  std::vector<std::vector<std::string>> golds;
   golds.reserve(prompts.size());
-  for (const auto& prompt : prompts) golds.push_back(prompt.gold);
-  const auto bad = reward::check_golds(golds, reward::verifier_config(config.verifier));
+  for (const auto& prompt : prompts) golds.push_back(prompt.golds());
+  auto bad = reward::check_golds(golds, verified ? config.placeholders : std::vector<std::string>(), reward::verifier_config(config.verifier));
+  if (!verified) std::erase_if(bad, [](const reward::BadGold& gold) { return !gold.missing; });
+  if (verified) log_rules(prompts, what);
   if (bad.empty()) return;
-  std::string message = base::concat(what, ": ", bad.size(), " of ", prompts.size(),
-                                     " gold answers do not verify against themselves, so no completion can be right on them:");
-  for (size_t i = 0; i < bad.size() && i < kListed; ++i) message += describe(prompts[bad[i].index], bad[i].verdict);
-  if (bad.size() > kListed) message += base::concat("\n  ... and ", bad.size() - kListed, " more");
+  const auto missing = std::count_if(bad.begin(), bad.end(), [](const reward::BadGold& gold) { return gold.missing; });
+  const std::string message =
+      base::concat(what, ": ", bad.size(), " of ", prompts.size(), " gold answers can reward no right completion (", missing,
+                   " are missing, and their problems are left out):", list_of(prompts, bad));
   if (static_cast<double>(bad.size()) > config.max_bad_golds * static_cast<double>(prompts.size())) {
-    throw base::ConfigError(base::concat(message, "\nMend or remove them, check data.answer_key, or allow them with "
+    throw base::ConfigError(base::concat(message, "\nMend or remove them, check data.answer_key and reward.placeholders, or allow them with "
                                                   "reward.max_bad_golds (now ", config.max_bad_golds, ")"));
   }
   base::log_warning(message);
+  leave_out_missing(prompts, bad, what);
 }
 
 }  // namespace grpo::trainer

@@ -4,17 +4,18 @@
 #include <ATen/Parallel.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <sstream>
 
 #include "grpo/algo/advantage.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
-#include "grpo/data/dataset.h"
 #include "grpo/data/sampler.h"
 #include "grpo/models/device.h"
 #include "grpo/models/model_config.h"
 #include "trainer/memory_plan.h"
+#include "trainer/plan_inputs.h"
 #include "trainer/plan_warnings.h"
 #include "trainer/share_prompts.h"
 #include "trainer/time_plan.h"
@@ -96,10 +97,6 @@ void describe_traffic(std::ostringstream& out, const TrainConfig& config, const 
   }
 }
 
-at::ScalarType dtype_of(const TrainConfig& config, bool cuda) {
-  return models::resolve_dtype(config.model.dtype, config.model.path, cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
-}
-
 // --gpu-memory names GPUs that need not be here.
 PlanTarget target_of(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
   const bool cuda = plans_gpu(config, memory_gb);
@@ -109,8 +106,8 @@ PlanTarget target_of(const TrainConfig& config, int64_t ranks, std::optional<dou
   return {.ranks = ranks, .cuda = cuda, .memory_bytes = available};
 }
 
-void describe_time(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, int64_t steps, const PlanTarget& target) {
-  const auto dtype = dtype_of(config, target.cuda);
+void describe_time(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, at::ScalarType dtype, int64_t steps,
+                   const PlanTarget& target) {
   const DeviceRates rates = target.cuda ? assumed_gpu() : measure_cpu(dtype);
   const auto plan = plan_time(model, config, static_cast<int64_t>(c10::elementSize(dtype)), target, rates);
   const int64_t ranks = target.ranks;
@@ -151,9 +148,8 @@ std::string sharding_text(optim::StateSharding chosen, const dist::DistributedCo
   return config.sharding == dist::Sharding::kAuto ? base::concat("auto: ", name) : name;
 }
 
-void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, const PlanTarget& target) {
+void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, at::ScalarType dtype, const PlanTarget& target) {
   const auto [ranks, cuda, available] = target;
-  const auto dtype = dtype_of(config, cuda);
   const auto dtype_bytes = static_cast<int64_t>(c10::elementSize(dtype));
   const auto plan = plan_memory(model, config, dtype_bytes, target);
   char line[160];
@@ -207,25 +203,26 @@ std::string resolved_choices(const TrainConfig& config, const Policy& policy, in
   return out.str();
 }
 
-std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
-  const auto load = [&](const std::vector<std::string>& files) { return data::load_problems(files, config.data.prompt_key, config.data.answer_key); };
-  const auto train = load(config.data.train);
-  const auto evaluated = config.eval.every_steps > 0 ? load(config.eval.data) : std::vector<data::Problem>();
-  const auto model = models::read_model_config(config.model.path, {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
-  const int64_t steps = steps_of(config, static_cast<int64_t>(train.size()));
+std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb, const PlanAssumptions& assumptions) {
+  const auto inputs = plan_inputs(config, assumptions);
+  const auto& model = inputs.model;
+  const auto problems = static_cast<int64_t>(inputs.train.size());
+  const int64_t steps = steps_of(config, problems);
   at::set_num_threads(num_threads(config.trainer.threads));
   std::ostringstream out;
   out << "run: " << config.run.output << "/" << config.run.name << "\n";
-  out << "model: " << config.model.path << ", " << model.model_type << ", " << model.num_parameters() << " parameters\n";
-  describe_batch(out, config, static_cast<int64_t>(train.size()), steps);
+  for (const auto& assumed : inputs.assumed) out << "assumed: " << assumed << "\n";
+  out << "model: " << (assumptions.shape.empty() ? config.model.path : assumptions.shape) << ", " << model.model_type << ", " << model.num_parameters() << " parameters\n";
+  describe_batch(out, config, problems, steps);
   describe_objective(out, config);
-  describe_evaluation(out, config, static_cast<int64_t>(evaluated.size()), steps);
+  describe_evaluation(out, config, static_cast<int64_t>(inputs.evaluated.size()), steps);
   const PlanTarget target = target_of(config, ranks, memory_gb);
-  check_weights_fit(model, static_cast<int64_t>(c10::elementSize(dtype_of(config, target.cuda))), target);
-  describe_time(out, config, model, steps, target);
-  describe_memory(out, config, model, target);
+  const auto dtype = plan_dtype(config, assumptions, target.cuda);
+  check_weights_fit(model, static_cast<int64_t>(c10::elementSize(dtype)), target);
+  describe_time(out, config, model, dtype, steps, target);
+  describe_memory(out, config, model, dtype, target);
   for (const auto& warning : sampling_warnings(config, model)) out << "warning: " << warning << "\n";
-  for (const auto& warning : plan_warnings(config, steps, train, evaluated, ranks)) out << "warning: " << warning << "\n";
+  for (const auto& warning : plan_warnings(config, steps, inputs.train, inputs.evaluated, ranks)) out << "warning: " << warning << "\n";
   return out.str();
 }
 
@@ -253,6 +250,15 @@ void validate_stream(const TrainConfig& config) {
 
 }  // namespace
 
+void validate_inputs(const TrainConfig& config) {
+  if (config.data.train.empty()) throw base::ConfigError("data.train: name at least one file of problems");
+  if (config.model.path.empty()) throw base::ConfigError("model.path: name a Hugging Face model folder");
+  const std::filesystem::path output(config.run.output);
+  if (std::filesystem::exists(output) && !std::filesystem::is_directory(output)) {
+    throw base::ConfigError("run.output " + config.run.output + ": is no folder; expected one that holds, or will hold, the runs");
+  }
+}
+
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
   validate_stream(config);
@@ -266,8 +272,6 @@ void validate(const TrainConfig& config) {
   if (rollout.group_size == 1) {
     throw base::ConfigError("rollout.group_size 1: a group of one has no advantage, so nothing would be learned; use at least 2");
   }
-  if (config.data.train.empty()) throw base::ConfigError("data.train: name at least one file of problems");
-  if (config.model.path.empty()) throw base::ConfigError("model.path: name a Hugging Face model folder");
   if (config.eval.every_steps > 0 && config.eval.data.empty()) {
     throw base::ConfigError("eval.every_steps is set but eval.data names no file; set eval.every_steps: 0 to turn evaluation off");
   }

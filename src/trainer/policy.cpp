@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/models/device.h"
 
 namespace grpo::trainer {
@@ -12,10 +13,24 @@ void add_unique(std::vector<int64_t>& ids, int64_t id) {
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
+// "[PAD]", "<pad>": added without saying that it is special.
+bool looks_special(const std::string& token) {
+  return token.size() > 2 && ((token.front() == '[' && token.back() == ']') || (token.front() == '<' && token.back() == '>'));
+}
+
 void check_vocabulary(const Policy& policy) {
   const int64_t model = policy.model->config().vocab_size;
   const int64_t tokenizer = policy.tokenizer->vocab_size();
-  if (tokenizer > model) {
+  const auto foreign = [&](int64_t id) {
+    const auto token = policy.tokenizer->token(id);
+    return token && !policy.tokenizer->is_special(id) && !looks_special(*token);
+  };
+  bool belongs = true;
+  for (int64_t id = model; belongs && id < tokenizer; ++id) belongs = !foreign(id);
+  if (belongs && tokenizer > model) {  // a padding token that somebody added without resizing the embedding
+    base::log_info(base::concat(policy.folder.string(), ": the tokenizer's special tokens from id ", model, " on have no embedding; none can be sampled, and no prompt may have one"));
+  }
+  if (!belongs) {
     throw base::ConfigError(base::concat(policy.folder.string(), ": the tokenizer has ", tokenizer,
                                          " ids but the model's vocabulary is ", model,
                                          "; the tokenizer files belong to another model"));
@@ -45,6 +60,41 @@ std::vector<int64_t> all_stop_ids(const Policy& policy, const std::vector<int64_
   return ids;
 }
 
+std::vector<tokenizer::Message> conversation_of(const data::Problem& problem) {
+  if (problem.messages.empty()) return {{"user", problem.prompt}};
+  std::vector<tokenizer::Message> messages;
+  for (const auto& [role, content] : problem.messages) messages.push_back({role, content});
+  return messages;
+}
+
+std::string place_of(const data::Problem& problem) { return base::concat(problem.file, ": problem ", problem.id); }
+
+Prompt make_prompt(const tokenizer::ChatTemplate& chat, const data::Problem& problem) {
+  GRPO_CHECK(!problem.answers.empty(), place_of(problem), ": no answer, not even an empty one");
+  const auto messages = conversation_of(problem);
+  try {
+    return {.row = problem.row,
+            .id = problem.id,
+            .text = chat.prompt(messages),
+            .gold = problem.answers.front(),
+            .ids = {},
+            .also_right = {problem.answers.begin() + 1, problem.answers.end()},
+            .begun = tokenizer::begun_turn(messages)};
+  } catch (const base::ConfigError& error) {
+    throw base::ConfigError(base::concat(place_of(problem), ": ", error.what()));
+  }
+}
+
+void check_ids(const Policy& policy, const data::Problem& problem, const std::vector<int64_t>& ids) {
+  if (ids.empty()) throw base::IoError(place_of(problem) + ": the prompt has no tokens");
+  if (!policy.model) return;
+  const int64_t vocabulary = policy.model->config().vocab_size;
+  const auto beyond = std::find_if(ids.begin(), ids.end(), [&](int64_t id) { return id >= vocabulary; });
+  if (beyond == ids.end()) return;
+  throw base::ConfigError(base::concat(place_of(problem), ": the prompt has the token ", policy.tokenizer->token(*beyond).value_or(""), " with id ", *beyond,
+                                       ", and the model's embedding has ", vocabulary, " rows; the tokenizer files belong to another model"));
+}
+
 }  // namespace
 
 Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
@@ -68,16 +118,15 @@ Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extr
 }
 
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
-                                 int64_t max_prompt_tokens, int64_t* dropped) {
+                                 int64_t max_prompt_tokens, int64_t* dropped, const std::string& system) {
+  tokenizer::ChatTemplate chat = *policy.chat_template;
+  chat.set_system(system);
   std::vector<Prompt> prompts;
   prompts.reserve(problems.size());
   for (const auto& problem : problems) {
-    Prompt prompt{.row = problem.row, .id = problem.id, .text = policy.chat_template->prompt(problem.prompt),
-                  .gold = problem.answer, .ids = {}};
-    prompt.ids = policy.chat_template->encode_prompt(*policy.tokenizer, problem.prompt);
-    if (prompt.ids.empty()) {
-      throw base::IoError(base::concat(problem.file, ": row ", problem.row, ": the prompt has no tokens"));
-    }
+    Prompt prompt = make_prompt(chat, problem);
+    prompt.ids = chat.encode_rendered(*policy.tokenizer, prompt.text);
+    check_ids(policy, problem, prompt.ids);
     if (static_cast<int64_t>(prompt.ids.size()) > max_prompt_tokens) {
       ++*dropped;
       continue;

@@ -133,24 +133,6 @@ Start prepare_run_folder(const RunConfig& run, const std::string& resume, dist::
   return start;
 }
 
-void check_same_configuration(const fs::path& saved_config, const TrainConfig& now, bool other_folder) {
-  if (!fs::exists(saved_config)) return;
-  TrainConfig saved;
-  config::load(base::fields_of(saved), {.file = saved_config, .overrides = {}});
-  TrainConfig current = now;
-  const std::vector<std::string> free = {"trainer.steps", "data.epochs", "checkpoint.", "eval.", "logging.", "distributed."};
-  for (const auto& difference : config::differences(base::fields_of(saved), base::fields_of(current))) {
-    const bool may_differ = std::any_of(free.begin(), free.end(), [&](const std::string& prefix) {
-      return difference.key.rfind(prefix, 0) == 0;
-    });
-    const bool names_folder = difference.key == "run.output" || (other_folder && difference.key == "run.name");
-    if (may_differ || names_folder) continue;
-    throw base::ConfigError(base::concat(difference.key, " is ", difference.b, " but the run was started with ",
-                                         difference.a, " (", saved_config.string(),
-                                         "); use the same value, another run.name, or --resume never"));
-  }
-}
-
 fs::path rollouts_path(const fs::path& folder, int64_t step) {
   return folder / "rollouts" / (checkpoint::step_name(step) + ".jsonl");
 }

@@ -31,10 +31,6 @@ Start prepare_run_folder(const RunConfig& run, const std::string& resume, dist::
 /// The step in a checkpoint's state.json.
 int64_t step_of_checkpoint(const std::filesystem::path& checkpoint);
 
-/// Throws base::ConfigError naming the first key whose saved value differs and may not (only steps, epochs, checkpoint,
-/// eval, logging and distributed keys may).
-void check_same_configuration(const std::filesystem::path& saved_config, const TrainConfig& now, bool other_folder);
-
 /// run.json: versions, commit, machine, and one entry for each start of the run.
 void write_run_json(const std::filesystem::path& folder, const TrainConfig& config, std::optional<int64_t> resumed_from);
 

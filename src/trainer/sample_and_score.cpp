@@ -40,9 +40,10 @@ void score_group(const StepContext& context, const Prompt& prompt, std::vector<R
   for (Rollout& rollout : group) {
     rollout.text = context.policy.tokenizer->decode(rollout.completion.ids, /*skip_special=*/true);
     rollout.score = context.reward.score({.gold = prompt.gold,
-                                          .text = rollout.text,
+                                          .text = prompt.begun + rollout.text,
                                           .truncated = rollout.truncated(),
-                                          .num_tokens = static_cast<int64_t>(rollout.completion.ids.size())});
+                                          .num_tokens = static_cast<int64_t>(rollout.completion.ids.size()),
+                                          .also_right = prompt.also_right});
     if (!std::isfinite(rollout.score.reward)) {
       throw base::Error("reward: prompt " + prompt.id + " got a reward that is not finite; check reward.terms");
     }

@@ -39,7 +39,18 @@ std::string first_group(const RolloutBatch& batch) {
   return text;
 }
 
+// Tied groups still train where KL or entropy is in the loss, so what counts is whether a token was trained.
+std::string why_no_update(const StepStats& stats) {
+  if (stats.update.applied) return "";
+  if (stats.update.tokens > 0) return "  (gradient not finite: update skipped)";
+  return stats.groups_live == 0 ? "  (no live group: no update)" : "  (every live completion is cut off and masked: no update)";
+}
+
 }  // namespace
+
+nlohmann::json gold_json(const Prompt& prompt) {
+  return prompt.also_right.empty() ? nlohmann::json(prompt.gold) : nlohmann::json(prompt.golds());
+}
 
 void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time, const RolloutBatch& batch) {
   std::vector<double> lengths;
@@ -105,9 +116,7 @@ std::string summary_of(const StepResult& result, int64_t step, int64_t steps, do
                 stats.update.grad_norm, stats.update.entropy, step_s);
   std::string line = text;
   if (step < steps) line += "  left " + metrics::duration(left_s);
-  if (stats.groups_live == 0) line += "  (no live group: no update)";
-  if (stats.groups_live > 0 && !stats.update.applied) line += "  (gradient not finite: update skipped)";
-  return line;
+  return line + why_no_update(stats);
 }
 
 void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch, int64_t max_rollouts) {
@@ -128,7 +137,7 @@ void write_rollouts(const std::filesystem::path& path, int64_t step, const Rollo
                                           {"logprobs", rollout.completion.log_probs},
                                           {"finish_reason", to_string(rollout.completion.finish_reason)},
                                           {"answer", rollout.score.verdict.pred_parsed},
-                                          {"gold", prompt.gold},
+                                          {"gold", gold_json(prompt)},
                                           {"verdict", reward::to_string(rollout.score.verdict.kind)},
                                           {"reward", rollout.score.reward},
                                           {"advantage", rollout.advantage}});

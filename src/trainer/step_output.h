@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 
 #include "grpo/metrics/metrics_file.h"
 #include "grpo/metrics/tensorboard.h"
@@ -14,6 +15,9 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
 
 /// One line for the console; left_s: estimated seconds to the end of the run.
 std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s, double left_s);
+
+/// A prompt's gold answer as files show it: a text, or a list where several are right.
+nlohmann::json gold_json(const Prompt& prompt);
 
 /// Histograms of completion lengths and rewards, and the first group as text.
 void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time, const RolloutBatch& batch);

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 
 #include "grpo/base/cache.h"
@@ -30,14 +31,18 @@
 #include "grpo/metrics/tensorboard.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/models/device.h"
+#include "grpo/optim/schedule.h"
 #include "grpo/trainer/evaluate.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
+#include "trainer/fork.h"
 #include "trainer/layer_hooks.h"
 #include "trainer/load_prompts.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan.h"
 #include "trainer/profile.h"
+#include "trainer/resume_rules.h"
+#include "trainer/run_inputs.h"
 #include "trainer/run_folder.h"
 #include "trainer/step_output.h"
 #include "trainer/stopping.h"
@@ -86,11 +91,15 @@ Progress progress_from(const nlohmann::json& state) {
 
 class Loop {
  public:
-  Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator, bool profile);
+  Loop(const TrainConfig& config, const Start& start, const std::optional<Fork>& fork, dist::Communicator& communicator, bool profile);
   Outcome run();
 
  private:
+  void load_data();
+  void warn_overlap() const;
   void restore(const fs::path& checkpoint);
+  void compare_inputs(const nlohmann::json& state, const fs::path& checkpoint);
+  void compare_schedule(const nlohmann::json& state);
   Outcome train_to_the_end();
   void train_step();
   std::vector<Prompt> take_prompts(std::vector<uint64_t>& draws) const;
@@ -99,6 +108,7 @@ class Loop {
   bool evaluate_into(metrics::MetricsLine& line, int64_t step);
   bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer);
   void finish_interrupted_step();
+  nlohmann::json state_json(const metrics::MetricsLine& line, bool evaluated) const;
   void save_checkpoint(const metrics::MetricsLine& line, bool evaluated);
   void wait_for_checkpoint();
   bool evaluates_at(int64_t step) const;
@@ -119,6 +129,7 @@ class Loop {
   void collect_optimizer_files(const fs::path& folder, int64_t step) const;
 
   const TrainConfig& config_;
+  std::optional<Fork> fork_;
   const bool profile_;
   metrics::Console console_;  // first, so that messages go to stderr again when all else is gone
   metrics::Status status_;
@@ -137,6 +148,7 @@ class Loop {
   std::unique_ptr<metrics::MetricsWriter> metrics_;
   std::unique_ptr<metrics::TensorBoardWriter> tensorboard_;
   std::unique_ptr<metrics::PrometheusEndpoint> prometheus_;
+  nlohmann::json inputs_;  // fingerprints of what the run reads (run_inputs.h)
   Progress progress_;
   int64_t total_steps_ = 0;
   int64_t first_step_ = 0;   // steps that were done when this process began
@@ -182,8 +194,8 @@ models::TrainingOptions training_options(const models::CausalLM& model, const Me
                                             model.device(), cache.empty() ? cache : cache / "attention.json")};
 }
 
-Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& communicator, bool profile)
-    : config_(config), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder / "checkpoints"), micro_batch_tokens_(config.trainer.micro_batch_tokens) {
+Loop::Loop(const TrainConfig& config, const Start& start, const std::optional<Fork>& fork, dist::Communicator& communicator, bool profile)
+    : config_(config), fork_(fork), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder / "checkpoints"), micro_batch_tokens_(config.trainer.micro_batch_tokens) {
   communicator_.enter_phase("start");
   // Before the model is loaded: an address that is taken should not cost minutes.
   if (writes() && !config.logging.prometheus.empty()) {
@@ -201,15 +213,7 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
                                         {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
   }
   reward_ = reward::make_reward(config.reward);
-  prompts_ = load_prompts(policy_, config.data, config.data.train, longest_prompt(config), "data.train");
-  if (reward::asks_verifier(config.reward)) check_golds(prompts_, config.reward, "data.train");
-  if (config.eval.every_steps > 0) {
-    for (const auto& file : config.eval.data) {
-      eval_sets_.push_back({.name = fs::path(file).stem().string(),
-                            .prompts = load_prompts(policy_, config.data, {file}, longest_prompt(config), "eval.data")});
-      check_golds(eval_sets_.back().prompts, config.reward, "eval.data");
-    }
-  }
+  load_data();
   optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer,
                                                optim::AdamWOptions{.decays = {},
                                                                    .communicator = &communicator_,
@@ -235,15 +239,72 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
   if (!writes()) return;
   io::write_file_atomic(folder_ / "config.yaml", config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
   write_run_json(folder_, config, start.checkpoint ? std::optional(progress_.step) : std::nullopt);
+  if (fork_) record_fork(folder_, *fork_);
   metrics_ = std::make_unique<metrics::MetricsWriter>(folder_ / "metrics.jsonl");
   if (config.logging.tensorboard) tensorboard_ = std::make_unique<metrics::TensorBoardWriter>(folder_ / "events");
 }
 
+void Loop::load_data() {
+  const auto problems = data::load_problems(config_.data.train, config_.data.prompt_key, config_.data.answer_key);
+  prompts_ = prompts_of(policy_, config_.data, problems, longest_prompt(config_), "data.train");
+  if (reward::asks_gold(config_.reward)) check_golds(prompts_, config_.reward, "data.train", reward::asks_verifier(config_.reward));
+  if (config_.eval.every_steps > 0) {
+    const auto names = names_of_sets(config_.eval.data, "eval.data");
+    for (size_t i = 0; i < names.size(); ++i) {
+      eval_sets_.push_back({.name = names[i], .prompts = load_prompts(policy_, config_.data, {config_.eval.data[i]}, longest_prompt(config_), "eval.data")});
+      check_golds(eval_sets_.back().prompts, config_.reward, "eval.data");
+    }
+  }
+  warn_overlap();
+  inputs_ = inputs_of(config_, policy_, problems, prompts_, eval_sets_);
+}
+
+void Loop::warn_overlap() const {
+  if (!writes()) return;
+  std::unordered_set<std::string> trained;
+  for (const Prompt& prompt : prompts_) trained.insert(prompt.text);
+  for (const EvalSet& set : eval_sets_) {
+    const auto both = std::count_if(set.prompts.begin(), set.prompts.end(), [&](const Prompt& prompt) { return trained.contains(prompt.text); });
+    if (both == 0) continue;
+    base::log_warning(base::concat("eval.data: ", both, " of the ", set.prompts.size(), " problems of ", set.name,
+                                   " are trained on too: their accuracy is no held-out figure"));
+  }
+}
+
+// What the files hold must be what it was, wherever they lie now. A fork may have others.
+void Loop::compare_inputs(const nlohmann::json& state, const fs::path& checkpoint) {
+  const auto saved = state.value("inputs", nlohmann::json());
+  const auto changes = changed_inputs(saved, inputs_);
+  if (!fork_) refuse_changes(changes, checkpoint);
+  if (fork_) fork_->changes.insert(fork_->changes.end(), changes.begin(), changes.end());
+  // Accuracies belong to rows.
+  if (saved.is_object() && saved.at("problems") != inputs_.at("problems")) progress_.accuracy = AccuracyTracker();
+  if (!writes()) return;
+  for (const auto& name : changed_eval_sets(saved, inputs_)) {
+    base::log_warning("eval.data: the problems of " + name + " are not those of the earlier evaluations of this run: the figures before and after do not compare");
+  }
+}
+
+// A rate that falls to the run's end jumps up when the end moves away.
+void Loop::compare_schedule(const nlohmann::json& state) {
+  const int64_t planned = state.value("total_steps", total_steps_);
+  const int64_t updates = config_.trainer.updates_per_step * config_.trainer.epochs_per_step;
+  const int64_t next = progress_.step * updates;
+  const double before = optim::lr_factor(config_.optimizer, next, planned * updates);
+  const double now = optim::lr_factor(config_.optimizer, next, total_steps_ * updates);
+  if (!writes() || before == now) return;
+  base::log_warning(base::concat("optimizer.schedule falls to the run's end, which was step ", planned, " and is now ", total_steps_,
+                                 ": the learning rate of the next update is ", now * config_.optimizer.lr, " where it would have been ",
+                                 before * config_.optimizer.lr));
+}
+
 void Loop::restore(const fs::path& checkpoint) {
-  checkpoint::read_run_state(checkpoint, *policy_.model, *optimizer_);
-  policy_.model->release_sampling_weights();
   const auto state = checkpoint::read_state_json(checkpoint);
   progress_ = progress_from(state);
+  compare_inputs(state, checkpoint);
+  compare_schedule(state);
+  checkpoint::read_run_state(checkpoint, *policy_.model, *optimizer_);
+  policy_.model->release_sampling_weights();
   saved_step_ = progress_.step;
   checked_truncated_ = true;
   last_line_ = line_from(state);
@@ -473,6 +534,13 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
   return true;
 }
 
+nlohmann::json Loop::state_json(const metrics::MetricsLine& line, bool evaluated) const {
+  auto state = to_json(progress_, config_, line, evaluated);
+  state["total_steps"] = total_steps_;
+  state["inputs"] = inputs_;
+  return state;
+}
+
 // Training waits for the copy in memory only, and the last checkpoint needs none; hashing and the disk go on beside it.
 // One checkpoint at a time. Rank 0 writes it; with split state the others add their optimizer files.
 void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
@@ -488,7 +556,7 @@ void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
                                         .ranks = split ? communicator_.size() : 1};
   saved_step_ = step;
   if (writes()) {
-    auto write = checkpoint::run_state_writer(*policy_.model, *optimizer_, to_json(progress_, config_, line, evaluated), options);
+    auto write = checkpoint::run_state_writer(*policy_.model, *optimizer_, state_json(line, evaluated), options);
     writing_ = std::async(std::launch::async, [this, step, split, write = std::move(write)] {
       const metrics::Timer timer;
       store_.save(step, config_.checkpoint.keep, [&](const fs::path& folder) {
@@ -587,9 +655,9 @@ void Loop::show_result(const StepResult& result, double step_s) {
 
 void resolve_paths(TrainConfig& config, const fs::path& config_folder) {
   config.model.path = config::resolve_path(config.model.path, config_folder).string();
-  for (auto* files : {&config.data.train, &config.eval.data}) {
-    for (auto& file : *files) file = config::resolve_path(file, config_folder).string();
-  }
+  config.data.train = resolve_files(config.data.train, config_folder.string(), "data.train");
+  config.eval.data = resolve_files(config.eval.data, config_folder.string(), "eval.data");
+  if (config.eval.every_steps > 0) names_of_sets(config.eval.data, "eval.data");
 }
 
 // Before anything runs on the device.
@@ -611,18 +679,26 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
   set_deterministic(config.trainer.deterministic);
   throw_when_memory_runs_out();
   const auto communicator = dist::make_communicator(config.distributed);
-  const Start start = prepare_run_folder(config.run, options.resume, *communicator);
+  const std::string resume = options.fork.empty() ? options.resume : resume_of_fork(config.run, options.fork);
+  check_fork_begun(config.run, resume);
+  const Start start = prepare_run_folder(config.run, resume, *communicator);
+  std::optional<Fork> fork;
   if (start.checkpoint) {
-    const bool own = options.resume == "auto";
+    const bool own = resume == "auto";
     const fs::path saved = own ? start.folder / "config.yaml" : start.checkpoint->parent_path().parent_path() / "config.yaml";
-    check_same_configuration(saved, config, !own);
+    const auto changes = changed_keys(saved, config, !own);
+    const bool forks = !options.fork.empty() && !own;
+    if (forks) fork = Fork{.checkpoint = *start.checkpoint, .changes = changes};
+    if (!forks) refuse_changes(changes, *start.checkpoint);
   }
-  return Loop(config, start, *communicator, options.profile).run();
+  return Loop(config, start, fork, *communicator, options.profile).run();
 }
 
-std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks, std::optional<double> memory_gb) {
+std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks, std::optional<double> memory_gb,
+                          const PlanAssumptions& assumptions) {
+  if (assumptions.rows) config.data.train.clear();
   resolve_paths(config, options.config_folder);
-  return plan_text(config, ranks, memory_gb);
+  return plan_text(config, ranks, memory_gb, assumptions);
 }
 
 int64_t request_stop() { return note_signal(); }

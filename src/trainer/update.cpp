@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "grpo/base/error.h"
@@ -64,9 +65,15 @@ std::optional<GradientPass> run_gradient(StepContext& context, const RolloutBatc
 
 void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config) {
   std::vector<double> rewards;
-  for (const Rollout& rollout : batch.rollouts) rewards.push_back(rollout.score.reward);
-  const auto advantages = algo::group_advantage(at::tensor(rewards, at::kDouble), batch.group_offsets, config)
-                              .to(at::kDouble).contiguous();
+  std::vector<double> magnitudes;
+  for (const Rollout& rollout : batch.rollouts) {
+    rewards.push_back(rollout.score.reward);
+    magnitudes.push_back(std::max(rollout.score.magnitude, std::abs(rollout.score.reward)));
+  }
+  const auto advantages =
+      algo::group_advantage(at::tensor(rewards, at::kDouble), batch.group_offsets, config, std::nullopt, at::tensor(magnitudes, at::kDouble))
+          .to(at::kDouble)
+          .contiguous();
   for (size_t i = 0; i < batch.rollouts.size(); ++i) batch.rollouts[i].advantage = advantages.const_data_ptr<double>()[i];
 }
 

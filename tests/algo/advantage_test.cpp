@@ -66,10 +66,14 @@ INSTANTIATE_TEST_SUITE_P(
                                   {Advantage::kBatchStd, Std::kPopulation, 0.0},
                                   {-2 / kBatch, -1 / kBatch, 3 / kBatch, -2 / kBatch, 2 / kBatch}},
                       FiveNumbers{"reinforce_pp",
-                                  {Advantage::kReinforcePp, Std::kPopulation, 1e-6},
+                                  {Advantage::kReinforcePp, Std::kPopulation, 0.0},
                                   {-2 / kCentred, -1 / kCentred, 3 / kCentred, -2 / kCentred, 2 / kCentred}},
+                      FiveNumbers{"reinforce_pp with eps",
+                                  {Advantage::kReinforcePp, Std::kPopulation, 0.5},
+                                  {-2 / (kCentred + 0.5), -1 / (kCentred + 0.5), 3 / (kCentred + 0.5),
+                                   -2 / (kCentred + 0.5), 2 / (kCentred + 0.5)}},
                       FiveNumbers{"reinforce_pp sample",
-                                  {Advantage::kReinforcePp, Std::kSample, 1e-6},
+                                  {Advantage::kReinforcePp, Std::kSample, 0.0},
                                   {-2 / kCentredSample, -1 / kCentredSample, 3 / kCentredSample, -2 / kCentredSample,
                                    2 / kCentredSample}}));
 
@@ -103,6 +107,33 @@ TEST_P(EveryEstimator, StaysFiniteWhenNoGroupIsLive) {
     EXPECT_TRUE(advantages({}, {0}, {GetParam(), std, 0.0}).empty());
     EXPECT_THAT(advantages({4}, {0, 1}, {GetParam(), std, 0.0}), ElementsAre(0));
   }
+}
+
+// 0.1 + 0.2 is one unit in the last place more than 0.3: the same reward, summed from other terms.
+TEST_P(EveryEstimator, TakesRewardsThatDifferByRoundingForEqual) {
+  const double sum = 0.1 + 0.2;
+  ASSERT_NE(sum, 0.3);
+  for (const Std std : {Std::kPopulation, Std::kSample}) {
+    for (const double eps : {0.0, 1e-6}) {
+      EXPECT_THAT(advantages({sum, 0.3, 1e6 * sum, 1e6 * 0.3}, {0, 2, 4}, {GetParam(), std, eps}),
+                  ElementsAre(0, 0, 0, 0));
+    }
+  }
+}
+
+// Terms of 0.1, 0.2 and -0.3 cancel up to 6e-17, which is much beside nothing and nothing beside the terms.
+TEST_P(EveryEstimator, MeasuresRoundingByTheTermsWhereTheyCancel) {
+  const auto rewards = at::tensor({0.1 + 0.2 - 0.3, 0.0}, at::kDouble);
+  const auto values = group_advantage(rewards, {0, 2}, {.kind = GetParam(), .std_eps = 0.0}, std::nullopt,
+                                      at::tensor({0.6, 0.0}, at::kDouble));
+  EXPECT_EQ(values.abs().max().item<double>(), 0.0);
+  EXPECT_THAT(live_groups(rewards, {0, 2}, at::tensor({0.6, 0.0}, at::kDouble)), ElementsAre(false));
+}
+
+TEST_P(EveryEstimator, StillTellsRewardsApartThatDifferByMoreThanRounding) {
+  const auto values = advantages({1.0, 1.0 + 1e-8}, {0, 2}, {.kind = GetParam(), .std_eps = 0.0});
+  EXPECT_GT(values[1], 0.0);
+  EXPECT_LT(values[0], 0.0);
 }
 
 TEST_P(EveryEstimator, NamesTheRewardThatIsNotFinite) {

@@ -39,10 +39,10 @@ TEST_F(LoadProblems, ReadsJsonlAndJsonAlike) {
   for (const auto& problems : {load("a.jsonl", first + "\n\n" + second + "\n"), load("a.json", "[" + first + "," + second + "]")}) {
     ASSERT_EQ(problems.size(), 2U);
     EXPECT_EQ(problems[0].prompt, "1+1?");
-    EXPECT_EQ(problems[0].answer, "2");
+    EXPECT_EQ(problems[0].answers, std::vector<std::string>{"2"});
     EXPECT_EQ(problems[0].id, "x");
     EXPECT_EQ(problems[1].prompt, "2+2?");
-    EXPECT_EQ(problems[1].answer, "4");
+    EXPECT_EQ(problems[1].answers, std::vector<std::string>{"4"});
     EXPECT_EQ(problems[1].id, "1");
   }
 }
@@ -65,19 +65,44 @@ TEST_F(LoadProblems, EntersNestedObjectsByDots) {
   const auto problems = load("a.jsonl", R"({"q": {"text": {"en": "p"}}, "reward_model": {"ground_truth": "a"}})", "q.text.en",
                              "reward_model.ground_truth");
   EXPECT_EQ(problems.at(0).prompt, "p");
-  EXPECT_EQ(problems.at(0).answer, "a");
+  EXPECT_EQ(problems.at(0).answers, std::vector<std::string>{"a"});
 }
 
 TEST_F(LoadProblems, PrefersAKeyThatItselfHasDots) {
   EXPECT_EQ(load("a.jsonl", R"({"a.b": "flat", "a": {"b": "nested"}, "answer": "x"})", "a.b").at(0).prompt, "flat");
 }
 
-TEST_F(LoadProblems, TakesTheLastUserMessageOfAChat) {
+TEST_F(LoadProblems, KeepsAConversationWhole) {
   const std::string chat = R"([{"role":"system","content":"s"},{"role":"user","content":"first"},)"
-                           R"({"role":"assistant","content":"a"},{"role":"user","content":"last"}])";
-  EXPECT_EQ(load("a.jsonl", R"({"problem":)" + chat + R"(,"answer":"x"})").at(0).prompt, "last");
-  EXPECT_THAT(error_of("b.jsonl", R"({"problem":[{"role":"system","content":"s"}],"answer":"x"})"),
-              HasSubstr("b.jsonl:1: problem has no message with role \"user\""));
+                           R"({"role":"assistant","content":"a"},{"role":"user","content":[{"type":"text","text":"la"},{"type":"text","text":"st"}]}])";
+  const auto problem = load("a.jsonl", R"({"problem":)" + chat + R"(,"answer":"x"})").at(0);
+  EXPECT_EQ(problem.prompt, "last");  // what names it
+  EXPECT_EQ(problem.messages, (std::vector<Message>{{"system", "s"}, {"user", "first"}, {"assistant", "a"}, {"user", "last"}}));
+  EXPECT_TRUE(load("b.jsonl", R"({"problem":"a text","answer":"x"})").at(0).messages.empty());
+}
+
+TEST_F(LoadProblems, ReadsTheOtherSpellingOfConversations) {
+  const auto problem = load("a.jsonl", R"({"problem":[{"from":"human","value":"q"},{"from":"gpt","value":"<think>"}],"answer":"x"})").at(0);
+  EXPECT_EQ(problem.messages, (std::vector<Message>{{"user", "q"}, {"assistant", "<think>"}}));
+}
+
+// What a column of texts makes of a list.
+TEST_F(LoadProblems, ReadsAConversationThatIsWrittenAsText) {
+  const auto problem = load("a.csv", "problem,answer\n\"[{\"\"role\"\": \"\"user\"\", \"\"content\"\": \"\"q\"\"}]\",1\n").at(0);
+  EXPECT_EQ(problem.messages, (std::vector<Message>{{"user", "q"}}));
+  EXPECT_THAT(error_of("b.jsonl", R"({"problem":"[{'role': 'user', 'content': 'q'}]","answer":"x"})"), HasSubstr("written as Python text"));
+  EXPECT_TRUE(load("c.jsonl", R"({"problem":"[1, 2] has how many elements?","answer":"2"})").at(0).messages.empty());
+  EXPECT_TRUE(load("d.jsonl", R"({"problem":"[1, 2]","answer":"2"})").at(0).messages.empty());
+}
+
+TEST_F(LoadProblems, NamesTheMessageItCannotRead) {
+  const auto error = [&](const std::string& chat) { return error_of("b.jsonl", R"({"problem":)" + chat + R"(,"answer":"x"})"); };
+  EXPECT_THAT(error(R"([{"role":"system","content":"s"}])"), HasSubstr("b.jsonl:1: problem has no message with role \"user\""));
+  EXPECT_THAT(error(R"([{"role":"user","content":"q"},{"role":"narrator","content":"s"}])"), HasSubstr("problem, message 1: role \"narrator\" is unknown"));
+  EXPECT_THAT(error(R"([{"role":"user","content":[{"type":"image_url"}]}])"), HasSubstr("\"image_url\"; only texts are read"));
+  EXPECT_THAT(error(R"([{"role":"user","content":null}])"), HasSubstr("content is null"));
+  EXPECT_THAT(error(R"([{"role":"user","content":"q"},{"role":"assistant","content":"","tool_calls":[{"id":1}]}])"), HasSubstr("calls tools"));
+  EXPECT_THAT(error(R"([{"content":"q"}])"), HasSubstr("has no role"));
 }
 
 // A double would turn these into other texts: the verifier must see what the author wrote.
@@ -86,16 +111,22 @@ TEST_F(LoadProblems, KeepsNumbersAsWritten) {
                                             "1.0"};
   for (const auto& number : numbers) {
     const std::string row = R"({"x": [1.5, {"y": -2.0}], "problem": "p", "answer": )" + number + R"(, "z": null})";
-    EXPECT_EQ(load("a.jsonl", row).at(0).answer, number);
-    EXPECT_EQ(load("a.json", "[{\"problem\":\"q\",\"answer\":1}," + row + "]").at(1).answer, number);
-    EXPECT_EQ(load("a.jsonl", R"({"problem":"p","r":{"g":[)" + number + "]}}", "problem", "r.g").at(0).answer, number);
+    EXPECT_EQ(load("a.jsonl", row).at(0).answers, std::vector<std::string>{number});
+    EXPECT_EQ(load("a.json", "[{\"problem\":\"q\",\"answer\":1}," + row + "]").at(1).answers, std::vector<std::string>{number});
+    EXPECT_EQ(load("a.jsonl", R"({"problem":"p","r":{"g":[)" + number + "]}}", "problem", "r.g").at(0).answers, std::vector<std::string>{number});
   }
 }
 
-TEST_F(LoadProblems, TakesTheAnswerOutOfAListOfOne) {
-  EXPECT_EQ(load("a.jsonl", R"({"problem":"p","answer":["42"]})").at(0).answer, "42");
-  EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","answer":["1","2"]})"), HasSubstr("answer is a list of 2, expected one answer"));
-  EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","answer":[]})"), HasSubstr("answer is a list of 0"));
+TEST_F(LoadProblems, TakesSeveralRightAnswersFromAList) {
+  using Answers = std::vector<std::string>;
+  EXPECT_EQ(load("a.jsonl", R"({"problem":"p","answer":["42"]})").at(0).answers, Answers{"42"});
+  EXPECT_EQ(load("a.jsonl", R"({"problem":"p","answer":["1/2", 0.50, null, " ", 3]})").at(0).answers, (Answers{"1/2", "0.50", "3"}));
+}
+
+TEST_F(LoadProblems, TakesNullForAMissingAnswer) {
+  for (const char* answer : {"null", "[]", "[null]"}) {
+    EXPECT_EQ(load("a.jsonl", std::string(R"({"problem":"p","answer":)") + answer + "}").at(0).answers, std::vector<std::string>{""}) << answer;
+  }
 }
 
 TEST_F(LoadProblems, NamesPlaceAndNearestKey) {
@@ -112,7 +143,6 @@ TEST_F(LoadProblems, NamesPlaceAndNearestKey) {
 TEST_F(LoadProblems, NamesWrongTypes) {
   EXPECT_THAT(error_of("a.jsonl", R"({"problem":3,"answer":"a"})"), HasSubstr("problem is number, expected a string"));
   EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","answer":true})"), HasSubstr("answer is boolean, expected a string or a number"));
-  EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","answer":null})"), HasSubstr("answer is null"));
   EXPECT_THAT(error_of("a.jsonl", R"({"problem":" \n","answer":"a"})"), HasSubstr("a.jsonl:1: problem is empty"));
   EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","answer":"a","id":[1]})"), HasSubstr("id is array"));
 }
@@ -122,7 +152,37 @@ TEST_F(LoadProblems, RefusesFilesThatHoldNoProblems) {
   EXPECT_THAT(error_of("a.json", "[]"), HasSubstr("a.json: holds no problem"));
   EXPECT_THAT(error_of("a.json", "{}"), HasSubstr("not a JSON array of objects"));
   EXPECT_THAT(error_of("a.json", "[1]"), HasSubstr("row 0: expected an object, found number"));
-  EXPECT_THAT(error_of("a.csv", "x"), HasSubstr("a.csv: unknown ending"));
+  EXPECT_THAT(error_of("a.txt", "x"), HasSubstr("a.txt: unknown ending"));
+  EXPECT_THAT(error_of("a.csv", ""), HasSubstr("a.csv: is empty"));
+}
+
+TEST_F(LoadProblems, ReadsCsvWithQuotesLineBreaksAndAByteOrderMark) {
+  const std::string text = "\xEF\xBB\xBFproblem,answer,id\r\n\"one, \"\"two\"\"\nthree\",007,a\r\nq,,b\r\n";
+  const auto problems = load("a.csv", text);
+  ASSERT_EQ(problems.size(), 2U);
+  EXPECT_EQ(problems[0].prompt, "one, \"two\"\nthree");
+  EXPECT_EQ(problems[0].answers, std::vector<std::string>{"007"});
+  EXPECT_EQ(problems[1].answers, std::vector<std::string>{""});
+  EXPECT_EQ(problems[1].id, "b");
+}
+
+TEST_F(LoadProblems, NamesTheCsvRowThatDoesNotFit) {
+  EXPECT_THAT(error_of("a.csv", "problem,answer\np,1\nq,2,3\n"), HasSubstr("a.csv: row 1: has 3 values, the first line names 2 columns"));
+  EXPECT_THAT(error_of("a.csv", "problem,answer\n\"p,1\n"), HasSubstr("not valid CSV"));
+}
+
+// datasets.to_json writes this.
+TEST_F(LoadProblems, ReadsOneObjectALineWhateverTheNameSays) {
+  const auto problems = load("a.json", "{\"problem\":\"p\",\"answer\":1.50}\n{\"problem\":\"q\",\"answer\":2}\n");
+  ASSERT_EQ(problems.size(), 2U);
+  EXPECT_EQ(problems[0].answers, std::vector<std::string>{"1.50"});
+}
+
+TEST_F(LoadProblems, SaysWhatAFileIsThatItCannotRead) {
+  EXPECT_THAT(error_of("a.jsonl", std::string("\xFF\xFE{\0\"\0", 6)), HasSubstr("UTF-16"));
+  EXPECT_THAT(error_of("a.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), HasSubstr("git lfs pull"));
+  EXPECT_THAT(error_of("a.jsonl", "\x1F\x8B\x08 compressed"), HasSubstr(".gz"));
+  EXPECT_THAT(error_of("a.json", "<!DOCTYPE html><html>"), HasSubstr("a web page"));
 }
 
 TEST(DataConfig, ListsTheKeysOfTheConfiguration) {
@@ -130,7 +190,7 @@ TEST(DataConfig, ListsTheKeysOfTheConfiguration) {
   std::vector<std::string> names;
   const auto fields = base::fields_of(config);
   for (const auto& field : fields.list()) names.push_back(field.name);
-  EXPECT_THAT(names, ::testing::ElementsAre("train", "prompt_key", "answer_key", "epochs", "shuffle", "max_prompt_tokens"));
+  EXPECT_THAT(names, ::testing::ElementsAre("train", "prompt_key", "answer_key", "system", "epochs", "shuffle", "max_prompt_tokens"));
 }
 
 }  // namespace

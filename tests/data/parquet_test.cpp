@@ -6,6 +6,9 @@
 #include <arrow/io/file.h>
 #include <arrow/table.h>
 #include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
 #include <parquet/arrow/writer.h>
 
 #include "grpo/base/error.h"
@@ -85,7 +88,7 @@ TEST(Parquet, ReadsColumnsOverSeveralRowGroups) {
   ASSERT_EQ(problems.size(), 5U);
   for (size_t i = 0; i < 5; ++i) {
     EXPECT_EQ(problems[i].prompt, "p" + std::to_string(i));
-    EXPECT_EQ(problems[i].answer, "a" + std::to_string(i));
+    EXPECT_EQ(problems[i].answers.at(0), "a" + std::to_string(i));
     EXPECT_EQ(problems[i].id, std::to_string(i));
   }
 }
@@ -101,8 +104,8 @@ TEST(Parquet, ReadsChatMessagesAndNestedKeys) {
   ASSERT_EQ(problems.size(), 2U);
   EXPECT_EQ(problems[0].prompt, "1+1?");
   EXPECT_EQ(problems[1].prompt, "2+2?");
-  EXPECT_EQ(problems[0].answer, "2");
-  EXPECT_EQ(problems[1].answer, "4");
+  EXPECT_EQ(problems[0].answers.at(0), "2");
+  EXPECT_EQ(problems[1].answers.at(0), "4");
 }
 
 TEST(Parquet, ReadsEveryKindOfTextAndNumber) {
@@ -113,8 +116,8 @@ TEST(Parquet, ReadsEveryKindOfTextAndNumber) {
     write(path, {{"problem", prompts}, {"answer", answers}});
     const auto problems = load_problems({path.string()}, "problem", "answer");
     ASSERT_EQ(problems.size(), 2U);
-    EXPECT_EQ(problems[0].answer, expected[0]) << answers->type()->ToString();
-    EXPECT_EQ(problems[1].answer, expected[1]) << answers->type()->ToString();
+    EXPECT_EQ(problems[0].answers.at(0), expected[0]) << answers->type()->ToString();
+    EXPECT_EQ(problems[1].answers.at(0), expected[1]) << answers->type()->ToString();
   };
   expect(column<arrow::LargeStringBuilder, std::string>({"a", "b"}), {"a", "b"});
   expect(column<arrow::StringDictionaryBuilder, std::string>({"a", "b"}), {"a", "b"});
@@ -122,6 +125,32 @@ TEST(Parquet, ReadsEveryKindOfTextAndNumber) {
   expect(column<arrow::UInt8Builder, uint8_t>({7, 255}), {"7", "255"});
   expect(column<arrow::DoubleBuilder, double>({0.1, -2.5}), {"0.1", "-2.5"});
   expect(list_of({0, 1, 2}, strings({"a", "b"})), {"a", "b"});
+}
+
+// As doubles these would be 0.10000000149011612 and 0.0999755859375: golds that no right answer has.
+TEST(Parquet, WritesSmallFloatsAsShortlyAsTheyWereMeant) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  const auto answers_of = [&](const std::shared_ptr<arrow::Array>& answers) {
+    write(path, {{"problem", strings({"p", "q", "r"})}, {"answer", answers}});
+    std::vector<std::string> texts;
+    for (const auto& problem : load_problems({path.string()}, "problem", "answer")) texts.push_back(problem.answers.at(0));
+    return texts;
+  };
+  using ::testing::ElementsAre;
+  EXPECT_THAT(answers_of(column<arrow::FloatBuilder, float>({0.1F, -33.3F, 7.0F})), ElementsAre("0.1", "-33.3", "7.0"));
+  EXPECT_THAT(answers_of(column<arrow::HalfFloatBuilder, uint16_t>({0x2E66, 0x3C00, 0x4248})), ElementsAre("0.1", "1.0", "3.14"));
+}
+
+TEST(Parquet, TakesNanAndInfinityForMissingAnswers) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  write(path, {{"problem", strings({"p", "q", "r"})}, {"answer", column<arrow::DoubleBuilder, double>({nan, 1.5, -HUGE_VAL})}});
+  const auto problems = load_problems({path.string()}, "problem", "answer");
+  EXPECT_EQ(problems.at(0).answers.at(0), "");
+  EXPECT_EQ(problems.at(1).answers.at(0), "1.5");
+  EXPECT_EQ(problems.at(2).answers.at(0), "");
 }
 
 TEST(Parquet, UsesTheIdColumn) {

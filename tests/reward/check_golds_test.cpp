@@ -1,20 +1,101 @@
-#include "grpo/reward/reward.h"
+#include <gmock/gmock.h>
 
-#include <gtest/gtest.h>
+#include "grpo/reward/gold.h"
+#include "grpo/reward/reward.h"
 
 namespace grpo::reward {
 namespace {
 
-TEST(CheckGolds, AcceptsAnswersThatVerifyAgainstThemselves) {
-  EXPECT_TRUE(check_golds({"42", "\\frac{1}{2}", "$x=3$", "\\text{even}", "(1,2]", "x^2 + 1", "3, 5 and 7", "\\boxed{5}"}).empty());
+using ::testing::HasSubstr;
+
+std::vector<BadGold> check(const std::vector<std::string>& golds) {
+  std::vector<std::vector<std::string>> lists;
+  for (const auto& gold : golds) lists.push_back({gold});
+  return check_golds(lists, default_placeholders());
 }
 
-TEST(CheckGolds, ListsTheOnesThatCannot) {
-  const auto bad = check_golds({"42", "", "7", "\\boxed{\\frac{1}{2}"});
-  ASSERT_EQ(bad.size(), 2u);
+TEST(CheckGolds, AcceptsAnswersThatARightCompletionMatches) {
+  EXPECT_TRUE(check({"42", "\\frac{1}{2}", "$x=3$", "\\text{even}", "(1,2]", "x^2 + 1", "3, 5 and 7", "\\boxed{5}"}).empty());
+}
+
+// The forms in which public data sets keep worked solutions.
+TEST(CheckGolds, AcceptsSolutionsThatSayTheirAnswer) {
+  EXPECT_TRUE(check({"First $2+2=4$, then $4+3$.\nSo it is $\\boxed{7}$.", "Two and <<2+5=7>>7.\n#### 7", "<answer>7</answer>", "<think>2+5</think><answer>\n7\n</answer>",
+                     "So $x=7$.", "The answer is 7.", "Adding up, we get 7. The final answer is $7$."})
+                  .empty());
+}
+
+TEST(CheckGolds, ListsTheOnesThatCannotBeMatched) {
+  const auto bad = check({"42", "", "7", "\\boxed{\\frac{1}{2}", "Anna has 5 apples left."});
+  ASSERT_EQ(bad.size(), 3u);
   EXPECT_EQ(bad[0].index, 1u);
+  EXPECT_TRUE(bad[0].missing);
   EXPECT_EQ(bad[1].index, 3u);
-  EXPECT_FALSE(bad[0].verdict.reason.empty());
+  EXPECT_FALSE(bad[1].missing);
+  EXPECT_FALSE(bad[1].verdict.reason.empty());
+  EXPECT_THAT(bad[2].verdict.reason, HasSubstr("\\boxed{5} would be judged wrong"));
+}
+
+TEST(CheckGolds, CountsPlaceholdersAsMissing) {
+  for (const char* gold : {"proof", "Proof", "\\text{Proof}", "nan", "NaN", "None", "null", "N/A", "notfound", "not found", " ", "\\boxed{proof}", "Proof."}) {
+    const auto bad = check({gold});
+    ASSERT_EQ(bad.size(), 1u) << gold;
+    EXPECT_TRUE(bad[0].missing) << gold;
+  }
+  EXPECT_TRUE(check_golds({{"none"}}, {}).empty());  // where it is an answer
+  EXPECT_TRUE(check({"waterproof", "\\text{none of these}", "\\emptyset"}).empty());
+}
+
+TEST(CheckGolds, NeedsOneOfSeveralRightAnswers) {
+  EXPECT_TRUE(check_golds({{"nan", "7"}, {"1/2", "0.5"}}, default_placeholders()).empty());
+  EXPECT_EQ(check_golds({{"nan", ""}}, default_placeholders()).size(), 1u);
+}
+
+TEST(ExtractGold, NamesTheRule) {
+  const auto rule = [](const char* gold) { return extract_gold(gold).rule; };
+  EXPECT_EQ(rule("so \\boxed{7}"), "box");
+  EXPECT_EQ(rule("<answer>7</answer>"), "answer tag");
+  EXPECT_EQ(rule("bla\n#### 7"), "####");
+  EXPECT_EQ(rule("The answer is 7"), "phrase");
+  EXPECT_EQ(rule("Thus $x=7$."), "math");
+  EXPECT_EQ(rule("7"), "whole");
+}
+
+// A formula inside of an answer in words is not the answer.
+TEST(ExtractGold, LeavesAnswersInWordsWhole) {
+  for (const char* gold : {"increasing on $(0,1)$", "$5$ apples and $3$ oranges", "a circle of radius $5$", "7 or $x$"}) EXPECT_EQ(extract_gold(gold).rule, "whole") << gold;
+}
+
+TEST(Verify, ReadsTheGoldByTheSameRules) {
+  EXPECT_EQ(verify("<answer>7</answer>", "\\boxed{7}").kind, Verdict::Kind::kRight);
+  EXPECT_EQ(verify("So $x=7$.", "\\boxed{7}").kind, Verdict::Kind::kRight);
+  EXPECT_EQ(verify("So $x=7$.", "\\boxed{8}").kind, Verdict::Kind::kWrong);
+}
+
+TEST(Reward, AcceptsAnyOfSeveralRightAnswers) {
+  for (const TermType type : {TermType::kMath, TermType::kNumeric, TermType::kExact}) {
+    const auto reward = make_reward({.terms = {{.type = type, .weight = 2.0, .pattern = ""}}, .verifier = {}});
+    const auto score = [&](const std::string& text) { return reward->score({.gold = "7", .text = text, .also_right = {"8", "9"}}).reward; };
+    EXPECT_EQ(score("7"), 2.0);
+    EXPECT_EQ(score("9"), 2.0);
+    EXPECT_EQ(score("10"), 0.0);
+  }
+}
+
+TEST(Reward, KnowsHowLargeItsTermsWere) {
+  const auto reward = make_reward({.terms = {{.type = TermType::kExact, .weight = 0.5, .pattern = ""}, {.type = TermType::kLength, .weight = -0.25, .pattern = ""}}, .verifier = {}});
+  const auto score = reward->score({.gold = "7", .text = "7", .num_tokens = 2});
+  EXPECT_EQ(score.reward, 0.0);
+  EXPECT_EQ(score.magnitude, 1.0);
+}
+
+TEST(AsksGold, SaysWhichTermsCompare) {
+  const auto asks = [](TermType type) { return asks_gold({.terms = {{.type = type, .weight = 1.0, .pattern = "x"}}, .verifier = {}}); };
+  EXPECT_TRUE(asks(TermType::kMath));
+  EXPECT_TRUE(asks(TermType::kExact));
+  EXPECT_TRUE(asks(TermType::kNumeric));
+  EXPECT_FALSE(asks(TermType::kLength));
+  EXPECT_FALSE(asks(TermType::kRegex));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "grpo/base/error.h"
+#include "grpo/io/file.h"
 #include "grpo/trainer/train.h"
 #include "trainer/time_plan.h"
 #include "trainer/tiny_run.h"
@@ -38,6 +39,39 @@ TEST_F(Plan, SaysHowLargeAdvantagesAre) {
   EXPECT_THAT(text(), HasSubstr("0.999998 in a half-right group, 3.87297 for the only right answer of 16"));
   config_.algorithm.advantage.kind = algo::Advantage::kDrGrpo;
   EXPECT_THAT(text(), HasSubstr("0.5 in a half-right group, 0.9375 for the only"));
+}
+
+TEST_F(Plan, NeedsNeitherDataNorModelForAnAssumedSize) {
+  config_.data.train = {"nowhere/train-*.parquet"};
+  config_.model.path = "nowhere/model";
+  config_.eval.every_steps = 3;
+  config_.eval.data = {"nowhere/test.jsonl"};
+  const auto planned = [&](const PlanAssumptions& assumptions) { return describe_plan(config_, {}, 8, 80.0, assumptions); };
+  const auto plan = planned({.rows = 7500, .shape = "7b"});
+  EXPECT_THAT(plan, HasSubstr("assumed: data.train has 7500 problems"));
+  EXPECT_THAT(plan, HasSubstr("assumed: the model has the shape 7b"));
+  EXPECT_THAT(plan, HasSubstr("assumed: nowhere/test.jsonl is not here"));
+  EXPECT_THAT(plan, HasSubstr("qwen2, 7615616512 parameters"));  // as published
+  EXPECT_THAT(plan, HasSubstr("6 steps over 7500 problems"));
+  const std::string file = (dir_.path() / "config.json").string();
+  io::write_file_atomic(file, io::read_file(std::filesystem::path(tiny_config("").model.path) / "config.json"));
+  EXPECT_THAT(planned({.rows = 10, .shape = file}), HasSubstr(file + ", qwen2, "));
+}
+
+TEST_F(Plan, NamesTheOptionThatDoesWithoutWhatIsMissing) {
+  const auto error = [&](const PlanAssumptions& assumptions) -> std::string {
+    try {
+      describe_plan(config_, {}, 1, {}, assumptions);
+    } catch (const base::ConfigError& mistake) {
+      return mistake.what();
+    }
+    return "no error";
+  };
+  config_.model.path = "nowhere";
+  EXPECT_THAT(error({}), HasSubstr("--shape 1.5b"));
+  config_.data.train = {"nowhere.jsonl"};
+  EXPECT_THAT(error({}), HasSubstr("--rows N"));
+  EXPECT_THAT(error({.rows = 10, .shape = "1.6b"}), HasSubstr("did you mean 1.5b"));
 }
 
 TEST_F(Plan, SaysWhatRanksSplitAndRefusesWeightsThatFitNoDevice) {

@@ -23,7 +23,9 @@ TrainConfig load(const fs::path& file, std::vector<std::string> overrides = {}) 
 
 void expect_refused(const std::vector<std::string>& overrides, const std::string& message) {
   try {
-    validate(load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", overrides));
+    const auto config = load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", overrides);
+    validate(config);
+    validate_inputs(config);
     FAIL() << "accepted: " << overrides.front();
   } catch (const base::ConfigError& error) {
     EXPECT_THAT(error.what(), HasSubstr(message));
@@ -37,6 +39,8 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"eval.data=[]"}, "eval.data");
   expect_refused({"rollout.max_total_tokens=20"}, "rollout.max_total_tokens 20");
   expect_refused({"run.name=a/b"}, "run.name");
+  expect_refused({"model.path=''"}, "model.path");
+  expect_refused({"run.output=/dev/null"}, "run.output /dev/null: is no folder");
   expect_refused({"distributed.steal_prompts=always"}, "distributed.steal_prompts: always needs rollout.exact: true");
   expect_refused({"trainer.stream_update=true", "rollout.exact=true"}, "rollout.exact");
   expect_refused({"trainer.stream_update=true", "trainer.updates_per_step=2"}, "trainer.updates_per_step");
@@ -45,6 +49,18 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"trainer.stream_update=true", "algorithm.advantage=reinforce_pp"}, "algorithm.advantage: reinforce_pp");
   expect_refused({"trainer.stream_update=true", "distributed.sharding=zero2"}, "distributed.sharding: zero2");
   validate(load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {"trainer.stream_update=true"}));
+}
+
+// Everywhere alike: nothing could be sampled.
+TEST(Validate, RefusesATopPOfZero) {
+  for (const char* key : {"rollout.top_p", "eval.top_p"}) {
+    try {
+      load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {std::string(key) + "=0"});
+      FAIL() << "accepted: " << key;
+    } catch (const base::ConfigError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("expected a number in (0, 1]"));
+    }
+  }
 }
 
 TEST(TrainConfig, IsDocumentedAsItIs) {

@@ -16,7 +16,8 @@ enum class Advantage {
   kDrGrpo,       // r - m                                                  arXiv 2503.20783
   kRloo,         // r - mean of the others = G / (G - 1) * (r - m)         arXiv 2402.14740
   kBatchStd,     // (r - m) / (s over all rollouts of the step + eps)
-  kReinforcePp,  // x = r - m, then (x - mean x) / (std of x) over the step  REINFORCE++-baseline, arXiv 2501.03262
+  kReinforcePp,  // x = r - m, then (x - mean x) / (std of x + eps) over the step  REINFORCE++-baseline, arXiv
+                 // 2501.03262
 };
 std::vector<std::string> enum_names(Advantage);
 
@@ -44,25 +45,33 @@ struct Moments {
   Moments& operator+=(const Moments& other);
 };
 
+/// Rewards of a group count as equal when the largest and the smallest differ by no more than this share of the largest
+/// magnitude among them. Sums of the same terms in another order differ by some 1e-16 of it, and to an estimator that
+/// divides by a deviation such a difference would be as good as a right answer.
+inline constexpr double kEqualRewards = 1e-9;
+
 /// Whether an estimator looks beyond the group, and so needs Moments of the whole step.
 bool needs_moments(Advantage kind);
 
 /// This process's share of the moments that config.kind needs; zeros where it needs none. Arguments as group_advantage.
-Moments advantage_moments(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config);
+Moments advantage_moments(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
+                          const at::Tensor& magnitudes = {});
 
 /// Advantage of every rollout, by the formulas above, computed in double.
 /// With the population std a pair of different rewards gives exactly -1 and +1 up to the eps (0 / 1 rewards:
 /// 0.5 / (0.5 + eps)); with the sample std +-0.7071: the two are not interchangeable.
 /// rewards: [R] floating, any device. group_offsets: [Q + 1], group q is rewards[offsets[q], offsets[q + 1]).
 /// moments: of the whole step over all ranks; by default computed from `rewards`.
-/// Returns [R] with the dtype and device of rewards, no gradient. A group of one, or one whose rewards are all equal,
-/// gets exactly 0: decided by comparing rewards, so that rounding is never divided by a tiny deviation.
-/// Throws base::Error naming the index of a reward that is not finite.
-/// REQUIRES: group_offsets is non-decreasing, starts at 0 and ends at R.
+/// magnitudes: [R], how large the numbers were of which each reward is the sum; undefined: |rewards|.
+/// Returns [R] with the dtype and device of rewards, no gradient. A group of one, or one whose rewards are all equal up
+/// to kEqualRewards, gets exactly 0: decided by comparing rewards, so that rounding is never divided by a tiny
+/// deviation. Throws base::Error naming the index of a reward that is not finite. REQUIRES: group_offsets is
+/// non-decreasing, starts at 0 and ends at R.
 at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
-                           const std::optional<Moments>& moments = std::nullopt);
+                           const std::optional<Moments>& moments = std::nullopt, const at::Tensor& magnitudes = {});
 
-/// For each group, whether its rewards differ. Errors and requirements as group_advantage.
-std::vector<bool> live_groups(const at::Tensor& rewards, at::IntArrayRef group_offsets);
+/// For each group, whether its rewards differ. Arguments, errors and requirements as group_advantage.
+std::vector<bool> live_groups(const at::Tensor& rewards, at::IntArrayRef group_offsets,
+                              const at::Tensor& magnitudes = {});
 
 }  // namespace grpo::algo

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "grpo/base/fields.h"
+#include "grpo/reward/gold.h"
 #include "grpo/reward/verifier.h"
 
 namespace grpo::reward {
@@ -27,7 +28,7 @@ struct RewardTerm {
   GRPO_FIELDS(f) {
     f("type", type, "what the term measures");
     f("weight", weight, "factor in the sum");
-    f("pattern", pattern, "Perl-compatible regular expression of a regex term (PCRE2, UTF-8)");
+    f("pattern", pattern, "Perl-compatible regular expression of a regex term (PCRE2, UTF-8); . matches line breaks only behind (?s)");
   }
 };
 
@@ -49,16 +50,19 @@ struct RewardConfig {
   std::vector<RewardTerm> terms = {RewardTerm{}};
   VerifierOptions verifier;
   double max_bad_golds = 0.01;
+  std::vector<std::string> placeholders = default_placeholders();
   GRPO_FIELDS(f) {
     f("terms", terms, "weighted terms; the reward is their sum");
     f("verifier", verifier, "policy of the math verifier, also in evaluation");
-    f("max_bad_golds", max_bad_golds, "share of gold answers that may fail to verify against themselves before the start is refused",
+    f("max_bad_golds", max_bad_golds, "share of gold answers that may be missing, or such that no right completion is judged right, before the start is refused",
       base::between(0, 1));
+    f("placeholders", placeholders, "gold answers that stand for a missing one; their problems are left out");
   }
 };
 
-/// Whether a term asks the math verifier.
+/// Whether a term asks the math verifier about the gold answer, or compares with it at all.
 bool asks_verifier(const RewardConfig& config);
+bool asks_gold(const RewardConfig& config);
 
 /// One completion to score.
 struct Answer {
@@ -66,10 +70,12 @@ struct Answer {
   std::string text;
   bool truncated = false;  // ended at the length limit
   int64_t num_tokens = 0;
+  std::vector<std::string> also_right = {};  // other golds that are as right
 };
 
 struct Score {
-  double reward = 0.0;  // sum of weight times value; any real number
+  double reward = 0.0;     // sum of weight times value; any real number
+  double magnitude = 0.0;  // sum of their absolute values: what the rounding of `reward` is a share of
   Verdict verdict;      // of the first term that compares with the gold answer; unparsable when none does
 };
 
@@ -82,14 +88,5 @@ class RewardFunction {
 
 /// Throws base::ConfigError when there is no term, a pattern is missing, misplaced or malformed.
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config);
-
-/// A gold answer that the reward would never accept, because it does not verify against itself.
-struct BadGold {
-  size_t index = 0;  // into the list that was checked
-  Verdict verdict;
-};
-
-/// Verifies every gold answer against itself, as a start-up check of a data set. In the order of the list.
-std::vector<BadGold> check_golds(const std::vector<std::string>& golds, const VerifierConfig& config = {});
 
 }  // namespace grpo::reward

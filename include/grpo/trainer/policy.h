@@ -26,12 +26,14 @@ struct Policy {
 /// Loads the policy from options.path (already resolved). weights: the folder with the weights when they are not the
 /// start ones (a checkpoint's model/); empty: options.path. local_rank: see models::resolve_device.
 /// Throws base::ConfigError or base::IoError: missing folder, unknown architecture or template, a tokenizer whose ids
-/// exceed the model's vocabulary.
+/// exceed the model's vocabulary (special tokens may, as long as no prompt has them).
 Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
                    const std::filesystem::path& weights = {}, int64_t local_rank = 0);
 
 /// Templates and tokenizes problems. Those longer than max_prompt_tokens are left out and counted in `dropped`.
+/// system: as data.system. Throws base::ConfigError naming the problem whose conversation the template cannot express,
+/// or whose ids the model has no embedding for.
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
-                                 int64_t max_prompt_tokens, int64_t* dropped);
+                                 int64_t max_prompt_tokens, int64_t* dropped, const std::string& system = "auto");
 
 }  // namespace grpo::trainer

@@ -16,6 +16,14 @@ struct Prompt {
   std::string text;  // templated
   std::string gold;
   std::vector<int64_t> ids;
+  std::vector<std::string> also_right = {};  // other golds
+  std::string begun = {};                    // what the assistant's turn has begun with already; the reward sees it before the completion
+
+  std::vector<std::string> golds() const {
+    std::vector<std::string> all = {gold};
+    all.insert(all.end(), also_right.begin(), also_right.end());
+    return all;
+  }
 };
 
 /// One sampled completion and everything that is known of it. All are in prompt order, groups whole.

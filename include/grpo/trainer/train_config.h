@@ -63,7 +63,7 @@ struct RolloutOptions {
     f("prompts_per_step", prompts_per_step, "prompts a step (Q)", base::at_least(1));
     f("group_size", group_size, "completions a prompt (G)", base::at_least(1));
     f("temperature", temperature, "sampling temperature; the trainer divides its logits by the same", base::above(0));
-    f("top_p", top_p, "nucleus sampling; below 1 the sampling distribution is not the old policy", base::between(0, 1));
+    f("top_p", top_p, "nucleus sampling; below 1 the sampling distribution is not the old policy", base::Range{.min = 0, .max = 1, .open_min = true});
     f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
     f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
     f("max_total_tokens", max_total_tokens, "longest prompt + completion; null: no other bound", base::at_least(2));
@@ -170,10 +170,10 @@ struct EvalOptions {
   std::optional<int64_t> max_new_tokens;
   GRPO_FIELDS(f) {
     f("every_steps", every_steps, "steps between evaluations; 0 is off", base::at_least(0));
-    f("data", data, "problem files; each is one evaluation set named by its file name");
+    f("data", data, "problem files, folders or patterns, as data.train; each file is one evaluation set named by its file name");
     f("samples", samples, "completions a problem (k)", base::at_least(1));
     f("temperature", temperature, "0 is greedy", base::at_least(0));
-    f("top_p", top_p, "nucleus sampling", base::between(0, 1));
+    f("top_p", top_p, "nucleus sampling", base::Range{.min = 0, .max = 1, .open_min = true});
     f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
     f("greedy", greedy, "one more completion a problem at temperature 0, reported as eval/<set>/greedy");
     f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::at_least(1));
@@ -226,5 +226,8 @@ struct TrainConfig {
 
 /// Contradictions between keys (mini-batches that do not divide the prompts, ...): throws base::ConfigError naming both.
 void validate(const TrainConfig& config);
+
+/// That model, data and run.output are named at all, which a plan may do without. Throws base::ConfigError.
+void validate_inputs(const TrainConfig& config);
 
 }  // namespace grpo::trainer

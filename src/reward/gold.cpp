@@ -1,0 +1,160 @@
+#include "grpo/reward/gold.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "reward/char_class.h"
+#include "reward/extract.h"
+#include "reward/lexer.h"
+
+namespace grpo::reward {
+namespace {
+
+using Kind = Verdict::Kind;
+
+// Words of a sentence that leads to its formula and says nothing else.
+constexpr std::array<std::string_view, 34> kLeading = {
+    "so",     "thus", "hence", "therefore", "then",     "we",     "get",    "have",   "obtain",
+    "find",   "that", "it",    "follows",   "this",     "gives",  "which",  "yields", "the",
+    "answer", "is",   "value", "of",        "final",    "result", "equals", "and",    "finally",
+    "our",    "must", "be",    "are",       "solution", "a",      "an"};
+
+struct Words {
+  size_t count = 0;
+  bool all_lead = true;
+};
+
+// Those outside of the formula.
+Words words_of(std::string_view text) {
+  Words words;
+  for (size_t i = 0; i < text.size();) {
+    const size_t begin = i;
+    while (i < text.size() && is_letter(text[i])) ++i;
+    if (i == begin) {
+      ++i;
+      continue;
+    }
+    ++words.count;
+    const std::string word = lower(text.substr(begin, i - begin));
+    words.all_lead = words.all_lead && std::find(kLeading.begin(), kLeading.end(), word) != kLeading.end();
+  }
+  return words;
+}
+
+// "So $x=7$.": the one formula of a sentence that only leads to it.
+std::optional<std::string> only_formula(const std::string& text) {
+  if (std::count(text.begin(), text.end(), '$') != 2) return std::nullopt;
+  const size_t open = text.find('$');
+  const size_t close = text.rfind('$');
+  const std::string around = text.substr(0, open) + " " + text.substr(close + 1);
+  const Words words = words_of(around);
+  const bool bare = std::none_of(around.begin(), around.end(), [](char c) { return is_digit(c) || c == '\\'; });
+  if (!bare || words.count == 0 || !words.all_lead) return std::nullopt;
+  return text.substr(open + 1, close - open - 1);
+}
+
+std::string answer_tag_of(std::string_view text) {
+  VerifierConfig config;
+  config.fallbacks = {Fallback::kAnswerTag};
+  const Extraction found = extract_answer(text, config);
+  return found.candidates.empty() ? "" : found.candidates.front();
+}
+
+// Of several words with a full stop, or of several lines: no answer that somebody would box.
+bool is_sentence(const std::string& text) {
+  const std::string trimmed = trim(text);
+  return trimmed.find('\n') != std::string::npos || (trimmed.ends_with('.') && words_of(trimmed).count >= 4);
+}
+
+std::string core_of(const std::string& text) {
+  size_t at = 0;
+  const std::string math = last_math(text, at);
+  return math.empty() ? last_number(text, at) : math;
+}
+
+Verdict verify_boxed(const std::string& gold, const std::string& answer, const VerifierConfig& config) {
+  return verify(gold, "\\boxed{" + answer + "}", config);
+}
+
+Verdict check_gold(const std::string& gold, const VerifierConfig& config) {
+  const GoldAnswer found = extract_gold(gold);
+  Verdict verdict = verify_boxed(gold, found.text, config);
+  if (verdict.kind != Kind::kRight || found.rule != "whole" || !is_sentence(gold)) return verdict;
+  const std::string core = core_of(gold);
+  if (core.empty()) return verdict;
+  verdict = verify_boxed(gold, core, config);
+  verdict.reason = "a sentence in which no rule finds the answer; \\boxed{" + core + "} would be judged wrong";
+  return verdict;
+}
+
+bool is_missing(const std::string& gold, const std::vector<std::string>& placeholders) {
+  return trim(gold).empty() || is_placeholder(gold, placeholders);
+}
+
+}  // namespace
+
+GoldAnswer extract_gold(std::string_view gold) {
+  const std::string text(gold);
+  const Boxes boxes = find_boxes(text);
+  bool several = false;
+  if (!boxes.complete.empty()) return {clean_answer(final_boxes(text, boxes.complete, several)), "box"};
+  if (text.find("<answer>") != std::string::npos) {
+    if (auto content = answer_tag_of(gold); !content.empty()) return {std::move(content), "answer tag"};
+  }
+  if (const size_t hashes = text.rfind("####"); hashes != std::string::npos)
+    return {clean_answer(text.substr(hashes + 4)), "####"};
+  size_t at = 0;
+  if (const std::string sentence = behind_answer_phrase(text, at); !sentence.empty())
+    return {clean_answer(sentence), "phrase"};
+  if (const auto formula = only_formula(text)) return {clean_answer(*formula), "math"};
+  return {clean_answer(text), "whole"};
+}
+
+const std::vector<std::string>& default_placeholders() {
+  static const std::vector<std::string> names = {"proof",     "nan",     "none",    "null",     "na",
+                                                 "n/a",       "<na>",    "nil",     "notfound", "not found",
+                                                 "no answer", "missing", "unknown", "tbd"};
+  return names;
+}
+
+bool is_placeholder(std::string_view gold, const std::vector<std::string>& placeholders) {
+  std::string text = trim(gold);
+  for (const std::string_view wrapper : {"\\boxed{", "\\text{"}) {
+    if (text.starts_with(wrapper) && text.ends_with('}'))
+      text = trim(text.substr(wrapper.size(), text.size() - wrapper.size() - 1));
+  }
+  while (text.ends_with('.')) text.pop_back();
+  return std::any_of(placeholders.begin(), placeholders.end(),
+                     [&](const std::string& name) { return lower(text) == lower(name); });
+}
+
+Verdict verify_any(const std::vector<std::string>& golds, std::string_view text, const VerifierConfig& config) {
+  Verdict first;
+  for (size_t i = 0; i < golds.size(); ++i) {
+    Verdict verdict = verify(golds[i], text, config);
+    if (verdict.kind == Kind::kRight) return verdict;
+    if (i == 0) first = std::move(verdict);
+  }
+  return first;
+}
+
+std::vector<BadGold> check_golds(const std::vector<std::vector<std::string>>& golds,
+                                 const std::vector<std::string>& placeholders, const VerifierConfig& config) {
+  std::vector<BadGold> bad;
+  for (size_t i = 0; i < golds.size(); ++i) {
+    std::optional<BadGold> worst;
+    bool right = false;
+    for (const auto& gold : golds[i]) {
+      BadGold one{.index = i, .missing = is_missing(gold, placeholders), .verdict = {}};
+      if (!one.missing) one.verdict = check_gold(gold, config);
+      right = right || (!one.missing && one.verdict.kind == Kind::kRight);
+      if (one.missing) one.verdict.reason = trim(gold).empty() ? "there is none" : "a placeholder for a missing answer";
+      if (!worst || (worst->missing && !one.missing)) worst = std::move(one);
+    }
+    if (!right && worst) bad.push_back(std::move(*worst));
+  }
+  return bad;
+}
+
+}  // namespace grpo::reward

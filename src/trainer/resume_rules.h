@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "grpo/trainer/train_config.h"
+
+namespace grpo::trainer {
+
+/// A key, or a section, that may have another value when a run continues, and why that leaves its mathematics alone.
+struct FreeKey {
+  std::string_view prefix;
+  std::string_view why;
+};
+
+/// The one table of them (docs/faq.md has it for users).
+std::span<const FreeKey> free_keys();
+
+/// A value of the configuration, or an input, that is another one than when the run was started.
+struct Change {
+  std::string what;  // a key such as optimizer.lr
+  std::string was;
+  std::string is;
+};
+
+/// What differs between a saved configuration and this one beyond the free keys; nothing where there is no saved one.
+/// other_folder: the run continues under another name.
+std::vector<Change> changed_keys(const std::filesystem::path& saved_config, const TrainConfig& now, bool other_folder);
+
+/// Throws base::ConfigError naming the first change and the ways out. checkpoint: for the --fork that it proposes.
+void refuse_changes(const std::vector<Change>& changes, const std::filesystem::path& checkpoint);
+
+}  // namespace grpo::trainer

@@ -1,0 +1,136 @@
+#include "trainer/run_inputs.h"
+
+#include <algorithm>
+#include <array>
+
+#include "grpo/base/error.h"
+#include "grpo/io/file.h"
+#include "grpo/io/safetensors.h"
+#include "grpo/models/model_config.h"
+#include "grpo/trainer/answer_store.h"
+
+namespace grpo::trainer {
+namespace fs = std::filesystem;
+namespace {
+
+// Parts that cannot run into one another.
+void add(std::string& all, const std::string& part) { all += std::to_string(part.size()) + ":" + part; }
+
+std::string print_of(const std::vector<Prompt>& prompts) {
+  std::string all;
+  for (const Prompt& prompt : prompts) {
+    add(all, hash_ids(prompt.ids));
+    add(all, prompt.gold);
+    for (const auto& gold : prompt.also_right) add(all, gold);
+  }
+  return io::hash_bytes(all);
+}
+
+// Conversations that tell templates apart; one that a template cannot express says so.
+std::string print_of(const tokenizer::ChatTemplate& chat) {
+  using Messages = std::vector<tokenizer::Message>;
+  const std::array<Messages, 4> probes = {
+      Messages{{"user", "u"}}, Messages{{"system", "s"}, {"user", " u "}},
+      Messages{{"user", "u"}, {"assistant", "<think>\nt\n</think>\n\na"}, {"user", "v"}},
+      Messages{{"user", "u"}, {"assistant", "a"}}};
+  std::string all;
+  for (const auto& probe : probes) {
+    try {
+      add(all, chat.prompt(probe));
+    } catch (const base::ConfigError&) {
+      add(all, "");
+    }
+  }
+  return io::hash_bytes(all);
+}
+
+// By tensor, so that the number of files does not matter.
+std::string print_of_weights(const fs::path& folder) {
+  const auto stored = io::Safetensors::open(folder);
+  std::string all;
+  for (const auto& [name, tensor] : stored.tensors()) {
+    add(all, name);
+    add(all, io::dtype_name(tensor.dtype));
+    add(all, io::hash_bytes({reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size()}));
+  }
+  return io::hash_bytes(all);
+}
+
+std::string print_of_shape(const ModelOptions& model) {
+  const auto config = models::read_model_config(
+      model.path, {.max_positions = model.max_positions.value, .rope_theta = model.rope_theta.value});
+  return io::hash_bytes(models::to_json(config, "").dump());
+}
+
+struct Input {
+  const char* name;
+  const char* what;  // for the message
+};
+
+constexpr std::array<Input, 6> kInputs = {
+    {{"problems", "data.train: the content of the problems"},
+     {"template", "model.template: what it makes of a conversation"},
+     {"prompts", "the prompts as tokens (model.path's tokenizer, data.max_prompt_tokens, data.system)"},
+     {"stop_ids", "the stop ids (rollout.stop_ids, and those of model.path)"},
+     {"shape", "model.path: its config.json"},
+     {"reference", "model.path: the weights that algorithm.kl compares with"}}};
+
+std::string shown(const nlohmann::json& inputs, const Input& input) {
+  const auto& value = inputs.at(input.name);
+  if (std::string_view(input.name) != "problems") return value.is_string() ? value.get<std::string>() : value.dump();
+  return base::concat(value.get<std::string>(), " (", inputs.at("num_problems").get<int64_t>(), " problems)");
+}
+
+}  // namespace
+
+std::string print_of(const std::vector<data::Problem>& problems) {
+  std::string all;
+  for (const auto& problem : problems) {
+    add(all, problem.prompt);
+    for (const auto& message : problem.messages) {
+      add(all, message.role);
+      add(all, message.content);
+    }
+    for (const auto& answer : problem.answers) add(all, answer);
+  }
+  return io::hash_bytes(all);
+}
+
+nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const std::vector<data::Problem>& problems,
+                         const std::vector<Prompt>& prompts, const std::vector<EvalSet>& eval_sets) {
+  auto stop_ids = policy.stop_ids;
+  std::sort(stop_ids.begin(), stop_ids.end());
+  nlohmann::json eval = nlohmann::json::object();
+  for (const EvalSet& set : eval_sets) eval[set.name] = print_of(set.prompts);
+  const bool compares = config.algorithm.kl.coef > 0.0;
+  return {{"problems", print_of(problems)},
+          {"num_problems", problems.size()},
+          {"template", print_of(*policy.chat_template)},
+          {"prompts", print_of(prompts)},
+          {"stop_ids", stop_ids},
+          {"shape", print_of_shape(config.model)},
+          {"reference", compares ? nlohmann::json(print_of_weights(config.model.path)) : nlohmann::json()},
+          {"eval", eval}};
+}
+
+std::vector<Change> changed_inputs(const nlohmann::json& saved, const nlohmann::json& now) {
+  std::vector<Change> changes;
+  if (!saved.is_object()) return changes;
+  for (const Input& input : kInputs) {
+    const bool consequence = std::string_view(input.name) == "prompts" && !changes.empty();
+    if (!saved.contains(input.name) || saved.at(input.name) == now.at(input.name) || consequence) continue;
+    changes.push_back({input.what, shown(saved, input), shown(now, input)});
+  }
+  return changes;
+}
+
+std::vector<std::string> changed_eval_sets(const nlohmann::json& saved, const nlohmann::json& now) {
+  std::vector<std::string> names;
+  if (!saved.is_object() || !saved.contains("eval")) return names;
+  for (const auto& [name, print] : now.at("eval").items()) {
+    if (saved.at("eval").contains(name) && saved.at("eval").at(name) != print) names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "grpo/data/dataset.h"
+#include "grpo/trainer/evaluate.h"
+#include "grpo/trainer/policy.h"
+#include "trainer/resume_rules.h"
+
+namespace grpo::trainer {
+
+/// A hash of problems and their answers in order, wherever they were read from.
+std::string print_of(const std::vector<data::Problem>& problems);
+
+/// What a run reads besides its configuration, as fingerprints of content: they go into every checkpoint and are
+/// compared when a run continues. The same content under another path is the same.
+///   problems, num_problems      the training problems
+///   template                    how conversations are rendered
+///   prompts                     the prompts as token ids, with the answers: also the tokenizer and what is left out
+///   stop_ids
+///   shape                       config.json's sizes, rotary parameters and the like
+///   reference                   the weights that the KL term compares with; null without one
+///   eval                        problems of each evaluation set, by name
+nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const std::vector<data::Problem>& problems,
+                         const std::vector<Prompt>& prompts, const std::vector<EvalSet>& eval_sets);
+
+/// What changed since `saved`, the cause before its consequences. Nothing when a checkpoint is too old to have them.
+std::vector<Change> changed_inputs(const nlohmann::json& saved, const nlohmann::json& now);
+
+/// Evaluation sets whose content is another one than before: their figures before and after are no curve.
+std::vector<std::string> changed_eval_sets(const nlohmann::json& saved, const nlohmann::json& now);
+
+}  // namespace grpo::trainer

@@ -1,0 +1,37 @@
+#include "trainer/step_output.h"
+
+#include <gmock/gmock.h>
+
+namespace grpo::trainer {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// One step of one group; the fields that matter are set by each test.
+std::string line(int64_t live, int64_t trained_tokens, bool applied) {
+  StepResult result;
+  result.batch.prompts.resize(1);
+  result.batch.rollouts.resize(2);
+  result.batch.group_offsets = {0, 2};
+  result.stats.groups_live = live;
+  result.stats.update.tokens = trained_tokens;
+  result.stats.update.applied = applied;
+  return summary_of(result, 1, 2, 1.0, 1.0);
+}
+
+// With KL or entropy in the loss a step of tied groups moves the weights.
+TEST(StepLine, SaysNoUpdateOnlyWhereThereWasNone) {
+  EXPECT_THAT(line(0, 10, true), Not(HasSubstr("update")));
+  EXPECT_THAT(line(1, 10, true), Not(HasSubstr("update")));
+  EXPECT_THAT(line(0, 0, false), HasSubstr("(no live group: no update)"));
+}
+
+TEST(StepLine, TellsAMaskedStepFromANumericalFailure) {
+  EXPECT_THAT(line(1, 0, false), HasSubstr("masked: no update"));
+  EXPECT_THAT(line(1, 10, false), HasSubstr("gradient not finite"));
+  EXPECT_THAT(line(0, 10, false), HasSubstr("gradient not finite"));
+}
+
+}  // namespace
+}  // namespace grpo::trainer
