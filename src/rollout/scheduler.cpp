@@ -42,7 +42,7 @@ size_t Scheduler::resume() {
 
 std::vector<const Prompt*> Scheduler::admit() {
   std::vector<const Prompt*> admitted;
-  if (!preempted_.empty() || prompts_.empty() || prompts_.front().in_cache() || !worth_a_pass()) return admitted;
+  if (!preempted_.empty() || prompts_.empty() || prompts_.front().in_cache() || !fills_slots()) return admitted;
   int64_t tokens = 0;
   int64_t samples = 0;
   int64_t pages = 0;
@@ -63,6 +63,12 @@ std::vector<const Prompt*> Scheduler::admit() {
     prompt.pages = take_pages(prompt.tokens);
   }
   return admitted;
+}
+
+bool Scheduler::fills_slots() {
+  const auto waited_for = limits_.idle_share * static_cast<double>(running_.size());
+  filling_ = filling_ || static_cast<double>(free_slots()) > waited_for;
+  return filling_;
 }
 
 size_t Scheduler::start_samples(std::vector<PageCopy>& copies) {
@@ -106,6 +112,7 @@ void Scheduler::run(std::shared_ptr<Sequence> sequence) {
   sequence->slot = slots_.back();
   slots_.pop_back();
   running_.push_back(std::move(sequence));
+  filling_ = filling_ && !slots_.empty();
 }
 
 // Its pages and its slot may be given away at once: what the device still does for it comes before what others do there.

@@ -21,7 +21,7 @@ class Scheduler {
     int64_t page_size;       // tokens
     int64_t num_pages;       // REQUIRES: the pages of the longest sequence and one more
     int64_t prefill_tokens;  // of one pass; a longer prompt goes alone
-    double idle_share = 0.0;  // prompts wait until so many slots are free for each running sequence, and then enter together
+    double idle_share = 0.0;  // once all slots are taken, prompts wait until so many are free for each running sequence
   };
 
   explicit Scheduler(const Limits& limits);
@@ -66,7 +66,7 @@ class Scheduler {
 
  private:
   int64_t free_slots() const { return static_cast<int64_t>(slots_.size()); }
-  bool worth_a_pass() const { return static_cast<double>(free_slots()) > limits_.idle_share * static_cast<double>(running_.size()); }
+  bool fills_slots();
   bool needs_page(const Sequence& sequence) const;
   void run(std::shared_ptr<Sequence> sequence);
   void leave(Sequence& sequence);
@@ -84,6 +84,7 @@ class Scheduler {
   std::vector<std::shared_ptr<Sequence>> running_;
   std::vector<int64_t> slots_;  // free ones; the last is given first
   int64_t num_preempted_ = 0;
+  bool filling_ = true;  // from when enough slots are free until all are taken
 };
 
 }  // namespace grpo::rollout

@@ -33,7 +33,9 @@ struct Roofline {
   double bytes_per_s;
   double operations_per_s;
 
-  double seconds(double bytes, double operations) const { return std::max(bytes / bytes_per_s, operations / operations_per_s); }
+  double seconds(double bytes, double operations) const {
+    return std::max(bytes / bytes_per_s, operations / operations_per_s);
+  }
 };
 
 Roofline measure_roofline(at::ScalarType type) {
@@ -41,35 +43,39 @@ Roofline measure_roofline(at::ScalarType type) {
   const auto from = at::ones({bytes}, at::TensorOptions(kDevice).dtype(at::kByte)), to = at::empty_like(from);
   const auto a = at::randn({n, n}, at::TensorOptions(kDevice).dtype(type));
   auto out = at::empty_like(a);
-  return {.bytes_per_s = 2.0 * static_cast<double>(bytes) / best_of_five([&] { to.copy_(from); }),
-          .operations_per_s = 2.0 * std::pow(static_cast<double>(n), 3.0) / best_of_five([&] { at::mm_out(out, a, a); })};
+  return {
+      .bytes_per_s = 2.0 * static_cast<double>(bytes) / best_of_five([&] { to.copy_(from); }),
+      .operations_per_s = 2.0 * std::pow(static_cast<double>(n), 3.0) / best_of_five([&] { at::mm_out(out, a, a); })};
 }
 
 std::vector<rollout::Request> prompts(int64_t count, int64_t tokens, int64_t vocab_size) {
   std::vector<rollout::Request> requests;
   for (int64_t i = 0; i < count; ++i) {
     rollout::Request request{.prompt_ids = {}, .draw = static_cast<uint64_t>(i)};
-    for (int64_t t = 0; t < tokens; ++t) request.prompt_ids.push_back(100 + (i * 7919 + t * 104729) % (vocab_size - 100));
+    for (int64_t t = 0; t < tokens; ++t)
+      request.prompt_ids.push_back(100 + (i * 7919 + t * 104729) % (vocab_size - 100));
     requests.push_back(std::move(request));
   }
   return requests;
 }
 
-// Seconds of one decode step with `sequences` sequences of about `context` tokens. The engine asks whether to stop before every step:
-// the time between two askings is that of a step, also where the host is ahead. Graphs are recorded in the first ones.
+// Seconds of one decode step with `sequences` sequences of about `context` tokens. The engine asks between steps
+// whether to stop; the clock starts after the first of them, which follow the prefill and record graphs.
 double step_seconds(const models::CausalLM& model, int64_t context, const rollout::EngineConfig& config) {
-  using Clock = std::chrono::steady_clock;
-  constexpr int64_t kWarmUp = 16, kSteps = 144;
+  constexpr int64_t kWarm = 16, kTimed = 128;
   rollout::Engine engine(model, config);
-  const auto requests = prompts(config.max_sequences, context - kSteps / 2, model.config().vocab_size);
-  std::vector<Clock::time_point> asked;
-  const auto note = [&] {
-    asked.push_back(Clock::now());
-    return false;
+  const auto requests = prompts(config.max_sequences, context - kWarm - kTimed / 2, model.config().vocab_size);
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point begin, end;
+  int64_t asked = 0;
+  const auto should_stop = [&] {
+    ++asked;
+    if (asked == kWarm) begin = Clock::now();
+    if (asked == kWarm + kTimed) end = Clock::now();
+    return asked == kWarm + kTimed;
   };
-  engine.generate(requests, {.max_new_tokens = kSteps, .ignore_eos = true}, {1, 2}, {}, note);
-  const std::chrono::duration<double> passed = asked.back() - asked[kWarmUp];
-  return passed.count() / static_cast<double>(asked.size() - 1 - kWarmUp);
+  engine.generate(requests, {.max_new_tokens = 2 * (kWarm + kTimed), .ignore_eos = true}, {1, 2}, {}, should_stop);
+  return std::chrono::duration<double>(end - begin).count() / static_cast<double>(kTimed);
 }
 
 double weights_read(const models::ModelConfig& config) {  // every one but the input embedding
@@ -89,19 +95,21 @@ double step_operations(const models::ModelConfig& config, int64_t sequences, int
   return static_cast<double>(sequences) * (2.0 * weights_read(config) + attention);
 }
 
-struct Case {
-  int64_t context, sequences;
+struct Size {
+  int64_t context = 0, sequences = 0;
 };
 
-std::vector<Case> cases_of(const std::string& name, const std::vector<std::string>& asked) {
-  std::vector<Case> cases;
-  for (const std::string& text : asked) {
-    const size_t cross = text.find('x');
-    if (cross == std::string::npos) throw base::Error("expected CONTEXTxSEQUENCES, got " + text);
-    cases.push_back({std::stoll(text.substr(0, cross)), std::stoll(text.substr(cross + 1))});
+// From texts as 1024x64; without any the sizes of the tables in docs/benchmarks.
+std::vector<Size> sizes_of(const std::vector<std::string>& texts, bool tiny) {
+  std::vector<Size> sizes;
+  for (const auto& text : texts) {
+    long long context = 0, sequences = 0;
+    if (std::sscanf(text.c_str(), "%lldx%lld", &context, &sequences) != 2)
+      throw base::Error("not CONTEXTxSEQUENCES: " + text);
+    sizes.push_back({context, sequences});
   }
-  if (!cases.empty()) return cases;
-  if (name == "tiny") return {{256, 8}};  // shows that the program works
+  if (!sizes.empty()) return sizes;
+  if (tiny) return {{256, 8}};  // shows that the program works
   return {{1024, 64}, {1024, 256}, {1024, 512}, {4096, 64}, {4096, 256}, {4096, 512}};
 }
 
@@ -113,19 +121,22 @@ std::vector<kernels::DecodeKernel> kernels_to_measure(const models::ModelConfig&
 }
 
 std::string name_of(kernels::DecodeKernel kernel) {
-  return kernel == kernels::DecodeKernel::kAuto ? "auto" : kernel == kernels::DecodeKernel::kPlain ? "plain" : "tensor cores";
+  return kernel == kernels::DecodeKernel::kAuto    ? "auto"
+         : kernel == kernels::DecodeKernel::kPlain ? "plain"
+                                                   : "tensor cores";
 }
 
-void decode(const std::string& name, bool exact, const std::vector<std::string>& asked) {
+void decode(const std::string& name, bool exact, const std::vector<std::string>& sizes) {
   const auto config = shape_of(name);
   const auto type = exact && kDevice.is_cpu() ? at::kFloat : at::kBFloat16;  // exact in fp32 only there
   const auto model = random_model(config, type);
   const auto roofline = measure_roofline(type);
-  for (const auto& [context, sequences] : cases_of(name, asked)) {
+  for (const auto& [context, sequences] : sizes_of(sizes, name == "tiny")) {
     const double bytes = step_bytes(config, sequences, context, static_cast<double>(c10::elementSize(type)));
     const double operations = step_operations(config, sequences, context);
     for (const auto kernel : kernels_to_measure(config, exact)) {
-      const double step = step_seconds(*model, context, {.max_sequences = sequences, .exact = exact, .decode_kernel = kernel});
+      const double step =
+          step_seconds(*model, context, {.max_sequences = sequences, .exact = exact, .decode_kernel = kernel});
       print({{"bench", "decode"},
              {"model", name},
              {"exact", exact},
@@ -142,8 +153,8 @@ void decode(const std::string& name, bool exact, const std::vector<std::string>&
   }
 }
 
-// 256 pairs whose lengths have a heavy tail: the stop ids' share of the vocabulary makes them geometric with a mean of 600 tokens,
-// as far as random weights give nearly equal probabilities; cut at 3,072.
+// 256 pairs whose lengths have a heavy tail: the stop ids' share of the vocabulary makes them geometric with a mean of
+// 600 tokens, as far as random weights give nearly equal probabilities; cut at 3,072.
 void rollout_of_pairs(const std::string& name) {
   const auto config = shape_of(name);
   const auto model = random_model(config);
@@ -159,7 +170,8 @@ void rollout_of_pairs(const std::string& name) {
   int64_t longest = 0;
   const double wall = seconds([&] {
     for (const auto& group : engine.generate(requests, sampling, {1, 3})) {
-      for (const auto& completion : group.completions) longest = std::max(longest, static_cast<int64_t>(completion.ids.size()));
+      for (const auto& completion : group.completions)
+        longest = std::max(longest, static_cast<int64_t>(completion.ids.size()));
     }
   });
   print({{"bench", "rollout"},
@@ -175,13 +187,16 @@ void rollout_of_pairs(const std::string& name) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto arguments = testing::take_device(argc, argv);
+  auto arguments = testing::take_device(argc, argv);
   if (arguments.size() < 2) {
-    std::fprintf(stderr, "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b|tiny [CONTEXTxSEQUENCES ...] [--device cpu]\n");
+    std::fprintf(
+        stderr,
+        "usage: grpo_gpu_rollout_bench decode|exact|rollout 1.5b|7b|tiny [CONTEXTxSEQUENCES ...] [--device cpu]\n");
     return 2;
   }
   const std::string what = arguments[0], name = arguments[1];
+  arguments.erase(arguments.begin(), arguments.begin() + 2);
   testing::need_device();
-  what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact", {arguments.begin() + 2, arguments.end()});
+  what == "rollout" ? rollout_of_pairs(name) : decode(name, what == "exact", arguments);
   return 0;
 }

@@ -217,6 +217,24 @@ TEST(Scheduler, LetsPromptsWaitForEachOther) {
   EXPECT_EQ(scheduler.running().size(), 13u);
 }
 
+TEST(Scheduler, FillsAllSlotsAtFirstInHoweverManyPasses) {
+  const auto requests = requests_of(std::vector<std::pair<int64_t, int64_t>>(40, {4, 1}));
+  Scheduler scheduler(requests, {.max_sequences = 33, .page_size = 4, .num_pages = 100, .prefill_tokens = 12, .idle_share = 0.125});
+  std::vector<PageCopy> copies;
+  const auto fill = [&] {
+    int passes = 0;
+    for (; !scheduler.admit().empty(); ++passes) scheduler.start_samples(copies);
+    return passes;
+  };
+  EXPECT_EQ(fill(), 11);
+  EXPECT_EQ(scheduler.running().size(), 33u);
+  scheduler.retire([&](const Sequence& s) { return s.request < 4; });
+  EXPECT_EQ(fill(), 2);  // three prompts and one
+  EXPECT_EQ(scheduler.running().size(), 33u);
+  scheduler.retire([&](const Sequence& s) { return s.request < 7; });
+  EXPECT_EQ(fill(), 0);
+}
+
 TEST(Scheduler, StartsAPromptThatWouldWaitForNobody) {
   Scheduler scheduler(requests_of({{4, 1}, {4, 1}}), {.max_sequences = 1, .page_size = 4, .num_pages = 20, .prefill_tokens = 64, .idle_share = 0.5});
   std::vector<PageCopy> copies;
