@@ -145,7 +145,7 @@ class Loop {
   int64_t saved_step_ = -1;                  // of the newest checkpoint, on disk or being written
   metrics::MetricsLine last_line_;           // of the last completed step
   std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
-  int64_t micro_batch_tokens_;  // lowered when memory ran out
+  int64_t micro_batch_tokens_;  // the plan's; lowered when memory ran out
   bool checked_truncated_ = false;
   bool stopping_ = false;  // a signal reached some rank, and all know it
   std::future<void> writing_;  // the checkpoint that is being written; last, so that it ends before what it reads
@@ -195,6 +195,7 @@ Loop::Loop(const TrainConfig& config, const Start& start, dist::Communicator& co
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights, communicator_.local_rank());
   const MemoryPlan plan = plan_memory(policy_.model->config(), config, static_cast<int64_t>(c10::elementSize(policy_.model->dtype())), target);
   splits_optimizer_ = plan.sharding != optim::StateSharding::kNone;
+  micro_batch_tokens_ = plan.micro_batch_tokens;
   policy_.model->set_training_options(training_options(*policy_.model, plan));
   if (config.algorithm.kl.coef > 0.0) {
     reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device(),
