@@ -14,6 +14,12 @@ using When = MemoryPart::When;
 
 constexpr double kUsableShare = 0.92;  // of a device's or process's memory; the rest is the allocator's and the driver's
 constexpr double kProgramBytes = 0.35e9;  // LibTorch, code and small buffers of a CPU process: resident size of a tiny run
+// On a GPU: CUDA's context, the code of LibTorch, cuBLAS and our kernels, cuBLAS's workspaces and what graphs hold beside their
+// logits. An estimate: no device has been measured yet.
+constexpr double kDeviceBytes = 1.5e9;
+// A pass reads and writes every weight's gradient whatever its tokens, about 10 bytes a parameter beside 6 operations a parameter and
+// token: on a GPU of 400 operations a byte a twentieth of the pass at 8,192 tokens. Computing gate and up again costs a tenth.
+constexpr int64_t kFewestTokens = 8192;
 
 // The embedding, the final norm and the head.
 double parameters_outside_layers(const models::ModelConfig& model) {
@@ -52,17 +58,35 @@ double saved_elements(const models::ModelConfig& model, models::Checkpointing ch
   return layers * hidden + whole;  // one layer is computed again at a time
 }
 
+// Beside what is saved, while a layer's backward pass runs (nn/layers.cpp), in elements a token: the MLP's gradients of gate and up,
+// that of their product, which becomes the product; the norm and gradients of the residual stream.
+double backward_elements(const models::ModelConfig& model) {
+  return 3.0 * static_cast<double>(model.intermediate_size) + 4.0 * static_cast<double>(model.hidden_size);
+}
+
+// Beside what is saved, while the head runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their place; the weight's gradient
+// in fp32, and in the working dtype when it is done; hidden states of the trained tokens and their gradient.
+double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool cuda) {
+  const auto vocabulary = static_cast<double>(model.vocab_size), hidden = static_cast<double>(model.hidden_size);
+  const double chunk = std::min(static_cast<double>(nn::auto_chunk_tokens(cuda)), tokens);
+  const double copies = cuda ? 1.0 : 2.0;  // oneDNN turns the gradient around in memory
+  return copies * chunk * vocabulary * dtype_bytes + (4.0 + dtype_bytes) * vocabulary * hidden + 2.0 * tokens * hidden * dtype_bytes;
+}
+
+int64_t longest_rollout(const TrainConfig& config) {
+  const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
+  return config.rollout.max_total_tokens ? std::min(longest, *config.rollout.max_total_tokens) : longest;
+}
+
 // At full length in every slot.
 double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes, bool cuda) {
   const RolloutOptions& rollout = config.rollout;
   const auto pages = [&](int64_t tokens) { return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size); };
   const double page = 2.0 * static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) * dtype_bytes;
-  int64_t longest = config.data.max_prompt_tokens + rollout.max_new_tokens;
-  if (rollout.max_total_tokens) longest = std::min(longest, *rollout.max_total_tokens);
   // Evaluation fills every slot.
   const int64_t slots = decoded_together(rollout, cuda);
   const int64_t wanted = config.eval.every_steps > 0 ? slots : rollout.prompts_per_step * rollout.group_size;
-  return (pages(longest) * static_cast<double>(std::min(slots, wanted) + 1) + 1.0) * page;
+  return (pages(longest_rollout(config)) * static_cast<double>(std::min(slots, wanted) + 1) + 1.0) * page;
 }
 
 }  // namespace
@@ -126,6 +150,7 @@ struct Choice {
   models::Checkpointing checkpointing;
   optim::StateSharding sharding;
   bool offload;
+  int64_t micro_batch_tokens;
 };
 
 // The optimizer's state, wherever it is.
@@ -157,30 +182,29 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const auto n = static_cast<double>(model.num_parameters());
   const auto b = static_cast<double>(dtype_bytes);
   const auto vocabulary = static_cast<double>(model.vocab_size);
-  const auto hidden = static_cast<double>(model.hidden_size);
   const auto ranks = static_cast<double>(target.ranks);
   const double outside = parameters_outside_layers(model);
   const double layer = (n - outside) / static_cast<double>(std::max<int64_t>(model.num_layers, 1));
   const bool splits_sums = choice.sharding == StateSharding::kGradients || choice.sharding == StateSharding::kWeights;
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
   const auto sequences = static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), config.rollout.prompts_per_step * config.rollout.group_size));
-  const auto chunk = static_cast<double>(nn::LmHeadOptions{}.chunk_tokens);
+  const auto tokens = static_cast<double>(std::max(choice.micro_batch_tokens, longest_rollout(config)));  // a rollout is never split
 
-  MemoryPlan plan{.checkpointing = choice.checkpointing, .sharding = choice.sharding, .offload = choice.offload, .host_bytes = 0.0, .parts = {}, .together = config.trainer.stream_update};
+  MemoryPlan plan{.checkpointing = choice.checkpointing, .micro_batch_tokens = choice.micro_batch_tokens, .sharding = choice.sharding, .offload = choice.offload, .host_bytes = 0.0, .parts = {}, .together = config.trainer.stream_update};
   add_weights(plan, n, layer, outside, b, ranks);
-  add_optimizer(plan, n, vocabulary * hidden, copies, choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
+  add_optimizer(plan, n, vocabulary * static_cast<double>(model.hidden_size), copies, choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
-  if (!target.cuda) plan.parts.push_back({"program", kProgramBytes});
+  if (target.cuda) plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
+  else plan.parts.push_back({"program", kProgramBytes});
   if (!target.cuda) plan.parts.push_back({"sampler's copy of the weights", n * b, When::kRollout});
   plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
   plan.parts.push_back({"gradient sums", 4.0 * n / (splits_sums ? ranks : 1.0), When::kUpdate});
   if (splits_sums) plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
   else if (copies) plan.parts.push_back({"gradients of a backward pass", n * b, When::kUpdate});
   if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
-  plan.parts.push_back({"saved activations", static_cast<double>(config.trainer.micro_batch_tokens) * saved_elements(model, choice.checkpointing) * b, When::kUpdate});
-  // Per chunk: log-probs and probabilities in fp32 beside the working dtype; the head's fp32 gradient, its sum over chunks,
-  // and the embedding's.
-  plan.parts.push_back({"LM head and embedding", chunk * vocabulary * (8.0 + b) + (8.0 + b) * vocabulary * hidden, When::kUpdate});
+  plan.parts.push_back({"saved activations", tokens * saved_elements(model, choice.checkpointing) * b, When::kUpdate});
+  // One after the other; the embedding's gradient comes last, when little else is there.
+  plan.parts.push_back({"LM head, or a layer's backward", std::max(head_bytes(model, tokens, b, target.cuda), tokens * backward_elements(model) * b), When::kUpdate});
   const double device_gb = target.cuda ? target.memory_bytes / 1e9 : 0.0;
   const double bound = config.rollout.kv_memory_gb.value.value_or(rollout::auto_kv_memory_gb(device_gb, n * b / 1e9, plan.beside_kv_gb()));
   plan.parts.push_back({"KV cache", std::min(most_kv_bytes(model, config, b, target.cuda), bound * 1e9)});  // kept from step to step
@@ -208,6 +232,17 @@ std::vector<models::Checkpointing> checkpointing_choices(ActivationCheckpointing
       break;
   }
   return {Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull};
+}
+
+// Where the user leaves it to the plan how activations are kept, a GPU takes smaller micro-batches before it computes any again.
+std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTarget& target) {
+  const int64_t whole = config.trainer.micro_batch_tokens;
+  std::vector<int64_t> choices = {whole};
+  if (!target.cuda || config.trainer.activation_checkpointing != ActivationCheckpointing::kAuto) return choices;
+  for (const int64_t part : {whole / 2, whole / 4}) {
+    if (part >= std::max(kFewestTokens, longest_rollout(config))) choices.push_back(part);
+  }
+  return choices;
 }
 
 // streams: a streamed update sends gradients once, at its end.
@@ -243,8 +278,10 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   for (const bool offload : offload_choices(config.trainer.offload_optimizer, target.cuda)) {
     for (const auto sharding : sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update)) {
       for (const auto checkpointing : checkpointing_choices(config.trainer.activation_checkpointing)) {
-        plan = plan_with({.checkpointing = checkpointing, .sharding = sharding, .offload = offload}, model, config, dtype_bytes, target);
-        if (fits(plan, most_kv, target)) return plan;
+        for (const int64_t tokens : micro_batch_choices(config, target)) {
+          plan = plan_with({.checkpointing = checkpointing, .sharding = sharding, .offload = offload, .micro_batch_tokens = tokens}, model, config, dtype_bytes, target);
+          if (fits(plan, most_kv, target)) return plan;
+        }
       }
     }
   }

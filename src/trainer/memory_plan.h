@@ -24,10 +24,13 @@ struct MemoryPart {
 ///   offloaded. zero3: n b for sampling alone, always n b / R, in the update two layers and what is outside of layers
 ///   rollout: the sampler's prepacked copy n b (CPU only), KV pages, logits of the running sequences
 ///   update: fp32 gradient sums 4 n (/ R with zero2 and zero3), gradients of a backward pass n b (of a layer with those), saved activations of
-///           trainer.micro_batch_tokens tokens, the LM head's chunk
+///           a micro-batch, and beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and
+///           what the backward pass of one layer does
+///   on a GPU: CUDA's context, libraries and graphs
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
   models::Checkpointing checkpointing = models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
+  int64_t micro_batch_tokens = 0;  // trainer.micro_batch_tokens, or a part of it on a GPU where activations then need not be computed again
   optim::StateSharding sharding = optim::StateSharding::kNone;  // distributed.sharding; auto: the first that fits
   bool offload = false;     // trainer.offload_optimizer; auto: where nothing else fits, on a GPU
   double host_bytes = 0.0;  // beside a GPU: page-locked for the optimizer

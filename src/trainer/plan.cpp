@@ -138,6 +138,10 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
   return base::join(out, ", ");
 }
 
+const char* checkpointing_name(models::Checkpointing checkpointing) {
+  return checkpointing == models::Checkpointing::kNone ? "none" : checkpointing == models::Checkpointing::kSelective ? "selective" : "full";
+}
+
 // "zero1", "auto: zero1".
 std::string sharding_text(optim::StateSharding chosen, const dist::DistributedConfig& config) {
   using optim::StateSharding;
@@ -167,6 +171,9 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
     std::snprintf(line, sizeof line, "  peak: %.2f GB, as trainer.stream_update holds both at once\n", gigabytes(plan.peak()));
     out << line;
   }
+  out << "  update: micro-batches of " << plan.micro_batch_tokens << " tokens, activation checkpointing " << checkpointing_name(plan.checkpointing);
+  if (plan.micro_batch_tokens < config.trainer.micro_batch_tokens) out << "; larger ones would compute more activations again";
+  out << "\n";
   if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
   if (plan.offload) {
     std::snprintf(line, sizeof line, "offload: %s in host memory, %.2f GB a rank%s\n", dtype_bytes < 4 ? "masters and moments" : "moments", gigabytes(plan.host_bytes), cuda ? ", page-locked" : "");

@@ -1,8 +1,6 @@
 #include "trainer/streamed_update.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/StreamGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <numeric>
 #include <string>
@@ -11,34 +9,13 @@
 #include "grpo/base/error.h"
 #include "trainer/live_rollouts.h"
 #include "trainer/micro_batch.h"
+#include "trainer/side_stream.h"
 #include "trainer/stopping.h"
 #include "trainer/token_budget.h"
 
 namespace grpo::trainer {
-namespace {
-
-using c10::impl::VirtualGuardImpl;
-
-c10::Stream current_stream(at::Device device) { return VirtualGuardImpl(device.type()).getStream(device); }
-
-// An event behind what the device's current stream was given so far; none on the CPU, where work is done when the call returns.
-std::optional<c10::Event> record_event(at::Device device) {
-  if (!device.is_cuda()) return std::nullopt;
-  std::optional<c10::Event> event(std::in_place, device.type());
-  event->record(current_stream(device));
-  return event;
-}
-
-// A stream of this thread's own on CUDA while it lives: never one on which graphs are recorded (kernels/cuda/graph.cpp).
-std::optional<c10::StreamGuard> side_stream(at::Device device) {
-  if (!device.is_cuda()) return std::nullopt;
-  return std::optional<c10::StreamGuard>(std::in_place, VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
-}
-
-}  // namespace
-
 StreamedUpdate::StreamedUpdate(StepContext& context, const std::vector<Prompt>& prompts)
-    : context_(context), before_(record_event(context.policy.model->device())), pass_(context, /*scale=*/1.0) {
+    : context_(context), before_(record_event(context.policy.model->device())) {
   streamed_.prompts = prompts;
   thread_ = std::thread([this] { work(); });
 }
@@ -50,7 +27,7 @@ StreamedUpdate::~StreamedUpdate() {
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
-  if (!finished_) pass_.drop();
+  if (!finished_ && pass_) pass_->drop();
 }
 
 size_t StreamedUpdate::announce() {
@@ -91,6 +68,7 @@ void StreamedUpdate::work() {
     const auto device = context_.policy.model->device();
     const auto guard = side_stream(device);
     if (before_) before_->block(current_stream(device));
+    pass_.emplace(context_, /*scale=*/1.0);
     while (auto group = next_group()) {
       append(std::move(*group));
       run_full_micro_batches();
@@ -159,7 +137,7 @@ void StreamedUpdate::run(const std::vector<size_t>& part) {
   }
   std::optional<std::string> no_memory;
   try {
-    pass_.run(streamed_, part, /*last=*/false);
+    pass_->run(streamed_, part, /*last=*/false);
     // The sampler's stream does not wait with it; launching far ahead would only hold memory.
     if (const auto done = record_event(context_.policy.model->device())) done->synchronize();
     begun_ += part.size();
@@ -169,7 +147,7 @@ void StreamedUpdate::run(const std::vector<size_t>& part) {
   }
   if (no_memory) {
     shrink_micro_batches(context_, streamed_, part, *no_memory);
-    pass_.drop();
+    pass_->drop();
     begun_ = 0;
   }
   {
@@ -178,7 +156,7 @@ void StreamedUpdate::run(const std::vector<size_t>& part) {
     running_since_.reset();
     progress_.done = no_memory ? 0 : progress_.done + 1;
     progress_.total = progress_.done + (begun_ < streamed_.rollouts.size() ? 1 : 0);
-    progress_.tokens = pass_.tokens();
+    progress_.tokens = pass_->tokens();
   }
   changed_.notify_all();
 }
@@ -211,7 +189,7 @@ UpdateStats StreamedUpdate::finish(const RolloutBatch& batch) {
   finished_ = true;
   if (!live) return {};  // on every rank alike
   context_.communicator.enter_phase(base::concat("step ", context_.step, ", reduction"));
-  return apply_gradient(context_, pass_, loss_scale(context_.config, batch, all));
+  return apply_gradient(context_, *pass_, loss_scale(context_.config, batch, all));
 }
 
 }  // namespace grpo::trainer

@@ -59,10 +59,10 @@ class StreamedUpdate {
 
   StepContext& context_;
   const at::ThreadLocalState caller_;    // profiler and gradient mode
-  std::optional<c10::Event> before_;     // what the caller's stream was given before; CUDA only
   std::optional<c10::Event> after_;      // the end of this one's stream
+  std::optional<c10::Event> before_;     // what the caller's stream was given before; CUDA only
   // The thread's own.
-  GradientPass pass_;
+  std::optional<GradientPass> pass_;  // made by the thread: what it allocates belongs to the thread's stream
   RolloutBatch streamed_;  // live rollouts in their order
   size_t begun_ = 0;       // of them, in micro-batches that ran
   // Between the threads.

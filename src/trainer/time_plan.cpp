@@ -96,9 +96,9 @@ double operations_per_trained_token(const TrainConfig& config) {
 }
 
 // Of the rank that has most, in one update.
-int64_t micro_batches(const TrainConfig& config, const Load& load) {
+int64_t micro_batches(const TrainConfig& config, const Load& load, int64_t micro_batch_tokens) {
   const double tokens = load.trained * load.tokens() / static_cast<double>(config.trainer.updates_per_step);
-  return static_cast<int64_t>(std::ceil(tokens / static_cast<double>(config.trainer.micro_batch_tokens)));
+  return static_cast<int64_t>(std::ceil(tokens / static_cast<double>(micro_batch_tokens)));
 }
 
 // Ids, log-probs and texts of all completions pass every rank but one.
@@ -131,7 +131,7 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, 
   if (ranks > 1) {
     const auto memory = plan_memory(model, config, dtype_bytes, target);
     const auto updates = static_cast<double>(config.trainer.updates_per_step * config.trainer.epochs_per_step);
-    plan.micro_batches = micro_batches(config, load);
+    plan.micro_batches = micro_batches(config, load, memory.micro_batch_tokens);
     plan.rollout_bytes = rollout_bytes(config, load, ranks);
     plan.update_bytes = updates * update_bytes(model, memory, config.distributed, dtype_bytes, ranks, plan.micro_batches) / static_cast<double>(ranks);
     plan.communication_s = (plan.rollout_bytes + plan.update_bytes) / (ranks > rates.ranks_per_host ? rates.between_hosts : rates.inside_host);

@@ -173,7 +173,7 @@ class Loop {
   std::unique_ptr<Watchdog> watchdog_;       // once the run has begun
   metrics::MetricsLine last_line_;           // of the last completed step
   std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
-  int64_t micro_batch_tokens_;  // lowered when memory ran out
+  int64_t micro_batch_tokens_;  // the plan's; lowered when memory ran out
   bool checked_truncated_ = false;
   int64_t lost_lines_ = 0;  // of the JSON console
   bool stopping_ = false;  // a signal reached some rank, and all know it
@@ -224,6 +224,7 @@ Loop::Loop(const TrainConfig& config, RunStart& start, const std::optional<Fork>
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights, communicator_.local_rank());
   const MemoryPlan plan = plan_memory(policy_.model->config(), config, static_cast<int64_t>(c10::elementSize(policy_.model->dtype())), target);
   splits_optimizer_ = plan.sharding != optim::StateSharding::kNone;
+  micro_batch_tokens_ = plan.micro_batch_tokens;
   policy_.model->set_training_options(training_options(*policy_.model, plan));
   if (config.algorithm.kl.coef > 0.0) {
     reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device(),

@@ -125,7 +125,8 @@ class Bench {
                                  .communicator = *communicator_,
                                  .step = step,
                                  .total_updates = 100,
-                                 .should_stop = {}};
+                                 .should_stop = {},
+                                 .micro_batch_tokens = plan_.micro_batch_tokens};
     std::vector<trainer::Prompt> prompts;
     std::vector<uint64_t> draws;
     for (int64_t q = 0; q < size_.pairs; ++q) {
