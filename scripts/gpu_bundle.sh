@@ -2,7 +2,9 @@
 # Packs what a bare machine with a GPU needs for scripts/gpu_check.sh: our programs with the libraries they need, golden numbers, the
 # embedded model. Not LibTorch and CUDA, which that machine has with python3's torch (2.11.0+cu130), and not the C and C++ runtimes.
 #
-#   scripts/gpu_bundle.sh [--architectures LIST] [FILE]      (90-real: Hopper; build-gpu/gpu_bundle.tar.xz)
+#   scripts/gpu_bundle.sh [--no-build] [--architectures LIST] [FILE]      (90-real: Hopper; build-gpu/gpu_bundle.tar.xz)
+#
+# --no-build: what lies in build-gpu is packed as it is.
 #
 # There, in any folder:
 #   python3 -m tarfile -e gpu_bundle.tar.xz . && bash gpu_bundle/scripts/gpu_check.sh --no-build --out results
@@ -10,9 +12,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly largest_mib=55 # what such a machine's owner may let travel
-architectures=90-real file=build-gpu/gpu_bundle.tar.xz
+build=1 architectures=90-real file=build-gpu/gpu_bundle.tar.xz
 while [ $# -gt 0 ]; do
   case $1 in
+    --no-build) build=0 ;;
     --architectures) architectures=$2; shift ;;
     -*) echo "gpu_bundle: unknown option $1" >&2; exit 2 ;;
     *) file=$1 ;;
@@ -26,13 +29,14 @@ tests=("${modules[@]/#/grpo_}")
 programs=(grpo grpo_dist_worker grpo_gpu_rollout_bench grpo_gpu_update_bench grpo_step_bench "${tests[@]/%/_test}")
 libraries=(libgrpo_kernels_cuda.so libgrpo_nccl.so)
 
-scripts/setup.sh
-# No path of this machine stays in a program: what it finds here it would not find there.
-cmake --preset release -B build-gpu -DGRPO_WITH_CUDA=ON -DGRPO_WITH_PARQUET=OFF -DGRPO_WITH_PROMETHEUS=OFF -DCMAKE_SKIP_RPATH=ON \
-  -DCMAKE_CUDA_ARCHITECTURES="$architectures" >/dev/null
+if [ "$build" = 1 ]; then
+  scripts/setup.sh
+  # No path of this machine stays in a program: what it finds here it would not find there.
+  cmake --preset release -B build-gpu -DGRPO_WITH_CUDA=ON -DGRPO_WITH_PARQUET=OFF -DGRPO_WITH_PROMETHEUS=OFF -DCMAKE_SKIP_RPATH=ON \
+    -DCMAKE_CUDA_ARCHITECTURES="$architectures" >/dev/null
+fi
 torch_lib=$(dirname "$(sed -n 's/^TORCH_CPU_LIBRARY:[A-Z]*=//p' build-gpu/CMakeCache.txt)")
-cuda_lib=$(sed -n 's/^CUDA_CUDART:[A-Z]*=//p' build-gpu/CMakeCache.txt)
-LD_LIBRARY_PATH=$torch_lib cmake --build build-gpu --target "${programs[@]}" grpo_kernels_cuda grpo_nccl
+if [ "$build" = 1 ]; then LD_LIBRARY_PATH=$torch_lib cmake --build build-gpu --target "${programs[@]}" grpo_kernels_cuda grpo_nccl; fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -43,9 +47,11 @@ cp "${libraries[@]/#/build-gpu/lib/}" "$bundle/lib"
 ln -s grpo "$bundle/bin/grpo-train"
 
 # Paths of the shared libraries that the programs need, but for LibTorch's, CUDA's and those that every machine has.
+readonly runtime='lib(c|m|dl|rt|pthread|util|resolv|stdc\+\+|gcc_s|gomp)\.so|ld-linux'
+readonly cuda='lib(cu(da|dart|blas|blasLt|dnn|fft|file|pti|rand|solver|sparse|sparseLt)|nv[A-Za-z_]+|nccl)\.so'
 needed() {
   LD_LIBRARY_PATH=$torch_lib ldd "$bundle"/bin/* "$bundle"/lib/*.so | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
-    grep -vE "^$torch_lib/|^$(dirname "$cuda_lib")/|/(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s|ld-linux[^/]*|libcudart|libnccl)\.so"
+    grep -vE "^$torch_lib/|/($runtime|$cuda)"
 }
 needed | while read -r library; do cp -L "$library" "$bundle/lib/grpo-train"; done
 strip "${programs[@]/#/$bundle/bin/}" "${libraries[@]/#/$bundle/lib/}" "$bundle"/lib/grpo-train/*

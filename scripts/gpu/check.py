@@ -16,7 +16,7 @@ from running import CUT_OFF, Results, Runner
 QUICK = [(stages.machine, 20), (stages.tests, 120), (stages.embedded, 45), (stages.decode, 60), (stages.update, 45), (stages.step, 60), (stages.peers, 75),
          (stages.large_run, 80), (stages.memcheck, 70), (stages.racecheck, 60)]
 QUICK_SECONDS = 530  # of all; the machine may be lent for ten minutes, and a bundle is unpacked first
-FULL_FACTOR = 10     # a whole check has that many times the seconds of each stage
+SLOW_FACTOR = 10     # a whole check, and a rehearsal without a GPU, has that many times the seconds of each stage
 FULL_EXTRA = (stages.full, 3600)
 
 
@@ -86,8 +86,9 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rehearse", action="store_true")
     options = parser.parse_args()
-    plan = QUICK if options.quick or options.rehearse else [(stage, FULL_FACTOR * limit) for stage, limit in QUICK[:-2]] + [FULL_EXTRA] + [
-        (stage, FULL_FACTOR * limit) for stage, limit in QUICK[-2:]]
+    plan = QUICK if options.quick else [(stage, SLOW_FACTOR * limit) for stage, limit in QUICK]
+    if not options.quick and not options.rehearse:
+        plan.insert(-2, FULL_EXTRA)  # before the sanitizer
     options.seconds = options.seconds or (QUICK_SECONDS if options.quick else sum(limit for _, limit in plan))
     check = Check(options)
     try:

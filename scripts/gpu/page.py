@@ -24,7 +24,7 @@ def stages(folder):
 def tests(folder):
     rows = records(folder / "tests.tsv")
     counts = Counter(row[0] for row in rows)
-    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("passed", "failed", "cut off", "skipped"))
+    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("passed", "failed", "cut off", "not run", "skipped"))
     others = [[name, outcome, why] for outcome, _, name, why in rows if outcome != "passed"]
     return f"## Tests\n\n{said}; each in a process of its own.\n" + ("\n" + table(["test", "outcome", "why"], others) if others else "")
 

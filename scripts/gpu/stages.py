@@ -2,10 +2,7 @@
 import importlib.util
 import json
 import shutil
-import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from running import CUT_OFF
 
@@ -41,12 +38,12 @@ def listed(text):
 
 def run_test(check, program, name):
     ended = check.runner.start([program, f"--gtest_filter={name}"], TEST_LIMIT, lambda line: None, {"OMP_NUM_THREADS": str(check.threads_each)})
-    outcome = "cut off" if ended.code == CUT_OFF else "failed" if ended.code else "skipped" if "[  SKIPPED ]" in ended.text else "passed"
+    outcome = "not run" if ended.seconds == 0.0 else "cut off" if ended.code == CUT_OFF else "failed" if ended.code else "skipped" if "[  SKIPPED ]" in ended.text else "passed"
     lines = ended.text.splitlines()
     why = next((lines[i + 1].strip() for i, line in enumerate(lines[:-1]) if line.endswith(": Skipped")), "") if outcome == "skipped" else f"exit code {ended.code}"
     check.results.append("tests.tsv", f"{outcome}\t{ended.seconds:.1f}\t{name}\t{why if outcome != 'passed' else ''}")
     check.results.log(f"{outcome:8} {ended.seconds:6.1f} s  {program.name} {name}")
-    for line in lines if outcome in ("failed", "cut off") else [line for line in lines if "log-prob:" in line]:
+    for line in lines if outcome in ("failed", "cut off", "not run") else [line for line in lines if "log-prob:" in line]:
         check.results.log("    " + line)
     return ended.code, outcome
 
@@ -129,17 +126,13 @@ def embedded(check):
     """The embedded model learns on the device as it does on the CPU; all runs at once, since none fills the machine."""
     runs = {"cpu float32": ("cpu", "float32"), f"{check.device} float32": (check.device, "float32"), f"{check.device} bfloat16": (check.device, "bfloat16")}
     settings = [f"trainer.steps={check.run_steps}", f"eval.every_steps={check.run_steps // 2}", f"checkpoint.every_steps={check.run_steps}"]
-    folders = {}
 
-    def start(name, number):
-        device, dtype = runs[name]
-        folders[name] = train(check, "quickstart_2grpo", f"embedded_{number}", f"model.device={device}", f"model.dtype={dtype}", *settings)
+    def start(number):
+        device, dtype = runs[list(runs)[number]]
+        return train(check, "quickstart_2grpo", f"embedded_{number}", f"model.device={device}", f"model.dtype={dtype}", *settings)
 
-    threads = [threading.Thread(target=start, args=(name, number)) for number, name in enumerate(runs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(runs)) as pool:
+        folders = dict(zip(runs, pool.map(start, range(len(runs)))))
     for name, folder in folders.items():
         embedded_figures(check, name, folder, folders["cpu float32"])
 

@@ -293,6 +293,49 @@ void one_never_comes_to_a_device(Communicator& ranks) {
   tensor.cpu();  // waits for the device, not for the collective
 }
 
+// What a device's ranks have before something happens to one of them.
+at::Tensor begin_on_device(Communicator& ranks) {
+  auto tensor = at::ones({10}, at::TensorOptions(use_own_device(ranks)));
+  ranks.all_reduce_sum(tensor);
+  ranks.barrier("begin");
+  return tensor;
+}
+
+void expect_all(const at::Tensor& tensor, double value, const std::string& what) {
+  expect(tensor.cpu().equal(at::full({tensor.numel()}, value, at::kFloat)), what);
+}
+
+void one_is_late_to_a_device(Communicator& ranks) {
+  auto tensor = begin_on_device(ranks);
+  if (ranks.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(2));
+  ranks.all_reduce_sum(tensor);
+  expect_all(tensor, static_cast<double>(ranks.size() * ranks.size()), "all_reduce_sum with a late rank");
+}
+
+void one_dies_beside_a_device(Communicator& ranks) {
+  auto tensor = begin_on_device(ranks);
+  if (ranks.rank() == 1) std::_Exit(9);
+  ranks.all_reduce_sum(tensor);
+  tensor.cpu();
+}
+
+void one_brings_another_size_to_a_device(Communicator& ranks) {
+  begin_on_device(ranks);
+  auto tensor = at::ones({ranks.rank() == 1 ? 11 : 10}, at::TensorOptions(use_own_device(ranks)));
+  ranks.all_reduce_sum(tensor);
+  tensor.cpu();
+}
+
+// Reads a sum that is under way, and again when it is there.
+void one_forgets_to_wait_on_a_device(Communicator& ranks) {
+  auto tensor = begin_on_device(ranks);
+  if (ranks.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(1));
+  const auto pending = ranks.start_all_reduce_sum(tensor);
+  if (ranks.rank() == 0) say(tensor.cpu()[0].item<float>() == static_cast<float>(ranks.size()) ? "read too early" : "read in time");
+  pending->wait();
+  expect_all(tensor, static_cast<double>(ranks.size() * ranks.size()), "all_reduce_sum that was waited for");
+}
+
 void one_is_late_to_end(Communicator& ranks) {
   if (ranks.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(9));  // longer than silence would be allowed
 }
@@ -309,6 +352,10 @@ const std::map<std::string, std::function<void(Communicator&)>> kScenarios = {
     {"one_never_comes_to_those_under_way", one_never_comes_to_those_under_way},
     {"device_collectives", device_collectives},
     {"one_never_comes_to_a_device", one_never_comes_to_a_device},
+    {"one_is_late_to_a_device", one_is_late_to_a_device},
+    {"one_dies_beside_a_device", one_dies_beside_a_device},
+    {"one_brings_another_size_to_a_device", one_brings_another_size_to_a_device},
+    {"one_forgets_to_wait_on_a_device", one_forgets_to_wait_on_a_device},
     {"one_is_late_to_end", one_is_late_to_end},
 };
 

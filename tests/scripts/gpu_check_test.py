@@ -80,7 +80,7 @@ class Check(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         page = self.page()
         self.assertIn("# Some GPU", page)
-        self.assertIn("2 passed, 0 failed, 0 cut off, 0 skipped", page)
+        self.assertIn("2 passed, 0 failed, 0 cut off, 0 not run, 0 skipped", page)
         self.assertIn("| embedded | passed |", page)
         self.assertIn("| peers | skipped: transformers is not installed |", page)
         self.assertIn("ERROR SUMMARY: 0 errors, cached: 1", page)
@@ -90,7 +90,7 @@ class Check(unittest.TestCase):
         self.program("build/bin/grpo_failing_test", test_program("case $1 in *Other*) echo 'expected 1, got 2'; exit 1 ;; esac"))
         result = self.check()
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
-        self.assertIn("3 passed, 1 failed, 0 cut off, 0 skipped", self.page())
+        self.assertIn("3 passed, 1 failed, 0 cut off, 0 not run, 0 skipped", self.page())
         self.assertIn("| Gpu/Other.Works/cuda | failed | exit code 1 |", self.page())
         self.assertIn("expected 1, got 2", (self.folder / "out" / "log.txt").read_text())
 
@@ -124,6 +124,11 @@ class Check(unittest.TestCase):
 
     def test_a_run_that_stops_early_fails_the_check(self):
         self.program("build/bin/grpo-train", TRAIN.replace('seq "$steps"', "seq 3"))
+        self.assertEqual(self.check().returncode, 1)
+        self.assertIn("| embedded | failed |", self.page())
+
+    def test_a_program_that_is_missing_fails_the_check(self):
+        (self.folder / "build" / "bin" / "grpo-train").unlink()
         self.assertEqual(self.check().returncode, 1)
         self.assertIn("| embedded | failed |", self.page())
 
