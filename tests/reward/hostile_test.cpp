@@ -1,7 +1,7 @@
 // Inputs made to break a verifier: each must end quickly, and none is 19.
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,14 +48,16 @@ std::vector<std::string> hostile_inputs() {
   };
 }
 
-// The bound is 50 ms; machines that run other work beside the tests get slack.
+// The bound is 50 ms of processor time, which other work on the machine does not lengthen; debug builds get slack.
 constexpr double kSlowest_ms = 250.0;
+
+double cpu_ms_since(std::clock_t start) { return 1000.0 * static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC; }
 
 TEST(Hostile, EveryInputEndsQuicklyAndIsNotTheGold) {
   for (const auto& input : hostile_inputs()) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     const Verdict verdict = verify("19", input);
-    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    const double ms = cpu_ms_since(start);
     EXPECT_NE(verdict.kind, Verdict::Kind::kRight) << input.substr(0, 80);
     EXPECT_LT(ms, kSlowest_ms) << input.substr(0, 80);
     RecordProperty("worst", std::to_string(ms));
@@ -64,10 +66,10 @@ TEST(Hostile, EveryInputEndsQuicklyAndIsNotTheGold) {
 
 TEST(Hostile, EveryInputIsHarmlessAsGoldToo) {
   for (const auto& input : hostile_inputs()) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     EXPECT_NE(verify(input, "\\boxed{19}").kind, Verdict::Kind::kRight) << input.substr(0, 80);
     verify(input, input);
-    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    const double ms = cpu_ms_since(start);
     EXPECT_LT(ms, 2 * kSlowest_ms) << input.substr(0, 80);
   }
 }
