@@ -70,7 +70,7 @@ bool is_sentence(const std::string& text) {
 std::string core_of(const std::string& text) {
   size_t at = 0;
   const std::string math = last_math(text, at);
-  return math.empty() ? last_number(text, at) : math;
+  return math.empty() ? last_value(text, at) : math;
 }
 
 Verdict verify_boxed(const std::string& gold, const std::string& answer, const VerifierConfig& config) {
