@@ -165,7 +165,8 @@ TEST(HeadLoss, EqualsTheLossOfAllLogitsAtOnce) {
       EXPECT_FALSE(head.log_probs.requires_grad() || head.entropy.requires_grad());
       (3.0 * head.loss).backward();
       (3.0 * loss).backward();
-      EXPECT_LT(distance(chunked.hidden.grad(), reference.hidden.grad()), 2e-5);
+      // Entropies near 4 enter squared, three times: gradients are of the order of 10, of which this is a few roundings of fp32.
+      EXPECT_LT(distance(chunked.hidden.grad(), reference.hidden.grad()), 4e-5);
       EXPECT_LT(distance(chunked.weight.grad(), reference.weight.grad()), 1e-4);
     }
   }
