@@ -18,6 +18,12 @@ constexpr auto kReplaceInvalidUtf8 = nlohmann::json::error_handler_t::replace;
 
 bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r\n") == std::string::npos; }
 
+// What the bytes are where they tell, else what the parser says (which quotes them, be they text or not).
+std::string why(std::string_view text, const nlohmann::json::exception& error) {
+  const std::string hint = kind_hint(text);
+  return hint.empty() ? std::string(": ") + error.what() : hint;
+}
+
 }  // namespace
 
 nlohmann::json read_json(const std::filesystem::path& path) {
@@ -25,7 +31,7 @@ nlohmann::json read_json(const std::filesystem::path& path) {
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    throw base::IoError(path.string() + ": not valid JSON: " + error.what() + kind_hint(text));
+    throw base::IoError(path.string() + ": not valid JSON" + why(text, error));
   }
 }
 
@@ -69,8 +75,7 @@ bool JsonlReader::next(nlohmann::json& value) {
     try {
       value = nlohmann::json::parse(text);
     } catch (const nlohmann::json::exception& error) {
-      throw base::IoError(base::concat(state_->path, ":", state_->line, ": not valid JSON: ", error.what(),
-                                       state_->line == 1 ? kind_hint(text) : ""));
+      throw base::IoError(base::concat(state_->path, ":", state_->line, ": not valid JSON", why(state_->line == 1 ? text : "", error)));
     }
     if (!value.is_object()) {
       throw base::IoError(base::concat(state_->path, ":", state_->line, ": expected one JSON object a line"));
