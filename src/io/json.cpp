@@ -53,7 +53,9 @@ Json parse(std::string_view text, const std::string& where) {
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    throw base::IoError(where + ": not valid JSON: " + error.what() + kind_hint(text));
+    // What the bytes are where they tell, else what the parser says (which quotes them, be they text or not).
+    const std::string hint = kind_hint(text);
+    throw base::IoError(where + ": not valid JSON" + (hint.empty() ? std::string(": ") + error.what() : hint));
   }
 }
 

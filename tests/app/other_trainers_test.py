@@ -160,7 +160,7 @@ class OtherTrainers(unittest.TestCase):
         self.assertEqual([json.loads(line)["correct"] for line in result.stdout.splitlines()], [True, False], result.stderr)
 
     def test_golds_that_nobody_can_answer_are_named(self):
-        data = self.rows("golds.jsonl", SUMS + [{"problem": "prove", "answer": "Proof"}, {"problem": "none", "answer": None}])
+        data = self.rows("golds.jsonl", SUMS + [{"problem": "1+2+3=", "answer": "Proof"}, {"problem": "2+2+3=", "answer": None}])
         self.refuses(data=data, words=("2 of 12 gold answers", "problem 10: Proof", "placeholder", "problem 11: (empty)"))
         log = self.trains("reward.max_bad_golds=0.5", "rollout.prompts_per_step=10", data=data)
         self.assertIn("warning", log)

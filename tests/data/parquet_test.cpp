@@ -168,14 +168,15 @@ TEST(Parquet, NamesTheNearestColumn) {
   EXPECT_THAT(error_of(path, "problem", "answer.valeu"), HasSubstr("row 0: answer: no key valeu (did you mean value?)"));
 }
 
-TEST(Parquet, NamesTheRowOfAMissingValue) {
+TEST(Parquet, TakesNullForAMissingAnswerAndNamesTheRowOfAMissingPrompt) {
   const testing::TempDir dir;
   const auto path = dir.path() / "a.parquet";
   arrow::StringBuilder answers;
   ok(answers.Append("a"));
   ok(answers.AppendNull());
   write(path, {{"problem", strings({"p", "q"})}, {"answer", finish(answers)}});
-  EXPECT_THAT(error_of(path, "problem", "answer"), HasSubstr("a.parquet: row 1: answer is null, expected a string or a number"));
+  EXPECT_EQ(load_problems({path.string()}, "problem", "answer").at(1).answers.at(0), "");
+  EXPECT_THAT(error_of(path, "answer", "problem"), HasSubstr("a.parquet: row 1: answer is null, expected a string or a list of chat messages"));
 }
 
 TEST(Parquet, RefusesAFileThatIsNone) {
