@@ -173,7 +173,7 @@ std::string_view tidied(std::string_view run) {
       run.remove_prefix(1);
       moved = true;
     } else if ((last == ')' && count(')') > count('(')) || (last == ']' && count(']') > count('[')) ||
-               (last == '}' && count('}') > count('{')) || is_in(last, "(<=_$") || (last == '-' && run.size() > 1)) {
+               (last == '}' && count('}') > count('{')) || is_in(last, "(<=_$.,") || (last == '-' && run.size() > 1)) {
       run.remove_suffix(1);
       moved = true;
     }
