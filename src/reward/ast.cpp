@@ -15,34 +15,64 @@ bool is_unordered(Kind kind) {
 
 const char* name_of(Kind kind) {
   switch (kind) {
-    case Kind::kPi: return "pi";
-    case Kind::kEuler: return "e";
-    case Kind::kImaginary: return "i";
-    case Kind::kInfinity: return "oo";
-    case Kind::kAdd: return "add";
-    case Kind::kMul: return "mul";
-    case Kind::kNeg: return "neg";
-    case Kind::kDiv: return "div";
-    case Kind::kPow: return "pow";
-    case Kind::kRoot: return "root";
-    case Kind::kFactorial: return "fact";
-    case Kind::kBinomial: return "binom";
-    case Kind::kLog: return "log";
-    case Kind::kSum: return "sum";
-    case Kind::kProduct: return "prod";
-    case Kind::kPlusMinus: return "pm";
-    case Kind::kPercent: return "percent";
-    case Kind::kUnit: return "unit";
-    case Kind::kRatio: return "ratio";
-    case Kind::kList: return "list";
-    case Kind::kTuple: return "tuple";
-    case Kind::kSet: return "set";
-    case Kind::kMatrix: return "matrix";
-    case Kind::kUnion: return "union";
-    case Kind::kIntersection: return "intersection";
-    case Kind::kDifference: return "difference";
-    case Kind::kNamedSet: return "set";
-    default: return "";
+    case Kind::kPi:
+      return "pi";
+    case Kind::kEuler:
+      return "e";
+    case Kind::kImaginary:
+      return "i";
+    case Kind::kInfinity:
+      return "oo";
+    case Kind::kAdd:
+      return "add";
+    case Kind::kMul:
+      return "mul";
+    case Kind::kNeg:
+      return "neg";
+    case Kind::kDiv:
+      return "div";
+    case Kind::kPow:
+      return "pow";
+    case Kind::kRoot:
+      return "root";
+    case Kind::kFactorial:
+      return "fact";
+    case Kind::kBinomial:
+      return "binom";
+    case Kind::kLog:
+      return "log";
+    case Kind::kSum:
+      return "sum";
+    case Kind::kProduct:
+      return "prod";
+    case Kind::kPlusMinus:
+      return "pm";
+    case Kind::kPercent:
+      return "percent";
+    case Kind::kUnit:
+      return "unit";
+    case Kind::kRatio:
+      return "ratio";
+    case Kind::kList:
+      return "list";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kSet:
+      return "set";
+    case Kind::kMatrix:
+      return "matrix";
+    case Kind::kUnion:
+      return "union";
+    case Kind::kIntersection:
+      return "intersection";
+    case Kind::kDifference:
+      return "difference";
+    case Kind::kNamedSet:
+      return "set";
+    case Kind::kPiecewise:
+      return "cases";
+    default:
+      return "";
   }
 }
 
@@ -112,36 +142,55 @@ std::string canonical_text(Ref node) {
 std::string to_text(Ref node) {
   std::vector<std::string> parts;
   switch (node->kind) {
-    case Kind::kNumber: return node->number.to_string();
+    case Kind::kNumber:
+      return node->number.to_string();
     case Kind::kSymbol:
     case Kind::kOpaque:
-    case Kind::kNamedSet: return node->text;
+    case Kind::kNamedSet:
+      return node->text;
     case Kind::kPi:
     case Kind::kEuler:
     case Kind::kImaginary:
-    case Kind::kInfinity: return name_of(node->kind);
-    case Kind::kRelation: return relation_text(node, to_text);
-    case Kind::kNeg: return "-" + in_brackets(node->kids[0]);
-    case Kind::kDiv: return in_brackets(node->kids[0]) + "/" + in_brackets(node->kids[1]);
-    case Kind::kPow: return in_brackets(node->kids[0]) + "^" + in_brackets(node->kids[1]);
-    case Kind::kFactorial: return in_brackets(node->kids[0]) + node->text;
-    case Kind::kPercent: return in_brackets(node->kids[0]) + "%";
-    case Kind::kUnit: return in_brackets(node->kids[0]) + " " + node->text;
+    case Kind::kInfinity:
+      return name_of(node->kind);
+    case Kind::kRelation:
+      return relation_text(node, to_text);
+    case Kind::kNeg:
+      return "-" + in_brackets(node->kids[0]);
+    case Kind::kDiv:
+      return in_brackets(node->kids[0]) + "/" + in_brackets(node->kids[1]);
+    case Kind::kPow:
+      return in_brackets(node->kids[0]) + "^" + in_brackets(node->kids[1]);
+    case Kind::kFactorial:
+      return in_brackets(node->kids[0]) + node->text;
+    case Kind::kPercent:
+      return in_brackets(node->kids[0]) + "%";
+    case Kind::kUnit:
+      return in_brackets(node->kids[0]) + " " + node->text;
     case Kind::kPlusMinus:
       return node->kids.size() == 1 ? "+-" + in_brackets(node->kids[0])
                                     : to_text(node->kids[0]) + "+-" + in_brackets(node->kids[1]);
-    default: break;
+    default:
+      break;
   }
   for (Ref kid : node->kids) parts.push_back(node->kind == Kind::kMul ? in_brackets(kid) : to_text(kid));
   switch (node->kind) {
-    case Kind::kAdd: return joined(parts, " + ");
-    case Kind::kMul: return joined(parts, "*");
-    case Kind::kRatio: return joined(parts, ":");
-    case Kind::kList: return joined(parts, ", ");
-    case Kind::kSet: return "{" + joined(parts, ", ") + "}";
-    case Kind::kTuple: return node->text.substr(0, 1) + joined(parts, ", ") + node->text.substr(1);
-    case Kind::kUnion: return joined(parts, " u ");
-    default: return call_text(node);
+    case Kind::kAdd:
+      return joined(parts, " + ");
+    case Kind::kMul:
+      return joined(parts, "*");
+    case Kind::kRatio:
+      return joined(parts, ":");
+    case Kind::kList:
+      return joined(parts, ", ");
+    case Kind::kSet:
+      return "{" + joined(parts, ", ") + "}";
+    case Kind::kTuple:
+      return node->text.substr(0, 1) + joined(parts, ", ") + node->text.substr(1);
+    case Kind::kUnion:
+      return joined(parts, " u ");
+    default:
+      return call_text(node);
   }
 }
 

@@ -11,14 +11,14 @@ namespace grpo::reward {
 
 enum class Kind {
   // scalars
-  kNumber,     // number; text is the spelling, decimals counts significant digits of a decimal
-  kSymbol,     // text is the name: x, x_1, alpha, y'
+  kNumber,  // number; text is the spelling, decimals counts significant digits of a decimal
+  kSymbol,  // text is the name: x, x_1, alpha, y'
   kPi,
   kEuler,
   kImaginary,
   kInfinity,
-  kAdd,        // two or more kids
-  kMul,        // two or more kids
+  kAdd,  // two or more kids
+  kMul,  // two or more kids
   kNeg,
   kDiv,
   kPow,
@@ -33,18 +33,20 @@ enum class Kind {
   kOpaque,     // text names it (a derivative, an integral): equal only to itself
   kPlusMinus,  // two kids, or one; text "+" for \pm, "-" for \mp
   kPercent,
-  kUnit,       // one kid; text is the unit as written
+  kUnit,  // one kid; text is the unit as written
   // structures
-  kRatio,      // a : b : c
-  kList,       // text is the separator: ",", ";", "or", "and"
-  kTuple,      // text is the brackets: "()", "(]", "[]", "[)", "<>"
+  kRatio,  // a : b : c
+  kList,   // text is the separator: ",", ";", "or", "and"
+  kTuple,  // text is the brackets: "()", "(]", "[]", "[)", "<>"
   kSet,
-  kMatrix,     // kids row by row; columns is the width
+  kMatrix,  // kids row by row; columns is the width
   kUnion,
   kIntersection,
   kDifference,
   kNamedSet,   // text: "R", "Z", "Q", "N", "C"
   kRelation,   // kids are the operands of a chain; relations are the operators between them
+  kPiecewise,  // value, condition, value, condition, ...; a condition is a relation, a set of them, or the symbol
+               // "otherwise"
 };
 
 enum class Relation { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kApprox, kIn, kCongruent };
@@ -54,11 +56,13 @@ struct Node {
   std::vector<const Node*> kids;
   std::string text;
   Rational number;
-  int significant_digits = 0;   // of a number written with a decimal point; 0 for integers
-  int fraction_digits = 0;      // digits after the point
+  int significant_digits = 0;  // of a number written with a decimal point; 0 for integers
+  int fraction_digits = 0;     // digits after the point
   int columns = 0;
-  bool parenthesized = false;   // written inside its own brackets
-  int depth = 1;                // longest path to a leaf, at most kMaxTreeDepth
+  bool parenthesized = false;  // written inside its own brackets
+  bool vector = false;         // a symbol under an arrow or in bold
+  bool spaced = false;         // a symbol behind a space; a tuple with a space behind its first comma
+  int depth = 1;               // longest path to a leaf, at most kMaxTreeDepth
   std::vector<Relation> relations;
 };
 using Ref = const Node*;

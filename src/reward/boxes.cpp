@@ -3,6 +3,7 @@
 
 #include "reward/budget.h"
 #include "reward/char_class.h"
+#include "reward/denial.h"
 #include "reward/extract.h"
 #include "reward/lexer.h"
 
@@ -70,7 +71,9 @@ Gap read_gap(std::string_view gap) {
       out.words.push_back(lower(gap.substr(begin, i - begin)));
     } else {
       if (c == ',' || c == ';' || c == '&') out.separator = true;
-      if (c == '.' || c == '!' || c == '?' || c == ':' || static_cast<unsigned char>(c) >= 0x80 || (c == '\n' && i + 1 < gap.size() && gap[i + 1] == '\n' && !out.words.empty())) out.breaks = true;
+      if (c == '.' || c == '!' || c == '?' || c == ':' || static_cast<unsigned char>(c) >= 0x80 ||
+          (c == '\n' && i + 1 < gap.size() && gap[i + 1] == '\n' && !out.words.empty()))
+        out.breaks = true;
       ++i;
     }
   }
@@ -78,25 +81,41 @@ Gap read_gap(std::string_view gap) {
 }
 
 bool corrects(const std::string& word) {
-  return is_one_of(word, {"wait", "no", "not", "actually", "correct", "corrected", "but", "instead", "rather", "so", "then", "thus",
-                          "hence", "therefore", "finally", "now", "sorry", "mistake", "again", "recheck", "which", "is", "should"});
+  return is_one_of(word, {"wait",   "no",      "not",   "actually", "correct", "corrected", "but",     "instead",
+                          "rather", "so",      "then",  "thus",     "hence",   "therefore", "finally", "now",
+                          "sorry",  "mistake", "again", "recheck",  "which",   "is",        "should"});
 }
 
 // Chinese and other texts join boxes with their own commas and words.
 bool joins_in_other_scripts(std::string_view gap) {
   const std::string bare = trim(gap);
-  return bare == "和" || bare == "或" || bare == "，" || bare == "、" || bare == "؛" || bare == "،" || bare == "$和$" || bare == "$或$" ||
-         bare == "$，$" || bare == "$、$" || bare == "और" || bare == "या" || bare == "و" || bare == "أو";
+  return bare == "和" || bare == "或" || bare == "，" || bare == "、" || bare == "؛" || bare == "،" || bare == "$和$" ||
+         bare == "$或$" || bare == "$，$" || bare == "$、$" || bare == "और" || bare == "या" || bare == "و" ||
+         bare == "أو";
+}
+
+// "\\boxed{7}+\\boxed{5}=\\boxed{12}" is a calculation, no list.
+bool is_operator(std::string_view gap) {
+  std::string bare;
+  for (const char c : gap) {
+    if (!is_space(c) && c != '$') bare += c;
+  }
+  return bare == "=" || bare == ":" || bare == "+" || bare == "-" || bare == "*" || bare == "/" || bare == "<" ||
+         bare == ">" || bare == "\\cdot" || bare == "\\times" || bare == "\\Rightarrow" || bare == "\\approx";
 }
 
 bool joined(std::string_view gap) {
   if (gap.size() > kMaxGap) return false;
   if (joins_in_other_scripts(gap)) return true;
   const Gap parts = read_gap(gap);
+  if (is_operator(gap)) return false;
   if (parts.breaks || std::any_of(parts.words.begin(), parts.words.end(), corrects)) return false;
-  const bool word = std::any_of(parts.words.begin(), parts.words.end(), [](const std::string& w) { return is_one_of(w, {"and", "or", "et", "ou", "y", "und", "oder"}); });
+  const bool word = std::any_of(parts.words.begin(), parts.words.end(), [](const std::string& w) {
+    return is_one_of(w, {"and", "or", "et", "ou", "y", "und", "oder"});
+  });
   if (word) return parts.words.size() <= 6;
-  const bool names = std::all_of(parts.words.begin(), parts.words.end(), [](const std::string& w) { return w.size() == 1; });
+  const bool names =
+      std::all_of(parts.words.begin(), parts.words.end(), [](const std::string& w) { return w.size() == 1; });
   return names && parts.words.size() <= 2 && (parts.separator || parts.words.empty());
 }
 
@@ -129,7 +148,9 @@ Boxes find_boxes(std::string_view text) {
       const size_t length = command_at(text, i);
       if (length == 0) {
         // An escaped brace is no group, and "\\" hides nothing of what follows but its own second backslash.
-        if (i + 1 < text.size() && (text[i + 1] == '{' || text[i + 1] == '}' || (text[i + 1] == '\\' && command_at(text, i + 1) == 0))) ++i;
+        if (i + 1 < text.size() &&
+            (text[i + 1] == '{' || text[i + 1] == '}' || (text[i + 1] == '\\' && command_at(text, i + 1) == 0)))
+          ++i;
         continue;
       }
       size_t at = i + length;
@@ -161,24 +182,61 @@ Boxes find_boxes(std::string_view text) {
   return out;
 }
 
-std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bool& several) {
-  const auto content = [&](const Box& box) { return std::string(text.substr(box.content_begin, box.content_end - box.content_begin)); };
+namespace {
+
+bool says_or(std::string_view gap) {
+  const auto words = read_gap(gap).words;
+  return std::any_of(words.begin(), words.end(),
+                     [](const std::string& w) {
+                       return is_one_of(w, {"or", "ou", "oder"});
+                     }) ||
+         gap.find("或") != std::string_view::npos;
+}
+
+}  // namespace
+
+std::vector<Box> undenied(std::string_view text, std::vector<Box> boxes) {
+  while (!boxes.empty()) {
+    const Box& last = boxes.back();
+    if (!denied_before(text.substr(0, last.begin)) && !denied_behind(text.substr(last.end))) return boxes;
+    const size_t begin = last.begin;
+    boxes.pop_back();
+    // "\\boxed{9} rather than \\boxed{8}": the other box of the same sentence stands.
+    const bool near = !boxes.empty() && begin - boxes.back().end <= kMaxGap &&
+                      !read_gap(text.substr(boxes.back().end, begin - boxes.back().end)).breaks;
+    if (!near) return {};
+  }
+  return boxes;
+}
+
+size_t run_begin(std::string_view text, const std::vector<Box>& boxes) {
   size_t first = boxes.size() - 1;
-  const auto too_many = [&] { return boxes.size() - first > static_cast<size_t>(kMaxListLength); };
-  while (first > 0 && !too_many() && joined(text.substr(boxes[first - 1].end, boxes[first].begin - boxes[first - 1].end))) --first;
-  if (too_many()) throw OverBudget("too many boxes");
+  while (first > 0 && joined(text.substr(boxes[first - 1].end, boxes[first].begin - boxes[first - 1].end))) {
+    --first;
+    if (boxes.size() - first > static_cast<size_t>(kMaxListLength)) throw OverBudget("too many boxes");
+  }
+  return first;
+}
+
+std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bool& several) {
+  const size_t first = run_begin(text, boxes);
   std::vector<std::string> parts;
   bool named = true;
   for (size_t i = first; i < boxes.size(); ++i) {
     named = named && !name_before(text, boxes[i].begin).empty();
-    const std::string part = clean_answer(content(boxes[i]));
+    const std::string part = clean_answer(boxed_value(text, boxes[i]));
     if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
   }
   several = parts.size() > 1;
-  if (!several) return content(boxes.back());
+  if (!several) return boxed_value(text, boxes.back());
   std::string out;
   for (size_t i = first; i < boxes.size(); ++i) {
-    out += (out.empty() ? "" : " , ") + (named ? name_before(text, boxes[i].begin) + "=" : std::string()) + clean_answer(content(boxes[i]));
+    const bool either = i > first && says_or(text.substr(boxes[i - 1].end, boxes[i].begin - boxes[i - 1].end));
+    out += (out.empty() ? ""
+            : either    ? " \\text{ or } "
+                        : " , ") +
+           (named ? name_before(text, boxes[i].begin) + "=" : std::string()) +
+           clean_answer(boxed_value(text, boxes[i]));
   }
   return out;
 }

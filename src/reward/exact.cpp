@@ -15,7 +15,8 @@ constexpr int64_t kMaxTerms = 2000;  // of a sum or product with numeric bounds
 
 class ExactEvaluator {
  public:
-  explicit ExactEvaluator(Budget& budget) : budget_(budget) {}
+  explicit ExactEvaluator(Budget& budget, std::map<std::string, Rational> values = {})
+      : budget_(budget), bound_(std::move(values)) {}
 
   Value value(Ref node) {
     budget_.spend(1);
@@ -30,26 +31,42 @@ class ExactEvaluator {
  private:
   Value evaluate(Ref node) {
     switch (node->kind) {
-      case Kind::kNumber: return node->number;
+      case Kind::kNumber:
+        return node->number;
       case Kind::kSymbol: {
         const auto found = bound_.find(node->text);
         return found == bound_.end() ? std::nullopt : Value(found->second);
       }
-      case Kind::kAdd: return fold(node, [](const Rational& a, const Rational& b) { return a + b; });
-      case Kind::kMul: return fold(node, [](const Rational& a, const Rational& b) { return a * b; });
-      case Kind::kNeg: return map(node, [](const Rational& a) { return -a; });
-      case Kind::kPercent: return map(node, [](const Rational& a) { return a / Rational(100); });
+      case Kind::kAdd:
+        return fold(node, [](const Rational& a, const Rational& b) { return a + b; });
+      case Kind::kMul:
+        return fold(node, [](const Rational& a, const Rational& b) { return a * b; });
+      case Kind::kNeg:
+        return map(node, [](const Rational& a) { return -a; });
+      case Kind::kPercent:
+        return map(node, [](const Rational& a) { return a / Rational(100); });
       case Kind::kDiv:
-      case Kind::kRatio: return quotient(node);
-      case Kind::kPow: return power(node);
-      case Kind::kRoot: return root(node);
-      case Kind::kFactorial: return factorial(node);
-      case Kind::kBinomial: return binomial(node);
-      case Kind::kFunction: return function(node);
-      case Kind::kLog: return logarithm(node);
+      case Kind::kRatio:
+        return quotient(node);
+      case Kind::kPow:
+        return power(node);
+      case Kind::kRoot:
+        return root(node);
+      case Kind::kFactorial:
+        return factorial(node);
+      case Kind::kBinomial:
+        return binomial(node);
+      case Kind::kApply:
+        return node->text == "mod" ? remainder(node) : std::nullopt;
+      case Kind::kFunction:
+        return function(node);
+      case Kind::kLog:
+        return logarithm(node);
       case Kind::kSum:
-      case Kind::kProduct: return series(node);
-      default: return std::nullopt;
+      case Kind::kProduct:
+        return series(node);
+      default:
+        return std::nullopt;
     }
   }
 
@@ -140,7 +157,8 @@ class ExactEvaluator {
     if (node->text == "!") {
       fmpz_fac_ui(fmpq_numref(result.get()), static_cast<ulong>(n->to_int64()));
     } else {
-      for (int64_t k = n->to_int64(); k > 1; k -= 2) fmpz_mul_ui(fmpq_numref(result.get()), fmpq_numref(result.get()), static_cast<ulong>(k));
+      for (int64_t k = n->to_int64(); k > 1; k -= 2)
+        fmpz_mul_ui(fmpq_numref(result.get()), fmpq_numref(result.get()), static_cast<ulong>(k));
     }
     return result;
   }
@@ -154,6 +172,15 @@ class ExactEvaluator {
     Rational result;
     fmpz_bin_uiui(fmpq_numref(result.get()), static_cast<ulong>(n->to_int64()), static_cast<ulong>(k->to_int64()));
     return result;
+  }
+
+  Value remainder(Ref node) {
+    const Value a = value(node->kids[0]);
+    const Value m = value(node->kids[1]);
+    if (!a || !m || !a->is_integer() || !m->is_integer() || m->is_negative() || m->is_zero()) return std::nullopt;
+    Rational out;
+    fmpz_fdiv_r(fmpq_numref(out.get()), a->num(), m->num());
+    return out;
   }
 
   Value function(Ref node) {
@@ -190,8 +217,10 @@ class ExactEvaluator {
     Rational out = arguments[0];
     for (const auto& a : arguments) {
       if (!a.is_integer()) return std::nullopt;
-      if (divisor) fmpz_gcd(fmpq_numref(out.get()), fmpq_numref(out.get()), a.num());
-      else fmpz_lcm(fmpq_numref(out.get()), fmpq_numref(out.get()), a.num());
+      if (divisor)
+        fmpz_gcd(fmpq_numref(out.get()), fmpq_numref(out.get()), a.num());
+      else
+        fmpz_lcm(fmpq_numref(out.get()), fmpq_numref(out.get()), a.num());
       if (out.bits() > kMaxExactBits) return std::nullopt;
     }
     return out;
@@ -239,10 +268,14 @@ class ExactEvaluator {
   }
 
   Budget& budget_;
-  std::map<std::string, Rational> bound_;  // indices of the sums around
+  std::map<std::string, Rational> bound_;  // indices of the sums around, and given symbols
 };
 
 }  // namespace
+
+std::optional<Rational> exact_value_at(Ref node, std::map<std::string, Rational> values, Budget& budget) {
+  return ExactEvaluator(budget, std::move(values)).value(node);
+}
 
 std::optional<Rational> exact_value(Ref node, Budget& budget) { return ExactEvaluator(budget).value(node); }
 

@@ -5,56 +5,27 @@
 
 #include "reward/budget.h"
 #include "reward/char_class.h"
+#include "reward/lexer_tables.h"
 #include "reward/number_lexer.h"
+#include "reward/token_passes.h"
 #include "reward/units.h"
+#include "reward/word_lexer.h"
 
 namespace grpo::reward {
 namespace {
 
 using Type = Token::Type;
 
-template <size_t N>
-bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-constexpr std::array<std::string_view, 45> kFunctions = {
-    "sin",    "cos",    "tan",    "cot",     "sec",     "csc",    "arcsin", "arccos", "arctan", "arccot",  "arcsec", "arccsc",
-    "asin",   "acos",   "atan",   "sinh",    "cosh",    "tanh",   "coth",   "sech",   "csch",   "arcsinh", "arccosh",
-    "arctanh", "asinh", "acosh",  "atanh",   "log",     "ln",     "lg",     "exp",    "sqrt",   "max",     "min",    "gcd",
-    "lcm",    "abs",    "floor",  "ceil",    "cbrt",    "sgn",    "arg",    "cis",    "cosec",  "operatorname"};
-
-constexpr std::array<std::string_view, 46> kGreek = {
-    "alpha", "beta",  "gamma",  "delta",    "epsilon", "varepsilon", "zeta",  "eta",   "theta",  "vartheta", "iota",  "kappa",
-    "lambda", "mu",   "nu",     "xi",       "rho",     "varrho",     "sigma", "tau",   "upsilon", "phi",     "varphi", "chi",
-    "psi",   "omega", "Gamma",  "Delta",    "Theta",   "Lambda",     "Xi",    "Pi",    "Sigma",  "Upsilon",  "Phi",   "Psi",
-    "Omega", "ell",   "hbar",   "odot",     "mho",     "partial",    "nabla", "aleph", "star",   "bigstar"};
-
-// Commands that only space or size things.
-constexpr std::array<std::string_view, 31> kInvisible = {
-    "quad", "qquad", "enspace", "thinspace", "medspace", "thickspace", "negthinspace", "displaystyle", "textstyle", "scriptstyle", "limits",
-    "nolimits", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr",
-    "Biggl", "Biggr", "hfill", "rm", "bf", "it", "nonumber", "normalsize"};
-
-// Commands whose group is read as mathematics.
-constexpr std::array<std::string_view, 15> kStyles = {"mathcal", "mathbf", "boldsymbol", "mathit", "mathsf", "mathtt", "vec", "bm",
-                                                      "pmb", "overrightarrow", "boxed", "fbox", "ensuremath", "mathring", "underline"};
-constexpr std::array<std::string_view, 11> kTexts = {"text", "mbox", "textbf", "textit", "textrm", "textnormal",
-                                                     "textsf", "texttt", "hbox", "textup", "emph"};
-constexpr std::array<std::string_view, 4> kRomans = {"mathrm", "operatorname", "mathop", "operatorname*"};
-constexpr std::array<std::string_view, 6> kAccents = {"bar", "hat", "tilde", "overline", "widehat", "widetilde"};
-
 bool has_letter(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) { return is_letter(c) || (c & 0x80) != 0; });
 }
 
-bool ascending(std::string_view word) {
-  return std::adjacent_find(word.begin(), word.end(), std::greater_equal<char>()) == word.end();
-}
-
 class Lexer {
  public:
-  Lexer(std::string_view text, const LexOptions& options) : text_(text), options_(options) {
+  /// `text_depth` counts the \text groups around; inside one, letters are words.
+  Lexer(std::string_view text, const LexOptions& options, int text_depth = 0)
+      : text_(text), options_(options), text_depth_(text_depth), in_text_(text_depth > 0), prose_(in_text_) {
+    if (text_depth > kMaxTextDepth) throw OverBudget("texts nest too deeply");
     size_t dollars = 0;
     for (size_t i = 0; i < text.size(); ++i) {
       if (text[i] == '\\') {
@@ -68,48 +39,18 @@ class Lexer {
 
   std::vector<Token> run() {
     while (at_ < text_.size()) step();
-    push(Type::kEnd, "");
-    drop_double_brackets();
     return std::move(tokens_);
   }
 
  private:
-  // {{x}} and ((x)) say no more than {x} and (x). Linear, so that hundreds of them cost no depth.
-  void drop_double_brackets() {
-    constexpr size_t kNone = static_cast<size_t>(-1);
-    std::vector<size_t> match(tokens_.size(), kNone);
-    std::vector<size_t> open;
-    for (size_t i = 0; i < tokens_.size(); ++i) {
-      const Token& token = tokens_[i];
-      if (token.is_punct("{") || token.is_punct("(")) open.push_back(i);
-      if (!token.is_punct("}") && !token.is_punct(")")) continue;
-      const std::string_view opener = token.text == "}" ? "{" : "(";
-      if (open.empty() || tokens_[open.back()].text != opener) return;  // unbalanced: the parser will say so
-      match[open.back()] = i;
-      match[i] = open.back();
-      open.pop_back();
-    }
-    const auto doubled = [&](size_t i) {
-      if (match[i] == kNone) return false;
-      const size_t first = std::min(i, match[i]);
-      const size_t last = std::max(i, match[i]);
-      return first + 1 < last && match[first + 1] == last - 1 && tokens_[first].text == tokens_[first + 1].text;
-    };
-    std::vector<char> drop(tokens_.size());
-    for (size_t i = 0; i < tokens_.size(); ++i) drop[i] = doubled(i) ? 1 : 0;
-    std::vector<Token> kept;
-    for (size_t i = 0; i < tokens_.size(); ++i) {
-      if (drop[i] == 0) kept.push_back(std::move(tokens_[i]));
-    }
-    tokens_ = std::move(kept);
-  }
-
   void push(Type type, std::string text) {
     if (tokens_.size() >= kMaxTokens) throw OverBudget("the answer has too many parts");
     Token token;
     token.type = type;
     token.text = std::move(text);
     token.space_before = space_;
+    token.vector = type == Type::kSymbol && (vector_ || token.text == "nabla");
+    vector_ = vector_ && token.is_punct("{");
     space_ = false;
     tokens_.push_back(std::move(token));
   }
@@ -119,7 +60,8 @@ class Lexer {
   bool after_value() const {
     if (tokens_.empty()) return false;
     const Token& last = tokens_.back();
-    return last.type == Type::kNumber || last.type == Type::kSymbol || last.is_punct(")") || last.is_punct("}") || last.is_punct("!");
+    return last.type == Type::kNumber || last.type == Type::kSymbol || last.is_punct(")") || last.is_punct("}") ||
+           last.is_punct("!");
   }
 
   void step() {
@@ -131,6 +73,8 @@ class Lexer {
       lex_number();
     } else if (c == '\\') {
       lex_backslash();
+    } else if (prose_ && (is_letter(c) || (c & 0x80) != 0)) {
+      lex_prose_word();
     } else if (is_letter(c)) {
       lex_word();
     } else if ((c & 0x80) != 0) {
@@ -166,7 +110,10 @@ class Lexer {
     }
     ++at_;
     if (c == '$') {
-      if (lone_dollar_) push(Type::kCommand, "dollar");
+      if (lone_dollar_)
+        push(Type::kCommand, "dollar");
+      else if (in_text_)
+        prose_ = !prose_;
       space_ = true;
       return;
     }
@@ -186,16 +133,50 @@ class Lexer {
     }
     ++at_;
     switch (c) {
-      case ',': case ';': case ':': case ' ': case '!': case '>': case '/': case '\n': case '\t': space_ = true; return;
-      case '{': ++depth_; push(Type::kPunct, "\\{"); return;
-      case '}': if (depth_ > 0) --depth_; push(Type::kPunct, "\\}"); return;
-      case '$': push(Type::kCommand, "dollar"); return;
-      case '%': push(Type::kPunct, "%"); return;
-      case '|': push(Type::kPunct, "|"); return;
-      case '(': case ')': case '[': case ']': space_ = true; return;  // inline and display mathematics
-      case '_': case '&': case '#': push(Type::kPunct, std::string(1, c)); return;
-      case '\\': lex_row_break(); return;
-      default: throw ParseError("an unknown escape");
+      case ',':
+      case ';':
+      case ':':
+      case ' ':
+      case '!':
+      case '>':
+      case '/':
+      case '\n':
+      case '\t':
+        space_ = true;
+        return;
+      case '{':
+        ++depth_;
+        push(Type::kPunct, "\\{");
+        return;
+      case '}':
+        if (depth_ > 0) --depth_;
+        push(Type::kPunct, "\\}");
+        return;
+      case '$':
+        push(Type::kCommand, "dollar");
+        return;
+      case '%':
+        push(Type::kPunct, "%");
+        return;
+      case '|':
+        push(Type::kPunct, "|");
+        return;
+      case '(':
+      case ')':
+      case '[':
+      case ']':
+        space_ = true;
+        return;  // inline and display mathematics
+      case '_':
+      case '&':
+      case '#':
+        push(Type::kPunct, std::string(1, c));
+        return;
+      case '\\':
+        lex_row_break();
+        return;
+      default:
+        throw ParseError("an unknown escape");
     }
   }
 
@@ -205,7 +186,9 @@ class Lexer {
     while (end < text_.size() && is_letter(text_[end])) ++end;
     const std::string_view name = text_.substr(at_, end - at_);
     static constexpr std::array<std::string_view, 6> kShort = {"pi", "le", "ge", "ne", "pm", "in"};
-    const bool escaped_twice = is_one_of(name, kShort) || (name.size() > 2 && (is_known_command(name) || is_function_name(name) || is_greek_letter(name)));
+    const bool escaped_twice =
+        is_one_of(name, kShort) ||
+        (name.size() > 2 && (is_known_command(name) || is_function_name(name) || is_greek_letter(name)));
     if (escaped_twice) {
       lex_command(take_name());
       return;
@@ -219,8 +202,8 @@ class Lexer {
 
   static bool is_known_command(std::string_view name) {
     static constexpr std::array<std::string_view, 22> kCommon = {
-        "frac", "dfrac", "tfrac", "cdot", "times", "left", "right", "infty", "cup", "cap", "circ", "leq", "geq", "neq", "begin", "end",
-        "pm", "binom", "sqrt", "approx", "overline", "quad"};
+        "frac", "dfrac", "tfrac", "cdot",  "times", "left", "right", "infty", "cup",    "cap",      "circ",
+        "leq",  "geq",   "neq",   "begin", "end",   "pm",   "binom", "sqrt",  "approx", "overline", "quad"};
     return is_one_of(name, kCommon) || is_one_of(name, kTexts) || is_one_of(name, kStyles) || is_one_of(name, kRomans);
   }
 
@@ -244,14 +227,17 @@ class Lexer {
     } else if (name == "left" || name == "right") {
       skip_spaces();
       if (peek() == '.') ++at_;
-    } else if (name == "hspace" || name == "vspace" || name == "phantom" || name == "label" || name == "tag" || name == "color") {
+    } else if (is_one_of(std::string_view(name), kSkipped)) {
       skip_group();
     } else if (is_one_of(std::string_view(name), kTexts)) {
       lex_text();
     } else if (is_one_of(std::string_view(name), kRomans)) {
       lex_roman();
+    } else if ((name == "vec" || name == "overrightarrow") && arrow_length() > 1) {
+      lex_accent("vec");  // from A to B, not from B to A
     } else if (is_one_of(std::string_view(name), kStyles)) {
       if (peek() == '*') ++at_;
+      vector_ = name == "vec" || name == "mathbf" || name == "boldsymbol" || name == "bm" || name == "overrightarrow";
     } else if (is_one_of(std::string_view(name), kAccents) || name == "dot" || name == "ddot") {
       lex_accent(name);
     } else if (name == "begin" || name == "end") {
@@ -262,15 +248,31 @@ class Lexer {
       push(Type::kPunct, name == "lbrace" ? "\\{" : "\\}");
     } else if (name == "prime") {
       push(Type::kPunct, "'");
-    } else if (name == "mid" || name == "vert" || name == "lvert" || name == "rvert" || name == "Vert" || name == "lVert" || name == "rVert") {
+    } else if (name == "mid" || name == "vert" || name == "lvert" || name == "rvert" || name == "Vert" ||
+               name == "lVert" || name == "rVert") {
       push(Type::kPunct, "|");
     } else if (name == "colon") {
       push(Type::kPunct, ":");
+    } else if (name == "pounds") {
+      push(Type::kCommand, "pound");
+    } else if (name == "AA") {
+      push(Type::kText, "angstrom");
+    } else if (name == "top" || name == "intercal") {
+      push(Type::kSymbol, "T");
     } else if (is_greek_letter(name)) {
-      push(Type::kSymbol, name);
+      // \varphi is a way to draw \phi.
+      push(Type::kSymbol, name.starts_with("var") ? name.substr(3) : name);
     } else {
       push(Type::kCommand, name);
     }
+  }
+
+  // Capitals under an arrow.
+  size_t arrow_length() const {
+    if (peek() != '{') return 0;
+    size_t length = 0;
+    while (is_upper(peek(1 + length))) ++length;
+    return peek(1 + length) == '}' ? length : 0;
   }
 
   void skip_group_open() {
@@ -290,34 +292,37 @@ class Lexer {
     braced(text_, at_);
   }
 
-  // Words stay words; a text without letters, such as \text{13}, is mathematics.
+  // What \text{...} holds: words, with the numbers, signs and $...$ among them as mathematics.
   void lex_text() {
     skip_spaces();
     if (peek() != '{') return;
     const size_t open = at_;
     ++at_;
-    const std::string body = trim(braced(text_, at_));
+    const std::string_view body = trimmed(braced(text_, at_));
     if (body.empty()) {
       space_ = true;
-    } else if (has_letter(body) && body.find(',') != std::string::npos && body.find(',') + 1 < body.size() && body[0] != ',') {
-      for (size_t from = 0; from <= body.size();) {  // \text{B, E, G} is a list
-        const size_t comma = std::min(body.find(',', from), body.size());
-        const std::string part = trim(std::string_view(body).substr(from, comma - from));
-        if (!part.empty()) push(Type::kText, part);
-        if (comma < body.size()) push(Type::kPunct, ",");
-        from = comma + 1;
-      }
     } else if (is_function_name(body) && body.size() > 2 && !find_unit(body)) {
-      push(Type::kCommand, body);  // \\text{cis} 60
+      push(Type::kCommand, std::string(body));  // \text{cis} 60
     } else if (has_letter(body)) {
-      push(Type::kText, body);
-    } else if (std::none_of(body.begin(), body.end(), is_digit)) {
+      append_prose(body);
+    } else if (body.find_first_not_of(" ,;.") == std::string_view::npos) {
       for (const char c : body) {  // \text{, }
         if (c == ',' || c == ';') push(Type::kPunct, std::string(1, c));
       }
       space_ = true;
+    } else if (std::none_of(body.begin(), body.end(), is_digit)) {
+      append_prose(body);  // \text{ \%}
     } else {
       at_ = open;
+    }
+  }
+
+  void append_prose(std::string_view body) {
+    for (Token& token : Lexer(body, options_, text_depth_ + 1).run()) {
+      if (tokens_.size() >= kMaxTokens) throw OverBudget("the answer has too many parts");
+      token.space_before = token.space_before || space_;
+      space_ = false;
+      tokens_.push_back(std::move(token));
     }
   }
 
@@ -327,7 +332,7 @@ class Lexer {
     if (peek() != '{') return;
     const size_t open = at_;
     ++at_;
-    const std::string raw(braced(text_, at_));
+    const std::string_view raw = trimmed(braced(text_, at_));
     std::string body;
     for (const char c : raw) {
       if (!is_space(c) && c != '~') body += c;
@@ -335,13 +340,19 @@ class Lexer {
     const bool letters = !body.empty() && std::all_of(body.begin(), body.end(), is_letter);
     if (letters && is_function_name(body)) {
       push(Type::kCommand, body);
-    } else if (letters && (body.size() > 1 || (after_value() && body != "e" && body != "i" && body != "d"))) {
-      push(Type::kText, trim(raw));
-    } else if (after_value() && has_letter(body) && (find_unit(body) || is_unit_formula(raw))) {
-      push(Type::kText, trim(raw));
+    } else if (letters && body.size() == 1 && (!after_value() || body == "e" || body == "i" || body == "d")) {
+      at_ = open;
+    } else if (letters || (after_value() && has_letter(body) && reads_as_unit(raw))) {
+      append_prose(raw);
     } else {
       at_ = open;
     }
+  }
+
+  // cm, m/s^2, {}^\circ C, N\cdot m, \mu m
+  bool reads_as_unit(std::string_view raw) const {
+    return find_unit(raw) || is_unit_formula(raw) || raw.find("\\circ") != std::string_view::npos ||
+           raw.find("\\mu") != std::string_view::npos || raw.find("\\Omega") != std::string_view::npos;
   }
 
   void lex_accent(const std::string& name) {
@@ -357,6 +368,11 @@ class Lexer {
       body = text_[at_++];
     }
     const bool digits = !body.empty() && std::all_of(body.begin(), body.end(), is_digit);
+    if (digits && peek() == '_') {  // \overline{52}_8 is a numeral
+      push(Type::kNumber, body);
+      tokens_.back().number = Rational::from_decimal(body);
+      return;
+    }
     if (digits) throw ParseError("an accent over digits");
     std::string key = name + " ";
     for (const char c : body) {
@@ -373,39 +389,31 @@ class Lexer {
       ++at_;
       return;
     }
-    push_word(word);
+    for (auto& run : split_letters(word, after_value()))
+      push(run.word ? Type::kWord : Type::kSymbol, std::move(run.text));
   }
 
-  void push_word(std::string_view word) {
-    if (word.size() == 1) {
-      push(Type::kSymbol, std::string(word));
-      return;
-    }
-    const std::string low = lower(word);
-    const bool meaning = is_function_name(word) || low == "and" || low == "or" || low == "pi" || low == "infinity" ||
-                         low == "infty" || low == "inf" || low == "in" || low == "union" || low == "percent" || low == "pct" || low == "percentage" ||
-                         low == "degrees" || low == "degree" || low == "mod";
-    const bool unit = after_value() && find_unit(word).has_value();
-    if (meaning || unit || (word.size() > 3 && !ascending(word) && !splits(word))) {
-      push(Type::kWord, std::string(word));
-      return;
-    }
-    // sinx, pir: a known beginning and one or two letters.
-    for (const std::string_view head : {"sin", "cos", "tan", "ln", "log", "pi"}) {
-      if (word.size() > head.size() && word.size() <= head.size() + 2 && word.substr(0, head.size()) == head) {
-        push(Type::kWord, std::string(head));
-        push_word(word.substr(head.size()));
-        return;
+  // A word of \\text{...}: letters of any script, with hyphens and apostrophes inside; "a.m." loses its points, "A5"
+  // keeps its digits.
+  void lex_prose_word() {
+    std::string word;
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      const bool letter = is_letter(c) || (c & 0x80) != 0;
+      const bool inner = (c == '-' || c == '\'') && !word.empty() && is_letter(peek(1));
+      const bool point = c == '.' && word.size() <= 3 &&
+                         (is_letter(peek(1)) || abbreviates_ || word == "sq" || word == "cu" || word == "ft");
+      if (point) {
+        abbreviates_ = is_letter(peek(1));
+        ++at_;
+        continue;
       }
+      if (!letter && !inner && !is_digit(c)) break;
+      word += c;
+      ++at_;
     }
-    for (const char c : word) push(Type::kSymbol, std::string(1, c));
-  }
-
-  static bool splits(std::string_view word) {
-    for (const std::string_view head : {"sin", "cos", "tan", "ln", "log", "pi"}) {
-      if (word.size() > head.size() && word.size() <= head.size() + 2 && word.substr(0, head.size()) == head) return true;
-    }
-    return false;
+    abbreviates_ = false;
+    push(Type::kText, std::move(word));
   }
 
   // Letters of other scripts are words, as a whole run.
@@ -415,12 +423,19 @@ class Lexer {
     push(Type::kText, std::string(text_.substr(begin, at_ - begin)));
   }
 
+  static constexpr int kMaxTextDepth = 8;
+
   std::string_view text_;
   LexOptions options_;
+  int text_depth_;
+  bool in_text_;
+  bool prose_;  // in a text, outside of its $...$
   size_t at_ = 0;
   int depth_ = 0;  // round and square brackets and sets; commas inside them separate
   bool space_ = false;
   bool lone_dollar_ = false;
+  bool vector_ = false;       // the next symbol stands under an arrow
+  bool abbreviates_ = false;  // inside "a.m."
   std::vector<Token> tokens_;
 };
 
@@ -462,6 +477,12 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-std::vector<Token> lex(std::string_view text, const LexOptions& options) { return Lexer(text, options).run(); }
+std::vector<Token> lex(std::string_view text, const LexOptions& options) {
+  auto tokens = Lexer(text, options).run();
+  tokens.emplace_back();
+  split_digit_arguments(tokens);
+  drop_double_brackets(tokens);
+  return tokens;
+}
 
 }  // namespace grpo::reward

@@ -24,6 +24,7 @@ struct Token {
   int significant_digits = 0;  // of a number with a decimal point
   int fraction_digits = 0;
   bool space_before = false;
+  bool vector = false;  // a symbol under an arrow or in bold
 
   bool is(Type t, std::string_view s) const { return type == t && text == s; }
   bool is_punct(std::string_view s) const { return is(Type::kPunct, s); }
@@ -33,8 +34,8 @@ struct LexOptions {
   bool commas_separate = false;  // "1,234" is a list, not a number; the other reading of an ambiguous text
 };
 
-/// Tokens of one answer, with kEnd last. The text went through to_latex(). Spacing and sizing commands, \left and \right
-/// are gone; dollar signs stay only as currency. Throws ParseError or OverBudget.
+/// Tokens of one answer, with kEnd last. The text went through to_latex(). Spacing and sizing commands, \left and
+/// \right are gone; dollar signs stay only as currency. Throws ParseError or OverBudget.
 std::vector<Token> lex(std::string_view text, const LexOptions& options = {});
 
 /// Names of functions that take an argument without brackets: sin, ln, max, ... as in \sin or plain sin.

@@ -11,7 +11,7 @@ namespace grpo::reward {
 namespace {
 
 constexpr size_t kLongestHead = 40;  // bytes; longer than any opening that clean_answer() takes away
-constexpr size_t kTail = 8000;  // bytes at the end of a response in which a phrase or number is looked for
+constexpr size_t kTail = 8000;       // bytes at the end of a response in which a phrase or number is looked for
 
 // Words that announce an answer. `joiner` says whether "is" or a colon has to follow.
 struct Phrase {
@@ -19,18 +19,25 @@ struct Phrase {
   bool joiner = true;
 };
 constexpr Phrase kPhrases[] = {
-    {"correct option"},   {"correct choice"},   {"answer"},           {"answers"},          {"réponse"},      {"respuesta"},     {"antwort"},      {"resposta"},  {"risposta"},
-    {"ответ"}, {"Ответ"},            {"答案", false},      {"答え", false},  {"答：", false},   {"答:", false},   {"정답", false}, {"답은", false},
-    {"الإجابة"},          {"الجواب"},           {"الاجابة"},      {"उत्तर", false},   {"जवाब", false},
+    {"correct option"}, {"correct choice"}, {"answer"},      {"answers"},       {"réponse"},     {"respuesta"},
+    {"antwort"},        {"resposta"},       {"risposta"},    {"ответ"},         {"Ответ"},       {"答案", false},
+    {"答え", false},    {"答：", false},    {"故选", false}, {"所以选", false}, {"应选", false}, {"因此选", false},
+    {"答:", false},     {"정답", false},    {"답은", false}, {"الإجابة"},       {"الجواب"},      {"الاجابة"},
+    {"उत्तर", false},    {"जवाब", false},
 };
 
 // What may stand between the phrase and the answer.
 constexpr std::string_view kJoiners[] = {
-    "would be", "must be", "will be", "should be", "is", "are", "was", "est", "es", "é", "è", "ist", "lautet", "son", "sont", "finale", "final", "النهائية", "النهائي", "الصحيحة",
-    "是", "为", "為", "は", "은", "는", "هي", "هو", "है", "：", ":", "=", "**", "*", "__", "\\text", "therefore", "simply", "thus", "indeed", "应为", "应该是", "等于",
+    "would be", "must be", "will be", "should be", "is",     "are",   "was",      "est",     "es",      "é",    "è",
+    "ist",      "lautet",  "son",     "sont",      "finale", "final", "النهائية", "النهائي", "الصحيحة", "是",   "为",
+    "為",       "は",      "은",      "는",        "هي",     "هو",    "है",        "：",      ":",       "=",    "**",
+    "*",        "__",      "\\text",  "therefore", "simply", "thus",  "indeed",   "应为",    "应该是",  "等于",
 };
 
-bool is_joining(std::string_view joiner) { return joiner != "finale" && joiner != "final" && joiner != "**" && joiner != "*" && joiner != "__" && joiner != "النهائية" && joiner != "النهائي" && joiner != "الصحيحة"; }
+bool is_joining(std::string_view joiner) {
+  return joiner != "finale" && joiner != "final" && joiner != "**" && joiner != "*" && joiner != "__" &&
+         joiner != "النهائية" && joiner != "النهائي" && joiner != "الصحيحة";
+}
 
 // Skips joiners; `joined` tells whether a real one was among them.
 size_t skip_joiners(std::string_view low, size_t at, bool& joined) {
@@ -55,7 +62,8 @@ size_t skip_joiners(std::string_view low, size_t at, bool& joined) {
 // "The answer to the problem, in lowest terms, is 5": " is " a few words on, in the same sentence.
 size_t far_joiner(std::string_view low, size_t at) {
   const size_t end = std::min(low.size(), at + 80);
-  for (size_t i = at; i < end && low[i] != '\n' && !(low[i] == '.' && i + 1 < low.size() && is_space(low[i + 1])); ++i) {
+  for (size_t i = at; i < end && low[i] != '\n' && !(low[i] == '.' && i + 1 < low.size() && is_space(low[i + 1]));
+       ++i) {
     for (const std::string_view word : {" is ", " are ", " is: "}) {
       if (low.substr(i, word.size()) == word) return i + word.size() - 1;
     }
@@ -63,8 +71,8 @@ size_t far_joiner(std::string_view low, size_t at) {
   return std::string_view::npos;
 }
 
-// The end of the sentence that begins at `at`: a full stop that no digit follows, or the end of the line; mathematics is
-// not cut.
+// The end of the sentence that begins at `at`: a full stop that no digit follows, or the end of the line; mathematics
+// is not cut.
 size_t sentence_end(std::string_view text, size_t at) {
   bool math = false;
   int display = 0;
@@ -84,9 +92,13 @@ size_t sentence_end(std::string_view text, size_t at) {
     if (c == '\n' && !math && display <= 0) return i;
     if (math || display > 0) continue;
     if (text.substr(i, 3) == "。") return i;
-    const bool stop = (c == '.' || c == '!' || c == '?') && (i + 1 == text.size() || is_space(text[i + 1]) || text[i + 1] == '*' || text[i + 1] == '<');
-    const bool abbreviation = i >= 1 && c == '.' && (text.substr(i >= 3 ? i - 3 : 0, 4) == "a.m." || text.substr(i >= 3 ? i - 3 : 0, 4) == "p.m.");
-    const bool factorial = c == '!' && i > at && is_digit(text[i - 1]) && (i + 1 == text.size() || is_space(text[i + 1]));
+    const bool stop = (c == '.' || c == '!' || c == '?') &&
+                      (i + 1 == text.size() || is_space(text[i + 1]) || text[i + 1] == '*' || text[i + 1] == '<');
+    const bool abbreviation =
+        i >= 1 && c == '.' &&
+        (text.substr(i >= 3 ? i - 3 : 0, 4) == "a.m." || text.substr(i >= 3 ? i - 3 : 0, 4) == "p.m.");
+    const bool factorial =
+        c == '!' && i > at && is_digit(text[i - 1]) && (i + 1 == text.size() || is_space(text[i + 1]));
     const bool item = c == '.' && i == at + 1 && is_upper(text[at]);  // "B. 12"
     if (stop && !abbreviation && !factorial && !item) return i;
   }
@@ -118,7 +130,8 @@ std::string behind_answer_phrase(std::string_view text, size_t& at) {
   std::string best;
   size_t best_at = std::string_view::npos;
   for (const auto& phrase : kPhrases) {
-    for (size_t found = low.rfind(phrase.words); found != std::string::npos; found = found == 0 ? std::string::npos : low.rfind(phrase.words, found - 1)) {
+    for (size_t found = low.rfind(phrase.words); found != std::string::npos;
+         found = found == 0 ? std::string::npos : low.rfind(phrase.words, found - 1)) {
       if (best_at != std::string_view::npos && found <= best_at) break;
       if (found > 0 && is_letter(low[found - 1]) && is_letter(phrase.words[0])) continue;
       const size_t behind = found + phrase.words.size();
@@ -126,7 +139,9 @@ std::string behind_answer_phrase(std::string_view text, size_t& at) {
       size_t start = skip_joiners(low, behind, joined);
       if (phrase.joiner && !joined) {
         // A heading, or mathematics right behind the word: "Answer \[ 9 \]".
-        const bool direct = start < low.size() && (low[start] == '\n' || low[start] == '$' || low.compare(start, 2, "\\(") == 0 || low.compare(start, 2, "\\[") == 0);
+        const bool direct =
+            start < low.size() && (low[start] == '\n' || low[start] == '$' || low.compare(start, 2, "\\(") == 0 ||
+                                   low.compare(start, 2, "\\[") == 0);
         start = direct ? start : far_joiner(low, behind);
         if (start == std::string_view::npos) continue;
       }
@@ -164,7 +179,8 @@ std::string last_math(std::string_view text, size_t& end) {
       continue;
     }
     size_t stop = text.find(close, begin);
-    while (stop != std::string_view::npos && close == "$" && stop > 0 && text[stop - 1] == '\\') stop = text.find(close, stop + 1);
+    while (stop != std::string_view::npos && close == "$" && stop > 0 && text[stop - 1] == '\\')
+      stop = text.find(close, stop + 1);
     if (stop == std::string_view::npos) return body;
     const std::string inside = trim(text.substr(begin, stop - begin));
     if (!inside.empty()) {
@@ -176,59 +192,66 @@ std::string last_math(std::string_view text, size_t& end) {
   return body;
 }
 
-// "42 is not the answer."
-bool denied(std::string_view behind) {
-  const std::string low = lower(trimmed(behind.substr(0, 24)));
-  for (const std::string_view words : {"is not ", "isn't ", "is wrong", "is incorrect", "is no ", "cannot be", "can't be", "is false"}) {
-    if (low.starts_with(words)) return true;
-  }
-  return false;
-}
-
-std::string last_number(std::string_view text, size_t& at) {
-  const size_t offset = text.size() > kTail ? text.size() - kTail : 0;
-  const std::string_view tail = text.substr(offset);
-  std::string best;
-  at = std::string_view::npos;
-  for (size_t i = 0; i < tail.size();) {
-    const bool starts = is_digit(tail[i]) || (tail[i] == '.' && i + 1 < tail.size() && is_digit(tail[i + 1]));
-    if (!starts) {
-      ++i;
-      continue;
-    }
-    size_t end = lex_number_text(tail, i, true).end;
-    size_t begin = i;
-    const bool fraction = end + 1 < tail.size() && tail[end] == '/' && is_digit(tail[end + 1]);
-    if (fraction) end = lex_number_text(tail, end + 1, true).end;
-    // "2,74": a decimal comma, or two items; the comparison decides.
-    size_t places = end;
-    while (end < tail.size() && tail[end] == ',' && places + 1 < tail.size() && is_digit(tail[places + 1])) ++places;
-    if (places > end) end = places + 1;
-    if (end < tail.size() && tail[end] == '%') ++end;
-    if (begin > 0 && tail[begin - 1] == '-' && (begin < 2 || !(is_letter(tail[begin - 2]) || is_digit(tail[begin - 2]) || tail[begin - 2] == ')'))) --begin;
-    const char before = begin > 0 ? tail[begin - 1] : ' ';
-    const bool glued = is_letter(before) || before == '_' || before == '^' || before == '{' || before == '\\';
-    if (!glued && !denied(tail.substr(end))) {
-      best = std::string(tail.substr(begin, end - begin));
-      at = offset + begin;
-    }
-    i = end;
-    while (i < tail.size() && is_digit(tail[i])) ++i;
-  }
-  while (!best.empty() && (best.back() == '.' || best.back() == ',')) best.pop_back();
-  return best;
-}
-
 std::string clean_answer(std::string_view text) {
-  static constexpr std::string_view kHeads[] = {"**", "__", "*", "`", "\"", "\xE2\x80\x9C", ">", "approximately ", "about ", "exactly ", "simply ", "just ", "equal to ", "x is ", "equals ", "therefore ",
-                                                "\\therefore", "\\displaystyle", "\\approx", "approx. ", "answer:", "answer is ", "the answer is ", "final answer:", "\\text{answer: }", "\\text{answer:}",
-                                                "\\text{the answer is }", "\\text{the answer is}", "\\text{approximately }", "\\text{about }"};
-  static constexpr std::string_view kTails[] = {"**", "__", "*", "`", "\"", "\xE2\x80\x9D", ".", ",", ";", ":", "\xE3\x80\x82", "\xEF\xBC\x8C", "\\blacksquare", "\\square", "\\Box", "\\qed", "\\checkmark", "\\quad", "\\\\", "\xE2\x88\x8E",
-                                                "\xE2\x9C\x93", "\xE2\x9C\x85", "</answer>", "\\,", "\\ "};
+  static constexpr std::string_view kHeads[] = {"**",
+                                                "__",
+                                                "*",
+                                                "`",
+                                                "\"",
+                                                "\xE2\x80\x9C",
+                                                "approximately ",
+                                                "about ",
+                                                "exactly ",
+                                                "simply ",
+                                                "just ",
+                                                "equal to ",
+                                                "x is ",
+                                                "equals ",
+                                                "therefore ",
+                                                "\\therefore",
+                                                "\\displaystyle",
+                                                "\\approx",
+                                                "approx. ",
+                                                "answer:",
+                                                "answer is ",
+                                                "the answer is ",
+                                                "final answer:",
+                                                "\\text{answer: }",
+                                                "\\text{answer:}",
+                                                "\\text{the answer is }",
+                                                "\\text{the answer is}",
+                                                "\\text{approximately }",
+                                                "\\text{about }"};
+  static constexpr std::string_view kTails[] = {"**",
+                                                "__",
+                                                "*",
+                                                "`",
+                                                "\"",
+                                                "\xE2\x80\x9D",
+                                                ".",
+                                                ",",
+                                                ";",
+                                                ":",
+                                                "\xE3\x80\x82",
+                                                "\xEF\xBC\x8C",
+                                                "\\blacksquare",
+                                                "\\square",
+                                                "\\Box",
+                                                "\\qed",
+                                                "\\checkmark",
+                                                "\\quad",
+                                                "\\\\",
+                                                "\xE2\x88\x8E",
+                                                "\xE2\x9C\x93",
+                                                "\xE2\x9C\x85",
+                                                "</answer>",
+                                                "\\,",
+                                                "\\ "};
   std::string out = trim(text);
-  if (out.size() > kMaxAnswerBytes) return out;  // too long for an answer, whatever stands around it
+  if (out.size() > kMaxAnswerBytes) return out;                   // too long for an answer, whatever stands around it
   if (out.ends_with('\\') && !out.ends_with("\\\\")) out += ' ';  // "\ " at the end was a space
   std::string_view rest = out;
+  if (rest.size() > 2 && rest.front() == '\'' && rest.back() == '\'') rest = trimmed(rest.substr(1, rest.size() - 2));
   bool moved = true;
   while (moved && !rest.empty()) {
     moved = false;
@@ -241,8 +264,12 @@ std::string clean_answer(std::string_view text) {
     }
     for (const auto tail : kTails) {
       if (moved || !rest.ends_with(tail)) continue;
-      if (tail == "." && (rest.ends_with("a.m.") || rest.ends_with("p.m.") || rest.ends_with("A.M.") || rest.ends_with("P.M.") || rest.ends_with("..."))) continue;
-      if ((tail == "," || tail == ";" || tail == ":" || tail == "\\,") && rest.size() > 1 && tail.size() == 1 && rest[rest.size() - 2] == '\\') continue;
+      if (tail == "." && (rest.ends_with("a.m.") || rest.ends_with("p.m.") || rest.ends_with("A.M.") ||
+                          rest.ends_with("P.M.") || rest.ends_with("...")))
+        continue;
+      if ((tail == "," || tail == ";" || tail == ":" || tail == "\\,") && rest.size() > 1 && tail.size() == 1 &&
+          rest[rest.size() - 2] == '\\')
+        continue;
       rest = trimmed(rest.substr(0, rest.size() - tail.size()));
       moved = true;
     }

@@ -25,13 +25,15 @@ Ref map(Ref m, Op op, Arena& arena) {
 
 Ref product(Ref a, Ref b, Arena& arena) {
   if (a->columns != rows(b)) throw ParseError("matrices whose shapes do not fit");
-  if (a->kids.size() * static_cast<size_t>(b->columns) > kMaxProductTerms) throw OverBudget("a matrix product is too large");
+  if (a->kids.size() * static_cast<size_t>(b->columns) > kMaxProductTerms)
+    throw OverBudget("a matrix product is too large");
   std::vector<Ref> entries;
   for (int i = 0; i < rows(a); ++i) {
     for (int j = 0; j < b->columns; ++j) {
       std::vector<Ref> terms;
       for (int k = 0; k < a->columns; ++k) {
-        terms.push_back(arena.make(Kind::kMul, {a->kids[static_cast<size_t>(i * a->columns + k)], b->kids[static_cast<size_t>(k * b->columns + j)]}));
+        terms.push_back(arena.make(Kind::kMul, {a->kids[static_cast<size_t>(i * a->columns + k)],
+                                                b->kids[static_cast<size_t>(k * b->columns + j)]}));
       }
       entries.push_back(terms.size() == 1 ? terms[0] : arena.make(Kind::kAdd, std::move(terms)));
     }
@@ -40,7 +42,8 @@ Ref product(Ref a, Ref b, Arena& arena) {
 }
 
 Ref sum(Ref a, Ref b, Arena& arena) {
-  if (a->columns != b->columns || a->kids.size() != b->kids.size()) throw ParseError("matrices whose shapes do not fit");
+  if (a->columns != b->columns || a->kids.size() != b->kids.size())
+    throw ParseError("matrices whose shapes do not fit");
   std::vector<Ref> entries;
   for (size_t i = 0; i < a->kids.size(); ++i) entries.push_back(arena.make(Kind::kAdd, {a->kids[i], b->kids[i]}));
   return with_entries(a, std::move(entries), a->columns, arena);
@@ -54,6 +57,24 @@ Ref transpose(Ref m, Arena& arena) {
   return with_entries(m, std::move(entries), rows(m), arena);
 }
 
+// By expansion along the first row; at most four rows, so 24 products.
+Ref determinant(Ref m, Arena& arena) {
+  const int n = rows(m);
+  if (n != m->columns || n > 4) throw ParseError("a determinant of no small square");
+  if (n == 1) return m->kids[0];
+  std::vector<Ref> terms;
+  for (int skip = 0; skip < n; ++skip) {
+    std::vector<Ref> entries;
+    for (int i = n; i < n * n; ++i) {
+      if (i % n != skip) entries.push_back(m->kids[static_cast<size_t>(i)]);
+    }
+    const Ref minor = determinant(with_entries(m, std::move(entries), n - 1, arena), arena);
+    const Ref product = arena.make(Kind::kMul, {m->kids[static_cast<size_t>(skip)], minor});
+    terms.push_back(skip % 2 == 0 ? product : arena.make(Kind::kNeg, {product}));
+  }
+  return arena.make(Kind::kAdd, std::move(terms));
+}
+
 bool is_matrix(Ref node) { return node->kind == Kind::kMatrix; }
 
 Ref times(Ref a, Ref b, Arena& arena) {
@@ -61,10 +82,29 @@ Ref times(Ref a, Ref b, Arena& arena) {
   if (!is_matrix(a) && !is_matrix(b)) return arena.make(Kind::kMul, {a, b});
   const Ref matrix = is_matrix(a) ? a : b;
   const Ref factor = is_matrix(a) ? b : a;
-  return map(matrix, [&](Ref entry) { return arena.make(Kind::kMul, {factor, entry}); }, arena);
+  return map(
+      matrix,
+      [&](Ref entry) {
+        return arena.make(Kind::kMul, {factor, entry});
+      },
+      arena);
+}
+
+bool is_transpose(Ref node) {
+  return node->kind == Kind::kPow && node->kids[1]->kind == Kind::kSymbol && node->kids[1]->text == "T";
+}
+
+// (2, -3)^T is a column.
+Ref column(Ref tuple, Arena& arena) {
+  Node out;
+  out.kind = Kind::kMatrix;
+  out.kids = tuple->kids;
+  out.columns = 1;
+  return arena.keep(std::move(out));
 }
 
 Ref evaluate(Ref node, Arena& arena) {
+  if (is_transpose(node) && node->kids[0]->kind == Kind::kTuple) return column(node->kids[0], arena);
   if (!contains(node, Kind::kMatrix) || is_matrix(node)) return node;
   std::vector<Ref> kids;
   for (Ref kid : node->kids) kids.push_back(evaluate(kid, arena));
@@ -82,21 +122,32 @@ Ref evaluate(Ref node, Arena& arena) {
       }
       return total;
     }
-    case Kind::kNeg: return map(kids[0], [&](Ref entry) { return arena.make(Kind::kNeg, {entry}); }, arena);
+    case Kind::kNeg:
+      return map(
+          kids[0], [&](Ref entry) { return arena.make(Kind::kNeg, {entry}); }, arena);
     case Kind::kDiv:
       if (!is_matrix(kids[0]) || is_matrix(kids[1])) throw ParseError("a division by a matrix");
-      return map(kids[0], [&](Ref entry) { return arena.make(Kind::kDiv, {entry, kids[1]}); }, arena);
+      return map(
+          kids[0],
+          [&](Ref entry) {
+            return arena.make(Kind::kDiv, {entry, kids[1]});
+          },
+          arena);
     case Kind::kPow:
-      if (is_matrix(kids[0]) && kids[1]->kind == Kind::kSymbol && (kids[1]->text == "T" || kids[1]->text == "top")) return transpose(kids[0], arena);
+      return is_matrix(kids[0]) && is_transpose(node) ? transpose(kids[0], arena) : node;
+    case Kind::kFunction:
+      return node->text == "det" && is_matrix(kids[0]) ? determinant(kids[0], arena) : node;
+    default:
       return node;
-    default: return node;
   }
 }
 
 }  // namespace
 
 Ref evaluate_matrices(Ref node, Arena& arena) {
-  if (node->kind > Kind::kUnit || !contains(node, Kind::kMatrix)) return node;
+  if (node->kind > Kind::kUnit ||
+      !(contains(node, Kind::kMatrix) || (is_transpose(node) && node->kids[0]->kind == Kind::kTuple)))
+    return node;
   try {
     return evaluate(node, arena);
   } catch (const ParseError&) {

@@ -23,8 +23,8 @@ bool starts(std::string_view text, size_t at, std::string_view what) { return te
 
 // Length of a separator that groups digits in any context: TeX's ways to write one, or thin and normal spaces.
 size_t sure_separator(std::string_view text, size_t at) {
-  static constexpr std::array<std::string_view, 12> kSeparators = {"{,}\\!", "{,}", ",\\!\\!", ",\\! ", ",\\!", "\\,", "\\;",
-                                                                   "\\ ",  "\\:", "~", " ", "{\\,}"};
+  static constexpr std::array<std::string_view, 12> kSeparators = {
+      "{,}\\!", "{,}", ",\\!\\!", ",\\! ", ",\\!", "\\,", "\\;", "\\ ", "\\:", "~", " ", "{\\,}"};
   for (const auto& separator : kSeparators) {
     if (starts(text, at, separator)) return separator.size();
   }
@@ -57,7 +57,9 @@ struct Scanner {
     if (read_groups([&](size_t i) { return sure_separator(text, i); }, [](size_t) { return true; })) return;
     if (!commas_group || whole == "0") return;
     // 1,234,567 but not 100,200,30 and not 1,234,5678.
-    const auto no_more_items = [&](size_t end) { return end + 1 >= text.size() || text[end] != ',' || !is_digit(text[end + 1]); };
+    const auto no_more_items = [&](size_t end) {
+      return end + 1 >= text.size() || text[end] != ',' || !is_digit(text[end + 1]);
+    };
     if (read_groups([&](size_t i) { return starts(text, i, ",") ? size_t{1} : size_t{0}; }, no_more_items)) return;
     read_european();
   }
@@ -75,8 +77,10 @@ struct Scanner {
   // 1.234,56 and 1.234.567: points group when a decimal comma follows or there are two of them.
   void read_european() {
     std::string digits;
-    const size_t end = grouped_end(text, at, [&](size_t i) { return starts(text, i, ".") ? size_t{1} : size_t{0}; }, digits);
-    const bool comma = end < text.size() && text[end] == ',' && digits_at(text, end + 1) > 0 && digits_at(text, end + 1) != 3;
+    const size_t end = grouped_end(
+        text, at, [&](size_t i) { return starts(text, i, ".") ? size_t{1} : size_t{0}; }, digits);
+    const bool comma =
+        end < text.size() && text[end] == ',' && digits_at(text, end + 1) > 0 && digits_at(text, end + 1) != 3;
     if (digits.empty() || !(comma || digits.size() >= 6)) return;
     whole += digits;
     at = end;
@@ -88,7 +92,8 @@ struct Scanner {
   bool read_fraction() {
     if (at >= text.size() || text[at] != '.') return false;
     const size_t count = digits_at(text, at + 1);
-    const bool repeats = starts(text, at + 1, "\\overline") || starts(text, at + 1, "\\dot") || starts(text, at + 1, "\\bar");
+    const bool repeats =
+        starts(text, at + 1, "\\overline") || starts(text, at + 1, "\\dot") || starts(text, at + 1, "\\bar");
     if (count == 0 && !repeats && starts(text, at + 1, ".")) return false;  // 1...
     fraction = text.substr(at + 1, count);
     at += 1 + count;
@@ -108,7 +113,22 @@ struct Scanner {
       at = i + count + (brace ? 1 : 0);
       return period;
     }
-    return read_dots();
+    const std::string bracketed = read_bracketed_period();
+    return bracketed.empty() ? read_dots() : bracketed;
+  }
+
+  // 0.1(6): digits alone in round brackets, with nothing behind them that would make it a product.
+  std::string read_bracketed_period() {
+    if (!starts(text, at, "(")) return "";
+    const size_t count = digits_at(text, at + 1);
+    const size_t close = at + 1 + count;
+    if (count == 0 || !starts(text, close, ")")) return "";
+    const char next = close + 1 < text.size() ? text[close + 1] : ' ';
+    if (is_digit(next) || is_letter(next) || next == '^' || next == '(' || next == '!' || next == '_' || next == '.')
+      return "";
+    std::string period(text.substr(at + 1, count));
+    at = close + 1;
+    return period;
   }
 
   // 0.333...: at least three equal digits and dots.
@@ -120,7 +140,8 @@ struct Scanner {
     if (length == 0 || fraction.size() < 3) return "";
     for (size_t period = 1; period * 3 <= fraction.size() && period <= 12; ++period) {
       const std::string last = fraction.substr(fraction.size() - period);
-      if (fraction.substr(fraction.size() - 2 * period, period) == last && fraction.substr(fraction.size() - 3 * period, period) == last) {
+      if (fraction.substr(fraction.size() - 2 * period, period) == last &&
+          fraction.substr(fraction.size() - 3 * period, period) == last) {
         at += length;
         return last;
       }

@@ -35,14 +35,14 @@ Ref Parser::command() {
   if (name == "infty") return arena_.make(Kind::kInfinity);
   if (name == "imath") return arena_.make(Kind::kImaginary);
   if (name == "emptyset" || name == "varnothing") return arena_.make(Kind::kSet);
-  if (name == "mathbb" || name == "Bbb") return arena_.make(Kind::kNamedSet, {}, group_text());
+  if (name == "mathbb" || name == "Bbb") return named_set(group_text());
   if (name == "sum") return big_operator(Kind::kSum);
   if (name == "prod") return big_operator(Kind::kProduct);
   if (name == "lfloor") return between("floor", Kind::kFunction, "rfloor");
   if (name == "lceil") return between("ceil", Kind::kFunction, "rceil");
   if (name == "langle") return between("()", Kind::kTuple, "rangle");
   if (name == "ldots" || name == "dots" || name == "cdots") return arena_.make(Kind::kSymbol, {}, "...");
-  if (name.starts_with("begin:")) return matrix(name.substr(6));
+  if (name.starts_with("begin:")) return environment(name.substr(6));
   if (name == "dollar" || name == "euro" || name == "pound" || name == "yen" || name == "rupee") return currency(name);
   if (name == "angle" || name == "triangle" || name == "measuredangle") {
     std::string text = name == "triangle" ? "triangle " : "angle ";
@@ -56,19 +56,34 @@ Ref Parser::command() {
   fail("\\" + name + " is not part of the grammar");
 }
 
-Ref Parser::tex_argument() {
-  if (at_punct("{")) return group();
-  if (peek().type == Type::kNumber && is_digit(peek().text[0])) {
-    // \frac34: TeX takes one digit; what is left stays a number.
-    Token& token = tokens_[at_];
-    const Ref digit = arena_.number(Rational(token.text[0] - '0'));
-    if (token.text.size() == 1) return ++at_, digit;
-    token.text.erase(0, 1);
-    if (token.text.find('(') != std::string::npos) fail("a repeating decimal without braces");
-    token.number = Rational::from_decimal(token.text);
-    return digit;
+// \mathbb{R}, \mathbb{R}^+, \mathbb{R}_{\ge 0}, \mathbb{R}^*. Of the other sets, a mark becomes part of the name.
+Ref Parser::named_set(const std::string& name) {
+  const bool marked = at_punct("^") || at_punct("_");
+  if (!marked) return arena_.make(Kind::kNamedSet, {}, name);
+  const size_t start = at_++;
+  const std::string mark = group_text();
+  const bool digits =
+      !mark.empty() && std::all_of(mark.begin(), mark.end(), [](char c) { return is_digit(c) || is_lower(c); });
+  if (digits && mark != "ge0" && mark != "geq0") {  // R^2, R^n
+    at_ = start;
+    return arena_.make(Kind::kNamedSet, {}, name);
   }
+  if (name != "R") return arena_.make(Kind::kNamedSet, {}, name + mark);
+  const Ref zero = arena_.number(Rational(0));
+  const Ref infinity = arena_.make(Kind::kInfinity);
+  if (mark == "+" || mark == ">0") return arena_.make(Kind::kTuple, {zero, infinity}, "()");
+  if (mark == "-" || mark == "<0") return arena_.make(Kind::kTuple, {arena_.make(Kind::kNeg, {infinity}), zero}, "()");
+  if (mark == "ge0" || mark == "geq0" || mark == ">=0") return arena_.make(Kind::kTuple, {zero, infinity}, "[)");
+  if (mark == "*")
+    return arena_.make(Kind::kDifference, {arena_.make(Kind::kNamedSet, {}, name), arena_.make(Kind::kSet, {zero})});
+  return arena_.make(Kind::kNamedSet, {}, name + mark);
+}
+
+Ref Parser::tex_argument() {
+  if (at_punct("{") && peek(1).is_punct("}")) fail("an argument is empty");
+  if (at_punct("{")) return group();
   if (accept("-")) return arena_.make(Kind::kNeg, {tex_argument()});
+  if (at_punct("}")) fail("an argument is missing");
   if (peek().type == Type::kSymbol) {
     const std::string name = take().text;
     if (name == "i") return arena_.make(Kind::kImaginary);
@@ -78,11 +93,24 @@ Ref Parser::tex_argument() {
   return primary();
 }
 
+// dy/dx behind its slash. Null when it is none.
+Ref Parser::typed_derivative(Ref top) {
+  const bool above =
+      top->kind == Kind::kMul && top->kids.size() == 2 && starts_with_d(top) && top->kids[1]->kind == Kind::kSymbol;
+  const bool below = peek().type == Type::kSymbol && above && peek().text == top->kids[0]->text &&
+                     peek(1).type == Type::kSymbol && !peek(2).is_punct("^");
+  if (!below) return nullptr;
+  const Ref d = arena_.make(Kind::kSymbol, {}, take().text);
+  const Ref bottom = arena_.make(Kind::kMul, {d, arena_.make(Kind::kSymbol, {}, take().text)});
+  return arena_.make(Kind::kOpaque, {}, "d(" + canonical_text(top) + ")/(" + canonical_text(bottom) + ")");
+}
+
 Ref Parser::fraction() {
   const DepthGuard guard(*this);
   const Ref top = tex_argument();
   const Ref bottom = tex_argument();
-  if (is_derivative(top, bottom)) return arena_.make(Kind::kOpaque, {}, "d(" + canonical_text(top) + ")/(" + canonical_text(bottom) + ")");
+  if (is_derivative(top, bottom))
+    return arena_.make(Kind::kOpaque, {}, "d(" + canonical_text(top) + ")/(" + canonical_text(bottom) + ")");
   return arena_.make(Kind::kDiv, {top, bottom});
 }
 
@@ -122,41 +150,15 @@ Ref Parser::between(const std::string& name, Kind kind, const std::string& close
   const Ref inside = list();
   if (!at_command(close)) fail("\\" + close + " is missing");
   ++at_;
-  if (kind == Kind::kTuple) return arena_.make(Kind::kTuple, inside->kind == Kind::kList ? inside->kids : std::vector<Ref>{inside}, name);
+  if (kind == Kind::kTuple)
+    return arena_.make(Kind::kTuple, inside->kind == Kind::kList ? inside->kids : std::vector<Ref>{inside}, name);
   return arena_.make(kind, {inside}, name);
 }
 
 Ref Parser::currency(const std::string& name) {
+  if (at_punct("{") && peek(1).is_punct("}")) at_ += 2;
   const Ref value = expression(20);
   return arena_.make(Kind::kUnit, {value}, name == "pound" ? "GBP" : name);
-}
-
-Ref Parser::matrix(const std::string& environment) {
-  static constexpr std::string_view kMatrices[] = {"pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix", "array", "vmatrix"};
-  if (std::find(std::begin(kMatrices), std::end(kMatrices), environment) == std::end(kMatrices)) fail("\\begin{" + environment + "} is not part of the grammar");
-  const DepthGuard guard(*this);
-  if (environment == "array" && at_punct("{")) group_text();
-  const bool outer = std::exchange(in_matrix_, true);
-  Node node;
-  node.kind = Kind::kMatrix;
-  int column = 0;
-  while (!at_command("end:" + environment)) {
-    node.kids.push_back(relation());
-    ++column;
-    if (node.kids.size() > kMaxListLength) throw OverBudget("the matrix is too large");
-    if (accept("&")) continue;
-    if (node.columns == 0) node.columns = column;
-    if (column != node.columns) fail("the rows of a matrix differ in length");
-    column = 0;
-    while (accept("\\\\")) {
-    }
-    if (peek().type == Type::kEnd) fail("a matrix that never ends");
-  }
-  in_matrix_ = outer;
-  ++at_;
-  if (node.kids.empty()) fail("an empty matrix");
-  Ref result = arena_.keep(std::move(node));
-  return environment == "vmatrix" ? arena_.make(Kind::kFunction, {result}, "det") : result;
 }
 
 Ref Parser::function(const std::string& name) {
@@ -172,8 +174,11 @@ Ref Parser::function(const std::string& name) {
   Ref argument = function_argument();
   const bool inverse = power != nullptr && power->kind == Kind::kNeg && power->kids[0]->kind == Kind::kNumber &&
                        power->kids[0]->number == Rational(1);
-  const bool several = argument->kind == Kind::kTuple || argument->kind == Kind::kList;
-  const Ref call = arena_.make(Kind::kFunction, several ? argument->kids : std::vector<Ref>{argument}, inverse ? "arc" + name : name);
+  const bool collection = name == "max" || name == "min" || name == "gcd" || name == "lcm";  // \max\{a, b\}
+  const bool several =
+      argument->kind == Kind::kTuple || argument->kind == Kind::kList || (collection && argument->kind == Kind::kSet);
+  const Ref call = arena_.make(Kind::kFunction, several ? argument->kids : std::vector<Ref>{argument},
+                               inverse ? "arc" + name : name);
   return power == nullptr || inverse ? call : arena_.make(Kind::kPow, {call, power});
 }
 
@@ -188,7 +193,8 @@ Ref Parser::logarithm(const std::string& name) {
     }
   }
   // \log without a base stays without one: the comparison tries e and 10.
-  if (base == nullptr) base = name == "ln" ? arena_.make(Kind::kEuler) : name == "lg" ? arena_.number(Rational(10)) : nullptr;
+  if (base == nullptr)
+    base = name == "ln" ? arena_.make(Kind::kEuler) : name == "lg" ? arena_.number(Rational(10)) : nullptr;
   std::vector<Ref> kids{function_argument()};
   if (base != nullptr) kids.push_back(base);
   const Ref call = arena_.make(Kind::kLog, std::move(kids));
@@ -210,7 +216,9 @@ Ref Parser::function_argument() {
   const auto continues = [&] {
     const Token& token = peek();
     if (token.type == Type::kSymbol || token.type == Type::kNumber) return true;
-    if (token.type == Type::kCommand) return token.text == "pi" || token.text == "frac" || token.text == "sqrt" || token.text == "tfrac" || token.text == "dfrac";
+    if (token.type == Type::kCommand)
+      return token.text == "pi" || token.text == "frac" || token.text == "sqrt" || token.text == "tfrac" ||
+             token.text == "dfrac";
     if (token.is_punct("(")) return factors.back()->kind == Kind::kNumber;
     return token.is(Type::kWord, "pi");
   };

@@ -1,6 +1,9 @@
 #include "reward/quantity.h"
 
+#include <algorithm>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "reward/units.h"
 
@@ -24,18 +27,69 @@ Quantity read(Ref node, Arena& arena) {
   return {node, std::nullopt, false};
 }
 
-// The last factor of a product as a unit: 5 m where m was read as a variable.
-Quantity reread(const Quantity& plain, Arena& arena) {
-  if (plain.value->kind != Kind::kMul) return plain;
-  const Ref last = plain.value->kids.back();
-  if (last->kind != Kind::kSymbol) return plain;
-  const auto unit = find_unit(last->text);
-  if (!unit) return plain;
-  std::vector<Ref> factors(plain.value->kids.begin(), plain.value->kids.end() - 1);
-  for (Ref factor : factors) {
-    if (contains(factor, Kind::kSymbol)) return plain;
+// Letters that are units far more often than unknowns behind a number: 6 m, 8.5 m/s, 6 J. Not h, t, x and their like.
+enum class Letters {
+  kAny,     // against a quantity whose unit is given
+  kLikely,  // against a bare number
+  kSpaced,  // the same in a gold answer: "6 s" is a time, "6m" a product
+};
+bool is_unit_letter(Ref symbol, Letters letters) {
+  const std::string& name = symbol->text;
+  if (letters == Letters::kAny) return find_unit(name).has_value();
+  const bool likely = name.size() == 1 && std::string_view("mgsLJWNVAK").find(name[0]) != std::string_view::npos;
+  return likely && (letters == Letters::kLikely || symbol->spaced);
+}
+
+// Splits a product of numbers and unit letters, "8.5 m/s^2", "4.7 \mu m". False when anything else is in it.
+bool split_units(Ref node, int sign, Letters letters, std::vector<Ref>& numbers, Unit& unit, bool& micro,
+                 Arena& arena) {
+  switch (node->kind) {
+    case Kind::kSymbol: {
+      if (node->text == "mu" && sign > 0 && !micro) return micro = true;
+      const auto found = is_unit_letter(node, letters) ? find_unit((micro ? "u" : "") + node->text) : std::nullopt;
+      micro = false;
+      if (found) unit = multiply(unit, *found, sign);
+      return found.has_value();
+    }
+    case Kind::kMul:
+      return std::all_of(node->kids.begin(), node->kids.end(),
+                         [&](Ref kid) { return split_units(kid, sign, letters, numbers, unit, micro, arena); });
+    case Kind::kDiv:
+      return split_units(node->kids[0], sign, letters, numbers, unit, micro, arena) &&
+             split_units(node->kids[1], -sign, letters, numbers, unit, micro, arena);
+    case Kind::kPow: {
+      const Ref exponent = node->kids[1];
+      if (node->kids[0]->kind == Kind::kSymbol && is_unit_letter(node->kids[0], letters) &&
+          exponent->kind == Kind::kNumber && exponent->number.fits_int64() && exponent->number < Rational(5)) {
+        unit = multiply(unit, *find_unit(node->kids[0]->text), sign * static_cast<int>(exponent->number.to_int64()));
+        return true;
+      }
+      break;
+    }
+    default:
+      break;
   }
-  return {factors.size() == 1 ? factors[0] : arena.make(Kind::kMul, factors), unit, false};
+  if (node->kind >= Kind::kList || contains(node, Kind::kSymbol) || contains(node, Kind::kApply) ||
+      contains(node, Kind::kOpaque) || contains(node, Kind::kUnit))
+    return false;
+  numbers.push_back(sign > 0 ? node : arena.make(Kind::kDiv, {arena.number(Rational(1)), node}));
+  return true;
+}
+
+// A number with unit letters that were read as variables.
+Quantity reread(const Quantity& plain, Letters letters, Arena& arena) {
+  if (plain.value->kind != Kind::kMul && plain.value->kind != Kind::kDiv) return plain;
+  std::vector<Ref> numbers;
+  Unit unit;
+  bool micro = false;
+  if (!split_units(plain.value, 1, letters, numbers, unit, micro, arena) || micro || numbers.empty() ||
+      unit.dimensions.empty())
+    return plain;
+  return {numbers.size() == 1 ? numbers[0] : arena.make(Kind::kMul, numbers), unit, false};
+}
+
+bool is_constant(Ref node) {
+  return !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply) && !contains(node, Kind::kOpaque);
 }
 
 Ref in_base_units(const Quantity& quantity, Arena& arena) {
@@ -50,6 +104,15 @@ bool may_be_percentage(Ref plain, Arena& arena) {
   return compare_reals(size, arena.number(Rational(1)), arena).value_or(-1) >= 0;
 }
 
+// "24 square units" for 24 cm^2: the same power of a length that has no name.
+bool is_unnamed_measure(const Unit& unnamed, const Unit& named) {
+  if (unnamed.dimensions.size() != 1 || named.dimensions.size() != 1 || unnamed.dimensions.begin()->first != "unit")
+    return false;
+  const auto& [name, power] = *named.dimensions.begin();
+  const int wanted = unnamed.dimensions.begin()->second;
+  return power == wanted && (name == "m" || wanted == 1);
+}
+
 bool is_angle(const Unit& unit) { return unit.dimensions.size() == 1 && unit.dimensions.begin()->first == "rad"; }
 
 }  // namespace
@@ -58,14 +121,20 @@ bool same_quantities(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& ar
   Quantity left = read(gold, arena);
   Quantity right = read(answer, arena);
   const auto equal = [&](Ref a, Ref b) { return equal_scalars(a, b, policy, arena); };
-  if (left.unit && !right.unit && !right.percent) right = reread(right, arena);
-  if (right.unit && !left.unit && !left.percent) left = reread(left, arena);
+  // Only against a number or a quantity: with other symbols about, letters are unknowns.
+  if (!right.unit && !right.percent && is_constant(left.value))
+    right = reread(right, left.unit ? Letters::kAny : Letters::kLikely, arena);
+  if (!left.unit && !left.percent && is_constant(right.value))
+    left = reread(left, right.unit ? Letters::kAny : Letters::kSpaced, arena);
   if (left.unit && right.unit) {
+    if (is_unnamed_measure(*left.unit, *right.unit) || is_unnamed_measure(*right.unit, *left.unit))
+      return equal(left.value, right.value);
     if (left.unit->dimensions != right.unit->dimensions) return false;
     const bool same_unit = left.unit->factor == right.unit->factor && left.unit->pi_power == right.unit->pi_power;
     return same_unit ? equal(left.value, right.value) : equal(in_base_units(left, arena), in_base_units(right, arena));
   }
-  const bool compound = (!left.unit && contains(left.value, Kind::kUnit)) || (!right.unit && contains(right.value, Kind::kUnit));
+  const bool compound =
+      (!left.unit && contains(left.value, Kind::kUnit)) || (!right.unit && contains(right.value, Kind::kUnit));
   if (compound) return equal(gold, answer);  // 5 ft 6 in
   if (left.percent && right.percent) return equal(left.value, right.value);
   if ((left.unit && right.percent) || (right.unit && left.percent)) return false;

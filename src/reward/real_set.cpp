@@ -15,23 +15,35 @@ constexpr size_t kMaxEndpoints = 80;
 
 bool holds(Relation relation, int sign) {
   switch (relation) {
-    case Relation::kLess: return sign < 0;
-    case Relation::kLessEqual: return sign <= 0;
-    case Relation::kGreater: return sign > 0;
-    case Relation::kGreaterEqual: return sign >= 0;
-    case Relation::kEqual: return sign == 0;
-    case Relation::kNotEqual: return sign != 0;
-    default: throw NoRealSet{};
+    case Relation::kLess:
+      return sign < 0;
+    case Relation::kLessEqual:
+      return sign <= 0;
+    case Relation::kGreater:
+      return sign > 0;
+    case Relation::kGreaterEqual:
+      return sign >= 0;
+    case Relation::kEqual:
+      return sign == 0;
+    case Relation::kNotEqual:
+      return sign != 0;
+    default:
+      throw NoRealSet{};
   }
 }
 
 Relation flipped(Relation relation) {
   switch (relation) {
-    case Relation::kLess: return Relation::kGreater;
-    case Relation::kLessEqual: return Relation::kGreaterEqual;
-    case Relation::kGreater: return Relation::kLess;
-    case Relation::kGreaterEqual: return Relation::kLessEqual;
-    default: return relation;
+    case Relation::kLess:
+      return Relation::kGreater;
+    case Relation::kLessEqual:
+      return Relation::kGreaterEqual;
+    case Relation::kGreater:
+      return Relation::kLess;
+    case Relation::kGreaterEqual:
+      return Relation::kLessEqual;
+    default:
+      return relation;
   }
 }
 
@@ -72,12 +84,15 @@ class RealSets {
       case Kind::kDifference:
         for (Ref kid : node->kids) collect(kid, variable);
         return;
-      case Kind::kRelation: return collect_relation(node, variable);
-      default: throw NoRealSet{};
+      case Kind::kRelation:
+        return collect_relation(node, variable);
+      default:
+        throw NoRealSet{};
     }
   }
 
-  // Second pass: which pieces belong to the set. Piece 2i is the gap before endpoint i, piece 2i + 1 the endpoint itself.
+  // Second pass: which pieces belong to the set. Piece 2i is the gap before endpoint i, piece 2i + 1 the endpoint
+  // itself.
   std::vector<bool> pieces(Ref node) {
     const size_t count = 2 * endpoints_.size() + 1;
     std::vector<bool> out(count, false);
@@ -95,15 +110,20 @@ class RealSets {
       case Kind::kSet:
         for (Ref kid : node->kids) out[static_cast<size_t>(position(kid))] = true;
         return out;
-      case Kind::kNamedSet: return std::vector<bool>(count, true);
-      case Kind::kRelation: return relation_pieces(node);
-      default: break;
+      case Kind::kNamedSet:
+        return std::vector<bool>(count, true);
+      case Kind::kRelation:
+        return relation_pieces(node);
+      default:
+        break;
     }
     out = pieces(node->kids[0]);
     for (size_t k = 1; k < node->kids.size(); ++k) {
       const auto other = pieces(node->kids[k]);
       for (size_t i = 0; i < count; ++i) {
-        out[i] = node->kind == Kind::kUnion ? out[i] || other[i] : node->kind == Kind::kIntersection ? out[i] && other[i] : out[i] && !other[i];
+        out[i] = node->kind == Kind::kUnion          ? out[i] || other[i]
+                 : node->kind == Kind::kIntersection ? out[i] && other[i]
+                                                     : out[i] && !other[i];
       }
     }
     return out;
@@ -112,7 +132,8 @@ class RealSets {
  private:
   void add_endpoint(Ref value) {
     if (infinity_sign(value) != 0) return;
-    const auto at = std::lower_bound(endpoints_.begin(), endpoints_.end(), value, [&](Ref a, Ref b) { return order(a, b) < 0; });
+    const auto at =
+        std::lower_bound(endpoints_.begin(), endpoints_.end(), value, [&](Ref a, Ref b) { return order(a, b) < 0; });
     if (at != endpoints_.end() && order(*at, value) == 0) return;
     if (order(value, value) != 0) throw NoRealSet{};
     endpoints_.insert(at, value);
@@ -129,7 +150,8 @@ class RealSets {
   long position(Ref value) {
     const int infinite = infinity_sign(value);
     if (infinite != 0) return infinite < 0 ? -1 : static_cast<long>(2 * endpoints_.size() + 1);
-    const auto at = std::lower_bound(endpoints_.begin(), endpoints_.end(), value, [&](Ref a, Ref b) { return order(a, b) < 0; });
+    const auto at =
+        std::lower_bound(endpoints_.begin(), endpoints_.end(), value, [&](Ref a, Ref b) { return order(a, b) < 0; });
     return 2 * (at - endpoints_.begin()) + 1;
   }
 
@@ -145,7 +167,8 @@ class RealSets {
     const Ref difference = arena_.make(Kind::kAdd, {left, arena_.make(Kind::kNeg, {right})});
     const auto linear = as_linear(difference, arena_.budget());
     if (!linear) throw NoRealSet{};
-    return {linear->variable, linear->slope.is_negative() ? flipped(relation) : relation, arena_.number(-linear->offset / linear->slope)};
+    return {linear->variable, linear->slope.is_negative() ? flipped(relation) : relation,
+            arena_.number(-linear->offset / linear->slope)};
   }
 
   static bool is_membership(Ref node) { return node->relations.size() == 1 && node->relations[0] == Relation::kIn; }
@@ -207,6 +230,18 @@ std::optional<bool> same_real_set(Ref a, Ref b, Arena& arena) {
     return sets.pieces(a) == sets.pieces(b);
   } catch (const NoRealSet&) {
     return std::nullopt;
+  }
+}
+
+bool is_empty_real_set(Ref set, Arena& arena) {
+  try {
+    RealSets sets(arena);
+    std::string variable;
+    sets.collect(set, variable);
+    const auto pieces = sets.pieces(set);
+    return std::find(pieces.begin(), pieces.end(), true) == pieces.end();
+  } catch (const NoRealSet&) {
+    return false;
   }
 }
 

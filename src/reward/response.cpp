@@ -10,14 +10,19 @@ namespace grpo::reward {
 namespace {
 
 // Tokens that end a turn.
-constexpr std::array<std::string_view, 9> kEnds = {"<|im_end|>",       "<|endoftext|>", "<|eot_id|>",        "<|end_of_text|>", "</s>",
-                                                   "<|end|>",          "<|eom_id|>",    "<｜end▁of▁sentence｜>", "<end_of_turn>"};
+constexpr std::array<std::string_view, 9> kEnds = {
+    "<|im_end|>", "<|endoftext|>",         "<|eot_id|>",   "<|end_of_text|>", "</s>", "<|end|>",
+    "<|eom_id|>", "<｜end▁of▁sentence｜>", "<end_of_turn>"};
 // Tokens that begin an assistant's turn, and any turn.
-constexpr std::array<std::string_view, 7> kAssistants = {"<|im_start|>assistant", "<|start_header_id|>assistant<|end_header_id|>",
-                                                         "<｜Assistant｜>",       "<|assistant|>",
-                                                         "[/INST]",               "<start_of_turn>model",
+constexpr std::array<std::string_view, 7> kAssistants = {"<|im_start|>assistant",
+                                                         "<|start_header_id|>assistant<|end_header_id|>",
+                                                         "<｜Assistant｜>",
+                                                         "<|assistant|>",
+                                                         "[/INST]",
+                                                         "<start_of_turn>model",
                                                          "<|im_start|> assistant"};
-constexpr std::array<std::string_view, 5> kTurns = {"<|im_start|>", "<|start_header_id|>", "<｜User｜>", "<start_of_turn>", "<|user|>"};
+constexpr std::array<std::string_view, 5> kTurns = {"<|im_start|>", "<|start_header_id|>", "<｜User｜>",
+                                                    "<start_of_turn>", "<|user|>"};
 constexpr std::array<std::string_view, 4> kThoughts = {"think", "thinking", "thought", "reasoning"};
 
 // Whether a mark of the lists above can begin here; a text full of '<' stays cheap.
@@ -27,7 +32,8 @@ bool may_be_mark(std::string_view text, size_t at) {
 }
 
 template <size_t N>
-const std::string_view* starts_with_any(std::string_view text, size_t at, const std::array<std::string_view, N>& names) {
+const std::string_view* starts_with_any(std::string_view text, size_t at,
+                                        const std::array<std::string_view, N>& names) {
   for (const auto& name : names) {
     if (text.substr(at, name.size()) == name) return &name;
   }
@@ -82,6 +88,17 @@ std::string_view behind_thought(std::string_view text, bool& unfinished) {
   return text.substr(behind);
 }
 
+// Only the lines of the fences themselves, when the whole answer stands inside them.
+void blank_fences(std::string& text) {
+  for (size_t line = 0; line < text.size();) {
+    const size_t end = std::min(text.find('\n', line), text.size());
+    const size_t first = std::min(text.find_first_not_of(" \t", line), end);
+    if (text.compare(first, 3, "```") == 0)
+      std::fill(text.begin() + static_cast<long>(line), text.begin() + static_cast<long>(end), ' ');
+    line = end + 1;
+  }
+}
+
 // ``` at the start of a line opens or closes a block.
 void blank_code_blocks(std::string& text) {
   bool inside = false;
@@ -105,7 +122,15 @@ Visible visible_part(std::string_view response) {
   Visible out;
   const std::string_view turn = first_assistant_turn(response);
   out.text = std::string(behind_thought(turn, out.unfinished_thought));
-  blank_code_blocks(out.text);
+  std::string outside = out.text;
+  blank_code_blocks(outside);
+  const bool all_inside = is_blank(outside) && (out.text.find("```latex") != std::string::npos ||
+                                                out.text.find("```tex") != std::string::npos ||
+                                                out.text.find("```markdown") != std::string::npos);
+  if (all_inside)
+    blank_fences(out.text);
+  else
+    out.text = std::move(outside);
   return out;
 }
 

@@ -26,20 +26,28 @@ class Term {
   virtual TermValue value(const Answer& answer) const = 0;
 };
 
-TermValue from_verdict(Verdict verdict) { return {verdict.kind == Verdict::Kind::kRight ? 1.0 : 0.0, std::move(verdict)}; }
+TermValue from_verdict(Verdict verdict) {
+  return {verdict.kind == Verdict::Kind::kRight ? 1.0 : 0.0, std::move(verdict)};
+}
 
 class MathTerm : public Term {
  public:
   explicit MathTerm(VerifierConfig config) : config_(std::move(config)) {}
 
  private:
-  TermValue value(const Answer& answer) const override { return from_verdict(verify(answer.gold, answer.text, config_)); }
+  TermValue value(const Answer& answer) const override {
+    return from_verdict(verify(answer.gold, answer.text, config_));
+  }
   VerifierConfig config_;
 };
 
 class ExactTerm : public Term {
   TermValue value(const Answer& answer) const override {
-    Verdict verdict{.kind = Verdict::Kind::kRight, .gold_parsed = trim(answer.gold), .pred_parsed = trim(answer.text), .rule = "exact", .reason = ""};
+    Verdict verdict{.kind = Verdict::Kind::kRight,
+                    .gold_parsed = trim(answer.gold),
+                    .pred_parsed = trim(answer.text),
+                    .rule = "exact",
+                    .reason = ""};
     if (verdict.gold_parsed != verdict.pred_parsed) {
       verdict.kind = Verdict::Kind::kWrong;
       verdict.reason = "the texts differ";
@@ -52,13 +60,22 @@ class NumericTerm : public Term {
   TermValue value(const Answer& answer) const override {
     try {
       size_t at = 0;
-      const std::string number = last_number(to_latex(answer.text), at);
-      if (number.empty()) return from_verdict({.kind = Verdict::Kind::kUnparsable, .gold_parsed = answer.gold, .pred_parsed = "", .rule = "last number", .reason = "no number"});
+      const std::string number = last_value(to_latex(answer.text), at);
+      if (number.empty())
+        return from_verdict({.kind = Verdict::Kind::kUnparsable,
+                             .gold_parsed = answer.gold,
+                             .pred_parsed = "",
+                             .rule = "last number",
+                             .reason = "no number"});
       Verdict verdict = verify(answer.gold, number);
       verdict.rule = "last number";
       return from_verdict(std::move(verdict));
     } catch (const OverBudget& error) {
-      return from_verdict({.kind = Verdict::Kind::kOverBudget, .gold_parsed = answer.gold, .pred_parsed = "", .rule = "last number", .reason = error.what()});
+      return from_verdict({.kind = Verdict::Kind::kOverBudget,
+                           .gold_parsed = answer.gold,
+                           .pred_parsed = "",
+                           .rule = "last number",
+                           .reason = error.what()});
     }
   }
 };
@@ -68,7 +85,9 @@ class RegexTerm : public Term {
   explicit RegexTerm(const std::string& pattern) : pattern_(pattern) {}
 
  private:
-  TermValue value(const Answer& answer) const override { return {pattern_.find(answer.text) == Pattern::Match::kYes ? 1.0 : 0.0, std::nullopt}; }
+  TermValue value(const Answer& answer) const override {
+    return {pattern_.find(answer.text) == Pattern::Match::kYes ? 1.0 : 0.0, std::nullopt};
+  }
   Pattern pattern_;
 };
 
@@ -78,24 +97,33 @@ class FormatTerm : public Term {
     const Boxes boxes = find_boxes(visible.text);
     if (visible.unfinished_thought || boxes.complete.empty() || boxes.last_unfinished) return {};
     const Box& last = boxes.complete.back();
-    const bool empty = trim(std::string_view(visible.text).substr(last.content_begin, last.content_end - last.content_begin)).empty();
+    const bool empty =
+        trim(std::string_view(visible.text).substr(last.content_begin, last.content_end - last.content_begin)).empty();
     return {empty ? 0.0 : 1.0, std::nullopt};
   }
 };
 
 class LengthTerm : public Term {
-  TermValue value(const Answer& answer) const override { return {static_cast<double>(answer.num_tokens), std::nullopt}; }
+  TermValue value(const Answer& answer) const override {
+    return {static_cast<double>(answer.num_tokens), std::nullopt};
+  }
 };
 
 /// The table of reward types.
 std::unique_ptr<Term> make_term(const RewardTerm& term, const VerifierConfig& verifier) {
   switch (term.type) {
-    case TermType::kMath: return std::make_unique<MathTerm>(verifier);
-    case TermType::kExact: return std::make_unique<ExactTerm>();
-    case TermType::kNumeric: return std::make_unique<NumericTerm>();
-    case TermType::kRegex: return std::make_unique<RegexTerm>(term.pattern);
-    case TermType::kFormat: return std::make_unique<FormatTerm>();
-    case TermType::kLength: return std::make_unique<LengthTerm>();
+    case TermType::kMath:
+      return std::make_unique<MathTerm>(verifier);
+    case TermType::kExact:
+      return std::make_unique<ExactTerm>();
+    case TermType::kNumeric:
+      return std::make_unique<NumericTerm>();
+    case TermType::kRegex:
+      return std::make_unique<RegexTerm>(term.pattern);
+    case TermType::kFormat:
+      return std::make_unique<FormatTerm>();
+    case TermType::kLength:
+      return std::make_unique<LengthTerm>();
   }
   throw base::ConfigError("reward.terms: unknown type");
 }
@@ -131,9 +159,11 @@ class WeightedSum : public RewardFunction {
 
 void check(const RewardTerm& term) {
   const bool regex = term.type == TermType::kRegex;
-  if (regex && term.pattern.empty()) throw base::ConfigError("reward.terms: a regex term needs a pattern, such as {type: regex, pattern: '\\d+'}");
+  if (regex && term.pattern.empty())
+    throw base::ConfigError("reward.terms: a regex term needs a pattern, such as {type: regex, pattern: '\\d+'}");
   if (!regex && !term.pattern.empty()) {
-    throw base::ConfigError(base::concat("reward.terms: pattern belongs to a regex term, not to ", enum_names(term.type)[static_cast<size_t>(term.type)]));
+    throw base::ConfigError(base::concat("reward.terms: pattern belongs to a regex term, not to ",
+                                         enum_names(term.type)[static_cast<size_t>(term.type)]));
   }
 }
 
@@ -148,11 +178,13 @@ VerifierConfig verifier_config(const VerifierOptions& options) {
 }
 
 bool asks_verifier(const RewardConfig& config) {
-  return std::any_of(config.terms.begin(), config.terms.end(), [](const RewardTerm& term) { return term.type == TermType::kMath; });
+  return std::any_of(config.terms.begin(), config.terms.end(),
+                     [](const RewardTerm& term) { return term.type == TermType::kMath; });
 }
 
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config) {
-  if (config.terms.empty()) throw base::ConfigError("reward.terms: name at least one term, such as {type: math, weight: 1.0}");
+  if (config.terms.empty())
+    throw base::ConfigError("reward.terms: name at least one term, such as {type: math, weight: 1.0}");
   for (const auto& term : config.terms) check(term);
   return std::make_unique<WeightedSum>(config);
 }

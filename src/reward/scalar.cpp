@@ -7,14 +7,19 @@
 #include "reward/exact.h"
 #include "reward/numeric.h"
 #include "reward/polynomial.h"
+#include "reward/series.h"
 
 namespace grpo::reward {
 namespace {
 
 constexpr std::array<int64_t, 2> kPrecisions = {128, 512};
-constexpr int64_t kNeededBits = 200;     // accuracy at which an overlap counts as equality
-constexpr int64_t kFractionBits = 64;    // of which so many behind the binary point: 10^{10^{10}} and one more differ
+constexpr int64_t kNeededBits = 200;      // accuracy at which an overlap counts as equality
+constexpr int64_t kFractionBits = 64;     // of which so many behind the binary point: 10^{10^{10}} and one more differ
+constexpr int64_t kLargeBits = 100;       // integer bits from which a second look is taken
 constexpr int64_t kMaxExtraBits = 20000;  // for values beyond 2^512
+constexpr int kMaxShownDigits = 80;       // of a decimal that stands for an irrational value: it is known to 2^-300
+constexpr int64_t kLastInteger = 128;     // up to which step functions are compared
+constexpr int kMostInexact = 60;          // of them by ball arithmetic
 constexpr int kTrials = 24;
 
 struct Decimal {
@@ -65,10 +70,15 @@ bool agree_to_digits(const Rational& a, const Rational& b, int digits) {
   return whole(scaled(x)) == whole(scaled(y)) || whole(scaled(x) + half) == whole(scaled(y) + half);
 }
 
-// Doubles print with noise in the 16th digit: 0.30000000000000004.
+// Doubles print with noise in the 16th digit: 0.30000000000000004, 1.4142135623730951.
 bool is_double_noise(const Decimal& decimal, const Rational& exact) {
   if (decimal.significant < 15 || decimal.fraction < 10) return false;
   return magnitude(decimal.value - exact) < magnitude(exact) * Rational::from_decimal("1", -14);
+}
+
+// Every digit that is shown is right, the last one rounded or cut.
+bool shows(const Decimal& decimal, const Rational& exact) {
+  return agree_to_digits(decimal.value, exact, decimal.significant) || is_double_noise(decimal, exact);
 }
 
 // A rational within 2^-300 of a real constant, relatively.
@@ -76,7 +86,8 @@ std::optional<Rational> approximate(Ref node, Budget& budget) {
   const Evaluation result = evaluate(node, Point{}, 512, budget);
   const auto* real = acb_realref(result.value.get());
   if (!acb_is_real(result.value.get()) || arb_rel_accuracy_bits(real) < 300) return std::nullopt;
-  if (arf_abs_bound_lt_2exp_si(arb_midref(real)) > 10000 || arf_abs_bound_lt_2exp_si(arb_midref(real)) < -10000) return std::nullopt;
+  if (arf_abs_bound_lt_2exp_si(arb_midref(real)) > 10000 || arf_abs_bound_lt_2exp_si(arb_midref(real)) < -10000)
+    return std::nullopt;
   Rational out;
   arf_get_fmpq(out.get(), arb_midref(real));
   return out;
@@ -91,10 +102,11 @@ bool decimal_matches(const Decimal& decimal, Ref other, const ScalarPolicy& poli
   }
   const auto exact = exact_value(other, budget);
   if (exact && terminates(*exact)) return is_double_noise(decimal, *exact);
-  if (exact) return exact->bits() < 20000 && agree_to_digits(decimal.value, *exact, policy.decimal_digits);
+  if (decimal.significant > kMaxShownDigits) return false;
+  if (exact) return exact->bits() < 20000 && shows(decimal, *exact);
   if (!free_symbols(other).empty()) return false;
   const auto value = approximate(other, budget);
-  return value && agree_to_digits(decimal.value, *value, policy.decimal_digits);
+  return value && shows(decimal, *value);
 }
 
 enum class Sameness { kSame, kDifferent, kUnclear };
@@ -129,7 +141,9 @@ int64_t integer_bits(const Ball& ball) {
   mag_t size;
   mag_init(size);
   acb_get_mag(size, ball.get());
-  const int64_t bits = mag_cmp_2exp_si(size, kMaxExtraBits) > 0 ? kMaxExtraBits + 1 : mag_cmp_2exp_si(size, 0) <= 0 ? 0 : static_cast<int64_t>(mag_get_d_log2_approx(size)) + 1;
+  const int64_t bits = mag_cmp_2exp_si(size, kMaxExtraBits) > 0 ? kMaxExtraBits + 1
+                       : mag_cmp_2exp_si(size, 0) <= 0          ? 0
+                                                                : static_cast<int64_t>(mag_get_d_log2_approx(size)) + 1;
   mag_clear(size);
   return bits;
 }
@@ -149,7 +163,10 @@ Sample compare_at(Ref a, Ref b, const Point& point, Budget& budget) {
     compare(precision);
     if (sample.sameness == Sameness::kDifferent) return sample;
   }
+  // sqrt(10^200 + 1) is 10^100 up to 2^-666 of it: large values need as many bits more as they have.
   if (sample.sameness == Sameness::kUnclear && extra > 0 && extra <= kMaxExtraBits) compare(kPrecisions.back() + extra);
+  if (sample.sameness == Sameness::kSame && extra > kLargeBits && extra <= kMaxExtraBits)
+    compare(kPrecisions.back() + 3 * extra);
   return sample;
 }
 
@@ -161,9 +178,11 @@ Point sample_point(const std::map<std::string, int>& symbols, int trial, bool de
   uint32_t index = 0;
   const int pattern = trial % 5;
   for (const auto& [name, count] : symbols) {
-    const auto numerator = static_cast<int64_t>(base::uniform_below(kKey, static_cast<uint64_t>(trial), index, 1u << 20)) + 1;
+    const auto numerator =
+        static_cast<int64_t>(base::uniform_below(kKey, static_cast<uint64_t>(trial), index, 1u << 20)) + 1;
     const bool unit = name.rfind("unit ", 0) == 0;
-    const bool negative = !unit && (pattern == 2 || (pattern == 1 && index % 2 == 0) || (pattern == 4 && index % 2 == 1));
+    const bool negative =
+        !unit && (pattern == 2 || (pattern == 1 && index % 2 == 0) || (pattern == 4 && index % 2 == 1));
     const int64_t scale = pattern == 2 || pattern == 3 ? 1 << 15 : 1 << 18;  // up to 32, or up to 4
     ++index;
     point.values[name] = Rational(negative ? -numerator : numerator, scale);
@@ -171,15 +190,30 @@ Point sample_point(const std::map<std::string, int>& symbols, int trial, bool de
   return point;
 }
 
+// A step function differs from another one at integers only: \lfloor x \rfloor + 1 and \lceil x \rceil.
+bool has_steps(Ref node) {
+  const bool step =
+      node->kind == Kind::kFunction && (node->text == "floor" || node->text == "ceil" || node->text == "sgn");
+  return step || std::any_of(node->kids.begin(), node->kids.end(), has_steps);
+}
+
+void round_values(Point& point) {
+  for (auto& [name, value] : point.values) fmpz_one(fmpq_denref(value.get()));
+  for (auto& [name, value] : point.values) fmpz_fdiv_q_2exp(fmpq_numref(value.get()), fmpq_numref(value.get()), 17);
+}
+
 // With variables: the real domain first, since a function is usually meant there; complex points when it is empty.
-bool equal_functions(Ref a, Ref b, const std::map<std::string, int>& symbols, const ScalarPolicy& policy, bool decimal_log,
-                     Budget& budget) {
+bool equal_functions(Ref a, Ref b, const std::map<std::string, int>& symbols, const ScalarPolicy& policy,
+                     bool decimal_log, Budget& budget) {
   const bool complex = contains(a, Kind::kImaginary) || contains(b, Kind::kImaginary);
+  const bool steps = has_steps(a) || has_steps(b);
   for (const bool outside_reals : {false, true}) {
     int agreed = 0;
     for (int trial = 0; trial < kTrials && agreed < policy.points; ++trial) {
       try {
-        const Sample sample = compare_at(a, b, sample_point(symbols, trial, decimal_log), budget);
+        Point point = sample_point(symbols, trial, decimal_log);
+        if (steps && trial % 2 == 1) round_values(point);
+        const Sample sample = compare_at(a, b, point, budget);
         if (sample.left_reals && !complex && !outside_reals) continue;
         if (sample.sameness == Sameness::kDifferent) return false;
         if (sample.sameness == Sameness::kSame) ++agreed;
@@ -192,10 +226,78 @@ bool equal_functions(Ref a, Ref b, const std::map<std::string, int>& symbols, co
   return false;
 }
 
+bool has_pieces(Ref node) {
+  static constexpr std::string_view kNames[] = {"abs", "max", "min", "sgn", "floor", "ceil", "exp", "tanh"};
+  const bool function =
+      node->kind == Kind::kFunction && std::find(std::begin(kNames), std::end(kNames), node->text) != std::end(kNames);
+  const bool root = node->kind == Kind::kRoot || (node->kind == Kind::kPow && node->kids[1]->kind != Kind::kNumber);
+  return function || root || std::any_of(node->kids.begin(), node->kids.end(), has_pieces);
+}
+
+// Functions made of pieces may agree near the random points and differ far away, near zero or at integers: 1000 - x and
+// |x - 1000|, \lfloor n/10 \rfloor and \lfloor (n-1)/10 \rfloor.
+bool differ_at_special_points(Ref a, Ref b, const std::map<std::string, int>& symbols, bool decimal_log,
+                              Budget& budget) {
+  static const std::array<Rational, 14> kValues = {Rational(2520000),
+                                                   Rational(1 << 20),
+                                                   Rational(2520 * 2048 - 1, 2048),
+                                                   Rational(1, 8),
+                                                   Rational(1, 4096),
+                                                   Rational(-3, 1000),
+                                                   Rational(-2520000),
+                                                   Rational(1'000'000'000'007),
+                                                   Rational(-1'000'000'000'007),
+                                                   Rational(1001),
+                                                   Rational(-1001),
+                                                   Rational(7),
+                                                   Rational(-5, 2),
+                                                   Rational(1'000'003)};
+  for (size_t trial = 0; trial < kValues.size(); ++trial) {
+    Point point;
+    point.decimal_log = decimal_log;
+    size_t index = 0;
+    for (const auto& [name, count] : symbols) point.values[name] = kValues[(trial + 5 * index++) % kValues.size()];
+    try {
+      const Sample sample = compare_at(a, b, point, budget);
+      if (!sample.left_reals && sample.sameness == Sameness::kDifferent) return true;
+    } catch (const Undefined&) {
+    } catch (
+        const OverBudget&) {  // a value too large to compare; another point will do, and an empty budget ends the next
+    }
+  }
+  return false;
+}
+
+// Steps that differ only where their argument is whole: \lceil (x+7)/38 \rceil and \lfloor (x+7)/38 \rfloor + 1.
+bool differ_at_integers(Ref a, Ref b, const std::map<std::string, int>& symbols, Budget& budget) {
+  int inexact = 0;
+  for (int64_t n = -3; n <= kLastInteger; ++n) {
+    std::map<std::string, Rational> values;
+    int64_t offset = 0;
+    for (const auto& [name, count] : symbols) values[name] = Rational(n + 3 * offset++);
+    try {
+      const auto left = exact_value_at(a, values, budget);
+      const auto right = exact_value_at(b, values, budget);
+      if (left && right && !(*left == *right)) return true;
+      if ((left && right) || ++inexact > kMostInexact) continue;
+      const Sample sample = compare_at(a, b, Point{values, false}, budget);
+      if (!sample.left_reals && sample.sameness == Sameness::kDifferent) return true;
+    } catch (const Undefined&) {
+    }
+  }
+  return false;
+}
+
 bool equal_under_log(Ref a, Ref b, const ScalarPolicy& policy, bool decimal_log, Budget& budget) {
   auto symbols = free_symbols(a);
   for (const auto& [name, count] : free_symbols(b)) symbols[name] += count;
-  if (!symbols.empty()) return equal_functions(a, b, symbols, policy, decimal_log, budget);
+  if (!symbols.empty()) {
+    const bool pieces = has_pieces(a) || has_pieces(b);
+    const bool steps = has_steps(a) || has_steps(b);
+    return equal_functions(a, b, symbols, policy, decimal_log, budget) &&
+           !(steps && differ_at_integers(a, b, symbols, budget)) &&
+           !(pieces && differ_at_special_points(a, b, symbols, decimal_log, budget));
+  }
   Point point;
   point.decimal_log = decimal_log;
   const Sameness sameness = compare_at(a, b, point, budget).sameness;
@@ -216,7 +318,8 @@ std::optional<int> sign_of_difference(Ref a, Ref b, Budget& budget) {
     const Evaluation right = evaluate(b, Point{}, precision, budget);
     if (!acb_is_real(left.value.get()) || !acb_is_real(right.value.get())) return std::nullopt;
     const auto sameness = compare_balls(left.value, right.value);
-    if (sameness == Sameness::kDifferent) return arb_lt(acb_realref(left.value.get()), acb_realref(right.value.get())) != 0 ? -1 : 1;
+    if (sameness == Sameness::kDifferent)
+      return arb_lt(acb_realref(left.value.get()), acb_realref(right.value.get())) != 0 ? -1 : 1;
     if (sameness == Sameness::kSame && precision == kPrecisions.back()) return 0;
   }
   return std::nullopt;
@@ -246,6 +349,7 @@ bool equal_scalars(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena) {
     }
     if (left && right) return false;
     if (canonical_text(a) == canonical_text(b)) return true;
+    if (const auto same = equal_at_integers(a, b, policy, arena)) return *same;
     if (const auto same = same_rational_function(a, b, budget)) return *same;
     if (equal_under_log(a, b, policy, false, budget)) return true;
     return (has_baseless_log(a) || has_baseless_log(b)) && equal_under_log(a, b, policy, true, budget);

@@ -13,8 +13,9 @@ namespace grpo::reward {
 namespace {
 
 constexpr std::array<std::string_view, 24> kDropped = {
-    "text", "textbf", "textit", "textrm", "textnormal", "mbox", "mathrm", "mathbf", "mathit", "operatorname", "boxed", "fbox",
-    "left", "right", "displaystyle", "quad", "qquad", "big", "Big", "rm", "bf", "mathsf", "texttt", "emph"};
+    "text",   "textbf",       "textit", "textrm", "textnormal", "mbox",   "mathrm",       "mathbf",
+    "mathit", "operatorname", "boxed",  "fbox",   "left",       "right",  "displaystyle", "quad",
+    "qquad",  "big",          "Big",    "rm",     "bf",         "mathsf", "texttt",       "emph"};
 
 bool is_dropped(std::string_view name) { return std::find(kDropped.begin(), kDropped.end(), name) != kDropped.end(); }
 
@@ -41,22 +42,34 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
+}  // namespace
+
+bool is_capitals(std::string_view word) {
+  static constexpr std::string_view kWords[] = {"YES", "NO", "TRUE", "FALSE", "EVEN", "ODD", "NONE"};
+  return std::all_of(word.begin(), word.end(), is_upper) &&
+         std::find(std::begin(kWords), std::end(kWords), word) == std::end(kWords);
+}
+
+namespace {
+
 bool all_digits(const std::string& word) { return !word.empty() && std::all_of(word.begin(), word.end(), is_digit); }
 
 struct Time {
   int hour = 0;
   int minute = 0;
   int second = 0;
-  bool has_half = false;  // a.m. or p.m. is given
-  bool spelled = false;   // "8:05": two digits of minutes
+  bool has_half = false;      // a.m. or p.m. is given
+  bool spelled = false;       // "8:05": two digits of minutes
+  bool leading_zero = false;  // of which the first is 0
 };
 
 std::optional<Time> parse_time(std::string_view latex) {
   std::string text = lower(plain_text(latex));
   std::string half;
   std::string compact;
-  for (const char c : text) {
-    if (c != ' ' && c != '.' && c != ',') compact += c;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool point = text[i] == '.' && i > 0 && is_letter(text[i - 1]);  // of "p.m."
+    if (text[i] != ' ' && text[i] != ',' && !point) compact += text[i];
   }
   if (compact == "noon") compact = "12:00pm";
   if (compact == "midnight") compact = "12:00am";
@@ -79,9 +92,14 @@ std::optional<Time> parse_time(std::string_view latex) {
     }
   }
   if (parts.empty() || parts.size() > 3 || (parts.size() == 1 && half.empty())) return std::nullopt;
-  Time time{.hour = parts[0], .minute = parts.size() > 1 ? parts[1] : 0, .second = parts.size() > 2 ? parts[2] : 0, .has_half = !half.empty()};
+  Time time{.hour = parts[0],
+            .minute = parts.size() > 1 ? parts[1] : 0,
+            .second = parts.size() > 2 ? parts[2] : 0,
+            .has_half = !half.empty()};
   time.spelled = parts.size() > 1 && lengths[1] == 2;
-  if (time.hour > 24 || time.minute > 59 || time.second > 59 || (time.has_half && (time.hour > 12 || time.hour == 0))) return std::nullopt;
+  time.leading_zero = time.spelled && parts[1] < 10;
+  if (time.hour > 24 || time.minute > 59 || time.second > 59 || (time.has_half && (time.hour > 12 || time.hour == 0)))
+    return std::nullopt;
   if (time.has_half) time.hour = time.hour % 12 + (half == "pm" ? 12 : 0);
   return time;
 }
@@ -93,15 +111,20 @@ struct Date {
 };
 
 std::optional<Date> parse_date(std::string_view latex) {
-  static constexpr std::string_view kMonths[] = {"january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"};
-  const auto words = words_of(lower(plain_text(latex)));
+  static constexpr std::string_view kMonths[] = {"january", "february", "march",     "april",   "may",      "june",
+                                                 "july",    "august",   "september", "october", "november", "december"};
+  const std::string plain = plain_text(latex);
+  if (plain.find_first_of("-+*/=<>!^") != std::string::npos) return std::nullopt;
+  const auto words = words_of(lower(plain));
   if (words.size() < 2 || words.size() > 5) return std::nullopt;
   Date date;
   for (std::string word : words) {
     for (const std::string_view tail : {"st", "nd", "rd", "th"}) {
       if (word.size() > 2 && is_digit(word[0]) && word.ends_with(tail)) word.resize(word.size() - 2);
     }
-    const auto month = std::find_if(std::begin(kMonths), std::end(kMonths), [&](std::string_view m) { return word == m || (word.size() >= 3 && word == m.substr(0, 3)); });
+    const auto month = std::find_if(std::begin(kMonths), std::end(kMonths), [&](std::string_view m) {
+      return word == m || (word.size() >= 3 && word == m.substr(0, 3));
+    });
     if (month != std::end(kMonths)) {
       if (date.month != 0) return std::nullopt;
       date.month = static_cast<int>(month - std::begin(kMonths)) + 1;
@@ -130,8 +153,10 @@ std::string plain_text(std::string_view latex) {
       i += name.size();
     } else if (c == '\\' && i + 1 < latex.size()) {
       ++i;
-      if (latex[i] == '$' || latex[i] == '%' || latex[i] == '{' || latex[i] == '}') out += latex[i];
-      else if (latex[i] != '!') add_space(out);
+      if (std::string_view("$%{}#_&").find(latex[i]) != std::string_view::npos)
+        out += latex[i];
+      else if (latex[i] != '!')
+        add_space(out);
     } else if (c == '{' || c == '}' || c == '$') {
       continue;
     } else if (is_space(c) || c == '~') {
@@ -188,25 +213,36 @@ std::string spelling_key(std::string_view latex) {
   return out;
 }
 
-std::string word_key(std::string_view latex) {
-  std::string out;
-  for (const auto& word : words_of(lower(plain_text(latex)))) {
-    if (out.empty() && (word == "the" || word == "a" || word == "an")) continue;
-    out += (out.empty() ? "" : " ") + word;
-  }
-  return out;
+namespace {
+
+bool is_word_token(const Token& token) { return token.type == Token::Type::kText || token.type == Token::Type::kWord; }
+
+// Words fold their case; letters in capitals may be names of points or choices (ABC).
+// Symbols of units keep theirs (mg, Mg).
+std::string folded(const std::string& word) {
+  return is_capitals(word) || word.size() < 3 || (word.size() < 4 && find_unit(word)) ? word : lower(word);
 }
 
-bool is_wordy(std::string_view latex) {
-  const std::string plain = plain_text(latex);
-  for (const auto& word : words_of(plain)) {
-    if ((word[0] & 0x80) != 0) return true;
-    const bool letters = std::all_of(word.begin(), word.end(), is_letter);
-    if (!letters || word.size() < 2) continue;
-    if (plain.find("\\" + word) != std::string::npos) continue;
-    if (!is_function_name(word) && !find_unit(word) && word != "and" && word != "or") return true;
+}  // namespace
+
+std::string text_key(std::string_view latex) {
+  std::string out;
+  bool words_only = true;
+  const auto tokens = lex(latex);
+  const auto says_little = [](const Token& token) {
+    return token.is_punct(",") || token.is_punct(".") || token.is_punct(";") || token.is_punct("'");
+  };
+  for (const Token& token : tokens)
+    words_only = words_only && (is_word_token(token) || says_little(token) || token.type == Token::Type::kEnd);
+  for (const Token& token : tokens) {
+    if (token.type == Token::Type::kEnd || (words_only && says_little(token))) continue;
+    const bool number = token.type == Token::Type::kNumber;
+    const std::string text = number ? token.number.to_string() : is_word_token(token) ? folded(token.text) : token.text;
+    if (out.empty() && (text == "the" || text == "a" || text == "an")) continue;
+    out += (out.empty() ? "" : " ") + text;
   }
-  return false;
+  while (out.ends_with(" .") || out.ends_with(" ,")) out.resize(out.size() - 2);
+  return out;
 }
 
 std::optional<bool> same_time(std::string_view gold, std::string_view answer) {
@@ -215,7 +251,14 @@ std::optional<bool> same_time(std::string_view gold, std::string_view answer) {
   if (!left || !right) return std::nullopt;
   // Without a.m. or p.m. and without two digits of minutes, 7:3 is a ratio; and two bare pairs are compared as ratios
   // unless they are spelled like times.
-  if (!left->has_half && !right->has_half && !(left->spelled && right->spelled)) return std::nullopt;
+  if (!left->has_half && !right->has_half) {
+    const bool same = left->hour == right->hour && left->minute == right->minute && left->second == right->second;
+    const bool clock = left->leading_zero || right->leading_zero;
+    if (clock && left->spelled != right->spelled) return false;  // 2:07 is no 2:7
+    return same    ? std::optional<bool>(true)
+           : clock ? std::optional<bool>(false)
+                   : std::nullopt;  // 1:10 and 2:20 are ratios too
+  }
   if (left->has_half != right->has_half) {
     Time& bare = left->has_half ? *right : *left;
     const Time& full = left->has_half ? *left : *right;
@@ -233,59 +276,29 @@ std::optional<bool> same_date(std::string_view gold, std::string_view answer) {
 }
 
 bool says_nothing_exists(std::string_view latex) {
-  static constexpr std::string_view kPhrases[] = {"no solution", "no solutions", "no real solution", "no real solutions", "none", "does not exist", "dne", "empty set", "emptyset",
-                                                  "varnothing", "undefined", "no such number exists", "there is no solution", "there are no solutions", "no answer", "not defined", "empty"};
+  static constexpr std::string_view kPhrases[] = {"no solution",
+                                                  "no solutions",
+                                                  "no real solution",
+                                                  "no real solutions",
+                                                  "none",
+                                                  "does not exist",
+                                                  "dne",
+                                                  "empty set",
+                                                  "emptyset",
+                                                  "varnothing",
+                                                  "undefined",
+                                                  "no such number exists",
+                                                  "there is no solution",
+                                                  "there are no solutions",
+                                                  "no answer",
+                                                  "not defined",
+                                                  "empty"};
   const std::string plain = plain_text(latex);
   if (plain.find('{') != std::string::npos) return plain == "{}" || plain == "{ }";
-  const std::string key = word_key(latex);
+  std::string key;
+  if (std::any_of(plain.begin(), plain.end(), [](char c) { return c == '-' || c == '+' || is_digit(c); })) return false;
+  for (const auto& word : words_of(lower(plain))) key += (key.empty() ? "" : " ") + word;
   return std::find(std::begin(kPhrases), std::end(kPhrases), key) != std::end(kPhrases);
-}
-
-namespace {
-
-// Whether what follows "(x)" makes it a bracketed variable and no label: "(x)^3", "(a)-5", "(n)(n+1)". A capital and a
-// space, "(C) -5", may also label a signed number or a bracket.
-bool continues_formula(char letter, std::string_view rest) {
-  if (rest.empty()) return false;
-  const char upper = is_lower(letter) ? static_cast<char>(letter - 'a' + 'A') : letter;
-  if (upper > 'J' || std::string_view("^_*/=<>!,|)'").find(rest[0]) != std::string_view::npos) return true;
-  if (rest.starts_with("\\cdot") || rest.starts_with("\\times")) return true;
-  const size_t first = rest.find_first_not_of(' ');
-  const bool label = is_upper(letter) && first > 0;
-  return !label && first != std::string_view::npos && std::string_view("+-([{\\").find(rest[first]) != std::string_view::npos;
-}
-
-}  // namespace
-
-std::optional<Choice> parse_choice(std::string_view latex) {
-  std::string text = plain_text(latex);
-  Choice choice;
-  const std::string low = lower(text);
-  for (const std::string_view word : {"option ", "choice ", "answer "}) {
-    if (!low.starts_with(word)) continue;
-    text = trim(std::string_view(text).substr(word.size()));
-    choice.marked = true;
-  }
-  if (!text.empty() && text[0] == '(') {
-    if (text.size() < 3 || !is_letter(text[1]) || text[2] != ')') return std::nullopt;
-    if (continues_formula(text[1], std::string_view(text).substr(3))) return std::nullopt;
-    choice.letter = text[1];
-    choice.marked = true;
-    choice.rest = trim(std::string_view(text).substr(3));
-  } else if (!text.empty() && is_upper(text[0])) {
-    choice.letter = text[0];
-    if (text.size() > 1) {
-      const bool mark = text[1] == '.' || text[1] == ')' || text[1] == ':';
-      if (!mark || text[0] > 'J' || (text.size() > 2 && text[1] == ':' && text[2] != ' ')) return std::nullopt;
-      choice.marked = true;
-      choice.rest = trim(std::string_view(text).substr(2));
-    }
-  } else {
-    return std::nullopt;
-  }
-  if (is_lower(choice.letter)) choice.letter = static_cast<char>(choice.letter - 'a' + 'A');
-  while (!choice.rest.empty() && (choice.rest[0] == ':' || choice.rest[0] == '.' || choice.rest[0] == ' ')) choice.rest.erase(0, 1);
-  return choice;
 }
 
 }  // namespace grpo::reward

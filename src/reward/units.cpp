@@ -1,135 +1,63 @@
 #include "reward/units.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <vector>
 
 #include "reward/char_class.h"
 #include "reward/lexer.h"
+#include "reward/number_words.h"
+#include "reward/unit_table.h"
 
 namespace grpo::reward {
 namespace {
 
-struct UnitRow {
-  std::string_view names;  // separated by spaces; one in capitals or of at most three letters is a symbol
-  std::string_view dimension;
-  int64_t num = 1;
-  int64_t den = 1;
-  int power = 1;
-};
-
-// Exact by definition. Ambiguous ones (ton, calorie, month against day) are dimensions of their own.
-constexpr UnitRow kUnits[] = {
-    {"m meter metre", "m"},
-    {"km kilometer kilometre", "m", 1000},
-    {"dm decimeter decimetre", "m", 1, 10},
-    {"cm centimeter centimetre", "m", 1, 100},
-    {"mm millimeter millimetre", "m", 1, 1000},
-    {"um micrometer micrometre micron", "m", 1, 1000000},
-    {"nm nanometer nanometre", "m", 1, 1000000000},
-    {"in inch inches", "m", 254, 10000},
-    {"ft foot feet", "m", 3048, 10000},
-    {"yd yard", "m", 9144, 10000},
-    {"mi mile", "m", 1609344, 1000},
-    {"g gm gram gramme", "g"},
-    {"kg kilogram", "g", 1000},
-    {"mg milligram", "g", 1, 1000},
-    {"lb lbs pound", "lb"},
-    {"oz ounce", "lb", 1, 16},
-    {"ton tonne", "ton"},
-    {"s sec secs second", "s"},
-    {"ms millisecond", "s", 1, 1000},
-    {"min mins minute", "s", 60},
-    {"h hr hrs hour", "s", 3600},
-    {"day", "s", 86400},
-    {"week", "s", 604800},
-    {"month", "month"},
-    {"yr yrs year", "month", 12},
-    {"decade", "month", 120},
-    {"century centuries", "month", 1200},
-    {"L l liter litre", "m", 1, 1000, 3},
-    {"mL ml milliliter millilitre", "m", 1, 1000000, 3},
-    {"gal gallon", "gallon"},
-    {"qt quart", "gallon", 1, 4},
-    {"pt pint", "gallon", 1, 8},
-    {"cup", "gallon", 1, 16},
-    {"acre", "acre"},
-    {"hectare", "m", 10000, 1, 2},
-    {"dollar USD buck", "dollar"},
-    {"cent", "dollar", 1, 100},
-    {"euro EUR", "euro"},
-    {"pound-sterling GBP", "sterling"},
-    {"yen JPY", "yen"},
-    {"yuan RMB CNY", "yuan"},
-    {"rupee rs INR", "rupee"},
-    {"rad radian", "rad"},
-    {"K kelvin", "kelvin"},
-    {"celsius", "celsius"},
-    {"fahrenheit", "fahrenheit"},
-    {"mol mole", "mole"},
-    {"J joule", "J"},
-    {"kJ kilojoule", "J", 1000},
-    {"W watt", "W"},
-    {"kW kilowatt", "W", 1000},
-    {"N newton", "N"},
-    {"kN kilonewton", "N", 1000},
-    {"Pa pascal", "Pa"},
-    {"kPa kilopascal", "Pa", 1000},
-    {"V volt", "V"},
-    {"A amp ampere", "A"},
-    {"Hz hertz", "Hz"},
-    {"kHz kilohertz", "Hz", 1000},
-    {"MHz megahertz", "Hz", 1000000},
-    {"ohm", "ohm"},
-    {"eV", "eV"},
-    {"percent pct percentage", "percent"},
-};
-
-bool is_symbol(std::string_view name) {
-  return name.size() <= 3 && name != "day" && name != "cup" && name != "ton" && name != "ohm";
-}
-
-bool names_match(std::string_view name, std::string_view word, const std::string& low) {
-  if (is_symbol(name)) return name == word || (name.size() > 1 && name == low);
-  return name == word || name == low || low == std::string(name) + "s" || low == std::string(name) + "es";
-}
-
-std::optional<Unit> from_table(std::string_view word) {
-  const std::string low = lower(word);
-  for (const auto& row : kUnits) {
-    for (size_t at = 0; at <= row.names.size();) {
-      const size_t end = std::min(row.names.find(' ', at), row.names.size());
-      if (names_match(row.names.substr(at, end - at), word, low)) {
-        Unit unit;
-        unit.factor = Rational(row.num, row.den);
-        unit.dimensions[std::string(row.dimension)] = row.power;
-        return unit;
-      }
-      at = end + 1;
-    }
-  }
-  return std::nullopt;
-}
-
 std::string singular(std::string word) {
   if (word.size() > 3 && word.ends_with("ies")) return word.substr(0, word.size() - 3) + "y";
-  if (word.size() > 4 && (word.ends_with("xes") || word.ends_with("ches") || word.ends_with("shes"))) return word.substr(0, word.size() - 2);
+  if (word.size() > 4 && (word.ends_with("xes") || word.ends_with("ches") || word.ends_with("shes")))
+    return word.substr(0, word.size() - 2);
   if (word.size() > 2 && word.ends_with("s") && !word.ends_with("ss")) word.pop_back();
   return word;
 }
 
-// Words that make a phrase a statement: what follows a number is then not its unit.
+// The closed classes of English: a phrase with one of these is a statement or changes the number before it, and what
+// follows a number is then not its unit. Nouns, the open class, are what is left.
+constexpr std::string_view kNoUnits[] = {
+    // conjunctions, negations, verbs
+    "or", "and", "if", "but", "than", "then", "because", "since", "so", "while", "unless", "until", "whether", "except",
+    "not", "no", "nor", "never", "yes", "is", "are", "was", "were", "be", "been", "isn't", "has", "have", "had", "does",
+    "do", "will", "would", "can", "could", "cannot", "should", "may", "might", "must", "equals", "equal", "becomes",
+    "gives", "means",
+    // prepositions and adverbs of place or order
+    "below", "above", "under", "over", "beneath", "beyond", "past", "before", "after", "by", "at", "as", "for", "to",
+    "from", "with", "without", "between", "through", "within", "via", "near", "around", "among", "versus", "upto",
+    "ago", "when", "where", "which", "that", "who", "up", "down",
+    // pronouns and quantifiers
+    "it", "this", "these", "those", "he", "she", "they", "we", "you", "all", "both", "either", "neither", "none",
+    "every", "any", "some",
+    // degree and doubt
+    "more", "less", "fewer", "least", "most", "only", "almost", "nearly", "about", "roughly", "approximately", "maybe",
+    "perhaps", "possibly", "probably", "wrong", "incorrect", "correct", "right", "false", "true", "impossible",
+    "undefined", "unknown", "answer",
+    // words of mathematics
+    "times", "fold", "twice", "thrice", "once", "plus", "minus", "negative", "positive", "squared", "cubed", "doubled",
+    "tripled", "halved", "factorial", "choose", "root", "log", "ln", "modulo", "mod", "divided", "multiplied", "power",
+    "reciprocal", "inverse", "imaginary", "base", "pi", "infinity", "th", "st", "nd", "rd", "bn", "mn"};
+
+// Characters of Chinese and Japanese that count or compare.
+constexpr std::string_view kNoUnitCharacters[] = {"分之", "倍", "以上", "以下", "左右", "多",     "余",  "半", "负",
+                                                  "不",   "错", "非",   "没",   "或",   "和",     "是",  "至", "到",
+                                                  "百",   "千", "万",   "亿",   "第",   "平方根", "次方"};
+
 bool is_statement_word(const std::string& word) {
-  static constexpr std::array<std::string_view, 45> kWords = {
-      "or",    "and",   "is",     "are",   "not",  "if",    "but",   "than",   "then",  "wrong",   "no",      "when",
-      "where", "for",   "either", "was",   "were", "be",    "maybe", "about",  "so",    "because", "correct", "incorrect",
-      "to",    "more",  "less",   "least", "most", "which", "that",  "except", "with",  "plus",    "minus",   "times",
-      "equals", "answer", "all", "only", "approximately", "until", "between", "through", "from"};
-  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+  if (std::find(std::begin(kNoUnits), std::end(kNoUnits), word) != std::end(kNoUnits)) return true;
+  if ((word[0] & 0x80) != 0)
+    return std::any_of(std::begin(kNoUnitCharacters), std::end(kNoUnitCharacters),
+                       [&](std::string_view c) { return word.find(c) != std::string::npos; });
+  return number_word(word).has_value() || scale_word(word).has_value();
 }
 
-// Splits "m/s^2", "square feet", "kg*m" into words, '/', '*' and '^'.
+// Splits "m/s^2", "square feet", "J/(mol K)" into words, '/', '*', '^' and brackets.
 std::vector<std::string> split_phrase(std::string_view phrase) {
   std::vector<std::string> parts;
   for (size_t i = 0; i < phrase.size();) {
@@ -143,14 +71,12 @@ std::vector<std::string> split_phrase(std::string_view phrase) {
       while (i < phrase.size() && inside(phrase[i])) ++i;
       parts.emplace_back(phrase.substr(begin, i - begin));
     } else {
-      if (c == '/' || c == '^' || c == '*') parts.emplace_back(1, c);
+      if (c == '/' || c == '^' || c == '*' || c == '(' || c == ')') parts.emplace_back(1, c);
       ++i;
     }
   }
   return parts;
 }
-
-bool says_nothing(const std::string& low) { return low == "unit" || low == "units" || low == "un"; }
 
 Unit named(const std::string& phrase) {
   Unit unit;
@@ -171,6 +97,11 @@ class PhraseReader {
       const std::string low = lower(parts_[at_]);
       if (low == "/" || low == "per" || (low == "a" && at_ > 0)) {
         sign_ = -1;
+      } else if (low == "(") {
+        group_sign_ = sign_;  // J/(mol K) divides by both
+        sign_ = 1;
+      } else if (low == ")") {
+        group_sign_ = 1;
       } else if (low == "square" || low == "sq") {
         power_ = 2;
       } else if (low == "cubic" || low == "cu") {
@@ -179,7 +110,7 @@ class PhraseReader {
         continue;
       } else if (low == "^" || is_digit(low[0]) || low[0] == '-') {
         return std::nullopt;
-      } else if (is_statement_word(low) || ++words > 4) {
+      } else if (is_statement_word(low) || ++words > 4 || (low.size() == 1 && !find_unit(parts_[at_]))) {
         return std::nullopt;
       } else {
         append(unit, noun);
@@ -193,16 +124,12 @@ class PhraseReader {
   void append(Unit& unit, std::string& noun) {
     const std::string& word = parts_[at_];
     const std::string low = lower(word);
-    const int power = take_power();
-    if (says_nothing(low)) {
-      power_ = 1;
-      return;
-    }
-    if (const auto known = from_table(word)) {
+    const int power = take_power() * group_sign_;
+    if (const auto known = unit_from_table(word)) {
       unit = multiply(unit, *known, sign_ * power);
     } else if (low == "mph" || low == "kph" || low == "mps") {
-      unit = multiply(unit, *from_table(low == "mph" ? "mile" : low == "kph" ? "km" : "m"));
-      unit = multiply(unit, *from_table(low == "mps" ? "s" : "h"), -1);
+      unit = multiply(unit, *unit_from_table(low == "mph" ? "mile" : low == "kph" ? "km" : "m"));
+      unit = multiply(unit, *unit_from_table(low == "mps" ? "s" : "h"), -1);
     } else if (sign_ < 0 || power != 1) {
       unit = multiply(unit, named(singular(low)), sign_ * power);
     } else {
@@ -213,7 +140,8 @@ class PhraseReader {
   }
 
   static bool is_exponent(const std::string& part) {
-    return part.size() <= 2 && is_digit(part.back()) && (part.size() == 1 || is_digit(part[0]) || part[0] == '-') && part != "0";
+    return part.size() <= 2 && is_digit(part.back()) && (part.size() == 1 || is_digit(part[0]) || part[0] == '-') &&
+           part != "0";
   }
 
   int take_power() {
@@ -234,7 +162,8 @@ class PhraseReader {
 
   std::vector<std::string> parts_;
   size_t at_ = 0;
-  int sign_ = 1;
+  int sign_ = 1;        // of the next word
+  int group_sign_ = 1;  // of all words of a group in brackets
   int power_ = 1;
 };
 
@@ -262,21 +191,8 @@ std::optional<Unit> find_unit(std::string_view word) {
     unit.dimensions["rad"] = 1;
     return unit;
   }
-  if (says_nothing(low)) return Unit{};
   if (low == "mph" || low == "kph" || low == "mps") return PhraseReader({low}).read();
-  return from_table(word);
-}
-
-std::optional<int64_t> scale_word(std::string_view word) {
-  static constexpr std::pair<std::string_view, int64_t> kScales[] = {
-      {"hundred", 100},       {"thousand", 1000},     {"million", 1'000'000}, {"billion", 1'000'000'000},
-      {"trillion", 1'000'000'000'000}, {"dozen", 12}, {"hundreds", 100},      {"thousands", 1000},
-      {"millions", 1'000'000}, {"billions", 1'000'000'000}, {"dozens", 12}};
-  const std::string low = lower(word);
-  for (const auto& [name, scale] : kScales) {
-    if (low == name) return scale;
-  }
-  return std::nullopt;
+  return unit_from_table(word);
 }
 
 bool is_unit_formula(std::string_view text) {
@@ -293,10 +209,10 @@ std::optional<Unit> parse_unit(std::string_view phrase) {
     if (const auto unit = find_unit(parts[0])) return unit;
   }
   if (parts.size() == 2 && lower(parts[0]).starts_with("degree") && parts[1].size() > 1) {
-    return from_table(parts[1]);  // degrees Celsius
+    return unit_from_table(parts[1]);  // degrees Celsius
   }
   if (parts.size() == 2 && lower(parts[0]) == "degree" && parts[1].size() == 1) {
-    return from_table(parts[1] == "C" ? "celsius" : parts[1] == "F" ? "fahrenheit" : "");
+    return unit_from_table(parts[1] == "C" ? "celsius" : parts[1] == "F" ? "fahrenheit" : "");
   }
   return PhraseReader(parts).read();
 }

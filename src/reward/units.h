@@ -26,9 +26,6 @@ std::optional<Unit> find_unit(std::string_view word);
 /// nullopt when the phrase is a statement rather than a thing ("or 5", "is wrong", more than four words).
 std::optional<Unit> parse_unit(std::string_view phrase);
 
-/// What a word such as "million" or "dozen" multiplies the number before it by.
-std::optional<int64_t> scale_word(std::string_view word);
-
 /// "m/s^2", "kg\\,m^{-3}": every word of the text is a unit of the table or "per".
 bool is_unit_formula(std::string_view text);
 

@@ -21,7 +21,9 @@ TEST(Extract, AnUnfinishedBoxMeansTheResponseWasCutOff) {
   EXPECT_NE(found.reason.find("cut off"), std::string::npos);
 }
 
-TEST(Extract, AnEarlierUnfinishedBoxDoesNotHideTheLastOne) { EXPECT_EQ(take("\\boxed{1, then \\boxed{2}").candidates[0], "2"); }
+TEST(Extract, AnEarlierUnfinishedBoxDoesNotHideTheLastOne) {
+  EXPECT_EQ(take("\\boxed{1, then \\boxed{2}").candidates[0], "2");
+}
 
 TEST(Extract, BoxesJoinedByWordsAreOneList) {
   EXPECT_EQ(take("\\boxed{1} and \\boxed{2}").rule, "boxes");
@@ -46,12 +48,40 @@ TEST(Extract, FallbacksAreConfigurable) {
   EXPECT_EQ(verify("5", "\\boxed{5}", boxes_only).kind, Verdict::Kind::kRight);
 }
 
-TEST(Extract, LastNumberIsNoPartOfAWord) {
+TEST(Extract, TheLastValueTakesItsOperators) {
   size_t at = 0;
-  EXPECT_EQ(last_number("from 3 to -1,250.5 kg", at), "-1,250.5");
-  EXPECT_EQ(last_number("x2 and H2O", at), "");
-  EXPECT_EQ(last_number("5-3", at), "3");
-  EXPECT_EQ(last_number("a 3/4 share", at), "3/4");
+  EXPECT_EQ(last_value("from 3 to -1,250.5 kg", at), "-1,250.5");
+  EXPECT_EQ(last_value("x2 and H2O", at), "");
+  EXPECT_EQ(last_value("5-3", at), "5-3");
+  EXPECT_EQ(last_value("a 3/4 share", at), "3/4");
+  EXPECT_EQ(last_value("we get - 8", at), "- 8");
+  EXPECT_EQ(last_value("We get (3, 8).", at), "(3, 8)");
+  EXPECT_EQ(last_value("a profit of $245 - $160 = $85.", at), "$85");
+}
+
+TEST(Extract, ANumberWithAnotherRoleIsNoValue) {
+  size_t at = 0;
+  for (const char* text : {"less than 8", "see Theorem 8", "the 8th", "3 or 8", "a multiple of 8", "8 is wrong",
+                           "the square root of 8", "an 8-digit number", "it is not 8"}) {
+    EXPECT_EQ(last_value(text, at), "") << text;
+  }
+}
+
+TEST(Extract, ABoxIsReadWithItsFormula) {
+  EXPECT_EQ(take("$-\\boxed{7}$").candidates[0], "-{7}");
+  EXPECT_EQ(take("$x = \\frac{\\boxed{7}}{2}$").candidates[0], "\\frac{{7}}{2}");
+  EXPECT_EQ(take("$x = \\boxed{7}$").candidates[0], "7");
+  EXPECT_EQ(take("so - \\boxed{7}.").candidates[0], "7");
+  EXPECT_EQ(take("$1\\boxed{7}$").candidates[0], "17");
+}
+
+TEST(Extract, ADeniedBoxIsNoAnswer) {
+  for (const char* text : {"\\boxed{8} is wrong", "not $\\boxed{8}$", "答案不是 $\\boxed{8}$。",
+                           "It is false that the answer is \\boxed{8}.", "~~\\boxed{8}~~", "Is it \\boxed{8}?"}) {
+    EXPECT_TRUE(take(text).candidates.empty()) << text;
+  }
+  EXPECT_EQ(take("It is \\boxed{9} rather than \\boxed{8}.").candidates[0], "9");
+  EXPECT_EQ(take("\\boxed{8} is wrong. The answer is 9.").candidates[0], "9");
 }
 
 TEST(Extract, VisiblePartDropsThoughtsCodeAndLaterTurns) {

@@ -31,11 +31,21 @@ TEST(Units, PhrasesMultiplyAndDivide) {
 TEST(Units, UnknownThingsDiffer) {
   EXPECT_EQ(parse_unit("red marbles")->dimensions, parse_unit("red marble")->dimensions);
   EXPECT_NE(parse_unit("apples")->dimensions, parse_unit("pears")->dimensions);
-  EXPECT_TRUE(parse_unit("square units")->says_nothing());
+  EXPECT_EQ(parse_unit("square units")->dimensions.at("unit"), 2);
+}
+
+TEST(Units, PrefixesScaleSymbolsAndNames) {
+  EXPECT_EQ(find_unit("keV")->factor, Rational(1000));
+  EXPECT_EQ(find_unit("microseconds")->factor, Rational(1, 1000000));
+  EXPECT_EQ(find_unit("Mg")->factor, Rational(1000000));
+  EXPECT_EQ(parse_unit("N * m")->dimensions, find_unit("J")->dimensions);
+  EXPECT_EQ(parse_unit("J / ( mol K )")->dimensions.at("kelvin"), -1);
 }
 
 TEST(Units, StatementsAreNoUnits) {
-  for (const char* phrase : {"or 5", "is wrong", "and more", "not", "at least one of these many things"}) EXPECT_FALSE(parse_unit(phrase)) << phrase;
+  for (const char* phrase : {"below zero", "hundredths", "times", "negative", "crore", "th", "x", "or 5", "is wrong",
+                             "and more", "not", "at least one of these many things"})
+    EXPECT_FALSE(parse_unit(phrase)) << phrase;
 }
 
 }  // namespace

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <vector>
+
+#include "reward/lexer.h"
+
+namespace grpo::reward {
+
+/// \frac12 and \binom42 take one digit for each argument, as TeX does: the number behind them becomes several tokens.
+void split_digit_arguments(std::vector<Token>& tokens);
+
+/// {{x}} and ((x)) say no more than {x} and (x). Linear, so that hundreds of them cost no depth of the parser.
+void drop_double_brackets(std::vector<Token>& tokens);
+
+}  // namespace grpo::reward
