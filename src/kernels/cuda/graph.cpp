@@ -1,38 +1,136 @@
 #include "kernels/cuda/graph.h"
 
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <nvtx3/nvToolsExt.h>
+
+#include <map>
+#include <mutex>
+
+#include "kernels/cuda/operands.h"
+#include "kernels/cuda/while_used.h"
+
+// CUDA's own functions instead of at::cuda::CUDAGraph: where a capture fails, that class leaves the allocator as if it
+// went on (LibTorch 2.11), and the cause is lost.
 
 namespace grpo::kernels::cuda {
 namespace {
 
-class DeviceGraph : public Graph {
+namespace allocator = c10::cuda::CUDACachingAllocator;
+
+// A device's graphs take the memory of their results from one pool. The allocator refuses to record into a pool whose
+// last graph has died, so that the graphs after it get another one.
+struct Pool {
+  const at::cuda::MempoolId_t id = at::cuda::graph_pool_handle();
+};
+
+// While a graph lives its results keep their places in the pool. Until stop() the allocator serves the stream from
+// there.
+class PoolMemory {
  public:
-  explicit DeviceGraph(const std::function<void()>& work) {
-    static const auto pool = at::cuda::graph_pool_handle();
-    // The default stream cannot be captured. What was launched on the current one is done first. One stream for all
-    // graphs: cuBLAS keeps a workspace for each stream it has seen, and those of a capture lie in the pool.
-    // From the pool of urgent streams: an update that runs beside the rollout has its stream from the other one, where this could be
-    // the same one and record its work too. What is recorded stays urgent, so decoding goes before such an update.
-    static const auto side = c10::cuda::getStreamFromPool(/*isHighPriority=*/true);
-    c10::cuda::getCurrentCUDAStream().synchronize();
-    const c10::cuda::CUDAStreamGuard guard(side);
-    // Other threads (the verifier, the writer of a checkpoint) may call CUDA meanwhile.
-    graph_.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
-    try {
-      work();
-    } catch (...) {
-      graph_.capture_end();
-      throw;
-    }
-    graph_.capture_end();
+  PoolMemory(at::DeviceIndex device, std::shared_ptr<Pool> pool, cudaStream_t stream)
+      : device_(device), pool_(std::move(pool)) {
+    allocator::beginAllocateToPool(device_, pool_->id, [stream](cudaStream_t other) { return other == stream; });
+  }
+  ~PoolMemory() {
+    stop();
+    allocator::releasePool(device_, pool_->id);
+  }
+  PoolMemory(const PoolMemory&) = delete;
+
+  void stop() {
+    if (serving_) allocator::endAllocateToPool(device_, pool_->id);
+    serving_ = false;
   }
 
-  void replay() override { graph_.replay(); }
+ private:
+  const at::DeviceIndex device_;
+  const std::shared_ptr<Pool> pool_;
+  bool serving_ = true;
+};
+
+// From its construction to end() launches on the stream are recorded. Other threads (the verifier, the writer of a
+// checkpoint) may call CUDA meanwhile.
+class Capture {
+ public:
+  explicit Capture(cudaStream_t stream) : stream_(stream) {
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a graph");
+  }
+  // Where the work has thrown the stream must be usable again, and its exception is the one that counts.
+  ~Capture() {
+    if (recording_) drop();
+  }
+  Capture(const Capture&) = delete;
+
+  cudaGraph_t end() {
+    recording_ = false;
+    cudaGraph_t graph = nullptr;
+    const cudaError_t status = cudaStreamEndCapture(stream_, &graph);
+    if (status != cudaSuccess) cudaGetLastError();  // or the next launch would be blamed for it
+    check(status, "the end of a graph's recording");
+    return graph;
+  }
 
  private:
-  at::cuda::CUDAGraph graph_;
+  void drop() {
+    cudaGraph_t graph = nullptr;
+    cudaStreamEndCapture(stream_, &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    cudaGetLastError();
+  }
+
+  const cudaStream_t stream_;
+  bool recording_ = true;
+};
+
+// Device memory cannot be given back to the driver during a capture, so that the cache is no help to an allocation that
+// finds the device full; a step with the logits of 512 rows takes less than this.
+void make_room() {
+  constexpr size_t kBytes = 1'500'000'000;
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "free device memory");
+  if (free < kBytes) allocator::emptyCache();
+}
+
+// What the graphs of a device share.
+struct Recorder {
+  // The default stream cannot be captured. One stream for all graphs: cuBLAS keeps a workspace for each stream it has
+  // seen, and those of a capture lie in the pool. From the pool of urgent streams: an update that runs beside the
+  // rollout has its stream from the other one, where this could be the same one and record its work too. What is
+  // recorded stays urgent, so decoding goes before such an update.
+  const c10::cuda::CUDAStream side = c10::cuda::getStreamFromPool(/*isHighPriority=*/true);
+  WhileUsed<Pool> pool;
+};
+
+Recorder& recorder_of(at::DeviceIndex device) {
+  static std::mutex mutex;
+  static std::map<at::DeviceIndex, Recorder> recorders;
+  const std::lock_guard lock(mutex);
+  return recorders[device];
+}
+
+class DeviceGraph : public Graph {
+ public:
+  DeviceGraph(at::DeviceIndex device, Recorder& recorder, const std::function<void()>& work)
+      : memory_(device, recorder.pool.get(), recorder.side.stream()) {
+    const c10::cuda::CUDAStreamGuard guard(recorder.side);
+    Capture capture(recorder.side.stream());
+    work();
+    const cudaGraph_t graph = capture.end();
+    memory_.stop();
+    const cudaError_t status = cudaGraphInstantiateWithFlags(
+        &launchable_, graph, cudaGraphInstantiateFlagAutoFreeOnLaunch | cudaGraphInstantiateFlagUseNodePriority);
+    cudaGraphDestroy(graph);
+    check(status, "a graph");
+  }
+  ~DeviceGraph() override { cudaGraphExecDestroy(launchable_); }
+
+  void replay() override { check(cudaGraphLaunch(launchable_, stream()), "a graph's launch"); }
+
+ private:
+  PoolMemory memory_;  // outlives the graph
+  cudaGraphExec_t launchable_ = nullptr;
 };
 
 }  // namespace
@@ -42,7 +140,10 @@ void pop_range() { nvtxRangePop(); }
 
 std::unique_ptr<Graph> capture_graph(at::Device device, const std::function<void()>& work) {
   const c10::cuda::CUDAGuard guard(device);
-  return std::make_unique<DeviceGraph>(work);
+  c10::cuda::getCurrentCUDAStream().synchronize();  // what was launched before is done first
+  make_room();
+  const auto index = c10::cuda::current_device();
+  return std::make_unique<DeviceGraph>(index, recorder_of(index), work);
 }
 
 }  // namespace grpo::kernels::cuda
