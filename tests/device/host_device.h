@@ -11,17 +11,19 @@
 
 // A CUDA device made of host memory.
 //
-// libgrpo_host_cudart.so (runtime/) defines the functions of libcudart that LibTorch, FlashInfer and our own kernels import;
-// libgrpo_host_operators.so (operators/, kernels/) has an answer for each kernel that they launch. Preloaded into any program
-// of this project they make it run on "cuda:0" without a GPU, with the numbers of the CPU. Everything above the machine code
-// of kernels is the real thing: LibTorch's dispatcher, caching allocator, streams, events, graphs and autograd threads, our
-// launchers and planners, FlashInfer's planning.
+// libgrpo_host_cudart.so (runtime/) defines the functions of libcudart that LibTorch, FlashInfer and our own kernels
+// import; libgrpo_host_operators.so (operators/, kernels/) has an answer for each kernel that they launch. Preloaded
+// into any program of this project they make it run on "cuda:0" without a GPU, with the numbers of the CPU. Everything
+// above the machine code of kernels is the real thing: LibTorch's dispatcher, caching allocator, streams, events,
+// graphs and autograd threads, our launchers and planners, FlashInfer's planning.
 //
 // What the device promises:
-//  - Work of a stream runs in its order; work of two streams in any order that events and host waits allow. With a seed, work
-//    is queued, runs as late as somebody waits for it, and the order is drawn from the seed: a wait that is missing shows as a
-//    wrong number. Without a seed it runs at once.
-//  - Fresh memory is a pattern that is NaN in every floating type; what LibTorch's allocator takes back is overwritten with it
+//  - Work of a stream runs in its order; work of two streams in any order that events and host waits allow. With a
+//  seed, work
+//    is queued, runs as late as somebody waits for it, and the order is drawn from the seed: a wait that is missing
+//    shows as a wrong number. Without a seed it runs at once.
+//  - Fresh memory is a pattern that is NaN in every floating type; what LibTorch's allocator takes back is overwritten
+//  with it
 //    in the order of its stream, in replays of graphs too.
 //  - What CUDA forbids, or leaves undefined, is an error that names the call: see runtime/rules.h.
 //  - Everything is counted: see Counts.
@@ -65,8 +67,8 @@ bool is_device_memory(const void* pointer);
 void on_allocated(const void* data, size_t bytes);
 void on_freed(const void* data, size_t bytes, cudaStream_t stream);
 
-/// What a kernel that was compiled for the device does here: from its arguments, as cudaLaunchKernel gets them, what it would
-/// compute. The arguments are read in the call, not later.
+/// What a kernel that was compiled for the device does here: from its arguments, as cudaLaunchKernel gets them, what it
+/// would compute. The arguments are read in the call, not later.
 using HostVersion = std::function<Kernel(dim3 grid, void** arguments)>;
 /// For all kernels whose symbol contains `name`.
 void add_host_version(std::string name, HostVersion version);
@@ -81,19 +83,19 @@ void refuse_launch(const std::string& message);
 void fault(const std::string& message);
 
 struct Counts {
-  int64_t kernels = 0;        // launched, also by replays
-  int64_t graphs = 0;         // replays
-  int64_t copies_in = 0;      // host to device
-  int64_t copies_out = 0;     // device to host
-  int64_t waits = 0;          // of the host for a stream or the device, blocking copies too
-  int64_t event_waits = 0;    // of the host for an event
-  int64_t allocations = 0;    // cudaMalloc
-  int64_t device_bytes = 0;   // held by cudaMalloc now
+  int64_t kernels = 0;       // launched, also by replays
+  int64_t graphs = 0;        // replays
+  int64_t copies_in = 0;     // host to device
+  int64_t copies_out = 0;    // device to host
+  int64_t waits = 0;         // of the host for a stream or the device, blocking copies too
+  int64_t event_waits = 0;   // of the host for an event
+  int64_t allocations = 0;   // cudaMalloc
+  int64_t device_bytes = 0;  // held by cudaMalloc now
 };
 Counts counts();
 
-/// Errors so far, also those that nobody asked for yet: work that failed, memory rewritten too early, memory that is gone. The device
-/// is well again afterwards, as no real one would be.
+/// Errors so far, also those that nobody asked for yet: work that failed, memory rewritten too early, memory that is
+/// gone. The device is well again afterwards, as no real one would be.
 std::vector<std::string> take_errors();
 
 // For tests of the device itself, and of what it finds.

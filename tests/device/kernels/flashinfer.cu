@@ -1,5 +1,5 @@
-// What FlashInfer's kernels would compute, from the very parameters that its launchers pass: pages, and the plan that its planner
-// made and copied to the device.
+// What FlashInfer's kernels would compute, from the very parameters that its launchers pass: pages, and the plan that
+// its planner made and copied to the device.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -35,7 +35,8 @@ struct Partial {
 };
 
 // One query head over positions [begin, end) of a sequence.
-Partial attend(const Half* query, const Pages& pages, int64_t sequence, int64_t kv_head, int64_t begin, int64_t end, float scale) {
+Partial attend(const Half* query, const Pages& pages, int64_t sequence, int64_t kv_head, int64_t begin, int64_t end,
+               float scale) {
   const auto d = static_cast<int64_t>(pages.head_dim);
   std::vector<float> scores;
   for (int64_t p = begin; p < end; ++p) {
@@ -100,15 +101,19 @@ void prefill(const PrefillParams& params, int64_t tile) {
     const int64_t sequence = params.request_indices[block], first = params.q_indptr[sequence];
     const int64_t tokens = params.q_indptr[sequence + 1] - first, length = length_of(params.paged_kv, sequence);
     const auto [begin, end] = chunk(params, block, length);
-    const int64_t chunks = params.partition_kv ? (length + *params.kv_chunk_size_ptr - 1) / *params.kv_chunk_size_ptr : 1;
+    const int64_t chunks =
+        params.partition_kv ? (length + *params.kv_chunk_size_ptr - 1) / *params.kv_chunk_size_ptr : 1;
     const int64_t packed = params.qo_tile_indices[block] * tile;
     for (int64_t i = packed; i < std::min(packed + tile, tokens * group); ++i) {
       const int64_t token = i / group, last = length - tokens + token + 1;
-      const int64_t row = params.o_indptr[sequence] + (params.partition_kv ? token * chunks + params.kv_tile_indices[block] : token);
+      const int64_t row =
+          params.o_indptr[sequence] + (params.partition_kv ? token * chunks + params.kv_tile_indices[block] : token);
       for (int64_t kv_head = 0; kv_head < kv_heads; ++kv_head) {
         const int64_t head = kv_head * group + i % group;
         const Half* query = params.q + (first + token) * params.q_stride_n + head * params.q_stride_h;
-        store(params, row, head, attend(query, params.paged_kv, sequence, kv_head, begin, std::max(begin, std::min(end, last)), params.sm_scale));
+        store(params, row, head,
+              attend(query, params.paged_kv, sequence, kv_head, begin, std::max(begin, std::min(end, last)),
+                     params.sm_scale));
       }
     }
   }
@@ -130,14 +135,17 @@ void merge(const Parts& parts) {
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t head = 0; head < parts.heads; ++head) {
       float highest = -INFINITY, total = 0.0f;
-      for (int64_t p = parts.offsets[row]; p < parts.offsets[row + 1]; ++p) highest = std::max(highest, parts.log_sums[p * parts.heads + head]);
+      for (int64_t p = parts.offsets[row]; p < parts.offsets[row + 1]; ++p)
+        highest = std::max(highest, parts.log_sums[p * parts.heads + head]);
       std::vector<float> sums(static_cast<size_t>(d), 0.0f);
       for (int64_t p = parts.offsets[row]; p < parts.offsets[row + 1]; ++p) {
         const float weight = std::exp(parts.log_sums[p * parts.heads + head] - highest);
-        for (int64_t i = 0; i < d; ++i) sums[static_cast<size_t>(i)] += weight * __bfloat162float(parts.out[(p * parts.heads + head) * d + i]);
+        for (int64_t i = 0; i < d; ++i)
+          sums[static_cast<size_t>(i)] += weight * __bfloat162float(parts.out[(p * parts.heads + head) * d + i]);
         total += weight;
       }
-      for (int64_t i = 0; i < d; ++i) parts.merged[(row * parts.heads + head) * d + i] = __float2bfloat16(sums[static_cast<size_t>(i)] / total);
+      for (int64_t i = 0; i < d; ++i)
+        parts.merged[(row * parts.heads + head) * d + i] = __float2bfloat16(sums[static_cast<size_t>(i)] / total);
     }
   }
 }
@@ -157,8 +165,9 @@ std::vector<host_device::Span> spans(std::initializer_list<const void*> pointers
 
 template <typename Params>
 std::vector<host_device::Span> memory_of(const Params& p) {
-  return spans({p.q, p.o, p.lse, p.paged_kv.k_data, p.paged_kv.v_data, p.paged_kv.indices, p.paged_kv.indptr, p.paged_kv.last_page_len,
-                p.request_indices, p.kv_tile_indices, p.o_indptr, p.kv_chunk_size_ptr, p.block_valid_mask});
+  return spans({p.q, p.o, p.lse, p.paged_kv.k_data, p.paged_kv.v_data, p.paged_kv.indices, p.paged_kv.indptr,
+                p.paged_kv.last_page_len, p.request_indices, p.kv_tile_indices, p.o_indptr, p.kv_chunk_size_ptr,
+                p.block_valid_mask});
 }
 
 host_device::Kernel decode_version(dim3, void** arguments) {
@@ -174,18 +183,24 @@ host_device::Kernel prefill_version(dim3, void** arguments) {
 
 template <int kHeadDim>
 host_device::Kernel merge_version(dim3, void** arguments) {
-  const Parts parts{argument<Half*>(arguments, 0), argument<float*>(arguments, 1), argument<int32_t*>(arguments, 2), argument<Half*>(arguments, 3),
-                    argument<uint32_t>(arguments, 5), argument<uint32_t*>(arguments, 6), argument<uint32_t>(arguments, 7), kHeadDim};
-  return {"FlashInfer merge", spans({parts.out, parts.log_sums, parts.offsets, parts.merged, parts.row_count}), [parts] { merge(parts); }};
+  const Parts parts{argument<Half*>(arguments, 0),    argument<float*>(arguments, 1),
+                    argument<int32_t*>(arguments, 2), argument<Half*>(arguments, 3),
+                    argument<uint32_t>(arguments, 5), argument<uint32_t*>(arguments, 6),
+                    argument<uint32_t>(arguments, 7), kHeadDim};
+  return {"FlashInfer merge", spans({parts.out, parts.log_sums, parts.offsets, parts.merged, parts.row_count}),
+          [parts] { merge(parts); }};
 }
 
 // The symbols name the template's arguments: a tile of query rows, and the width and number of a merge's vectors.
 __attribute__((constructor)) void add_versions() {
   using host_device::add_host_version;
   add_host_version("BatchDecodeWithPagedKVCacheKernelI", decode_version);
-  add_host_version("BatchPrefillWithPagedKVCacheKernelINS_12KernelTraitsILNS_8MaskModeE1ELj16E", prefill_version<16>);
-  add_host_version("BatchPrefillWithPagedKVCacheKernelINS_12KernelTraitsILNS_8MaskModeE1ELj64E", prefill_version<64>);
-  add_host_version("BatchPrefillWithPagedKVCacheKernelINS_12KernelTraitsILNS_8MaskModeE1ELj128E", prefill_version<128>);
+  add_host_version("BatchPrefillWithPagedKVCacheKernelILb1ENS_12KernelTraitsILNS_8MaskModeE1ELj16E",
+                   prefill_version<16>);
+  add_host_version("BatchPrefillWithPagedKVCacheKernelILb1ENS_12KernelTraitsILNS_8MaskModeE1ELj64E",
+                   prefill_version<64>);
+  add_host_version("BatchPrefillWithPagedKVCacheKernelILb1ENS_12KernelTraitsILNS_8MaskModeE1ELj128E",
+                   prefill_version<128>);
   add_host_version("PersistentVariableLengthMergeStatesKernelILj8ELj8E", merge_version<64>);
   add_host_version("PersistentVariableLengthMergeStatesKernelILj8ELj16E", merge_version<128>);
 }

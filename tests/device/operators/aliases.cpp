@@ -18,7 +18,8 @@ DeviceTensor::DeviceTensor(const at::Tensor& tensor)
       wrapped_number_(tensor.unsafeGetTensorImpl()->is_wrapped_number()) {}
 
 at::Tensor DeviceTensor::alias() const {
-  auto tensor = data_ == nullptr ? at::empty_strided(sizes_, strides_, type_) : at::from_blob(data_, sizes_, strides_, at::TensorOptions(type_));
+  auto tensor = data_ == nullptr ? at::empty_strided(sizes_, strides_, type_)
+                                 : at::from_blob(data_, sizes_, strides_, at::TensorOptions(type_));
   if (wrapped_number_) tensor.unsafeGetTensorImpl()->set_wrapped_number(true);
   return tensor;
 }
@@ -36,16 +37,17 @@ void launch_kernel(std::string name, const std::vector<at::Tensor>& tensors, std
   }
   // It may run later, on a thread in whatever state.
   launch(c10::cuda::getCurrentCUDAStream().stream(), {std::move(name), std::move(memory), [run = std::move(run)] {
-           const c10::impl::ForceDispatchKeyGuard plain(c10::default_included_set, c10::default_excluded_set);
-           const at::AutoDispatchBelowADInplaceOrView guard;
-           const at::NoGradGuard no_grad;
-           const at::DisableRecordFunctionGuard quiet;
-           try {
-             run();
-           } catch (const c10::Error& error) {
-             throw std::runtime_error(error.what_without_backtrace());
-           }
-         }});
+                                                        const c10::impl::ForceDispatchKeyGuard plain(
+                                                            c10::default_included_set, c10::default_excluded_set);
+                                                        const at::AutoDispatchBelowADInplaceOrView guard;
+                                                        const at::NoGradGuard no_grad;
+                                                        const at::DisableRecordFunctionGuard quiet;
+                                                        try {
+                                                          run();
+                                                        } catch (const c10::Error& error) {
+                                                          throw std::runtime_error(error.what_without_backtrace());
+                                                        }
+                                                      }});
 }
 
 }  // namespace grpo::host_device

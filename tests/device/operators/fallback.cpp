@@ -17,8 +17,16 @@ using torch::jit::Stack;
 
 // Sizes of the results depend on values: the host waits for them, here as on a real device.
 bool needs_values(const OperatorHandle& op, const Stack& arguments) {
-  static const std::set<std::string> names = {"aten::nonzero", "aten::masked_select", "aten::_unique2",     "aten::unique_dim", "aten::unique_consecutive",
-                                              "aten::bincount", "aten::equal",        "aten::is_nonzero",   "aten::argwhere",   "aten::unique_dim_consecutive",
+  static const std::set<std::string> names = {"aten::nonzero",
+                                              "aten::masked_select",
+                                              "aten::_unique2",
+                                              "aten::unique_dim",
+                                              "aten::unique_consecutive",
+                                              "aten::bincount",
+                                              "aten::equal",
+                                              "aten::is_nonzero",
+                                              "aten::argwhere",
+                                              "aten::unique_dim_consecutive",
                                               "aten::repeat_interleave"};
   if (names.count(op.schema().name()) != 0) return op.schema().overload_name() != "self_int";
   if (op.schema().name() != "aten::index") return false;
@@ -55,8 +63,9 @@ Stack arguments_on(at::Device device, const OperatorHandle& op, const Stack& arg
   for (size_t i = 0; i < arguments.size(); ++i) {
     const auto& value = arguments[i];
     const auto& type = op.schema().arguments()[i].type();
-    const bool generator = type->kind() == c10::TypeKind::GeneratorType ||
-                           (type->kind() == c10::TypeKind::OptionalType && type->containedType(0)->kind() == c10::TypeKind::GeneratorType);
+    const bool generator =
+        type->kind() == c10::TypeKind::GeneratorType ||
+        (type->kind() == c10::TypeKind::OptionalType && type->containedType(0)->kind() == c10::TypeKind::GeneratorType);
     if (generator) {
       moved.push_back(next_generator());
     } else {
@@ -103,7 +112,8 @@ int64_t argument_of_result(const OperatorHandle& op, size_t result) {
   const auto& arguments = op.schema().arguments();
   for (size_t i = 0; i < arguments.size(); ++i) {
     const auto* other = arguments[i].alias_info();
-    if (other != nullptr && other->isWrite() && other->beforeSets() == alias->beforeSets()) return static_cast<int64_t>(i);
+    if (other != nullptr && other->isWrite() && other->beforeSets() == alias->beforeSets())
+      return static_cast<int64_t>(i);
   }
   return -1;
 }
@@ -166,14 +176,18 @@ using Later = std::function<c10::IValue()>;
 Later remember(const c10::IValue& value) {
   if (value.isTensor()) {
     const at::Tensor tensor = value.toTensor();
-    if (!on_device(tensor)) return [copy = tensor.defined() && !tensor.unsafeGetTensorImpl()->is_wrapped_number() ? tensor.clone() : tensor] { return copy; };
+    if (!on_device(tensor))
+      return [copy = tensor.defined() && !tensor.unsafeGetTensorImpl()->is_wrapped_number() ? tensor.clone() : tensor] {
+        return copy;
+      };
     return [known = DeviceTensor(tensor)] { return c10::IValue(known.alias()); };
   }
   if (!value.isTensorList() && !value.isOptionalTensorList()) return [value] { return value; };
   std::vector<std::optional<Later>> parts;
   const bool optional = value.isOptionalTensorList();
   if (optional) {
-    for (const std::optional<at::Tensor>& part : value.toOptionalTensorVector()) parts.push_back(part ? std::optional(remember(*part)) : std::nullopt);
+    for (const std::optional<at::Tensor>& part : value.toOptionalTensorVector())
+      parts.push_back(part ? std::optional(remember(*part)) : std::nullopt);
   } else {
     for (const at::Tensor& part : value.toTensorVector()) parts.push_back(remember(part));
   }
@@ -219,7 +233,8 @@ void launch_operator(const OperatorHandle& op, const Stack& arguments, const Sta
 // The host waits, computes, and takes the results to the device.
 void run_with_values(const OperatorHandle& op, Stack& arguments, Stack* stack) {
   const auto stream = c10::cuda::getCurrentCUDAStream().stream();
-  TORCH_CHECK(wait_for(stream, op.schema().name().c_str()) == cudaSuccess, op.schema().name(), ": ", cudaGetErrorString(cudaGetLastError()));
+  TORCH_CHECK(wait_for(stream, op.schema().name().c_str()) == cudaSuccess, op.schema().name(), ": ",
+              cudaGetErrorString(cudaGetLastError()));
   TORCH_CHECK(computes(), op.schema().name(), " needs values, and the device computes none");
   const auto alias = [](const at::Tensor& x) { return on_device(x) ? DeviceTensor(x).alias() : x; };
   Stack results = arguments_on(at::kCPU, op, arguments, alias);
@@ -240,9 +255,11 @@ void run_on_host(const OperatorHandle& op, Stack* stack) {
   const auto count = static_cast<int64_t>(op.schema().arguments().size());
   Stack arguments(stack->end() - count, stack->end());
   torch::jit::drop(*stack, static_cast<size_t>(count));
-  TORCH_CHECK(op.hasKernelForDispatchKey(c10::DispatchKey::CPU) || op.hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd) ||
+  TORCH_CHECK(op.hasKernelForDispatchKey(c10::DispatchKey::CPU) ||
+                  op.hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd) ||
                   op.hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd),
-              op.schema().name(), " exists on CUDA only, and the host device has no version of it (tests/device/operators)");
+              op.schema().name(),
+              " exists on CUDA only, and the host device has no version of it (tests/device/operators)");
   if (needs_values(op, arguments)) return run_with_values(op, arguments, stack);
   const Stack results = allocate_results(op, arguments);
   launch_operator(op, arguments, results);

@@ -25,10 +25,11 @@ template <Backward kBackward>
 at::Tensor backward(const at::Tensor& grad, const at::Tensor& output, int64_t dim, at::ScalarType input_dtype) {
   const auto g = grad.contiguous(), y = output.contiguous();
   auto out = at::empty(g.sizes(), g.options().dtype(input_dtype));
-  launch_kernel("softmax backward", {g, y, out}, [in = DeviceTensor(g), of = DeviceTensor(y), to = DeviceTensor(out), dim] {
-    const auto alias = in.alias();
-    to.alias().copy_(kBackward(alias, of.alias(), dim, alias.scalar_type()));
-  });
+  launch_kernel("softmax backward", {g, y, out},
+                [in = DeviceTensor(g), of = DeviceTensor(y), to = DeviceTensor(out), dim] {
+                  const auto alias = in.alias();
+                  to.alias().copy_(kBackward(alias, of.alias(), dim, alias.scalar_type()));
+                });
   return out;
 }
 

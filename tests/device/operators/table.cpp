@@ -8,19 +8,21 @@
 #include <set>
 #include <string>
 
+#include "device/host_device.h"
 #include "device/operators/attention.h"
 #include "device/operators/copies.h"
 #include "device/operators/fallback.h"
 #include "device/operators/softmax.h"
-#include "device/host_device.h"
 
 namespace grpo::host_device {
 namespace {
 
 // Host code of LibTorch that launches nothing of its own: it stays.
 bool stays(const std::string& name) {
-  static const std::set<std::string> real = {"aten::empty",         "aten::empty_strided", "aten::resize_",     "aten::set_",      "aten::record_stream",
-                                             "aten::_local_scalar_dense", "aten::is_set_to", "aten::_pin_memory", "aten::is_pinned", "aten::_fused_sdp_choice"};
+  static const std::set<std::string> real = {
+      "aten::empty",         "aten::empty_strided",       "aten::resize_",   "aten::set_",
+      "aten::record_stream", "aten::_local_scalar_dense", "aten::is_set_to", "aten::_pin_memory",
+      "aten::is_pinned",     "aten::_fused_sdp_choice"};
   return real.count(name) != 0;
 }
 
@@ -40,7 +42,8 @@ void take_over_all(torch::Library& library, const std::set<std::string>& by_hand
   for (const auto& name : c10::Dispatcher::singleton().getAllOpNames()) {
     if (name.name.rfind("aten::", 0) != 0 || stays(name.name) || by_hand.count(local_name(name)) != 0) continue;
     const auto op = c10::Dispatcher::singleton().findOp(name);
-    if (!op || !op->hasSchema() || !op->hasKernelForDispatchKey(c10::DispatchKey::CUDA) || returns_a_view(op->schema())) continue;
+    if (!op || !op->hasSchema() || !op->hasKernelForDispatchKey(c10::DispatchKey::CUDA) || returns_a_view(op->schema()))
+      continue;
     library.impl(local_name(name).c_str(), torch::CppFunction::makeFromBoxedFunction<&run_on_host>());
   }
 }
@@ -51,7 +54,8 @@ void watch_allocator() {
   c10::cuda::CUDACachingAllocator::attachAllocatorTraceTracker([](const TraceEntry& entry) {
     const auto* data = reinterpret_cast<const void*>(entry.addr_);
     if (entry.action_ == TraceEntry::ALLOC) on_allocated(data, entry.size_);
-    if (entry.action_ == TraceEntry::FREE_COMPLETED) on_freed(data, entry.size_, static_cast<cudaStream_t>(entry.stream_));
+    if (entry.action_ == TraceEntry::FREE_COMPLETED)
+      on_freed(data, entry.size_, static_cast<cudaStream_t>(entry.stream_));
   });
 }
 
@@ -64,7 +68,8 @@ __attribute__((constructor)) void take_over() {
   Silence silence;
   const c10::WarningUtils::WarningHandlerGuard guard(&silence);
   // Kept: what is registered goes when the library object does.
-  static auto* const library = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::CUDA, __FILE__, __LINE__);
+  static auto* const library =
+      new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::CUDA, __FILE__, __LINE__);
   std::set<std::string> by_hand;
   register_copies(*library, by_hand);
   register_attention(*library, by_hand);

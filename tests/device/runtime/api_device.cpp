@@ -30,7 +30,8 @@ HOST_API cudaGetDevice(int* device) {
 }
 
 HOST_API cudaSetDevice(int device) {
-  if (device < 0 || device >= host::settings().devices) return host::fail(cudaErrorInvalidDevice, "cudaSetDevice: no device " + std::to_string(device));
+  if (device < 0 || device >= host::settings().devices)
+    return host::fail(cudaErrorInvalidDevice, "cudaSetDevice: no device " + std::to_string(device));
   device_of_thread = device;
   return cudaSuccess;
 }
@@ -114,7 +115,9 @@ HOST_API cudaDeviceCanAccessPeer(int* can, int, int) {
   return cudaSuccess;
 }
 
-HOST_API cudaDeviceEnablePeerAccess(int, unsigned) { return host::fail(cudaErrorPeerAccessUnsupported, "cudaDeviceEnablePeerAccess"); }
+HOST_API cudaDeviceEnablePeerAccess(int, unsigned) {
+  return host::fail(cudaErrorPeerAccessUnsupported, "cudaDeviceEnablePeerAccess");
+}
 
 HOST_API cudaDeviceGetPCIBusId(char* text, int length, int device) {
   std::snprintf(text, static_cast<size_t>(length), "0000:%02x:00.0", device);
@@ -132,7 +135,8 @@ extern "C" HOST_EXPORT const char* cudaGetErrorName(cudaError_t error) {
 extern "C" HOST_EXPORT const char* cudaGetErrorString(cudaError_t error) { return host::describe(error); }
 
 // The driver's functions are not there.
-HOST_API cudaGetDriverEntryPointByVersion(const char*, void** function, unsigned, unsigned long long, cudaDriverEntryPointQueryResult* result) {
+HOST_API cudaGetDriverEntryPointByVersion(const char*, void** function, unsigned, unsigned long long,
+                                          cudaDriverEntryPointQueryResult* result) {
   *function = nullptr;
   if (result != nullptr) *result = cudaDriverEntryPointSymbolNotFound;
   return cudaSuccess;
@@ -140,7 +144,15 @@ HOST_API cudaGetDriverEntryPointByVersion(const char*, void** function, unsigned
 
 // Memory of one process that another one opens.
 HOST_API cudaIpcCloseMemHandle(void*) { return cudaErrorNotSupported; }
-HOST_API cudaIpcGetEventHandle(cudaIpcEventHandle_t*, cudaEvent_t) { return host::fail(cudaErrorNotSupported, "cudaIpcGetEventHandle: not on the host device"); }
-HOST_API cudaIpcGetMemHandle(cudaIpcMemHandle_t*, void*) { return host::fail(cudaErrorNotSupported, "cudaIpcGetMemHandle: not on the host device"); }
-HOST_API cudaIpcOpenEventHandle(cudaEvent_t*, cudaIpcEventHandle_t) { return host::fail(cudaErrorNotSupported, "cudaIpcOpenEventHandle: not on the host device"); }
-HOST_API cudaIpcOpenMemHandle(void**, cudaIpcMemHandle_t, unsigned) { return host::fail(cudaErrorNotSupported, "cudaIpcOpenMemHandle: not on the host device"); }
+HOST_API cudaIpcGetEventHandle(cudaIpcEventHandle_t*, cudaEvent_t) {
+  return host::fail(cudaErrorNotSupported, "cudaIpcGetEventHandle: not on the host device");
+}
+HOST_API cudaIpcGetMemHandle(cudaIpcMemHandle_t*, void*) {
+  return host::fail(cudaErrorNotSupported, "cudaIpcGetMemHandle: not on the host device");
+}
+HOST_API cudaIpcOpenEventHandle(cudaEvent_t*, cudaIpcEventHandle_t) {
+  return host::fail(cudaErrorNotSupported, "cudaIpcOpenEventHandle: not on the host device");
+}
+HOST_API cudaIpcOpenMemHandle(void**, cudaIpcMemHandle_t, unsigned) {
+  return host::fail(cudaErrorNotSupported, "cudaIpcOpenMemHandle: not on the host device");
+}

@@ -1,4 +1,5 @@
-// Kernels: functions of libcudart. Machine code cannot run here; a kernel runs where somebody has added its host version.
+// Kernels: functions of libcudart. Machine code cannot run here; a kernel runs where somebody has added its host
+// version.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -59,7 +60,9 @@ cudaError_t launch_function(const void* handle, const Configuration& with, void*
   if (const auto why = host::refusal(with.grid, with.block, with.shared_bytes, function.most_shared); !why.empty())
     return host::fail(cudaErrorInvalidConfiguration, function.symbol + ": " + why);
   const auto* version = version_of(function.symbol);
-  if (version == nullptr) return host::fail(cudaErrorInvalidDeviceFunction, function.symbol + ": the host device has no version of this kernel");
+  if (version == nullptr)
+    return host::fail(cudaErrorInvalidDeviceFunction,
+                      function.symbol + ": the host device has no version of this kernel");
   host::launch(with.stream, (*version)(with.grid, arguments));
   return host::device_error();
 }
@@ -73,8 +76,9 @@ std::vector<host::Place> places_of(const std::vector<host::Span>& memory) {
 bool refused_on_default_stream(cudaStream_t stream, const std::string& name) {
   if (!host::this_thread_records() || host::is_capturing(stream)) return false;
   host::invalidate_capture();
-  host::fail(cudaErrorStreamCaptureImplicit, name + ": launched on " + (stream == nullptr ? "the default stream" : "a stream that is not recorded") +
-                                                 " while this thread records a graph");
+  host::fail(cudaErrorStreamCaptureImplicit,
+             name + ": launched on " + (stream == nullptr ? "the default stream" : "a stream that is not recorded") +
+                 " while this thread records a graph");
   return true;
 }
 
@@ -83,7 +87,10 @@ bool refused_on_default_stream(cudaStream_t stream, const std::string& name) {
 void host::launch(cudaStream_t stream, Kernel kernel) {
   if (refused_on_default_stream(stream, kernel.name)) return;
   if (!settings().arithmetic) kernel.run = nullptr;
-  enqueue(stream, {.name = std::move(kernel.name), .run = std::move(kernel.run), .places = places_of(kernel.memory), .kernel = true});
+  enqueue(stream, {.name = std::move(kernel.name),
+                   .run = std::move(kernel.run),
+                   .places = places_of(kernel.memory),
+                   .kernel = true});
 }
 
 void host::add_host_version(std::string name, HostVersion version) {
@@ -119,13 +126,15 @@ extern "C" HOST_EXPORT void** __cudaRegisterFatBinary(void*) {
 extern "C" HOST_EXPORT void __cudaRegisterFatBinaryEnd(void**) {}
 extern "C" HOST_EXPORT void __cudaUnregisterFatBinary(void**) {}
 
-extern "C" HOST_EXPORT void __cudaRegisterFunction(void**, const char* handle, char*, const char* symbol, int, uint3*, uint3*, dim3*, dim3*, int*) {
+extern "C" HOST_EXPORT void __cudaRegisterFunction(void**, const char* handle, char*, const char* symbol, int, uint3*,
+                                                   uint3*, dim3*, dim3*, int*) {
   const std::lock_guard lock(registry().mutex);
   registry().functions[handle].symbol = symbol;
 }
 extern "C" HOST_EXPORT void __cudaRegisterVar(void**, char*, char*, const char*, int, size_t, int, int) {}
 
-extern "C" HOST_EXPORT unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes, CUstream_st* stream) {
+extern "C" HOST_EXPORT unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes,
+                                                            CUstream_st* stream) {
   pushed = {grid, block, shared_bytes, stream};
   return 0;
 }
@@ -142,10 +151,12 @@ HOST_API __cudaGetKernel(cudaKernel_t* kernel, const void* handle) {
   return cudaSuccess;
 }
 
-HOST_API cudaLaunchKernel(const void* handle, dim3 grid, dim3 block, void** arguments, size_t shared_bytes, cudaStream_t stream) {
+HOST_API cudaLaunchKernel(const void* handle, dim3 grid, dim3 block, void** arguments, size_t shared_bytes,
+                          cudaStream_t stream) {
   return launch_function(handle, {grid, block, shared_bytes, stream}, arguments);
 }
-HOST_API __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, size_t shared_bytes, cudaStream_t stream) {
+HOST_API __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, size_t shared_bytes,
+                            cudaStream_t stream) {
   return launch_function(kernel, {grid, block, shared_bytes, stream}, arguments);
 }
 HOST_API cudaLaunchKernelExC(const cudaLaunchConfig_t* with, const void* handle, void** arguments) {
@@ -163,18 +174,22 @@ HOST_API cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* handl
 
 HOST_API cudaFuncSetAttribute(const void* handle, cudaFuncAttribute attribute, int value) {
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
-  if (value > 232448) return host::fail(cudaErrorInvalidValue, "cudaFuncSetAttribute: " + std::to_string(value) + " bytes of shared memory");
+  if (value > 232448)
+    return host::fail(cudaErrorInvalidValue,
+                      "cudaFuncSetAttribute: " + std::to_string(value) + " bytes of shared memory");
   const std::lock_guard lock(registry().mutex);
   registry().functions[handle].most_shared = static_cast<size_t>(value);
   return cudaSuccess;
 }
 
-HOST_API cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void*, int threads, size_t shared_bytes, unsigned) {
+HOST_API cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void*, int threads,
+                                                                size_t shared_bytes, unsigned) {
   const int by_memory = shared_bytes == 0 ? 32 : static_cast<int>(233472 / shared_bytes);
   *blocks = std::max(1, std::min({32, by_memory, 2048 / std::max(threads, 1)}));
   return cudaSuccess;
 }
-HOST_API cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* handle, int threads, size_t shared_bytes) {
+HOST_API cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* handle, int threads,
+                                                       size_t shared_bytes) {
   return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, handle, threads, shared_bytes, 0);
 }
 

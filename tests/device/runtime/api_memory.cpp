@@ -1,6 +1,8 @@
 // Memory and copies: functions of libcudart.
 #include <cstring>
+#include <list>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "device/runtime/api.h"
@@ -33,20 +35,63 @@ std::vector<host::Place> places_of(const Copy& copy) {
   return places;
 }
 
-// Pinned memory must stay as it is until the copy has run. A recorded copy reads what is there at each replay.
-std::function<void()> from_pinned(const Copy& copy, bool recorded) {
-  if (recorded || !host::settings().arithmetic) return [=] { move(copy); };
-  return [=, before = host::fingerprint(copy.from, copy.bytes)] {
-    if (host::fingerprint(copy.from, copy.bytes) != before) {
-      host::fail_device("cudaMemcpyAsync: pinned memory was rewritten before its copy of " + std::to_string(copy.bytes) + " bytes to the device ran");
-    }
-    move(copy);
-  };
+// A copy to the device that has not run yet. Its source must stay as it is, unless the device itself writes it first.
+struct Read {
+  Copy copy;
+  uint64_t print;
+};
+
+struct Reads {
+  std::mutex mutex;
+  std::list<std::shared_ptr<Read>> pending;
+};
+
+Reads& reads() {
+  static auto* const kept = new Reads;
+  return *kept;
 }
 
-// The host sees what is in flight as a pattern.
+// Calls each with the reads that overlap what a copy from the device writes. REQUIRES: the mutex is held.
+template <typename Each>
+void for_each_read_of(const Copy& written, const Each& each) {
+  const auto *begin = static_cast<const char*>(written.to), *end = begin + written.bytes;
+  for (const auto& read : reads().pending) {
+    const auto* from = static_cast<const char*>(read->copy.from);
+    if (from < end && begin < from + read->copy.bytes) each(*read);
+  }
+}
+
+void run_read(const std::shared_ptr<Read>& read) {
+  const std::lock_guard lock(reads().mutex);
+  reads().pending.remove(read);
+  if (host::fingerprint(read->copy.from, read->copy.bytes) != read->print) {
+    host::fail_device("cudaMemcpyAsync: pinned memory was rewritten before its copy of " +
+                      std::to_string(read->copy.bytes) + " bytes to the device ran");
+  }
+  move(read->copy);
+}
+
+// A recorded copy reads what is there at each replay.
+std::function<void()> from_pinned(const Copy& copy, bool recorded) {
+  if (recorded || !host::settings().arithmetic) return [=] { move(copy); };
+  auto read = std::make_shared<Read>(Read{copy, host::fingerprint(copy.from, copy.bytes)});
+  const std::lock_guard lock(reads().mutex);
+  reads().pending.push_back(read);
+  return [read] { run_read(read); };
+}
+
+void write_pinned(const Copy& copy) {
+  const std::lock_guard lock(reads().mutex);
+  move(copy);
+  for_each_read_of(copy, [](Read& read) { read.print = host::fingerprint(read.copy.from, read.copy.bytes); });
+}
+
+// The host sees what is in flight as a pattern, but where a copy to the device has to read it before.
 void hide_until_copied(const Copy& copy, bool recorded) {
-  if (!recorded) host::fill(copy.to, copy.bytes);
+  const std::lock_guard lock(reads().mutex);
+  bool read_before = recorded;
+  for_each_read_of(copy, [&](const Read&) { read_before = true; });
+  if (!read_before) host::fill(copy.to, copy.bytes);
 }
 
 cudaError_t wait_for_copy(cudaStream_t stream) {
@@ -59,8 +104,9 @@ cudaError_t wait_for_copy(cudaStream_t stream) {
 cudaError_t copy_pageable(const Copy& copy, bool in, cudaStream_t stream) {
   if (host::is_capturing(stream)) {
     host::invalidate_capture();
-    return host::fail(cudaErrorStreamCaptureUnsupported,
-                      std::string("cudaMemcpyAsync: a copy ") + (in ? "from" : "to") + " pageable memory while the stream is recorded");
+    return host::fail(cudaErrorStreamCaptureUnsupported, std::string("cudaMemcpyAsync: a copy ") +
+                                                             (in ? "from" : "to") +
+                                                             " pageable memory while the stream is recorded");
   }
   host::enqueue(stream, {.name = "copy", .run = [=] { move(copy); }, .places = places_of(copy)});
   return wait_for_copy(stream);
@@ -75,13 +121,19 @@ cudaError_t copy_async(const Copy& copy, cudaStream_t stream) {
   if ((in && from == Kind::kPageable) || (out && to == Kind::kPageable)) return copy_pageable(copy, in, stream);
   const bool recorded = host::is_capturing(stream);
   if (out) hide_until_copied(copy, recorded);
-  host::enqueue(stream, {.name = "copy", .run = in ? from_pinned(copy, recorded) : [=] { move(copy); }, .places = places_of(copy)});
+  const std::function<void()> run = in    ? from_pinned(copy, recorded)
+                                    : out ? [=] { write_pinned(copy); }
+                                          : std::function<void()>([=] { move(copy); });
+  host::enqueue(stream, {.name = "copy", .run = run, .places = places_of(copy)});
   return host::device_error();
 }
 
 cudaError_t set_async(void* to, int value, size_t bytes, cudaStream_t stream) {
   host::enqueue(stream, {.name = "memset",
-                         .run = [=] { if (host::settings().arithmetic) std::memset(to, value, bytes); },
+                         .run =
+                             [=] {
+                               if (host::settings().arithmetic) std::memset(to, value, bytes);
+                             },
                          .places = {host::place_of({to, bytes})},
                          .kernel = true});
   return host::device_error();
@@ -93,7 +145,8 @@ HOST_API cudaMalloc(void** pointer, size_t bytes) {
   if (const auto error = host::refuse_in_capture("cudaMalloc")) return error;
   if (!host::allocate(pointer, bytes, host::api::current_device())) {
     return host::fail(cudaErrorMemoryAllocation, "out of memory: cudaMalloc of " + std::to_string(bytes) + " bytes, " +
-                                                     std::to_string(host::free_bytes(host::api::current_device())) + " are free");
+                                                     std::to_string(host::free_bytes(host::api::current_device())) +
+                                                     " are free");
   }
   return cudaSuccess;
 }
@@ -117,7 +170,8 @@ HOST_API cudaMemGetInfo(size_t* free, size_t* total) {
 
 HOST_API cudaHostAlloc(void** pointer, size_t bytes, unsigned) {
   if (const auto error = host::refuse_in_capture("cudaHostAlloc")) return error;
-  return host::allocate_pinned(pointer, bytes) ? cudaSuccess : host::fail(cudaErrorMemoryAllocation, "cudaHostAlloc: no room");
+  return host::allocate_pinned(pointer, bytes) ? cudaSuccess
+                                               : host::fail(cudaErrorMemoryAllocation, "cudaHostAlloc: no room");
 }
 
 HOST_API cudaMallocHost(void** pointer, size_t bytes) { return cudaHostAlloc(pointer, bytes, 0); }
@@ -150,9 +204,13 @@ HOST_API cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void*
   return cudaSuccess;
 }
 
-HOST_API cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) { return copy_async({to, from, bytes}, stream); }
+HOST_API cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  return copy_async({to, from, bytes}, stream);
+}
 
-HOST_API cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t bytes, cudaStream_t stream) { return copy_async({to, from, bytes}, stream); }
+HOST_API cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t bytes, cudaStream_t stream) {
+  return copy_async({to, from, bytes}, stream);
+}
 
 HOST_API cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
   if (const auto error = host::refuse_in_capture("cudaMemcpy")) return error;
@@ -160,7 +218,9 @@ HOST_API cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind) {
   return wait_for_copy(nullptr);
 }
 
-HOST_API cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) { return set_async(to, value, bytes, stream); }
+HOST_API cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  return set_async(to, value, bytes, stream);
+}
 HOST_API cudaMemset(void* to, int value, size_t bytes) { return set_async(to, value, bytes, nullptr); }
 
 // LibTorch asks for CUDA's own pools only where they are chosen.

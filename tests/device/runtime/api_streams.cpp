@@ -49,7 +49,9 @@ HOST_API cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned, int) {
   *stream = host::create_stream();
   return cudaSuccess;
 }
-HOST_API cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return cudaStreamCreateWithPriority(stream, 0, 0); }
+HOST_API cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  return cudaStreamCreateWithPriority(stream, 0, 0);
+}
 HOST_API cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithPriority(stream, 0, 0); }
 
 HOST_API cudaStreamDestroy(cudaStream_t stream) {
@@ -72,15 +74,20 @@ HOST_API cudaStreamQuery(cudaStream_t stream) {
   return host::is_done(stream) ? cudaSuccess : cudaErrorNotReady;
 }
 
-HOST_API cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) { return host::wait_in_stream(stream, mark_of(event)); }
+HOST_API cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  return host::wait_in_stream(stream, mark_of(event));
+}
 
 HOST_API cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
-  host::enqueue(stream, {.what = host::Item::What::kHostFunction, .name = "host function", .run = [=] { function(data); }});
+  host::enqueue(stream,
+                {.what = host::Item::What::kHostFunction, .name = "host function", .run = [=] { function(data); }});
   return cudaSuccess;
 }
 
 HOST_API cudaStreamAddCallback(cudaStream_t stream, cudaStreamCallback_t function, void* data, unsigned) {
-  host::enqueue(stream, {.what = host::Item::What::kHostFunction, .name = "callback", .run = [=] { function(stream, host::device_error(), data); }});
+  host::enqueue(stream, {.what = host::Item::What::kHostFunction, .name = "callback", .run = [=] {
+                           function(stream, host::device_error(), data);
+                         }});
   return cudaSuccess;
 }
 
@@ -116,7 +123,8 @@ HOST_API cudaEventSynchronize(cudaEvent_t event) {
 
 HOST_API cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   const auto &a = mark_of(start), &b = mark_of(end);
-  if (a == nullptr || b == nullptr) return host::fail(cudaErrorInvalidResourceHandle, "cudaEventElapsedTime: an event that was not recorded");
+  if (a == nullptr || b == nullptr)
+    return host::fail(cudaErrorInvalidResourceHandle, "cudaEventElapsedTime: an event that was not recorded");
   if (!a->done || !b->done) return cudaErrorNotReady;
   *milliseconds = std::chrono::duration<float, std::milli>(b->time - a->time).count();
   return cudaSuccess;
@@ -127,8 +135,9 @@ HOST_API cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* sta
   return cudaSuccess;
 }
 
-HOST_API cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long* id, cudaGraph_t* graph,
-                                  const cudaGraphNode_t** dependencies, const cudaGraphEdgeData** edges, size_t* count) {
+HOST_API cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long* id,
+                                  cudaGraph_t* graph, const cudaGraphNode_t** dependencies,
+                                  const cudaGraphEdgeData** edges, size_t* count) {
   *status = host::capture_status(stream);
   if (id != nullptr) *id = host::capture_id(stream);
   if (graph != nullptr) *graph = nullptr;
@@ -138,7 +147,9 @@ HOST_API cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* 
   return cudaSuccess;
 }
 
-HOST_API cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) { return host::begin_capture(stream, mode); }
+HOST_API cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+  return host::begin_capture(stream, mode);
+}
 
 HOST_API cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
   *mode = host::exchange_capture_mode(*mode);
@@ -160,7 +171,8 @@ HOST_API cudaGraphInstantiateWithFlags(cudaGraphExec_t* executable, cudaGraph_t 
 
 HOST_API cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const auto& graph = *graph_of(executable);
-  if (const auto why = host::why_not_replay(graph); !why.empty()) return host::fail(cudaErrorIllegalAddress, "cudaGraphLaunch: " + why);
+  if (const auto why = host::why_not_replay(graph); !why.empty())
+    return host::fail(cudaErrorIllegalAddress, "cudaGraphLaunch: " + why);
   host::replay(graph, stream);
   return host::device_error();
 }

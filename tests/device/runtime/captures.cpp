@@ -38,8 +38,10 @@ bool this_thread_records() { return of_this_thread != nullptr && mode_of_thread 
 During during_capture() { return this_thread_records() ? During::kRefused : During::kAllowed; }
 
 cudaError_t begin_capture(cudaStream_t stream, cudaStreamCaptureMode) {
-  if (stream == nullptr || stream == cudaStreamLegacy) return fail(cudaErrorStreamCaptureUnsupported, "cudaStreamBeginCapture: of the default stream");
-  if (is_capturing(stream)) return fail(cudaErrorIllegalState, "cudaStreamBeginCapture: the stream is recorded already");
+  if (stream == nullptr || stream == cudaStreamLegacy)
+    return fail(cudaErrorStreamCaptureUnsupported, "cudaStreamBeginCapture: of the default stream");
+  if (is_capturing(stream))
+    return fail(cudaErrorIllegalState, "cudaStreamBeginCapture: the stream is recorded already");
   const uint64_t piece = latest_piece();
   const std::lock_guard lock(captures().mutex);
   auto capture = std::make_shared<Capture>();
@@ -60,7 +62,9 @@ cudaError_t end_capture(cudaStream_t stream, std::shared_ptr<Graph>& graph) {
     std::erase_if(captures().by_stream, [&](const auto& entry) { return entry.second == capture; });
   }
   of_this_thread.reset();
-  if (capture->invalid) return fail(cudaErrorStreamCaptureInvalidated, "cudaStreamEndCapture: something that cannot be recorded was called (see above)");
+  if (capture->invalid)
+    return fail(cudaErrorStreamCaptureInvalidated,
+                "cudaStreamEndCapture: something that cannot be recorded was called (see above)");
   graph = std::make_shared<Graph>(std::move(capture->graph));
   graph->pieces_until = latest_piece();
   return cudaSuccess;

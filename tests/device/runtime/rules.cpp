@@ -101,8 +101,10 @@ cudaError_t refuse_in_capture(const char* call) {
 std::string refusal(dim3 grid, dim3 block, size_t shared_bytes, size_t most_shared_bytes) {
   const auto list = [](dim3 d) { return std::to_string(d.x) + "," + std::to_string(d.y) + "," + std::to_string(d.z); };
   const auto threads = static_cast<uint64_t>(block.x) * block.y * block.z;
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || threads == 0) return "an empty grid " + list(grid) + " of blocks " + list(block);
-  if (grid.x > 2147483647u || grid.y > 65535u || grid.z > 65535u) return "a grid of " + list(grid) + " blocks: y and z end at 65535";
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0 || threads == 0)
+    return "an empty grid " + list(grid) + " of blocks " + list(block);
+  if (grid.x > 2147483647u || grid.y > 65535u || grid.z > 65535u)
+    return "a grid of " + list(grid) + " blocks: y and z end at 65535";
   if (threads > 1024 || block.z > 64) return "a block of " + list(block) + " threads: 1024 are the most, 64 in z";
   if (shared_bytes > most_shared_bytes) {
     return std::to_string(shared_bytes) + " bytes of shared memory where " + std::to_string(most_shared_bytes) +

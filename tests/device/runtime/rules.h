@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-// What the device refuses. Each error names the call and what is wrong with it; it is what cudaGetErrorString answers for it on
-// the thread that got it, and it is printed.
+// What the device refuses. Each error names the call and what is wrong with it; it is what cudaGetErrorString answers
+// for it on the thread that got it, and it is printed.
 
 namespace grpo::host_device {
 
@@ -16,7 +16,8 @@ cudaError_t take_last_error();
 cudaError_t last_error();
 const char* describe(cudaError_t error);
 
-/// Work failed after its launch. As on a real device every later call that asks for the device's state returns the error.
+/// Work failed after its launch. As on a real device every later call that asks for the device's state returns the
+/// error.
 void fail_device(const std::string& message);
 cudaError_t device_error();
 

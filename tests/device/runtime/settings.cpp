@@ -34,16 +34,17 @@ __attribute__((constructor)) void step_aside() {
     std::fclose(file);
   }
   std::vector<char*> arguments;
-  for (size_t at = 0; at < line.size(); at += std::char_traits<char>::length(line.data() + at) + 1) arguments.push_back(line.data() + at);
+  for (size_t at = 0; at < line.size(); at += std::char_traits<char>::length(line.data() + at) + 1)
+    arguments.push_back(line.data() + at);
   arguments.push_back(nullptr);
   execv("/proc/self/exe", arguments.data());
 }
 
 Settings& known() {
   static Settings read = {.seed = static_cast<uint64_t>(number("GRPO_HOST_DEVICE_SEED", 0)),
-                                .memory = static_cast<size_t>(number("GRPO_HOST_DEVICE_MEMORY", 80e9)),
-                                .devices = static_cast<int>(number("GRPO_HOST_DEVICE_COUNT", 1)),
-                                .arithmetic = number("GRPO_HOST_DEVICE_ARITHMETIC", 1) != 0};
+                          .memory = static_cast<size_t>(number("GRPO_HOST_DEVICE_MEMORY", 80e9)),
+                          .devices = static_cast<int>(number("GRPO_HOST_DEVICE_COUNT", 1)),
+                          .arithmetic = number("GRPO_HOST_DEVICE_ARITHMETIC", 1) != 0};
   return read;
 }
 

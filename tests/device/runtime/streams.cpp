@@ -24,8 +24,8 @@ constexpr auto kPatience = 200ms;
 
 struct Stream {
   std::deque<Item> queue;
-  bool busy = false;      // its first item, taken from the queue, runs
-  uint64_t given = 0;     // items so far
+  bool busy = false;   // its first item, taken from the queue, runs
+  uint64_t given = 0;  // items so far
   uint64_t finished = 0;
 };
 
@@ -70,7 +70,8 @@ Stream* choose() {
   auto& d = device();
   if (d.current != nullptr && can_run(*d.current) && d.random() % 16 != 0) return d.current;
   std::vector<Stream*> able;
-  std::copy_if(d.streams.begin(), d.streams.end(), std::back_inserter(able), [](const Stream* s) { return can_run(*s); });
+  std::copy_if(d.streams.begin(), d.streams.end(), std::back_inserter(able),
+               [](const Stream* s) { return can_run(*s); });
   return d.current = able.empty() ? nullptr : able[d.random() % able.size()];
 }
 
@@ -218,7 +219,8 @@ cudaError_t wait_in_stream(cudaStream_t stream, const MarkPointer& mark) {
   if (mark->capture != 0) return join_capture(stream, mark->capture);
   if (capture_of(stream) != nullptr) {
     invalidate_capture();
-    return fail(cudaErrorStreamCaptureIsolation, "cudaStreamWaitEvent: a recorded stream waits for an event from outside the recording");
+    return fail(cudaErrorStreamCaptureIsolation,
+                "cudaStreamWaitEvent: a recorded stream waits for an event from outside the recording");
   }
   if (!mark->done) enqueue(stream, {.what = Item::What::kWait, .name = "wait", .mark = mark});
   return cudaSuccess;
@@ -235,7 +237,10 @@ void finish(cudaStream_t handle) {
 }
 
 void finish_all() {
-  run_until([] { return std::all_of(device().streams.begin(), device().streams.end(), [](const Stream* s) { return s->given == s->finished; }); });
+  run_until([] {
+    return std::all_of(device().streams.begin(), device().streams.end(),
+                       [](const Stream* s) { return s->given == s->finished; });
+  });
 }
 
 void reseed() {

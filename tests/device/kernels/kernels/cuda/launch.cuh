@@ -9,8 +9,9 @@
 
 #include "device/host_device.h"
 
-// Takes the place of src/kernels/cuda/launch.cuh: a kernel's blocks run one after the other, when the device gets to them. The launchers
-// that are compiled with it stand before those of libgrpo_kernels_cuda.so, whose tables and planners call them.
+// Takes the place of src/kernels/cuda/launch.cuh: a kernel's blocks run one after the other, when the device gets to
+// them. The launchers that are compiled with it stand before those of libgrpo_kernels_cuda.so, whose tables and
+// planners call them.
 
 namespace grpo::kernels::cuda {
 
@@ -34,13 +35,24 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t
     return host_device::refuse_launch(name + ": " + why);
   std::vector<host_device::Span> memory;
   (append_pointers(arguments, memory), ...);
-  host_device::launch(stream, {name, memory, [=] {
-    for (unsigned y = 0; y < blocks.y; ++y) {
-      for (unsigned x = 0; x < blocks.x; ++x)
-        testing::run_block({x, y}, threads, shared_bytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
-    }
-  }});
+  host_device::launch(
+      stream,
+      {name, memory, [=] {
+         for (unsigned y = 0; y < blocks.y; ++y) {
+           for (unsigned x = 0; x < blocks.x; ++x)
+             testing::run_block({x, y}, threads, shared_bytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
+         }
+       }});
 }
+
+template <typename... Parameters, typename... Arguments>
+void launch_following(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t shared_bytes,
+                      cudaStream_t stream, Arguments... arguments) {
+  launch(kernel, blocks, threads, shared_bytes, stream, arguments...);
+}
+
+// Kernels of a stream run one after the other.
+inline void follow_kernel_in_front() {}
 
 template <typename T>
 T* dynamic_shared() {
