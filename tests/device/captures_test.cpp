@@ -85,13 +85,6 @@ TEST_F(Captures, RefuseToWait) {
   EXPECT_THAT(errors_of([&] { at::nonzero(x); }), Contains(HasSubstr("aten::nonzero")));
 }
 
-TEST_F(Captures, RefuseCopiesFromPageableMemory) {
-  auto x = at::ones({3}, device());
-  const float host[3] = {};
-  const auto copy = [&] { cudaMemcpyAsync(x.data_ptr(), host, sizeof host, cudaMemcpyHostToDevice, stream_.stream()); };
-  EXPECT_THAT(errors_of(copy), Contains(HasSubstr("from pageable memory")));
-}
-
 TEST_F(Captures, RefuseMemoryFromOutsideTheirPool) {
   EXPECT_THAT(errors_of([&] {
                 void* memory = nullptr;

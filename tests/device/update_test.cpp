@@ -87,5 +87,47 @@ TEST_F(Updates, BesideTheRolloutEqualThePlainOneInEveryOrder) {
   }
 }
 
+// Without the events between the two streams.
+TEST_F(Updates, BesideTheRolloutNeedTheirEvents) {
+  const auto expected = plain(at::kCPU);
+  uint64_t wrong = 0;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    set_seed(seed);
+    plant(Fault::kNoStreamWaits);
+    try {
+      wrong += !(max_difference(streamed(), expected) <= 2e-5);
+    } catch (const std::exception&) {
+      ++wrong;
+    }
+    plant(Fault::kNone);
+    set_seed(0);
+    take_errors();
+  }
+  EXPECT_GE(wrong, 1u);
+}
+
+// However many micro-batches there are.
+TEST_F(Updates, WaitAsOftenForManyMicroBatchesAsForOne) {
+  const auto waits = [&](int64_t tokens) {
+    auto with = config();
+    with.trainer.micro_batch_tokens = tokens;
+    StepFixture fixture(testing::golden_section("step") / "model", with, at::kFloat, at::kCUDA);
+    auto context = fixture.context();
+    update_policy(context, batch_, all_rollouts(batch_));  // tables are made
+    const Counts before = counts();
+    update_policy(context, batch_, all_rollouts(batch_));
+    const Counts after = counts();
+    std::printf("an update in micro-batches of %lld tokens: %lld kernels, %lld copies in, %lld out, %lld waits\n",
+                static_cast<long long>(tokens), static_cast<long long>(after.kernels - before.kernels),
+                static_cast<long long>(after.copies_in - before.copies_in),
+                static_cast<long long>(after.copies_out - before.copies_out),
+                static_cast<long long>(after.waits - before.waits));
+    return after.waits - before.waits + after.event_waits - before.event_waits;
+  };
+  const auto one = waits(1 << 20);
+  EXPECT_EQ(waits(8), one);
+  EXPECT_LE(one, 4);
+}
+
 }  // namespace
 }  // namespace grpo::host_device
