@@ -32,7 +32,8 @@ function(grpo_use_torch target)
 endfunction()
 
 # grpo_test(<module> SOURCES <files>... [USES <modules>...] [TORCH])
-# One test program per module. Suites named Golden* carry the ctest label `golden`, those named Gpu* the label `gpu`.
+# One test program per module. Suites named Golden* carry the ctest label `golden`, those named Gpu* the label `gpu`: with
+# GRPO_GPU_TESTS_ON_HOST they run on the host device (tests/device) where the machine has no GPU.
 function(grpo_test name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;USES;LINKS" ${ARGN})
   set(target grpo_${name}_test)
@@ -50,5 +51,8 @@ function(grpo_test name)
   gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "Golden*" DISCOVERY_TIMEOUT 60
                        TEST_LIST ${target}_golden PROPERTIES TIMEOUT 900 LABELS golden)
   gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "Gpu*" DISCOVERY_TIMEOUT 60
-                       TEST_LIST ${target}_gpu PROPERTIES TIMEOUT 900 LABELS gpu)
+                       TEST_LIST ${target}_gpu PROPERTIES TIMEOUT 900 LABELS gpu ${GRPO_ON_HOST_DEVICE})
+  if(GRPO_ON_HOST_DEVICE AND NOT name STREQUAL "device")
+    add_dependencies(${target} grpo_host_operators grpo_kernels_cuda)
+  endif()
 endfunction()

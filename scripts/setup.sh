@@ -11,7 +11,7 @@ torch_dir=$cache/libtorch-2.11.0
 
 packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-pip unzip xz-utils
   nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libpcre2-dev libutf8proc-dev
-  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev zlib1g-dev libzstd-dev libcsv-dev libxxhash-dev libgloo-dev prometheus-cpp-dev libmicrohttpd-dev libgtest-dev libgmock-dev libbenchmark-dev)
+  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev zlib1g-dev libzstd-dev libcsv-dev libxxhash-dev libgloo-dev prometheus-cpp-dev libmicrohttpd-dev libboost-context-dev libgtest-dev libgmock-dev libbenchmark-dev)
 # Arb is part of FLINT from Ubuntu 24.04 and Debian 13 on; before that it is a package of its own. A fresh machine has no
 # package lists yet, so this is asked again after apt-get update.
 add_arb() {

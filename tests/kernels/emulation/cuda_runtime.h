@@ -13,16 +13,16 @@
 // CUDA's words for the CPU: the kernels' sources are compiled as they are. A block's threads are fibers that run in turns; see
 // block.h. One block runs at a time, so its shared memory may be static.
 
+#undef __global__
+#undef __device__
+#undef __shared__
+#undef __align__
+#undef __launch_bounds__
 #define __global__
 #define __device__
 #define __shared__ static
 #define __align__(bytes) alignas(bytes)
 #define __launch_bounds__(threads)
-
-struct dim3 {
-  unsigned x = 1, y = 1, z = 1;
-  dim3(unsigned x_, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
-};
 
 #define threadIdx (::grpo::testing::emulated_thread())
 #define blockIdx (::grpo::testing::emulated_block())
