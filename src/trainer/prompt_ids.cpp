@@ -16,7 +16,8 @@ bool has_special_text(const tokenizer::Tokenizer& tokenizer, std::string_view te
 // Templates strip white space at the ends of a message.
 std::string_view trimmed(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t\r\n");
-  return begin == std::string_view::npos ? std::string_view() : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+  return begin == std::string_view::npos ? std::string_view()
+                                         : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 bool starts_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
@@ -45,8 +46,10 @@ std::vector<int64_t> encode_as_text(const tokenizer::Tokenizer& tokenizer, const
     const size_t at = rest.find(text);
     if (at == std::string_view::npos) {
       if (message.role == "system" && rest.size() == rendered.size()) continue;  // data.system has taken its place
-      throw base::ConfigError(base::concat(place, ": the ", message.role, " message holds the text of a special token, and the template changes the message; "
-                                           "take the text out, or set data.allow_special_tokens: true"));
+      throw base::ConfigError(
+          base::concat(place, ": the ", message.role,
+                       " message holds the text of a special token, and the template changes the message; "
+                       "take the text out, or set data.allow_special_tokens: true"));
     }
     add(rest.substr(0, at), true);
     add(text, false);
@@ -54,7 +57,8 @@ std::vector<int64_t> encode_as_text(const tokenizer::Tokenizer& tokenizer, const
   }
   add(rest, true);
   const auto& bos = tokenizer.bos_prefix();
-  if (starts_with(chat.encode_rendered(tokenizer, rendered), bos) && !starts_with(ids, bos)) ids.insert(ids.begin(), bos.begin(), bos.end());
+  if (starts_with(chat.encode_rendered(tokenizer, rendered), bos) && !starts_with(ids, bos))
+    ids.insert(ids.begin(), bos.begin(), bos.end());
   return ids;
 }
 
