@@ -319,7 +319,9 @@ void LocalRanks::write_line(int64_t rank, Output& output) {
   if (label_) std::fprintf(output.to, "[%lld] ", static_cast<long long>(rank));
   std::fprintf(output.to, "%s\n", output.line.c_str());
   output.line.clear();
-  if (std::fflush(output.to) == 0 || std::exchange(reader_is_gone_, true)) return;
+  // stderr has no buffer: there the write itself has failed, and a flush has nothing to say.
+  const bool written = std::fflush(output.to) == 0 && std::ferror(output.to) == 0;
+  if (written || std::exchange(reader_is_gone_, true)) return;
   send_all(SIGTERM);  // nobody reads the run's words any more: it saves and stops
 }
 

@@ -234,11 +234,13 @@ std::vector<models::Checkpointing> checkpointing_choices(ActivationCheckpointing
   return {Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull};
 }
 
-// Where the user leaves it to the plan how activations are kept, a GPU takes smaller micro-batches before it computes any again.
-std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTarget& target) {
+// Where the user leaves it to the plan how activations are kept, a GPU takes smaller micro-batches before it computes any again;
+// not where each micro-batch's gradients cross the ranks, since sending them twice or four times costs more than computing again.
+std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTarget& target, optim::StateSharding sharding) {
   const int64_t whole = config.trainer.micro_batch_tokens;
   std::vector<int64_t> choices = {whole};
-  if (!target.cuda || config.trainer.activation_checkpointing != ActivationCheckpointing::kAuto) return choices;
+  const bool sent_each_time = sharding == optim::StateSharding::kGradients || sharding == optim::StateSharding::kWeights;
+  if (!target.cuda || sent_each_time || config.trainer.activation_checkpointing != ActivationCheckpointing::kAuto) return choices;
   for (const int64_t part : {whole / 2, whole / 4}) {
     if (part >= std::max(kFewestTokens, longest_rollout(config))) choices.push_back(part);
   }
@@ -278,7 +280,7 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   for (const bool offload : offload_choices(config.trainer.offload_optimizer, target.cuda)) {
     for (const auto sharding : sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update)) {
       for (const auto checkpointing : checkpointing_choices(config.trainer.activation_checkpointing)) {
-        for (const int64_t tokens : micro_batch_choices(config, target)) {
+        for (const int64_t tokens : micro_batch_choices(config, target, sharding)) {
           plan = plan_with({.checkpointing = checkpointing, .sharding = sharding, .offload = offload, .micro_batch_tokens = tokens}, model, config, dtype_bytes, target);
           if (fits(plan, most_kv, target)) return plan;
         }

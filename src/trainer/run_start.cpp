@@ -73,7 +73,9 @@ void RunStart::check_shared() {
   const auto all = communicator_.all_gather({same ? 1.0 : 0.0});
   const auto other = std::find_if(all.begin(), all.end(), [](const auto& values) { return values[0] == 0.0; });
   if (other == all.end()) return;
-  throw base::ConfigError(base::concat("run.output ", plan_.folder.parent_path().string(), " on rank ", other - all.begin(),
+  const auto folders = communicator_.all_gather_bytes(plan_.folder.parent_path().string());
+  const auto rank = static_cast<size_t>(other - all.begin());
+  throw base::ConfigError(base::concat("run.output ", folders[rank], " on rank ", rank,
                                        " is not the folder that rank 0 sees; name one that all hosts share"));
 }
 

@@ -97,7 +97,7 @@ class Mistake(unittest.TestCase):
 
     def test_vocabulary_mismatch(self):
         def add_token(content):
-            content["added_tokens"].append({"id": 99, "content": "<|new|>", "special": True, "single_word": False, "lstrip": False,
+            content["added_tokens"].append({"id": 99, "content": "word", "special": False, "single_word": False, "lstrip": False,
                                             "rstrip": False, "normalized": False})
         folder = self.model_copy("other", tokenizer=add_token)
         self.fails(self.train(self.config(model={"path": folder})), 2, "the tokenizer has", "the model's vocabulary is", "another model")
@@ -172,7 +172,7 @@ class Mistake(unittest.TestCase):
 
     def test_output_that_cannot_be_written(self):
         blocked = self.write("blocked", "")
-        self.fails(self.train(self.config(run={"output": blocked})), 1, "blocked")
+        self.fails(self.train(self.config(run={"output": blocked})), 2, "blocked", "is no folder")
 
 
 if __name__ == "__main__":

@@ -229,7 +229,8 @@ class OtherTrainers(unittest.TestCase):
         model = self.byte_model(special=SPECIAL + ["[PAD]"])
         self.trains(model=model)
         data = self.rows("pad.jsonl", [{"problem": "a [PAD] b", "answer": "2"}])
-        self.refuses(model=model, data=data, flags=("--resume", "never"), words=("[PAD] with id 259", "259 rows"))
+        self.trains(model=model, data=data, flags=("--resume", "never"))  # as text it has ids of its own
+        self.refuses("data.allow_special_tokens=true", model=model, data=data, flags=("--resume", "never"), words=("[PAD] with id 259", "259 rows"))
 
     # 25
     def test_a_run_goes_on_with_less_memory_and_forks_with_more_freedom(self):

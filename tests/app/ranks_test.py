@@ -71,7 +71,10 @@ class Ranks(unittest.TestCase):
         run = Path(self.folder) / name
         for a, b in zip(metrics(self.one)[first_step - 1:], metrics(run)[first_step - 1:]):
             self.assertEqual(a.keys(), {key for key in b if not key.startswith(("bytes/", "prompts/"))})
-            self.assertTrue(math.isclose(a["grad_norm"], b["grad_norm"], rel_tol=1e-5), (a["grad_norm"], b["grad_norm"]))
+            # One step's gradient agrees to 1e-8. Adam divides by small second moments, so the difference doubles every other step:
+            # 5e-7 at step 5 and 1e-5 at step 20 were seen, the one or the other side of a bound by the machine.
+            rel_tol = 2e-6 if a["step"] <= 5 else 5e-5
+            self.assertTrue(math.isclose(a["grad_norm"], b["grad_norm"], rel_tol=rel_tol), (a["step"], a["grad_norm"], b["grad_norm"]))
             self.assertTrue(math.isclose(a["loss"], b["loss"], abs_tol=1e-6), (a["loss"], b["loss"]))
             close = ("grad_norm", "loss", "entropy", "kl/sampler", "ratio/max", "clip_fraction")
             for key in a:
