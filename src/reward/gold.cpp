@@ -7,6 +7,8 @@
 #include "reward/char_class.h"
 #include "reward/extract.h"
 #include "reward/lexer.h"
+#include "reward/poses_problem.h"
+#include "reward/unicode.h"
 
 namespace grpo::reward {
 namespace {
@@ -25,10 +27,23 @@ struct Words {
   bool all_lead = true;
 };
 
-// Those outside of the formula.
+// Behind a TeX command at its backslash, with the name of the environment that it opens or closes.
+size_t behind_command(std::string_view text, size_t at) {
+  const size_t begin = ++at;
+  while (at < text.size() && is_letter(text[at])) ++at;
+  const std::string_view name = text.substr(begin, at - begin);
+  const size_t close = name == "begin" || name == "end" ? text.find('}', at) : std::string_view::npos;
+  return close == std::string_view::npos ? at : close + 1;
+}
+
+// Words of prose; commands of TeX are none.
 Words words_of(std::string_view text) {
   Words words;
   for (size_t i = 0; i < text.size();) {
+    if (text[i] == '\\') {
+      i = behind_command(text, i);
+      continue;
+    }
     const size_t begin = i;
     while (i < text.size() && is_letter(text[i])) ++i;
     if (i == begin) {
@@ -80,12 +95,37 @@ Verdict verify_boxed(const std::string& gold, const std::string& answer, const V
 Verdict check_gold(const std::string& gold, const VerifierConfig& config) {
   const GoldAnswer found = extract_gold(gold);
   Verdict verdict = verify_boxed(gold, found.text, config);
+  if (std::string reason = why_no_answer(found.text); !reason.empty()) {
+    if (verdict.kind == Kind::kRight) verdict.kind = Kind::kUnparsable;
+    verdict.reason = std::move(reason);
+    return verdict;
+  }
   if (verdict.kind != Kind::kRight || found.rule != "whole" || !is_sentence(gold)) return verdict;
   const std::string core = core_of(gold);
   if (core.empty()) return verdict;
   verdict = verify_boxed(gold, core, config);
   verdict.reason = "a sentence in which no rule finds the answer; \\boxed{" + core + "} would be judged wrong";
   return verdict;
+}
+
+// A numeric term reads the last number of a response, so that gold must be one, in a spelling of prose or of ours.
+Verdict check_number(const std::string& gold, const VerifierConfig& config) {
+  Verdict verdict = check_gold(gold, config);
+  if (verdict.kind != Kind::kRight) return verdict;
+  for (const std::string& spelling : {extract_gold(gold).text, verdict.gold_parsed}) {
+    size_t at = 0;
+    const std::string number = last_value(to_latex(spelling), at);
+    if (!number.empty() && verify(gold, number, config).kind == Kind::kRight) return verdict;
+  }
+  verdict.kind = Kind::kUnparsable;
+  verdict.reason = "no number, which is all that a numeric reward reads";
+  return verdict;
+}
+
+Verdict check_as(GoldUse use, const std::string& gold, const VerifierConfig& config) {
+  if (use == GoldUse::kText)
+    return {.kind = Kind::kRight, .gold_parsed = gold, .pred_parsed = gold, .rule = "exact", .reason = ""};
+  return use == GoldUse::kNumber ? check_number(gold, config) : check_gold(gold, config);
 }
 
 bool is_missing(const std::string& gold, const std::vector<std::string>& placeholders) {
@@ -140,14 +180,18 @@ Verdict verify_any(const std::vector<std::string>& golds, std::string_view text,
 }
 
 std::vector<BadGold> check_golds(const std::vector<std::vector<std::string>>& golds,
-                                 const std::vector<std::string>& placeholders, const VerifierConfig& config) {
+                                 const std::vector<std::string>& placeholders, const VerifierConfig& config,
+                                 GoldUse use) {
+  static const std::vector<std::string> kEveryTextIsAnAnswer;
+  const auto& missing_names = use == GoldUse::kText ? kEveryTextIsAnAnswer : placeholders;
   std::vector<BadGold> bad;
+  if (use == GoldUse::kNone) return bad;
   for (size_t i = 0; i < golds.size(); ++i) {
     std::optional<BadGold> worst;
     bool right = false;
     for (const auto& gold : golds[i]) {
-      BadGold one{.index = i, .missing = is_missing(gold, placeholders), .verdict = {}};
-      if (!one.missing) one.verdict = check_gold(gold, config);
+      BadGold one{.index = i, .missing = is_missing(gold, missing_names), .verdict = {}};
+      if (!one.missing) one.verdict = check_as(use, gold, config);
       right = right || (!one.missing && one.verdict.kind == Kind::kRight);
       if (one.missing) one.verdict.reason = trim(gold).empty() ? "there is none" : "a placeholder for a missing answer";
       if (!worst || (worst->missing && !one.missing)) worst = std::move(one);

@@ -195,15 +195,14 @@ VerifierConfig verifier_config(const VerifierOptions& options) {
   return config;
 }
 
-bool asks_verifier(const RewardConfig& config) {
-  return std::any_of(config.terms.begin(), config.terms.end(), [](const RewardTerm& term) {
-    return term.type == TermType::kMath || term.type == TermType::kNumeric;
-  });
-}
-
-bool asks_gold(const RewardConfig& config) {
-  return asks_verifier(config) || std::any_of(config.terms.begin(), config.terms.end(),
-                                              [](const RewardTerm& term) { return term.type == TermType::kExact; });
+GoldUse gold_use(const RewardConfig& config) {
+  const auto has = [&](TermType type) {
+    return std::any_of(config.terms.begin(), config.terms.end(),
+                       [&](const RewardTerm& term) { return term.type == type; });
+  };
+  if (has(TermType::kMath)) return GoldUse::kAnswer;
+  if (has(TermType::kNumeric)) return GoldUse::kNumber;
+  return has(TermType::kExact) ? GoldUse::kText : GoldUse::kNone;
 }
 
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config) {

@@ -50,6 +50,15 @@ void log_rules(const std::vector<Prompt>& prompts, const char* what) {
   if (!parts.empty()) base::log_info(base::concat(what, ": answers taken out of longer gold texts: ", base::join(parts, ", ")));
 }
 
+// A column such as "source" instead of the answers.
+void warn_where_all_are_one(const std::vector<Prompt>& prompts, const char* what) {
+  constexpr size_t kFew = 8;
+  if (prompts.size() < kFew) return;
+  const std::string& first = prompts.front().gold;
+  if (first.empty() || !std::all_of(prompts.begin(), prompts.end(), [&](const Prompt& prompt) { return prompt.gold == first; })) return;
+  base::log_warning(base::concat(what, ": all ", prompts.size(), " gold answers are \"", shortened(first), "\"; check data.answer_key"));
+}
+
 void leave_out_missing(std::vector<Prompt>& prompts, const std::vector<reward::BadGold>& bad, const char* what) {
   std::set<size_t> missing;
   for (const auto& gold : bad) {
@@ -123,13 +132,13 @@ std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& d
   return prompts_of(policy, data, data::load_problems(files, data.prompt_key, data.answer_key), max_prompt_tokens, what);
 }
 
-void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what, bool verified) {
+void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what, reward::GoldUse use) {
   std::vector<std::vector<std::string>> golds;
   golds.reserve(prompts.size());
   for (const auto& prompt : prompts) golds.push_back(prompt.golds());
-  auto bad = reward::check_golds(golds, verified ? config.placeholders : std::vector<std::string>(), reward::verifier_config(config.verifier));
-  if (!verified) std::erase_if(bad, [](const reward::BadGold& gold) { return !gold.missing; });
-  if (verified) log_rules(prompts, what);
+  const auto bad = reward::check_golds(golds, config.placeholders, reward::verifier_config(config.verifier), use);
+  if (use == reward::GoldUse::kAnswer || use == reward::GoldUse::kNumber) log_rules(prompts, what);
+  warn_where_all_are_one(prompts, what);
   if (bad.empty()) return;
   const auto missing = std::count_if(bad.begin(), bad.end(), [](const reward::BadGold& gold) { return gold.missing; });
   const std::string message =

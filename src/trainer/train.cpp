@@ -277,7 +277,7 @@ void Loop::begin() {
 void Loop::load_data() {
   const auto problems = data::load_problems(config_.data.train, config_.data.prompt_key, config_.data.answer_key);
   prompts_ = prompts_of(policy_, config_.data, problems, longest_prompt(config_), "data.train");
-  if (reward::asks_gold(config_.reward)) check_golds(prompts_, config_.reward, "data.train", reward::asks_verifier(config_.reward));
+  check_golds(prompts_, config_.reward, "data.train", reward::gold_use(config_.reward));
   if (config_.eval.every_steps > 0) {
     const auto names = names_of_sets(config_.eval.data, "eval.data");
     for (size_t i = 0; i < names.size(); ++i) {

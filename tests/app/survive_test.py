@@ -129,7 +129,7 @@ class Survive(unittest.TestCase):
 
     def test_a_start_that_fails_changes_nothing(self):
         mistakes = [("data.train=[typo.jsonl]",), ("model.path=nowhere",), ("optimizer.lr=-1",), ("optimizer.lrr=1",), ("--resume", "nowhere"),
-                    ("--resume", "never", "model.path=nowhere"), ("data.answer_key=nowhere",),
+                    ("--resume", "never", "model.path=nowhere"), ("data.answer_key=nowhere",), ("reward.max_bad_golds=0", "data.answer_key=problem"),
                     ("logging.prometheus=127.0.0.1:999999",), ("run.name=../run",), ("trainer.steps=0",)]
         mistakes = [*mistakes, *[("run.name=new", *mistake) for mistake in mistakes[:4]]]
         process = self.start()

@@ -15,13 +15,15 @@ std::vector<BadGold> check(const std::vector<std::string>& golds) {
 }
 
 TEST(CheckGolds, AcceptsAnswersThatARightCompletionMatches) {
-  EXPECT_TRUE(check({"42", "\\frac{1}{2}", "$x=3$", "\\text{even}", "(1,2]", "x^2 + 1", "3, 5 and 7", "\\boxed{5}"}).empty());
+  EXPECT_TRUE(
+      check({"42", "\\frac{1}{2}", "$x=3$", "\\text{even}", "(1,2]", "x^2 + 1", "3, 5 and 7", "\\boxed{5}"}).empty());
 }
 
 // The forms in which public data sets keep worked solutions.
 TEST(CheckGolds, AcceptsSolutionsThatSayTheirAnswer) {
-  EXPECT_TRUE(check({"First $2+2=4$, then $4+3$.\nSo it is $\\boxed{7}$.", "Two and <<2+5=7>>7.\n#### 7", "<answer>7</answer>", "<think>2+5</think><answer>\n7\n</answer>",
-                     "So $x=7$.", "The answer is 7.", "Adding up, we get 7. The final answer is $7$."})
+  EXPECT_TRUE(check({"First $2+2=4$, then $4+3$.\nSo it is $\\boxed{7}$.", "Two and <<2+5=7>>7.\n#### 7",
+                     "<answer>7</answer>", "<think>2+5</think><answer>\n7\n</answer>", "So $x=7$.", "The answer is 7.",
+                     "Adding up, we get 7. The final answer is $7$."})
                   .empty());
 }
 
@@ -36,8 +38,81 @@ TEST(CheckGolds, ListsTheOnesThatCannotBeMatched) {
   EXPECT_THAT(bad[2].verdict.reason, HasSubstr("\\boxed{5} would be judged wrong"));
 }
 
+// They equal themselves, but no right completion equals them.
+TEST(CheckGolds, RefusesWhatIsNoAnswerToAProblem) {
+  for (const char* gold : {"12+5=",
+                           "12 + 5 = ?",
+                           "x=",
+                           "$12+5=$",
+                           "3\\times",
+                           "What is 3+4?",
+                           "What is 3+4",
+                           "Find the sum of 3 and 4",
+                           "How many apples are there",
+                           "Prove that $2>1$.",
+                           "求x的值",
+                           "3与4的和是多少",
+                           "3 + __ = 7",
+                           "3+\\underline{\\hspace{1cm}}=7",
+                           "\\frac{1}{",
+                           "3 <",
+                           "{\"ground_truth\": \"34\"}",
+                           "{'answer': '34'}",
+                           "[{'role': 'user', 'content': '2+2'}]",
+                           "<answer>12+5=</answer>"}) {
+    const auto bad = check({gold});
+    ASSERT_EQ(bad.size(), 1u) << gold;
+    EXPECT_FALSE(bad[0].missing) << gold;
+    EXPECT_NE(bad[0].verdict.kind, Verdict::Kind::kRight) << gold;
+    EXPECT_FALSE(bad[0].verdict.reason.empty()) << gold;
+  }
+}
+
+TEST(CheckGolds, AcceptsAnswersThatLookLikeProblems) {
+  for (const char* gold : {"12+5",
+                           "3+4=7",
+                           "=",
+                           "<",
+                           "\\times",
+                           "C++",
+                           "A+",
+                           "Na^+",
+                           "B-",
+                           "if $n$ is odd, 2",
+                           "\\{1, 2\\}",
+                           "\\left\\{x \\mid x>0\\right\\}",
+                           "Whitehead",
+                           "findings",
+                           "[\"18\"]",
+                           "all $x$ for which $x>0$",
+                           "Howard",
+                           "a_1",
+                           "\\underline{5}",
+                           "x<3",
+                           "\\begin{pmatrix} -1 & 0 \\\\ 0 & -1 \\end{pmatrix}."}) {
+    EXPECT_TRUE(check({gold}).empty()) << gold;
+  }
+}
+
+TEST(CheckGolds, AsksForANumberWhereOnlyTheLastNumberIsRead) {
+  const auto bad = check_golds(
+      {{"17"}, {"\\frac{12}{5}"}, {"1,234"}, {"-3.5"}, {"A"}, {"\\text{even}"}, {"$\\frac12$"}, {"#### 7"}, {"25\\%"}},
+      default_placeholders(), {}, GoldUse::kNumber);
+  ASSERT_EQ(bad.size(), 2u);
+  EXPECT_EQ(bad[0].index, 4u);
+  EXPECT_EQ(bad[1].index, 5u);
+  EXPECT_THAT(bad[0].verdict.reason, HasSubstr("no number"));
+}
+
+TEST(CheckGolds, TakesAnyTextWhereTextsAreCompared) {
+  EXPECT_TRUE(check_golds({{"12+5="}, {"proof"}, {"What?"}}, default_placeholders(), {}, GoldUse::kText).empty());
+  EXPECT_EQ(check_golds({{" "}}, default_placeholders(), {}, GoldUse::kText).size(), 1u);
+  EXPECT_TRUE(check_golds({{" "}}, default_placeholders(), {}, GoldUse::kNone).empty());
+}
+
 TEST(CheckGolds, CountsPlaceholdersAsMissing) {
-  for (const char* gold : {"proof", "Proof", "\\text{Proof}", "nan", "NaN", "None", "null", "N/A", "notfound", "not found", " ", "\\boxed{proof}", "Proof."}) {
+  for (const char* gold : {"proof", "Proof", "\\text{Proof}", "nan", "NaN", "None", "null", "N/A", "notfound",
+                           "not found", " ", "\\boxed{proof}", "Proof."}) {
     const auto bad = check({gold});
     ASSERT_EQ(bad.size(), 1u) << gold;
     EXPECT_TRUE(bad[0].missing) << gold;
@@ -63,7 +138,8 @@ TEST(ExtractGold, NamesTheRule) {
 
 // A formula inside of an answer in words is not the answer.
 TEST(ExtractGold, LeavesAnswersInWordsWhole) {
-  for (const char* gold : {"increasing on $(0,1)$", "$5$ apples and $3$ oranges", "a circle of radius $5$", "7 or $x$"}) EXPECT_EQ(extract_gold(gold).rule, "whole") << gold;
+  for (const char* gold : {"increasing on $(0,1)$", "$5$ apples and $3$ oranges", "a circle of radius $5$", "7 or $x$"})
+    EXPECT_EQ(extract_gold(gold).rule, "whole") << gold;
 }
 
 TEST(Verify, ReadsTheGoldByTheSameRules) {
@@ -75,7 +151,9 @@ TEST(Verify, ReadsTheGoldByTheSameRules) {
 TEST(Reward, AcceptsAnyOfSeveralRightAnswers) {
   for (const TermType type : {TermType::kMath, TermType::kNumeric, TermType::kExact}) {
     const auto reward = make_reward({.terms = {{.type = type, .weight = 2.0, .pattern = ""}}, .verifier = {}});
-    const auto score = [&](const std::string& text) { return reward->score({.gold = "7", .text = text, .also_right = {"8", "9"}}).reward; };
+    const auto score = [&](const std::string& text) {
+      return reward->score({.gold = "7", .text = text, .also_right = {"8", "9"}}).reward;
+    };
     EXPECT_EQ(score("7"), 2.0);
     EXPECT_EQ(score("9"), 2.0);
     EXPECT_EQ(score("10"), 0.0);
@@ -83,19 +161,25 @@ TEST(Reward, AcceptsAnyOfSeveralRightAnswers) {
 }
 
 TEST(Reward, KnowsHowLargeItsTermsWere) {
-  const auto reward = make_reward({.terms = {{.type = TermType::kExact, .weight = 0.5, .pattern = ""}, {.type = TermType::kLength, .weight = -0.25, .pattern = ""}}, .verifier = {}});
+  const auto reward = make_reward({.terms = {{.type = TermType::kExact, .weight = 0.5, .pattern = ""},
+                                             {.type = TermType::kLength, .weight = -0.25, .pattern = ""}},
+                                   .verifier = {}});
   const auto score = reward->score({.gold = "7", .text = "7", .num_tokens = 2});
   EXPECT_EQ(score.reward, 0.0);
   EXPECT_EQ(score.magnitude, 1.0);
 }
 
-TEST(AsksGold, SaysWhichTermsCompare) {
-  const auto asks = [](TermType type) { return asks_gold({.terms = {{.type = type, .weight = 1.0, .pattern = "x"}}, .verifier = {}}); };
-  EXPECT_TRUE(asks(TermType::kMath));
-  EXPECT_TRUE(asks(TermType::kExact));
-  EXPECT_TRUE(asks(TermType::kNumeric));
-  EXPECT_FALSE(asks(TermType::kLength));
-  EXPECT_FALSE(asks(TermType::kRegex));
+TEST(GoldUse, IsTheMostThatATermDemands) {
+  const auto use = [](const std::vector<TermType>& types) {
+    RewardConfig config{.terms = {}, .verifier = {}};
+    for (const TermType type : types) config.terms.push_back({.type = type, .weight = 1.0, .pattern = "x"});
+    return gold_use(config);
+  };
+  EXPECT_EQ(use({TermType::kMath}), GoldUse::kAnswer);
+  EXPECT_EQ(use({TermType::kExact}), GoldUse::kText);
+  EXPECT_EQ(use({TermType::kLength, TermType::kNumeric}), GoldUse::kNumber);
+  EXPECT_EQ(use({TermType::kNumeric, TermType::kMath}), GoldUse::kAnswer);
+  EXPECT_EQ(use({TermType::kLength, TermType::kRegex}), GoldUse::kNone);
 }
 
 }  // namespace

@@ -24,6 +24,10 @@ bool is_placeholder(std::string_view gold, const std::vector<std::string>& place
 /// verify() against the first of several right answers that accepts the response; else the verdict against the first.
 Verdict verify_any(const std::vector<std::string>& golds, std::string_view text, const VerifierConfig& config = {});
 
+/// What a gold answer is compared as: nothing, one text with another, the last number of a response, or its final
+/// answer.
+enum class GoldUse { kNone, kText, kNumber, kAnswer };
+
 /// Golds with which training would go wrong: no right completion would be judged right, or there is no answer.
 struct BadGold {
   size_t index = 0;      // into the list that was checked
@@ -32,9 +36,12 @@ struct BadGold {
 };
 
 /// Asks of every problem what training will ask: whether a completion that boxes the right answer is judged right. Of a
-/// sentence in which no rule finds the answer, that is the number or formula it ends with. golds: one or several right
-/// answers a problem, one of which must do. In the order of the list.
+/// sentence in which no rule finds the answer, that is the number or formula it ends with. Problems, records and texts
+/// that were cut off are no answers although they equal themselves; of texts (GoldUse::kText) only empty ones are bad,
+/// of numbers also those that are none. golds: one or several right answers a problem, one of which must do. In the
+/// order of the list.
 std::vector<BadGold> check_golds(const std::vector<std::vector<std::string>>& golds,
-                                 const std::vector<std::string>& placeholders, const VerifierConfig& config = {});
+                                 const std::vector<std::string>& placeholders, const VerifierConfig& config = {},
+                                 GoldUse use = GoldUse::kAnswer);
 
 }  // namespace grpo::reward

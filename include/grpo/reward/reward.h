@@ -60,9 +60,8 @@ struct RewardConfig {
   }
 };
 
-/// Whether a term asks the math verifier about the gold answer, or compares with it at all.
-bool asks_verifier(const RewardConfig& config);
-bool asks_gold(const RewardConfig& config);
+/// The most that a term demands of a gold answer: an answer (math), a number (numeric), any text (exact); none without such a term.
+GoldUse gold_use(const RewardConfig& config);
 
 /// One completion to score.
 struct Answer {
