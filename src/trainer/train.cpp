@@ -36,22 +36,23 @@
 #include "grpo/optim/schedule.h"
 #include "grpo/trainer/evaluate.h"
 #include "grpo/trainer/grpo_step.h"
+#include "grpo/update/layer_hooks.h"
+#include "grpo/update/profile.h"
+#include "grpo/update/token_budget.h"
 #include "trainer/accuracy_tracker.h"
 #include "trainer/divergence.h"
 #include "trainer/expected_demand.h"
 #include "trainer/fork.h"
-#include "trainer/layer_hooks.h"
 #include "trainer/load_prompts.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan.h"
-#include "trainer/profile.h"
 #include "trainer/resume_rules.h"
 #include "trainer/run_inputs.h"
 #include "trainer/run_folder.h"
 #include "trainer/run_start.h"
+#include "trainer/sequences.h"
 #include "trainer/step_output.h"
 #include "trainer/stopping.h"
-#include "trainer/token_budget.h"
 #include "trainer/watchdog.h"
 
 namespace grpo::trainer {
@@ -173,7 +174,7 @@ class Loop {
   std::unique_ptr<Watchdog> watchdog_;       // once the run has begun
   metrics::MetricsLine last_line_;           // of the last completed step
   std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
-  int64_t micro_batch_tokens_;  // the plan's; lowered when memory ran out
+  update::TokenBudget budget_;  // of micro-batches: the plan's, less where memory ran out
   bool checked_truncated_ = false;
   int64_t lost_lines_ = 0;  // of the JSON console
   bool stopping_ = false;  // a signal reached some rank, and all know it
@@ -212,7 +213,7 @@ models::TrainingOptions training_options(const models::CausalLM& model, const Me
 }
 
 Loop::Loop(const TrainConfig& config, RunStart& start, const std::optional<Fork>& fork, dist::Communicator& communicator, bool profile)
-    : config_(config), start_(start), fork_(fork), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder()), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder() / "checkpoints"), micro_batch_tokens_(config.trainer.micro_batch_tokens) {
+    : config_(config), start_(start), fork_(fork), profile_(profile), console_(communicator.rank() == 0 ? config.logging.console : metrics::ConsoleMode::kPlain), folder_(start.folder()), communicator_(communicator), stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)), store_(start.folder() / "checkpoints"), budget_(config.trainer.micro_batch_tokens) {
   communicator_.enter_phase("start");
   // Before the model is loaded: an address that is taken should not cost minutes.
   if (writes() && !config.logging.prometheus.empty()) {
@@ -224,7 +225,7 @@ Loop::Loop(const TrainConfig& config, RunStart& start, const std::optional<Fork>
   policy_ = load_policy(config.model, config.rollout.stop_ids, weights, communicator_.local_rank());
   const MemoryPlan plan = plan_memory(policy_.model->config(), config, static_cast<int64_t>(c10::elementSize(policy_.model->dtype())), target);
   splits_optimizer_ = plan.sharding != optim::StateSharding::kNone;
-  micro_batch_tokens_ = plan.micro_batch_tokens;
+  budget_ = update::TokenBudget(plan.micro_batch_tokens);
   policy_.model->set_training_options(training_options(*policy_.model, plan));
   if (config.algorithm.kl.coef > 0.0) {
     reference_ = models::CausalLM::load(config.model.path, policy_.model->dtype(), policy_.model->device(),
@@ -239,7 +240,7 @@ Loop::Loop(const TrainConfig& config, RunStart& start, const std::optional<Fork>
                                                                    .reduce_dtype = config.distributed.reduce_dtype == dist::ReduceDtype::kBfloat16 ? at::kBFloat16 : at::kFloat,
                                                                    .layers = policy_.model->parameter_layers(),
                                                                    .offload = plan.offload});
-  if (communicator_.size() > 1) policy_.model->set_layer_hooks(layer_hooks(*optimizer_));
+  if (communicator_.size() > 1) policy_.model->set_layer_hooks(update::layer_hooks(*optimizer_));
   engine_ = std::make_unique<rollout::Engine>(
       *policy_.model, rollout::EngineConfig{.page_size = config.rollout.page_size,
                                             .max_sequences = decoded_together(config.rollout, policy_.model->device().is_cuda()),
@@ -466,27 +467,28 @@ void Loop::train_step() {
   std::vector<uint64_t> draws;
   auto prompts = take_prompts(draws);
   const double dead_predicted = predict_dead(prompts);
-  StepContext context{.config = config_,
+  const StepContext context{.config = config_,
                       .policy = policy_,
-                      .reference = reference_.get(),
                       .engine = *engine_,
                       .reward = *reward_,
-                      .optimizer = *optimizer_,
-                      .communicator = communicator_,
+                      .learner = {.model = *policy_.model,
+                                  .reference = reference_.get(),
+                                  .optimizer = *optimizer_,
+                                  .communicator = communicator_,
+                                  .budget = budget_,
+                                  .objective = objective_of(config_),
+                                  .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step},
                       .step = step,
-                      .total_updates = total_steps_ * config_.trainer.updates_per_step * config_.trainer.epochs_per_step,
                       .should_stop = [this] { return goes_on_and(stop_.drops_step()); },
-                      .on_progress = [this](const StepProgress& progress) { note_progress(progress); },
-                      .micro_batch_tokens = micro_batch_tokens_};
+                      .on_progress = [this](const StepProgress& progress) { note_progress(progress); }};
   status_.step = step;
   status_.rollout = {};
   status_.update = {};
-  std::optional<StepProfile> profile;
+  std::optional<update::StepProfile> profile;
   if (profile_ && step == first_step_ + 2) profile.emplace(policy_.model->device());  // the first one also warms up
   stop_.begin_step(step);
   watchdog_->enter(base::concat("step ", step, ", rollout"));
   const StepResult result = grpo_step(context, std::move(prompts), draws);
-  micro_batch_tokens_ = context.micro_batch_tokens;
   if (profile) profile->write(folder_ / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
   if (result.stopped) {
     base::log_info(base::concat("step ", step, " is dropped, and repeated by the next start"));
@@ -773,7 +775,7 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
   resolve_paths(config, options.config_folder);
   at::set_num_threads(num_threads(config.trainer.threads));
   set_deterministic(config.trainer.deterministic);
-  throw_when_memory_runs_out();
+  update::throw_when_memory_runs_out();
   const auto communicator = dist::make_communicator(config.distributed);
   const std::string resume = options.fork.empty() ? options.resume : resume_of_fork(config.run, options.fork);
   check_fork_begun(config.run, resume);
