@@ -76,7 +76,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     auto& rollouts = sampled.groups[q];
     for (size_t i = 0; i < group.completions.size(); ++i) {
       rollouts.push_back({.prompt = q, .sample = static_cast<int64_t>(i), .completion = group.completions[i], .text = {}, .score = {},
-                          .advantage = 0.0, .old_log_probs = {}});
+                          .advantage = 0.0});
     }
     progress.done += static_cast<int64_t>(group.completions.size());
     progress.total = std::max(progress.total, progress.done);  // it may take more than its share

@@ -11,7 +11,7 @@ namespace grpo::trainer {
 namespace {
 
 Rollout make_rollout(size_t prompt, int64_t length) {
-  Rollout rollout{.prompt = prompt, .sample = 3, .completion = {}, .text = "\xff half", .score = {}, .advantage = 0.5, .old_log_probs = {}};
+  Rollout rollout{.prompt = prompt, .sample = 3, .completion = {}, .text = "\xff half", .score = {}, .advantage = 0.5};
   for (int64_t i = 0; i < length; ++i) {
     rollout.completion.ids.push_back(i * 1000);
     rollout.completion.log_probs.push_back(-0.1f * static_cast<float>(i + 1));
