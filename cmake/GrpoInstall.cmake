@@ -43,7 +43,7 @@ install(RUNTIME_DEPENDENCY_SET bundle
         DIRECTORIES ${library_folders}
         LIBRARY DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT bundle)
 
-set(modules config io metrics kernels tokenizer nn algo dist optim models data rollout checkpoint trainer report)
+set(modules config io metrics kernels tokenizer nn algo dist optim models data rollout checkpoint update trainer report)
 list(TRANSFORM modules PREPEND grpo_)
 install(TARGETS grpo_base grpo_reward EXPORT grpo-verifier ARCHIVE DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT development)
 install(TARGETS ${modules} EXPORT grpo-trainer ARCHIVE DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT development)

@@ -1,13 +1,7 @@
 #include "trainer/across_ranks.h"
 
-#include <ATen/ATen.h>
-
-#include <algorithm>
 #include <cstring>
-#include <numeric>
 
-#include "grpo/base/error.h"
-#include "trainer/micro_batch.h"
 
 namespace grpo::trainer {
 namespace {
@@ -42,7 +36,7 @@ nlohmann::json to_json(const Rollout& rollout) {
 
 Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
   Rollout rollout{.prompt = prompt, .sample = json.at("sample").get<int64_t>(), .completion = {}, .text = text_of(json.at("text")),
-                  .score = {}, .advantage = 0.0, .old_log_probs = {}};
+                  .score = {}, .advantage = 0.0};
   rollout.completion.ids = values_of<int64_t>(json.at("ids"));
   rollout.completion.log_probs = values_of<float>(json.at("log_probs"));
   rollout.completion.finish_reason = static_cast<rollout::FinishReason>(json.at("finish").get<int>());
@@ -86,43 +80,6 @@ std::vector<Rollout> group_from(const nlohmann::json& value, size_t prompt) {
   std::vector<Rollout> group;
   for (const auto& rollout : value) group.push_back(rollout_from(rollout, prompt));
   return group;
-}
-
-std::vector<size_t> balanced_share(const RolloutBatch& batch, const std::vector<size_t>& rollouts, const models::ModelConfig& model,
-                                   int64_t rank, int64_t ranks) {
-  if (ranks == 1) return rollouts;
-  std::vector<double> work;
-  for (const size_t index : rollouts) work.push_back(work_of(batch, index, model));
-  std::vector<size_t> order(rollouts.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return work[a] > work[b]; });
-  std::vector<double> loads(static_cast<size_t>(ranks), 0.0);
-  std::vector<bool> mine(rollouts.size(), false);
-  for (const size_t i : order) {
-    const auto least = std::min_element(loads.begin(), loads.end());
-    *least += work[i];
-    mine[i] = least - loads.begin() == rank;
-  }
-  std::vector<size_t> share;
-  for (size_t i = 0; i < rollouts.size(); ++i) {
-    if (mine[i]) share.push_back(rollouts[i]);
-  }
-  return share;
-}
-
-void reduce(UpdateStats& stats, dist::Communicator& communicator) {
-  if (communicator.size() == 1) return;
-  auto sums = at::tensor({stats.loss, stats.entropy, stats.clip_fraction, stats.kl_sampler, static_cast<double>(stats.tokens)}, at::kDouble);
-  auto maxima = at::tensor({stats.ratio_max}, at::kDouble);
-  communicator.all_reduce_sum(sums);
-  communicator.all_reduce_max(maxima);
-  const double* values = sums.const_data_ptr<double>();
-  stats.loss = values[0];
-  stats.entropy = values[1];
-  stats.clip_fraction = values[2];
-  stats.kl_sampler = values[3];
-  stats.tokens = static_cast<int64_t>(values[4]);
-  stats.ratio_max = maxima.item<double>();
 }
 
 }  // namespace grpo::trainer

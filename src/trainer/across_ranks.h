@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "grpo/dist/communicator.h"
-#include "grpo/models/model_config.h"
-#include "grpo/trainer/grpo_step.h"
+#include "grpo/trainer/rollout_batch.h"
 
 namespace grpo::trainer {
 
@@ -25,13 +24,5 @@ std::string text_of(const nlohmann::json& bytes);
 /// What a rank tells the others of the groups it sampled and scored, and back. Log-probs and rewards bit for bit.
 nlohmann::json to_json(const std::vector<Rollout>& group);
 std::vector<Rollout> group_from(const nlohmann::json& value, size_t prompt);
-
-/// The part of `rollouts` that this rank trains. Ranks get about equal work (longest first to whoever has least); every
-/// rank computes the same division. With one rank: all.
-std::vector<size_t> balanced_share(const RolloutBatch& batch, const std::vector<size_t>& rollouts, const models::ModelConfig& model,
-                                   int64_t rank, int64_t ranks);
-
-/// Sums over micro-batches become sums over ranks.
-void reduce(UpdateStats& stats, dist::Communicator& communicator);
 
 }  // namespace grpo::trainer

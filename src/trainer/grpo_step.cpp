@@ -7,9 +7,9 @@
 
 #include "grpo/base/error.h"
 #include "grpo/metrics/timer.h"
-#include "trainer/old_log_probs.h"
+#include "trainer/live_rollouts.h"
+#include "trainer/sequences.h"
 #include "trainer/step_stats.h"
-#include "trainer/streamed_update.h"
 
 namespace grpo::trainer {
 namespace {
@@ -24,51 +24,82 @@ std::vector<size_t> mini_batch(const RolloutBatch& batch, int64_t u, int64_t num
   return rollouts;
 }
 
-// Those up to one that is dropped.
-std::vector<UpdateStats> make_updates(StepContext& context, const RolloutBatch& batch) {
-  const TrainerOptions& options = context.config.trainer;
+// What each of the step's updates learns from. Several updates need the log-probs of the policy before the first.
+std::vector<update::Batch> mini_batches(const StepContext& context, const RolloutBatch& batch) {
+  const TrainConfig& config = context.config;
+  const int64_t count = config.trainer.updates_per_step;
+  std::vector<update::Batch> batches;
+  for (int64_t u = 0; u < count; ++u) batches.push_back(batch_of(config, batch, mini_batch(batch, u, count)));
+  if (count * config.trainer.epochs_per_step == 1) return batches;
+  for (auto& [sequences, scale] : batches) {
+    if (config.algorithm.old_logprobs == OldLogProbs::kTrainer) {
+      update::set_old_log_probs(context.learner, watch_of(context), sequences);
+    } else {
+      for (auto& sequence : sequences) sequence.old_log_probs = sequence.sampler_log_probs;
+    }
+  }
+  return batches;
+}
+
+// One after the other, each mini-batch once an epoch. An update that is dropped is the last.
+std::vector<UpdateStats> make_updates(const StepContext& context, const std::vector<update::Batch>& batches) {
+  auto watch = watch_of(context);
   std::vector<UpdateStats> updates;
-  for (int64_t i = 0; i < options.epochs_per_step * options.updates_per_step; ++i) {
-    if (i > 0) context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
-    updates.push_back(update_policy(context, batch, mini_batch(batch, i % options.updates_per_step, options.updates_per_step)));
+  for (size_t i = 0; i < batches.size() * static_cast<size_t>(context.config.trainer.epochs_per_step); ++i) {
+    if (i > 0) context.learner.communicator.enter_phase(watch.name + ", update");
+    updates.push_back(update::update_weights(context.learner, watch, batches[i % batches.size()]));
     if (updates.back().dropped) break;
-    if (updates.back().applied) context.should_stop = {};  // the weights have changed: from here on the step is finished
+    if (updates.back().applied) watch.should_stop = {};  // the weights have changed: from here on the step is finished
   }
   return updates;
 }
 
+// The loss's scale over the whole step's rollouts; none without one that trains.
+std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatch& batch) {
+  const auto all = mini_batch(batch, 0, 1);
+  if (live_rollouts(config.algorithm, batch, all).empty()) return std::nullopt;
+  return loss_scale(config, batch, all);
+}
+
 }  // namespace
 
-StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
-  const TrainerOptions& options = context.config.trainer;
+update::Watch watch_of(const StepContext& context) {
+  update::Watch watch{.name = base::concat("step ", context.step), .should_stop = context.should_stop};
+  if (!context.on_progress) return watch;
+  watch.on_progress = [on_progress = context.on_progress](const update::Progress& progress) {
+    on_progress({.phase = StepProgress::Phase::kUpdate, .done = progress.done, .total = progress.total, .tokens = progress.tokens});
+  };
+  return watch;
+}
+
+StepResult grpo_step(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
+  optim::AdamW& optimizer = context.learner.optimizer;
+  dist::Communicator& communicator = context.learner.communicator;
   StepResult result;
-  const int64_t sent = context.communicator.bytes_sent();
-  std::optional<StreamedUpdate> stream;
-  if (options.stream_update) stream.emplace(context, prompts);
+  const int64_t sent = communicator.bytes_sent();
+  std::optional<update::StreamedUpdate> stream;
+  if (context.config.trainer.stream_update) stream.emplace(context.learner, watch_of(context));
   result.batch = sample_and_score(context, std::move(prompts), draws, result.stats, stream ? &*stream : nullptr);
   if (result.batch.rollouts.empty()) {
     result.stopped = true;
     return result;
   }
-  result.stats.rollout_bytes = context.communicator.bytes_sent() - sent;
+  result.stats.rollout_bytes = communicator.bytes_sent() - sent;
   metrics::Timer timer;
   set_advantages(result.batch, context.config.algorithm.advantage);
   count_groups(result.batch, result.stats);
 
-  context.communicator.enter_phase(base::concat("step ", context.step, ", update"));
-  const bool several_updates = options.updates_per_step * options.epochs_per_step > 1;
-  for (int64_t u = 0; several_updates && u < options.updates_per_step; ++u) {
-    set_old_log_probs(context, result.batch, mini_batch(result.batch, u, options.updates_per_step));
-  }
+  communicator.enter_phase(base::concat("step ", context.step, ", update"));
+  const auto batches = stream ? std::vector<update::Batch>() : mini_batches(context, result.batch);
   context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
-  context.optimizer.release_weights();
-  const auto updates = stream ? std::vector{stream->finish(result.batch)} : make_updates(context, result.batch);
-  context.optimizer.gather_weights();
+  optimizer.release_weights();
+  const auto updates = stream ? std::vector{stream->finish(scale_of_step(context.config, result.batch))} : make_updates(context, batches);
+  optimizer.gather_weights();
   result.stopped = updates.back().dropped;
   if (result.stopped) return result;
-  result.stats.update = mean_of_updates(updates);
+  result.stats.update = update::mean_of_updates(updates);
   result.stats.update_s = timer.seconds();
-  result.stats.update_bytes = context.communicator.bytes_sent() - sent - result.stats.rollout_bytes;
+  result.stats.update_bytes = communicator.bytes_sent() - sent - result.stats.rollout_bytes;
   return result;
 }
 

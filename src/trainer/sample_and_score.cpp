@@ -5,13 +5,13 @@
 #include "grpo/base/error.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/grpo_step.h"
+#include "grpo/update/profile.h"
 #include "trainer/across_ranks.h"
 #include "trainer/memory_plan.h"
-#include "trainer/profile.h"
 #include "trainer/scorer.h"
+#include "trainer/sequences.h"
 #include "trainer/share_prompts.h"
 #include "trainer/step_stats.h"
-#include "trainer/streamed_update.h"
 
 namespace grpo::trainer {
 namespace {
@@ -63,20 +63,20 @@ struct Sampled {
 };
 
 Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prompts, const std::vector<uint64_t>& draws,
-                     std::pair<size_t, size_t> share, StepStats& stats, StreamedUpdate* stream) {
+                     std::pair<size_t, size_t> share, StepStats& stats, update::StreamedUpdate* stream) {
   metrics::Timer rollout_timer;
   Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
   // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
   Scorer scorer(1);
   StepProgress progress{.phase = StepProgress::Phase::kRollout,
-                        .total = equal_share(prompts.size(), context.communicator) * context.config.rollout.group_size};
+                        .total = equal_share(prompts.size(), context.learner.communicator) * context.config.rollout.group_size};
   if (context.on_progress) context.on_progress(progress);
   const auto on_group = [&](const rollout::Group& group) {
     const size_t q = share.first + group.request;
     auto& rollouts = sampled.groups[q];
     for (size_t i = 0; i < group.completions.size(); ++i) {
       rollouts.push_back({.prompt = q, .sample = static_cast<int64_t>(i), .completion = group.completions[i], .text = {}, .score = {},
-                          .advantage = 0.0, .old_log_probs = {}});
+                          .advantage = 0.0});
     }
     progress.done += static_cast<int64_t>(group.completions.size());
     progress.total = std::max(progress.total, progress.done);  // it may take more than its share
@@ -85,7 +85,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     const auto place = stream != nullptr ? stream->announce() : 0;
     scorer.submit([&context, &prompt = prompts[q], &rollouts, stream, place] {
       score_group(context, prompt, rollouts);
-      if (stream != nullptr) stream->take(place, rollouts);
+      if (stream != nullptr) stream->take(place, sequences_of_group(context.config, prompt, rollouts));
     });
   };
   const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
@@ -96,11 +96,11 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     if (stream != nullptr && stream->failed()) return true;
     return context.should_stop && context.should_stop();
   };
-  std::optional<Phase> phase(std::in_place, "rollout");
+  std::optional<update::Phase> phase(std::in_place, "rollout");
   std::optional<rollout::RequestQueue> queue;
-  if (shares_prompts(context.config, context.communicator.size())) {
+  if (shares_prompts(context.config, context.learner.communicator.size())) {
     const int64_t together = decoded_together(context.config.rollout, context.policy.model->device().is_cuda());
-    queue = prompt_queue(context.communicator, context.config, together, context.step, prompts.size());
+    queue = prompt_queue(context.learner.communicator, context.config, together, context.step, prompts.size());
   }
   const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop, queue ? &*queue : nullptr);
   sampled.stopped = done.size() != requests.size();
@@ -109,7 +109,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   stats.rollout_s = rollout_timer.seconds();
   metrics::Timer reward_timer;
   phase.emplace("reward");
-  context.communicator.enter_phase(base::concat("step ", context.step, ", reward"));
+  context.learner.communicator.enter_phase(base::concat("step ", context.step, ", reward"));
   scorer.wait();
   stats.reward_s = reward_timer.seconds();
   if (stream != nullptr) {
@@ -122,7 +122,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
 // Every rank learns every group: with them each computes the same advantages, denominators and metrics. A stop on one
 // rank stops all; times are those of the slowest.
 void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
-  dist::Communicator& communicator = context.communicator;
+  dist::Communicator& communicator = context.learner.communicator;
   if (communicator.size() == 1) return;
   // How long others sample nobody knows, so this is no collective. A signal may reach this rank alone, and meanwhile.
   const auto ask = [&] {
@@ -157,14 +157,14 @@ void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
 
 }  // namespace
 
-RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
-                              StepStats& stats, StreamedUpdate* stream) {
+RolloutBatch sample_and_score(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
+                              StepStats& stats, update::StreamedUpdate* stream) {
   GRPO_CHECK(prompts.size() == draws.size(), prompts.size(), " prompts, ", draws.size(), " draws");
-  context.communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
-  const bool shares = shares_prompts(context.config, context.communicator.size());
-  const auto share = shares ? std::pair(size_t{0}, prompts.size()) : share_of(prompts.size(), context.communicator);
+  context.learner.communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
+  const bool shares = shares_prompts(context.config, context.learner.communicator.size());
+  const auto share = shares ? std::pair(size_t{0}, prompts.size()) : share_of(prompts.size(), context.learner.communicator);
   Sampled sampled = sample_share(context, prompts, draws, share, stats, stream);
-  context.communicator.enter_phase(base::concat("step ", context.step, ", exchange"));
+  context.learner.communicator.enter_phase(base::concat("step ", context.step, ", exchange"));
   gather(sampled, stats, context);
   RolloutBatch batch;
   if (sampled.stopped) return batch;

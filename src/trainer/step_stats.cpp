@@ -44,28 +44,4 @@ void count_groups(const RolloutBatch& batch, StepStats& stats) {
   }
 }
 
-UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates) {
-  UpdateStats mean;
-  double count = 0.0;
-  for (const UpdateStats& update : updates) {
-    mean.tokens += update.tokens;
-    mean.ratio_max = std::max(mean.ratio_max, update.ratio_max);
-    mean.kl_sampler = std::max(mean.kl_sampler, update.kl_sampler);
-    if (!update.applied) continue;
-    count += 1.0;
-    mean.applied = true;
-    mean.loss += update.loss;
-    mean.grad_norm += update.grad_norm;
-    mean.entropy += update.entropy;
-    mean.clip_fraction += update.clip_fraction;
-    mean.lr = update.lr;
-  }
-  if (count == 0.0) return mean;
-  mean.loss /= count;
-  mean.grad_norm /= count;
-  mean.entropy /= count;
-  mean.clip_fraction /= count;
-  return mean;
-}
-
 }  // namespace grpo::trainer

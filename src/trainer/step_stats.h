@@ -1,7 +1,5 @@
 #pragma once
 
-#include <vector>
-
 #include "grpo/trainer/grpo_step.h"
 
 namespace grpo::trainer {
@@ -11,8 +9,5 @@ void count_rollouts(const RolloutBatch& batch, StepStats& stats);
 
 /// Live and dead groups. A group is dead when all its advantages are zero.
 void count_groups(const RolloutBatch& batch, StepStats& stats);
-
-/// Means over the updates that were applied; zeros when none was.
-UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates);
 
 }  // namespace grpo::trainer

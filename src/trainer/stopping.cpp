@@ -111,18 +111,4 @@ bool Stopping::others_drop() {
   return dropped_;
 }
 
-bool UpdateGate::skips() {
-  if (closes_) return *closes_;
-  if (!skipping_) skipping_ = context_.should_stop && context_.should_stop();
-  return skipping_;
-}
-
-bool UpdateGate::closes() {
-  if (closes_) return *closes_;
-  if (!context_.should_stop) return false;  // on all ranks
-  // Who has come and is asked to stop now tells the others, who may have much left to do and then skip it.
-  closes_ = context_.communicator.meet("the update", skips() ? 1 : 0, [this] { context_.should_stop(); }) > 0;
-  return *closes_;
-}
-
 }  // namespace grpo::trainer

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "grpo/dist/communicator.h"
-#include "grpo/trainer/grpo_step.h"
 
 namespace grpo::trainer {
 
@@ -63,23 +62,6 @@ class Stopping {
   bool announced_ = false;
   std::vector<int> readers_;
   double looked_for_readers_ = 0.0;
-};
-
-/// How an update is dropped by all ranks or by none. Each asks skips() before its micro-batches, and all ask closes() before
-/// the first collective that depends on them.
-class UpdateGate {
- public:
-  explicit UpdateGate(StepContext& context) : context_(context) {}
-
-  /// Whether this rank would drop the step, and so need not run another micro-batch. Not after closes() has said no.
-  bool skips();
-  /// Whether any rank would: then all do. The ranks meet here (Communicator::meet), the first time; the answer stays.
-  bool closes();
-
- private:
-  StepContext& context_;
-  bool skipping_ = false;
-  std::optional<bool> closes_;
 };
 
 }  // namespace grpo::trainer

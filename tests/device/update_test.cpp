@@ -5,8 +5,8 @@
 #include "grpo/base/log.h"
 #include "grpo/kernels/cuda.h"
 #include "support/golden.h"
+#include "trainer/sequences.h"
 #include "trainer/step_fixture.h"
-#include "trainer/streamed_update.h"
 
 namespace grpo::host_device {
 namespace {
@@ -43,28 +43,28 @@ class Updates : public HostDevice {
 
   models::NamedTensors plain(at::Device device) {
     StepFixture fixture(testing::golden_section("step") / "model", config(), at::kFloat, device);
-    auto context = fixture.context();
-    update_policy(context, batch_, all_rollouts(batch_));
+    fixture.update(batch_);
     return weights_of(fixture);
   }
 
   // The weights are written right before, on the caller's stream.
   models::NamedTensors streamed() {
     StepFixture fixture(testing::golden_section("step") / "model", config(), at::kFloat, at::kCUDA);
-    auto context = fixture.context();
+    const auto context = fixture.context();
     {
       const at::NoGradGuard no_grad;
       for (int i = 0; i < 20; ++i) {
         for (const auto& [name, tensor] : fixture.policy().model->parameters()) tensor.mul_(i % 2 == 0 ? 2.0 : 0.5);
       }
     }
-    StreamedUpdate stream(context, batch_.prompts);
+    update::StreamedUpdate stream(context.learner, watch_of(context));
     for (size_t q = 0; q < 6; ++q) {
       stream.announce();
-      stream.take(q, {batch_.rollouts.begin() + batch_.group_offsets[q],
-                      batch_.rollouts.begin() + batch_.group_offsets[q + 1]});
+      stream.take(q, sequences_of_group(fixture.config(), batch_.prompts[q],
+                                        {batch_.rollouts.begin() + batch_.group_offsets[q],
+                                         batch_.rollouts.begin() + batch_.group_offsets[q + 1]}));
     }
-    stream.finish(batch_);
+    stream.finish(fixture.learned(batch_).scale);
     return weights_of(fixture);
   }
 
@@ -112,10 +112,9 @@ TEST_F(Updates, WaitAsOftenForManyMicroBatchesAsForOne) {
     auto with = config();
     with.trainer.micro_batch_tokens = tokens;
     StepFixture fixture(testing::golden_section("step") / "model", with, at::kFloat, at::kCUDA);
-    auto context = fixture.context();
-    update_policy(context, batch_, all_rollouts(batch_));  // tables are made
+    fixture.update(batch_);  // tables are made
     const Counts before = counts();
-    update_policy(context, batch_, all_rollouts(batch_));
+    fixture.update(batch_);
     const Counts after = counts();
     std::printf("an update in micro-batches of %lld tokens: %lld kernels, %lld copies in, %lld out, %lld waits\n",
                 static_cast<long long>(tokens), static_cast<long long>(after.kernels - before.kernels),

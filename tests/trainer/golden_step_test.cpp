@@ -10,9 +10,9 @@
 #include "grpo/io/safetensors.h"
 #include "grpo/kernels/cuda.h"
 #include "grpo/models/weights.h"
+#include "grpo/update/profile.h"
 #include "support/golden.h"
 #include "support/thread_ranks.h"
-#include "trainer/profile.h"
 #include "trainer/step_fixture.h"
 
 namespace grpo::trainer {
@@ -39,6 +39,7 @@ class GoldenStep : public ::testing::Test {
     config.algorithm.policy.clip_low = h.at("epsilon");
     config.algorithm.policy.clip_high = h.at("epsilon_high");
     config.algorithm.kl.coef = h.at("beta");
+    config.algorithm.old_logprobs = OldLogProbs::kSampler;
     config.optimizer.lr = lr;
     config.optimizer.warmup_steps = 0;
     config.optimizer.betas = h.at("betas").get<std::vector<double>>();
@@ -64,8 +65,7 @@ class GoldenStep : public ::testing::Test {
       rollout.prompt = batch.prompts.size() - 1;
       rollout.sample = row % group_size;
       rollout.completion.ids = to_vector<int64_t>(ids[row].masked_select(mask[row]));
-      rollout.old_log_probs = to_vector<float>(old[row].masked_select(mask[row]));
-      rollout.completion.log_probs = rollout.old_log_probs;
+      rollout.completion.log_probs = to_vector<float>(old[row].masked_select(mask[row]));
       rollout.score.reward = rewards[row].item<double>();
       batch.rollouts.push_back(rollout);
       if ((row + 1) % group_size == 0) batch.group_offsets.push_back(row + 1);
@@ -95,8 +95,7 @@ TEST_F(GoldenStep, AdvantagesGradientsAndOneUpdateAgree) {
   for (size_t i = 0; i < data.rollouts.size(); ++i) {
     EXPECT_NEAR(data.rollouts[i].advantage, advantages[static_cast<int64_t>(i)].item<double>(), 2e-5);
   }
-  auto context = fixture.context();
-  const auto stats = accumulate_gradient(context, data, all_rollouts(data));
+  const auto stats = fixture.accumulate(data);
   const auto& step = expected_.at("step");
   EXPECT_NEAR(stats.loss, step.at("loss").get<double>(), 1e-5);
   const auto gradients = fixture.take_gradients();
@@ -104,7 +103,7 @@ TEST_F(GoldenStep, AdvantagesGradientsAndOneUpdateAgree) {
     EXPECT_LE((gradient - tensor("grad." + name)).abs().max().item<double>(), 1e-5) << name;
     EXPECT_NEAR(gradient.norm().item<double>(), step.at("param_grad_norms").at(name).get<double>(), 1e-4) << name;
   }
-  const auto update = update_policy(context, data, all_rollouts(data));
+  const auto update = fixture.update(data);
   EXPECT_NEAR(update.grad_norm, step.at("grad_norm_before_clip").get<double>(), 1e-4);
   expect_weights(fixture, "after1.", 1e-5);
 }
@@ -113,9 +112,8 @@ TEST_F(GoldenStep, FourUpdatesOnOneBatchAgree) {
   StepFixture fixture(folder_ / "model", config(expected_.at("trace_lr")));
   auto data = batch(fixture.config().rollout.group_size);
   set_advantages(data, fixture.config().algorithm.advantage);
-  auto context = fixture.context();
   for (const auto& step : expected_.at("trace")) {
-    const auto update = update_policy(context, data, all_rollouts(data));
+    const auto update = fixture.update(data);
     EXPECT_NEAR(update.loss, step.at("loss").get<double>(), 1e-5);
     EXPECT_NEAR(update.grad_norm, step.at("grad_norm_before_clip").get<double>(), 1e-4);
   }
@@ -134,14 +132,14 @@ TEST_P(GoldenStepOnRanks, FourUpdatesOnOneBatchAgree) {
     StepFixture fixture(folder_ / "model", config(expected_.at("trace_lr")), ranks);
     auto data = batch(fixture.config().rollout.group_size);
     set_advantages(data, fixture.config().algorithm.advantage);
-    auto context = fixture.context();
-    context.optimizer.release_weights();
+    auto& optimizer = fixture.context().learner.optimizer;
+    optimizer.release_weights();
     for (const auto& step : expected_.at("trace")) {
-      const auto update = update_policy(context, data, all_rollouts(data));
+      const auto update = fixture.update(data);
       EXPECT_NEAR(update.loss, step.at("loss").get<double>(), 1e-5);
       EXPECT_NEAR(update.grad_norm, step.at("grad_norm_before_clip").get<double>(), 1e-4);
     }
-    context.optimizer.gather_weights();
+    optimizer.gather_weights();
     expect_weights(fixture, "trace_after4.", 1e-5);
   });
 }
@@ -173,8 +171,7 @@ class GoldenStepElsewhere : public GoldenStep {
     StepFixture exact(folder_ / "model", config);
     auto same = data;
     set_advantages(same, config.algorithm.advantage);
-    auto context = exact.context();
-    const double loss = accumulate_gradient(context, same, all_rollouts(same)).loss;
+    const double loss = exact.accumulate(same).loss;
     Gradients wanted;
     for (const auto& [name, value] : exact.take_gradients()) wanted[name] = value.to(at::kDouble);
     expect_close(gradient(config, data, at::kBFloat16, device, loss, 2e-2), wanted, 0.995, 0.05);
@@ -192,11 +189,11 @@ class GoldenStepElsewhere : public GoldenStep {
   Gradients gradient(const TrainConfig& config, RolloutBatch data, at::ScalarType dtype, at::Device device, double loss, double tolerance) const {
     StepFixture fixture(folder_ / "model", config, dtype, device);
     set_advantages(data, config.algorithm.advantage);
-    auto context = fixture.context();
-    const auto before = masters(context.optimizer);
-    EXPECT_NEAR(update_policy(context, data, all_rollouts(data)).loss, loss, tolerance);
+    const auto& optimizer = fixture.context().learner.optimizer;
+    const auto before = masters(optimizer);
+    EXPECT_NEAR(fixture.update(data).loss, loss, tolerance);
     Gradients found;
-    for (const auto& [name, after] : masters(context.optimizer)) {
+    for (const auto& [name, after] : masters(optimizer)) {
       const auto moved = after - before.at(name);
       found[name] = moved.neg() / (1.0 - moved.abs());
     }
@@ -211,7 +208,7 @@ class GoldenStepElsewhere : public GoldenStep {
     int64_t moved = 0;
     for (size_t row = 0; row < data.rollouts.size(); ++row) {
       const auto now = to_vector<float>(log_probs[static_cast<int64_t>(row)].masked_select(mask[static_cast<int64_t>(row)]));
-      auto& old = data.rollouts[row].old_log_probs;
+      auto& old = data.rollouts[row].completion.log_probs;
       for (size_t t = 0; t < old.size(); ++t) {
         for (const double bound : {std::log(1.0 - policy.clip_low), std::log(1.0 + policy.clip_high)}) {
           const double distance = static_cast<double>(now[t]) - static_cast<double>(old[t]) - bound;
@@ -268,11 +265,10 @@ TEST_F(GpuStep, WaitsForTheDeviceAsOftenForManyMicroBatchesAsForOne) {
     StepFixture fixture(folder_ / "model", config, at::kBFloat16, {at::kCUDA, 0});
     auto data = batch(config.rollout.group_size);
     set_advantages(data, config.algorithm.advantage);
-    auto context = fixture.context();
-    update_policy(context, data, all_rollouts(data));  // libraries are loaded, tables made
+    fixture.update(data);  // libraries are loaded, tables made
     const testing::TempDir dir;
-    StepProfile profile(fixture.policy().model->device());
-    update_policy(context, data, all_rollouts(data));
+    update::StepProfile profile(fixture.policy().model->device());
+    fixture.update(data);
     profile.write(dir.path() / "trace.json");
     int64_t count = 0;
     for (const auto& event : nlohmann::json::parse(io::read_file(dir.path() / "trace.json")).at("traceEvents")) {

@@ -16,6 +16,7 @@
 #include "grpo/trainer/grpo_step.h"
 #include "support/gpu_bench.h"
 #include "trainer/memory_plan.h"
+#include "trainer/sequences.h"
 
 namespace {
 
@@ -116,17 +117,20 @@ class Bench {
   static double memory() { return kDevice.is_cuda() ? models::device_memory_bytes(kDevice) : static_cast<double>(base::usable_memory_bytes()); }
 
   Measured run_step(rollout::Engine& engine, optim::AdamW& optimizer, int64_t step) {
-    trainer::StepContext context{.config = config_,
+    update::TokenBudget budget(plan_.micro_batch_tokens);
+    const trainer::StepContext context{.config = config_,
                                  .policy = policy_,
-                                 .reference = nullptr,
                                  .engine = engine,
                                  .reward = reward_,
-                                 .optimizer = optimizer,
-                                 .communicator = *communicator_,
+                                 .learner = {.model = *policy_.model,
+                                             .reference = nullptr,
+                                             .optimizer = optimizer,
+                                             .communicator = *communicator_,
+                                             .budget = budget,
+                                             .objective = trainer::objective_of(config_),
+                                             .total_updates = 100},
                                  .step = step,
-                                 .total_updates = 100,
-                                 .should_stop = {},
-                                 .micro_batch_tokens = plan_.micro_batch_tokens};
+                                 .should_stop = {}};
     std::vector<trainer::Prompt> prompts;
     std::vector<uint64_t> draws;
     for (int64_t q = 0; q < size_.pairs; ++q) {

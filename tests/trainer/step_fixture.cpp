@@ -8,7 +8,8 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/random.h"
-#include "trainer/layer_hooks.h"
+#include "grpo/update/layer_hooks.h"
+#include "trainer/sequences.h"
 
 namespace grpo::trainer {
 
@@ -16,7 +17,7 @@ StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig 
     : StepFixture(model_folder, std::move(config), at::kFloat, at::kCPU, &ranks) {}
 
 StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype, at::Device device, const OnRanks* ranks)
-    : config_(std::move(config)) {
+    : config_(std::move(config)), budget_(config_.trainer.micro_batch_tokens) {
   at::set_num_threads(1);  // the models are tiny: more threads would wait for each other
   policy_.folder = model_folder;
   policy_.model = models::CausalLM::load(model_folder, dtype, device);
@@ -27,19 +28,40 @@ StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig 
   optim::AdamWOptions options{.communicator = communicator_, .layers = policy_.model->parameter_layers()};
   if (ranks != nullptr) options.sharding = ranks->sharding;
   optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config_.optimizer, options);
-  if (ranks != nullptr && ranks->around_layers) policy_.model->set_layer_hooks(layer_hooks(*optimizer_));
+  if (ranks != nullptr && ranks->around_layers) policy_.model->set_layer_hooks(update::layer_hooks(*optimizer_));
 }
 
 StepContext StepFixture::context() {
   return {.config = config_,
           .policy = policy_,
-          .reference = nullptr,
           .engine = *engine_,
           .reward = *reward_,
-          .optimizer = *optimizer_,
-          .communicator = *communicator_,
-          .total_updates = 100,
+          .learner = {.model = *policy_.model,
+                      .reference = nullptr,
+                      .optimizer = *optimizer_,
+                      .communicator = *communicator_,
+                      .budget = budget_,
+                      .objective = objective_of(config_),
+                      .total_updates = 100},
           .should_stop = {}};
+}
+
+update::Batch StepFixture::learned(const RolloutBatch& batch) {
+  auto learned = batch_of(config_, batch, all_rollouts(batch));
+  if (config_.algorithm.old_logprobs == OldLogProbs::kSampler) {
+    for (auto& sequence : learned.sequences) sequence.old_log_probs = sequence.sampler_log_probs;
+  }
+  return learned;
+}
+
+UpdateStats StepFixture::update(const RolloutBatch& batch) {
+  const auto context = this->context();
+  return update::update_weights(context.learner, watch_of(context), learned(batch));
+}
+
+UpdateStats StepFixture::accumulate(const RolloutBatch& batch) {
+  const auto context = this->context();
+  return update::accumulate_gradient(context.learner, watch_of(context), learned(batch));
 }
 
 models::NamedTensors StepFixture::take_gradients() {

@@ -22,6 +22,14 @@ class StepFixture {
               const OnRanks* ranks = nullptr);
 
   StepContext context();
+
+  /// What an update on all of the batch's rollouts learns from. With `algorithm.old_logprobs: sampler` the policy before is as the sampler
+  /// says, else it is the one that trains.
+  update::Batch learned(const RolloutBatch& batch);
+  UpdateStats update(const RolloutBatch& batch);
+  UpdateStats accumulate(const RolloutBatch& batch);
+
+  update::TokenBudget& budget() { return budget_; }
   Policy& policy() { return policy_; }
   TrainConfig& config() { return config_; }
 
@@ -36,6 +44,7 @@ class StepFixture {
   std::unique_ptr<optim::AdamW> optimizer_;
   std::unique_ptr<dist::Communicator> single_;
   dist::Communicator* communicator_ = nullptr;
+  update::TokenBudget budget_;
 };
 
 /// Six prompts with groups of two; the second and fifth are tied. Lengths differ.

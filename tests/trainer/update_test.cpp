@@ -10,7 +10,6 @@
 #include "grpo/optim/adamw.h"
 #include "support/golden.h"
 #include "support/thread_ranks.h"
-#include "trainer/old_log_probs.h"
 #include "trainer/step_fixture.h"
 
 namespace grpo::trainer {
@@ -29,8 +28,7 @@ class Update : public ::testing::TestWithParam<algo::Aggregation> {
   models::NamedTensors gradient(TrainConfig config, RolloutBatch batch, UpdateStats* stats = nullptr) {
     config.algorithm.aggregation = GetParam();
     StepFixture fixture(testing::golden_section("step") / "model", config);
-    auto context = fixture.context();
-    const auto result = accumulate_gradient(context, batch, all_rollouts(batch));
+    const auto result = fixture.accumulate(batch);
     if (stats != nullptr) *stats = result;
     return fixture.take_gradients();
   }
@@ -96,14 +94,13 @@ TEST(UpdatePolicy, MakesNoUpdateWhenNoGroupIsLive) {
   for (auto& rollout : batch.rollouts) rollout.score.reward = 1.0;
   set_advantages(batch, {});
   StepFixture fixture(testing::golden_section("step") / "model", config_with(1 << 20));
-  auto context = fixture.context();
   const auto before = fixture.policy().model->parameters().front().second.detach().clone();
-  const auto stats = update_policy(context, batch, all_rollouts(batch));
+  const auto stats = fixture.update(batch);
   EXPECT_FALSE(stats.applied);
   EXPECT_EQ(stats.grad_norm, 0.0);
   EXPECT_EQ(stats.loss, 0.0);
   EXPECT_TRUE(before.equal(fixture.policy().model->parameters().front().second.detach()));
-  EXPECT_EQ(context.optimizer.updates(), 0);
+  EXPECT_EQ(fixture.context().learner.optimizer.updates(), 0);
 }
 
 // ---- several ranks ----
@@ -115,17 +112,19 @@ std::vector<at::Tensor> weights_of(StepFixture& fixture) {
 }
 
 // Two updates from the same batch, with old log-probs and a reference where the configuration asks for them.
-void make_updates(StepFixture& fixture, RolloutBatch batch, bool around_layers = true) {
+void make_updates(StepFixture& fixture, const RolloutBatch& batch, bool around_layers = true) {
   auto context = fixture.context();
   std::unique_ptr<models::CausalLM> reference;
   if (fixture.config().algorithm.kl.coef > 0.0) {
     reference = models::CausalLM::load(testing::golden_section("step") / "model", at::kFloat, at::kCPU);
-    context.reference = reference.get();
+    context.learner.reference = reference.get();
   }
-  set_old_log_probs(context, batch, all_rollouts(batch));
-  if (around_layers) context.optimizer.release_weights();  // passes gather what they need
-  for (int update = 0; update < 2; ++update) EXPECT_TRUE(update_policy(context, batch, all_rollouts(batch)).applied);
-  context.optimizer.gather_weights();
+  auto learned = fixture.learned(batch);
+  const auto watch = watch_of(context);
+  update::set_old_log_probs(context.learner, watch, learned.sequences);
+  if (around_layers) context.learner.optimizer.release_weights();  // passes gather what they need
+  for (int update = 0; update < 2; ++update) EXPECT_TRUE(update::update_weights(context.learner, watch, learned).applied);
+  context.learner.optimizer.gather_weights();
 }
 
 std::vector<at::Tensor> after_updates_of_one(const TrainConfig& config, const RolloutBatch& batch) {
@@ -198,10 +197,10 @@ TEST_P(UpdateOnRanks, MakeNoUpdateWhenNoGroupIsLive) {
     const StepFixture::OnRanks ranks{communicator, GetParam()};
     StepFixture fixture(testing::golden_section("step") / "model", config_, ranks);
     const auto before = weights_of(fixture);
-    auto context = fixture.context();
-    context.optimizer.release_weights();
-    EXPECT_FALSE(update_policy(context, batch_, all_rollouts(batch_)).applied);
-    context.optimizer.gather_weights();
+    auto& optimizer = fixture.context().learner.optimizer;
+    optimizer.release_weights();
+    EXPECT_FALSE(fixture.update(batch_).applied);
+    optimizer.gather_weights();
     EXPECT_EQ(largest_difference(before, weights_of(fixture)), 0.0);
   });
 }
@@ -239,11 +238,10 @@ TEST(AccumulateGradient, ReadsNoValueOnTheHostHoweverManyMicroBatches) {
       config.algorithm.policy.loss = loss;
       config.algorithm.entropy_coef = 0.01;
       StepFixture fixture(testing::golden_section("step") / "model", config);
-      auto context = fixture.context();
       const HostReads reads;
-      EXPECT_GT(accumulate_gradient(context, batch, all_rollouts(batch)).tokens, 0);
+      EXPECT_GT(fixture.accumulate(batch).tokens, 0);
       EXPECT_EQ(reads.number(), 0) << tokens;
-      EXPECT_TRUE(context.optimizer.step(1).applied);
+      EXPECT_TRUE(fixture.context().learner.optimizer.step(1).applied);
       EXPECT_GT(reads.number(), 0);  // they are counted
     }
   }

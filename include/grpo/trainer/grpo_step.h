@@ -2,33 +2,20 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <vector>
 
-#include "grpo/dist/communicator.h"
-#include "grpo/optim/adamw.h"
 #include "grpo/reward/reward.h"
 #include "grpo/rollout/engine.h"
 #include "grpo/trainer/policy.h"
 #include "grpo/trainer/rollout_batch.h"
 #include "grpo/trainer/train_config.h"
+#include "grpo/update/streamed_update.h"
+#include "grpo/update/update.h"
 
 namespace grpo::trainer {
 
-/// What one optimizer update saw and did. Sums are over the trained tokens of all its micro-batches.
-struct UpdateStats {
-  double loss = 0.0;
-  double grad_norm = 0.0;
-  double lr = 0.0;
-  double entropy = 0.0;        // mean over trained tokens
-  double clip_fraction = 0.0;  // share of trained tokens
-  double ratio_max = 0.0;
-  double kl_sampler = 0.0;  // k3 between sampler and trainer, mean over trained tokens; first update of a step only
-  int64_t tokens = 0;       // trained tokens (completion tokens of live groups)
-  bool applied = false;     // false: no live group, or a non-finite gradient
-  bool dropped = false;     // should_stop ended it before anything was reduced
-};
+using update::UpdateStats;
 
 /// One step's measurements, in the words of metrics.jsonl.
 struct StepStats {
@@ -69,38 +56,25 @@ struct StepProgress {
 struct StepContext {
   const TrainConfig& config;
   Policy& policy;
-  const models::CausalLM* reference = nullptr;  // start weights, when the KL term is on
   rollout::Engine& engine;
   const reward::RewardFunction& reward;
-  optim::AdamW& optimizer;
-  dist::Communicator& communicator;
-  int64_t step = 0;           // the number of this one, for messages
-  int64_t total_updates = 0;  // of the run, for the learning rate schedule
+  update::Learner learner;
+  int64_t step = 0;                   // the number of this one, for messages
   std::function<bool()> should_stop;  // asked between decode steps and micro-batches; true drops the step
   std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
-  /// Tokens of a micro-batch; lowered where memory runs out (the loop takes it to the next step).
-  int64_t micro_batch_tokens = config.trainer.micro_batch_tokens;
 };
 
-class StreamedUpdate;
+/// How the step's updates are watched.
+update::Watch watch_of(const StepContext& context);
 
 /// Samples a group for each prompt and scores every completion; rewards are set, advantages are not.
 /// draws[q] is prompt q's ordinal in the run. stream, when given, gets every group of this rank as soon as it is scored.
 /// Returns a batch without rollouts when should_stop ended it.
-RolloutBatch sample_and_score(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
-                              StepStats& stats, StreamedUpdate* stream = nullptr);
+RolloutBatch sample_and_score(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
+                              StepStats& stats, update::StreamedUpdate* stream = nullptr);
 
 /// Sets every rollout's advantage from its group's rewards.
 void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config);
-
-/// One optimizer update over `rollouts` (indices of whole groups of one mini-batch): drops groups that cannot contribute,
-/// runs micro-batches, reduces gradients, clips, steps. With loss denominators over the mini-batch, the gradient does not
-/// depend on how it is split.
-UpdateStats update_policy(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts);
-
-/// The gradient of the mini-batch's loss, left in the optimizer's accumulators; no step is taken. Part of update_policy,
-/// public for tests.
-UpdateStats accumulate_gradient(StepContext& context, const RolloutBatch& batch, const std::vector<size_t>& rollouts);
 
 /// One whole GRPO step. Once an update has changed the weights it is finished whatever should_stop says.
 struct StepResult {
@@ -108,6 +82,6 @@ struct StepResult {
   StepStats stats;
   bool stopped = false;  // should_stop ended it, on any rank; nothing was changed
 };
-StepResult grpo_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws);
+StepResult grpo_step(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws);
 
 }  // namespace grpo::trainer

@@ -34,7 +34,6 @@ struct Rollout {
   std::string text;  // completion without special tokens
   reward::Score score;
   double advantage = 0.0;
-  std::vector<float> old_log_probs;  // of the completion; empty while the policy that sampled is the one that trains
 
   bool truncated() const { return completion.finish_reason == rollout::FinishReason::kLength; }
 };

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "grpo/dist/communicator.h"
+#include "grpo/models/causal_lm.h"
+#include "grpo/optim/adamw.h"
+#include "grpo/update/objective.h"
+#include "grpo/update/token_budget.h"
+
+namespace grpo::update {
+
+/// What learns, and how. All that it refers to outlives it.
+struct Learner {
+  const models::CausalLM& model;
+  const models::CausalLM* reference = nullptr;  // the objective's KL term needs it
+  optim::AdamW& optimizer;                      // of the model's parameters
+  dist::Communicator& communicator;
+  TokenBudget& budget;
+  Objective objective;
+  int64_t total_updates = 0;  // of the run, for the learning rate's schedule
+};
+
+/// How far an update is on this rank.
+struct Progress {
+  int64_t done = 0;  // micro-batches
+  int64_t total = 0;
+  int64_t tokens = 0;  // targets that were trained
+};
+
+/// Who looks on while an update runs.
+struct Watch {
+  std::string name;                                             // in messages, as "step 3"
+  std::function<bool()> should_stop = {};                       // asked between micro-batches: true drops the update, on all ranks
+  std::function<void(const Progress&)> on_progress = {};        // after each micro-batch, on the thread that called
+};
+
+}  // namespace grpo::update

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "grpo/algo/aggregation.h"
+#include "grpo/algo/kl.h"
+#include "grpo/algo/policy_loss.h"
+
+namespace grpo::update {
+
+/// What an update minimises: over its targets the weighted sum of policy_loss + kl_coef KL(pi | reference) - entropy_coef H(pi).
+struct Objective {
+  algo::PolicyLossConfig policy;
+  algo::Aggregation aggregation = algo::Aggregation::kTokenMean;
+  double kl_coef = 0.0;
+  algo::KlEstimator kl_estimator = algo::KlEstimator::kK3;
+  double entropy_coef = 0.0;
+  double temperature = 1.0;  // logits are divided by it, as the sampler's were
+};
+
+}  // namespace grpo::update

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/record_function.h>
+
+#include <filesystem>
+
+namespace grpo::update {
+
+/// A phase of a step by name: in the trace of a StepProfile, and as an NVTX range for NVIDIA's tools.
+class Phase {
+ public:
+  explicit Phase(const char* name);
+  ~Phase();
+  Phase(const Phase&) = delete;
+  Phase& operator=(const Phase&) = delete;
+
+ private:
+  at::RecordFunction record_;
+};
+
+/// Records operators, device kernels and phases of all threads from its construction on.
+class StepProfile {
+ public:
+  explicit StepProfile(at::Device device);
+  ~StepProfile();
+  StepProfile(const StepProfile&) = delete;
+  StepProfile& operator=(const StepProfile&) = delete;
+
+  /// Ends the recording and writes it in Chrome's trace format, which chrome://tracing and Perfetto open.
+  void write(const std::filesystem::path& file);
+
+ private:
+  bool running_ = true;
+};
+
+}  // namespace grpo::update

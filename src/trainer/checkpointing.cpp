@@ -1,0 +1,104 @@
+#include "trainer/checkpointing.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "grpo/base/error.h"
+#include "grpo/io/file.h"
+#include "grpo/metrics/timer.h"
+
+namespace grpo::trainer {
+namespace fs = std::filesystem;
+
+Checkpointing::Checkpointing(const Run& run, const fs::path& run_folder, Stopping& stop) : run_(run), stop_(stop), store_(run_folder / "checkpoints") {}
+
+std::string Checkpointing::way_back() const {
+  const std::string advice = "; try a smaller optimizer.lr in a run of another name";
+  if (!good_step_) return "; no earlier checkpoint of this process is known to be good" + advice;
+  return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", store_.path_of(*good_step_).string(),
+                      " (continue from it with --resume)", advice);
+}
+
+// Every rank holds the same, and comes to the same end.
+void Checkpointing::check_weights(int64_t step) const {
+  try {
+    checkpoint::check_finite(*run_.policy.model);
+  } catch (const base::Error& error) {
+    throw base::Error(base::concat("step ", step, ": ", error.what(), ", so that no checkpoint was written", way_back()));
+  }
+}
+
+void Checkpointing::save(int64_t step, const nlohmann::json& state, bool copy) {
+  run_.communicator.enter_phase(base::concat("step ", step, ", checkpoint"));
+  wait();
+  check_weights(step);
+  run_.communicator.barrier("checkpoint");  // the last one's leftovers are gone before anyone writes the next
+  const bool split = run_.splits_optimizer;
+  const checkpoint::SaveOptions options{.export_model = run_.config.checkpoint.export_model,
+                                        .tokenizer_source = run_.config.model.path,
+                                        .copy = copy,
+                                        .rank = split ? run_.communicator.rank() : 0,
+                                        .ranks = split ? run_.communicator.size() : 1};
+  saved_step_ = step;
+  if (run_.writes()) {
+    write(step, state, options);
+  } else if (split) {
+    write_part(step, options);
+  }
+}
+
+void Checkpointing::write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options) {
+  auto write = checkpoint::run_state_writer(*run_.policy.model, *run_.optimizer, state, options);
+  const auto pinned = run_.optimizer->consecutive_skips() > 0 ? good_step_ : std::nullopt;
+  const checkpoint::SavePlan plan{.keep = run_.config.checkpoint.keep, .bytes = write.bytes, .pinned = pinned};
+  writing_ = std::async(std::launch::async, [this, step, plan, write = std::move(write)] {
+    const metrics::Timer timer;
+    store_.save(step, plan, [&](const fs::path& folder) {
+      write(folder);
+      if (run_.splits_optimizer) collect_optimizer_files(folder, step);
+    });
+    stop_.note_save(timer.seconds());
+  });
+}
+
+void Checkpointing::write_part(int64_t step, const checkpoint::SaveOptions& options) {
+  auto write = checkpoint::optimizer_writer(*run_.policy.model, *run_.optimizer, options);
+  writing_ = std::async(std::launch::async, [this, step, write = std::move(write)] {
+    const auto folder = store_.folder_of_rank(step, run_.communicator.rank());
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+    const io::WriteRecord record;
+    write(folder);
+    checkpoint::write_part_manifest(folder, record);
+  });
+}
+
+// Waits for the other ranks' files: each appears whole.
+void Checkpointing::collect_optimizer_files(const fs::path& folder, int64_t step) const {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(run_.config.distributed.timeout_s);
+  for (int64_t rank = 1; rank < run_.communicator.size(); ++rank) {
+    const auto name = checkpoint::optimizer_file(rank, run_.communicator.size());
+    const auto theirs = store_.folder_of_rank(step, rank);
+    if (fs::exists(folder / name)) continue;  // taken before a write failed that is now tried again
+    while (!checkpoint::part_is_complete(theirs)) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        throw base::IoError(base::concat((theirs / name).string(), ": rank ", rank, " did not write its part in ",
+                                         run_.config.distributed.timeout_s, " s"));
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    checkpoint::take_part(theirs, name, folder);
+    fs::remove_all(theirs);
+  }
+}
+
+void Checkpointing::wait() {
+  if (writing_.valid()) writing_.get();
+}
+
+void Checkpointing::check() {
+  if (writing_.valid() && writing_.wait_for(std::chrono::seconds(0)) == std::future_status::ready) writing_.get();
+}
+
+}  // namespace grpo::trainer

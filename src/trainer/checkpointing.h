@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <future>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "grpo/checkpoint/run_state.h"
+#include "grpo/checkpoint/store.h"
+#include "trainer/run.h"
+#include "trainer/stopping.h"
+
+namespace grpo::trainer {
+
+/// Saves a run beside its training: training waits for the copy in memory only, and the last checkpoint needs none; hashing and the disk
+/// go on in a thread. One checkpoint at a time. Rank 0 writes it; with split state the others add their optimizer files.
+class Checkpointing {
+ public:
+  /// stop learns how long saving takes. All outlive it.
+  Checkpointing(const Run& run, const std::filesystem::path& run_folder, Stopping& stop);
+
+  /// The run as it is after `step`. state: for state.json. copy: training goes on meanwhile. A collective. Throws base::Error when the
+  /// weights are not finite, so that they do not take the place of good ones, and what went wrong with the one before.
+  void save(int64_t step, const nlohmann::json& state, bool copy);
+
+  /// Waits for the one that is being written, or looks whether it has ended. Throws what went wrong with it.
+  void wait();
+  void check();
+
+  /// Of the newest checkpoint, on disk or being written; -1: none.
+  int64_t saved_step() const { return saved_step_; }
+  void resumed_from(int64_t step) { saved_step_ = step; }
+
+  /// The weights that were saved last still give a finite gradient.
+  void note_good() {
+    if (saved_step_ > 0) good_step_ = saved_step_;
+  }
+  /// For the end of an error that says that the weights are of no use any more.
+  std::string way_back() const;
+
+ private:
+  void check_weights(int64_t step) const;
+  void write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options);
+  void write_part(int64_t step, const checkpoint::SaveOptions& options);
+  void collect_optimizer_files(const std::filesystem::path& folder, int64_t step) const;
+
+  const Run& run_;
+  Stopping& stop_;
+  checkpoint::Store store_;
+  int64_t saved_step_ = -1;
+  std::optional<int64_t> good_step_;  // of the newest checkpoint from whose weights a finite gradient was computed
+  std::future<void> writing_;         // last, so that it ends before what it reads
+};
+
+}  // namespace grpo::trainer

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "grpo/data/sampler.h"
+#include "grpo/reward/reward.h"
+#include "grpo/rollout/engine.h"
+#include "trainer/accuracy_tracker.h"
+#include "trainer/divergence.h"
+#include "trainer/methods/method.h"
+
+namespace grpo::trainer {
+
+/// Group relative policy optimization: groups of completions are sampled, rewarded, and compared with one another.
+class Grpo : public Method {
+ public:
+  /// All that is given outlives it.
+  Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts, rollout::Engine& engine, const reward::RewardFunction& reward);
+
+  bool take_step(const StepCall& call) override;
+  const UpdateStats& update() const override { return result_.stats.update; }
+  metrics::MetricsLine measures() const override;
+  std::vector<std::string> warnings() override;
+  void write_samples(const std::filesystem::path& file, int64_t most) const override;
+  void show_samples(metrics::TensorBoardWriter& writer, double time) const override;
+  void show(metrics::Status& status) const override;
+  std::string summary(int64_t total_steps, double step_s, double left_s) const override;
+  void save(nlohmann::json& state) const override;
+  void restore(const nlohmann::json& state) override;
+  void forget_problems() override { accuracy_ = AccuracyTracker(); }
+
+ private:
+  std::vector<Prompt> next_prompts(std::vector<uint64_t>& draws);
+  double predict_dead(const std::vector<Prompt>& prompts) const;
+  void record_accuracy();
+  std::string truncated_warning();
+
+  const TrainConfig& config_;
+  Policy& policy_;
+  const std::vector<Prompt>& prompts_;
+  rollout::Engine& engine_;
+  const reward::RewardFunction& reward_;
+  data::PromptSampler sampler_;
+  DivergenceWatch divergence_;
+  bool checked_truncated_ = false;
+  // Carried from step to step.
+  uint64_t next_draw_ = 0;
+  int64_t rollouts_total_ = 0;
+  AccuracyTracker accuracy_;
+  // The last step.
+  int64_t step_ = 0;
+  StepResult result_;
+  double dead_predicted_ = 0.0;
+  std::vector<double> sent_;  // bytes by all ranks, for rollouts and update; empty with one
+};
+
+}  // namespace grpo::trainer

@@ -1,0 +1,67 @@
+#include "trainer/resume.h"
+
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+#include "grpo/checkpoint/run_state.h"
+#include "grpo/optim/schedule.h"
+#include "trainer/resume_rules.h"
+#include "trainer/run_inputs.h"
+
+namespace grpo::trainer {
+namespace fs = std::filesystem;
+namespace {
+
+// What the files hold must be what it was, wherever they lie now. A fork may have others.
+void compare_inputs(Run& run, const nlohmann::json& state, const fs::path& checkpoint, std::optional<Fork>& fork) {
+  const auto saved = state.value("inputs", nlohmann::json());
+  const auto changes = changed_inputs(saved, run.inputs);
+  if (!fork) refuse_changes(changes, checkpoint);
+  if (fork) fork->changes.insert(fork->changes.end(), changes.begin(), changes.end());
+  // Accuracies belong to rows.
+  if (saved.is_object() && saved.at("problems") != run.inputs.at("problems")) run.method->forget_problems();
+  if (!run.writes()) return;
+  for (const auto& name : changed_eval_sets(saved, run.inputs)) {
+    base::log_warning("eval.data: the problems of " + name + " are not those of the earlier evaluations of this run: the figures before and after do not compare");
+  }
+}
+
+// A rate that falls to the run's end jumps up when the end moves away.
+void warn_schedule(const Run& run, const nlohmann::json& state) {
+  const TrainConfig& config = run.config;
+  const int64_t planned = state.value("total_steps", run.total_steps);
+  const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
+  const int64_t next = state.at("step").get<int64_t>() * updates;
+  const double before = optim::lr_factor(config.optimizer, next, planned * updates);
+  const double now = optim::lr_factor(config.optimizer, next, run.total_steps * updates);
+  if (!run.writes() || before == now) return;
+  base::log_warning(base::concat("optimizer.schedule falls to the run's end, which was step ", planned, " and is now ", run.total_steps,
+                                 ": the learning rate of the next update is ", now * config.optimizer.lr, " where it would have been ",
+                                 before * config.optimizer.lr));
+}
+
+}  // namespace
+
+metrics::MetricsLine line_from(const nlohmann::json& state) {
+  metrics::MetricsLine line;
+  for (const auto& entry : state.at("line")) line.add(entry.at(0).get<std::string>(), entry.at(1).get<double>());
+  return line;
+}
+
+nlohmann::json restore(Run& run, const fs::path& checkpoint, std::optional<Fork>& fork) {
+  nlohmann::json state;
+  try {
+    state = checkpoint::read_state_json(checkpoint);
+    line_from(state);  // it can be read
+    run.method->restore(state);
+    compare_inputs(run, state, checkpoint, fork);
+    warn_schedule(run, state);
+    checkpoint::read_run_state(checkpoint, *run.policy.model, *run.optimizer);
+  } catch (const nlohmann::json::exception& error) {
+    throw base::CheckpointError(base::concat(checkpoint.string(), ": its state.json is not that of a run (", error.what(), ")"));
+  }
+  run.policy.model->release_sampling_weights();
+  base::log_info(base::concat("resumed at step ", state.at("step").get<int64_t>(), " from ", checkpoint.string()));
+  return state;
+}
+
+}  // namespace grpo::trainer

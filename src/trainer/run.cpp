@@ -1,0 +1,152 @@
+// From the configuration to all that a run trains with.
+#include "trainer/run.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "grpo/base/cache.h"
+#include "grpo/base/cores.h"
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+#include "grpo/models/device.h"
+#include "grpo/update/layer_hooks.h"
+#include "trainer/expected_demand.h"
+#include "trainer/load_prompts.h"
+#include "trainer/memory_plan.h"
+#include "trainer/methods/grpo.h"
+#include "trainer/plan.h"
+#include "trainer/run_inputs.h"
+#include "trainer/sequences.h"
+
+namespace grpo::trainer {
+namespace fs = std::filesystem;
+namespace {
+
+// Prompts that leave room for a whole completion within rollout.max_total_tokens.
+int64_t longest_prompt(const TrainConfig& config) {
+  if (!config.rollout.max_total_tokens) return config.data.max_prompt_tokens;
+  return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
+}
+
+// The ranks must plan alike: with the memory of the one that has least.
+PlanTarget target_of(const ModelOptions& options, dist::Communicator& communicator) {
+  const at::Device device = models::resolve_device(options.device, communicator.local_rank());
+  const int64_t ranks = communicator.size();
+  // On the CPU, ranks of this host share its memory; how many they are is not known here, so all count.
+  double memory = device.is_cuda() ? models::device_memory_bytes(device) : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  for (const auto& theirs : communicator.all_gather({memory})) memory = std::min(memory, theirs[0]);
+  return {.ranks = ranks, .cuda = device.is_cuda(), .memory_bytes = memory};
+}
+
+// Before they are loaded: a GPU's error would not say what to do.
+void check_weights_fit(const ModelOptions& options, const PlanTarget& target) {
+  if (!fs::is_directory(options.path)) return;  // load_policy says so
+  const auto dtype = models::resolve_dtype(options.dtype, options.path, target.cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
+  check_weights_fit(models::read_model_config(options.path, {}), static_cast<int64_t>(c10::elementSize(dtype)), target);
+}
+
+models::TrainingOptions training_options(const models::CausalLM& model, const MemoryPlan& plan) {
+  const auto& shape = model.config();
+  const fs::path cache = base::cache_folder();
+  return {.checkpointing = plan.checkpointing,
+          .attention = nn::choose_attention({.heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim}, model.dtype(),
+                                            model.device(), cache.empty() ? cache : cache / "attention.json")};
+}
+
+void warn_overlap(const Run& run) {
+  if (!run.writes()) return;
+  std::unordered_set<std::string> trained;
+  for (const Prompt& prompt : run.prompts) trained.insert(prompt.text);
+  for (const EvalSet& set : run.eval_sets) {
+    const auto both = std::count_if(set.prompts.begin(), set.prompts.end(), [&](const Prompt& prompt) { return trained.contains(prompt.text); });
+    if (both == 0) continue;
+    base::log_warning(base::concat("eval.data: ", both, " of the ", set.prompts.size(), " problems of ", set.name,
+                                   " are trained on too: their accuracy is no held-out figure"));
+  }
+}
+
+void load_data(Run& run) {
+  const TrainConfig& config = run.config;
+  const auto problems = data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key);
+  run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
+  check_golds(run.prompts, config.reward, "data.train", reward::gold_use(config.reward));
+  if (config.eval.every_steps > 0) {
+    const auto names = names_of_sets(config.eval.data, "eval.data");
+    for (size_t i = 0; i < names.size(); ++i) {
+      run.eval_sets.push_back({.name = names[i], .prompts = load_prompts(run.policy, config.data, {config.eval.data[i]}, longest_prompt(config), "eval.data")});
+      check_golds(run.eval_sets.back().prompts, config.reward, "eval.data");
+    }
+  }
+  warn_overlap(run);
+  run.inputs = inputs_of(config, run.policy, problems, run.prompts, run.eval_sets);
+}
+
+void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
+  const TrainConfig& config = run.config;
+  check_weights_fit(config.model, target);
+  run.policy = load_policy(config.model, config.rollout.stop_ids, weights, run.communicator.local_rank());
+  if (config.algorithm.kl.coef == 0.0) return;
+  run.reference = models::CausalLM::load(config.model.path, run.policy.model->dtype(), run.policy.model->device(),
+                                         {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
+}
+
+std::unique_ptr<optim::AdamW> make_optimizer(Run& run, const MemoryPlan& plan) {
+  const bool in_bf16 = run.config.distributed.reduce_dtype == dist::ReduceDtype::kBfloat16;
+  models::CausalLM& model = *run.policy.model;
+  auto optimizer = std::make_unique<optim::AdamW>(model.parameters(), run.config.optimizer,
+                                                  optim::AdamWOptions{.decays = {},
+                                                                      .communicator = &run.communicator,
+                                                                      .sharding = plan.sharding,
+                                                                      .reduce_dtype = in_bf16 ? at::kBFloat16 : at::kFloat,
+                                                                      .layers = model.parameter_layers(),
+                                                                      .offload = plan.offload});
+  if (run.communicator.size() > 1) model.set_layer_hooks(update::layer_hooks(*optimizer));
+  return optimizer;
+}
+
+std::unique_ptr<rollout::Engine> make_engine(const Run& run, const MemoryPlan& plan) {
+  const TrainConfig& config = run.config;
+  const bool cuda = run.policy.model->device().is_cuda();
+  return std::make_unique<rollout::Engine>(*run.policy.model,
+                                           rollout::EngineConfig{.page_size = config.rollout.page_size,
+                                                                 .max_sequences = decoded_together(config.rollout, cuda),
+                                                                 .num_pages = {},
+                                                                 .kv_memory_gb = config.rollout.kv_memory_gb,
+                                                                 .beside_gb = plan.beside_kv_gb(),
+                                                                 .exact = config.rollout.exact,
+                                                                 .expected = expected_demand(config, run.prompts, run.eval_sets, cuda)});
+}
+
+}  // namespace
+
+update::Learner Run::learner() {
+  return {.model = *policy.model,
+          .reference = reference.get(),
+          .optimizer = *optimizer,
+          .communicator = communicator,
+          .budget = budget,
+          .objective = objective_of(config),
+          .total_updates = total_steps * config.trainer.updates_per_step * config.trainer.epochs_per_step};
+}
+
+std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights, dist::Communicator& communicator) {
+  std::unique_ptr<Run> run(new Run{.config = config, .communicator = communicator, .policy = {}, .reference = {}, .prompts = {}, .eval_sets = {},
+                                   .inputs = {}, .reward = {}, .optimizer = {}, .engine = {}, .method = {}, .budget = update::TokenBudget(1)});
+  communicator.enter_phase("start");
+  const PlanTarget target = target_of(config.model, communicator);
+  load_models(*run, weights, target);
+  models::CausalLM& model = *run->policy.model;
+  const MemoryPlan plan = plan_memory(model.config(), config, static_cast<int64_t>(c10::elementSize(model.dtype())), target);
+  run->splits_optimizer = plan.sharding != optim::StateSharding::kNone;
+  run->budget = update::TokenBudget(plan.micro_batch_tokens);
+  model.set_training_options(training_options(model, plan));
+  run->reward = reward::make_reward(config.reward);
+  load_data(*run);
+  run->optimizer = make_optimizer(*run, plan);
+  run->engine = make_engine(*run, plan);
+  run->method = std::make_unique<Grpo>(config, run->policy, run->prompts, *run->engine, *run->reward);
+  run->total_steps = steps_of(config, static_cast<int64_t>(run->prompts.size()));
+  return run;
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "grpo/dist/communicator.h"
+#include "grpo/optim/adamw.h"
+#include "grpo/reward/reward.h"
+#include "grpo/rollout/engine.h"
+#include "grpo/trainer/evaluate.h"
+#include "grpo/trainer/policy.h"
+#include "grpo/trainer/train_config.h"
+#include "grpo/update/learner.h"
+#include "trainer/methods/method.h"
+
+namespace grpo::trainer {
+
+/// All that a run trains with, made from its configuration. Later members refer to earlier ones: it stays where it is.
+struct Run {
+  const TrainConfig& config;
+  dist::Communicator& communicator;
+  Policy policy;
+  std::unique_ptr<models::CausalLM> reference;  // start weights, when the KL term is on
+  std::vector<Prompt> prompts;
+  std::vector<EvalSet> eval_sets;
+  nlohmann::json inputs;  // fingerprints of what the run reads (run_inputs.h)
+  std::unique_ptr<reward::RewardFunction> reward;
+  std::unique_ptr<optim::AdamW> optimizer;
+  std::unique_ptr<rollout::Engine> engine;
+  std::unique_ptr<Method> method;
+  update::TokenBudget budget;      // the plan's, less where memory ran out
+  int64_t total_steps = 0;
+  bool splits_optimizer = false;   // each rank saves its part
+
+  bool writes() const { return communicator.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
+  update::Learner learner();
+};
+
+/// Plans the memory, loads model and data, and makes the rest. weights: of a checkpoint, or empty: the start ones. All that a
+/// configuration, data or a model can have wrong shows here, as base::ConfigError or base::IoError; the run's folder is not touched.
+std::unique_ptr<Run> assemble(const TrainConfig& config, const std::filesystem::path& weights, dist::Communicator& communicator);
+
+}  // namespace grpo::trainer

@@ -1,0 +1,77 @@
+#include "update/gradient_pass.h"
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+#include "grpo/update/profile.h"
+#include "update/across_ranks.h"
+#include "update/micro_batch.h"
+#include "update/micro_batch_loss.h"
+#include "update/passes.h"
+
+namespace grpo::update {
+namespace {
+
+void to_means(UpdateStats& stats) {
+  if (stats.tokens == 0) return;
+  const auto tokens = static_cast<double>(stats.tokens);
+  stats.entropy /= tokens;
+  stats.clip_fraction /= tokens;
+  stats.kl_sampler /= tokens;
+}
+
+}  // namespace
+
+GradientPass::GradientPass(const Learner& learner, const Watch& watch, double scale)
+    : learner_(learner), watch_(watch), scale_(scale), sums_(learner.model.device()) {}
+
+bool GradientPass::run(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, bool last) {
+  const bool fits = fits_memory(learner_, watch_, sequences, indices, [&] { forward_and_backward(sequences, indices, last); });
+  if (!fits) drop();
+  return fits;
+}
+
+void GradientPass::forward_and_backward(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, bool last) {
+  learner_.optimizer.begin_pass(last);
+  const auto micro = pack_micro_batch(sequences, indices, learner_.model.device());
+  const auto inputs = token_inputs(learner_, sequences, micro, scale_);
+  std::optional<Phase> phase(std::in_place, "forward");
+  const auto head = micro_batch_loss(learner_, micro, inputs, sums_);
+  phase.emplace("backward");
+  head.loss.backward();
+  learner_.optimizer.accumulate();
+  sums_.add(head.loss, inputs.sampler_log_probs, head.log_probs, head.entropy);
+  tokens_ += micro.targets.numel();
+}
+
+void GradientPass::drop() {
+  learner_.optimizer.zero_grad();
+  sums_ = UpdateSums(learner_.model.device());
+  tokens_ = 0;
+}
+
+UpdateStats measured(const Learner& learner, GradientPass& pass, double gradient_scale) {
+  UpdateStats stats = pass.sums().receive();
+  stats.loss *= gradient_scale;
+  stats.tokens = pass.tokens();
+  reduce(stats, learner.communicator);
+  to_means(stats);
+  return stats;
+}
+
+UpdateStats apply_gradient(const Learner& learner, GradientPass& pass, double gradient_scale) {
+  pass.sums().send();
+  optim::UpdateResult step;
+  {
+    const Phase phase("optimizer");
+    step = learner.optimizer.step(learner.total_updates, gradient_scale);
+  }
+  UpdateStats stats = measured(learner, pass, gradient_scale);
+  stats.grad_norm = step.applied ? step.grad_norm : 0.0;  // metrics hold finite numbers only
+  stats.lr = step.lr;
+  stats.applied = step.applied;
+  return stats;
+}
+
+}  // namespace grpo::update

@@ -1,0 +1,90 @@
+#include "update/micro_batch.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+
+#include "grpo/kernels/upload.h"
+
+namespace grpo::update {
+namespace {
+
+// All of its ids and indices in one copy.
+void to_device(MicroBatch& micro, at::Device device) {
+  if (device.is_cpu()) return;
+  const std::array<at::Tensor*, 4> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows, &micro.targets};
+  const auto all = kernels::Upload(device, /*in_place=*/false)(at::cat({*parts[0], *parts[1], *parts[2], *parts[3]}));
+  int64_t start = 0;
+  for (at::Tensor* part : parts) {
+    *part = all.narrow(0, start, part->size(0));
+    start += part->size(0);
+  }
+}
+
+}  // namespace
+
+double work_of(const Sequence& sequence, const models::ModelConfig& model) {
+  const auto tokens = static_cast<double>(packed_length(sequence));
+  const auto attention = static_cast<double>(model.num_layers * model.num_heads * model.head_dim);
+  return tokens * (static_cast<double>(model.num_parameters()) + attention * tokens);
+}
+
+std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+                                                     const models::ModelConfig& model, int64_t max_tokens) {
+  struct Part {
+    std::vector<size_t> indices;
+    double work = 0.0;
+    int64_t tokens = 0;
+  };
+  std::vector<size_t> longest_first = indices;
+  std::stable_sort(longest_first.begin(), longest_first.end(),
+                   [&](size_t a, size_t b) { return packed_length(sequences[a]) > packed_length(sequences[b]); });
+  int64_t tokens = 0;
+  for (const size_t index : indices) tokens += packed_length(sequences[index]);
+  std::vector<Part> parts(static_cast<size_t>((tokens + max_tokens - 1) / max_tokens));
+  for (const size_t index : longest_first) {
+    const int64_t length = packed_length(sequences[index]);
+    Part* least = nullptr;
+    for (Part& part : parts) {
+      const bool has_room = part.indices.empty() || part.tokens + length <= max_tokens;
+      if (has_room && (least == nullptr || part.work < least->work)) least = &part;
+    }
+    if (least == nullptr) least = &parts.emplace_back();
+    least->indices.push_back(index);
+    least->work += work_of(sequences[index], model);
+    least->tokens += length;
+  }
+  std::vector<std::vector<size_t>> filled;
+  for (Part& part : parts) {
+    if (!part.indices.empty()) filled.push_back(std::move(part.indices));
+  }
+  return filled;
+}
+
+MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, at::Device device) {
+  MicroBatch micro{.sequences = indices, .packed = {}, .hidden_rows = {}, .targets = {}, .offsets = {0}};
+  std::vector<std::vector<int64_t>> read;
+  std::vector<int64_t> rows;
+  std::vector<int64_t> targets;
+  int64_t start = 0;
+  for (const size_t index : indices) {
+    const Sequence& sequence = sequences[index];
+    const int64_t length = packed_length(sequence);
+    for (int64_t t = 1; t <= length; ++t) {
+      if (sequence.targets[static_cast<size_t>(t)] == 0) continue;
+      rows.push_back(start + t - 1);
+      targets.push_back(sequence.ids[static_cast<size_t>(t)]);
+    }
+    start += length;
+    micro.offsets.push_back(static_cast<int64_t>(targets.size()));
+    read.emplace_back(sequence.ids.begin(), sequence.ids.begin() + length);
+  }
+  micro.packed = nn::PackedBatch::pack(read);
+  micro.hidden_rows = at::tensor(rows, at::kLong);
+  micro.targets = at::tensor(targets, at::kLong);
+  to_device(micro, device);
+  return micro;
+}
+
+}  // namespace grpo::update

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "grpo/models/model_config.h"
+#include "grpo/nn/packed_batch.h"
+#include "grpo/update/sequence.h"
+
+namespace grpo::update {
+
+/// Sequences packed for one forward and backward pass. n: targets in it, b: sequences.
+struct MicroBatch {
+  std::vector<size_t> sequences;  // [b] indices into the update's sequences
+  nn::PackedBatch packed;         // the ids of each up to its last target, which is predicted and not read
+  at::Tensor hidden_rows;         // [n] int64: the packed row that predicts each target
+  at::Tensor targets;             // [n] int64: ids
+  std::vector<int64_t> offsets;   // [b + 1] into the n targets
+};
+
+/// Multiply-adds of a sequence's forward pass, up to a factor: every weight once a token, and attention over all earlier tokens.
+double work_of(const Sequence& sequence, const models::ModelConfig& model);
+
+/// Splits the sequences with these indices into as few micro-batches as their tokens allow, of at most max_tokens packed tokens and
+/// about equal work: the longest first to the one with the least that has room. A sequence that is longer than max_tokens is alone.
+std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+                                                     const models::ModelConfig& model, int64_t max_tokens);
+
+MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, at::Device device);
+
+}  // namespace grpo::update

@@ -1,0 +1,129 @@
+// The objective of one micro-batch: log-probs of its targets, ratio and clipping, KL and entropy, weighted sum.
+#include "update/micro_batch_loss.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include "grpo/base/error.h"
+#include "grpo/kernels/upload.h"
+#include "grpo/update/profile.h"
+
+namespace grpo::update {
+namespace {
+
+// Each of `tensors` ([n] fp32) on the device, in one copy; undefined ones stay so.
+void to_device(const std::vector<at::Tensor*>& tensors, at::Device device) {
+  if (device.is_cpu()) return;
+  std::vector<at::Tensor> rows;
+  for (const at::Tensor* tensor : tensors) {
+    if (tensor->defined()) rows.push_back(*tensor);
+  }
+  const auto all = kernels::Upload(device, /*in_place=*/false)(at::stack(rows));
+  int64_t next = 0;
+  for (at::Tensor* tensor : tensors) {
+    if (tensor->defined()) *tensor = all[next++];
+  }
+}
+
+at::Tensor advantages_of(const std::vector<Sequence>& sequences, const MicroBatch& micro) {
+  std::vector<float> values;
+  for (size_t i = 0; i < micro.sequences.size(); ++i) {
+    const auto& own = sequences[micro.sequences[i]].advantages;
+    const auto targets = static_cast<size_t>(micro.offsets[i + 1] - micro.offsets[i]);
+    GRPO_CHECK(own.size() == 1 || own.size() == targets, own.size(), " advantages for ", targets, " targets");
+    if (own.size() == 1) values.insert(values.end(), targets, own[0]);
+    if (own.size() != 1) values.insert(values.end(), own.begin(), own.end());
+  }
+  return at::tensor(values, at::kFloat);
+}
+
+// Undefined when no sequence has them.
+at::Tensor log_probs_of(const std::vector<Sequence>& sequences, const MicroBatch& micro, std::vector<float> Sequence::* member) {
+  std::vector<float> values;
+  for (const size_t index : micro.sequences) {
+    const auto& own = sequences[index].*member;
+    values.insert(values.end(), own.begin(), own.end());
+  }
+  if (values.empty()) return {};
+  GRPO_CHECK(static_cast<int64_t>(values.size()) == micro.offsets.back(), values.size(), " log-probs for ", micro.offsets.back(), " targets");
+  return at::tensor(values, at::kFloat);
+}
+
+at::Tensor weights_of(const std::vector<Sequence>& sequences, const MicroBatch& micro, algo::Aggregation aggregation, double scale) {
+  auto weights = algo::token_weights(micro.offsets, aggregation, scale);
+  for (size_t i = 0; i < micro.sequences.size(); ++i) {
+    const double weight = sequences[micro.sequences[i]].weight;
+    if (weight != 1.0) weights.narrow(0, micro.offsets[i], micro.offsets[i + 1] - micro.offsets[i]).mul_(weight);
+  }
+  return weights;
+}
+
+// Hidden states that predict the micro-batch's targets, [n, hidden].
+at::Tensor hidden_rows(const models::CausalLM& model, const MicroBatch& micro) {
+  return model.hidden_states(micro.packed).index_select(0, micro.hidden_rows);
+}
+
+nn::LmHeadOptions head_options(const Objective& objective) {
+  return {.temperature = objective.temperature, .entropy_grad = objective.entropy_coef > 0.0};
+}
+
+// The loss of some targets. offsets: of these targets.
+at::Tensor loss_of(const Objective& objective, const TokenInputs& tokens, at::IntArrayRef offsets, const at::Tensor& log_probs,
+                   const at::Tensor& entropy, UpdateSums& sums) {
+  const auto policy = algo::policy_loss(
+      objective.policy, {.log_probs = log_probs,
+                      .old_log_probs = tokens.old_log_probs.defined() ? tokens.old_log_probs : log_probs.detach(),
+                      .advantages = tokens.advantages,
+                      .rollout_offsets = offsets});
+  sums.add(policy);
+  at::Tensor terms = policy.terms;
+  if (tokens.reference.defined()) terms = terms + objective.kl_coef * algo::kl_penalty(log_probs, tokens.reference, objective.kl_estimator);
+  if (objective.entropy_coef > 0.0) terms = terms - objective.entropy_coef * entropy;
+  return (terms * tokens.weights).sum();
+}
+
+}  // namespace
+
+TokenInputs TokenInputs::slice(int64_t begin, int64_t size) const {
+  const auto part = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, begin, size) : x; };
+  return {part(advantages), part(weights), part(sampler_log_probs), part(old_log_probs), part(reference)};
+}
+
+TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro, double scale) {
+  TokenInputs inputs{.advantages = advantages_of(sequences, micro),
+                     .weights = weights_of(sequences, micro, learner.objective.aggregation, scale),
+                     .sampler_log_probs = log_probs_of(sequences, micro, &Sequence::sampler_log_probs),
+                     .old_log_probs = log_probs_of(sequences, micro, &Sequence::old_log_probs),
+                     .reference = {}};
+  to_device({&inputs.advantages, &inputs.weights, &inputs.sampler_log_probs, &inputs.old_log_probs}, learner.model.device());
+  if (learner.objective.kl_coef > 0.0) {
+    const Phase phase("reference");
+    inputs.reference = target_log_probs(*learner.reference, micro, learner.objective);
+  }
+  return inputs;
+}
+
+nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs, UpdateSums& sums) {
+  const Objective& objective = learner.objective;
+  const auto hidden = hidden_rows(learner.model, micro);
+  const auto options = head_options(objective);
+  if (algo::is_per_token(objective.policy.loss)) {
+    return nn::head_loss(hidden, learner.model.head_weight(), micro.targets, options,
+                         [&](int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
+                           const int64_t size = log_probs.size(0);
+                           return loss_of(objective, inputs.slice(begin, size), {0, size}, log_probs, entropy, sums);
+                         });
+  }
+  const auto current = nn::token_log_probs(hidden, learner.model.head_weight(), micro.targets, options);
+  const auto loss = loss_of(objective, inputs, micro.offsets, current.log_probs, current.entropy, sums);
+  return {loss, current.log_probs, current.entropy};
+}
+
+at::Tensor target_log_probs(const models::CausalLM& model, const MicroBatch& micro, const Objective& objective) {
+  const at::NoGradGuard no_grad;
+  nn::LmHeadOptions options = head_options(objective);
+  options.entropy = false;
+  return nn::token_log_probs(hidden_rows(model, micro), model.head_weight(), micro.targets, options).log_probs;
+}
+
+}  // namespace grpo::update

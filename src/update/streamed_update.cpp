@@ -1,0 +1,168 @@
+#include "grpo/update/streamed_update.h"
+
+#include <ATen/ATen.h>
+
+#include <iterator>
+#include <utility>
+
+#include "grpo/update/sequence.h"
+#include "update/gradient_pass.h"
+#include "update/side_stream.h"
+#include "update/update_gate.h"
+
+namespace grpo::update {
+
+StreamedUpdate::StreamedUpdate(const Learner& learner, Watch watch)
+    : learner_(learner), watch_(std::move(watch)), before_(record_event(learner.model.device())) {
+  thread_ = std::thread([this] { work(); });
+}
+
+StreamedUpdate::~StreamedUpdate() {
+  {
+    const std::lock_guard lock(mutex_);
+    cancelled_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  if (!finished_ && pass_) pass_->drop();
+}
+
+size_t StreamedUpdate::announce() {
+  const std::lock_guard lock(mutex_);
+  places_.emplace_back();
+  return places_.size() - 1;
+}
+
+void StreamedUpdate::take(size_t place, std::vector<Sequence> sequences) {
+  {
+    const std::lock_guard lock(mutex_);
+    places_.at(place) = std::move(sequences);
+  }
+  changed_.notify_all();
+}
+
+bool StreamedUpdate::failed() const {
+  const std::lock_guard lock(mutex_);
+  return error_ != nullptr;
+}
+
+void StreamedUpdate::rethrow() {
+  const std::lock_guard lock(mutex_);
+  if (error_) std::rethrow_exception(error_);
+}
+
+double StreamedUpdate::busy_seconds() const {
+  const std::lock_guard lock(mutex_);
+  return busy_s_ + (running_since_ ? std::chrono::duration<double>(Clock::now() - *running_since_).count() : 0.0);
+}
+
+// ---- the thread
+
+void StreamedUpdate::work() {
+  std::exception_ptr error;
+  try {
+    const at::ThreadLocalStateGuard like_the_caller(caller_);
+    const auto device = learner_.model.device();
+    const auto guard = side_stream(device);
+    if (before_) before_->block(current_stream(device));
+    pass_ = std::make_unique<GradientPass>(learner_, watch_, /*scale=*/1.0);
+    while (auto next = next_sequences()) {
+      std::move(next->begin(), next->end(), std::back_inserter(sequences_));
+      run_full_micro_batches();
+    }
+    run_rest();
+    after_ = record_event(device);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    error_ = error;
+    ended_ = true;
+  }
+  changed_.notify_all();
+}
+
+// In the order in which they were announced. None when no more will come.
+std::optional<std::vector<Sequence>> StreamedUpdate::next_sequences() {
+  std::unique_lock lock(mutex_);
+  const auto ready = [&] { return next_place_ < places_.size() && places_[next_place_].has_value(); };
+  changed_.wait(lock, [&] { return cancelled_ || ready() || (closed_ && next_place_ == places_.size()); });
+  if (cancelled_ || !ready()) return std::nullopt;
+  return std::exchange(places_[next_place_++], std::nullopt);
+}
+
+// As many of the next sequences as fit, at least one.
+std::vector<size_t> StreamedUpdate::next_part() const {
+  std::vector<size_t> part;
+  int64_t tokens = 0;
+  for (size_t index = begun_; index < sequences_.size(); ++index) {
+    tokens += packed_length(sequences_[index]);
+    if (!part.empty() && tokens > learner_.budget.tokens()) break;
+    part.push_back(index);
+  }
+  return part;
+}
+
+// A micro-batch is full when the sequence behind it has no room; the last one may still grow.
+void StreamedUpdate::run_full_micro_batches() {
+  for (auto part = next_part(); begun_ + part.size() < sequences_.size(); part = next_part()) run(part);
+}
+
+void StreamedUpdate::run_rest() {
+  while (begun_ < sequences_.size()) run(next_part());
+}
+
+void StreamedUpdate::run(const std::vector<size_t>& part) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (cancelled_) {
+      begun_ = sequences_.size();
+      return;
+    }
+    running_since_ = Clock::now();
+  }
+  const bool fits = pass_->run(sequences_, part, /*last=*/false);
+  // The sampler's stream does not wait with it; launching far ahead would only hold memory.
+  if (const auto done = record_event(learner_.model.device())) done->synchronize();
+  begun_ = fits ? begun_ + part.size() : 0;
+  {
+    const std::lock_guard lock(mutex_);
+    busy_s_ += std::chrono::duration<double>(Clock::now() - *running_since_).count();
+    running_since_.reset();
+    progress_.done = fits ? progress_.done + 1 : 0;
+    progress_.total = progress_.done + (begun_ < sequences_.size() ? 1 : 0);
+    progress_.tokens = pass_->tokens();
+  }
+  changed_.notify_all();
+}
+
+// ---- the caller
+
+void StreamedUpdate::wait_for_thread() {
+  std::unique_lock lock(mutex_);
+  closed_ = true;
+  changed_.notify_all();
+  while (!ended_) {
+    changed_.wait(lock);
+    const Progress progress = progress_;
+    lock.unlock();
+    if (watch_.on_progress) watch_.on_progress(progress);
+    lock.lock();
+  }
+  lock.unlock();
+  thread_.join();
+  rethrow();
+}
+
+UpdateStats StreamedUpdate::finish(std::optional<double> scale) {
+  wait_for_thread();
+  if (after_) after_->block(current_stream(learner_.model.device()));
+  if (scale && UpdateGate(learner_, watch_).closes()) return {.dropped = true};
+  finished_ = true;
+  if (!scale) return {};  // on every rank alike
+  learner_.communicator.enter_phase(watch_.name + ", reduction");
+  return apply_gradient(learner_, *pass_, *scale);
+}
+
+}  // namespace grpo::update

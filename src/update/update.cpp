@@ -1,0 +1,113 @@
+// One update: a share of the sequences for each rank, their micro-batches, the reduction, the optimizer step.
+#include "grpo/update/update.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "grpo/base/error.h"
+#include "grpo/update/profile.h"
+#include "update/across_ranks.h"
+#include "update/gradient_pass.h"
+#include "update/micro_batch.h"
+#include "update/micro_batch_loss.h"
+#include "update/passes.h"
+#include "update/update_gate.h"
+
+namespace grpo::update {
+namespace {
+
+std::vector<size_t> share_of_rank(const Learner& learner, const std::vector<Sequence>& sequences, int64_t rank) {
+  return balanced_share(sequences, learner.model.config(), rank, learner.communicator.size());
+}
+
+// The most that any rank runs: with split gradient sums every rank takes part in each one's reduction.
+size_t most_micro_batches(const Learner& learner, const std::vector<Sequence>& sequences) {
+  size_t most = 0;
+  for (int64_t rank = 0; rank < learner.communicator.size(); ++rank) {
+    const auto share = share_of_rank(learner, sequences, rank);
+    most = std::max(most, split_micro_batches(sequences, share, learner.model.config(), learner.budget.tokens()).size());
+  }
+  return most;
+}
+
+// This rank's part of the gradient, in the optimizer and, where passes send it, on its way. Nothing when the ranks drop the update.
+std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& watch, const Batch& batch) {
+  GradientPass gradient(learner, watch, batch.scale);
+  Progress progress;
+  UpdateGate gate(learner, watch);
+  bool dropped = false;
+  const auto pass = [&](const std::vector<size_t>& part, size_t number, size_t count) {
+    const bool last = number + 1 == count;
+    dropped = dropped || (learner.optimizer.sends_in_pass(last) ? gate.closes() : gate.skips());
+    if (dropped) return true;
+    if (!gradient.run(batch.sequences, part, last)) return false;
+    progress = {.done = static_cast<int64_t>(number + 1), .total = static_cast<int64_t>(count), .tokens = gradient.tokens()};
+    if (watch.on_progress) watch.on_progress(progress);
+    return true;
+  };
+  for_each_micro_batch(learner, batch.sequences, share_of_rank(learner, batch.sequences, learner.communicator.rank()), pass);
+  if (gate.closes()) return std::nullopt;
+  for (auto i = static_cast<size_t>(progress.done); i < most_micro_batches(learner, batch.sequences); ++i) learner.optimizer.idle_pass();
+  learner.communicator.enter_phase(watch.name + ", reduction");
+  learner.optimizer.start_reduction();
+  return gradient;
+}
+
+}  // namespace
+
+void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
+  const Phase phase("old log-probs");
+  const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
+    return fits_memory(learner, watch, sequences, part, [&] {
+      const auto micro = pack_micro_batch(sequences, part, learner.model.device());
+      const auto log_probs = target_log_probs(learner.model, micro, learner.objective).cpu().contiguous();
+      const float* values = log_probs.const_data_ptr<float>();
+      for (size_t i = 0; i < part.size(); ++i) {
+        sequences[part[i]].old_log_probs.assign(values + micro.offsets[i], values + micro.offsets[i + 1]);
+      }
+    });
+  };
+  for_each_micro_batch(learner, sequences, share_of_rank(learner, sequences, learner.communicator.rank()), pass);
+}
+
+UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, const Batch& batch) {
+  auto gradient = run_gradient(learner, watch, batch);
+  if (!gradient) return {.dropped = true};
+  gradient->sums().send();
+  return measured(learner, *gradient, 1.0);
+}
+
+UpdateStats update_weights(const Learner& learner, const Watch& watch, const Batch& batch) {
+  if (batch.sequences.empty()) return {};  // on every rank alike
+  auto gradient = run_gradient(learner, watch, batch);
+  if (!gradient) return {.dropped = true};
+  return apply_gradient(learner, *gradient, 1.0);
+}
+
+UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates) {
+  UpdateStats mean;
+  double count = 0.0;
+  for (const UpdateStats& update : updates) {
+    mean.tokens += update.tokens;
+    mean.ratio_max = std::max(mean.ratio_max, update.ratio_max);
+    mean.kl_sampler = std::max(mean.kl_sampler, update.kl_sampler);
+    if (!update.applied) continue;
+    count += 1.0;
+    mean.applied = true;
+    mean.loss += update.loss;
+    mean.grad_norm += update.grad_norm;
+    mean.entropy += update.entropy;
+    mean.clip_fraction += update.clip_fraction;
+    mean.lr = update.lr;
+  }
+  if (count == 0.0) return mean;
+  mean.loss /= count;
+  mean.grad_norm /= count;
+  mean.entropy /= count;
+  mean.clip_fraction /= count;
+  return mean;
+}
+
+}  // namespace grpo::update

@@ -1,0 +1,19 @@
+#include "update/update_gate.h"
+
+namespace grpo::update {
+
+bool UpdateGate::skips() {
+  if (closes_) return *closes_;
+  if (!skipping_) skipping_ = watch_.should_stop && watch_.should_stop();
+  return skipping_;
+}
+
+bool UpdateGate::closes() {
+  if (closes_) return *closes_;
+  if (!watch_.should_stop) return false;  // on all ranks
+  // Who has come and is asked to stop now tells the others, who may have much left to do and then skip it.
+  closes_ = communicator_.meet("the update", skips() ? 1 : 0, [this] { watch_.should_stop(); }) > 0;
+  return *closes_;
+}
+
+}  // namespace grpo::update

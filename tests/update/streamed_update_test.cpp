@@ -1,0 +1,168 @@
+// An update that begins before all its sequences are known is the update, in whatever time they come.
+#include "grpo/update/streamed_update.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "grpo/base/log.h"
+#include "support/golden.h"
+#include "support/limited_memory.h"
+#include "update/learner_fixture.h"
+
+namespace grpo::update {
+namespace {
+
+// With so large an eps the first update is nearly the gradient itself: weights after it can be compared.
+optim::OptimizerConfig telling_optimizer() {
+  optim::OptimizerConfig config;
+  config.lr = 1.0;
+  config.eps = 1.0;
+  config.warmup_steps = 0;
+  config.weight_decay = 0.0;
+  config.clip_grad_norm = std::nullopt;
+  return config;
+}
+
+struct Updated {
+  UpdateStats stats;
+  models::NamedTensors weights;
+};
+
+class Streamed : public ::testing::Test {
+ protected:
+  void SetUp() override { base::set_quiet(true); }
+
+  static LearnerFixture fixture(const Objective& objective, int64_t tokens) {
+    return {testing::golden_section("step") / "model", objective, telling_optimizer(), tokens};
+  }
+
+  // The two sequences of place i; a place that nobody trains has none.
+  std::vector<Sequence> place(size_t i) const {
+    if (i >= 4) return {};
+    return {batch_.sequences[2 * i], batch_.sequences[2 * i + 1]};
+  }
+
+  Updated plain(const Objective& objective, int64_t tokens = 40) const {
+    auto learning = fixture(objective, tokens);
+    return {learning.update(batch_), learning.weights()};
+  }
+
+  // completed: what comes at each place; scored: places in the order in which their sequences are brought.
+  Updated streamed(const Objective& objective, const std::vector<size_t>& completed, const std::vector<size_t>& scored, int pause_ms = 0) const {
+    auto learning = fixture(objective, 40);
+    StreamedUpdate stream(learning.learner(), learning.watch());
+    for (size_t i = 0; i < completed.size(); ++i) EXPECT_EQ(stream.announce(), i);
+    for (const size_t at : scored) {
+      stream.take(at, place(completed[at]));
+      std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+    }
+    return {stream.finish(batch_.scale), learning.weights()};
+  }
+
+  Batch batch_ = uneven_batch(256);
+  const std::vector<size_t> in_order_ = {0, 1, 2, 3, 4, 5};
+};
+
+void expect_close(const Updated& a, const Updated& b) {
+  EXPECT_TRUE(a.stats.applied);
+  EXPECT_LE(max_difference(a.weights, b.weights), 2e-6);  // sums in another order, scaled at the end
+  EXPECT_NEAR(a.stats.loss, b.stats.loss, 2e-6);
+  EXPECT_NEAR(a.stats.grad_norm, b.stats.grad_norm, 2e-6 * (1.0 + b.stats.grad_norm));
+  EXPECT_NEAR(a.stats.entropy, b.stats.entropy, 1e-6);
+  EXPECT_NEAR(a.stats.kl_sampler, b.stats.kl_sampler, 1e-5);
+  EXPECT_EQ(a.stats.ratio_max, b.stats.ratio_max);
+  EXPECT_EQ(a.stats.tokens, b.stats.tokens);
+}
+
+TEST_F(Streamed, UpdateEqualsThePlainOneForEveryAggregation) {
+  for (const auto aggregation : {algo::Aggregation::kTokenMean, algo::Aggregation::kSeqMeanTokenMean, algo::Aggregation::kSeqMeanTokenSum,
+                                 algo::Aggregation::kSeqMeanTokenSumNorm}) {
+    expect_close(streamed({.aggregation = aggregation}, {3, 0, 5, 1, 4, 2}, in_order_), plain({.aggregation = aggregation}));
+  }
+}
+
+TEST_F(Streamed, UpdateEqualsThePlainOneWithEntropyAndWeights) {
+  batch_.sequences[2].weight = 0.25;
+  expect_close(streamed({.entropy_coef = 0.01}, {3, 0, 5, 1, 4, 2}, in_order_), plain({.entropy_coef = 0.01}));
+}
+
+TEST_F(Streamed, UpdateDoesNotDependOnWhenSequencesCome) {
+  const std::vector<size_t> completed = {3, 0, 5, 1, 4, 2};
+  const auto at_once = streamed({}, completed, in_order_);
+  for (const auto& scored : {std::vector<size_t>{5, 4, 3, 2, 1, 0}, std::vector<size_t>{1, 0, 5, 2, 4, 3}}) {
+    const auto late = streamed({}, completed, scored, /*pause_ms=*/3);
+    EXPECT_EQ(max_difference(at_once.weights, late.weights), 0.0);
+    EXPECT_EQ(at_once.stats.loss, late.stats.loss);
+    EXPECT_EQ(at_once.stats.grad_norm, late.stats.grad_norm);
+  }
+}
+
+TEST_F(Streamed, WithoutASequenceThereIsNoUpdate) {
+  auto learning = fixture({}, 40);
+  const auto before = learning.weights();
+  StreamedUpdate stream(learning.learner(), learning.watch());
+  for (int i = 0; i < 3; ++i) stream.take(stream.announce(), {});
+  EXPECT_FALSE(stream.finish(std::nullopt).applied);
+  EXPECT_EQ(max_difference(before, learning.weights()), 0.0);
+  EXPECT_EQ(learning.learner().optimizer.updates(), 0);
+}
+
+bool has_gradient(LearnerFixture& learning) {
+  for (const auto& [name, tensor] : learning.model().parameters()) {
+    if (tensor.grad().defined()) return true;
+  }
+  return false;
+}
+
+TEST_F(Streamed, GradientIsDroppedWhenTheStepStops) {
+  auto learning = fixture({}, 20);
+  {
+    StreamedUpdate stream(learning.learner(), learning.watch());
+    for (const size_t i : {0, 2}) stream.take(stream.announce(), place(i));
+    stream.announce();  // never brought
+    while (stream.busy_seconds() == 0.0) std::this_thread::yield();
+  }
+  EXPECT_FALSE(has_gradient(learning));
+  EXPECT_TRUE(learning.update(batch_).applied);  // and the next update is as any other
+  EXPECT_EQ(max_difference(learning.weights(), plain({}, 20).weights), 0.0);
+}
+
+TEST_F(Streamed, ErrorsOfTheThreadReachTheCaller) {
+  auto learning = fixture({}, 20);
+  batch_.sequences[4].ids[0] = 1 << 20;  // outside the vocabulary
+  {
+    StreamedUpdate stream(learning.learner(), learning.watch());
+    for (const size_t i : in_order_) stream.take(stream.announce(), place(i));
+    EXPECT_THROW(stream.finish(batch_.scale), std::exception);
+    EXPECT_TRUE(stream.failed());
+  }
+  EXPECT_FALSE(has_gradient(learning));
+}
+
+TEST_F(Streamed, UpdateStartsOverWithSmallerMicroBatchesWhenMemoryRunsOut) {
+  constexpr int64_t kAll = 1 << 20;
+  int64_t left = kAll, peak = 0;
+  const auto run = [&](int64_t limit) {
+    auto learning = fixture({}, kAll);
+    learning.accumulate(batch_);  // what stays for good is there
+    learning.learner().optimizer.zero_grad();
+    const testing::LimitedMemory memory(limit);
+    StreamedUpdate stream(learning.learner(), learning.watch());
+    for (const size_t i : in_order_) stream.take(stream.announce(), place(i));
+    const auto stats = stream.finish(batch_.scale);
+    peak = memory.most();
+    left = learning.budget().tokens();
+    return Updated{stats, learning.weights()};
+  };
+  const auto whole = run(int64_t{1} << 40);
+  EXPECT_EQ(left, kAll);
+  const auto retried = run(peak - 1);
+  EXPECT_LT(left, kAll);
+  expect_close(retried, whole);
+}
+
+}  // namespace
+}  // namespace grpo::update
