@@ -1,11 +1,11 @@
 #pragma once
 
 #include "grpo/models/causal_lm.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 
 namespace grpo::trainer {
 
 /// Lets the optimizer work around each layer of the model's passes: see AdamW. It must outlive them.
-models::LayerHooks layer_hooks(optim::AdamW& optimizer);
+models::LayerHooks layer_hooks(optim::Optimizer& optimizer);
 
 }  // namespace grpo::trainer

@@ -163,7 +163,7 @@ void add_optimizer(MemoryPlan& plan, double n, double largest, bool copies, doub
   }
   plan.host_bytes = bytes * n / share;
   if (!cuda) plan.parts.push_back({name, plan.host_bytes});  // the host's memory is the rank's
-  const double at_a_time = std::max(largest / share, static_cast<double>(optim::AdamWOptions{}.offload_elements));
+  const double at_a_time = std::max(largest / share, static_cast<double>(optim::OptimizerOptions{}.offload_elements));
   plan.parts.push_back({"part of " + name, bytes * std::min(n / share, at_a_time), When::kUpdate});
 }
 

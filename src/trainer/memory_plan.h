@@ -6,7 +6,7 @@
 
 #include "grpo/models/causal_lm.h"
 #include "grpo/models/model_config.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "grpo/trainer/train_config.h"
 
 namespace grpo::trainer {

@@ -154,7 +154,7 @@ class Loop {
   std::vector<Prompt> prompts_;
   std::vector<EvalSet> eval_sets_;
   std::unique_ptr<reward::RewardFunction> reward_;
-  std::unique_ptr<optim::AdamW> optimizer_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<rollout::Engine> engine_;
   std::unique_ptr<data::PromptSampler> sampler_;
   checkpoint::Store store_;
@@ -232,8 +232,8 @@ Loop::Loop(const TrainConfig& config, RunStart& start, const std::optional<Fork>
   }
   reward_ = reward::make_reward(config.reward);
   load_data();
-  optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config.optimizer,
-                                               optim::AdamWOptions{.decays = {},
+  optimizer_ = std::make_unique<optim::Optimizer>(policy_.model->parameters(), config.optimizer,
+                                               optim::OptimizerOptions{.decays = {},
                                                                    .communicator = &communicator_,
                                                                    .sharding = plan.sharding,
                                                                    .reduce_dtype = config.distributed.reduce_dtype == dist::ReduceDtype::kBfloat16 ? at::kBFloat16 : at::kFloat,

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "grpo/dist/communicator.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "grpo/reward/reward.h"
 #include "grpo/rollout/engine.h"
 #include "grpo/trainer/policy.h"
@@ -72,7 +72,7 @@ struct StepContext {
   const models::CausalLM* reference = nullptr;  // start weights, when the KL term is on
   rollout::Engine& engine;
   const reward::RewardFunction& reward;
-  optim::AdamW& optimizer;
+  optim::Optimizer& optimizer;
   dist::Communicator& communicator;
   int64_t step = 0;           // the number of this one, for messages
   int64_t total_updates = 0;  // of the run, for the learning rate schedule
