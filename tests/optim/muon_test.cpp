@@ -8,6 +8,7 @@
 #include "grpo/base/error.h"
 #include "grpo/optim/optimizer.h"
 #include "optim/update_rule.h"
+#include "support/golden.h"
 #include "support/thread_ranks.h"
 
 namespace grpo::optim {
@@ -121,6 +122,32 @@ TEST(Muon, LeavesTheRestToAdamW) {
   }
   for (const size_t i : {0, 3, 4}) EXPECT_TRUE(with_muon.parameters[i].second.equal(without.parameters[i].second)) << i;
   for (const size_t i : {1, 2}) EXPECT_FALSE(with_muon.parameters[i].second.equal(without.parameters[i].second)) << i;
+}
+
+at::Tensor tensor_of(const nlohmann::json& golden) {
+  const auto data = golden.at("data").get<std::vector<double>>();
+  return at::tensor(data, at::kDouble).view(golden.at("shape").get<std::vector<int64_t>>());
+}
+
+double largest_difference(const at::Tensor& a, const at::Tensor& b) { return (a.to(at::kDouble) - b).abs().max().item<double>(); }
+
+// Float64 numbers from singular value decompositions instead of products (make_muon_golden.py).
+TEST(Muon, FollowsTheGoldenSteps) {
+  const auto golden = testing::read_golden_json(testing::golden_section("muon") / "steps.json");
+  auto config = muon_config();
+  config.lr = golden.at("config").at("lr");
+  config.momentum = golden.at("config").at("momentum");
+  config.weight_decay = golden.at("config").at("weight_decay");
+  for (const auto& [name, matrix] : golden.at("matrices").items()) {
+    NamedTensors parameters{{name, tensor_of(matrix.at("weight")).to(at::kFloat).requires_grad_()}};
+    Optimizer optimizer(parameters, config);
+    for (size_t step = 0; step < matrix.at("gradients").size(); ++step) {
+      parameters[0].second.mutable_grad() = tensor_of(matrix.at("gradients")[step]).to(at::kFloat);
+      ASSERT_TRUE(optimizer.step(20).applied);
+      EXPECT_LT(largest_difference(parameters[0].second.detach(), tensor_of(matrix.at("weights")[step])), 5e-6) << name << " " << step;
+    }
+    EXPECT_LT(largest_difference(optimizer.state_tensors(false)[0].second, tensor_of(matrix.at("momentum"))), 5e-6) << name;
+  }
 }
 
 // Every singular value is near 1, whatever it was: that is what the coefficients are for.
