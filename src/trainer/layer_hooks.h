@@ -5,7 +5,7 @@
 
 namespace grpo::trainer {
 
-/// Lets the optimizer work around each layer of the model's passes: see AdamW. It must outlive them.
+/// Lets the optimizer work around each layer of the model's passes: see optim::Optimizer. It must outlive them.
 models::LayerHooks layer_hooks(optim::Optimizer& optimizer);
 
 }  // namespace grpo::trainer
