@@ -41,10 +41,11 @@ double bytes_of(const MemoryPlan& plan, const std::string& name) {
   return 0.0;
 }
 
-// docs/benchmarks/cpu.md: 3.73 GB in bf16 and 4.08 GB in fp32, measured while the head still held two matrices of a chunk's logits.
+// grpo_step_bench smollm2-135m: 3.63 GB in fp32 (2026-11-29, AVX2); 3.73 GB in bf16 was measured while the head still held two
+// matrices of a chunk's logits (docs/benchmarks/cpu.md), since a processor without bf16 takes too long.
 TEST(MemoryPlan, IsNearTheMeasuredPeak) {
   EXPECT_NEAR(plan_memory(smollm2(), bench_config(), 2, {}).peak(), 3.73e9, 0.1 * 3.73e9);
-  EXPECT_NEAR(plan_memory(smollm2(), bench_config(), 4, {}).peak(), 4.08e9, 0.1 * 4.08e9);
+  EXPECT_NEAR(plan_memory(smollm2(), bench_config(), 4, {}).peak(), 3.63e9, 0.1 * 3.63e9);
 }
 
 TEST(MemoryPlan, SplitStateShrinksWithTheRanks) {
