@@ -14,7 +14,7 @@
 #include "grpo/io/json.h"
 #include "grpo/models/causal_lm.h"
 #include "grpo/nn/lm_head.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 
 namespace grpo {
 namespace {
@@ -128,7 +128,7 @@ void pretrain(const Options& options, models::CausalLM& model) {
   config.warmup_steps = 50;
   config.schedule = optim::Schedule::kLinear;
   config.betas = {0.9, 0.98};
-  optim::AdamW optimizer(model.parameters(), config);
+  optim::Optimizer optimizer(model.parameters(), config);
   uint64_t next = 0;
   for (int64_t step = 1; step <= options.steps; ++step) {
     std::vector<Example> examples;

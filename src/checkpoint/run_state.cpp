@@ -106,7 +106,7 @@ std::string optimizer_file(int64_t rank, int64_t ranks) {
   return name;
 }
 
-StateWriter optimizer_writer(const models::CausalLM& model, const optim::AdamW& optimizer, const SaveOptions& options) {
+StateWriter optimizer_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, const SaveOptions& options) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   uint64_t size = 0;
   for (const auto& [name, tensor] : optimizer.state_tensors(!model_folder_holds_masters(model, options.export_model))) {
@@ -121,7 +121,7 @@ StateWriter optimizer_writer(const models::CausalLM& model, const optim::AdamW& 
           .bytes = size};
 }
 
-StateWriter run_state_writer(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state, const SaveOptions& options) {
+StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, nlohmann::json state, const SaveOptions& options) {
   std::function<void(const fs::path&)> save_model;
   uint64_t size = 0;
   if (options.export_model) {
@@ -150,7 +150,7 @@ void check_finite(const models::CausalLM& model) {
   }
 }
 
-void read_run_state(const fs::path& folder, models::CausalLM& model, optim::AdamW& optimizer) {
+void read_run_state(const fs::path& folder, models::CausalLM& model, optim::Optimizer& optimizer) {
   const auto state = read_state_json(folder).at("optimizer");
   const bool masters = state.at("masters").get<bool>();
   if (fs::exists(folder / "model")) {

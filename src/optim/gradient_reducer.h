@@ -40,6 +40,8 @@ class GradientReducer {
   bool has_started() const;
   /// Starts what is left and waits. A bucket's fp32 sum over passes and ranks: [ranks * shard], or this rank's [shard].
   const std::vector<at::Tensor>& finish();
+  /// What finish() returned.
+  const std::vector<at::Tensor>& results() const { return results_; }
   void clear();
 
  private:

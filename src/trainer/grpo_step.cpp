@@ -73,7 +73,7 @@ update::Watch watch_of(const StepContext& context) {
 }
 
 StepResult grpo_step(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
-  optim::AdamW& optimizer = context.learner.optimizer;
+  optim::Optimizer& optimizer = context.learner.optimizer;
   dist::Communicator& communicator = context.learner.communicator;
   StepResult result;
   const int64_t sent = communicator.bytes_sent();

@@ -119,8 +119,8 @@ void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, co
                                        dtype_bytes > 2 ? "model.dtype: bfloat16, " : "", "or a smaller model"));
 }
 
-double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config, int64_t dtype_bytes,
-                    int64_t ranks, int64_t passes) {
+double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config, optim::OptimizerKind optimizer,
+                    int64_t dtype_bytes, int64_t ranks, int64_t passes) {
   using optim::StateSharding;
   const auto n = static_cast<double>(model.num_parameters());
   const auto b = static_cast<double>(dtype_bytes);
@@ -140,7 +140,8 @@ double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, co
     }
     return (r * m + b) * n + 2.0 * b * m * in_layers;
   };
-  return each() * static_cast<double>(ranks - 1);
+  const bool gathers_matrices = optimizer == optim::OptimizerKind::kMuon && plan.sharding != StateSharding::kNone;
+  return (each() + (gathers_matrices ? 4.0 * in_layers : 0.0)) * static_cast<double>(ranks - 1);
 }
 
 namespace {
@@ -153,9 +154,21 @@ struct Choice {
   int64_t micro_batch_tokens;
 };
 
-// The optimizer's state, wherever it is.
-void add_optimizer(MemoryPlan& plan, double n, double largest, bool copies, double share, bool cuda) {
-  const double bytes = copies ? 12.0 : 8.0;
+// Bytes of moments, and of masters where weights are copies of them, for each parameter: AdamW has two moments, Muon one of
+// the layers' matrices, beside which the layers' vectors are nothing.
+double state_bytes_each(optim::OptimizerKind kind, bool copies, double share_in_layers) {
+  const double moments = kind == optim::OptimizerKind::kMuon ? 8.0 - 4.0 * share_in_layers : 8.0;
+  return moments + (copies ? 4.0 : 0.0);
+}
+
+// What Muon works with beside its state: a matrix put together where ranks split it, and three more of its size.
+double muon_bytes(const models::ModelConfig& model, bool split, double b) {
+  const double matrix = static_cast<double>(model.hidden_size * model.intermediate_size);
+  return matrix * ((split ? 2.0 * 4.0 : 0.0) + 3.0 * b + 4.0);
+}
+
+// The optimizer's state, wherever it is. bytes: for each of n parameters.
+void add_optimizer(MemoryPlan& plan, double n, double largest, double bytes, bool copies, double share, bool cuda) {
   const std::string name = copies ? "masters and moments" : "moments";
   if (!plan.offload) {
     plan.parts.push_back({name, bytes * n / share});
@@ -163,7 +176,7 @@ void add_optimizer(MemoryPlan& plan, double n, double largest, bool copies, doub
   }
   plan.host_bytes = bytes * n / share;
   if (!cuda) plan.parts.push_back({name, plan.host_bytes});  // the host's memory is the rank's
-  const double at_a_time = std::max(largest / share, static_cast<double>(optim::AdamWOptions{}.offload_elements));
+  const double at_a_time = std::max(largest / share, static_cast<double>(optim::OptimizerOptions{}.offload_elements));
   plan.parts.push_back({"part of " + name, bytes * std::min(n / share, at_a_time), When::kUpdate});
 }
 
@@ -192,7 +205,8 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
 
   MemoryPlan plan{.checkpointing = choice.checkpointing, .micro_batch_tokens = choice.micro_batch_tokens, .sharding = choice.sharding, .offload = choice.offload, .host_bytes = 0.0, .parts = {}, .together = config.trainer.stream_update};
   add_weights(plan, n, layer, outside, b, ranks);
-  add_optimizer(plan, n, vocabulary * static_cast<double>(model.hidden_size), copies, choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
+  const auto kind = config.optimizer.kind;
+  add_optimizer(plan, n, vocabulary * static_cast<double>(model.hidden_size), state_bytes_each(kind, copies, (n - outside) / n), copies, choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
   if (target.cuda) plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
   else plan.parts.push_back({"program", kProgramBytes});
@@ -205,6 +219,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   plan.parts.push_back({"saved activations", tokens * saved_elements(model, choice.checkpointing) * b, When::kUpdate});
   // One after the other; the embedding's gradient comes last, when little else is there.
   plan.parts.push_back({"LM head, or a layer's backward", std::max(head_bytes(model, tokens, b, target.cuda), tokens * backward_elements(model) * b), When::kUpdate});
+  if (kind == optim::OptimizerKind::kMuon) plan.parts.back().bytes = std::max(plan.parts.back().bytes, muon_bytes(model, choice.sharding != StateSharding::kNone, b));
   const double device_gb = target.cuda ? target.memory_bytes / 1e9 : 0.0;
   const double bound = config.rollout.kv_memory_gb.value.value_or(rollout::auto_kv_memory_gb(device_gb, n * b / 1e9, plan.beside_kv_gb()));
   plan.parts.push_back({"KV cache", std::min(most_kv_bytes(model, config, b, target.cuda), bound * 1e9)});  // kept from step to step

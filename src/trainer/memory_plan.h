@@ -6,7 +6,7 @@
 
 #include "grpo/models/causal_lm.h"
 #include "grpo/models/model_config.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "grpo/trainer/train_config.h"
 
 namespace grpo::trainer {
@@ -20,12 +20,12 @@ struct MemoryPart {
 };
 
 /// What one rank holds at most: parameters n, working dtype of b bytes, R ranks.
-///   weights n b; fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n, / R when split, on the host when
+///   weights n b; fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n (Muon: 4 of the layers' parameters), / R when split, on the host when
 ///   offloaded. zero3: n b for sampling alone, always n b / R, in the update two layers and what is outside of layers
 ///   rollout: the sampler's prepacked copy n b (CPU only), KV pages, logits of the running sequences
 ///   update: fp32 gradient sums 4 n (/ R with zero2 and zero3), gradients of a backward pass n b (of a layer with those), saved activations of
 ///           a micro-batch, and beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and
-///           what the backward pass of one layer does
+///           what the backward pass of one layer does, or Muon with the largest matrix
 ///   on a GPU: CUDA's context, libraries and graphs
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
@@ -58,7 +58,7 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
 void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, const PlanTarget& target);
 
 /// Bytes that all ranks together send for an update (docs/distributed.md). passes: micro-batches of the rank with most.
-double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config, int64_t dtype_bytes,
-                    int64_t ranks, int64_t passes);
+double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config, optim::OptimizerKind optimizer,
+                    int64_t dtype_bytes, int64_t ranks, int64_t passes);
 
 }  // namespace grpo::trainer

@@ -69,7 +69,7 @@ void describe_objective(std::ostringstream& out, const TrainConfig& config) {
   out << "loss: " << name_of(algorithm.policy.loss) << ", clip [1 - " << algorithm.policy.clip_low << ", 1 + "
       << algorithm.policy.clip_high << "], " << name_of(algorithm.aggregation) << ", denominator "
       << name_of(algorithm.denominator) << ", kl " << algorithm.kl.coef << ", entropy " << algorithm.entropy_coef << "\n";
-  out << "optimizer: AdamW, lr " << config.optimizer.lr << " after " << config.optimizer.warmup_steps << " warm-up updates\n";
+  out << "optimizer: " << (config.optimizer.kind == optim::OptimizerKind::kMuon ? "Muon for the layers' matrices, else AdamW" : "AdamW") << ", lr " << config.optimizer.lr << " after " << config.optimizer.warmup_steps << " warm-up updates\n";
 }
 
 void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {

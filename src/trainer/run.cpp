@@ -90,11 +90,11 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
                                          {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
 }
 
-std::unique_ptr<optim::AdamW> make_optimizer(Run& run, const MemoryPlan& plan) {
+std::unique_ptr<optim::Optimizer> make_optimizer(Run& run, const MemoryPlan& plan) {
   const bool in_bf16 = run.config.distributed.reduce_dtype == dist::ReduceDtype::kBfloat16;
   models::CausalLM& model = *run.policy.model;
-  auto optimizer = std::make_unique<optim::AdamW>(model.parameters(), run.config.optimizer,
-                                                  optim::AdamWOptions{.decays = {},
+  auto optimizer = std::make_unique<optim::Optimizer>(model.parameters(), run.config.optimizer,
+                                                  optim::OptimizerOptions{.decays = {},
                                                                       .communicator = &run.communicator,
                                                                       .sharding = plan.sharding,
                                                                       .reduce_dtype = in_bf16 ? at::kBFloat16 : at::kFloat,

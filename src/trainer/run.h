@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "grpo/dist/communicator.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "grpo/reward/reward.h"
 #include "grpo/rollout/engine.h"
 #include "grpo/trainer/evaluate.h"
@@ -28,7 +28,7 @@ struct Run {
   std::vector<EvalSet> eval_sets;
   nlohmann::json inputs;  // fingerprints of what the run reads (run_inputs.h)
   std::unique_ptr<reward::RewardFunction> reward;
-  std::unique_ptr<optim::AdamW> optimizer;
+  std::unique_ptr<optim::Optimizer> optimizer;
   std::unique_ptr<rollout::Engine> engine;
   std::unique_ptr<Method> method;
   update::TokenBudget budget;      // the plan's, less where memory ran out

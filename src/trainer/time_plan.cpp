@@ -133,7 +133,7 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, 
     const auto updates = static_cast<double>(config.trainer.updates_per_step * config.trainer.epochs_per_step);
     plan.micro_batches = micro_batches(config, load, memory.micro_batch_tokens);
     plan.rollout_bytes = rollout_bytes(config, load, ranks);
-    plan.update_bytes = updates * update_bytes(model, memory, config.distributed, dtype_bytes, ranks, plan.micro_batches) / static_cast<double>(ranks);
+    plan.update_bytes = updates * update_bytes(model, memory, config.distributed, config.optimizer.kind, dtype_bytes, ranks, plan.micro_batches) / static_cast<double>(ranks);
     plan.communication_s = (plan.rollout_bytes + plan.update_bytes) / (ranks > rates.ranks_per_host ? rates.between_hosts : rates.inside_host);
   }
   plan.limit = limit_of(plan, load, decode);

@@ -2,7 +2,7 @@
 
 namespace grpo::update {
 
-models::LayerHooks layer_hooks(optim::AdamW& optimizer) {
+models::LayerHooks layer_hooks(optim::Optimizer& optimizer) {
   return {.before_forward = [&optimizer](int64_t layer) { optimizer.before_layer_forward(layer); },
           .after_forward = [&optimizer](int64_t layer) { optimizer.after_layer_forward(layer); },
           .before_backward = [&optimizer](int64_t layer) { optimizer.before_layer_backward(layer); },

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "grpo/io/safetensors.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "grpo/optim/schedule.h"
 #include "support/golden.h"
 
@@ -71,7 +71,7 @@ class GoldenCase {
 
   void run() {
     const auto decayed = golden_.at("decayed").get<std::vector<std::string>>();
-    AdamW optimizer(parameters_, config_of(golden_), {.decays = [&](const std::string& name, const at::Tensor&) {
+    Optimizer optimizer(parameters_, config_of(golden_), {.decays = [&](const std::string& name, const at::Tensor&) {
                       return std::find(decayed.begin(), decayed.end(), name) != decayed.end();
                     }});
     const auto steps = golden_.at("num_steps").get<int64_t>();
@@ -84,7 +84,7 @@ class GoldenCase {
   }
 
  private:
-  void run_step(AdamW& optimizer, int64_t step, int64_t steps) {
+  void run_step(Optimizer& optimizer, int64_t step, int64_t steps) {
     for (auto& [name, parameter] : parameters_) parameter.mutable_grad() = read(file_, "grads." + name)[step].clone();
     optimizer.accumulate();
     const auto result = optimizer.step(steps);

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "grpo/nn/lm_head.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "support/gpu_bench.h"
 
 namespace {
@@ -72,7 +72,7 @@ void measure(const std::string& name, models::CausalLM& model, const models::Tra
 }
 
 void optimizer_step(const std::string& name, models::CausalLM& model) {
-  optim::AdamW optimizer(model.parameters(), optim::OptimizerConfig{});
+  optim::Optimizer optimizer(model.parameters(), optim::OptimizerConfig{});
   gradient(model, batch_of(model.config().vocab_size));
   optimizer.accumulate();
   optimizer.step(10);

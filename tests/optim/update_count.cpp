@@ -20,7 +20,7 @@
 #include "grpo/kernels/rowwise.h"
 #include "grpo/nn/attention.h"
 #include "grpo/nn/lm_head.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "nn/product.h"
 #include "support/gpu_bench.h"
 
@@ -282,7 +282,7 @@ Counts of_micro_batch(models::ModelConfig config, int64_t layers, int64_t tokens
   config.num_layers = layers;
   const auto model = testing::random_model(config);
   model->set_training_options({.checkpointing = checkpointing});
-  optim::AdamW optimizer(model->parameters(), optim::OptimizerConfig{});
+  optim::Optimizer optimizer(model->parameters(), optim::OptimizerConfig{});
   const std::vector<int64_t> ids(static_cast<size_t>(tokens), 7);
   const auto batch = nn::PackedBatch::pack({ids});
   const auto rows = at::arange(tokens), advantages = at::ones({tokens}), weights = at::ones({tokens});

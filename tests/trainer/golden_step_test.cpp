@@ -233,7 +233,7 @@ class GoldenStepElsewhere : public GoldenStep {
     EXPECT_NEAR(std::sqrt(found_squares / wanted_squares), 1.0, norm_tolerance);
   }
 
-  static Gradients masters(const optim::AdamW& optimizer) {
+  static Gradients masters(const optim::Optimizer& optimizer) {
     Gradients found;
     const std::string prefix = "master.";
     for (const auto& [name, tensor] : optimizer.state_tensors(/*masters=*/true)) {

@@ -91,7 +91,7 @@ class Bench {
     const nn::AttentionHeads heads{.heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim};
     policy_.model->set_training_options(
         {.checkpointing = plan_.checkpointing, .attention = nn::choose_attention(heads, policy_.model->dtype(), kDevice, {})});
-    optim::AdamW optimizer(policy_.model->parameters(), config_.optimizer);
+    optim::Optimizer optimizer(policy_.model->parameters(), config_.optimizer);
     rollout::Engine engine(*policy_.model, {.max_sequences = *config_.rollout.max_sequences.value, .beside_gb = plan_.beside_kv_gb()});
     if (kDevice.is_cuda()) models::reset_peak_device_bytes(kDevice);
     run_step(engine, optimizer, 0);
@@ -116,7 +116,7 @@ class Bench {
  private:
   static double memory() { return kDevice.is_cuda() ? models::device_memory_bytes(kDevice) : static_cast<double>(base::usable_memory_bytes()); }
 
-  Measured run_step(rollout::Engine& engine, optim::AdamW& optimizer, int64_t step) {
+  Measured run_step(rollout::Engine& engine, optim::Optimizer& optimizer, int64_t step) {
     update::TokenBudget budget(plan_.micro_batch_tokens);
     const trainer::StepContext context{.config = config_,
                                  .policy = policy_,

@@ -25,9 +25,9 @@ StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig 
   reward_ = reward::make_reward(config_.reward);
   if (ranks == nullptr) single_ = dist::make_communicator(config_.distributed);
   communicator_ = ranks == nullptr ? single_.get() : &ranks->communicator;
-  optim::AdamWOptions options{.communicator = communicator_, .layers = policy_.model->parameter_layers()};
+  optim::OptimizerOptions options{.communicator = communicator_, .layers = policy_.model->parameter_layers()};
   if (ranks != nullptr) options.sharding = ranks->sharding;
-  optimizer_ = std::make_unique<optim::AdamW>(policy_.model->parameters(), config_.optimizer, options);
+  optimizer_ = std::make_unique<optim::Optimizer>(policy_.model->parameters(), config_.optimizer, options);
   if (ranks != nullptr && ranks->around_layers) policy_.model->set_layer_hooks(update::layer_hooks(*optimizer_));
 }
 

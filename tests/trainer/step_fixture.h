@@ -41,7 +41,7 @@ class StepFixture {
   Policy policy_;
   std::unique_ptr<rollout::Engine> engine_;
   std::unique_ptr<reward::RewardFunction> reward_;
-  std::unique_ptr<optim::AdamW> optimizer_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
   std::unique_ptr<dist::Communicator> single_;
   dist::Communicator* communicator_ = nullptr;
   update::TokenBudget budget_;

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "support/golden.h"
 #include "support/thread_ranks.h"
 #include "trainer/step_fixture.h"

@@ -18,9 +18,9 @@ LearnerFixture::LearnerFixture(const std::filesystem::path& model_folder, const 
   model_ = models::CausalLM::load(model_folder, at::kFloat, at::kCPU);
   if (ranks == nullptr) single_ = dist::make_communicator({.backend = dist::Backend::kSingle});
   dist::Communicator& communicator = ranks == nullptr ? *single_ : ranks->communicator;
-  optim::AdamWOptions options{.communicator = &communicator, .layers = model_->parameter_layers()};
+  optim::OptimizerOptions options{.communicator = &communicator, .layers = model_->parameter_layers()};
   if (ranks != nullptr) options.sharding = ranks->sharding;
-  optimizer_ = std::make_unique<optim::AdamW>(model_->parameters(), optimizer, options);
+  optimizer_ = std::make_unique<optim::Optimizer>(model_->parameters(), optimizer, options);
   if (ranks != nullptr && ranks->around_layers) model_->set_layer_hooks(layer_hooks(*optimizer_));
   learner_.reset(new Learner{.model = *model_,
                              .reference = nullptr,

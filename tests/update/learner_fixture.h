@@ -34,7 +34,7 @@ class LearnerFixture {
  private:
   std::unique_ptr<models::CausalLM> model_;
   std::unique_ptr<dist::Communicator> single_;
-  std::unique_ptr<optim::AdamW> optimizer_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
   TokenBudget budget_;
   Watch watch_{.name = "step 1"};
   std::unique_ptr<Learner> learner_;

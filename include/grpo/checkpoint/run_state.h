@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/models/causal_lm.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 
 namespace grpo::checkpoint {
 
@@ -36,18 +36,18 @@ struct StateWriter {
 };
 
 /// As run_state_writer, this rank's optimizer file alone.
-StateWriter optimizer_writer(const models::CausalLM& model, const optim::AdamW& optimizer, const SaveOptions& options);
+StateWriter optimizer_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, const SaveOptions& options);
 
 /// Takes everything a checkpoint holds and returns what writes it: with `copy` training may go on meanwhile. state:
 /// everything that is not a tensor.
-StateWriter run_state_writer(const models::CausalLM& model, const optim::AdamW& optimizer, nlohmann::json state, const SaveOptions& options);
+StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, nlohmann::json state, const SaveOptions& options);
 
 /// Throws base::Error naming the first weight that is not finite: such a checkpoint would be of no use.
 void check_finite(const models::CausalLM& model);
 
 /// Restores weights and optimizer in place, bit for bit. Throws base::CheckpointError when a tensor is missing or has
 /// another shape, naming it.
-void read_run_state(const std::filesystem::path& folder, models::CausalLM& model, optim::AdamW& optimizer);
+void read_run_state(const std::filesystem::path& folder, models::CausalLM& model, optim::Optimizer& optimizer);
 
 /// state.json of a checkpoint. Throws base::CheckpointError when it is not one of ours.
 nlohmann::json read_state_json(const std::filesystem::path& folder);

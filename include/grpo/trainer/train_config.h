@@ -215,7 +215,7 @@ struct TrainConfig {
     f("rollout", rollout, "sampling");
     f("reward", reward, "reward terms");
     f("algorithm", algorithm, "advantage and objective");
-    f("optimizer", optimizer, "AdamW");
+    f("optimizer", optimizer, "AdamW, or Muon for matrices");
     f("trainer", trainer, "updates");
     f("distributed", distributed, "ranks");
     f("checkpoint", checkpoint, "what is saved and when");

@@ -6,7 +6,7 @@
 
 #include "grpo/dist/communicator.h"
 #include "grpo/models/causal_lm.h"
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 #include "grpo/update/objective.h"
 #include "grpo/update/token_budget.h"
 
@@ -16,7 +16,7 @@ namespace grpo::update {
 struct Learner {
   const models::CausalLM& model;
   const models::CausalLM* reference = nullptr;  // the objective's KL term needs it
-  optim::AdamW& optimizer;                      // of the model's parameters
+  optim::Optimizer& optimizer;                      // of the model's parameters
   dist::Communicator& communicator;
   TokenBudget& budget;
   Objective objective;

@@ -1,4 +1,4 @@
-#include "grpo/optim/adamw.h"
+#include "grpo/optim/optimizer.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -40,7 +40,7 @@ OptimizerConfig test_config() {
   return config;
 }
 
-void take_steps(AdamW& optimizer, NamedTensors& parameters, int64_t first, int64_t last) {
+void take_steps(Optimizer& optimizer, NamedTensors& parameters, int64_t first, int64_t last) {
   for (int64_t step = first; step < last; ++step) {
     set_gradients(parameters, step);
     optimizer.accumulate();
@@ -64,7 +64,7 @@ TEST_P(EveryDtype, FirstUpdateFollowsTheFormulas) {
   config.warmup_steps = 0;
   config.clip_grad_norm = 0.5;
   const auto before = make_parameters(GetParam());
-  AdamW optimizer(parameters, config);
+  Optimizer optimizer(parameters, config);
   set_gradients(parameters, 0);
   double squares = 0.0;
   for (const auto& [name, p] : parameters) squares += p.grad().to(at::kDouble).square().sum().item<double>();
@@ -86,7 +86,7 @@ TEST_P(EveryDtype, FirstUpdateFollowsTheFormulas) {
 
 TEST_P(EveryDtype, GradientsOfMicroBatchesAddUpInFloat) {
   auto whole = make_parameters(GetParam()), parts = make_parameters(GetParam());
-  AdamW one(whole, test_config()), many(parts, test_config());
+  Optimizer one(whole, test_config()), many(parts, test_config());
   for (int64_t step = 0; step < 3; ++step) {
     for (auto& [name, p] : whole) p.mutable_grad() = at::full_like(p.detach(), 3.0);
     for (int64_t micro = 0; micro < 3; ++micro) {
@@ -105,7 +105,7 @@ TEST_P(EveryDtype, GradientsOfMicroBatchesAddUpInFloat) {
 // 256 + 1 is 256 in bfloat16; the sum of micro-batches must not lose the 1.
 TEST(AdamW, AccumulatesBfloat16GradientsInFloat) {
   NamedTensors parameters{{"w", at::zeros({1}, at::kBFloat16).requires_grad_()}};
-  AdamW optimizer(parameters, {});
+  Optimizer optimizer(parameters, {});
   for (const double value : {256.0, 1.0}) {
     parameters[0].second.mutable_grad() = at::full({1}, value, at::kBFloat16);
     optimizer.accumulate();
@@ -116,7 +116,7 @@ TEST(AdamW, AccumulatesBfloat16GradientsInFloat) {
 // Updates below bfloat16's resolution must add up in the master.
 TEST(AdamW, MasterKeepsUpdatesThatBfloat16CannotShow) {
   NamedTensors parameters{{"w", at::ones({1}, at::kBFloat16).requires_grad_()}};
-  AdamW optimizer(parameters, {.lr = 1e-4, .weight_decay = 0.0});
+  Optimizer optimizer(parameters, {.lr = 1e-4, .weight_decay = 0.0});
   for (int64_t step = 0; step < 100; ++step) {
     parameters[0].second.mutable_grad() = at::ones({1}, at::kBFloat16);
     optimizer.step(100);
@@ -126,7 +126,7 @@ TEST(AdamW, MasterKeepsUpdatesThatBfloat16CannotShow) {
 
 TEST_P(EveryDtype, RestoredStateContinuesBitForBit) {
   auto straight = make_parameters(GetParam());
-  AdamW uninterrupted(straight, test_config());
+  Optimizer uninterrupted(straight, test_config());
   take_steps(uninterrupted, straight, 0, 4);
   NamedTensors saved;
   for (const auto& [name, tensor] : uninterrupted.state_tensors(true))
@@ -136,7 +136,7 @@ TEST_P(EveryDtype, RestoredStateContinuesBitForBit) {
 
   auto fresh = make_parameters(GetParam());
   for (auto& [name, parameter] : fresh) parameter.detach().zero_();
-  AdamW resumed(fresh, test_config());
+  Optimizer resumed(fresh, test_config());
   auto targets = resumed.state_tensors(true);
   ASSERT_EQ(targets.size(), saved.size());
   for (size_t i = 0; i < targets.size(); ++i) {
@@ -153,7 +153,7 @@ TEST_P(EveryDtype, RestoredStateContinuesBitForBit) {
 
 TEST_P(EveryDtype, SkipsANonFiniteGradientAndChangesNothingElse) {
   auto parameters = make_parameters(GetParam());
-  AdamW optimizer(parameters, test_config());
+  Optimizer optimizer(parameters, test_config());
   take_steps(optimizer, parameters, 0, 3);
   NamedTensors before;
   for (const auto& [name, tensor] : optimizer.state_tensors(true)) before.emplace_back(name, tensor.detach().clone());
@@ -174,7 +174,7 @@ TEST_P(EveryDtype, SkipsANonFiniteGradientAndChangesNothingElse) {
 
 TEST(AdamW, FirstUpdateOfAWarmUpMovesTheMomentsButNotTheWeights) {
   auto parameters = make_parameters(at::kFloat);
-  AdamW optimizer(parameters, test_config());
+  Optimizer optimizer(parameters, test_config());
   set_gradients(parameters, 0);
   const auto result = optimizer.step(20);
   EXPECT_TRUE(result.applied);
@@ -185,10 +185,10 @@ TEST(AdamW, FirstUpdateOfAWarmUpMovesTheMomentsButNotTheWeights) {
 
 // With gradient 0 only decay moves a weight.
 TEST(AdamW, DecaysMatricesOnlyUnlessToldOtherwise) {
-  const auto moved = [](OptimizerConfig config, AdamWOptions options) {
+  const auto moved = [](OptimizerConfig config, OptimizerOptions options) {
     auto parameters = make_parameters(at::kFloat);
     config.warmup_steps = 0;
-    AdamW optimizer(parameters, config, std::move(options));
+    Optimizer optimizer(parameters, config, std::move(options));
     optimizer.step(20);
     const auto before = make_parameters(at::kFloat);
     return std::pair(!parameters[0].second.equal(before[0].second), !parameters[1].second.equal(before[1].second));
@@ -204,7 +204,7 @@ TEST(AdamW, DecaysMatricesOnlyUnlessToldOtherwise) {
 TEST(AdamW, ClippingIsOffAtZeroAndAtNull) {
   for (const std::optional<double>& off : {std::optional<double>(0.0), std::optional<double>()}) {
     NamedTensors parameters{{"w", at::zeros({1}).requires_grad_()}};
-    AdamW optimizer(parameters, {.clip_grad_norm = off});
+    Optimizer optimizer(parameters, {.clip_grad_norm = off});
     parameters[0].second.mutable_grad() = at::full({1}, 100.0f);
     optimizer.step(1);
     EXPECT_NEAR(optimizer.state_tensors(false)[0].second.item<double>(), 10.0, 1e-5);
@@ -213,7 +213,7 @@ TEST(AdamW, ClippingIsOffAtZeroAndAtNull) {
 
 TEST(AdamW, MastersOfFloatParametersAreTheParameters) {
   auto parameters = make_parameters(at::kFloat);
-  AdamW optimizer(parameters, {});
+  Optimizer optimizer(parameters, {});
   const auto state = optimizer.state_tensors(true);
   ASSERT_EQ(state.size(), 6u);
   EXPECT_EQ(state[0].first, "exp_avg.w.weight");
@@ -225,7 +225,7 @@ TEST(AdamW, MastersOfFloatParametersAreTheParameters) {
 
 TEST(AdamW, DropsWhatWasAccumulatedWhenAsked) {
   auto parameters = make_parameters(at::kBFloat16);
-  AdamW optimizer(parameters, test_config());
+  Optimizer optimizer(parameters, test_config());
   set_gradients(parameters, 0);
   optimizer.accumulate();
   set_gradients(parameters, 0);
@@ -234,15 +234,15 @@ TEST(AdamW, DropsWhatWasAccumulatedWhenAsked) {
 }
 
 TEST(AdamW, RejectsParametersItCannotUpdateInPlace) {
-  EXPECT_THROW(AdamW({{"w", at::zeros({2, 3}).t().requires_grad_()}}, {}), std::logic_error);
-  EXPECT_THROW(AdamW({{"w", at::zeros({2}).requires_grad_() * 2}}, {}), std::logic_error);
-  EXPECT_THROW(AdamW({}, {.betas = {}}), base::ConfigError);
+  EXPECT_THROW(Optimizer({{"w", at::zeros({2, 3}).t().requires_grad_()}}, {}), std::logic_error);
+  EXPECT_THROW(Optimizer({{"w", at::zeros({2}).requires_grad_() * 2}}, {}), std::logic_error);
+  EXPECT_THROW(Optimizer({}, {.betas = {}}), base::ConfigError);
 }
 
 // Each rank holds a part of the gradient; one has none of the second parameter, and in the last step one has a NaN.
 TEST_P(EveryDtype, RanksTakeTheStepOfTheSummedGradient) {
   auto reference = make_parameters(GetParam());
-  AdamW one(reference, test_config());
+  Optimizer one(reference, test_config());
   for (int64_t step = 0; step < 3; ++step) {
     for (auto& [name, p] : reference) p.mutable_grad() = at::full_like(p.detach(), name == "w.bias" ? 2.0 : 3.0);
     one.step(20);
@@ -258,7 +258,7 @@ TEST_P(EveryDtype, RanksTakeTheStepOfTheSummedGradient) {
       auto values = p.detach();
       communicator.broadcast(values, 0);
     }
-    AdamW optimizer(parameters, test_config(), {.communicator = &communicator});
+    Optimizer optimizer(parameters, test_config(), {.communicator = &communicator});
     for (int64_t step = 0; step < 3; ++step) {
       const double share = communicator.rank() == 0 ? 1.0 : 2.0;
       parameters[0].second.mutable_grad() = at::full_like(parameters[0].second.detach(), share);
@@ -298,7 +298,7 @@ NamedTensors copies(const NamedTensors& parameters) {
 }
 
 // The ranks' gradients of one step: they add up to `step`'s gradient of the single process, in two backward passes.
-void take_split_step(AdamW& optimizer, NamedTensors& parameters, const std::vector<at::Tensor>& total, const dist::Communicator& communicator) {
+void take_split_step(Optimizer& optimizer, NamedTensors& parameters, const std::vector<at::Tensor>& total, const dist::Communicator& communicator) {
   for (int pass = 0; pass < 2; ++pass) {
     for (size_t i = 0; i < parameters.size(); ++i) {
       // The last rank has nothing in the second pass, as one whose micro-batches have run out.
@@ -320,7 +320,7 @@ std::vector<std::vector<at::Tensor>> step_gradients(const NamedTensors& paramete
   return all;
 }
 
-AdamWOptions split_options(const Split& split, dist::Communicator& communicator) {
+OptimizerOptions split_options(const Split& split, dist::Communicator& communicator) {
   return {.decays = {}, .communicator = &communicator, .sharding = split.sharding};
 }
 
@@ -328,14 +328,14 @@ TEST_P(SplitState, TakesTheStepsOfOneProcess) {
   const auto start = make_parameters(GetParam().dtype);
   const auto gradients = step_gradients(start, 4);
   auto whole = copies(start);
-  AdamW one(whole, test_config());
+  Optimizer one(whole, test_config());
   for (const auto& gradient : gradients) {
     for (size_t i = 0; i < whole.size(); ++i) whole[i].second.mutable_grad() = gradient[i].clone();
     one.step(20);
   }
   dist::run_ranks(GetParam().ranks, [&](dist::Communicator& communicator) {
     auto parameters = copies(start);
-    AdamW optimizer(parameters, test_config(), split_options(GetParam(), communicator));
+    Optimizer optimizer(parameters, test_config(), split_options(GetParam(), communicator));
     for (const auto& gradient : gradients) take_split_step(optimizer, parameters, gradient, communicator);
     const double tolerance = GetParam().dtype == at::kFloat ? 1e-5 : 2e-2;
     for (size_t i = 0; i < parameters.size(); ++i) {
@@ -345,7 +345,7 @@ TEST_P(SplitState, TakesTheStepsOfOneProcess) {
 }
 
 // Pieces of any number of ranks, as a checkpoint holds them.
-AdamW::ReadState reader_of(const std::vector<NamedTensors>& saved) {
+Optimizer::ReadState reader_of(const std::vector<NamedTensors>& saved) {
   return [&saved](const std::string& name, at::IntArrayRef, int64_t begin, at::Tensor& target) {
     for (const auto& rank : saved) {
       for (const auto& [key, tensor] : rank) {
@@ -371,7 +371,7 @@ TEST_P(SplitState, GoesOnWithAnotherNumberOfRanks) {
   const bool masters = GetParam().dtype != at::kFloat;
   dist::run_ranks(GetParam().ranks, [&](dist::Communicator& communicator) {
     auto parameters = copies(start);
-    AdamW optimizer(parameters, test_config(), split_options(GetParam(), communicator));
+    Optimizer optimizer(parameters, test_config(), split_options(GetParam(), communicator));
     for (size_t step = 0; step < 2; ++step) take_split_step(optimizer, parameters, gradients[step], communicator);
     for (const auto& [name, tensor] : optimizer.state_tensors(masters)) {
       saved[static_cast<size_t>(communicator.rank())].emplace_back(name, tensor.clone());
@@ -382,7 +382,7 @@ TEST_P(SplitState, GoesOnWithAnotherNumberOfRanks) {
   });
   dist::run_ranks(2, [&](dist::Communicator& communicator) {
     auto parameters = copies(weights);
-    AdamW optimizer(parameters, test_config(), split_options({GetParam().dtype, StateSharding::kOptimizer, 2}, communicator));
+    Optimizer optimizer(parameters, test_config(), split_options({GetParam().dtype, StateSharding::kOptimizer, 2}, communicator));
     optimizer.read_state(reader_of(saved), masters);
     optimizer.restore(2, 0);
     for (size_t i = 0; i < parameters.size(); ++i) EXPECT_TRUE(parameters[i].second.equal(weights[i].second));
@@ -437,7 +437,7 @@ at::Tensor gradient_for(const at::Tensor& like, int64_t rank, int64_t step, int6
 }
 
 // A forward and backward pass as the model calls it, with the weights read where they have to be there.
-double run_pass(AdamW& optimizer, Layered& model, bool calls_around_layers, const std::function<at::Tensor(size_t)>& gradient) {
+double run_pass(Optimizer& optimizer, Layered& model, bool calls_around_layers, const std::function<at::Tensor(size_t)>& gradient) {
   double seen = 0.0;
   const auto each_of = [&](int64_t layer, const auto& action) {
     for (size_t i = 0; i < model.layers.size(); ++i) {
@@ -475,7 +475,7 @@ std::pair<std::vector<at::Tensor>, double> train_layers(const Reduction& how, bo
   dist::run_ranks(3, [&](dist::Communicator& communicator) {
     Layered model = layered(how.dtype);
     for (size_t i = 0; i < start.layers.size(); ++i) model.parameters[i].second.detach().copy_(start.parameters[i].second.detach());
-    AdamW optimizer(model.parameters, test_config(), {.communicator = &communicator, .sharding = how.sharding, .reduce_dtype = how.reduce_dtype, .layers = model.layers, .offload = offload});
+    Optimizer optimizer(model.parameters, test_config(), {.communicator = &communicator, .sharding = how.sharding, .reduce_dtype = how.reduce_dtype, .layers = model.layers, .offload = offload});
     double read = 0.0;
     for (int64_t step = 0; step < 3; ++step) {
       if (calls_around_layers) optimizer.release_weights();
@@ -531,7 +531,7 @@ TEST(ByLayer, GradientsSentInBfloat16AreRoundedOnceAPart) {
     double norm = 0.0;
     dist::run_ranks(3, [&](dist::Communicator& communicator) {
       Layered model = layered(at::kFloat);
-      AdamW optimizer(model.parameters, test_config(), {.communicator = &communicator, .sharding = sharding, .reduce_dtype = reduce_dtype, .layers = model.layers});
+      Optimizer optimizer(model.parameters, test_config(), {.communicator = &communicator, .sharding = sharding, .reduce_dtype = reduce_dtype, .layers = model.layers});
       for (auto& [name, p] : model.parameters) p.mutable_grad() = at::full_like(p.detach(), 1.0 + 1.0 / 512.0);  // rounds to 1
       if (communicator.rank() == 1) {
         for (auto& [name, p] : model.parameters) p.mutable_grad() = at::full_like(p.detach(), 256.0);
@@ -573,14 +573,14 @@ TEST(ByLayer, BytesFollowTheFormulas) {
 
 TEST_P(EveryDtype, StateInHostMemoryChangesNothing) {
   auto stays = make_parameters(GetParam()), moves = make_parameters(GetParam());
-  AdamW one(stays, test_config());
-  AdamW other(moves, test_config(), {.offload = true, .offload_elements = 10});  // each parameter comes alone
+  Optimizer one(stays, test_config());
+  Optimizer other(moves, test_config(), {.offload = true, .offload_elements = 10});  // each parameter comes alone
   take_steps(one, stays, 0, 3);
   take_steps(other, moves, 0, 3);
   EXPECT_TRUE(same(one.state_tensors(true), other.state_tensors(true)));
   const auto saved = other.state_tensors(true);
   auto fresh = make_parameters(GetParam());
-  AdamW resumed(fresh, test_config(), {.offload = true});
+  Optimizer resumed(fresh, test_config(), {.offload = true});
   resumed.read_state(
       [&saved](const std::string& name, at::IntArrayRef, int64_t, at::Tensor& target) {
         for (const auto& [key, tensor] : saved) {

@@ -17,8 +17,11 @@ namespace grpo::optim {
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 struct Bucket;
+struct Piece;
+struct UpdateItem;
 class GradientReducer;
 class ShardedWeights;
+class UpdateRule;
 
 struct UpdateResult {
   double grad_norm = 0.0;  // global L2 norm before clipping; not finite when the update was skipped
@@ -34,7 +37,7 @@ enum class StateSharding {
   kWeights,    // the layers' weights are split too between release_weights() and gather_weights()
 };
 
-struct AdamWOptions {
+struct OptimizerOptions {
   /// Which parameters decay. By default all with decay_norms_and_biases, else those of two or more dimensions
   /// (matrices, embeddings among them, but no norms and biases).
   std::function<bool(const std::string& name, const at::Tensor& parameter)> decays = {};
@@ -50,11 +53,17 @@ struct AdamWOptions {
   int64_t offload_elements = int64_t{1} << 26;
 };
 
-/// AdamW (arXiv 1711.05101) on fp32 master weights. t counts applied updates from 1, g is the clipped gradient:
+/// Updates fp32 master weights from gradients that ranks and micro-batches add up. t counts applied updates from 1, g is the
+/// clipped gradient:
 ///   g <- g min(1, clip / (|g| + 1e-6))                      |g|: L2 norm over all parameters and ranks
+/// AdamW (arXiv 1711.05101):
 ///   w <- w (1 - lr decay)                                    parameters that decay
 ///   m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
 ///   w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+/// Muon (https://kellerjordan.github.io/posts/muon; the factor 0.2 and the decay of arXiv 2502.16982) for matrices of layers:
+///   m <- mu m + g,   u = g + mu m                            u: the matrix as it will be one step on (Nesterov)
+///   o = NS(u): X <- u / |u|_F, then five times X <- 3.4445 X - 4.775 (X X^T) X + 2.0315 (X X^T)^2 X
+///   w <- w (1 - lr decay) - lr 0.2 sqrt(max(rows, columns)) o
 /// A parameter of a lower dtype has an fp32 master and an fp32 gradient sum, and is rounded from its master after each
 /// update; an fp32 parameter is its own master and its .grad its own sum.
 ///
@@ -62,11 +71,12 @@ struct AdamWOptions {
 /// accumulate()): ranks make the same calls in the same order, those around layers included. Parameters that share memory
 /// cross the ranks together; they then own all of it. Gradients are reduced beside the backward pass where the calls
 /// around layers say when a layer's are complete, and by step() where they do not, with the same result.
-class AdamW {
+/// Muon reads whole matrices: where ranks split the state they put u together, a bucket at a time in fp32.
+class Optimizer {
  public:
   /// parameters: contiguous leaves, changed in place by step(). Throws base::ConfigError (validate).
-  AdamW(NamedTensors parameters, OptimizerConfig config, AdamWOptions options = {});
-  ~AdamW();
+  Optimizer(NamedTensors parameters, OptimizerConfig config, OptimizerOptions options = {});
+  ~Optimizer();
 
   /// Before a forward and backward pass. last: of this rank in this update.
   void begin_pass(bool last);
@@ -106,7 +116,7 @@ class AdamW {
   int64_t updates() const { return updates_; }                      // applied so far
   int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped since the last applied one
 
-  /// Moments `exp_avg.<name>`, `exp_avg_sq.<name>` and, with masters, `master.<name>` (of an fp32 parameter: itself),
+  /// The rule's state, `exp_avg.<name>` and `exp_avg_sq.<name>`, or `momentum_buffer.<name>`, and, with masters, `master.<name>` (of an fp32 parameter: itself),
   /// all fp32. They share the optimizer's memory: writing into them, then restore(), restores a run bit for bit.
   /// Split state: this rank's pieces, flat, as `exp_avg.<name>:<first element>`.
   NamedTensors state_tensors(bool masters) const;
@@ -128,6 +138,7 @@ class AdamW {
     at::Tensor tensor;
     at::Tensor gradient;  // fp32 sum of a parameter of lower dtype; undefined before accumulate(). One rank only
     bool decays = false;
+    const UpdateRule* rule = nullptr;
   };
   // What this rank updates: a whole parameter in its shape, or a flat piece of one.
   struct State {
@@ -136,8 +147,7 @@ class AdamW {
     size_t bucket = 0;   // several ranks: where its gradient is in the bucket's reduced ones
     int64_t offset = 0;
     at::Tensor master;  // fp32; shares memory with an fp32 parameter or its shard
-    at::Tensor exp_avg;
-    at::Tensor exp_avg_sq;
+    std::vector<at::Tensor> kept;  // as the rule's state_names()
     bool has_own_master = false;
   };
 
@@ -152,9 +162,19 @@ class AdamW {
   std::vector<at::Tensor> summed_gradients();
   double norm_of(const std::vector<at::Tensor>& gradients) const;
   void apply(std::vector<at::Tensor> gradients, double grad_norm, double lr);
-  size_t end_of_part(size_t first) const;
-  void apply_part(size_t first, size_t last, const std::vector<at::Tensor>& gradients, double lr);
-  void write_copies(size_t first, const std::vector<at::Tensor>& masters);
+  void apply_rule(const UpdateRule& rule, std::vector<at::Tensor>& gradients, double lr);
+  void take_directions(const UpdateRule& rule, std::vector<at::Tensor>& gradients);
+  void take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole, std::vector<at::Tensor>& gradients);
+  // What a part of an update needs of the state beside the device.
+  struct Brought {
+    bool kept;
+    bool masters;
+  };
+  using Work = std::function<void(std::vector<UpdateItem>&)>;
+  void in_parts(const std::vector<size_t>& states, const std::vector<at::Tensor>& gradients, Brought brought, const Work& work);
+  size_t end_of_part(const std::vector<size_t>& states, size_t first) const;
+  void work_on(const std::vector<size_t>& part, const std::vector<at::Tensor>& gradients, Brought brought, const Work& work);
+  void write_copies(const std::vector<size_t>& states, const std::vector<at::Tensor>& masters);
   void gather_shards();
   void start_gather(int64_t layer);
   void finish_gather(int64_t layer);
@@ -163,7 +183,8 @@ class AdamW {
   std::string name_of(const State& state) const;
 
   OptimizerConfig config_;
-  AdamWOptions options_;
+  OptimizerOptions options_;
+  std::vector<std::unique_ptr<UpdateRule>> rules_;
   std::vector<Parameter> parameters_;
   std::vector<Bucket> buckets_;                     // several ranks
   std::vector<std::vector<size_t>> layer_buckets_;  // by layer
