@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,7 @@
 #include "grpo/metrics/timer.h"
 #include "grpo/models/device.h"
 #include "grpo/optim/schedule.h"
+#include "grpo/rollout/non_finite.h"
 #include "grpo/trainer/evaluate.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/accuracy_tracker.h"
@@ -123,9 +125,11 @@ class Loop {
   bool saves_at(int64_t step) const;
   double seconds_left() const;
   void warn_truncated(const StepStats& stats, int64_t rollouts);
-  void warn_diverging(const StepResult& result);
-  void check_weights() const;
-  std::string way_back() const;
+  StepResult take_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws);
+  std::vector<Finding> look_for_divergence(const StepResult& result);
+  void act_on(const std::vector<Finding>& findings, const StepResult& result, const metrics::MetricsLine& line);
+  void check_weights();
+  std::string way_back();
   void log(int64_t step, const metrics::MetricsLine& line);
   void note_progress(const StepProgress& progress);
   bool goes_on_and(bool answer);
@@ -168,7 +172,7 @@ class Loop {
   metrics::Timer run_timer_;  // since the first step of this process began
   bool splits_optimizer_ = false;  // each rank saves its part
   int64_t saved_step_ = -1;                  // of the newest checkpoint, on disk or being written
-  std::optional<int64_t> good_step_;         // of the newest checkpoint from whose weights a finite gradient was computed
+  std::optional<int64_t> good_step_;         // of the newest checkpoint after which an update showed no sign of divergence
   DivergenceWatch divergence_;
   std::unique_ptr<Watchdog> watchdog_;       // once the run has begun
   metrics::MetricsLine last_line_;           // of the last completed step
@@ -333,6 +337,7 @@ void Loop::restore(const fs::path& checkpoint) {
     const auto state = checkpoint::read_state_json(checkpoint);
     progress_ = progress_from(state);
     last_line_ = line_from(state);
+    if (state.contains("divergence")) divergence_ = DivergenceWatch::from_json(state.at("divergence"));
     compare_inputs(state, checkpoint);
     compare_schedule(state);
     checkpoint::read_run_state(checkpoint, *policy_.model, *optimizer_);
@@ -341,6 +346,7 @@ void Loop::restore(const fs::path& checkpoint) {
   }
   policy_.model->release_sampling_weights();
   saved_step_ = progress_.step;
+  good_step_ = store_.good();
   checked_truncated_ = true;
   base::log_info(base::concat("resumed at step ", progress_.step, " from ", checkpoint.string()));
 }
@@ -485,7 +491,7 @@ void Loop::train_step() {
   if (profile_ && step == first_step_ + 2) profile.emplace(policy_.model->device());  // the first one also warms up
   stop_.begin_step(step);
   watchdog_->enter(base::concat("step ", step, ", rollout"));
-  const StepResult result = grpo_step(context, std::move(prompts), draws);
+  const StepResult result = take_step(context, std::move(prompts), draws);
   micro_batch_tokens_ = context.micro_batch_tokens;
   if (profile) profile->write(folder_ / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
   if (result.stopped) {
@@ -493,12 +499,6 @@ void Loop::train_step() {
     stopping_ = true;
     return;
   }
-  if (optimizer_->consecutive_skips() >= 5) {
-    if (writes()) write_rollouts(folder_ / "diverged" / (checkpoint::step_name(step) + ".jsonl"), step, result.batch, std::numeric_limits<int64_t>::max());
-    throw base::Error(base::concat("step ", step, ": the gradient was not finite in 5 updates in a row", way_back()));
-  }
-  // These weights, and so the checkpoint they were saved in, still give a finite gradient.
-  if (result.stats.update.applied && saved_step_ > 0) good_step_ = saved_step_;
   stop_.end_step();
   progress_.step = step;
   progress_.next_draw += draws.size();
@@ -510,7 +510,9 @@ void Loop::train_step() {
   auto line = metrics_of(result, dead_predicted, progress_.rollouts_total);
   add_exchange(line, result.stats);
   warn_truncated(result.stats, static_cast<int64_t>(result.batch.rollouts.size()));
-  warn_diverging(result);
+  act_on(look_for_divergence(result), result, line);
+  // Gloo's threads take large buffers from heaps of their own, which would otherwise grow by 0.1 MB a step and give nothing back.
+  if (communicator_.size() > 1 && step % 10 == 0) ::malloc_trim(0);
   if (finish_step(std::move(line), step_timer)) {
     show_result(result, step_timer.seconds());
   }
@@ -545,23 +547,50 @@ void Loop::warn_truncated(const StepStats& stats, int64_t rollouts) {
                                  " is too small"));
 }
 
-void Loop::warn_diverging(const StepResult& result) {
-  const StepStats& stats = result.stats;
-  const auto rollouts = static_cast<double>(result.batch.rollouts.size());
-  for (const auto& text : divergence_.look_at(progress_.step, {.ratio_max = stats.update.ratio_max,
-                                                               .reward_mean = stats.reward_mean,
-                                                               .reward_std = stats.reward_std,
-                                                               .length_mean = static_cast<double>(stats.tokens_completion) / rollouts})) {
-    base::log_warning(text);
+// Any rank may be the one whose sampler finds that the weights are of no use any more.
+StepResult Loop::take_step(StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
+  try {
+    return grpo_step(context, std::move(prompts), draws);
+  } catch (const rollout::NonFiniteLogits& error) {
+    throw base::Error(base::concat("step ", context.step, ": ", error.what(), way_back()));
   }
 }
 
-// For the end of an error that says that the weights are of no use any more.
-std::string Loop::way_back() const {
+std::vector<Finding> Loop::look_for_divergence(const StepResult& result) {
+  const StepStats& stats = result.stats;
+  const auto rollouts = static_cast<double>(result.batch.rollouts.size());
+  auto findings = divergence_.look_at(progress_.step, {.skipped_updates = optimizer_->consecutive_skips(),
+                                                       .ratio_max = stats.update.ratio_max,
+                                                       .reward_mean = stats.reward_mean,
+                                                       .reward_std = stats.reward_std,
+                                                       .length_mean = static_cast<double>(stats.tokens_completion) / rollouts});
+  if (!divergence_.suspects() && stats.update.applied && saved_step_ > 0) good_step_ = saved_step_;
+  return findings;
+}
+
+// Keeps what shows the sign, and the checkpoint to go back to; ends the run where trainer.stop_on asks for it.
+void Loop::act_on(const std::vector<Finding>& findings, const StepResult& result, const metrics::MetricsLine& line) {
+  if (writes()) store_.mark_good(divergence_.named() ? good_step_ : std::nullopt);
+  if (findings.empty()) return;
+  const int64_t step = progress_.step;
+  if (writes()) write_rollouts(folder_ / "diverged" / (checkpoint::step_name(step) + ".jsonl"), step, result.batch, std::numeric_limits<int64_t>::max());
+  for (const Finding& finding : findings) {
+    if (!stops_on(config_.trainer.stop_on, finding.kind)) base::log_warning(finding.text);
+  }
+  for (const Finding& finding : findings) {
+    if (!stops_on(config_.trainer.stop_on, finding.kind)) continue;
+    log(step, line);
+    throw base::Error(base::concat("step ", step, ": ", finding.text, way_back()));
+  }
+}
+
+// For the end of an error that says that the weights are of no use any more. Marks the checkpoint that it names.
+std::string Loop::way_back() {
   const std::string advice = "; try a smaller optimizer.lr in a run of another name";
-  if (!good_step_) return "; no earlier checkpoint of this process is known to be good" + advice;
-  return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", store_.path_of(*good_step_).string(),
-                      " (continue from it with --resume)", advice);
+  if (!good_step_) return "; no checkpoint is known to be good" + advice;
+  store_.mark_good(good_step_);
+  const std::string good = store_.path_of(*good_step_).string();
+  return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", good, " (continue from it with --resume ", good, ")", advice);
 }
 
 bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
@@ -603,7 +632,7 @@ bool Loop::evaluate_into(metrics::MetricsLine& line, int64_t step) {
 }
 
 // Broken weights must not take the place of good ones. Every rank holds the same, and comes to the same end.
-void Loop::check_weights() const {
+void Loop::check_weights() {
   try {
     checkpoint::check_finite(*policy_.model);
   } catch (const base::Error& error) {
@@ -615,6 +644,7 @@ nlohmann::json Loop::state_json(const metrics::MetricsLine& line, bool evaluated
   auto state = to_json(progress_, config_, line, evaluated);
   state["total_steps"] = total_steps_;
   state["inputs"] = inputs_;
+  state["divergence"] = divergence_.to_json();
   return state;
 }
 
@@ -636,7 +666,7 @@ void Loop::save_checkpoint(const metrics::MetricsLine& line, bool evaluated) {
   saved_step_ = step;
   if (writes()) {
     auto write = checkpoint::run_state_writer(*policy_.model, *optimizer_, state_json(line, evaluated), options);
-    const checkpoint::SavePlan plan{.keep = config_.checkpoint.keep, .bytes = write.bytes, .pinned = optimizer_->consecutive_skips() > 0 ? good_step_ : std::nullopt};
+    const checkpoint::SavePlan plan{.keep = config_.checkpoint.keep, .bytes = write.bytes, .pinned = divergence_.suspects() ? good_step_ : std::nullopt};
     writing_ = std::async(std::launch::async, [this, step, split, plan, write = std::move(write)] {
       const metrics::Timer timer;
       store_.save(step, plan, [&](const fs::path& folder) {
