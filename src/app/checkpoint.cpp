@@ -47,8 +47,9 @@ double megabytes(const fs::path& folder) {
 
 void list(const Options& options) {
   for (const auto& path : all_of(options.folder)) {
-    std::printf("%s\t%.1f MB\t%s\t%s\n", path.filename().c_str(), megabytes(path), fs::exists(path / "model") ? "model" : "no model",
-                fs::exists(path / "MANIFEST") ? "complete" : "no MANIFEST");
+    const auto good = checkpoint::Store(path.parent_path()).good();
+    std::printf("%s\t%.1f MB\t%s\t%s%s\n", path.filename().c_str(), megabytes(path), fs::exists(path / "model") ? "model" : "no model",
+                fs::exists(path / "MANIFEST") ? "complete" : "no MANIFEST", good && path.filename() == checkpoint::step_name(*good) ? "\tlast good" : "");
   }
 }
 

@@ -5,11 +5,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/commands.h"
 #include "app/sampling_flags.h"
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/data/conversation.h"
 #include "grpo/io/json.h"
 #include "grpo/models/causal_lm.h"
@@ -108,6 +110,29 @@ std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, con
   return ids;
 }
 
+// Beyond the positions a model was made for RoPE goes on, and its text is soon worth nothing: a warning. Far beyond them
+// nobody means it, and it would go on for hours.
+class PositionLimit {
+ public:
+  PositionLimit(int64_t max_positions, int64_t max_new_tokens) : max_positions_(max_positions), max_new_tokens_(max_new_tokens) {}
+
+  void check(int64_t prompt_tokens, const std::string& where) {
+    const double longest = static_cast<double>(prompt_tokens) + static_cast<double>(max_new_tokens_);
+    if (longest <= static_cast<double>(max_positions_)) return;
+    const std::string what = base::concat(where, ": a prompt of ", prompt_tokens, " tokens and --max-new-tokens ", max_new_tokens_,
+                                          " can exceed the model's ", max_positions_, " positions");
+    if (longest > kFar * static_cast<double>(max_positions_)) {
+      throw base::IoError(base::concat(what, " more than ", kFar, "-fold; use a shorter prompt or a smaller --max-new-tokens"));
+    }
+    if (!std::exchange(warned_, true)) base::log_warning(what + "; RoPE continues beyond them");
+  }
+
+ private:
+  static constexpr int64_t kFar = 64;
+  int64_t max_positions_, max_new_tokens_;
+  bool warned_ = false;
+};
+
 nlohmann::ordered_json to_json(const rollout::Completion& completion, const Text& text) {
   nlohmann::ordered_json json = {{"ids", completion.ids}};
   if (text.tokenizer) json["text"] = text.tokenizer->decode(completion.ids, /*skip_special=*/true);
@@ -149,6 +174,7 @@ void run(const Options& options) {
     rows.clear();
     requests.clear();
   };
+  PositionLimit positions(model->config().max_positions, options.max_new_tokens);
   nlohmann::json row;
   for (uint64_t draw = 0; reader.next(row); ++draw) {
     const std::string where = base::concat(reader.path(), ":", reader.line());
@@ -156,6 +182,7 @@ void run(const Options& options) {
                         .draw = draw,
                         .first_sample = 0,
                         .num_samples = options.samples});
+    positions.check(static_cast<int64_t>(requests.back().prompt_ids.size()), where);
     rows.emplace_back(row);
     if (rows.size() == kWindow) flush();
   }

@@ -19,6 +19,7 @@ namespace {
 
 constexpr const char* kTemporaryPrefix = ".tmp-";
 constexpr const char* kOldPrefix = ".tmp-old-";
+constexpr const char* kLastGood = "last_good";
 constexpr double kMargin = 1.02;  // beside the tensors: headers, JSON, the tokenizer's files
 
 // ".tmp-step_00000020", ".tmp-old-step_00000020", ".tmp-step_00000020-rank_1": names that only save() makes.
@@ -87,6 +88,21 @@ std::vector<int64_t> Store::steps() const {
   return found;
 }
 
+void Store::mark_good(std::optional<int64_t> step) const {
+  if (step == good()) return;
+  const fs::path mark = folder_ / kLastGood;
+  if (step) return io::write_file_atomic(mark, step_name(*step) + "\n");
+  fs::remove(mark);
+}
+
+std::optional<int64_t> Store::good() const {
+  const fs::path mark = folder_ / kLastGood;
+  if (!fs::is_regular_file(mark)) return std::nullopt;
+  const std::string line = io::read_file(mark);
+  const auto step = step_of_name(line.substr(0, line.find('\n')));
+  return step && fs::exists(path_of(*step) / kManifest) ? step : std::nullopt;
+}
+
 void Store::save(int64_t step, const SavePlan& plan, const std::function<void(const fs::path&)>& write) {
   const fs::path temporary = folder_ / (kTemporaryPrefix + step_name(step));
   const io::WriteRecord record;  // of all attempts: a second one need not write again what the first has put in place
@@ -153,8 +169,9 @@ void Store::remove_leftovers() {
 // First out of sight, so that a crash in the middle leaves no half checkpoint under its name.
 std::vector<int64_t> Store::prune(int64_t keep, std::optional<int64_t> pinned) {
   auto old = steps();
+  const auto marked = good();
   old.resize(old.size() - std::min(old.size(), static_cast<size_t>(keep)));
-  std::erase_if(old, [&](int64_t step) { return step == pinned || fs::is_symlink(path_of(step)); });
+  std::erase_if(old, [&](int64_t step) { return step == pinned || step == marked || fs::is_symlink(path_of(step)); });
   for (const int64_t step : old) {
     const fs::path doomed = folder_ / (kTemporaryPrefix + step_name(step));
     fs::rename(path_of(step), doomed);

@@ -13,6 +13,8 @@ template <typename... Visitors>
 struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;  // clang needs it said before version 17
 
 std::string bound_text(double bound) {
   std::string text = format_number(bound);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
+#include "grpo/io/parse_json.h"
 
 namespace grpo::data {
 namespace {
@@ -64,6 +65,7 @@ std::string content_of(const json& message, const Turn& turn) {
 std::vector<Message> conversation_in_text(const std::string& text, const std::string& place, const std::string& key) {
   const size_t open = text.find_first_not_of(" \t\r\n");
   if (open == std::string::npos || text[open] != '[') return {};
+  if (io::json_depth(text) > io::kMaxJsonDepth) return {};
   const json list = json::parse(text, nullptr, /*allow_exceptions=*/false);
   const bool chat = list.is_array() && !list.empty() && list[0].is_object() && list[0].contains("role") &&
                     list[0].contains("content");

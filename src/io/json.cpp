@@ -9,6 +9,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <type_traits>
+#include <utility>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
@@ -24,8 +26,65 @@ constexpr auto kReplaceInvalidUtf8 = nlohmann::json::error_handler_t::replace;
 
 bool is_blank(const std::string& line) { return line.find_first_not_of(" \t\r\n") == std::string::npos; }
 
-// How deep brackets nest outside of strings. What this counts wrongly in a malformed text, the parser refuses.
-size_t depth_of(std::string_view text) {
+template <typename Json>
+Json parse(std::string_view text, const std::string& where,
+           const nlohmann::json::parser_callback_t& callback = nullptr) {
+  check_json_depth(text, where);
+  try {
+    if constexpr (std::is_same_v<Json, nlohmann::json>) return Json::parse(text, callback);
+    return Json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    // What the bytes are where they tell, else what the parser says (which quotes them, be they text or not).
+    const std::string hint = kind_hint(text);
+    throw base::IoError(where + ": not valid JSON" + (hint.empty() ? std::string(": ") + error.what() : hint));
+  }
+}
+
+// Hands out each member as soon as it is parsed, and drops it.
+class Members {
+ public:
+  using Event = nlohmann::json::parse_event_t;
+  using Take = std::function<void(const std::string&, const nlohmann::json&)>;
+
+  Members(const std::string& where, const MemberLimits& limits, const Take& take)
+      : where_(where), limits_(limits), take_(take) {}
+
+  bool operator()(int depth, Event event, nlohmann::json& parsed) {
+    if (depth == 0) return begin_or_end(event);
+    if (depth == 1 && event == Event::key) return begin_member(parsed.get<std::string>());
+    if (!skipped_ && ++values_ > limits_.max_values) {
+      throw base::IoError(base::concat(where_, ": ", name_, " has more than ", limits_.max_values, " values"));
+    }
+    if (depth > 1 || event == Event::object_start || event == Event::array_start) return !skipped_;
+    if (!skipped_) take_(name_, parsed);
+    return false;
+  }
+
+ private:
+  bool begin_or_end(Event event) const {
+    if (event != Event::object_start && event != Event::object_end)
+      throw base::IoError(where_ + " is not a JSON object");
+    return true;
+  }
+  bool begin_member(std::string name) {
+    name_ = std::move(name);
+    values_ = 0;
+    skipped_ = limits_.skips && limits_.skips(name_);
+    return true;
+  }
+
+  const std::string& where_;
+  const MemberLimits& limits_;
+  const Take& take_;
+  std::string name_;
+  size_t values_ = 0;
+  bool skipped_ = false;
+};
+
+}  // namespace
+
+// What this counts wrongly in a malformed text, the parser refuses.
+size_t json_depth(std::string_view text) {
   size_t depth = 0;
   size_t deepest = 0;
   bool in_string = false;
@@ -45,21 +104,19 @@ size_t depth_of(std::string_view text) {
   return deepest;
 }
 
-template <typename Json>
-Json parse(std::string_view text, const std::string& where) {
-  if (const size_t depth = depth_of(text); depth > kMaxJsonDepth) {
+void check_json_depth(std::string_view text, const std::string& where) {
+  const size_t depth = json_depth(text);
+  if (depth > kMaxJsonDepth)
     throw base::IoError(base::concat(where, ": JSON nested ", depth, " deep, more than ", kMaxJsonDepth));
-  }
-  try {
-    return Json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    // What the bytes are where they tell, else what the parser says (which quotes them, be they text or not).
-    const std::string hint = kind_hint(text);
-    throw base::IoError(where + ": not valid JSON" + (hint.empty() ? std::string(": ") + error.what() : hint));
-  }
 }
 
-}  // namespace
+void for_each_json_member(std::string_view text, const std::string& where, const MemberLimits& limits,
+                          const std::function<void(const std::string& name, const nlohmann::json& value)>& take) {
+  Members members(where, limits, take);
+  parse<nlohmann::json>(text, where, [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    return members(depth, event, parsed);
+  });
+}
 
 nlohmann::json parse_json(std::string_view text, const std::string& where) {
   return parse<nlohmann::json>(text, where);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
@@ -31,8 +30,7 @@ constexpr std::array<DTypeRow, 10> kDTypes = {{{DType::kF64, "F64", 8},
                                                {DType::kBool, "BOOL", 1}}};
 
 constexpr size_t kLengthBytes = 8;
-// The safetensors library allows 100 MB, which would take 4 GB here once parsed. 16 MB name more than 100,000 tensors.
-constexpr uint64_t kMaxHeaderBytes = 16'000'000;
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the safetensors library's own limit
 
 const DTypeRow& row_of(DType dtype) {
   return *std::find_if(kDTypes.begin(), kDTypes.end(), [&](const DTypeRow& row) { return row.dtype == dtype; });
@@ -87,23 +85,24 @@ TensorBytes parse_tensor(const nlohmann::json& entry, std::span<const std::byte>
   return tensor;
 }
 
-std::string hint_of(std::span<const std::byte> file) { return kind_hint({reinterpret_cast<const char*>(file.data()), file.size()}); }
+std::string hint_of(std::span<const std::byte> file) {
+  return kind_hint({reinterpret_cast<const char*>(file.data()), file.size()});
+}
 
-nlohmann::json parse_header(std::span<const std::byte> file, const fs::path& path) {
+std::string_view header_of(std::span<const std::byte> file, const fs::path& path) {
   if (file.size() < kLengthBytes) {
-    throw base::IoError(base::concat(path.string(), ": has ", file.size(), " bytes, too short for a safetensors file", hint_of(file)));
+    throw base::IoError(
+        base::concat(path.string(), ": has ", file.size(), " bytes, too short for a safetensors file", hint_of(file)));
   }
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) length |= static_cast<uint64_t>(file[i]) << (8 * i);
   if (length > kMaxHeaderBytes || length > file.size() - kLengthBytes) {
     const std::string hint = hint_of(file);
     throw base::IoError(base::concat(path.string(), ": header length ", length, " exceeds the file (", file.size(),
-                                     " bytes) or the limit ", kMaxHeaderBytes, hint.empty() ? "; not a safetensors file, or truncated" : hint));
+                                     " bytes) or the limit ", kMaxHeaderBytes,
+                                     hint.empty() ? "; not a safetensors file, or truncated" : hint));
   }
-  const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
-  auto header = parse_json(text, path.string() + ": the safetensors header");
-  if (!header.is_object()) throw base::IoError(path.string() + ": the safetensors header is not a JSON object");
-  return header;
+  return {reinterpret_cast<const char*>(file.data()) + kLengthBytes, length};
 }
 
 // Together the tensors must cover the data exactly once.
@@ -141,14 +140,15 @@ int64_t num_elements(const std::vector<int64_t>& shape) {
 }
 
 std::map<std::string, TensorBytes> parse_safetensors(std::span<const std::byte> file, const fs::path& path) {
-  const auto header = parse_header(file, path);
-  uint64_t length = 0;
-  std::memcpy(&length, file.data(), sizeof length);
-  const auto data = file.subspan(kLengthBytes + length);
+  const std::string_view header = header_of(file, path);
+  const auto data = file.subspan(kLengthBytes + header.size());
   std::map<std::string, TensorBytes> tensors;
-  for (const auto& [name, entry] : header.items()) {
-    if (name != "__metadata__") tensors.emplace(name, parse_tensor(entry, data, place(path, name)));
-  }
+  const MemberLimits limits{.skips = [](const std::string& name) { return name == "__metadata__"; }};
+  for_each_json_member(header, path.string() + ": the safetensors header", limits,
+                       [&](const std::string& name, const nlohmann::json& entry) {
+                         if (!tensors.emplace(name, parse_tensor(entry, data, place(path, name))).second)
+                           throw base::IoError(place(path, name) + "is there twice");
+                       });
   check_coverage(tensors, data, path);
   return tensors;
 }

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "grpo/base/error.h"
+#include "grpo/rollout/non_finite.h"
 #include "grpo/kernels/cuda.h"
 #include "rollout/kv_cache.h"
 #include "rollout/model_runner.h"
@@ -187,7 +188,7 @@ class Generation {
   void append(Sequence& sequence, int64_t id, float log_prob) {
     if (sequence.ended) return;
     if (std::isnan(log_prob)) {
-      throw base::Error(base::concat("sampling: the logits of draw ", requests_[sequence.request].draw, ", sample ", sequence.sample,
+      throw NonFiniteLogits(base::concat("sampling: the logits of draw ", requests_[sequence.request].draw, ", sample ", sequence.sample,
                                      ", token ", sequence.completion.ids.size(),
                                      " are NaN or all infinite; the weights may have diverged"));
     }

@@ -2,14 +2,21 @@
 
 #include <algorithm>
 
+#include "grpo/base/error.h"
 #include "tokenizer/component.h"
 #include "tokenizer/unicode.h"
 
 namespace grpo::tokenizer {
 namespace {
 
+constexpr size_t kMaxBytes =
+    4096;  // at each place of a text up to so many bytes are compared; published tokens have less than 100
+
 AddedToken parse_token(const nlohmann::json& entry) {
-  return {.content = entry.at("content").get<std::string>(),
+  auto content = entry.at("content").get<std::string>();
+  if (content.size() > kMaxBytes)
+    throw base::IoError(base::concat("added_tokens: a token of ", content.size(), " bytes; at most ", kMaxBytes));
+  return {.content = std::move(content),
           .special = bool_or(entry, "special", false),
           .normalized = bool_or(entry, "normalized", true),
           .single_word = bool_or(entry, "single_word", false),

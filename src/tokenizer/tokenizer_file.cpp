@@ -1,6 +1,7 @@
 #include "tokenizer/tokenizer_file.h"
 
 #include "grpo/base/error.h"
+#include "grpo/io/parse_json.h"
 
 namespace grpo::tokenizer {
 namespace {
@@ -149,6 +150,7 @@ std::string_view MergeList::part(size_t index) const {
 TokenizerFile parse_tokenizer_json(std::string_view text) {
   TokenizerFile file;
   Reader reader(file);
+  io::check_json_depth(text, "the document");
   Json::sax_parse(text, &reader);
   if (!file.config.is_object()) throw base::IoError("expected a JSON object");
   return file;

@@ -13,15 +13,25 @@ namespace fs = std::filesystem;
 
 Checkpointing::Checkpointing(const Run& run, const fs::path& run_folder, Stopping& stop) : run_(run), stop_(stop), store_(run_folder / "checkpoints") {}
 
-std::string Checkpointing::way_back() const {
+void Checkpointing::resumed_from(int64_t step) {
+  saved_step_ = step;
+  good_step_ = store_.good();
+}
+
+void Checkpointing::mark_good(bool marked) {
+  if (run_.writes()) store_.mark_good(marked ? good_step_ : std::nullopt);
+}
+
+std::string Checkpointing::way_back() {
   const std::string advice = "; try a smaller optimizer.lr in a run of another name";
-  if (!good_step_) return "; no earlier checkpoint of this process is known to be good" + advice;
-  return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", store_.path_of(*good_step_).string(),
-                      " (continue from it with --resume)", advice);
+  if (!good_step_) return "; no checkpoint is known to be good" + advice;
+  store_.mark_good(good_step_);
+  const std::string good = store_.path_of(*good_step_).string();
+  return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", good, " (continue from it with --resume ", good, ")", advice);
 }
 
 // Every rank holds the same, and comes to the same end.
-void Checkpointing::check_weights(int64_t step) const {
+void Checkpointing::check_weights(int64_t step) {
   try {
     checkpoint::check_finite(*run_.policy.model);
   } catch (const base::Error& error) {
@@ -29,7 +39,7 @@ void Checkpointing::check_weights(int64_t step) const {
   }
 }
 
-void Checkpointing::save(int64_t step, const nlohmann::json& state, bool copy) {
+void Checkpointing::save(int64_t step, const nlohmann::json& state, bool copy, bool pin_good) {
   run_.communicator.enter_phase(base::concat("step ", step, ", checkpoint"));
   wait();
   check_weights(step);
@@ -42,16 +52,15 @@ void Checkpointing::save(int64_t step, const nlohmann::json& state, bool copy) {
                                         .ranks = split ? run_.communicator.size() : 1};
   saved_step_ = step;
   if (run_.writes()) {
-    write(step, state, options);
+    write(step, state, options, pin_good);
   } else if (split) {
     write_part(step, options);
   }
 }
 
-void Checkpointing::write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options) {
+void Checkpointing::write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options, bool pin_good) {
   auto write = checkpoint::run_state_writer(*run_.policy.model, *run_.optimizer, state, options);
-  const auto pinned = run_.optimizer->consecutive_skips() > 0 ? good_step_ : std::nullopt;
-  const checkpoint::SavePlan plan{.keep = run_.config.checkpoint.keep, .bytes = write.bytes, .pinned = pinned};
+  const checkpoint::SavePlan plan{.keep = run_.config.checkpoint.keep, .bytes = write.bytes, .pinned = pin_good ? good_step_ : std::nullopt};
   writing_ = std::async(std::launch::async, [this, step, plan, write = std::move(write)] {
     const metrics::Timer timer;
     store_.save(step, plan, [&](const fs::path& folder) {

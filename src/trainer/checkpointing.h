@@ -22,8 +22,9 @@ class Checkpointing {
   Checkpointing(const Run& run, const std::filesystem::path& run_folder, Stopping& stop);
 
   /// The run as it is after `step`. state: for state.json. copy: training goes on meanwhile. A collective. Throws base::Error when the
-  /// weights are not finite, so that they do not take the place of good ones, and what went wrong with the one before.
-  void save(int64_t step, const nlohmann::json& state, bool copy);
+  /// weights are not finite, so that they do not take the place of good ones, and what went wrong with the one before. pin_good: the last
+  /// good checkpoint is kept, however many newer ones there are.
+  void save(int64_t step, const nlohmann::json& state, bool copy, bool pin_good);
 
   /// Waits for the one that is being written, or looks whether it has ended. Throws what went wrong with it.
   void wait();
@@ -31,18 +32,20 @@ class Checkpointing {
 
   /// Of the newest checkpoint, on disk or being written; -1: none.
   int64_t saved_step() const { return saved_step_; }
-  void resumed_from(int64_t step) { saved_step_ = step; }
+  void resumed_from(int64_t step);
 
-  /// The weights that were saved last still give a finite gradient.
+  /// An update of the weights that were saved last showed no sign of divergence.
   void note_good() {
     if (saved_step_ > 0) good_step_ = saved_step_;
   }
-  /// For the end of an error that says that the weights are of no use any more.
-  std::string way_back() const;
+  /// Marks the last good checkpoint, or takes the mark away.
+  void mark_good(bool marked);
+  /// For the end of an error that says that the weights are of no use any more. Marks the checkpoint that it names.
+  std::string way_back();
 
  private:
-  void check_weights(int64_t step) const;
-  void write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options);
+  void check_weights(int64_t step);
+  void write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options, bool pin_good);
   void write_part(int64_t step, const checkpoint::SaveOptions& options);
   void collect_optimizer_files(const std::filesystem::path& folder, int64_t step) const;
 
@@ -50,7 +53,7 @@ class Checkpointing {
   Stopping& stop_;
   checkpoint::Store store_;
   int64_t saved_step_ = -1;
-  std::optional<int64_t> good_step_;  // of the newest checkpoint from whose weights a finite gradient was computed
+  std::optional<int64_t> good_step_;  // of the newest checkpoint after which an update showed no sign of divergence
   std::future<void> writing_;         // last, so that it ends before what it reads
 };
 

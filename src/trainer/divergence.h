@@ -1,25 +1,57 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 namespace grpo::trainer {
 
+/// Signs of a run that has gone wrong, by the names that `trainer.stop_on` lists.
+enum class Divergence {
+  kNonFinite,       // the gradient was not finite in 5 updates in a row
+  kRatio,           // a ratio of new to old probability above 100 in 3 steps in a row
+  kConstantReward,  // every reward equal in 10 steps in a row
+  kLengthCollapse,  // completions below a tenth of their first length in 3 steps in a row
+};
+inline std::vector<std::string> enum_names(Divergence) {
+  return {"non_finite", "ratio", "constant_reward", "length_collapse"};
+}
+
+/// Throws base::ConfigError on a name that is none of these.
+void validate_stop_on(const std::vector<std::string>& names);
+/// Whether `names` (trainer.stop_on) has the name of `kind`.
+bool stops_on(const std::vector<std::string>& names, Divergence kind);
+
 /// What of a step tells whether a run is still learning.
 struct StepSigns {
-  double ratio_max = 0.0;    // 0 without an update
-  double reward_mean = 0.0;
-  double reward_std = 0.0;   // over all rollouts of the step
-  double length_mean = 0.0;  // tokens of a completion
+  int64_t skipped_updates = 0;  // in a row, up to now, for a gradient that is not finite
+  double ratio_max = 0.0;       // 0 without an update
+  // Not a number: the method has none.
+  double reward_mean = std::numeric_limits<double>::quiet_NaN();
+  double reward_std = std::numeric_limits<double>::quiet_NaN();   // over all rollouts of the step
+  double length_mean = std::numeric_limits<double>::quiet_NaN();  // tokens of a completion
 };
 
-/// Notices signs of a run that has gone wrong while every number is still finite. Each is named once, and again only after
-/// it had ended in between; none of them ends a run, since each can be what somebody wants.
+struct Finding {
+  Divergence kind;
+  std::string text;  // a whole sentence
+};
+
+/// Notices these signs. Each is named once, and again only after it had ended in between.
 class DivergenceWatch {
  public:
-  /// What there is to say about this step, in whole sentences; usually nothing.
-  std::vector<std::string> look_at(int64_t step, const StepSigns& signs);
+  /// What there is to say about this step; usually nothing.
+  std::vector<Finding> look_at(int64_t step, const StepSigns& signs);
+
+  /// Whether the last step showed any sign, for however short; and whether one lasts that was named.
+  bool suspects() const;
+  bool named() const;
+
+  /// For state.json, so that a run that is resumed notices what one that was never interrupted would.
+  nlohmann::json to_json() const;
+  static DivergenceWatch from_json(const nlohmann::json& state);
 
  private:
   struct Sign {
@@ -28,8 +60,9 @@ class DivergenceWatch {
   };
   // Whether the sign has just lasted for `steps` steps.
   static bool lasts(Sign& sign, bool shows, int64_t step, int64_t steps);
+  bool shows_short(const StepSigns& signs);
 
-  Sign ratio_, reward_, length_;
+  Sign non_finite_, ratio_, reward_, length_;
   double usual_length_ = 0.0;  // mean over the first steps
   int64_t lengths_ = 0;        // how many of them
 };

@@ -14,6 +14,7 @@
 #include "grpo/data/sampler.h"
 #include "grpo/models/device.h"
 #include "grpo/models/model_config.h"
+#include "trainer/divergence.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan_inputs.h"
 #include "trainer/plan_warnings.h"
@@ -269,6 +270,7 @@ void validate_inputs(const TrainConfig& config) {
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
   validate_stream(config);
+  validate_stop_on(config.trainer.stop_on);
   optim::validate(config.optimizer);
   const RolloutOptions& rollout = config.rollout;
   if (rollout.prompts_per_step % config.trainer.updates_per_step != 0) {

@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kContent = "compared by content (run_inputs.h), not as spelled";
 constexpr const char* kMemory = "how much is held at once: the same sums up to rounding";
 
-constexpr std::array<FreeKey, 26> kFreeKeys = {{
+constexpr std::array<FreeKey, 27> kFreeKeys = {{
     {"trainer.steps", "when the run ends; a linear or cosine rate depends on it, which a warning says"},
     {"data.epochs", "when the run ends"},
     {"run.output", "where the folder is"},
@@ -26,6 +26,7 @@ constexpr std::array<FreeKey, 26> kFreeKeys = {{
     {"model.template", kContent},
     {"rollout.stop_ids", kContent},
     {"model.device", "where the same numbers are computed, up to rounding"},
+    {"trainer.stop_on", "when the run ends"},
     {"trainer.threads", "the order of sums: the same up to rounding"},
     {"trainer.micro_batch_tokens", kMemory},
     {"trainer.activation_checkpointing", kMemory},

@@ -129,6 +129,7 @@ void move_results_aside(const fs::path& folder) {
     if (is_there(folder / name)) results.push_back(folder / name);
   }
   remove_unfinished(folder);
+  checkpoint::Store(folder / "checkpoints").remove_leftovers();
   move_into(aside, results);
   base::log_warning(base::concat("begins anew, since the earlier start left no checkpoint: what it made is kept in ", aside.string()));
 }

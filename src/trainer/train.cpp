@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,9 +20,11 @@
 #include "grpo/config/config.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/models/device.h"
+#include "grpo/rollout/non_finite.h"
 #include "grpo/update/profile.h"
 #include "grpo/update/token_budget.h"
 #include "trainer/checkpointing.h"
+#include "trainer/divergence.h"
 #include "trainer/fork.h"
 #include "trainer/load_prompts.h"
 #include "trainer/plan.h"
@@ -38,7 +41,6 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t kMostSkips = 5;  // updates in a row whose gradient is not finite
 
 class Loop {
  public:
@@ -51,6 +53,9 @@ class Loop {
   Outcome train_to_the_end();
   void train_step();
   bool take_step(int64_t step);
+  bool call_method(int64_t step);
+  void look_for_divergence(const metrics::MetricsLine& line);
+  void act_on(const std::vector<Finding>& findings, const metrics::MetricsLine& line);
   bool evaluate(metrics::MetricsLine& line);
   bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer);
   void finish_interrupted_step();
@@ -70,6 +75,7 @@ class Loop {
   Stopping stop_;
   std::unique_ptr<Run> run_;
   Checkpointing checkpoints_;
+  DivergenceWatch divergence_;
   std::unique_ptr<Watchdog> watchdog_;         // once the run has begun
   int64_t step_ = 0;                           // completed
   int64_t first_step_ = 0;                     // steps that were done when this process began
@@ -96,6 +102,7 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
   const auto state = restore(*run_, *start.checkpoint(), fork_);
   step_ = state.at("step").get<int64_t>();
   last_line_ = line_from(state);
+  if (state.contains("divergence")) divergence_ = DivergenceWatch::from_json(state.at("divergence"));
   checkpoints_.resumed_from(step_);
 }
 
@@ -165,32 +172,61 @@ void Loop::train_step() {
   if (!take_step(step)) return;
   step_ = step;
   log_.samples(*run_->method, step);
-  if (finish_step(run_->method->measures(), step_timer)) log_.result(*run_->method, step, step_timer.seconds());
+  auto line = run_->method->measures();
+  look_for_divergence(line);
+  // Gloo's threads take large buffers from heaps of their own, which would otherwise grow by 0.1 MB a step and give nothing back.
+  if (communicator_.size() > 1 && step % 10 == 0) ::malloc_trim(0);
+  if (finish_step(std::move(line), step_timer)) log_.result(*run_->method, step, step_timer.seconds());
+}
+
+// Any rank may be the one whose sampler finds that the weights are of no use any more.
+bool Loop::call_method(int64_t step) {
+  try {
+    return run_->method->take_step({.step = step,
+                                    .learner = run_->learner(),
+                                    .should_stop = [this] { return goes_on_and(stop_.drops_step()); },
+                                    .on_progress = [this](const StepProgress& progress) { note_progress(progress); }});
+  } catch (const rollout::NonFiniteLogits& error) {
+    throw base::Error(base::concat("step ", step, ": ", error.what(), checkpoints_.way_back()));
+  }
+}
+
+void Loop::look_for_divergence(const metrics::MetricsLine& line) {
+  StepSigns signs = run_->method->signs();
+  signs.skipped_updates = run_->optimizer->consecutive_skips();
+  const auto findings = divergence_.look_at(step_, signs);
+  if (!divergence_.suspects() && run_->method->update().applied) checkpoints_.note_good();
+  checkpoints_.mark_good(divergence_.named());
+  if (!findings.empty()) act_on(findings, line);
+}
+
+// Keeps what shows the sign, and ends the run where trainer.stop_on asks for it.
+void Loop::act_on(const std::vector<Finding>& findings, const metrics::MetricsLine& line) {
+  const auto file = start_.folder() / "diverged" / (checkpoint::step_name(step_) + ".jsonl");
+  if (run_->writes()) run_->method->write_samples(file, std::numeric_limits<int64_t>::max());
+  for (const Finding& finding : findings) {
+    if (!stops_on(config_.trainer.stop_on, finding.kind)) base::log_warning(finding.text);
+  }
+  for (const Finding& finding : findings) {
+    if (!stops_on(config_.trainer.stop_on, finding.kind)) continue;
+    log_.line(step_, line);
+    throw base::Error(base::concat("step ", step_, ": ", finding.text, checkpoints_.way_back()));
+  }
 }
 
 // False when a signal ended it.
 bool Loop::take_step(int64_t step) {
-  Method& method = *run_->method;
   std::optional<update::StepProfile> profile;
   if (profile_ && step == first_step_ + 2) profile.emplace(run_->policy.model->device());  // the first one also warms up
   stop_.begin_step(step);
   watchdog_->enter(base::concat("step ", step, ", rollout"));
-  const bool whole = method.take_step({.step = step,
-                                       .learner = run_->learner(),
-                                       .should_stop = [this] { return goes_on_and(stop_.drops_step()); },
-                                       .on_progress = [this](const StepProgress& progress) { note_progress(progress); }});
+  const bool whole = call_method(step);
   if (profile) profile->write(start_.folder() / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
   if (!whole) {
     base::log_info(base::concat("step ", step, " is dropped, and repeated by the next start"));
     stopping_ = true;
     return false;
   }
-  if (run_->optimizer->consecutive_skips() >= kMostSkips) {
-    const auto file = start_.folder() / "diverged" / (checkpoint::step_name(step) + ".jsonl");
-    if (run_->writes()) method.write_samples(file, std::numeric_limits<int64_t>::max());
-    throw base::Error(base::concat("step ", step, ": the gradient was not finite in ", kMostSkips, " updates in a row", checkpoints_.way_back()));
-  }
-  if (method.update().applied) checkpoints_.note_good();
   stop_.end_step();
   return true;
 }
@@ -238,10 +274,10 @@ void Loop::save(const metrics::MetricsLine& line, bool evaluated) {
   auto values = nlohmann::json::array();
   for (const auto& [name, value] : line.values()) values.push_back({name, value});
   nlohmann::json state = {{"format", 1},   {"step", step_},           {"seed", config_.run.seed},          {"line", values},
-                          {"evaluated", evaluated}, {"total_steps", run_->total_steps}, {"inputs", run_->inputs}};
+                          {"evaluated", evaluated}, {"divergence", divergence_.to_json()}, {"total_steps", run_->total_steps}, {"inputs", run_->inputs}};
   run_->method->save(state);
   const Watchdog::Pause pause(*watchdog_);  // large copies, and the disk may be slow
-  checkpoints_.save(step_, state, /*copy=*/step_ < run_->total_steps && !stopping_);
+  checkpoints_.save(step_, state, /*copy=*/step_ < run_->total_steps && !stopping_, /*pin_good=*/divergence_.suspects());
 }
 
 // Between decode steps and micro-batches: the run makes progress.

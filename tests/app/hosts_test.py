@@ -124,6 +124,22 @@ class TwoHosts(unittest.TestCase):
             self.assertIn(f"error: rank {1 - rank} on host {self.hosts[1 - rank]} stopped answering in step ", said[rank])
         print(f"cut cable: both ended {seconds:.1f} s later", file=sys.stderr)
 
+    def listening(self, host):
+        """Addresses at which something in the namespace listens, as /proc spells them."""
+        tables = subprocess.run(["ip", "netns", "exec", host, "cat", "/proc/net/tcp", "/proc/net/tcp6"], check=True, capture_output=True, text=True).stdout
+        fields = [line.split() for line in tables.splitlines()]
+        return {words[1].split(":")[0] for words in fields if len(words) > 3 and words[3] == "0A"}
+
+    def test_they_listen_at_no_other_address_than_the_cables(self):
+        ranks = [self.start(rank, "trainer.steps=100000") for rank in (0, 1)]
+        deadline = time.monotonic() + LIMIT_S
+        while not self.steps() and time.monotonic() < deadline and all(process.poll() is None for process in ranks):
+            time.sleep(0.05)
+        self.assertTrue(self.steps())
+        self.assertEqual([self.listening(host) for host in self.hosts], [{"01004D0A"}, {"02004D0A"}])  # 10.77.0.1 and 10.77.0.2
+        ranks[0].send_signal(signal.SIGTERM)
+        self.assertEqual([process.wait(timeout=LIMIT_S) for process in ranks], [3, 3])
+
     def test_they_notice_that_the_run_folder_is_not_shared(self):
         ranks = [self.start(0, "trainer.steps=3"), self.start(1, "trainer.steps=3", output=self.folder / "elsewhere")]
         said = [process.communicate(timeout=LIMIT_S)[1] for process in ranks]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A run survives what happens around it, and takes away nothing that is not its own: closed descriptors, a closed terminal, a
 reader that goes, a second start, requests of all kinds, starts that fail. Arguments: the program and the source folder."""
+import contextlib
 import hashlib
 import json
 import os
@@ -151,9 +152,7 @@ class Survive(unittest.TestCase):
             self.assertEqual(snapshot(self.folder), before, (mistake, result.stderr))
 
     def test_requests_of_all_kinds_never_harm_a_run(self):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = self.free_port()
         process = self.start(f"logging.prometheus={port}")
         requests = [b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b"GET /none HTTP/1.0\r\n\r\n",
                     b"\x16\x03\x01" + os.urandom(500), b"A" * 300000, b"GET", b"PUT /metrics HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"]
@@ -178,22 +177,51 @@ class Survive(unittest.TestCase):
         process.send_signal(signal.SIGTERM)
         self.expect_saved(process)
 
-    def test_ranks_have_their_names_and_listen_on_loopback_only(self):
-        process = self.start("--nproc", "2")
-        pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        self.assertEqual([Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids], ["grpo-train 0", "grpo-train 1"])
-        self.assertIn("grpo-train (rank 1)", Path(f"/proc/{pids[1]}/cmdline").read_text())
-        sockets = {os.readlink(link) for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
-        listening = []
+    @staticmethod
+    def ranks_of(process):
+        return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+    @staticmethod
+    def listening(pids):
+        """What `ss -ltnp` shows of these processes: (address, port) as /proc spells the address."""
+        sockets = set()
+        for link in (link for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                sockets.add(os.readlink(link))
+        found = set()
         for table in ("tcp", "tcp6"):
             for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                    listening.append(fields[1].split(":")[0])
-        self.assertTrue(listening)
-        self.assertEqual(set(listening), {"0100007F"})
+                    address, port = fields[1].split(":")
+                    found.add((address, int(port, 16)))
+        return found
+
+    @staticmethod
+    def free_port():
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            return free.getsockname()[1]
+
+    def test_ranks_have_their_names(self):
+        process = self.start("--nproc", "2")
+        pids = self.ranks_of(process)
+        self.assertEqual([Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids], ["grpo-train 0", "grpo-train 1"])
+        self.assertIn("grpo-train (rank 1)", Path(f"/proc/{pids[1]}/cmdline").read_text())
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(timeout=LIMIT_S), 3)
+
+    def test_a_run_listens_on_loopback_only_unless_asked(self):
+        for host, address in (("", "0100007F"), ("0.0.0.0:", "00000000")):
+            with self.subTest(host):
+                shutil.rmtree(self.run_folder, ignore_errors=True)
+                port = self.free_port()
+                process = self.start("--nproc", "2", f"logging.prometheus='{host}{port}'")
+                listening = self.listening([process.pid, *self.ranks_of(process)])
+                self.assertIn((address, port), listening)
+                self.assertEqual({place for place, number in listening if number != port}, {"0100007F"})
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(timeout=LIMIT_S), 3)
 
     def test_deeply_nested_json_is_refused_by_every_command(self):
         deep = "[" * 100000 + "]" * 100000
@@ -221,7 +249,11 @@ class Survive(unittest.TestCase):
         self.assertEqual(self.checkpoint("export", self.run_folder, "--output", exported).returncode, 0)
         self.assertEqual(snapshot(exported), snapshot(folder / "step_00000004" / "model"))
         self.assertEqual(self.checkpoint("export", self.run_folder, "--output", exported).returncode, 2)
-        self.assertEqual(self.checkpoint("prune", self.run_folder, "--keep", 2).stdout, "removed step_00000001\nremoved step_00000002\n")
+        (folder / "last_good").write_text("step_00000001\n")
+        self.assertEqual([line.endswith("\tlast good") for line in self.checkpoint("list", folder).stdout.splitlines()], [True, False, False, False])
+        self.assertEqual(self.checkpoint("prune", self.run_folder, "--keep", 2).stdout, "removed step_00000002\n")
+        (folder / "last_good").unlink()
+        self.assertEqual(self.checkpoint("prune", self.run_folder, "--keep", 2).stdout, "removed step_00000001\n")
         (folder / "step_00000004" / "state.json").write_text("{}")
         verified = self.checkpoint("verify", self.run_folder)
         self.assertEqual(verified.returncode, 1)
@@ -238,6 +270,26 @@ class Survive(unittest.TestCase):
         result = self.train(f"model.path={model}")
         self.assertIn(result.returncode, (1, 2))
         self.assertIn("is not a regular file", result.stderr)
+
+
+    def test_generating_far_beyond_the_models_positions_is_refused(self):
+        def generate(tokens):
+            command = [PROGRAM, "generate", "--model", str(QUICKSTART / "model"), "--input", "-", "--output", "-", "--max-new-tokens", str(tokens)]
+            return subprocess.run(command, input='{"prompt": "1+1="}', capture_output=True, text=True, timeout=LIMIT_S)
+
+        positions = json.loads((QUICKSTART / "model" / "config.json").read_text())["max_position_embeddings"]
+        somewhat, far = generate(2 * positions), generate(100 * positions)
+        self.assertEqual(somewhat.returncode, 0, somewhat.stderr)
+        self.assertIn(f"can exceed the model's {positions} positions; RoPE continues beyond them", somewhat.stderr)
+        self.assertEqual(far.returncode, 1, far.stderr)
+        self.assertIn("more than 64-fold; use a shorter prompt or a smaller --max-new-tokens", far.stderr)
+
+    def test_a_run_that_diverges_ends_and_says_what_to_do(self):
+        result = self.train("optimizer.lr=1e10", "optimizer.warmup_steps=0", "trainer.steps=100", "checkpoint.every_steps=1",
+                            "trainer.stop_on=[non_finite,ratio,constant_reward,length_collapse]")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(result.stderr, r"known to be good.*try a smaller optimizer.lr in a run of another name")
+        self.assertEqual(self.train("trainer.stop_on=[nonfinite]").returncode, 2)
 
 
 if __name__ == "__main__":

@@ -157,5 +157,26 @@ TEST_F(StoreTest, NamesTheFileThatIsMissing) {
   }
 }
 
+TEST_F(StoreTest, SparesTheLastGoodOneUntilTheMarkIsGone) {
+  save(10, 2);
+  save(20, 2);
+  store_.mark_good(10);
+  for (const int64_t step : {30, 40}) Store(folder_).save(step, {.keep = 2}, [](const fs::path& folder) { write_one(folder, "contents"); });
+  EXPECT_THAT(store_.steps(), ElementsAre(10, 30, 40));
+  EXPECT_EQ(store_.good(), 10);
+  store_.mark_good(std::nullopt);
+  EXPECT_EQ(store_.good(), std::nullopt);
+  EXPECT_THAT(store_.prune(2), ElementsAre(10));
+}
+
+// By hand, or by a disk that lost it.
+TEST_F(StoreTest, AMarkThatNamesNothingMarksNothing) {
+  save(10);
+  for (const char* text : {"", "step_00000099\n", "step_1", "../step_00000010"}) {
+    io::write_file_atomic(folder_ / "last_good", text);
+    EXPECT_EQ(store_.good(), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace grpo::checkpoint

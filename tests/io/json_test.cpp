@@ -34,6 +34,32 @@ TEST(ParseJson, DoesNotCountBracketsInsideStrings) {
   EXPECT_EQ(parse_json(text, "here")[0].get<std::string>().size(), 2001u);
 }
 
+TEST(ForEachJsonMember, HandsOutOneMemberAfterAnother) {
+  std::vector<std::string> seen;
+  const auto note = [&](const std::string& name, const nlohmann::json& value) { seen.push_back(name + "=" + value.dump()); };
+  for_each_json_member(R"({"a": {"b": [1, {}]}, "c": 2, "d": [], "skipped": {"x": [1, 2]}, "a": null})", "x",
+                       {.skips = [](const std::string& name) { return name == "skipped"; }}, note);
+  EXPECT_EQ(seen, (std::vector<std::string>{R"(a={"b":[1,{}]})", "c=2", "d=[]", "a=null"}));
+}
+
+TEST(ForEachJsonMember, RefusesWhatIsNoObjectAndMembersWithoutEnd) {
+  const auto nothing = [](const std::string&, const nlohmann::json&) {};
+  std::string large = "{\"a\": [0";
+  for (int i = 0; i < 2000; ++i) large += ",0";
+  large += "]}";
+  const std::pair<std::string, std::string> cases[] = {{"[1]", "is not a JSON object"}, {"3", "is not a JSON object"}, {"{\"a\": ", "not valid JSON"},
+                                                       {large, "a has more than 1000 values"}, {"{\"a\": " + std::string(600, '['), "nested 601 deep"}};
+  for (const auto& [text, expected] : cases) {
+    try {
+      for_each_json_member(text, "the file", {}, nothing);
+      ADD_FAILURE() << text.substr(0, 50);
+    } catch (const base::IoError& error) {
+      EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("the file"), ::testing::HasSubstr(expected)));
+    }
+  }
+  EXPECT_NO_THROW(for_each_json_member(large, "the file", {.skips = [](const std::string&) { return true; }}, nothing));
+}
+
 TEST(ReadJson, RefusesAPipeInsteadOfWaitingForIt) {
   const testing::TempDir dir;
   const auto pipe = dir.path() / "a.json";

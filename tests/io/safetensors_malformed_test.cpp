@@ -1,5 +1,6 @@
 // What a damaged, truncated or hostile .safetensors file leads to: an IoError that names file and fault, never a crash.
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
 
@@ -30,6 +31,12 @@ std::string tensor(const std::string& name, const std::string& dtype, const std:
   return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
 }
 
+std::string many_ones() {
+  std::string text;
+  for (int i = 0; i < 1500; ++i) text += ",1";
+  return text;
+}
+
 struct Case {
   const char* label;
   std::string bytes;
@@ -47,6 +54,8 @@ std::vector<Case> cases() {
       {"header is a list", make_file("[]", 0), "not a JSON object"},
       {"entry is no object", make_file("{\"a\":3}", 8), "tensor a: has no dtype"},
       {"no offsets", make_file(R"({"a":{"dtype":"F32","shape":[2]}})", 8), "tensor a: has no data_offsets"},
+      {"twice", make_file("{" + a + "," + a + "}", 8), "tensor a: is there twice"},
+      {"a shape without end", make_file("{" + tensor("a", "F32", "[1" + many_ones() + "]", "[0,4]") + "}", 4), "a has more than 1000 values"},
       {"unknown dtype", make_file("{" + tensor("a", "F8_E4M3", "[8]", "[0,8]") + "}", 8), "dtype \"F8_E4M3\" is not supported; known: F64"},
       {"negative size", make_file("{" + tensor("a", "F32", "[-2]", "[0,8]") + "}", 8), "shape is [-2]"},
       {"fractional size", make_file("{" + tensor("a", "F32", "[2.0]", "[0,8]") + "}", 8), "shape is [2.0]"},
@@ -88,6 +97,22 @@ TEST(MalformedSafetensors, TheCasesAreOneChangeAwayFromAGoodFile) {
   const fs::path path = dir.path() / "good.safetensors";
   write_file_atomic(path, make_file("{" + tensor("a", "F32", "[2]", "[0,8]") + "," + tensor("b", "F32", "[1]", "[8,12]") + "}  ", 12));
   EXPECT_EQ(Safetensors::open(path).tensors().size(), 2U);
+}
+
+// As large as the safetensors library allows. A tree of it would take 4 GB.
+TEST(MalformedSafetensors, ALargeHeaderTakesAFewTimesItsSize) {
+  std::string header = "{\"__metadata__\":{\"format\":\"pt\"}";
+  int count = 0;
+  while (header.size() < 98'000'000) header += "," + tensor("model.layers." + std::to_string(++count) + ".weight", "U8", "[0]", "[0,0]");
+  const testing::TempDir dir;
+  const fs::path path = dir.path() / "large.safetensors";
+  write_file_atomic(path, make_file(header + "}", 0));
+  header = std::string();
+  rusage before{}, after{};
+  ::getrusage(RUSAGE_SELF, &before);
+  EXPECT_EQ(Safetensors::open(path).tensors().size(), static_cast<size_t>(count));
+  ::getrusage(RUSAGE_SELF, &after);
+  EXPECT_LT((after.ru_maxrss - before.ru_maxrss) / 1024, 1000) << "MB";
 }
 
 TEST(MalformedSafetensors, IndexNamesAMissingShard) {

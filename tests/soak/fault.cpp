@@ -1,15 +1,24 @@
-// LD_PRELOAD: counts the system calls that change something below GRPO_FAULT_FOLDER and lets the GRPO_FAULT_AT-th of them
-// fail, once, as GRPO_FAULT_KIND says: ENOSPC, EIO, EACCES, or "short" (a write that takes half of the bytes). The number
-// of calls seen goes to the file GRPO_FAULT_COUNT. Descriptors are known by what /proc says they are.
+// LD_PRELOAD: counts the calls that reach below GRPO_FAULT_FOLDER and lets the GRPO_FAULT_AT-th of them fail, once, as
+// GRPO_FAULT_KIND says: ENOSPC, EIO, EACCES, "short" (a read or write of half of the bytes; other calls go on) or
+// "kill" (the process ends before it, by SIGKILL). What was hit goes to stderr, the number of calls seen to the file
+// GRPO_FAULT_COUNT. Descriptors are known by what /proc says they are.
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,33 +38,49 @@ Function* next(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
-bool is_below(const char* path) {
-  const std::string folder = variable("GRPO_FAULT_FOLDER");
-  return path != nullptr && !folder.empty() && std::strncmp(path, folder.c_str(), folder.size()) == 0;
-}
+std::string path_of(const char* path) { return path == nullptr ? "" : path; }
 
-bool is_below(int descriptor) {
+std::string path_of(int descriptor) {
   char link[64], path[PATH_MAX];
   std::snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
   const ssize_t length = readlink(link, path, sizeof path - 1);
-  if (length < 0) return false;
-  path[length] = '\0';
-  return is_below(path);
+  return length < 0 ? "" : std::string(path, static_cast<size_t>(length));
 }
 
-bool is_its_turn() { return ++calls == std::atol(variable("GRPO_FAULT_AT")); }
-bool is_short() { return std::strcmp(variable("GRPO_FAULT_KIND"), "short") == 0; }
+// Of a path that may be relative to an open folder.
+std::string path_of(int folder, const char* path) {
+  const std::string name = path_of(path);
+  return folder == AT_FDCWD || name.starts_with('/') ? name : path_of(folder) + "/" + name;
+}
 
-// For calls that cannot be short.
-int fails() {
-  const std::string kind = variable("GRPO_FAULT_KIND");
-  errno = kind == "ENOSPC" ? ENOSPC : kind == "EACCES" ? EACCES : EIO;
+bool is_kind(const char* kind) { return std::strcmp(variable("GRPO_FAULT_KIND"), kind) == 0; }
+
+// Whether this call is the one; then it is named. errno stays as it was for a call that goes on.
+bool is_its_turn(const char* name, const std::string& path) {
+  const std::string folder = variable("GRPO_FAULT_FOLDER");
+  if (folder.empty() || !path.starts_with(folder) || ++calls != std::atol(variable("GRPO_FAULT_AT"))) return false;
+  const int before = errno;
+  dprintf(STDERR_FILENO, "fault: %s in %s of %s\n", variable("GRPO_FAULT_KIND"), name, path.c_str());
+  if (is_kind("kill")) raise(SIGKILL);
+  errno = before;
+  return true;
+}
+
+void set_error() { errno = is_kind("ENOSPC") ? ENOSPC : is_kind("EACCES") ? EACCES : EIO; }
+
+// Whether the call, which cannot be short, is to fail; errno is then set.
+bool fails(const char* name, const std::string& path) {
+  if (!is_its_turn(name, path) || is_kind("short")) return false;
+  set_error();
+  return true;
+}
+
+// How many of `size` bytes a read or write may move; -1 when it is to fail.
+ssize_t allowed(const char* name, int descriptor, size_t size) {
+  if (!is_its_turn(name, path_of(descriptor))) return static_cast<ssize_t>(size);
+  if (is_kind("short")) return static_cast<ssize_t>(size > 1 ? size / 2 : size);
+  set_error();
   return -1;
-}
-
-template <typename Place>
-bool fault(const Place& place) {
-  return is_below(place) && is_its_turn() && !is_short();
 }
 
 struct Count {
@@ -69,42 +94,91 @@ struct Count {
   }
 } count;
 
-}  // namespace
+mode_t mode_of(int flags, va_list arguments) {
+  return (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
+}
 
-#define CHANGES(flags) (((flags) & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)) != 0)
+}  // namespace
 
 extern "C" {
 
-static mode_t mode_of(int flags, va_list arguments) { return (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0; }
-
-#define OPEN(name)                                                              \
-  int name(const char* path, int flags, ...) {                                  \
-    va_list arguments;                                                          \
-    va_start(arguments, flags);                                                 \
-    const mode_t mode = mode_of(flags, arguments);                              \
-    va_end(arguments);                                                          \
-    if (CHANGES(flags) && fault(path)) return fails();                          \
-    return next<int(const char*, int, ...)>(#name)(path, flags, mode);          \
+#define OPEN(name)                                                     \
+  int name(const char* path, int flags, ...) {                         \
+    va_list arguments;                                                 \
+    va_start(arguments, flags);                                        \
+    const mode_t mode = mode_of(flags, arguments);                     \
+    va_end(arguments);                                                 \
+    if (fails(#name, path_of(path))) return -1;                        \
+    static auto* const real = next<int(const char*, int, ...)>(#name); \
+    return real(path, flags, mode);                                    \
   }
 OPEN(open)
 OPEN(open64)
 
+#define OPENAT(name)                                                        \
+  int name(int folder, const char* path, int flags, ...) {                  \
+    va_list arguments;                                                      \
+    va_start(arguments, flags);                                             \
+    const mode_t mode = mode_of(flags, arguments);                          \
+    va_end(arguments);                                                      \
+    if (fails(#name, path_of(folder, path))) return -1;                     \
+    static auto* const real = next<int(int, const char*, int, ...)>(#name); \
+    return real(folder, path, flags, mode);                                 \
+  }
+OPENAT(openat)
+OPENAT(openat64)
+
+// A call of the given type that fails with `failed`, at the place that `path_of(where...)` names.
+#define CALL(result, failed, name, parameters, arguments, ...) \
+  result name parameters {                                     \
+    if (fails(#name, path_of(__VA_ARGS__))) return failed;     \
+    static auto* const real = next<result parameters>(#name);  \
+    return real arguments;                                     \
+  }
+CALL(std::FILE*, nullptr, fopen, (const char* path, const char* mode), (path, mode), path)
+CALL(std::FILE*, nullptr, fopen64, (const char* path, const char* mode), (path, mode), path)
+CALL(DIR*, nullptr, opendir, (const char* path), (path), path)
+CALL(int, -1, stat, (const char* path, struct stat* out), (path, out), path)
+CALL(int, -1, stat64, (const char* path, struct stat64* out), (path, out), path)
+CALL(int, -1, lstat, (const char* path, struct stat* out), (path, out), path)
+CALL(int, -1, lstat64, (const char* path, struct stat64* out), (path, out), path)
+CALL(int, -1, fstat, (int descriptor, struct stat* out), (descriptor, out), descriptor)
+CALL(int, -1, fstat64, (int descriptor, struct stat64* out), (descriptor, out), descriptor)
+CALL(int, -1, statvfs, (const char* path, struct statvfs* out), (path, out), path)
+CALL(int, -1, statvfs64, (const char* path, struct statvfs64* out), (path, out), path)
+CALL(int, -1, flock, (int descriptor, int operation), (descriptor, operation), descriptor)
+CALL(int, -1, fsync, (int descriptor), (descriptor), descriptor)
+CALL(int, -1, fdatasync, (int descriptor), (descriptor), descriptor)
+CALL(int, -1, ftruncate, (int descriptor, off_t size), (descriptor, size), descriptor)
+CALL(int, -1, ftruncate64, (int descriptor, off64_t size), (descriptor, size), descriptor)
+CALL(int, -1, truncate, (const char* path, off_t size), (path, size), path)
+CALL(int, -1, truncate64, (const char* path, off64_t size), (path, size), path)
+CALL(int, -1, rename, (const char* from, const char* to), (from, to), to)
+CALL(int, -1, renameat2, (int a, const char* from, int b, const char* to, unsigned flags), (a, from, b, to, flags), b,
+     to)
+CALL(int, -1, mkdir, (const char* path, mode_t mode), (path, mode), path)
+CALL(int, -1, rmdir, (const char* path), (path), path)
+CALL(int, -1, unlink, (const char* path), (path), path)
+CALL(int, -1, remove, (const char* path), (path), path)
+CALL(int, -1, unlinkat, (int folder, const char* path, int flags), (folder, path, flags), folder, path)
+CALL(int, -1, symlink, (const char* target, const char* path), (target, path), path)
+CALL(ssize_t, -1, sendfile, (int to, int from, off_t* offset, size_t size), (to, from, offset, size), to)
+CALL(ssize_t, -1, copy_file_range, (int from, off64_t* a, int to, off64_t* b, size_t size, unsigned flags),
+     (from, a, to, b, size, flags), to)
+CALL(void*, MAP_FAILED, mmap, (void* at, size_t size, int protection, int flags, int descriptor, off_t offset),
+     (at, size, protection, flags, descriptor, offset), descriptor)
+CALL(ssize_t, -1, writev, (int descriptor, const struct iovec* parts, int number), (descriptor, parts, number),
+     descriptor)
+
 ssize_t write(int descriptor, const void* bytes, size_t size) {
   static auto* const real = next<ssize_t(int, const void*, size_t)>("write");
-  if (is_below(descriptor) && is_its_turn()) {
-    if (!is_short()) return fails();
-    size = size > 1 ? size / 2 : size;
-  }
-  return real(descriptor, bytes, size);
+  const ssize_t moves = allowed("write", descriptor, size);
+  return moves < 0 ? moves : real(descriptor, bytes, static_cast<size_t>(moves));
 }
 
-int fsync(int descriptor) { return fault(descriptor) ? fails() : next<int(int)>("fsync")(descriptor); }
-int ftruncate(int descriptor, off_t size) { return fault(descriptor) ? fails() : next<int(int, off_t)>("ftruncate")(descriptor, size); }
-int rename(const char* from, const char* to) { return fault(to) ? fails() : next<int(const char*, const char*)>("rename")(from, to); }
-int mkdir(const char* path, mode_t mode) { return fault(path) ? fails() : next<int(const char*, mode_t)>("mkdir")(path, mode); }
-int unlink(const char* path) { return fault(path) ? fails() : next<int(const char*)>("unlink")(path); }
-int remove(const char* path) { return fault(path) ? fails() : next<int(const char*)>("remove")(path); }
-int unlinkat(int folder, const char* path, int flags) {
-  return fault(folder) ? fails() : next<int(int, const char*, int)>("unlinkat")(folder, path, flags);
+ssize_t read(int descriptor, void* bytes, size_t size) {
+  static auto* const real = next<ssize_t(int, void*, size_t)>("read");
+  const ssize_t moves = allowed("read", descriptor, size);
+  return moves < 0 ? moves : real(descriptor, bytes, static_cast<size_t>(moves));
 }
 }

@@ -1,224 +1,217 @@
 #!/usr/bin/env python3
 """Campaigns against a run (docs/reliability.md): kill -9, one failing system call, damaged checkpoints, and a long soak. Each
-trial ends with the run's results compared with an uninterrupted run's: metrics, rollouts and the last checkpoint, byte for
-byte. What is done is kept in --state, so that a campaign which is stopped goes on."""
+trial ends with the run's results compared with an uninterrupted run's: metrics, rollouts, evaluations and the checkpoints'
+tensors, byte for byte. What is done is kept in --state, so that a campaign which is stopped goes on."""
 import argparse
-import hashlib
 import json
-import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
-STEPS = 6
-LIMIT_S = 900
-PHASES = ("start", "rollout", "reward", "update", "reduction", "checkpoint")
-KINDS = ("ENOSPC", "EIO", "EACCES", "short")
-MEASURED = ("time", "speed/", "memory/", "prompts/", "bytes/")
+from long_run import children, soak
+from runs import STEPS, ForkServer, command, leftovers, results, run, tree
 
-
-def command(program, source, folder, ranks=1, *overrides):
-    quickstart = source / "configs" / "quickstart"
-    config = {"run": {"name": "run", "output": str(folder)},
-              "model": {"path": str(quickstart / "model"), "template": "none", "device": "cpu", "dtype": "float32"},
-              "data": {"train": [str(quickstart / "train.jsonl")], "epochs": 100, "max_prompt_tokens": 40},
-              "rollout": {"prompts_per_step": 4, "group_size": 2, "max_new_tokens": 16, "exact": True},
-              "trainer": {"steps": STEPS, "threads": 1}, "checkpoint": {"every_steps": 2, "keep": 2},
-              "distributed": {"timeout_s": 60}}
-    file = folder / "config.yaml"
-    folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(config))
-    return [str(program), "train", "--config", str(file), "--nproc", str(ranks), *overrides]
-
-
-def run(arguments, **variables):
-    environment = {name: value for name, value in os.environ.items() if name != "GRPO_DRILL"}
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=LIMIT_S, env={**environment, **variables})
-    return done.returncode, done.stderr
-
-
-def results(folder):
-    """What a run must come to whatever happened on the way."""
-    run_folder = folder / "run"
-    lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
-    found = {"metrics": [{key: value for key, value in line.items() if not key.startswith(MEASURED)} for line in lines]}
-    kept = [*sorted((run_folder / "rollouts").iterdir()), *sorted((run_folder / "checkpoints").rglob("*.safetensors"))]
-    found.update({str(path.relative_to(run_folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept})
-    return found
-
-
-def tree(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
+# Where a drill kills, and in which steps that phase comes: checkpoints every 2 steps, evaluations before the first and after the last.
+PHASES = {"start": None, "rollout": range(1, STEPS + 1), "exchange": range(1, STEPS + 1), "reward": range(1, STEPS + 1), "update": range(1, STEPS + 1),
+          "reduction": None, "checkpoint": (2, 4, 5), "evaluation": (0, 5)}
+KINDS = ("EIO", "ENOSPC", "EACCES", "short", "kill")
 
 
 class Campaign:
     def __init__(self, options):
-        self.program, self.source, self.options = Path(options.program), Path(options.source), options
+        self.program, self.source, self.options = Path(options.program).resolve(), Path(options.source).resolve(), options
         self.root = Path(tempfile.mkdtemp(prefix="grpo_soak_"))
         self.state = Path(options.state) if options.state else None
-        self.done = {line["trial"] for line in map(json.loads, self.state.read_text().splitlines())} if self.state and self.state.exists() else set()
-        self.whole = {}
+        self.done = {line["trial"]: line for line in map(json.loads, self.state.read_text().splitlines())} if self.state and self.state.exists() else {}
+        self.whole, self.seconds = {}, {}
         self.lost = []
-        self.counts = {}
+        self.outcomes = Counter()
+        self.fork_server = None
 
-    def expected(self, ranks):
-        if ranks not in self.whole:
-            folder = self.root / f"whole_{ranks}"
-            code, said = run(self.command(folder, ranks))
-            assert code == 0, said
-            self.whole[ranks] = results(folder)
-        return self.whole[ranks]
+    def server(self):
+        if self.fork_server is None:
+            self.fork_server = ForkServer(self.program, self.options.fault_library)
+        return self.fork_server
+
+    def close(self):
+        if self.fork_server is not None:
+            self.fork_server.close()
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def command(self, folder, ranks=1):
         return command(self.program, self.source, folder, ranks)
 
+    def start(self, folder, ranks=1, **variables):
+        return (self.server().run if ranks == 1 else run)(self.command(folder, ranks), **variables)
+
+    def expected(self, ranks):
+        if ranks not in self.whole:
+            folder, begun = self.root / f"whole_{ranks}", time.monotonic()
+            code, said = self.start(folder, ranks)
+            assert code == 0, said
+            self.whole[ranks], self.seconds[ranks] = results(folder), time.monotonic() - begun
+        return self.whole[ranks]
+
     def trial(self, name, attempt):
-        """attempt(folder) returns what went wrong, or nothing."""
+        """attempt(folder) returns how it went, and what went wrong or nothing."""
         if name in self.done:
+            self.outcomes[self.done[name]["outcome"]] += 1
             return
         folder = self.root / "trial"
         shutil.rmtree(folder, ignore_errors=True)
-        problem = attempt(folder)
-        kind = name.split(" ")[0]
-        self.counts[kind] = self.counts.get(kind, 0) + 1
+        outcome, problem = attempt(folder)
+        self.outcomes[outcome] += 1
         if problem:
             self.lost.append(f"{name}: {problem}")
             print(f"LOST {name}: {problem}", flush=True)
         elif self.state:
             with open(self.state, "a", encoding="utf-8") as out:
-                out.write(json.dumps({"trial": name}) + "\n")
+                out.write(json.dumps({"trial": name, "outcome": outcome}) + "\n")
 
     def finish(self, folder, ranks):
-        """Starts the run again until it is finished; what differs from the uninterrupted run."""
-        for _ in range(3):
-            code, said = run(self.command(folder, ranks))
-            if code == 0:
-                break
+        """Starts the run again; what differs from the uninterrupted run."""
+        code, said = self.start(folder, ranks)
         if code != 0:
-            return f"the next start ends with {code}: {said[-300:]}"
-        if results(folder) != self.expected(ranks):
-            return "other results than the uninterrupted run's"
-        left = [str(path) for path in folder.rglob("*") if ".tmp-" in path.name or path.name == ".lock"]
+            return f"the next start ends with {code}: {said[-400:]}"
+        return self.difference(folder, ranks)
+
+    def difference(self, folder, ranks):
+        here, there = results(folder), self.expected(ranks)
+        if here != there:
+            return f"other results than the uninterrupted run's: {sorted(name for name in {*here, *there} if here.get(name) != there.get(name))}"
+        left = leftovers(folder)
         return f"left behind: {left}" if left else None
 
+    # --- kill -9 ---
+
     def kill(self, number):
-        ranks = 1 + number % 2
-        randomness = random.Random(number)
-        phase = PHASES[number // 2 % len(PHASES)] if number % 4 < 2 else ""
+        """By turns in a phase and at a random moment; every third resumed run is killed once more."""
+        randomness, ranks = random.Random(number), 1 + number % 2
+        phase = list(PHASES)[number // 4 % len(PHASES)] if number % 4 < 2 else ""
+        self.expected(ranks)
 
         def attempt(folder):
-            if phase:
-                run(self.command(folder, ranks), GRPO_DRILL=f"rank={randomness.randrange(ranks)} step={randomness.randrange(1, STEPS)} phase={phase} action=kill")
-            else:
-                self.expected(ranks)
-                process = subprocess.Popen(self.command(folder, ranks), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                time.sleep(randomness.random() * self.whole_seconds(ranks))
-                process.kill()
-                process.wait()
-                time.sleep(0.3)  # the ranks die with their parent
-            return self.finish(folder, ranks)
+            where = self.kill_in(phase, folder, ranks, randomness) if phase else self.kill_at_random(folder, ranks, randomness)
+            if number % 3 == 0:
+                self.kill_at_random(folder, ranks, randomness)
+            return f"kill ranks={ranks} {where}", "the drill struck nothing" if "no kill" in where and phase else self.finish(folder, ranks)
 
-        self.expected(ranks)
         self.trial(f"kill {number} ranks={ranks} {phase or 'at a random moment'}", attempt)
 
-    def whole_seconds(self, ranks):
-        lines = self.expected(ranks)["metrics"]
-        times = [json.loads(line)["time"] for line in (self.root / f"whole_{ranks}" / "run" / "metrics.jsonl").read_text().splitlines()]
-        return (times[-1] - times[0]) * len(lines) / max(len(lines) - 1, 1) + 2.0
+    def kill_in(self, phase, folder, ranks, randomness):
+        step = f" step={randomness.choice(PHASES[phase])}" if PHASES[phase] else ""
+        code, _ = self.start(folder, ranks, GRPO_DRILL=f"rank={randomness.randrange(ranks)}{step} phase={phase} action=kill")
+        return f"in {phase}" if code != 0 else f"no kill in {phase}"
 
-    def fault_positions(self):
+    def kill_at_random(self, folder, ranks, randomness):
+        """The whole run, or one rank of it."""
+        process = subprocess.Popen(self.command(folder, ranks), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=randomness.random() * self.seconds[ranks])
+            return "no kill, at its end already"
+        except subprocess.TimeoutExpired:
+            pass
+        ranks_started = children(process.pid)
+        victim = int(randomness.choice([str(process.pid), *ranks_started]))
+        saving = any(".tmp-step" in path for path in leftovers(folder))
+        (process.kill if victim == process.pid else lambda: subprocess.run(["kill", "-9", str(victim)], check=False))()
+        process.wait()
+        while any(Path(f"/proc/{pid}").exists() for pid in ranks_started):  # the ranks die with their parent
+            time.sleep(0.05)
+        return "at a random moment" + (" while a checkpoint was written" if saving else "")
+
+    # --- one system call fails ---
+
+    def faults(self, wanted, kinds):
+        for name, base in (("fresh", None), ("resumed", self.interrupted())):
+            count = self.fault_positions(base)
+            chosen = range(1, count + 1) if wanted == "all" else sorted(random.Random(1).sample(range(1, count + 1), min(int(wanted), count)))
+            print(f"{name} run: {count} calls below the run folder, {len(chosen)} of them tried", flush=True)
+            for index, position in enumerate(chosen):
+                for kind in kinds if wanted == "all" else [kinds[index % len(kinds)]]:
+                    self.trial(f"fault {name} {position} {kind}", lambda folder, p=position, k=kind, b=base: self.fault(folder, b, p, k))
+
+    def interrupted(self):
+        """A run that was killed between two checkpoints."""
+        folder = self.root / "interrupted"
+        self.start(folder, GRPO_DRILL="rank=0 step=4 phase=update action=kill")
+        return folder
+
+    @staticmethod
+    def prepare(folder, base):
+        if base is not None:
+            shutil.copytree(base, folder)
+
+    def fault_positions(self, base):
         folder, count = self.root / "count", self.root / "count.txt"
-        code, said = run(self.command(folder), **self.preload(folder, 0, "EIO"), GRPO_FAULT_COUNT=str(count))
+        shutil.rmtree(folder, ignore_errors=True)
+        self.prepare(folder, base)
+        code, said = self.start(folder, **self.fault_at(folder, 0, "EIO"), GRPO_FAULT_COUNT=str(count))
         assert code == 0, said
         return int(count.read_text())
 
-    def preload(self, folder, position, kind):
-        return {"LD_PRELOAD": self.options.fault_library, "GRPO_FAULT_FOLDER": str(folder / "run"), "GRPO_FAULT_AT": str(position), "GRPO_FAULT_KIND": kind}
+    @staticmethod
+    def fault_at(folder, position, kind):
+        return {"GRPO_FAULT_FOLDER": str(folder / "run"), "GRPO_FAULT_AT": str(position), "GRPO_FAULT_KIND": kind}
 
-    def fault(self, position, kind):
+    def fault(self, folder, base, position, kind):
         self.expected(1)
+        self.prepare(folder, base)
+        code, said = self.start(folder, **self.fault_at(folder, position, kind))
+        struck = re.search(r"^fault: \S+ in (\S+) of ", said, re.M)
+        words = "\n".join(line for line in said.splitlines() if not line.startswith("fault: "))
+        if code == 0:
+            outcome = "went on with a warning" if " warning " in words else "went on" if struck else "not reached"
+            return f"fault {kind}: {outcome}", self.difference(folder, 1)
+        outcome = f"fault {kind}: ended, and went on when started again"
+        if code == -9 and kind == "kill":
+            return outcome, self.finish(folder, 1)
+        if code not in (1, 2):
+            return outcome, f"{struck and struck.group()}: exit code {code}: {said[-400:]}"
+        if not re.search(r"(error: | error ).*" + re.escape(str(folder)), words):
+            return outcome, f"{struck and struck.group()}: no word which file: {said[-400:]}"
+        problem = self.finish(folder, 1)
+        return outcome, problem and f"{struck and struck.group()}: {problem}"
 
-        def attempt(folder):
-            code, said = run(self.command(folder), **self.preload(folder, position, kind))
-            if code not in (0, 1):
-                return f"exit code {code}: {said[-300:]}"
-            if code == 1 and "error: " not in said:
-                return f"no word why: {said[-300:]}"
-            return self.finish(folder, 1)
-
-        self.trial(f"fault {position} {kind}", attempt)
+    # --- damaged checkpoints ---
 
     def damage(self):
         self.expected(1)
-        whole = self.root / "whole_1" / "run"
-        newest = sorted((whole / "checkpoints").iterdir())[-1]
+        newest = sorted((self.root / "whole_1" / "run" / "checkpoints").iterdir())[-1]
         for path in sorted(newest.rglob("*")):
             if not path.is_file():
                 continue
-            name, size = str(path.relative_to(newest)), path.stat().st_size
-            cuts = {f"truncated to {length}": path.read_bytes()[:length] for length in {0, size // 2, size - 1}}
-            flips = {f"bit of byte {at} flipped": self.flipped(path.read_bytes(), at) for at in {0, size // 2, size - 1}}
-            for what, content in {**cuts, **flips, "removed": None}.items():
-                self.trial(f"damage {name} {what}", lambda folder, n=name, c=content: self.damaged(folder, newest.name, n, c))
-
-    @staticmethod
-    def flipped(content, at):
-        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1:]
+            name, content, size = str(path.relative_to(newest)), path.read_bytes(), path.stat().st_size
+            randomness = random.Random(name)
+            cuts = {f"truncated to {length}": content[:length] for length in {0, 1, size // 2, size - 1}}
+            places = {0, size // 2, size - 1, *(randomness.randrange(size) for _ in range(5))}
+            flips = {f"bit {at % 8} of byte {at} flipped": content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1:] for at in places}
+            for what, damaged in {**cuts, **flips, "longer": content + b"\n", "removed": None}.items():
+                self.trial(f"damage {name} {what}", lambda folder, n=name, c=damaged: ("damage: refused", self.damaged(folder, newest.name, n, c)))
 
     def damaged(self, folder, checkpoint, name, content):
-        """A start with more steps to do must refuse the checkpoint, name another and change nothing; that one must work."""
+        """A start must refuse the checkpoint, name another and change nothing; that one must work."""
         shutil.copytree(self.root / "whole_1", folder)
         file = folder / "run" / "checkpoints" / checkpoint / name
         file.unlink() if content is None else file.write_bytes(content)
         arguments = self.command(folder)
         before = tree(folder)
-        code, said = run(arguments)
+        code, said = self.server().run(arguments)
         if code != 1 or "--resume" not in said:
             return f"exit code {code}: {said[-300:]}"
         if tree(folder) != before:
             return "a start that failed changed something"
-        way_out = said.split("--resume ")[1].split(" ")[0]
-        code, said = run([*arguments, "--resume", way_out])
+        way_out = said.split("--resume ")[1].split(" ")[0].strip()
+        code, said = self.server().run([*arguments, "--resume", way_out])
         if code != 0:
             return f"--resume {way_out} ends with {code}: {said[-300:]}"
         return None if results(folder) == self.expected(1) else "other results than the uninterrupted run's"
-
-    def soak(self, minutes):
-        """Two ranks with a restart every minute; memory, descriptors and threads of the same steps must not grow."""
-        folder, deadline, seen = self.root / "soak", time.monotonic() + 60 * minutes, []
-        arguments = [*command(self.program, self.source, folder, 2), "trainer.steps=10000000", "checkpoint.every_steps=20", "logging.rollouts_per_step=0"]
-        while time.monotonic() < deadline:
-            process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            until = min(deadline, time.monotonic() + max(60.0, 12 * minutes))
-            time.sleep(20)  # buffers that grow once
-            while time.monotonic() < until and process.poll() is None:
-                seen.append((process.pid, *self.usage(process.pid)))
-                time.sleep(2)
-            process.terminate()
-            if process.wait(timeout=LIMIT_S) != 3:
-                return self.lost.append(f"soak: ended with {process.returncode}")
-        for pid in {line[0] for line in seen}:
-            lines = [line for line in seen if line[0] == pid]
-            first, last = lines[len(lines) // 4], lines[-1]
-            print(f"soak process {pid}: memory {first[1] / 1e6:.1f} -> {last[1] / 1e6:.1f} MB, descriptors {first[2]} -> {last[2]}, threads {first[3]} -> {last[3]}", flush=True)
-            if last[1] > 1.02 * first[1] or last[2] > first[2] or last[3] > first[3]:
-                self.lost.append(f"soak: process {pid} grew")
-        return None
-
-    @staticmethod
-    def usage(parent):
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        memory = descriptors = threads = 0
-        for pid in [str(parent), *children]:
-            status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
-            memory += int(status["VmRSS"].split()[0]) * 1024
-            threads += int(status["Threads"])
-            descriptors += len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        return memory, descriptors, threads
 
 
 def main():
@@ -227,7 +220,8 @@ def main():
     parser.add_argument("source")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--faults", default="", help="all, or how many positions to sample")
-    parser.add_argument("--fault-library", default="")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="of faults")
+    parser.add_argument("--fault-library", required=True)
     parser.add_argument("--damage", action="store_true")
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--state", default="", help="file of finished trials; they are not repeated")
@@ -237,20 +231,16 @@ def main():
         for number in range(options.kills):
             campaign.kill(number)
         if options.faults:
-            count = campaign.fault_positions()
-            every = range(1, count + 1)
-            chosen = every if options.faults == "all" else sorted(random.Random(1).sample(every, min(int(options.faults), count)))
-            print(f"{count} system calls below the run folder, {len(chosen)} of them tried", flush=True)
-            for index, position in enumerate(chosen):
-                for kind in KINDS if options.faults == "all" else [KINDS[index % len(KINDS)]]:
-                    campaign.fault(position, kind)
+            campaign.faults(options.faults, options.kinds.split(","))
         if options.damage:
             campaign.damage()
         if options.minutes:
-            campaign.soak(options.minutes)
+            campaign.lost += soak(campaign.program, campaign.source, campaign.root / "soak", options.minutes)
     finally:
-        shutil.rmtree(campaign.root, ignore_errors=True)
-    print(", ".join(f"{count} {kind}" for kind, count in sorted(campaign.counts.items())), f"{len(campaign.lost)} lost", sep="; ")
+        campaign.close()
+    for outcome, count in sorted(campaign.outcomes.items()):
+        print(f"{count}\t{outcome}")
+    print(f"{sum(campaign.outcomes.values())} trials, {len(campaign.lost)} lost")
     return 1 if campaign.lost else 0
 
 

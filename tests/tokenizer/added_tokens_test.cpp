@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+
+#include "grpo/base/error.h"
+#include "tokenizer/hf_tokenizer.h"
 #include "tokenizer/small_tokenizer.h"
 
 namespace grpo::tokenizer {
@@ -20,6 +24,32 @@ TEST(AddedTokens, AreFoundLeftmostAndLongestFirst) {
   testing::add_token(json, "bca", Json::object());
   EXPECT_EQ(testing::load_tokenizer(json)->encode("abca"), (Ids{5, 0}));
   EXPECT_EQ(testing::load_tokenizer(json)->encode("bcab"), (Ids{6, 1}));
+}
+
+// A million of them are read in seconds; texts cost no more for it.
+TEST(AddedTokens, MayBeAMillion) {
+  std::string tokens;
+  for (int i = 0; i < 1'000'000; ++i) tokens += (i == 0 ? "" : ",") + std::string(R"({"id":)") + std::to_string(4 + i) + R"(,"content":"<x)" + std::to_string(i) + R"(>"})";
+  std::string json = letters().dump();
+  const std::string empty = "\"added_tokens\":[]";
+  ASSERT_NE(json.find(empty), std::string::npos) << json;
+  json.replace(json.find(empty), empty.size(), "\"added_tokens\":[" + tokens + "]");
+  const std::clock_t before = std::clock();
+  const HfTokenizer tokenizer(json);
+  EXPECT_EQ(tokenizer.encode("a<x999999>b", true), (Ids{0, 1'000'003, 1}));
+  EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 60) << "seconds of processor time; 8 on the machine this was written on";
+}
+
+// Each place of a text is compared with as many bytes as a token has.
+TEST(AddedTokens, AreShort) {
+  Json json = letters();
+  testing::add_token(json, std::string(5000, 'a'), Json::object());
+  try {
+    testing::load_tokenizer(json);
+    FAIL();
+  } catch (const base::IoError& error) {
+    EXPECT_NE(std::string(error.what()).find("a token of 5000 bytes; at most 4096"), std::string::npos) << error.what();
+  }
 }
 
 TEST(AddedTokens, TakeWhiteSpaceAlongOnTheStrippedSides) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "grpo/base/error.h"
+#include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "support/golden.h"
 #include "tokenizer/small_tokenizer.h"
@@ -117,6 +118,24 @@ TEST(TokenizerErrors, SayWhatIsMalformed) {
   EXPECT_THAT(error_with({{"model", {{"merges", {Json::array({"a", "b", "c"})}}}}}), HasSubstr("pairs of texts"));
   EXPECT_THAT(error_with({{"model", {{"merges", {{"a", "b"}}}}}}), HasSubstr("model.merges: expected a list"));
   EXPECT_THAT(error_with({{"normalizer", {{"type", "Prepend"}}}}), HasSubstr("prepend"));
+}
+
+// Each normalizer would be made by a call inside the one around it.
+TEST(TokenizerErrors, RefuseComponentsNestedWithoutEnd) {
+  std::string nested = "null";
+  for (int i = 0; i < 20000; ++i) nested = R"({"type":"Sequence","normalizers":[)" + nested + "]}";
+  std::string json = letters().dump();
+  const std::string plain = "\"normalizer\":null";
+  ASSERT_NE(json.find(plain), std::string::npos);
+  json.replace(json.find(plain), plain.size(), "\"normalizer\":" + nested);
+  const testing::TempDir folder;
+  io::write_file_atomic(folder.path() / "tokenizer.json", json);
+  try {
+    Tokenizer::load(folder.path());
+    FAIL();
+  } catch (const base::IoError& error) {
+    EXPECT_NE(std::string(error.what()).find("tokenizer.json: the document: JSON nested"), std::string::npos) << error.what();
+  }
 }
 
 TEST(TokenizerErrors, SayWhatTheFolderLacks) {

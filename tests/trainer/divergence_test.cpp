@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
+#include "grpo/base/error.h"
+
 namespace grpo::trainer {
 namespace {
 
@@ -16,7 +20,7 @@ std::vector<std::string> said_of(const StepSigns& signs, int64_t steps) {
   DivergenceWatch watch;
   std::vector<std::string> all;
   for (int64_t step = 1; step <= 5 + steps; ++step) {
-    for (auto& text : watch.look_at(step, step <= 5 ? kHealthy : signs)) all.push_back(std::move(text));
+    for (auto& finding : watch.look_at(step, step <= 5 ? kHealthy : signs)) all.push_back(std::move(finding.text));
   }
   return all;
 }
@@ -36,12 +40,55 @@ TEST(DivergenceWatch, NamesARatioThatExplodes) {
 
 TEST(DivergenceWatch, NamesRewardsThatAreAlwaysTheSame) {
   EXPECT_TRUE(said_of(with(&StepSigns::reward_std, 0.0), 9).empty());
-  EXPECT_THAT(said_of(with(&StepSigns::reward_std, 0.0), 50), ElementsAre(HasSubstr("every reward has been 0.5 since step 6")));
+  EXPECT_THAT(said_of(with(&StepSigns::reward_std, 0.0), 50),
+              ElementsAre(HasSubstr("every reward has been 0.5 since step 6")));
 }
 
 TEST(DivergenceWatch, NamesCompletionsThatCollapse) {
   EXPECT_THAT(said_of(with(&StepSigns::length_mean, 5.0), 50), ElementsAre(HasSubstr("(5 of 100 tokens)")));
   EXPECT_TRUE(said_of(with(&StepSigns::length_mean, 50.0), 50).empty());
+}
+
+TEST(DivergenceWatch, NamesAGradientThatIsNotFinite) {
+  DivergenceWatch watch;
+  for (int64_t step = 1; step <= 4; ++step) {
+    StepSigns signs = kHealthy;
+    signs.skipped_updates = step;
+    EXPECT_TRUE(watch.look_at(step, signs).empty());
+    EXPECT_TRUE(watch.suspects());
+    EXPECT_FALSE(watch.named());
+  }
+  StepSigns signs = kHealthy;
+  signs.skipped_updates = 5;
+  const auto found = watch.look_at(5, signs);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].kind, Divergence::kNonFinite);
+  EXPECT_THAT(found[0].text, HasSubstr("in 5 updates in a row, since step 1"));
+  EXPECT_TRUE(watch.named());
+}
+
+TEST(DivergenceWatch, GoesOnWhereItWasSaved) {
+  DivergenceWatch watch;
+  for (int64_t step = 1; step <= 7; ++step)
+    watch.look_at(step, step <= 5 ? kHealthy : with(&StepSigns::ratio_max, 1e6));
+  auto again = DivergenceWatch::from_json(nlohmann::json::parse(watch.to_json().dump()));
+  EXPECT_EQ(again.look_at(8, with(&StepSigns::ratio_max, 1e6)).size(), 1u);
+  EXPECT_TRUE(again.look_at(9, with(&StepSigns::ratio_max, 1e6)).empty());
+  EXPECT_TRUE(again.look_at(10, with(&StepSigns::length_mean, 5.0)).empty());
+  EXPECT_TRUE(again.look_at(11, with(&StepSigns::length_mean, 5.0)).empty());
+  EXPECT_EQ(again.look_at(12, with(&StepSigns::length_mean, 5.0)).size(), 1u);
+}
+
+TEST(StopOn, KnowsItsNames) {
+  EXPECT_NO_THROW(validate_stop_on({"non_finite", "ratio", "constant_reward", "length_collapse"}));
+  EXPECT_TRUE(stops_on({"ratio"}, Divergence::kRatio));
+  EXPECT_FALSE(stops_on({"ratio"}, Divergence::kNonFinite));
+  try {
+    validate_stop_on({"constant_rewards"});
+    FAIL();
+  } catch (const base::ConfigError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("did you mean constant_reward?"));
+  }
 }
 
 TEST(DivergenceWatch, NamesASignAgainAfterItHadEnded) {

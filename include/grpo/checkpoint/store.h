@@ -47,12 +47,18 @@ class Store {
   std::vector<int64_t> all_steps() const;
   std::filesystem::path path_of(int64_t step) const;
 
+  /// Marks the complete checkpoint of `step` (nullopt: none) as the last good one, in the file `last_good`; prune() leaves
+  /// it alone, in later processes too.
+  void mark_good(std::optional<int64_t> step) const;
+  /// What is marked, as long as it is there.
+  std::optional<int64_t> good() const;
+
   /// Where a rank other than 0 puts its part of a checkpoint until rank 0 takes it; removed like any leftover.
   std::filesystem::path folder_of_rank(int64_t step, int64_t rank) const;
 
   /// Removes what an interrupted save left behind.
   void remove_leftovers();
-  /// Removes all but the `keep` newest complete checkpoints and `pinned`; returns the steps removed.
+  /// Removes all but the `keep` newest complete checkpoints, `pinned` and good(); returns the steps removed.
   std::vector<int64_t> prune(int64_t keep, std::optional<int64_t> pinned = {});
 
  private:

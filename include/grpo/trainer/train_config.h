@@ -130,6 +130,7 @@ struct TrainerOptions {
   OffloadOptimizer offload_optimizer = OffloadOptimizer::kAuto;
   bool stream_update = false;
   bool deterministic = false;
+  std::vector<std::string> stop_on = {"non_finite"};
   int64_t threads = 0;
   GRPO_FIELDS(f) {
     f("updates_per_step", updates_per_step, "equal mini-batches of prompts a step is split into", base::at_least(1));
@@ -140,6 +141,7 @@ struct TrainerOptions {
     f("offload_optimizer", offload_optimizer, "master weights and moments stay in host memory, and an update brings them to the GPU part by part; auto: where the GPU has no room for them");
     f("stream_update", stream_update, "the step's one update begins while its tail still decodes: micro-batches of finished groups run beside the sampler; needs the memory of both at once");
     f("deterministic", deterministic, "on a GPU only kernels whose sums have a fixed order: two runs, and a resumed one, are bit-equal on one GPU type; on the CPU, for one number of threads, they always are");
+    f("stop_on", stop_on, "signs of divergence that end the run, where others are only warned of: non_finite, ratio, constant_reward, length_collapse (docs/reliability.md)");
     f("threads", threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
   }
 };

@@ -91,15 +91,17 @@ metrics::MetricsLine Grpo::measures() const {
   return line;
 }
 
-std::vector<std::string> Grpo::warnings() {
+StepSigns Grpo::signs() const {
   const StepStats& stats = result_.stats;
-  const auto rollouts = static_cast<double>(result_.batch.rollouts.size());
-  auto texts = divergence_.look_at(step_, {.ratio_max = stats.update.ratio_max,
-                                           .reward_mean = stats.reward_mean,
-                                           .reward_std = stats.reward_std,
-                                           .length_mean = static_cast<double>(stats.tokens_completion) / rollouts});
-  if (const auto truncated = truncated_warning(); !truncated.empty()) texts.insert(texts.begin(), truncated);
-  return texts;
+  return {.ratio_max = stats.update.ratio_max,
+          .reward_mean = stats.reward_mean,
+          .reward_std = stats.reward_std,
+          .length_mean = static_cast<double>(stats.tokens_completion) / static_cast<double>(result_.batch.rollouts.size())};
+}
+
+std::vector<std::string> Grpo::warnings() {
+  const auto truncated = truncated_warning();
+  return truncated.empty() ? std::vector<std::string>() : std::vector{truncated};
 }
 
 // Of the first step alone.

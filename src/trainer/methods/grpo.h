@@ -4,7 +4,6 @@
 #include "grpo/reward/reward.h"
 #include "grpo/rollout/engine.h"
 #include "trainer/accuracy_tracker.h"
-#include "trainer/divergence.h"
 #include "trainer/methods/method.h"
 
 namespace grpo::trainer {
@@ -18,6 +17,7 @@ class Grpo : public Method {
   bool take_step(const StepCall& call) override;
   const UpdateStats& update() const override { return result_.stats.update; }
   metrics::MetricsLine measures() const override;
+  StepSigns signs() const override;
   std::vector<std::string> warnings() override;
   void write_samples(const std::filesystem::path& file, int64_t most) const override;
   void show_samples(metrics::TensorBoardWriter& writer, double time) const override;
@@ -39,7 +39,6 @@ class Grpo : public Method {
   rollout::Engine& engine_;
   const reward::RewardFunction& reward_;
   data::PromptSampler sampler_;
-  DivergenceWatch divergence_;
   bool checked_truncated_ = false;
   // Carried from step to step.
   uint64_t next_draw_ = 0;

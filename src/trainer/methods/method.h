@@ -11,6 +11,7 @@
 #include "grpo/metrics/metrics_file.h"
 #include "grpo/metrics/tensorboard.h"
 #include "grpo/trainer/grpo_step.h"
+#include "trainer/divergence.h"
 
 namespace grpo::trainer {
 
@@ -36,6 +37,8 @@ class Method {
   virtual const UpdateStats& update() const = 0;
   /// What it measured, under the names of metrics.jsonl.
   virtual metrics::MetricsLine measures() const = 0;
+  /// What tells whether the run is still learning. skipped_updates is the loop's to fill in.
+  virtual StepSigns signs() const = 0;
   /// What somebody should look at, in whole sentences; usually nothing. Called once a step.
   virtual std::vector<std::string> warnings() = 0;
   /// What it learned from: at most `most` samples as JSON Lines, and a view of them for TensorBoard.

@@ -1,0 +1,113 @@
+// Whole runs that go wrong: what ends, what is kept, and what is offered.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+#include "grpo/checkpoint/store.h"
+#include "grpo/io/file.h"
+#include "trainer/tiny_run.h"
+
+namespace grpo::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class DivergedRun : public ::testing::Test {
+ protected:
+  void SetUp() override { base::set_quiet(true); }
+
+  // What the run ends with; "" when it is finished.
+  static std::string error_of(const TrainConfig& config, const std::string& resume = "auto") {
+    try {
+      train(config, {.resume = resume, .config_folder = ""});
+      return "";
+    } catch (const base::Error& error) {
+      return error.what();
+    }
+  }
+
+  // Rewards that differ in the first six steps, and are always 0 from the seventh on: the answers cannot be reached.
+  TrainConfig with_lost_rewards() const {
+    auto config = tiny_config(dir_.path());
+    const std::string rows = io::read_file(config.data.train.front());
+    std::string text;
+    size_t at = 0;
+    for (int row = 0; row < 8 * 30; ++row) {
+      auto problem = nlohmann::json::parse(rows.substr(at, rows.find('\n', at) - at));
+      if (row >= 8 * 6) problem["answer"] = "123456789";
+      text += problem.dump() + "\n";
+      at = rows.find('\n', at) + 1;
+    }
+    io::write_file_atomic(dir_.path() / "rows.jsonl", text);
+    config.data.train = {(dir_.path() / "rows.jsonl").string()};
+    config.data.shuffle = false;
+    config.optimizer.lr = 1e-6;  // the model stays as able as it was
+    config.trainer.steps = 20;
+    config.checkpoint.every_steps = 1;
+    config.checkpoint.keep = 2;
+    config.trainer.stop_on = {"non_finite", "constant_reward"};
+    return config;
+  }
+
+  std::vector<int64_t> steps() const { return checkpoint::Store(run_ / "checkpoints").steps(); }
+
+  testing::TempDir dir_;
+  fs::path run_ = dir_.path() / "tiny";
+};
+
+TEST_F(DivergedRun, EndsOnASignOfStopOnAndOffersTheLastGoodCheckpoint) {
+  const std::string error = error_of(with_lost_rewards());
+  EXPECT_THAT(error, AllOf(HasSubstr("step 16: every reward has been 0 since step 7"), HasSubstr("--resume "),
+                           HasSubstr("step_00000005)")));
+  EXPECT_THAT(steps(),
+              ElementsAre(5, 14, 15));  // two newest, and the one that was pinned; none of the step that ended it
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").good(), 5);
+  EXPECT_EQ(testing::read_jsonl(run_ / "diverged" / "step_00000016.jsonl").size(), 16u);
+  EXPECT_EQ(testing::read_jsonl(run_ / "metrics.jsonl").back().at("step"), 16);
+}
+
+TEST_F(DivergedRun, OnlyWarnsOfASignThatStopOnDoesNotName) {
+  auto config = with_lost_rewards();
+  config.trainer.stop_on = {};
+  EXPECT_EQ(error_of(config), "");
+  EXPECT_THAT(steps(), ElementsAre(5, 19, 20));
+  EXPECT_TRUE(fs::exists(run_ / "diverged" / "step_00000016.jsonl"));
+}
+
+TEST_F(DivergedRun, ThatWasInterruptedEndsAtTheSameStep) {
+  auto config = with_lost_rewards();
+  config.trainer.steps = 10;
+  EXPECT_EQ(error_of(config), "");
+  config.trainer.steps = 20;
+  EXPECT_THAT(error_of(config), HasSubstr("step 16: every reward has been 0 since step 7"));
+}
+
+// Steps from a good checkpoint that are good again take the mark away.
+TEST_F(DivergedRun, ThatGoesOnWellLosesItsMark) {
+  auto config = with_lost_rewards();
+  EXPECT_NE(error_of(config), "");
+  config.trainer.steps = 6;
+  EXPECT_EQ(error_of(config, (run_ / "checkpoints" / "step_00000005").string()), "");
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").good(), std::nullopt);
+}
+
+// One update with such a rate, and the weights are of no use.
+TEST_F(DivergedRun, AnAbsurdLearningRateEndsWithAWordOfWhatToDo) {
+  auto config = tiny_config(dir_.path());
+  config.optimizer.lr = 1e10;
+  config.optimizer.warmup_steps = 0;
+  config.checkpoint.every_steps = 1;
+  config.trainer.steps = 30;
+  config.trainer.stop_on = {"non_finite", "ratio", "constant_reward", "length_collapse"};
+  // The first step has no live group and leaves the weights alone, the second one ruins them.
+  EXPECT_THAT(error_of(config), AllOf(HasSubstr("step 3: sampling: the logits"), HasSubstr("step_00000001)"),
+                                      HasSubstr("try a smaller optimizer.lr")));
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").good(), 1);
+}
+
+}  // namespace
+}  // namespace grpo::trainer
