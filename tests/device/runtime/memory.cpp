@@ -1,7 +1,10 @@
 #include "device/runtime/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -52,6 +55,33 @@ void* map_pages(size_t bytes) {
   return pages == MAP_FAILED ? nullptr : pages;
 }
 
+// As large as a piece must be for new pages to be cheaper than writing the old ones.
+constexpr size_t kPatternBytes = size_t{16} << 20;
+
+// Pages of the pattern. They are shared until somebody writes them, so that a device full of untouched memory takes no
+// room on this machine.
+int pattern_file() {
+  static const int file = [] {
+    const int made = memfd_create("host device", MFD_CLOEXEC);
+    const std::vector<unsigned char> bytes(kPatternBytes, kPattern);
+    if (made < 0 || write(made, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) std::abort();
+    return made;
+  }();
+  return file;
+}
+
+// REQUIRES: whole pages that were mapped here. Offsets follow addresses, so that neighbours stay one mapping.
+void map_pattern(char* begin, char* end) {
+  while (begin < end) {
+    const size_t offset = reinterpret_cast<uintptr_t>(begin) % kPatternBytes;
+    const size_t bytes = std::min(kPatternBytes - offset, static_cast<size_t>(end - begin));
+    if (mmap(begin, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, pattern_file(),
+             static_cast<off_t>(offset)) == MAP_FAILED)
+      std::abort();
+    begin += bytes;
+  }
+}
+
 }  // namespace
 
 bool allocate(void** pointer, size_t bytes, int device) {
@@ -60,7 +90,7 @@ bool allocate(void** pointer, size_t bytes, int device) {
   if (m.used[device] + bytes > settings().memory) return false;
   *pointer = map_pages(bytes);
   if (*pointer == nullptr) return false;
-  fill(*pointer, bytes);
+  fill_device(*pointer, bytes);
   m.segments[static_cast<char*>(*pointer)] = {bytes, m.next++, device};
   m.used[device] += bytes;
   ++m.counts.allocations;
@@ -163,6 +193,18 @@ void unregister_pinned(void* pointer) {
 
 void fill(void* pointer, size_t bytes) {
   if (settings().arithmetic) std::memset(pointer, kPattern, bytes);
+}
+
+void fill_device(void* pointer, size_t bytes) {
+  if (!settings().arithmetic) return;
+  if (bytes < kPatternBytes) return fill(pointer, bytes);
+  constexpr uintptr_t kPage = 4096;
+  auto *const begin = static_cast<char*>(pointer), *const end = begin + bytes;
+  char* const first = begin + (kPage - reinterpret_cast<uintptr_t>(begin) % kPage) % kPage;
+  char* const last = end - reinterpret_cast<uintptr_t>(end) % kPage;
+  fill(begin, static_cast<size_t>(first - begin));
+  map_pattern(first, last);
+  fill(last, static_cast<size_t>(end - last));
 }
 
 uint64_t fingerprint(const void* pointer, size_t bytes) {

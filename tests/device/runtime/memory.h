@@ -45,6 +45,8 @@ void register_pinned(void* pointer, size_t bytes);
 void unregister_pinned(void* pointer);
 
 void fill(void* pointer, size_t bytes);  // with the pattern; nothing without arithmetic
+/// The same for memory of allocate(), where large pieces get fresh pages.
+void fill_device(void* pointer, size_t bytes);
 uint64_t fingerprint(const void* pointer, size_t bytes);
 
 struct MemoryCounts {
