@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <array>
@@ -31,7 +32,18 @@ void fused_adamw(FusedGroup& group, const OptimizerConfig& config, double lr, do
                     /*maximize=*/false);
 }
 
-at::Tensor elements(const at::Tensor& tensor, int64_t begin, int64_t size) { return tensor.view(-1).narrow(0, begin, size); }
+at::Tensor elements(const at::Tensor& tensor, int64_t begin, int64_t size) {
+  return tensor.view(-1).narrow(0, begin, size);
+}
+
+// Gradients of a pass on another stream are that stream's memory: without this its allocator may hand them out again as
+// soon as they are dropped, while the step here is only launched.
+void keep_until_read(const std::vector<at::Tensor>& gradients) {
+  for (const at::Tensor& gradient : gradients) {
+    if (!gradient.is_cuda()) return;
+    gradient.record_stream(c10::impl::VirtualGuardImpl(gradient.device().type()).getStream(gradient.device()));
+  }
+}
 
 }  // namespace
 
@@ -45,8 +57,8 @@ AdamW::AdamW(NamedTensors parameters, OptimizerConfig config, AdamWOptions optio
   }
   GRPO_CHECK(!is_split() || has_ranks(), "split state needs ranks");
   for (auto& [name, parameter] : parameters) {
-    GRPO_CHECK(parameter.is_leaf() && parameter.is_floating_point() && parameter.is_contiguous(), name, ": ", parameter.sizes(), " ",
-               parameter.scalar_type(), " must be a contiguous floating leaf");
+    GRPO_CHECK(parameter.is_leaf() && parameter.is_floating_point() && parameter.is_contiguous(), name, ": ",
+               parameter.sizes(), " ", parameter.scalar_type(), " must be a contiguous floating leaf");
     const bool decays = options_.decays(name, parameter);
     parameters_.push_back({.name = std::move(name), .tensor = std::move(parameter), .gradient = {}, .decays = decays});
   }
@@ -62,8 +74,11 @@ void AdamW::lay_out() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const at::Tensor& tensor = parameters_[i].tensor;
     const auto memory = static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
-    placements.push_back({.memory = tensor.storage().unsafeGetStorageImpl(), .memory_size = memory, .offset = tensor.storage_offset(),
-                          .size = tensor.numel(), .layer = options_.layers.empty() ? -1 : options_.layers[i]});
+    placements.push_back({.memory = tensor.storage().unsafeGetStorageImpl(),
+                          .memory_size = memory,
+                          .offset = tensor.storage_offset(),
+                          .size = tensor.numel(),
+                          .layer = options_.layers.empty() ? -1 : options_.layers[i]});
     tensors.push_back(tensor);
   }
   buckets_ = make_buckets(placements, options_.communicator->rank(), options_.communicator->size());
@@ -71,18 +86,22 @@ void AdamW::lay_out() {
   for (size_t b = 0; b < buckets_.size(); ++b) {
     if (buckets_[b].layer >= 0) layer_buckets_[static_cast<size_t>(buckets_[b].layer)].push_back(b);
   }
-  reducer_ = std::make_unique<GradientReducer>(buckets_, tensors,
-                                               GradientReducer::Options{.communicator = options_.communicator,
-                                                                        .result = is_split() ? GradientReducer::Result::kOwnShard : GradientReducer::Result::kWhole,
-                                                                        .every_pass = splits_gradients(),
-                                                                        .dtype = options_.reduce_dtype});
-  if (is_split()) weights_ = std::make_unique<ShardedWeights>(buckets_, tensors, *options_.communicator, splits_weights());
+  reducer_ = std::make_unique<GradientReducer>(
+      buckets_, tensors,
+      GradientReducer::Options{
+          .communicator = options_.communicator,
+          .result = is_split() ? GradientReducer::Result::kOwnShard : GradientReducer::Result::kWhole,
+          .every_pass = splits_gradients(),
+          .dtype = options_.reduce_dtype});
+  if (is_split())
+    weights_ = std::make_unique<ShardedWeights>(buckets_, tensors, *options_.communicator, splits_weights());
 }
 
 void AdamW::add_state(State state, const at::Tensor& weights) {
   state.master = weights.to(at::kFloat);
   state.has_own_master = !state.master.is_alias_of(weights);
-  const auto place = options_.offload ? weights.options().device(at::kCPU).pinned_memory(weights.is_cuda()) : weights.options();
+  const auto place =
+      options_.offload ? weights.options().device(at::kCPU).pinned_memory(weights.is_cuda()) : weights.options();
   const auto zeros = [&] { return at::zeros(state.master.sizes(), place.dtype(at::kFloat)); };
   if (options_.offload && state.has_own_master) state.master = zeros().copy_(state.master);
   state.exp_avg = zeros();
@@ -99,9 +118,12 @@ void AdamW::add_states() {
     for (const Piece& piece : is_split() ? buckets_[b].owned : buckets_[b].pieces) {
       const at::Tensor parameter = parameters_[piece.parameter].tensor.detach();
       const State state{.parameter = piece.parameter, .begin = piece.begin, .bucket = b, .offset = piece.offset};
-      if (!is_split()) add_state(state, parameter);
-      else if (splits_weights()) add_state(state, weights_->own(b).narrow(0, piece.offset, piece.size));
-      else add_state(state, elements(parameter, piece.begin, piece.size));
+      if (!is_split())
+        add_state(state, parameter);
+      else if (splits_weights())
+        add_state(state, weights_->own(b).narrow(0, piece.offset, piece.size));
+      else
+        add_state(state, elements(parameter, piece.begin, piece.size));
     }
   }
 }
@@ -222,14 +244,16 @@ std::vector<at::Tensor> AdamW::summed_gradients() {
   std::vector<at::Tensor> gradients;
   if (has_ranks()) {
     const auto& reduced = reducer_->finish();
-    for (const State& state : states_) gradients.push_back(reduced[state.bucket].narrow(0, state.offset, state.master.numel()).view_as(state.master));
+    for (const State& state : states_)
+      gradients.push_back(reduced[state.bucket].narrow(0, state.offset, state.master.numel()).view_as(state.master));
     return gradients;
   }
   accumulate();
   for (const State& state : states_) {
     const Parameter& parameter = parameters_[state.parameter];
     const at::Tensor sum = parameter.gradient.defined() ? parameter.gradient : parameter.tensor.grad();
-    gradients.push_back(sum.defined() ? sum.detach().contiguous() : at::zeros_like(parameter.tensor.detach(), at::kFloat));
+    gradients.push_back(sum.defined() ? sum.detach().contiguous()
+                                      : at::zeros_like(parameter.tensor.detach(), at::kFloat));
   }
   return gradients;
 }
@@ -247,8 +271,11 @@ bool AdamW::can_drop_alone() const { return !splits_gradients() && (reducer_ == 
 UpdateResult AdamW::step(int64_t total_updates, double gradient_scale) {
   const at::NoGradGuard no_grad;
   auto gradients = summed_gradients();
+  keep_until_read(gradients);
   if (gradient_scale != 1.0) at::_foreach_mul_(gradients, gradient_scale);
-  UpdateResult result{.grad_norm = norm_of(gradients), .lr = config_.lr * lr_factor(config_, updates_, total_updates), .applied = false};
+  UpdateResult result{.grad_norm = norm_of(gradients),
+                      .lr = config_.lr * lr_factor(config_, updates_, total_updates),
+                      .applied = false};
   result.applied = std::isfinite(result.grad_norm);
   if (result.applied) {
     apply(std::move(gradients), result.grad_norm, result.lr);
@@ -279,14 +306,15 @@ size_t AdamW::end_of_part(size_t first) const {
   if (!options_.offload) return states_.size();
   int64_t elements = 0;
   size_t last = first;
-  while (last < states_.size() && (last == first || elements + states_[last].master.numel() <= options_.offload_elements)) {
+  while (last < states_.size() &&
+         (last == first || elements + states_[last].master.numel() <= options_.offload_elements)) {
     elements += states_[last++].master.numel();
   }
   return last;
 }
 
 void AdamW::apply_part(size_t first, size_t last, const std::vector<at::Tensor>& gradients, double lr) {
-  std::array<FusedGroup, 2> groups;  // by Parameter::decays
+  std::array<FusedGroup, 2> groups;    // by Parameter::decays
   std::vector<at::Tensor> used, kept;  // each tensor of the state as the device has it, and where it stays
   std::vector<at::Tensor> masters;
   const auto on_device = [&](const at::Tensor& tensor, bool away) {
@@ -297,7 +325,8 @@ void AdamW::apply_part(size_t first, size_t last, const std::vector<at::Tensor>&
     }
     return near;
   };
-  const auto counter = at::full({}, static_cast<double>(updates_), at::TensorOptions(parameters_[0].tensor.device()).dtype(at::kFloat));
+  const auto counter =
+      at::full({}, static_cast<double>(updates_), at::TensorOptions(parameters_[0].tensor.device()).dtype(at::kFloat));
   for (size_t i = first; i < last; ++i) {
     const State& state = states_[i];
     FusedGroup& group = groups.at(parameters_[state.parameter].decays ? 1 : 0);
@@ -321,7 +350,8 @@ void AdamW::write_copies(size_t first, const std::vector<at::Tensor>& masters) {
   for (size_t i = 0; i < masters.size(); ++i) {
     const State& state = states_[first + i];
     const at::Tensor& parameter = parameters_[state.parameter].tensor;
-    const auto copy = is_split() ? weights_->own(state.bucket).narrow(0, state.offset, masters[i].numel()) : parameter.detach();
+    const auto copy =
+        is_split() ? weights_->own(state.bucket).narrow(0, state.offset, masters[i].numel()) : parameter.detach();
     if (copy.is_alias_of(masters[i])) continue;
     copies.push_back(copy);
     sources.push_back(masters[i]);
@@ -365,8 +395,10 @@ void AdamW::read_state(const ReadState& read, bool masters) {
     };
     fill("exp_avg.", state.exp_avg);
     fill("exp_avg_sq.", state.exp_avg_sq);
-    if (masters) fill("master.", state.master);
-    else if (!state.master.is_alias_of(parameter.tensor)) state.master.view(-1).copy_(elements(parameter.tensor.detach(), state.begin, state.master.numel()));
+    if (masters)
+      fill("master.", state.master);
+    else if (!state.master.is_alias_of(parameter.tensor))
+      state.master.view(-1).copy_(elements(parameter.tensor.detach(), state.begin, state.master.numel()));
   }
 }
 
