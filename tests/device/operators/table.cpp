@@ -13,6 +13,7 @@
 #include "device/operators/attention.h"
 #include "device/operators/copies.h"
 #include "device/operators/fallback.h"
+#include "device/operators/products.h"
 #include "device/operators/softmax.h"
 
 namespace grpo::host_device {
@@ -82,6 +83,7 @@ __attribute__((constructor)) void take_over() {
   std::set<std::string> by_hand;
   register_copies(*library, by_hand);
   register_attention(*library, by_hand);
+  register_products(*library, by_hand);
   register_softmax(*library, by_hand);
   take_over_all(*library, by_hand);
   at::globalContext().lazyInitDevice(at::kCUDA);

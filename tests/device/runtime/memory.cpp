@@ -133,7 +133,12 @@ void on_freed(const void* data, size_t bytes, cudaStream_t stream) {
 
 Place place_of(const Span& span) {
   const std::lock_guard lock(memory().mutex);
-  return {span, number_at(memory().pieces, span.data), number_at(memory().segments, span.data)};
+  Place place{.span = span, .segment = number_at(memory().segments, span.data)};
+  if (const auto piece = find(memory().pieces, span.data); piece != memory().pieces.end()) {
+    place.piece = piece->second.number;
+    place.whole = {piece->first, piece->second.bytes};
+  }
+  return place;
 }
 
 uint64_t latest_piece() {
@@ -144,7 +149,8 @@ uint64_t latest_piece() {
 std::string what_is_gone(const Place& place, bool pooled) {
   const Place now = place_of(place.span);
   if (place.segment != now.segment) return "memory that was given back with cudaFree";
-  if (pooled || place.piece == now.piece) return "";
+  const bool in_place = place.whole.data == now.whole.data && place.whole.bytes == now.whole.bytes;
+  if (pooled || place.piece == now.piece || (now.piece != 0 && in_place)) return "";
   return now.piece == 0 ? "memory that was freed" : "memory that was freed and now belongs to something else";
 }
 
