@@ -32,8 +32,8 @@ function(grpo_use_torch target)
 endfunction()
 
 # grpo_test(<module> SOURCES <files>... [USES <modules>...] [TORCH])
-# One test program per module. Suites named Golden* carry the ctest label `golden`, those named Gpu* the label `gpu`: with
-# GRPO_GPU_TESTS_ON_HOST they run on the host device (tests/device) where the machine has no GPU.
+# One test program per module. Suites named Golden* carry the ctest label `golden`, those named Gpu* the label `gpu`: those of the
+# modules in GRPO_GPU_TESTS_ON_HOST run on the host device (tests/device) where the machine has no GPU.
 function(grpo_test name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;USES;LINKS" ${ARGN})
   set(target grpo_${name}_test)
@@ -50,9 +50,12 @@ function(grpo_test name)
                        PROPERTIES TIMEOUT 900 LABELS ${name})
   gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "Golden*" DISCOVERY_TIMEOUT 60
                        TEST_LIST ${target}_golden PROPERTIES TIMEOUT 900 LABELS golden)
+  if(name IN_LIST GRPO_GPU_TESTS_ON_HOST)
+    set(on_host ${GRPO_ON_HOST_DEVICE})
+  endif()
   gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "Gpu*" DISCOVERY_TIMEOUT 60
-                       TEST_LIST ${target}_gpu PROPERTIES TIMEOUT 900 LABELS gpu ${GRPO_ON_HOST_DEVICE})
-  if(GRPO_ON_HOST_DEVICE AND NOT name STREQUAL "device")
+                       TEST_LIST ${target}_gpu PROPERTIES TIMEOUT 900 LABELS gpu ${on_host})
+  if(on_host)
     add_dependencies(${target} grpo_host_operators grpo_kernels_cuda)
   endif()
 endfunction()

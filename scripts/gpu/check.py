@@ -24,20 +24,27 @@ class Check:
     def __init__(self, options):
         self.root, self.here = Path(__file__).resolve().parent.parent.parent, Path(__file__).resolve().parent
         self.programs, self.rehearse = options.programs, options.rehearse
-        self.device = "cpu" if options.rehearse else "cuda"
+        self.on_host_device = {"LD_PRELOAD": options.preload} if options.preload else {}
+        self.device = "cpu" if options.rehearse and not options.preload else "cuda"
         self.model = "tiny" if options.rehearse else "1.5b"
         self.decode_sizes = ["1024x64", "1024x256", "4096x64"] if options.quick else []  # else all of the table
-        self.device_options = ["--device", "cpu"] if options.rehearse else []
+        self.device_options = ["--device", "cpu"] if self.device == "cpu" else []
         self.size_options = ["--tiny", "--device", "cpu"] if options.rehearse else []
         # Without a device its tests skip; that the others pass shows that libraries and golden numbers are in place.
+        self.test_limit = stages.TEST_LIMIT * (SLOW_FACTOR if options.rehearse else 1)
         self.tests = "Gpu*:Golden*" if options.rehearse else "Gpu*"
         self.run_steps = 4 if options.rehearse else stages.RUN_STEPS
+        self.run_options = ["rollout.prompts_per_step=8"] if options.rehearse else []
         self.threads_each = max(1, len(os.sched_getaffinity(0)) // stages.TESTS_AT_ONCE)
         self.scratch = Path(tempfile.mkdtemp(prefix="grpo-gpu-check-"))
         self.results = Results(options.out)
         self.runner = Runner(self.results, time.monotonic() + options.seconds)
-        self.run = self.runner.run
         self.outcomes = []
+
+    def run(self, command, **environment):
+        """A program of ours runs on the host device where there is one; python and the sanitizer do not."""
+        ours = Path(command[0]).parent == self.programs
+        return self.runner.run(command, **(self.on_host_device if ours else {}), **environment)
 
     def program(self, name):
         return self.programs / name
@@ -85,6 +92,7 @@ def main():
     parser.add_argument("--seconds", type=float, help="after which all ends")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rehearse", action="store_true")
+    parser.add_argument("--preload", default="", help="with --rehearse: libraries of a CUDA device of host memory")
     options = parser.parse_args()
     plan = QUICK if options.quick else [(stage, SLOW_FACTOR * limit) for stage, limit in QUICK]
     if not options.quick and not options.rehearse:

@@ -37,7 +37,8 @@ def listed(text):
 
 
 def run_test(check, program, name):
-    ended = check.runner.start([program, f"--gtest_filter={name}"], TEST_LIMIT, lambda line: None, {"OMP_NUM_THREADS": str(check.threads_each)})
+    ended = check.runner.start([program, f"--gtest_filter={name}"], check.test_limit, lambda line: None,
+                               {"OMP_NUM_THREADS": str(check.threads_each), **check.on_host_device})
     outcome = "not run" if ended.seconds == 0.0 else "cut off" if ended.code == CUT_OFF else "failed" if ended.code else "skipped" if "[  SKIPPED ]" in ended.text else "passed"
     lines = ended.text.splitlines()
     why = next((lines[i + 1].strip() for i, line in enumerate(lines[:-1]) if line.endswith(": Skipped")), "") if outcome == "skipped" else f"exit code {ended.code}"
@@ -52,7 +53,7 @@ def tests(check):
     """Each in a process of its own, since an error of the device spoils what comes after it in the same process."""
     queue = []
     for program in check.test_programs():
-        ended = check.runner.start([program, "--gtest_list_tests", f"--gtest_filter={check.tests}"], TEST_LIMIT, lambda line: None, {})
+        ended = check.runner.start([program, "--gtest_list_tests", f"--gtest_filter={check.tests}"], check.test_limit, lambda line: None, {})
         if ended.code != 0:
             check.results.log(f"{program.name} does not list its tests (exit code {ended.code}):\n{ended.text}")
         check.runner.codes.append(ended.code)
@@ -125,7 +126,7 @@ def embedded_figures(check, name, run, base):
 def embedded(check):
     """The embedded model learns on the device as it does on the CPU; all runs at once, since none fills the machine."""
     runs = {"cpu float32": ("cpu", "float32"), f"{check.device} float32": (check.device, "float32"), f"{check.device} bfloat16": (check.device, "bfloat16")}
-    settings = [f"trainer.steps={check.run_steps}", f"eval.every_steps={check.run_steps // 2}", f"checkpoint.every_steps={check.run_steps}"]
+    settings = [f"trainer.steps={check.run_steps}", f"eval.every_steps={check.run_steps // 2}", f"checkpoint.every_steps={check.run_steps}", *check.run_options]
 
     def start(number):
         device, dtype = runs[list(runs)[number]]

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,6 +22,15 @@ namespace grpo::optim {
 namespace {
 
 at::Tensor elements(const at::Tensor& tensor, int64_t begin, int64_t size) { return tensor.view(-1).narrow(0, begin, size); }
+
+// Gradients of a pass on another stream are that stream's memory: without this its allocator may hand them out again as
+// soon as they are dropped, while the step here is only launched.
+void keep_until_read(const std::vector<at::Tensor>& gradients) {
+  for (const at::Tensor& gradient : gradients) {
+    if (!gradient.is_cuda()) return;
+    gradient.record_stream(c10::impl::VirtualGuardImpl(gradient.device().type()).getStream(gradient.device()));
+  }
+}
 
 // Of a layer's matrices the elements work together; rows of an embedding or of the head belong to tokens.
 bool is_layer_matrix(const at::Tensor& parameter, const std::vector<int64_t>& layers, size_t index) {
@@ -244,6 +254,7 @@ bool Optimizer::can_drop_alone() const { return !splits_gradients() && (reducer_
 UpdateResult Optimizer::step(int64_t total_updates, double gradient_scale) {
   const at::NoGradGuard no_grad;
   auto gradients = summed_gradients();
+  keep_until_read(gradients);
   if (gradient_scale != 1.0) at::_foreach_mul_(gradients, gradient_scale);
   UpdateResult result{.grad_norm = norm_of(gradients), .lr = config_.lr * lr_factor(config_, updates_, total_updates), .applied = false};
   result.applied = std::isfinite(result.grad_norm);

@@ -1,4 +1,5 @@
 // Graphs: what is recorded runs at each replay, and what CUDA forbids meanwhile is an error that names the call.
+#include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
 
 #include "device/device_fixture.h"
@@ -78,11 +79,89 @@ TEST_F(Captures, OverwriteTheirTemporaries) {
   EXPECT_TRUE(std::isnan(*temporary));
 }
 
+// Adds `before` to x, copies it on another stream, and adds `after`; whether the other stream's copy waits for what is
+// before it.
+class Branches : public Captures {
+ protected:
+  struct Copied {
+    double found;
+    double left;
+  };
+  Copied replayed(bool wait) {
+    auto x = at::zeros({1}, device()), copied = at::zeros({1}, device());
+    c10::cuda::device_synchronize();
+    at::cuda::CUDAGraph graph;
+    const auto work = [&] {
+      at::cuda::CUDAEvent started, ready, done;
+      started.record(stream_);
+      started.block(other_);
+      for (int i = 0; i < 20; ++i) x.add_(1.0);
+      ready.record(stream_);
+      {
+        const c10::cuda::CUDAStreamGuard guard(other_);
+        if (wait) ready.block(other_);
+        copied.copy_(x);
+        done.record(other_);
+      }
+      done.block(stream_);
+      x.add_(1.0);
+    };
+    EXPECT_TRUE(record(graph, work));
+    const c10::cuda::CUDAStreamGuard guard(stream_);
+    for (int i = 0; i < 3; ++i) graph.replay();
+    return {value(copied.sum()), value(x.sum())};
+  }
+
+  const c10::cuda::CUDAStream other_ = c10::cuda::getStreamFromPool();
+};
+
+TEST_F(Branches, KeepTheOrderThatTheirEventsDemand) {
+  for (uint64_t seed = 0; seed <= kSeeds; ++seed) {
+    set_seed(seed);
+    const auto [found, left] = replayed(/*wait=*/true);
+    EXPECT_EQ(found, 62.0) << "seed " << seed;
+    EXPECT_EQ(left, 63.0) << "seed " << seed;
+  }
+}
+
+TEST_F(Branches, ShowAMissingWaitAsAWrongNumber) {
+  uint64_t wrong = 0;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    set_seed(seed);
+    wrong += replayed(/*wait=*/false).found != 62.0;
+  }
+  EXPECT_GE(wrong, kSeeds / 2);
+}
+
+TEST_F(Branches, MustComeBackToTheFirst) {
+  auto x = at::ones({3}, device());
+  c10::cuda::device_synchronize();
+  EXPECT_THAT(errors_of([&] {
+                at::cuda::CUDAEvent started;
+                started.record(stream_);
+                started.block(other_);
+                const c10::cuda::CUDAStreamGuard guard(other_);
+                x.add_(1.0);
+              }),
+              Contains(HasSubstr("does not wait for all work of another one")));
+}
+
 TEST_F(Captures, RefuseToWait) {
   const auto x = at::ones({3}, device());
   EXPECT_THAT(errors_of([&] { x.sum().item<float>(); }), Contains(HasSubstr("cudaStreamSynchronize")));
   EXPECT_THAT(errors_of([&] { c10::cuda::device_synchronize(); }), Contains(HasSubstr("cudaDeviceSynchronize")));
   EXPECT_THAT(errors_of([&] { at::nonzero(x); }), Contains(HasSubstr("aten::nonzero")));
+}
+
+TEST_F(Captures, RefusePageableCopies) {
+  auto x = at::ones({3}, device());
+  const auto pageable = at::ones({3});
+  const auto copy = [&](const at::Tensor& to, const at::Tensor& from) {
+    return errors_of(
+        [&] { cudaMemcpyAsync(to.data_ptr(), from.data_ptr(), x.nbytes(), cudaMemcpyDefault, stream_.stream()); });
+  };
+  EXPECT_THAT(copy(x, pageable), Contains(HasSubstr("from pageable memory while the stream is recorded")));
+  EXPECT_THAT(copy(pageable, x), Contains(HasSubstr("to pageable memory while the stream is recorded")));
 }
 
 TEST_F(Captures, RefuseMemoryFromOutsideTheirPool) {
@@ -114,7 +193,7 @@ TEST_F(Captures, AreNotReplayedWhenTheirMemoryIsGone) {
   EXPECT_ANY_THROW(graph.replay());
   EXPECT_THAT(take_errors(), Contains(HasSubstr("uses memory that was freed")));
   const c10::cuda::CUDAStreamGuard main(c10::cuda::getDefaultCUDAStream());
-  workspace = at::ones({3000}, device());  // the same place again
+  workspace = at::ones({2000}, device());  // the same place again
   EXPECT_ANY_THROW(graph.replay());
   EXPECT_THAT(take_errors(), Contains(HasSubstr("now belongs to something else")));
 }

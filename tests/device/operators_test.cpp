@@ -42,6 +42,13 @@ TEST_P(Operators, WriteInPlaceAndToOut) {
   EXPECT_TRUE(at::equal(out.cpu(), (a + a) * 3.0));
 }
 
+TEST_P(Operators, AddProductsOfHalvesInFp32) {
+  const auto a = at::randn({5, 8}).to(at::kBFloat16), b = at::randn({8, 3}).to(at::kBFloat16);
+  auto sum = at::ones({5, 3}, device());
+  at::addmm_out(sum, sum, a.to(at::kCUDA), b.to(at::kCUDA), at::kFloat);
+  EXPECT_TRUE(at::allclose(sum.cpu(), at::mm(a.to(at::kFloat), b.to(at::kFloat)) + 1.0, 1e-6, 1e-6));
+}
+
 TEST_P(Operators, KeepNoMemoryAlive) {
   const auto before = counts().device_bytes;
   for (int i = 0; i < 50; ++i) at::ones({1 << 20}, device()).add_(1.0);

@@ -11,6 +11,7 @@
 #include "grpo/kernels/cuda.h"
 #include "kernels/cuda/kernel_table.h"
 #include "kernels/emulation/block.h"
+#include "support/on_host_device.h"
 
 // Tests of device kernels that run in two places: compiled for the CPU (emulation/block.h) and on a CUDA device.
 

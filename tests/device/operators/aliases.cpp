@@ -1,6 +1,7 @@
 #include "device/operators/aliases.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -9,6 +10,25 @@
 #include <stdexcept>
 
 namespace grpo::host_device {
+namespace {
+
+// Kernels of tests are so small that a second thread costs more than it does, and where other programs run too it spins
+// for most of the time.
+class OneThread {
+ public:
+  OneThread() {
+    if (before_ != 1) at::set_num_threads(1);
+  }
+  ~OneThread() {
+    if (before_ != 1) at::set_num_threads(before_);
+  }
+  OneThread(const OneThread&) = delete;
+
+ private:
+  const int before_ = at::get_num_threads();
+};
+
+}  // namespace
 
 DeviceTensor::DeviceTensor(const at::Tensor& tensor)
     : data_(tensor.numel() == 0 ? nullptr : tensor.data_ptr()),
@@ -42,6 +62,7 @@ void launch_kernel(std::string name, const std::vector<at::Tensor>& tensors, std
                                                         const at::AutoDispatchBelowADInplaceOrView guard;
                                                         const at::NoGradGuard no_grad;
                                                         const at::DisableRecordFunctionGuard quiet;
+                                                        const OneThread one_thread;
                                                         try {
                                                           run();
                                                         } catch (const c10::Error& error) {

@@ -1,4 +1,5 @@
 // Streams, events and graphs: functions of libcudart.
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -187,7 +188,8 @@ HOST_API cudaGraphExecDestroy(cudaGraphExec_t executable) {
 }
 
 HOST_API cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
-  *count = graph_of(graph)->items.size();
+  *count = static_cast<size_t>(std::ranges::count_if(
+      graph_of(graph)->items, [](const host::Item& item) { return item.what == host::Item::What::kRun; }));
   return cudaSuccess;
 }
 HOST_API cudaGraphNodeGetDependencies(cudaGraphNode_t, cudaGraphNode_t*, cudaGraphEdgeData*, size_t* count) {

@@ -1,8 +1,10 @@
 #include "device/runtime/captures.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "device/runtime/rules.h"
 
@@ -22,6 +24,27 @@ Captures& captures() {
 
 thread_local std::shared_ptr<Capture> of_this_thread;
 thread_local cudaStreamCaptureMode mode_of_thread = cudaStreamCaptureModeGlobal;
+
+// Whether some branch has work that the first one does not come behind, be it by way of others. For each branch and
+// each event: how far into the graph every branch is known to be done.
+bool has_loose_ends(const Graph& graph, size_t branches) {
+  using Reached = std::vector<size_t>;
+  std::vector<Reached> known(branches, Reached(branches, 0));
+  std::map<const Mark*, Reached> at_event;
+  for (size_t i = 0; i < graph.items.size(); ++i) {
+    const Item& item = graph.items[i];
+    Reached& here = known[item.branch];
+    if (item.what == Item::What::kRecord) at_event[item.mark.get()] = here;
+    if (item.what == Item::What::kWait)
+      std::ranges::transform(here, at_event[item.mark.get()], here.begin(),
+                             [](size_t a, size_t b) { return std::max(a, b); });
+    if (item.what == Item::What::kRun || item.what == Item::What::kHostFunction) here[item.branch] = i + 1;
+  }
+  for (size_t b = 0; b < branches; ++b) {
+    if (known[0][b] < known[b][b]) return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -47,6 +70,7 @@ cudaError_t begin_capture(cudaStream_t stream, cudaStreamCaptureMode) {
   auto capture = std::make_shared<Capture>();
   capture->id = captures().next++;
   capture->graph.recorded_after = piece;
+  capture->branches[stream] = 0;
   captures().by_stream[stream] = capture;
   of_this_thread = capture;
   return cudaSuccess;
@@ -65,7 +89,11 @@ cudaError_t end_capture(cudaStream_t stream, std::shared_ptr<Graph>& graph) {
   if (capture->invalid)
     return fail(cudaErrorStreamCaptureInvalidated,
                 "cudaStreamEndCapture: something that cannot be recorded was called (see above)");
+  if (has_loose_ends(capture->graph, capture->branches.size()))
+    return fail(cudaErrorStreamCaptureUnjoined,
+                "cudaStreamEndCapture: the stream does not wait for all work of another one that it recorded");
   graph = std::make_shared<Graph>(std::move(capture->graph));
+  while (graph->branches.size() + 1 < capture->branches.size()) graph->branches.push_back(create_stream());
   graph->pieces_until = latest_piece();
   return cudaSuccess;
 }
@@ -87,10 +115,11 @@ void invalidate_capture() {
 
 cudaStreamCaptureMode exchange_capture_mode(cudaStreamCaptureMode mode) { return std::exchange(mode_of_thread, mode); }
 
-cudaError_t join_capture(cudaStream_t stream, uint64_t id) {
+cudaError_t join_capture(cudaStream_t stream, const MarkPointer& mark) {
   const std::lock_guard lock(captures().mutex);
   for (const auto& [other, capture] : captures().by_stream) {
-    if (capture->id != id) continue;
+    if (capture->id != mark->capture) continue;
+    capture->add(stream, {.what = Item::What::kWait, .name = "wait", .mark = mark});
     captures().by_stream[stream] = capture;
     return cudaSuccess;
   }

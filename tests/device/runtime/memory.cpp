@@ -1,7 +1,10 @@
 #include "device/runtime/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -52,6 +55,33 @@ void* map_pages(size_t bytes) {
   return pages == MAP_FAILED ? nullptr : pages;
 }
 
+// As large as a piece must be for new pages to be cheaper than writing the old ones.
+constexpr size_t kPatternBytes = size_t{16} << 20;
+
+// Pages of the pattern. They are shared until somebody writes them, so that a device full of untouched memory takes no
+// room on this machine.
+int pattern_file() {
+  static const int file = [] {
+    const int made = memfd_create("host device", MFD_CLOEXEC);
+    const std::vector<unsigned char> bytes(kPatternBytes, kPattern);
+    if (made < 0 || write(made, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) std::abort();
+    return made;
+  }();
+  return file;
+}
+
+// REQUIRES: whole pages that were mapped here. Offsets follow addresses, so that neighbours stay one mapping.
+void map_pattern(char* begin, char* end) {
+  while (begin < end) {
+    const size_t offset = reinterpret_cast<uintptr_t>(begin) % kPatternBytes;
+    const size_t bytes = std::min(kPatternBytes - offset, static_cast<size_t>(end - begin));
+    if (mmap(begin, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, pattern_file(),
+             static_cast<off_t>(offset)) == MAP_FAILED)
+      std::abort();
+    begin += bytes;
+  }
+}
+
 }  // namespace
 
 bool allocate(void** pointer, size_t bytes, int device) {
@@ -60,7 +90,7 @@ bool allocate(void** pointer, size_t bytes, int device) {
   if (m.used[device] + bytes > settings().memory) return false;
   *pointer = map_pages(bytes);
   if (*pointer == nullptr) return false;
-  fill(*pointer, bytes);
+  fill_device(*pointer, bytes);
   m.segments[static_cast<char*>(*pointer)] = {bytes, m.next++, device};
   m.used[device] += bytes;
   ++m.counts.allocations;
@@ -103,7 +133,12 @@ void on_freed(const void* data, size_t bytes, cudaStream_t stream) {
 
 Place place_of(const Span& span) {
   const std::lock_guard lock(memory().mutex);
-  return {span, number_at(memory().pieces, span.data), number_at(memory().segments, span.data)};
+  Place place{.span = span, .segment = number_at(memory().segments, span.data)};
+  if (const auto piece = find(memory().pieces, span.data); piece != memory().pieces.end()) {
+    place.piece = piece->second.number;
+    place.whole = {piece->first, piece->second.bytes};
+  }
+  return place;
 }
 
 uint64_t latest_piece() {
@@ -114,7 +149,8 @@ uint64_t latest_piece() {
 std::string what_is_gone(const Place& place, bool pooled) {
   const Place now = place_of(place.span);
   if (place.segment != now.segment) return "memory that was given back with cudaFree";
-  if (pooled || place.piece == now.piece) return "";
+  const bool in_place = place.whole.data == now.whole.data && place.whole.bytes == now.whole.bytes;
+  if (pooled || place.piece == now.piece || (now.piece != 0 && in_place)) return "";
   return now.piece == 0 ? "memory that was freed" : "memory that was freed and now belongs to something else";
 }
 
@@ -163,6 +199,18 @@ void unregister_pinned(void* pointer) {
 
 void fill(void* pointer, size_t bytes) {
   if (settings().arithmetic) std::memset(pointer, kPattern, bytes);
+}
+
+void fill_device(void* pointer, size_t bytes) {
+  if (!settings().arithmetic) return;
+  if (bytes < kPatternBytes) return fill(pointer, bytes);
+  constexpr uintptr_t kPage = 4096;
+  auto *const begin = static_cast<char*>(pointer), *const end = begin + bytes;
+  char* const first = begin + (kPage - reinterpret_cast<uintptr_t>(begin) % kPage) % kPage;
+  char* const last = end - reinterpret_cast<uintptr_t>(end) % kPage;
+  fill(begin, static_cast<size_t>(first - begin));
+  map_pattern(first, last);
+  fill(last, static_cast<size_t>(end - last));
 }
 
 uint64_t fingerprint(const void* pointer, size_t bytes) {

@@ -27,10 +27,12 @@ size_t free_bytes(int device);
 struct Place {
   Span span;
   uint64_t piece = 0;  // what LibTorch's allocator handed out; 0: nothing that it knows
+  Span whole;          // that piece
   uint64_t segment = 0;
 };
 Place place_of(const Span& span);
-/// Empty, or what is wrong. pooled: the piece may have been taken back, but its segment must be there.
+/// Empty, or what is wrong. A piece as large that was handed out in the same place again is fine: split weights are gathered anew where
+/// they were, and a graph's owner has compared addresses. pooled: the piece may have been taken back, but its segment must be there.
 std::string what_is_gone(const Place& place, bool pooled);
 /// Grows with each piece handed out.
 uint64_t latest_piece();
@@ -45,6 +47,8 @@ void register_pinned(void* pointer, size_t bytes);
 void unregister_pinned(void* pointer);
 
 void fill(void* pointer, size_t bytes);  // with the pattern; nothing without arithmetic
+/// The same for memory of allocate(), where large pieces get fresh pages.
+void fill_device(void* pointer, size_t bytes);
 uint64_t fingerprint(const void* pointer, size_t bytes);
 
 struct MemoryCounts {

@@ -53,6 +53,10 @@ std::atomic<Fault> planted = Fault::kNone;
 }  // namespace
 
 const Settings& settings() { return known(); }
+
+// By this name a program can ask whether it runs on the host device (tests/support/on_host_device.h).
+extern "C" __attribute__((visibility("default"))) void grpo_host_device() {}
+
 void set_seed(uint64_t seed) {
   finish_all();
   known().seed = seed;

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -188,7 +189,7 @@ Counters& counters() {
 }
 
 void enqueue(cudaStream_t handle, Item item) {
-  if (Capture* const capture = capture_of(handle)) return capture->add(std::move(item));
+  if (Capture* const capture = capture_of(handle)) return capture->add(handle, std::move(item));
   if (item.kernel) ++counters().kernels;
   push(stream_of(handle), std::move(item));
   after_enqueue();
@@ -208,6 +209,7 @@ MarkPointer record(cudaStream_t stream) {
   auto mark = std::make_shared<Mark>();
   if (Capture* const capture = capture_of(stream)) {
     mark->capture = capture->id;
+    capture->add(stream, {.what = Item::What::kRecord, .name = "event", .mark = mark});
     return mark;
   }
   enqueue(stream, {.what = Item::What::kRecord, .name = "event", .mark = mark});
@@ -216,7 +218,7 @@ MarkPointer record(cudaStream_t stream) {
 
 cudaError_t wait_in_stream(cudaStream_t stream, const MarkPointer& mark) {
   if (mark == nullptr || !waits_in_streams()) return cudaSuccess;
-  if (mark->capture != 0) return join_capture(stream, mark->capture);
+  if (mark->capture != 0) return join_capture(stream, mark);
   if (capture_of(stream) != nullptr) {
     invalidate_capture();
     return fail(cudaErrorStreamCaptureIsolation,
@@ -267,18 +269,26 @@ bool is_done(const MarkPointer& mark) {
 }
 
 void poison_later(cudaStream_t stream, void* data, size_t bytes) {
-  Item item{.what = Item::What::kRun, .name = "poison", .run = [=] { fill(data, bytes); }};
-  if (Capture* const capture = capture_of(stream)) return capture->add(std::move(item));
+  Item item{.what = Item::What::kPoison, .name = "poison", .run = [=] { fill_device(data, bytes); }};
+  if (Capture* const capture = capture_of(stream)) return capture->add(stream, std::move(item));
   if (!settings().arithmetic) return;
   push(stream_of(stream), std::move(item));
   if (settings().seed == 0) run_all_that_can();
 }
 
+// Each replay has marks of its own. The first branch runs on the stream, the others beside it.
 void replay(const Graph& graph, cudaStream_t stream) {
   ++counters().graphs;
-  for (const Item& item : graph.items) {
+  std::map<const Mark*, MarkPointer> marks;
+  for (Item item : graph.items) {
     if (item.kernel) ++counters().kernels;
-    push(stream_of(stream), item);
+    if (item.mark) {
+      auto& own = marks[item.mark.get()];
+      if (!own) own = std::make_shared<Mark>();
+      item.mark = own;
+    }
+    const cudaStream_t on = item.branch == 0 ? stream : graph.branches[item.branch - 1];
+    push(stream_of(on), std::move(item));
   }
   after_enqueue();
 }

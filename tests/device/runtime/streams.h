@@ -24,13 +24,14 @@ struct Mark {
 using MarkPointer = std::shared_ptr<Mark>;
 
 struct Item {
-  enum class What { kRun, kHostFunction, kRecord, kWait };
+  enum class What { kRun, kPoison, kHostFunction, kRecord, kWait };
   What what = What::kRun;
   std::string name;
   std::function<void()> run = {};
   MarkPointer mark = nullptr;
   std::vector<Place> places = {};
   bool kernel = false;  // counted
+  size_t branch = 0;    // of a graph: which of the recorded streams
 };
 
 /// Queues the item, or records it where the stream is capturing.
@@ -60,8 +61,9 @@ void poison_later(cudaStream_t stream, void* data, size_t bytes);
 
 struct Graph {
   std::vector<Item> items;
-  uint64_t recorded_after = 0;  // the latest piece of memory when the recording began
-  uint64_t pieces_until = 0;    // and when it ended
+  std::vector<cudaStream_t> branches;  // where the branches but the first run at replays
+  uint64_t recorded_after = 0;         // the latest piece of memory when the recording began
+  uint64_t pieces_until = 0;           // and when it ended
 };
 
 cudaError_t begin_capture(cudaStream_t stream, cudaStreamCaptureMode mode);
