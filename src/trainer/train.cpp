@@ -41,7 +41,6 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-
 class Loop {
  public:
   Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork, dist::Communicator& communicator, bool profile);
