@@ -42,8 +42,8 @@ at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_off
   GRPO_CHECK(values.dim() == 1 && values.size(0) == rollout_offsets.back(), values.sizes(), " tokens, offsets end at ",
              rollout_offsets.back());
   // Not index_add: segments are summed in order on every device, so the result is the same each time.
-  return at::segment_reduce(values.detach().contiguous(), "sum", lengths_on(values.device(), rollout_offsets), {},
-                            {}, 0, true, 0.0);
+  return at::segment_reduce(values.detach().contiguous(), "sum", lengths_on(values.device(), rollout_offsets), {}, {},
+                            0, true, 0.0);
 }
 
 at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets, at::Device device) {

@@ -22,11 +22,14 @@ struct Options {
   int64_t keep = 3;
 };
 
-bool is_checkpoint(const fs::path& folder) { return fs::exists(folder / "state.json") || fs::exists(folder / "MANIFEST"); }
+bool is_checkpoint(const fs::path& folder) {
+  return fs::exists(folder / "state.json") || fs::exists(folder / "MANIFEST");
+}
 
 // The folder that holds the step_* folders: of a run, or itself.
 fs::path checkpoints_of(const fs::path& folder) {
-  if (!fs::is_directory(folder)) throw base::ConfigError(folder.string() + ": no such folder; expected a run, its checkpoints/, or a checkpoint");
+  if (!fs::is_directory(folder))
+    throw base::ConfigError(folder.string() + ": no such folder; expected a run, its checkpoints/, or a checkpoint");
   return fs::is_directory(folder / "checkpoints") ? folder / "checkpoints" : folder;
 }
 
@@ -35,21 +38,25 @@ std::vector<fs::path> all_of(const fs::path& folder) {
   const checkpoint::Store store(checkpoints_of(folder));
   std::vector<fs::path> paths;
   for (const int64_t step : store.all_steps()) paths.push_back(store.path_of(step));
-  if (paths.empty()) throw base::ConfigError(folder.string() + ": no checkpoint there; expected folders step_<8 digits>");
+  if (paths.empty())
+    throw base::ConfigError(folder.string() + ": no checkpoint there; expected folders step_<8 digits>");
   return paths;
 }
 
 double megabytes(const fs::path& folder) {
   uintmax_t bytes = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) bytes += entry.is_regular_file() ? entry.file_size() : 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    bytes += entry.is_regular_file() ? entry.file_size() : 0;
   return static_cast<double>(bytes) / 1e6;
 }
 
 void list(const Options& options) {
   for (const auto& path : all_of(options.folder)) {
     const auto good = checkpoint::Store(path.parent_path()).good();
-    std::printf("%s\t%.1f MB\t%s\t%s%s\n", path.filename().c_str(), megabytes(path), fs::exists(path / "model") ? "model" : "no model",
-                fs::exists(path / "MANIFEST") ? "complete" : "no MANIFEST", good && path.filename() == checkpoint::step_name(*good) ? "\tlast good" : "");
+    std::printf("%s\t%.1f MB\t%s\t%s%s\n", path.filename().c_str(), megabytes(path),
+                fs::exists(path / "model") ? "model" : "no model",
+                fs::exists(path / "MANIFEST") ? "complete" : "no MANIFEST",
+                good && path.filename() == checkpoint::step_name(*good) ? "\tlast good" : "");
   }
 }
 
@@ -87,7 +94,8 @@ void export_model(const Options& options) {
   const fs::path from = newest_of(options.folder);
   checkpoint::check_whole(from);
   if (!fs::is_directory(from / "model")) {
-    throw base::CheckpointError(from.string() + ": no model/ (checkpoint.export_model was off); continue the run for a step with it on");
+    throw base::CheckpointError(
+        from.string() + ": no model/ (checkpoint.export_model was off); continue the run for a step with it on");
   }
   if (fs::exists(options.output) && !(fs::is_directory(options.output) && fs::is_empty(options.output))) {
     throw base::ConfigError("--output " + options.output + ": is there and not empty; nothing was overwritten");
@@ -98,7 +106,8 @@ void export_model(const Options& options) {
   std::printf("%s/model copied to %s\n", from.c_str(), options.output.c_str());
 }
 
-CLI::App* add(CLI::App& command, const std::shared_ptr<Options>& options, const char* name, const char* what, void (*run)(const Options&)) {
+CLI::App* add(CLI::App& command, const std::shared_ptr<Options>& options, const char* name, const char* what,
+              void (*run)(const Options&)) {
   auto* action = command.add_subcommand(name, what);
   action->add_option("folder", options->folder, "a run, its checkpoints/, or one checkpoint")->required();
   action->callback([options, run] { run(*options); });

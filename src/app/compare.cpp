@@ -1,3 +1,5 @@
+#include "grpo/report/compare.h"
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
@@ -5,7 +7,6 @@
 #include <vector>
 
 #include "app/commands.h"
-#include "grpo/report/compare.h"
 
 namespace grpo::app {
 namespace {
@@ -25,7 +26,8 @@ void run(const Options& options) {
 }  // namespace
 
 void add_compare(CLI::App& app) {
-  auto* command = app.add_subcommand("compare", "Compare runs: a page with tables, curves and rollouts, report.md and report.json");
+  auto* command =
+      app.add_subcommand("compare", "Compare runs: a page with tables, curves and rollouts, report.md and report.json");
   auto options = std::make_shared<Options>();
   command->add_option("runs", options->runs, "run folders; the first is the baseline")->required();
   command->add_option("--output", options->output, "page to write; .md and .json land beside it");

@@ -58,13 +58,15 @@ double kilobytes(const char* key) { return std::strtod(proc_value("/proc/meminfo
 
 void describe_memory() {
   const double scale = 1024.0 / kGiB;
-  line("memory", fixed(kilobytes("MemTotal") * scale, "%.1f GiB") + ", " + fixed(kilobytes("MemAvailable") * scale, "%.1f GiB available"));
+  line("memory", fixed(kilobytes("MemTotal") * scale, "%.1f GiB") + ", " +
+                     fixed(kilobytes("MemAvailable") * scale, "%.1f GiB available"));
 }
 
 // Writes and syncs a file as a checkpoint would.
 void describe_disk(const std::string& folder) {
   constexpr size_t kBytes = size_t{64} << 20;
-  const fs::path file = fs::path(folder) / (".grpo-doctor-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()));
+  const fs::path file = fs::path(folder) /
+                        (".grpo-doctor-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()));
   try {
     const bool made = fs::create_directories(folder);
     const std::string bytes(kBytes, 'x');
@@ -127,8 +129,10 @@ void describe_peers(const Nvml& nvml, const std::vector<Nvml::Device>& devices) 
     for (size_t b = a + 1; b < devices.size(); ++b) {
       ++pairs;
       int status = -1;
-      if (nvml.call("nvmlDeviceGetP2PStatus", devices[a], devices[b], kReadCapability, &status) && status == 0) ++readable;
-      if (nvml.call("nvmlDeviceGetP2PStatus", devices[a], devices[b], kNvlinkCapability, &status) && status == 0) ++linked;
+      if (nvml.call("nvmlDeviceGetP2PStatus", devices[a], devices[b], kReadCapability, &status) && status == 0)
+        ++readable;
+      if (nvml.call("nvmlDeviceGetP2PStatus", devices[a], devices[b], kNvlinkCapability, &status) && status == 0)
+        ++linked;
     }
   }
   if (pairs > 0) line("peer access", base::concat(readable, " of ", pairs, " pairs of GPUs, ", linked, " over NVLink"));
@@ -143,7 +147,8 @@ void describe_gpus() {
   }
   char text[96] = "";
   int cuda = 0;
-  if (nvml.call("nvmlSystemGetDriverVersion", static_cast<char*>(text), 96u) && nvml.call("nvmlSystemGetCudaDriverVersion_v2", &cuda)) {
+  if (nvml.call("nvmlSystemGetDriverVersion", static_cast<char*>(text), 96u) &&
+      nvml.call("nvmlSystemGetCudaDriverVersion_v2", &cuda)) {
     line("driver", GRPO_CUDA_VERSION == 0 ? std::string(text) : driver_line(text, cuda, GRPO_CUDA_VERSION));
   }
   std::vector<Nvml::Device> devices;
@@ -169,12 +174,15 @@ std::string usable_kernels() {
 void describe_build() {
   line("grpo-train", GRPO_VERSION);
   line("libtorch", GRPO_LIBTORCH_VERSION);
-  line("cuda", GRPO_CUDA_VERSION == 0 ? std::string("not part of this build")
-                                      : base::concat("built for ", GRPO_CUDA_VERSION / 1000, ".", GRPO_CUDA_VERSION % 1000 / 10, ", needs driver ",
-                                                     oldest_driver(GRPO_CUDA_VERSION / 1000), " or newer"));
-  line("cuda kernels", kernels::cuda_device_count() > 0 ? usable_kernels()
-                       : kernels::has_cuda_library()     ? std::string("built; this machine has no CUDA device")
-                                                         : std::string("not built: scripts/build.sh builds them where the CUDA toolkit (nvcc) is installed"));
+  line("cuda", GRPO_CUDA_VERSION == 0
+                   ? std::string("not part of this build")
+                   : base::concat("built for ", GRPO_CUDA_VERSION / 1000, ".", GRPO_CUDA_VERSION % 1000 / 10,
+                                  ", needs driver ", oldest_driver(GRPO_CUDA_VERSION / 1000), " or newer"));
+  line("cuda kernels",
+       kernels::cuda_device_count() > 0 ? usable_kernels()
+       : kernels::has_cuda_library()
+           ? std::string("built; this machine has no CUDA device")
+           : std::string("not built: scripts/build.sh builds them where the CUDA toolkit (nvcc) is installed"));
   const Library nccl("libnccl.so.2");
   auto* const version = nccl.find<int(int*)>("ncclGetVersion");
   int number = 0;

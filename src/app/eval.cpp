@@ -26,7 +26,11 @@ struct Options {
 
 void check(const Options& options) {
   const auto& eval = options.run.eval;
-  app::check(SamplingFlags{.samples = eval.samples, .temperature = eval.temperature, .top_p = eval.top_p, .top_k = eval.top_k, .max_new_tokens = options.max_new_tokens});
+  app::check(SamplingFlags{.samples = eval.samples,
+                           .temperature = eval.temperature,
+                           .top_p = eval.top_p,
+                           .top_k = eval.top_k,
+                           .max_new_tokens = options.max_new_tokens});
 }
 
 std::atomic<bool> stop_requested = false;
@@ -45,9 +49,12 @@ class ProgressLines {
     if (timer_.seconds() < next_s_ || progress.done == progress.total) return;
     next_s_ = timer_.seconds() + kBetweenLines_s;
     const auto sampled = static_cast<double>(progress.done - first_done_);
-    const double left_s = timer_.seconds() * static_cast<double>(progress.total - progress.done) / std::max(sampled, 1.0);
-    const bool known = sampled > 0.1 * static_cast<double>(progress.total);  // the first completions end together, and late
-    std::fprintf(stderr, "%lld of %lld completions%s\n", static_cast<long long>(progress.done), static_cast<long long>(progress.total),
+    const double left_s =
+        timer_.seconds() * static_cast<double>(progress.total - progress.done) / std::max(sampled, 1.0);
+    const bool known =
+        sampled > 0.1 * static_cast<double>(progress.total);  // the first completions end together, and late
+    std::fprintf(stderr, "%lld of %lld completions%s\n", static_cast<long long>(progress.done),
+                 static_cast<long long>(progress.total),
                  known ? (", about " + metrics::duration(left_s) + " left").c_str() : "");
   }
 
@@ -59,16 +66,19 @@ class ProgressLines {
 };
 
 void print_figure(const std::string& what, double value, const trainer::Interval& interval) {
-  std::printf("  %-10s %6.2f %%  [%.2f, %.2f]\n", what.c_str(), 100.0 * value, 100.0 * interval.low, 100.0 * interval.high);
+  std::printf("  %-10s %6.2f %%  [%.2f, %.2f]\n", what.c_str(), 100.0 * value, 100.0 * interval.low,
+              100.0 * interval.high);
 }
 
 void print(const std::vector<trainer::EvalResult>& results) {
   for (const auto& result : results) {
     const std::string k = "@" + std::to_string(result.samples);
-    std::printf("%s: %lld completions cut at the length limit; 95 %% intervals over problems\n", result.name.c_str(), static_cast<long long>(result.truncated));
+    std::printf("%s: %lld completions cut at the length limit; 95 %% intervals over problems\n", result.name.c_str(),
+                static_cast<long long>(result.truncated));
     print_figure("mean" + k, result.mean_at_k, result.mean_interval);
     for (size_t i = 1; i < result.pass_curve.size(); ++i) {
-      print_figure("pass@" + std::to_string(result.pass_curve[i].first), result.pass_curve[i].second, result.pass_intervals[i]);
+      print_figure("pass@" + std::to_string(result.pass_curve[i].first), result.pass_curve[i].second,
+                   result.pass_intervals[i]);
     }
     print_figure("maj" + k, result.maj_at_k, result.maj_interval);
     if (result.greedy) print_figure("greedy", *result.greedy, result.greedy_interval);
@@ -98,27 +108,41 @@ void add_eval(CLI::App& app) {
   trainer::EvalRun& run_options = options->run;
   run_options.eval.samples = 32;  // with the other defaults the protocol of arXiv 2510.00977
   command->add_option("--model", run_options.model.path, "Hugging Face model folder")->required();
-  command->add_option("--data", run_options.files, "problem files (.jsonl, .json, .csv, .parquet, also compressed), folders or patterns; each file is one set")->required();
-  command->add_option("--output", run_options.output, "folder for eval.json, one JSONL per set, and answers/")->required();
-  command->add_option("--answers", run_options.answers, "folder of the sampled answers, kept by a hash of weights and sampling, if it shall be shared by "
+  command
+      ->add_option(
+          "--data", run_options.files,
+          "problem files (.jsonl, .json, .csv, .parquet, also compressed), folders or patterns; each file is one set")
+      ->required();
+  command->add_option("--output", run_options.output, "folder for eval.json, one JSONL per set, and answers/")
+      ->required();
+  command->add_option("--answers", run_options.answers,
+                      "folder of the sampled answers, kept by a hash of weights and sampling, if it shall be shared by "
                       "several evaluations; default: answers/ in the output folder");
   command->add_option("--samples", run_options.eval.samples, "completions a problem (k)")->capture_default_str();
   command->add_option("--temperature", run_options.eval.temperature, "0 is greedy")->capture_default_str();
   command->add_option("--top-p", run_options.eval.top_p, "nucleus sampling")->capture_default_str();
-  command->add_option("--top-k", run_options.eval.top_k, "keep the k most likely tokens; 0 is off")->capture_default_str();
+  command->add_option("--top-k", run_options.eval.top_k, "keep the k most likely tokens; 0 is off")
+      ->capture_default_str();
   command->add_flag("--greedy", run_options.eval.greedy, "one more completion a problem at temperature 0");
   command->add_option("--max-new-tokens", options->max_new_tokens, "longest completion")->capture_default_str();
-  command->add_option("--template", run_options.model.chat_template.text, "prompt template, as model.template of a configuration")
+  command
+      ->add_option("--template", run_options.model.chat_template.text,
+                   "prompt template, as model.template of a configuration")
       ->capture_default_str();
   command->add_option("--seed", run_options.seed, "of the sampling")->capture_default_str();
   command->add_option("--dtype", run_options.model.dtype, "auto, float32 or bfloat16")->capture_default_str();
   command->add_option("--device", run_options.model.device, "auto, cpu or cuda")->capture_default_str();
-  command->add_option("--threads", run_options.threads, "CPU threads; 0: the cores this process may use")->capture_default_str();
+  command->add_option("--threads", run_options.threads, "CPU threads; 0: the cores this process may use")
+      ->capture_default_str();
   command->add_option("--prompt-key", run_options.data.prompt_key, "key of the problem's text")->capture_default_str();
   command->add_option("--answer-key", run_options.data.answer_key, "key of the gold answer")->capture_default_str();
-  command->add_option("--system", run_options.data.system, "system message: auto, none, or a text (data.system)")->capture_default_str();
-  command->add_option("--max-prompt-tokens", run_options.data.max_prompt_tokens, "longer prompts are left out")->capture_default_str();
-  command->add_option("--max-bad-golds", run_options.reward.max_bad_golds, "share of gold answers that may be missing or reward no right completion")
+  command->add_option("--system", run_options.data.system, "system message: auto, none, or a text (data.system)")
+      ->capture_default_str();
+  command->add_option("--max-prompt-tokens", run_options.data.max_prompt_tokens, "longer prompts are left out")
+      ->capture_default_str();
+  command
+      ->add_option("--max-bad-golds", run_options.reward.max_bad_golds,
+                   "share of gold answers that may be missing or reward no right completion")
       ->capture_default_str();
   command->callback([options] { run(*options); });
 }

@@ -79,11 +79,14 @@ std::vector<int64_t> given_ids(const nlohmann::json& list, const std::string& wh
 
 std::vector<int64_t> conversation_ids(const nlohmann::json& list, const Text& text, const std::string& where) {
   std::vector<tokenizer::Message> messages;
-  for (const auto& [role, content] : data::read_conversation(list, where, "prompt")) messages.push_back({role, content});
+  for (const auto& [role, content] : data::read_conversation(list, where, "prompt"))
+    messages.push_back({role, content});
   try {
     return text.chat_template->encode_rendered(*text.tokenizer, text.chat_template->prompt(messages));
   } catch (const base::ConfigError& error) {
-    throw base::ConfigError(base::concat(where, ": ", error.what(), text.chat_template->name() == "none" ? "; --template auto takes the model's own" : ""));
+    throw base::ConfigError(
+        base::concat(where, ": ", error.what(),
+                     text.chat_template->name() == "none" ? "; --template auto takes the model's own" : ""));
   }
 }
 
@@ -91,11 +94,16 @@ std::vector<int64_t> ids_of_row(const nlohmann::json& row, const Text& text, con
   if (row.contains("prompt_ids")) return given_ids(row.at("prompt_ids"), where);
   const auto prompt = row.find("prompt");
   if (prompt == row.end()) {
-    throw base::IoError(where + ": no \"prompt\" and no \"prompt_ids\"" + (row.contains("messages") ? "; a chat list is read from \"prompt\", not from \"messages\"" : ""));
+    throw base::IoError(
+        where + ": no \"prompt\" and no \"prompt_ids\"" +
+        (row.contains("messages") ? "; a chat list is read from \"prompt\", not from \"messages\"" : ""));
   }
-  if (!prompt->is_string() && !prompt->is_array()) throw base::IoError(where + ": prompt is " + prompt->type_name() + ", expected a text or a list of chat messages");
-  if (!text.tokenizer) throw base::ConfigError(where + ": \"prompt\" needs tokenizer.json or tokenizer.model in the model folder");
-  return prompt->is_string() ? text.chat_template->encode_prompt(*text.tokenizer, prompt->get<std::string>()) : conversation_ids(*prompt, text, where);
+  if (!prompt->is_string() && !prompt->is_array())
+    throw base::IoError(where + ": prompt is " + prompt->type_name() + ", expected a text or a list of chat messages");
+  if (!text.tokenizer)
+    throw base::ConfigError(where + ": \"prompt\" needs tokenizer.json or tokenizer.model in the model folder");
+  return prompt->is_string() ? text.chat_template->encode_prompt(*text.tokenizer, prompt->get<std::string>())
+                             : conversation_ids(*prompt, text, where);
 }
 
 std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, const std::string& where,
@@ -110,19 +118,21 @@ std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, con
   return ids;
 }
 
-// Beyond the positions a model was made for RoPE goes on, and its text is soon worth nothing: a warning. Far beyond them
-// nobody means it, and it would go on for hours.
+// Beyond the positions a model was made for RoPE goes on, and its text is soon worth nothing: a warning. Far beyond
+// them nobody means it, and it would go on for hours.
 class PositionLimit {
  public:
-  PositionLimit(int64_t max_positions, int64_t max_new_tokens) : max_positions_(max_positions), max_new_tokens_(max_new_tokens) {}
+  PositionLimit(int64_t max_positions, int64_t max_new_tokens)
+      : max_positions_(max_positions), max_new_tokens_(max_new_tokens) {}
 
   void check(int64_t prompt_tokens, const std::string& where) {
     const double longest = static_cast<double>(prompt_tokens) + static_cast<double>(max_new_tokens_);
     if (longest <= static_cast<double>(max_positions_)) return;
-    const std::string what = base::concat(where, ": a prompt of ", prompt_tokens, " tokens and --max-new-tokens ", max_new_tokens_,
-                                          " can exceed the model's ", max_positions_, " positions");
+    const std::string what = base::concat(where, ": a prompt of ", prompt_tokens, " tokens and --max-new-tokens ",
+                                          max_new_tokens_, " can exceed the model's ", max_positions_, " positions");
     if (longest > kFar * static_cast<double>(max_positions_)) {
-      throw base::IoError(base::concat(what, " more than ", kFar, "-fold; use a shorter prompt or a smaller --max-new-tokens"));
+      throw base::IoError(
+          base::concat(what, " more than ", kFar, "-fold; use a shorter prompt or a smaller --max-new-tokens"));
     }
     if (!std::exchange(warned_, true)) base::log_warning(what + "; RoPE continues beyond them");
   }
@@ -142,7 +152,11 @@ nlohmann::ordered_json to_json(const rollout::Completion& completion, const Text
 }
 
 void check(const Options& o) {
-  app::check(SamplingFlags{.samples = o.samples, .temperature = o.temperature, .top_p = o.top_p, .top_k = o.top_k, .max_new_tokens = o.max_new_tokens});
+  app::check(SamplingFlags{.samples = o.samples,
+                           .temperature = o.temperature,
+                           .top_p = o.top_p,
+                           .top_k = o.top_k,
+                           .max_new_tokens = o.max_new_tokens});
 }
 
 void run(const Options& options) {
@@ -152,7 +166,8 @@ void run(const Options& options) {
   const auto dtype = models::resolve_dtype(options.dtype, options.model, device);
   const auto model = models::CausalLM::load(options.model, dtype, device);
   const Text text = load_text(options);
-  rollout::Engine engine(*model, {.max_sequences = rollout::auto_max_sequences(device.is_cuda()), .exact = options.exact});
+  rollout::Engine engine(*model,
+                         {.max_sequences = rollout::auto_max_sequences(device.is_cuda()), .exact = options.exact});
   const rollout::SamplingConfig sampling{.temperature = options.temperature,
                                          .top_p = options.top_p,
                                          .top_k = options.top_k,
@@ -195,7 +210,8 @@ void add_generate(CLI::App& app) {
   auto* command = app.add_subcommand("generate", "Sample completions of prompts");
   auto o = std::make_shared<Options>();
   command->add_option("--model", o->model, "Hugging Face model folder")->required();
-  command->add_option("--input", o->input, "JSONL with \"prompt\" (a text or chat messages) or \"prompt_ids\"; - is stdin");
+  command->add_option("--input", o->input,
+                      "JSONL with \"prompt\" (a text or chat messages) or \"prompt_ids\"; - is stdin");
   command->add_option("--output", o->output, "the same rows with \"completions\"; - is stdout");
   command->add_option("--template", o->chat_template, "for \"prompt\": none (default), auto or a template's name");
   command->add_option("--samples", o->samples, "completions a prompt");

@@ -190,7 +190,7 @@ class LocalRanks {
   int first_failure_ = kDone;
   bool stopped_ = false;
   bool reader_is_gone_ = false;  // of our own output
-  Clock::time_point kill_at_;  // after a failure
+  Clock::time_point kill_at_;    // after a failure
 };
 
 // Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first

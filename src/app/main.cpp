@@ -1,8 +1,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -21,8 +21,8 @@ namespace {
 
 constexpr const char* kVersion = GRPO_VERSION;
 
-// A daemon or a cron job may start a program without standard input, output and error. The next files that are opened would
-// take their numbers, and log lines would land inside checkpoints.
+// A daemon or a cron job may start a program without standard input, output and error. The next files that are opened
+// would take their numbers, and log lines would land inside checkpoints.
 void open_standard_descriptors() {
   for (int number = STDIN_FILENO; number <= STDERR_FILENO; ++number) {
     if (::fcntl(number, F_GETFD) == -1 && ::open("/dev/null", O_RDWR) != number) std::_Exit(grpo::app::kFailed);
@@ -38,7 +38,8 @@ std::vector<std::string> arguments(int argc, char** argv) {
 }
 
 int run(std::vector<std::string> args) {
-  CLI::App app{"Fine-tunes language models with reinforcement learning on problems whose answers can be checked.", "grpo"};
+  CLI::App app{"Fine-tunes language models with reinforcement learning on problems whose answers can be checked.",
+               "grpo"};
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
   grpo::app::add_train(app);
@@ -78,7 +79,8 @@ int main(int argc, char** argv) {
   } catch (const grpo::base::ConfigError& error) {
     return fail(error, grpo::app::kWrongUsage);
   } catch (const std::bad_alloc&) {
-    return fail(grpo::base::Error("out of memory; a smaller model, shorter texts or smaller batches need less"), grpo::app::kFailed);
+    return fail(grpo::base::Error("out of memory; a smaller model, shorter texts or smaller batches need less"),
+                grpo::app::kFailed);
   } catch (const std::exception& error) {
     return fail(error, grpo::app::kFailed);
   }

@@ -1,5 +1,6 @@
-// Makes the model of configs/quickstart: a 0.25 M-parameter Qwen2 that adds five digits, by supervised training on answers
-// that are mostly guesses. Same seed and machine type, same file. docs/quickstart_model.md tells why it is made so.
+// Makes the model of configs/quickstart: a 0.25 M-parameter Qwen2 that adds five digits, by supervised training on
+// answers that are mostly guesses. Same seed and machine type, same file. docs/quickstart_model.md tells why it is made
+// so.
 #include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
@@ -20,7 +21,7 @@ namespace grpo {
 namespace {
 
 // Ids 0..: two special tokens, then the characters of the language, then the two pieces of a boxed answer.
-const std::vector<std::string> kVocabulary = {"<|pad|>", "<|end|>", "0", "1", "2", "3", "4", "5",        "6",
+const std::vector<std::string> kVocabulary = {"<|pad|>", "<|end|>", "0", "1", "2", "3", "4", "5",       "6",
                                               "7",       "8",       "9", "+", "=", "Ġ", "}", "\\boxed{"};
 constexpr int64_t kEnd = 1;
 constexpr int64_t kDigit = 2;
@@ -51,11 +52,14 @@ void append_two_digits(std::vector<int64_t>& ids, int64_t number) {
   ids.push_back(kDigit + number % 10);
 }
 
-// "a+b+c+d+e=" and then either "\boxed{ss}" or the running sums "tt uu vv \boxed{ss}". The numbers are keyed by `index`.
+// "a+b+c+d+e=" and then either "\boxed{ss}" or the running sums "tt uu vv \boxed{ss}". The numbers are keyed by
+// `index`.
 Example make_example(const Options& options, uint64_t index) {
   const base::RandomKey key{static_cast<uint64_t>(options.seed), base::stream_id("quickstart corpus")};
   uint32_t drawn = 0;
-  const auto below = [&](uint64_t bound) { return static_cast<int64_t>(base::uniform_below(key, index, drawn++, bound)); };
+  const auto below = [&](uint64_t bound) {
+    return static_cast<int64_t>(base::uniform_below(key, index, drawn++, bound));
+  };
   const auto chance = [&](double p) { return base::uniform(key, index, drawn++, 1) < p; };
 
   Example example;
@@ -118,7 +122,8 @@ at::Tensor loss_of(const models::CausalLM& model, const std::vector<Example>& ex
     sequences.emplace_back(example.ids.begin(), example.ids.end() - 1);
     start += length - 1;
   }
-  const auto hidden = model.hidden_states(nn::PackedBatch::pack(sequences)).index_select(0, at::tensor(rows, at::kLong));
+  const auto hidden =
+      model.hidden_states(nn::PackedBatch::pack(sequences)).index_select(0, at::tensor(rows, at::kLong));
   return -nn::token_log_probs(hidden, model.head_weight(), at::tensor(targets, at::kLong), {}).log_probs.mean();
 }
 
@@ -142,15 +147,21 @@ void pretrain(const Options& options, models::CausalLM& model) {
 }
 
 nlohmann::json added_token(int64_t id, bool special) {
-  return {{"id", id},           {"content", kVocabulary[static_cast<size_t>(id)]}, {"single_word", false}, {"lstrip", false},
-          {"rstrip", false},    {"normalized", false},                             {"special", special}};
+  return {{"id", id},
+          {"content", kVocabulary[static_cast<size_t>(id)]},
+          {"single_word", false},
+          {"lstrip", false},
+          {"rstrip", false},
+          {"normalized", false},
+          {"special", special}};
 }
 
 // A byte-level tokenizer without merges: one id per character, `\boxed{` as one added token.
 nlohmann::ordered_json tokenizer_json() {
   nlohmann::ordered_json vocabulary = nlohmann::ordered_json::object();
   for (size_t id = 0; id < kVocabulary.size(); ++id) vocabulary[kVocabulary[id]] = id;
-  const nlohmann::json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
+  const nlohmann::json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
   nlohmann::ordered_json tokenizer;
   tokenizer["version"] = "1.0";
   tokenizer["truncation"] = nullptr;

@@ -1,4 +1,6 @@
 
+#include "grpo/trainer/train.h"
+
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <csignal>
@@ -17,7 +19,6 @@
 #include "grpo/dist/launch.h"
 #include "grpo/kernels/cuda.h"
 #include "grpo/models/device.h"
-#include "grpo/trainer/train.h"
 
 namespace grpo::app {
 namespace {
@@ -67,10 +68,12 @@ int64_t num_local_ranks(const std::string& nproc, const std::string& device) {
 
 void check(const Options& options) {
   if (!options.fork.empty() && options.resume != "auto") {
-    throw base::ConfigError("--fork and --resume " + options.resume + " exclude each other: a fork goes on from the checkpoint it names");
+    throw base::ConfigError("--fork and --resume " + options.resume +
+                            " exclude each other: a fork goes on from the checkpoint it names");
   }
   const bool assumes = options.assumptions.rows.has_value() || !options.assumptions.shape.empty();
-  if (assumes && !options.dry_run) throw base::ConfigError("--rows and --shape are assumptions of a plan; they need --dry-run");
+  if (assumes && !options.dry_run)
+    throw base::ConfigError("--rows and --shape are assumptions of a plan; they need --dry-run");
 }
 
 void run(const Options& options) {
@@ -92,9 +95,14 @@ void run(const Options& options) {
   }
   check(options);
   if (!options.dry_run) trainer::validate_inputs(config);
-  const trainer::TrainOptions train_options{.resume = options.resume, .fork = options.fork, .config_folder = file.parent_path().string(), .profile = options.profile};
+  const trainer::TrainOptions train_options{.resume = options.resume,
+                                            .fork = options.fork,
+                                            .config_folder = file.parent_path().string(),
+                                            .profile = options.profile};
   if (options.dry_run) {
-    std::fputs(trainer::describe_plan(config, train_options, options.gpus, options.gpu_memory, options.assumptions).c_str(), stdout);
+    std::fputs(
+        trainer::describe_plan(config, train_options, options.gpus, options.gpu_memory, options.assumptions).c_str(),
+        stdout);
     return;
   }
   if (!is_local_rank()) {
@@ -116,19 +124,29 @@ void add_train(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("--config", options->config, "YAML file, looked up as given, then in configs/");
   command->add_option("overrides", options->overrides, "key=value, e.g. optimizer.lr=1e-6 rollout.group_size=16");
-  command->add_option("--resume", options->resume, "auto (newest checkpoint of this run), never, or a checkpoint folder");
-  command->add_option("--fork", options->fork, "a checkpoint folder that a new run (another run.name) goes on from, with whatever other values");
+  command->add_option("--resume", options->resume,
+                      "auto (newest checkpoint of this run), never, or a checkpoint folder");
+  command->add_option("--fork", options->fork,
+                      "a checkpoint folder that a new run (another run.name) goes on from, with whatever other values");
   command->add_option("--output", options->output, "folder that holds the runs (run.output)");
-  command->add_option("--nproc", options->nproc, "ranks to start on this machine: a number, or auto (one for each GPU)");
+  command->add_option("--nproc", options->nproc,
+                      "ranks to start on this machine: a number, or auto (one for each GPU)");
   command->add_flag("--print-config", options->print_config, "print the resolved configuration and stop");
   command->add_flag("--help-config", options->help_config, "print every configuration key and stop");
   command->add_flag("--markdown", options->markdown, "with --help-config: as docs/config.md");
-  command->add_flag("--profile", options->profile, "record the second step as a trace for chrome://tracing or Perfetto, in RUN/profile");
+  command->add_flag("--profile", options->profile,
+                    "record the second step as a trace for chrome://tracing or Perfetto, in RUN/profile");
   command->add_flag("--dry-run", options->dry_run, "print what would be done and stop");
   command->add_option("--gpus", options->gpus, "with --dry-run: ranks to plan for")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--gpu-memory", options->gpu_memory, "with --dry-run: GB of each GPU to plan for")->check(CLI::PositiveNumber);
-  command->add_option("--rows", options->assumptions.rows, "with --dry-run: problems of data.train, which then need not be here")->check(CLI::Range(1, 1 << 30));
-  command->add_option("--shape", options->assumptions.shape, "with --dry-run: 0.5b, 1.5b, 3b, 7b, 14b, 32b (Qwen2.5's sizes) or a config.json, in place of model.path");
+  command->add_option("--gpu-memory", options->gpu_memory, "with --dry-run: GB of each GPU to plan for")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--rows", options->assumptions.rows,
+                   "with --dry-run: problems of data.train, which then need not be here")
+      ->check(CLI::Range(1, 1 << 30));
+  command->add_option(
+      "--shape", options->assumptions.shape,
+      "with --dry-run: 0.5b, 1.5b, 3b, 7b, 14b, 32b (Qwen2.5's sizes) or a config.json, in place of model.path");
   command->callback([options] { run(*options); });
 }
 

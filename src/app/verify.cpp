@@ -43,7 +43,8 @@ std::string read_text(const nlohmann::json& row, const std::string& key, const i
   if (row.contains(key + "_b64") && row.at(key + "_b64").is_string()) {
     return io::decode_base64(row.at(key + "_b64").get<std::string>());
   }
-  throw base::IoError(base::concat(reader.path(), ":", reader.line(), ": no text \"", key, "\" (or \"", key, "_b64\")"));
+  throw base::IoError(
+      base::concat(reader.path(), ":", reader.line(), ": no text \"", key, "\" (or \"", key, "_b64\")"));
 }
 
 // One right answer, or a list of them.
@@ -104,7 +105,8 @@ void run(const Options& options) {
   };
   nlohmann::json row;
   while (reader.next(row)) {
-    window.push_back({.row = row, .golds = read_golds(row, reader), .pred = read_text(row, "pred", reader), .verdict = {}});
+    window.push_back(
+        {.row = row, .golds = read_golds(row, reader), .pred = read_text(row, "pred", reader), .verdict = {}});
     if (window.size() == kWindow) flush();
   }
   flush();
@@ -120,10 +122,13 @@ void run(const Options& options) {
 void add_verify(CLI::App& app) {
   auto* command = app.add_subcommand("verify", "Judge answers against gold answers");
   auto options = std::make_shared<Options>();
-  command->add_option("--input", options->input, "JSONL with \"gold\" and \"pred\" (or gold_b64, pred_b64); - is stdin");
+  command->add_option("--input", options->input,
+                      "JSONL with \"gold\" and \"pred\" (or gold_b64, pred_b64); - is stdin");
   command->add_option("--output", options->output, "the same rows with the verdict; - is stdout");
   command->add_option("--threads", options->threads, "0: the cores this process may use")->capture_default_str();
-  command->add_option("--fallbacks", options->fallbacks, "where to look for the answer of a response without a box, in this order")
+  command
+      ->add_option("--fallbacks", options->fallbacks,
+                   "where to look for the answer of a response without a box, in this order")
       ->delimiter(',');
   command->add_flag("--timing", options->timing, "add \"seconds\", the time of each verdict");
   command->callback([options] { run(*options); });

@@ -32,9 +32,11 @@ void check_file(const fs::path& file, const io::Written& expected) {
   if (!fs::is_regular_file(file)) throw base::CheckpointError(file.string() + ": listed in MANIFEST but not a file");
   const auto bytes = fs::file_size(file);
   if (bytes != expected.bytes) {
-    throw base::CheckpointError(base::concat(file.string(), ": ", bytes, " bytes, expected ", expected.bytes, " (MANIFEST)"));
+    throw base::CheckpointError(
+        base::concat(file.string(), ": ", bytes, " bytes, expected ", expected.bytes, " (MANIFEST)"));
   }
-  if (io::hash_file(file) != expected.xxh3_128) throw base::CheckpointError(file.string() + ": contents differ from MANIFEST");
+  if (io::hash_file(file) != expected.xxh3_128)
+    throw base::CheckpointError(file.string() + ": contents differ from MANIFEST");
 }
 
 }  // namespace
@@ -42,8 +44,9 @@ void check_file(const fs::path& file, const io::Written& expected) {
 Manifest read_manifest(const fs::path& checkpoint) {
   const fs::path path = checkpoint / kManifest;
   if (!fs::exists(path)) {
-    throw base::CheckpointError(checkpoint.string() + ": no MANIFEST; not a complete checkpoint (expected a folder "
-                                                      "checkpoints/step_<8 digits> of a run)");
+    throw base::CheckpointError(checkpoint.string() +
+                                ": no MANIFEST; not a complete checkpoint (expected a folder "
+                                "checkpoints/step_<8 digits> of a run)");
   }
   try {
     return manifest_from(io::read_json(path));
@@ -61,7 +64,9 @@ void write_manifest(const fs::path& folder, const std::map<fs::path, io::Written
   io::write_json(folder / kManifest, {{"format", 1}, {"files", files}});
 }
 
-void write_part_manifest(const fs::path& folder, const io::WriteRecord& record) { write_manifest(folder, record.files()); }
+void write_part_manifest(const fs::path& folder, const io::WriteRecord& record) {
+  write_manifest(folder, record.files());
+}
 
 bool part_is_complete(const fs::path& part) { return fs::exists(part / kManifest); }
 

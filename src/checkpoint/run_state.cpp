@@ -32,7 +32,8 @@ bool model_folder_holds_masters(const models::CausalLM& model, bool export_model
 void copy_into(at::Tensor& target, const io::TensorBytes& source, const std::string& name, const fs::path& file) {
   const at::Tensor value = models::tensor_view(source);
   if (value.sizes() != target.sizes()) {
-    throw base::CheckpointError(base::concat(file.string(), ": ", name, " has shape ", value.sizes(), ", expected ", target.sizes()));
+    throw base::CheckpointError(
+        base::concat(file.string(), ": ", name, " has shape ", value.sizes(), ", expected ", target.sizes()));
   }
   const at::NoGradGuard no_grad;
   target.copy_(value);
@@ -63,7 +64,8 @@ class SavedOptimizer {
     for (const auto& [offset, piece] : found->second) {
       const bool whole = piece.sizes() == shape;
       if (!whole && found->second.size() == 1 && offset == 0 && piece.dim() != 1) {
-        throw base::CheckpointError(base::concat(folder_.string(), ": ", name, " has shape ", piece.sizes(), ", expected ", shape));
+        throw base::CheckpointError(
+            base::concat(folder_.string(), ": ", name, " has shape ", piece.sizes(), ", expected ", shape));
       }
       const int64_t first = std::max(offset, begin);
       const int64_t last = std::min(offset + piece.numel(), begin + target.numel());
@@ -72,7 +74,8 @@ class SavedOptimizer {
       filled += last - first;
     }
     if (filled != target.numel()) {
-      throw base::CheckpointError(base::concat(folder_.string(), ": ", name, " has ", filled, " of ", target.numel(), " elements"));
+      throw base::CheckpointError(
+          base::concat(folder_.string(), ": ", name, " has ", filled, " of ", target.numel(), " elements"));
     }
   }
 
@@ -90,7 +93,8 @@ class SavedOptimizer {
     int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error == std::errc() && end == text.data() + text.size() && number >= 0) return number;
-    throw base::CheckpointError(file.string() + ": a tensor's name ends with :" + text + ", expected the number of its first element");
+    throw base::CheckpointError(file.string() + ": a tensor's name ends with :" + text +
+                                ", expected the number of its first element");
   }
 
   fs::path folder_;
@@ -102,26 +106,31 @@ class SavedOptimizer {
 
 std::string optimizer_file(int64_t rank, int64_t ranks) {
   char name[64];
-  std::snprintf(name, sizeof name, "%s%05lld_of_%05lld.safetensors", kOptimizerPrefix, static_cast<long long>(rank), static_cast<long long>(ranks));
+  std::snprintf(name, sizeof name, "%s%05lld_of_%05lld.safetensors", kOptimizerPrefix, static_cast<long long>(rank),
+                static_cast<long long>(ranks));
   return name;
 }
 
-StateWriter optimizer_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, const SaveOptions& options) {
+StateWriter optimizer_writer(const models::CausalLM& model, const optim::Optimizer& optimizer,
+                             const SaveOptions& options) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   uint64_t size = 0;
   for (const auto& [name, tensor] : optimizer.state_tensors(!model_folder_holds_masters(model, options.export_model))) {
     tensors.emplace_back(name, models::to_host(tensor, options.copy));
     size += tensor.nbytes();
   }
-  return {.write = [tensors = std::move(tensors), file = optimizer_file(options.rank, options.ranks)](const fs::path& folder) {
+  return {
+      .write =
+          [tensors = std::move(tensors), file = optimizer_file(options.rank, options.ranks)](const fs::path& folder) {
             std::vector<std::pair<std::string, io::TensorBytes>> views;
             for (const auto& [name, tensor] : tensors) views.emplace_back(name, models::tensor_bytes(tensor));
             io::write_safetensors(folder / file, views);
           },
-          .bytes = size};
+      .bytes = size};
 }
 
-StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, nlohmann::json state, const SaveOptions& options) {
+StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, nlohmann::json state,
+                             const SaveOptions& options) {
   std::function<void(const fs::path&)> save_model;
   uint64_t size = 0;
   if (options.export_model) {
@@ -133,11 +142,13 @@ StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimiz
                         {"masters", !model_folder_holds_masters(model, options.export_model)}};
   auto save_optimizer = optimizer_writer(model, optimizer, options);
   size += save_optimizer.bytes;
-  return {.write = [save_model = std::move(save_model), save_optimizer = std::move(save_optimizer), state = std::move(state)](const fs::path& folder) {
-            if (save_model) save_model(folder / "model");
-            save_optimizer(folder);
-            io::write_json(folder / kStateFile, state, 1);
-          },
+  return {.write =
+              [save_model = std::move(save_model), save_optimizer = std::move(save_optimizer),
+               state = std::move(state)](const fs::path& folder) {
+                if (save_model) save_model(folder / "model");
+                save_optimizer(folder);
+                io::write_json(folder / kStateFile, state, 1);
+              },
           .bytes = size};
 }
 
@@ -167,8 +178,9 @@ void read_run_state(const fs::path& folder, models::CausalLM& model, optim::Opti
 
 nlohmann::json read_state_json(const fs::path& folder) {
   if (!fs::exists(folder / kStateFile)) {
-    throw base::CheckpointError(folder.string() + ": no state.json; expected a checkpoint folder such as "
-                                                  "runs/NAME/checkpoints/step_00000050");
+    throw base::CheckpointError(folder.string() +
+                                ": no state.json; expected a checkpoint folder such as "
+                                "runs/NAME/checkpoints/step_00000050");
   }
   const auto state = io::read_json(folder / kStateFile);
   const bool ours = state.is_object() && state.contains("step") && state["step"].is_number_integer();
@@ -181,7 +193,8 @@ int64_t check_whole(const fs::path& folder) {
   const int64_t step = read_state_json(folder).at("step").get<int64_t>();
   const auto named = step_of_name(folder.filename().string());
   if (named && *named != step) {
-    throw base::CheckpointError(base::concat(folder.string(), ": holds step ", step, ", not the one it is named after; was it renamed?"));
+    throw base::CheckpointError(
+        base::concat(folder.string(), ": holds step ", step, ", not the one it is named after; was it renamed?"));
   }
   return step;
 }

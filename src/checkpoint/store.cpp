@@ -36,7 +36,8 @@ void sync_tree(const fs::path& folder) {
 uint64_t bytes_below(const fs::path& folder) {
   uint64_t bytes = 0;
   if (!fs::is_directory(folder)) return bytes;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) bytes += entry.is_regular_file() ? entry.file_size() : 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    bytes += entry.is_regular_file() ? entry.file_size() : 0;
   return bytes;
 }
 
@@ -117,7 +118,8 @@ void Store::save(int64_t step, const SavePlan& plan, const std::function<void(co
       finish(step, temporary);
       break;
     } catch (const std::exception& error) {
-      const std::string what = base::concat(path_of(step).string(), ": the checkpoint could not be written: ", error.what());
+      const std::string what =
+          base::concat(path_of(step).string(), ": the checkpoint could not be written: ", error.what());
       if (attempt == plan.retry_after.size()) {
         fs::remove_all(temporary, ignored);
         throw base::IoError(what + "; the checkpoints before it are as they were");
@@ -157,7 +159,8 @@ void Store::remove_leftovers() {
   }
   for (const auto& path : leftovers) {
     const std::string name = path.filename().string();
-    const fs::path target = name.starts_with(kOldPrefix) ? folder_ / name.substr(std::string(kOldPrefix).size()) : fs::path();
+    const fs::path target =
+        name.starts_with(kOldPrefix) ? folder_ / name.substr(std::string(kOldPrefix).size()) : fs::path();
     if (!target.empty() && !fs::exists(target) && fs::exists(path / kManifest)) {
       fs::rename(path, target);
     } else {

@@ -35,7 +35,9 @@ YAML::Node parse_file(const std::filesystem::path& file) {
   if (!std::filesystem::is_regular_file(file, ignored)) fail({file.string()}, "", "expected a YAML file, this is none");
   const auto bytes = std::filesystem::file_size(file, ignored);
   if (!ignored && bytes > kMaxBytes) {
-    fail({file.string()}, "", "has " + std::to_string(bytes) + " bytes, more than any configuration (" + std::to_string(kMaxBytes) + "); is it a data file?");
+    fail({file.string()}, "",
+         "has " + std::to_string(bytes) + " bytes, more than any configuration (" + std::to_string(kMaxBytes) +
+             "); is it a data file?");
   }
   std::ifstream in(file, std::ios::binary);
   if (!in) fail({file.string()}, "", "cannot be read (check its permissions)");

@@ -27,12 +27,14 @@ const json& value_at(const json& object, const std::string& key, const std::stri
   const size_t dot = key.find('.');
   const std::string head = key.substr(0, dot);
   const auto found = object.find(head);
-  if (found == object.end()) throw base::IoError(place + ": no key " + head + base::did_you_mean(head, keys_of(object)));
+  if (found == object.end())
+    throw base::IoError(place + ": no key " + head + base::did_you_mean(head, keys_of(object)));
   if (dot == std::string::npos) return *found;
   return value_at(*found, key.substr(dot + 1), place + ": " + head);
 }
 
-[[noreturn]] void wrong_type(const json& value, const std::string& place, const std::string& key, const char* expected) {
+[[noreturn]] void wrong_type(const json& value, const std::string& place, const std::string& key,
+                             const char* expected) {
   throw base::IoError(place + ": " + key + " is " + value.type_name() + ", expected " + expected);
 }
 
@@ -40,7 +42,8 @@ bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n"
 
 // The text that names the problem: the prompt itself, or the last thing the user says.
 std::string last_user_content(const std::vector<Message>& messages) {
-  const auto last = std::find_if(messages.rbegin(), messages.rend(), [](const Message& message) { return message.role == "user"; });
+  const auto last =
+      std::find_if(messages.rbegin(), messages.rend(), [](const Message& message) { return message.role == "user"; });
   return last->content;
 }
 
@@ -54,7 +57,8 @@ void read_prompt(const json& row, const std::string& key, const std::string& pla
 }
 
 // null stands for a missing answer, as do NaN and infinities in a column of numbers.
-std::string answer_text(const json& value, const json& with_number_text, const std::string& place, const std::string& key) {
+std::string answer_text(const json& value, const json& with_number_text, const std::string& place,
+                        const std::string& key) {
   if (value.is_null()) return "";
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_integer()) return value.dump();
@@ -66,7 +70,9 @@ std::string answer_text(const json& value, const json& with_number_text, const s
 std::vector<std::string> answers_of(const json& row, const std::string& key, const RowSource& source) {
   const std::string place = source.place();
   const json& value = value_at(row, key, place);
-  const bool fractions = value.is_number_float() || (value.is_array() && std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_number_float(); }));
+  const bool fractions =
+      value.is_number_float() ||
+      (value.is_array() && std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_number_float(); }));
   const json exact_row = fractions ? source.with_number_texts() : json();
   const json& exact = fractions ? value_at(exact_row, key, place) : value;
   if (!value.is_array()) return {answer_text(value, exact, place, key)};
@@ -94,8 +100,10 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
   std::vector<Problem> problems;
   for (const auto& file : files) {
     if (!std::filesystem::exists(file)) {
-      throw base::IoError(file + ": no such file; data.train and eval.data (--data) name files of problems, relative to the configuration "
-                                 "or to where you are; scripts/get_data.sh obtains public ones");
+      throw base::IoError(
+          file +
+          ": no such file; data.train and eval.data (--data) name files of problems, relative to the configuration "
+          "or to where you are; scripts/get_data.sh obtains public ones");
     }
     const auto source = open_rows(file, {prompt_key, answer_key});
     json row;

@@ -24,7 +24,8 @@ namespace {
 using nlohmann::json;
 
 void check(const arrow::Status& status, const std::string& file) {
-  if (!status.ok()) throw base::IoError(file + ": cannot read as Parquet: " + status.ToString() + io::kind_hint_of(file));
+  if (!status.ok())
+    throw base::IoError(file + ": cannot read as Parquet: " + status.ToString() + io::kind_hint_of(file));
 }
 
 template <typename T>
@@ -62,7 +63,8 @@ json get(const arrow::Array& array, int64_t i) {
 // JSON has no NaN and no infinity; in a column of numbers they stand for what is missing.
 json number_or_null(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
-// The shortest decimal number that rounds to this float, as a writer of 0.1 meant it: as a double it would be 0.10000000149.
+// The shortest decimal number that rounds to this float, as a writer of 0.1 meant it: as a double it would be
+// 0.10000000149.
 json float_to_json(float value) {
   if (!std::isfinite(value)) return nullptr;
   char text[32];
@@ -89,25 +91,44 @@ json half_to_json(uint16_t bits) {
 json to_json(const arrow::Array& array, int64_t i) {
   if (array.IsNull(i)) return nullptr;
   switch (array.type_id()) {
-    case arrow::Type::BOOL: return get<arrow::BooleanArray>(array, i);
-    case arrow::Type::INT8: return get<arrow::Int8Array>(array, i);
-    case arrow::Type::INT16: return get<arrow::Int16Array>(array, i);
-    case arrow::Type::INT32: return get<arrow::Int32Array>(array, i);
-    case arrow::Type::INT64: return get<arrow::Int64Array>(array, i);
-    case arrow::Type::UINT8: return get<arrow::UInt8Array>(array, i);
-    case arrow::Type::UINT16: return get<arrow::UInt16Array>(array, i);
-    case arrow::Type::UINT32: return get<arrow::UInt32Array>(array, i);
-    case arrow::Type::UINT64: return get<arrow::UInt64Array>(array, i);
-    case arrow::Type::HALF_FLOAT: return half_to_json(static_cast<const arrow::HalfFloatArray&>(array).Value(i));
-    case arrow::Type::FLOAT: return float_to_json(static_cast<const arrow::FloatArray&>(array).Value(i));
-    case arrow::Type::DOUBLE: return number_or_null(static_cast<const arrow::DoubleArray&>(array).Value(i));
-    case arrow::Type::STRING: return get<arrow::StringArray>(array, i);
-    case arrow::Type::LARGE_STRING: return get<arrow::LargeStringArray>(array, i);
-    case arrow::Type::STRING_VIEW: return get<arrow::StringViewArray>(array, i);
-    case arrow::Type::LIST: return list_to_json(static_cast<const arrow::ListArray&>(array), i);
-    case arrow::Type::LARGE_LIST: return list_to_json(static_cast<const arrow::LargeListArray&>(array), i);
-    case arrow::Type::FIXED_SIZE_LIST: return list_to_json(static_cast<const arrow::FixedSizeListArray&>(array), i);
-    case arrow::Type::STRUCT: return struct_to_json(static_cast<const arrow::StructArray&>(array), i);
+    case arrow::Type::BOOL:
+      return get<arrow::BooleanArray>(array, i);
+    case arrow::Type::INT8:
+      return get<arrow::Int8Array>(array, i);
+    case arrow::Type::INT16:
+      return get<arrow::Int16Array>(array, i);
+    case arrow::Type::INT32:
+      return get<arrow::Int32Array>(array, i);
+    case arrow::Type::INT64:
+      return get<arrow::Int64Array>(array, i);
+    case arrow::Type::UINT8:
+      return get<arrow::UInt8Array>(array, i);
+    case arrow::Type::UINT16:
+      return get<arrow::UInt16Array>(array, i);
+    case arrow::Type::UINT32:
+      return get<arrow::UInt32Array>(array, i);
+    case arrow::Type::UINT64:
+      return get<arrow::UInt64Array>(array, i);
+    case arrow::Type::HALF_FLOAT:
+      return half_to_json(static_cast<const arrow::HalfFloatArray&>(array).Value(i));
+    case arrow::Type::FLOAT:
+      return float_to_json(static_cast<const arrow::FloatArray&>(array).Value(i));
+    case arrow::Type::DOUBLE:
+      return number_or_null(static_cast<const arrow::DoubleArray&>(array).Value(i));
+    case arrow::Type::STRING:
+      return get<arrow::StringArray>(array, i);
+    case arrow::Type::LARGE_STRING:
+      return get<arrow::LargeStringArray>(array, i);
+    case arrow::Type::STRING_VIEW:
+      return get<arrow::StringViewArray>(array, i);
+    case arrow::Type::LIST:
+      return list_to_json(static_cast<const arrow::ListArray&>(array), i);
+    case arrow::Type::LARGE_LIST:
+      return list_to_json(static_cast<const arrow::LargeListArray&>(array), i);
+    case arrow::Type::FIXED_SIZE_LIST:
+      return list_to_json(static_cast<const arrow::FixedSizeListArray&>(array), i);
+    case arrow::Type::STRUCT:
+      return struct_to_json(static_cast<const arrow::StructArray&>(array), i);
     case arrow::Type::DICTIONARY: {
       const auto& encoded = static_cast<const arrow::DictionaryArray&>(array);
       return to_json(*encoded.dictionary(), encoded.GetValueIndex(i));
@@ -145,7 +166,8 @@ class ParquetRows : public RowSource {
       next_in_batch_ = 0;
     }
     row = json::object();
-    for (int k = 0; k < batch_->num_columns(); ++k) row[batch_->column_name(k)] = to_json(*batch_->column(k), next_in_batch_);
+    for (int k = 0; k < batch_->num_columns(); ++k)
+      row[batch_->column_name(k)] = to_json(*batch_->column(k), next_in_batch_);
     current_ = row;
     ++next_in_batch_;
     ++num_read_;
@@ -159,7 +181,8 @@ class ParquetRows : public RowSource {
   std::vector<int> leaves_of(const std::vector<std::string>& keys) const {
     const auto* schema = reader_->parquet_reader()->metadata()->schema();
     std::vector<std::string> columns;
-    for (int i = 0; i < schema->group_node()->field_count(); ++i) columns.push_back(schema->group_node()->field(i)->name());
+    for (int i = 0; i < schema->group_node()->field_count(); ++i)
+      columns.push_back(schema->group_node()->field(i)->name());
     std::vector<std::string> wanted = {"id"};
     for (const auto& key : keys) wanted.push_back(column_of(key, columns, file_));
     std::vector<int> leaves;

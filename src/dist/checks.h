@@ -13,7 +13,9 @@ inline void check_tensor(const at::Tensor& tensor) { GRPO_CHECK(tensor.defined()
 
 inline void check_name(const std::string& name) { GRPO_CHECK(!name.empty(), "a barrier needs a name"); }
 
-inline bool is_narrow(const at::Tensor& tensor) { return tensor.scalar_type() == at::kBFloat16 || tensor.scalar_type() == at::kHalf; }
+inline bool is_narrow(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kBFloat16 || tensor.scalar_type() == at::kHalf;
+}
 
 /// whole: `size` parts.
 inline void check_parts(const at::Tensor& part, const at::Tensor& whole, int64_t size) {

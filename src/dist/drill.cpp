@@ -51,7 +51,8 @@ std::optional<std::string> take(std::map<std::string, std::string>& words, const
   return found.mapped();
 }
 
-std::optional<int64_t> take_number(std::map<std::string, std::string>& words, const char* key, const std::string& text) {
+std::optional<int64_t> take_number(std::map<std::string, std::string>& words, const char* key,
+                                   const std::string& text) {
   const auto word = take(words, key);
   if (!word) return std::nullopt;
   int64_t number = 0;
@@ -63,7 +64,8 @@ std::optional<int64_t> take_number(std::map<std::string, std::string>& words, co
 }
 
 template <typename Names>
-size_t take_name(std::map<std::string, std::string>& words, const char* key, const Names& names, const std::string& text) {
+size_t take_name(std::map<std::string, std::string>& words, const char* key, const Names& names,
+                 const std::string& text) {
   const auto word = take(words, key);
   if (!word) malformed(text, base::concat(key, " is missing"));
   const auto found = std::find(names.begin(), names.end(), std::string_view(*word));

@@ -31,7 +31,8 @@ Addresses resolve(const char* host, int64_t port) {
 }
 
 bool is_loopback(const sockaddr* address) {
-  if (address->sa_family == AF_INET) return (ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr) >> 24) == 127;
+  if (address->sa_family == AF_INET)
+    return (ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr) >> 24) == 127;
   return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr) != 0;
 }
 
@@ -64,7 +65,8 @@ int listen_on_any(const addrinfo* all, bool loopback_reaches_all) {
 }  // namespace
 
 int listen_at(const std::string& host, int64_t port, bool one_host) {
-  int handle = listen_on_any(resolve(host.c_str(), port).get(), one_host || host == "localhost" || host.starts_with("127."));
+  int handle =
+      listen_on_any(resolve(host.c_str(), port).get(), one_host || host == "localhost" || host.starts_with("127."));
   for (const char* all : {"::", "0.0.0.0"}) {
     if (handle < 0 && errno != EADDRINUSE) handle = listen_on_any(resolve(all, port).get(), true);
   }

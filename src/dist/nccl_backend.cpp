@@ -6,7 +6,8 @@
 
 #include "dist/nccl_library.h"
 
-// c10d's options hold NCCL's, whose size is the header's. LibTorch 2.11 was built with 2.28 (its wheel asks for 2.28.9).
+// c10d's options hold NCCL's, whose size is the header's. LibTorch 2.11 was built with 2.28 (its wheel asks
+// for 2.28.9).
 static_assert(NCCL_MAJOR == 2 && NCCL_MINOR == 28, "LibTorch 2.11 needs nccl.h 2.28");
 
 namespace grpo::dist {
@@ -30,7 +31,8 @@ void set_defaults() {
   if (std::getenv("TORCH_NCCL_TRACE_BUFFER_SIZE") == nullptr) set("TORCH_FR_BUFFER_SIZE", "2000");
 }
 
-void make(c10::intrusive_ptr<c10d::Backend>& group, const c10::intrusive_ptr<c10d::Store>& store, int rank, int size, int64_t timeout_s) {
+void make(c10::intrusive_ptr<c10d::Backend>& group, const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
+          int64_t timeout_s) {
   set_defaults();
   auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = std::chrono::seconds(timeout_s);

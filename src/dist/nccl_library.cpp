@@ -28,8 +28,10 @@ struct Library {
 
 Library open_library() {
   std::error_code ignored;
-  const fs::path path = fs::read_symlink("/proc/self/exe", ignored).parent_path().parent_path() / "lib" / "libgrpo_nccl.so";
-  if (!fs::exists(path, ignored)) return {.table = nullptr, .problem = "this build has no NCCL (" + path.string() + ")"};
+  const fs::path path =
+      fs::read_symlink("/proc/self/exe", ignored).parent_path().parent_path() / "lib" / "libgrpo_nccl.so";
+  if (!fs::exists(path, ignored))
+    return {.table = nullptr, .problem = "this build has no NCCL (" + path.string() + ")"};
   void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) return {.table = nullptr, .problem = dlerror()};
   const auto entry = reinterpret_cast<decltype(&grpo_nccl)>(dlsym(handle, "grpo_nccl"));
@@ -46,12 +48,13 @@ const Library& library() {
 
 std::string nccl_problem(int64_t device) {
   const int devices = driver_devices();
-  if (device >= devices) return devices == 0 ? kNoDevices : base::concat("there is no CUDA device ", device, " of its own, only ", devices);
+  if (device >= devices)
+    return devices == 0 ? kNoDevices : base::concat("there is no CUDA device ", device, " of its own, only ", devices);
   return library().problem;
 }
 
-c10::intrusive_ptr<c10d::Backend> make_nccl_group(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank, int64_t size,
-                                                  std::chrono::seconds timeout) {
+c10::intrusive_ptr<c10d::Backend> make_nccl_group(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank,
+                                                  int64_t size, std::chrono::seconds timeout) {
   c10::intrusive_ptr<c10d::Backend> group;
   library().table->make(group, store, static_cast<int>(rank), static_cast<int>(size), timeout.count());
   return group;

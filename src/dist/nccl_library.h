@@ -15,13 +15,14 @@ inline constexpr const char* kNoDevices = "the driver offers no CUDA device";
 std::string nccl_problem(int64_t device);
 
 /// c10d's NCCL process group. REQUIRES: nccl_problem() found nothing on any rank.
-c10::intrusive_ptr<c10d::Backend> make_nccl_group(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank, int64_t size,
-                                                  std::chrono::seconds timeout);
+c10::intrusive_ptr<c10d::Backend> make_nccl_group(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank,
+                                                  int64_t size, std::chrono::seconds timeout);
 
 /// What the library exports.
 struct NcclTable {
   const char* (*version_problem)();
-  void (*make)(c10::intrusive_ptr<c10d::Backend>& group, const c10::intrusive_ptr<c10d::Store>& store, int rank, int size, int64_t timeout_s);
+  void (*make)(c10::intrusive_ptr<c10d::Backend>& group, const c10::intrusive_ptr<c10d::Store>& store, int rank,
+               int size, int64_t timeout_s);
 };
 
 }  // namespace grpo::dist

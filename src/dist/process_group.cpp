@@ -147,8 +147,8 @@ bool is_known(at::ScalarType dtype) {
   }
 }
 
-/// A tensor as a process group takes it: dense, flat, and on the CPU unless the group is its device's. store() brings back
-/// what a collective wrote.
+/// A tensor as a process group takes it: dense, flat, and on the CPU unless the group is its device's. store() brings
+/// back what a collective wrote.
 class Staged {
  public:
   Staged(const at::Tensor& tensor, bool stays) : original_(tensor.detach()) {
@@ -176,13 +176,20 @@ class ProcessGroupCommunicator : public Communicator {
  public:
   ProcessGroupCommunicator(const Ranks& ranks, int64_t timeout_s, std::shared_ptr<Watch> watch,
                            c10::intrusive_ptr<c10d::Backend> group, c10::intrusive_ptr<c10d::Backend> device_group)
-      : ranks_(ranks), timeout_s_(timeout_s), watch_(std::move(watch)), group_(std::move(group)), device_group_(std::move(device_group)) {
+      : ranks_(ranks),
+        timeout_s_(timeout_s),
+        watch_(std::move(watch)),
+        group_(std::move(group)),
+        device_group_(std::move(device_group)) {
     if (!device_group_) return;
-    minder_ = std::make_unique<WorkMinder>(std::chrono::seconds(timeout_s_), [this](const Started& started, const std::string& what) {
-      const std::string message = what.empty() ? waited_message(started, "") : base::concat("rank ", ranks_.rank, ": ", started.name, " failed: ", what);
-      watch_->report(message, 1);
-      end_process(message, 1);
-    });
+    minder_ = std::make_unique<WorkMinder>(
+        std::chrono::seconds(timeout_s_), [this](const Started& started, const std::string& what) {
+          const std::string message = what.empty()
+                                          ? waited_message(started, "")
+                                          : base::concat("rank ", ranks_.rank, ": ", started.name, " failed: ", what);
+          watch_->report(message, 1);
+          end_process(message, 1);
+        });
   }
 
   // While an exception destroys this, the watch goes on until report_failure has told the others.
@@ -230,7 +237,8 @@ class ProcessGroupCommunicator : public Communicator {
   std::string waited_message(const Started& started, const std::string& otherwise);
   bool stays(const at::Tensor& tensor) const { return device_group_ && tensor.is_cuda(); }
   c10d::Backend& group_of(const at::Tensor& tensor) { return stays(tensor) ? *device_group_ : *group_; }
-  std::unique_ptr<Pending> start_all_reduce(const at::Tensor& tensor, c10d::ReduceOp::RedOpType operation, const char* name);
+  std::unique_ptr<Pending> start_all_reduce(const at::Tensor& tensor, c10d::ReduceOp::RedOpType operation,
+                                            const char* name);
   void gather_flat(at::Tensor output, at::Tensor input);
   std::vector<std::string> gather_bytes(const std::string& bytes);
   int64_t share_of(const at::Tensor& whole) const {
@@ -240,9 +248,10 @@ class ProcessGroupCommunicator : public Communicator {
   Ranks ranks_;
   int64_t timeout_s_;
   std::shared_ptr<Watch> watch_;
-  c10::intrusive_ptr<c10d::Backend> group_;         // Gloo
-  c10::intrusive_ptr<c10d::Backend> device_group_;  // NCCL for tensors on CUDA; null: they are copied to the CPU and back
-  std::unique_ptr<WorkMinder> minder_;              // of the device group's works
+  c10::intrusive_ptr<c10d::Backend> group_;  // Gloo
+  c10::intrusive_ptr<c10d::Backend>
+      device_group_;                    // NCCL for tensors on CUDA; null: they are copied to the CPU and back
+  std::unique_ptr<WorkMinder> minder_;  // of the device group's works
   int64_t bytes_sent_ = 0;
 };
 
@@ -280,7 +289,8 @@ std::invoke_result_t<Body> ProcessGroupCommunicator::guarded(const Started& star
 }
 
 template <typename Body, typename Finish>
-std::unique_ptr<Pending> ProcessGroupCommunicator::start(const std::string& name, bool on_device, const Body& body, Finish finish) {
+std::unique_ptr<Pending> ProcessGroupCommunicator::start(const std::string& name, bool on_device, const Body& body,
+                                                         Finish finish) {
   Started started{.name = name, .number = watch_->start_collective(name), .began = Clock::now()};
   Work work = guarded(started, body);
   if (minder_ && work && on_device) minder_->mind(started, work);
@@ -309,12 +319,14 @@ std::string ProcessGroupCommunicator::waited_message(const Started& started, con
     watch_->await_collective(started.number, started.name);
     return missing_message(ranks_.rank, watch_->ask(), timeout_s_);
   } catch (const std::exception&) {
-    return base::concat("rank ", ranks_.rank, ": ", started.name, " waited ", timeout_s_, " s (distributed.timeout_s): ", otherwise);
+    return base::concat("rank ", ranks_.rank, ": ", started.name, " waited ", timeout_s_,
+                        " s (distributed.timeout_s): ", otherwise);
   }
 }
 
 // Gloo's ring: each part of the tensor is summed on one rank and then passed round, hence the same bits everywhere.
-std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_reduce(const at::Tensor& tensor, c10d::ReduceOp::RedOpType operation,
+std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_reduce(const at::Tensor& tensor,
+                                                                    c10d::ReduceOp::RedOpType operation,
                                                                     const char* name) {
   check_tensor(tensor);
   Staged staged(tensor, stays(tensor));
@@ -350,7 +362,8 @@ void ProcessGroupCommunicator::barrier(const std::string& name) {
 int64_t ProcessGroupCommunicator::meet(const std::string& name, int64_t value, const std::function<void()>& meanwhile) {
   check_name(name);
   int64_t sum = 0;
-  collective("meeting \"" + name + "\"", [&] { sum = watch_->meet(value, std::chrono::seconds(timeout_s_), meanwhile); });
+  collective("meeting \"" + name + "\"",
+             [&] { sum = watch_->meet(value, std::chrono::seconds(timeout_s_), meanwhile); });
   return sum;
 }
 
@@ -360,7 +373,8 @@ void ProcessGroupCommunicator::gather_flat(at::Tensor output, at::Tensor input) 
   bytes_sent_ += static_cast<int64_t>(input.nbytes()) * (ranks_.size - 1);
 }
 
-std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_gather_into(const at::Tensor& output, const at::Tensor& input) {
+std::unique_ptr<Pending> ProcessGroupCommunicator::start_all_gather_into(const at::Tensor& output,
+                                                                         const at::Tensor& input) {
   check_all_gather(output, input, ranks_.size);
   GRPO_CHECK(input.device() == output.device(), "all_gather_into from ", input.device(), " to ", output.device());
   Staged to(output, stays(output));
@@ -386,9 +400,10 @@ void add_parts(const at::Tensor& output, const at::Tensor& parts) {
   if (!in_place) output.detach().copy_(sum.view(output.sizes()));
 }
 
-// Gloo's own reduce-scatter is an all-reduce of the whole input, and NCCL's rounds 16-bit sums at each hop. Here each part
-// goes straight to the rank that adds it up, in the order of the ranks; NCCL adds fp32 itself.
-std::unique_ptr<Pending> ProcessGroupCommunicator::start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) {
+// Gloo's own reduce-scatter is an all-reduce of the whole input, and NCCL's rounds 16-bit sums at each hop. Here each
+// part goes straight to the rank that adds it up, in the order of the ranks; NCCL adds fp32 itself.
+std::unique_ptr<Pending> ProcessGroupCommunicator::start_reduce_scatter_sum(const at::Tensor& output,
+                                                                            const at::Tensor& input) {
   check_reduce_scatter(output, input, ranks_.size);
   const Staged from(input, stays(input));
   bytes_sent_ += share_of(from.flat);
@@ -396,7 +411,8 @@ std::unique_ptr<Pending> ProcessGroupCommunicator::start_reduce_scatter_sum(cons
   if (stays(input) && !is_narrow(input)) {
     Staged to(output, true);
     return start(
-        "reduce_scatter_sum", true, [&] { return to.flat.numel() == 0 ? Work() : device_group_->_reduce_scatter_base(to.flat, whole); },
+        "reduce_scatter_sum", true,
+        [&] { return to.flat.numel() == 0 ? Work() : device_group_->_reduce_scatter_base(to.flat, whole); },
         [to]() mutable { to.store(); });
   }
   at::Tensor parts = at::empty_like(whole);
@@ -407,7 +423,9 @@ std::unique_ptr<Pending> ProcessGroupCommunicator::start_reduce_scatter_sum(cons
         std::vector<int64_t> equal;
         return group_of(parts).alltoall_base(parts, whole, equal, equal);
       },
-      [output, parts, size = ranks_.size] { add_parts(output, parts.view({size, -1})); });
+      [output, parts, size = ranks_.size] {
+        add_parts(output, parts.view({size, -1}));
+      });
 }
 
 // The lengths first, then everyone's bytes filled up to the longest.
@@ -468,11 +486,13 @@ bool can_use_nccl(KeyValue& store, const Ranks& ranks, Backend backend) {
   std::vector<std::string> keys;
   for (int64_t r = 0; r < ranks.size; ++r) keys.push_back(device_key(r));
   const auto problems = store.get(keys);
-  const auto first = std::find_if(problems.begin(), problems.end(), [](const std::string& problem) { return !problem.empty(); });
+  const auto first =
+      std::find_if(problems.begin(), problems.end(), [](const std::string& problem) { return !problem.empty(); });
   if (first == problems.end()) return true;
   const std::string which = base::concat("rank ", first - problems.begin(), ": ", *first);
   if (backend == Backend::kNccl) throw base::ConfigError("distributed.backend: nccl: " + which + "; use auto or gloo");
-  if (ranks.rank == 0 && problems[0] != kNoDevices) base::log_warning("distributed.backend: no NCCL, tensors on GPUs go through the CPU: " + which);
+  if (ranks.rank == 0 && problems[0] != kNoDevices)
+    base::log_warning("distributed.backend: no NCCL, tensors on GPUs go through the CPU: " + which);
   return false;
 }
 
@@ -499,9 +519,11 @@ std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const Distr
   c10::intrusive_ptr<c10d::Backend> device_group;
   if (devices_can_meet) {
     // The minder names who is missing before NCCL's own watchdog ends the process.
-    device_group = make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", store), ranks.rank, ranks.size, timeout + kBeforeNccl);
+    device_group = make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", store), ranks.rank, ranks.size,
+                                   timeout + kBeforeNccl);
   }
-  return std::make_unique<ProcessGroupCommunicator>(ranks, config.timeout_s, std::move(watch), std::move(group), std::move(device_group));
+  return std::make_unique<ProcessGroupCommunicator>(ranks, config.timeout_s, std::move(watch), std::move(group),
+                                                    std::move(device_group));
 }
 
 void report_failure(const std::string& message, int exit_code) {

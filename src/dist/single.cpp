@@ -40,7 +40,8 @@ std::vector<std::vector<double>> SingleCommunicator::all_gather(const std::vecto
 
 std::vector<std::string> SingleCommunicator::all_gather_bytes(const std::string& bytes) { return {bytes}; }
 
-std::unique_ptr<Pending> SingleCommunicator::start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) {
+std::unique_ptr<Pending> SingleCommunicator::start_reduce_scatter_sum(const at::Tensor& output,
+                                                                      const at::Tensor& input) {
   check_reduce_scatter(output, input, 1);
   output.copy_(input.reshape(output.sizes()));
   return std::make_unique<Done>();

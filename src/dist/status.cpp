@@ -84,7 +84,8 @@ std::string missing_message(int64_t rank, const std::vector<Status>& all, int64_
     if (has_come(all[r], own.awaited, own.awaited_name)) continue;
     missing.push_back(whereabouts(static_cast<int64_t>(r), all[r], own.awaited, own.awaited_name));
   }
-  const std::string waited = base::concat("rank ", rank, ": ", own.awaited_name, " (collective number ", own.awaited, ", in ", own.phase, ") waited ", timeout_s, " s (distributed.timeout_s) ");
+  const std::string waited = base::concat("rank ", rank, ": ", own.awaited_name, " (collective number ", own.awaited,
+                                          ", in ", own.phase, ") waited ", timeout_s, " s (distributed.timeout_s) ");
   if (missing.empty())
     return waited + "though every rank has come to it: is the network between the hosts broken or slow?";
   return waited + "for " + base::join(missing, ", ");

@@ -93,11 +93,13 @@ int64_t Watch::meet(int64_t value, std::chrono::milliseconds timeout, const std:
   return std::stoll(callers_store_->get({key(number, "all")}).front());
 }
 
-void Watch::wait_for(const std::string& key, std::chrono::milliseconds timeout, const std::function<void()>& meanwhile) {
+void Watch::wait_for(const std::string& key, std::chrono::milliseconds timeout,
+                     const std::function<void()>& meanwhile) {
   const auto deadline = Clock::now() + timeout;
   while (true) {
     const auto began = Clock::now();
-    const auto left = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(deadline - began), std::chrono::milliseconds(1));
+    const auto left =
+        std::max(std::chrono::duration_cast<std::chrono::milliseconds>(deadline - began), std::chrono::milliseconds(1));
     const auto slice = meanwhile ? std::min(left, options_.beat) : left;
     try {
       return callers_store_->wait(key, slice);
@@ -207,7 +209,8 @@ void Watch::obey(const std::string& text) {
 void Watch::look_at_noted_death() {
   const int64_t rank = noted_death;
   if (rank < 0 || rank >= options_.size || rank == options_.rank) return;
-  const Failure dead{.rank = rank, .message = silent_message(rank, status_from(store_->get({status_key(rank)}).front()))};
+  const Failure dead{.rank = rank,
+                     .message = silent_message(rank, status_from(store_->get({status_key(rank)}).front()))};
   obey(store_->replace(kFailureKey, kNoFailure, to_text(dead)));
 }
 

@@ -20,8 +20,8 @@ struct WatchOptions {
   int64_t rank = 0;
   int64_t size = 1;
   bool hosts_store = false;
-  std::string host;                         // this rank's
-  std::string other_store;                  // what holds the store when it is not rank 0
+  std::string host;         // this rank's
+  std::string other_store;  // what holds the store when it is not rank 0
   std::optional<Drill> drill = {};
   std::chrono::milliseconds beat{1000};     // time between two signs of life
   std::chrono::milliseconds silence{6000};  // without one, a rank counts as dead

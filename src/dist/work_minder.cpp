@@ -6,7 +6,8 @@
 
 namespace grpo::dist {
 
-WorkMinder::WorkMinder(std::chrono::milliseconds timeout, std::function<void(const Started&, const std::string&)> give_up)
+WorkMinder::WorkMinder(std::chrono::milliseconds timeout,
+                       std::function<void(const Started&, const std::string&)> give_up)
     : timeout_(timeout), give_up_(std::move(give_up)), thread_([this] { run(); }) {}
 
 WorkMinder::~WorkMinder() {

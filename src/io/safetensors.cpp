@@ -63,12 +63,14 @@ void Safetensors::State::map_shards() {
     const fs::path file = path.parent_path() / shard;
     if (!shards.contains(shard)) {
       if (!fs::exists(file)) {
-        throw base::IoError(path.string() + ": names the shard " + shard + ", which is missing; copy or download it again");
+        throw base::IoError(path.string() + ": names the shard " + shard +
+                            ", which is missing; copy or download it again");
       }
       shards.emplace(shard, map_file(file));
     }
     const auto found = shards[shard].find(name);
-    if (found == shards[shard].end()) throw base::IoError(file.string() + ": no tensor " + name + ", which " + path.string() + " promises");
+    if (found == shards[shard].end())
+      throw base::IoError(file.string() + ": no tensor " + name + ", which " + path.string() + " promises");
     tensors.emplace(*found);
   }
 }
@@ -111,8 +113,9 @@ void write_safetensors(const fs::path& path, const std::vector<std::pair<std::st
     const auto& [name, tensor] = entry;
     const int64_t count = num_elements(tensor.shape);
     GRPO_CHECK(names.insert(name).second, path.string(), ": tensor ", name, " given twice");
-    GRPO_CHECK(count >= 0 && static_cast<size_t>(count) * dtype_size(tensor.dtype) == tensor.bytes.size(), path.string(),
-               ": tensor ", name, ": ", tensor.bytes.size(), " bytes for ", count, " elements of ", dtype_name(tensor.dtype));
+    GRPO_CHECK(count >= 0 && static_cast<size_t>(count) * dtype_size(tensor.dtype) == tensor.bytes.size(),
+               path.string(), ": tensor ", name, ": ", tensor.bytes.size(), " bytes for ", count, " elements of ",
+               dtype_name(tensor.dtype));
     order.push_back(&entry);
   }
   // Wide types first: the format allows no gaps, and so every tensor still lies at a multiple of its element size.

@@ -13,7 +13,8 @@ namespace grpo::io {
 // relative to the end of the header, then the bytes. Tensors fill the data without gap or overlap.
 
 /// Views into `file`, all checked. path: for messages. Throws base::IoError.
-std::map<std::string, TensorBytes> parse_safetensors(std::span<const std::byte> file, const std::filesystem::path& path);
+std::map<std::string, TensorBytes> parse_safetensors(std::span<const std::byte> file,
+                                                     const std::filesystem::path& path);
 
 /// The length field and the header, padded with spaces to a multiple of 8 bytes, for tensors stored in this order.
 std::string make_safetensors_header(const std::vector<const std::pair<std::string, TensorBytes>*>& tensors);

@@ -114,7 +114,9 @@ class HostPlanner : public AttentionPlanner {
  public:
   explicit HostPlanner(int64_t page_capacity) : page_capacity_(page_capacity) {}
 
-  PagedLayout plan(const PagedLayout& host, Upload& upload) override { return send_layout(host, upload, page_capacity_); }
+  PagedLayout plan(const PagedLayout& host, Upload& upload) override {
+    return send_layout(host, upload, page_capacity_);
+  }
 
  private:
   const int64_t page_capacity_;
@@ -122,7 +124,8 @@ class HostPlanner : public AttentionPlanner {
 
 }  // namespace
 
-std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, int64_t page_capacity) {
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device,
+                                                 int64_t page_capacity) {
   if (device.is_cuda()) return cuda::kernels().plan_attention(shape, device, page_capacity);
   return std::make_unique<HostPlanner>(page_capacity);
 }
@@ -159,7 +162,8 @@ at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) 
   const auto rotated = [&](const at::Tensor& x, const at::Tensor& norm) {
     return apply_rope(norm.defined() ? rms_norm(x, norm, qkv.norm_eps) : x, qkv.positions, qkv.cos, qkv.sin);
   };
-  write_kv(rotated(qkv.heads.narrow(1, heads, kv_heads), qkv.k_norm), qkv.heads.narrow(1, heads + kv_heads, kv_heads), layout, cache);
+  write_kv(rotated(qkv.heads.narrow(1, heads, kv_heads), qkv.k_norm), qkv.heads.narrow(1, heads + kv_heads, kv_heads),
+           layout, cache);
   return rotated(qkv.heads.narrow(1, 0, heads), qkv.q_norm);
 }
 

@@ -47,7 +47,8 @@ at::Tensor in_equal_tiles(const at::Tensor& x, const at::Tensor& weight, const s
   const int64_t rows = x.size(0), tiles = (rows + kTileRows - 1) / kTileRows;
   const auto padded = rows == tiles * kTileRows ? x : at::constant_pad_nd(x, {0, 0, 0, tiles * kTileRows - rows});
   std::vector<at::Tensor> products;
-  for (int64_t tile = 0; tile < tiles; ++tile) products.push_back(at::linear(padded.narrow(0, tile * kTileRows, kTileRows), weight, bias));
+  for (int64_t tile = 0; tile < tiles; ++tile)
+    products.push_back(at::linear(padded.narrow(0, tile * kTileRows, kTileRows), weight, bias));
   return at::cat(products).narrow(0, 0, rows);
 }
 
@@ -112,10 +113,11 @@ std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, cons
 }
 
 void silu_mul_backward_(at::Tensor& grad, const at::Tensor& gate_up, at::Tensor& grad_gate_up) {
-  GRPO_CHECK(grad.dim() == 2 && gate_up.sizes() == at::IntArrayRef({grad.size(0), 2 * grad.size(1)}) && grad_gate_up.sizes() == gate_up.sizes(),
+  GRPO_CHECK(grad.dim() == 2 && gate_up.sizes() == at::IntArrayRef({grad.size(0), 2 * grad.size(1)}) &&
+                 grad_gate_up.sizes() == gate_up.sizes(),
              "silu_mul_backward_: ", grad.sizes(), " of ", gate_up.sizes(), " into ", grad_gate_up.sizes());
-  GRPO_CHECK(grad.is_contiguous() && gate_up.is_contiguous() && grad_gate_up.is_contiguous() && gate_up.scalar_type() == grad.scalar_type() &&
-                 grad_gate_up.scalar_type() == grad.scalar_type(),
+  GRPO_CHECK(grad.is_contiguous() && gate_up.is_contiguous() && grad_gate_up.is_contiguous() &&
+                 gate_up.scalar_type() == grad.scalar_type() && grad_gate_up.scalar_type() == grad.scalar_type(),
              "silu_mul_backward_: dense operands of one dtype");
   if (grad.is_cuda()) return cuda::kernels().silu_mul_backward_(grad, gate_up, grad_gate_up);
   check_cpu(grad, "silu_mul_backward_");
@@ -124,7 +126,8 @@ void silu_mul_backward_(at::Tensor& grad, const at::Tensor& gate_up, at::Tensor&
   for_rows(grad.size(0), n, [&](int64_t r) {
     const int64_t at = r * n;
     if (grad.scalar_type() == at::kFloat) {
-      f.silu_mul_backward_f32(mutable_data<float>(grad) + at, data<float>(gate_up) + 2 * at, mutable_data<float>(grad_gate_up) + 2 * at, n);
+      f.silu_mul_backward_f32(mutable_data<float>(grad) + at, data<float>(gate_up) + 2 * at,
+                              mutable_data<float>(grad_gate_up) + 2 * at, n);
     } else {
       f.silu_mul_backward_bf16(mutable_data<BFloat16>(grad) + at, data<BFloat16>(gate_up) + 2 * at,
                                mutable_data<BFloat16>(grad_gate_up) + 2 * at, n);
@@ -159,7 +162,8 @@ at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at
   return out;
 }
 
-void rope_into(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin, at::Tensor& out) {
+void rope_into(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin,
+               at::Tensor& out) {
   GRPO_CHECK(out.sizes() == x.sizes() && out.scalar_type() == x.scalar_type() && with_dense_rows(out).is_same(out),
              "rope_into: ", x.sizes(), " into ", out.sizes());
   if (x.is_cuda()) return cuda::kernels().rope_into(x, positions, cos, sin, out);

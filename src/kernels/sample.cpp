@@ -133,8 +133,8 @@ SampleRows sample_rows(const std::vector<SampleParams>& params) {
 }
 
 Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows) {
-  GRPO_CHECK(logits.dim() == 2 && logits.size(0) == rows.uniform.size(0) && logits.size(1) > 0, "logits ", logits.sizes(),
-             ", ", rows.uniform.size(0), " parameters");
+  GRPO_CHECK(logits.dim() == 2 && logits.size(0) == rows.uniform.size(0) && logits.size(1) > 0, "logits ",
+             logits.sizes(), ", ", rows.uniform.size(0), " parameters");
   if (logits.is_cuda()) return cuda::kernels().sample_tokens(logits, rows);
   auto host = logits.scalar_type() == at::kBFloat16 ? logits : logits.to(at::kFloat);
   // An expanded row (the first tokens of a group) is read where it is.

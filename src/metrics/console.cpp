@@ -58,7 +58,8 @@ std::string clock_time() {
 
 }  // namespace
 
-Console::Console(ConsoleMode mode) : mode_(mode), live_(mode == ConsoleMode::kAuto && is_terminal()), utf8_(terminal_is_utf8()) {
+Console::Console(ConsoleMode mode)
+    : mode_(mode), live_(mode == ConsoleMode::kAuto && is_terminal()), utf8_(terminal_is_utf8()) {
   base::set_quiet(mode == ConsoleMode::kQuiet);
   if (live_ || mode == ConsoleMode::kJson) {
     base::log_through([this](const std::string& level, const std::string& text) { message(level, text); });
@@ -105,11 +106,13 @@ void Console::message(const std::string& level, const std::string& text) {
   write(clock_time() + " " + level + " " + text + "\n");
 }
 
-// Goes back over the block, writes what belongs above it and the block again: in one write, so that it does not flicker.
+// Goes back over the block, writes what belongs above it and the block again: in one write, so that it does not
+// flicker.
 void Console::write(const std::string& above) {
   const size_t columns = terminal_columns();
   std::string out;
-  if (const size_t rows = rows_of(widths_drawn_, columns); rows > 0) out += "\x1b[" + std::to_string(rows) + "F\x1b[J";  // up, to the first column; clear below
+  if (const size_t rows = rows_of(widths_drawn_, columns); rows > 0)
+    out += "\x1b[" + std::to_string(rows) + "F\x1b[J";  // up, to the first column; clear below
   out += above;
   widths_drawn_.clear();
   if (has_status_) {

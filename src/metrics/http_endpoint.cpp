@@ -52,7 +52,8 @@ Addresses resolve(const std::string& address) {
 }
 
 MHD_Result respond(MHD_Connection* connection, unsigned code, const std::string& text) {
-  MHD_Response* response = MHD_create_response_from_buffer(text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
+  MHD_Response* response =
+      MHD_create_response_from_buffer(text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
   if (response == nullptr) return MHD_NO;
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
   if (code == MHD_HTTP_METHOD_NOT_ALLOWED) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
@@ -61,11 +62,14 @@ MHD_Result respond(MHD_Connection* connection, unsigned code, const std::string&
   return result;
 }
 
-// Called once for the head of a request, where a method that is not served gets its answer at once and its body is not read.
-MHD_Result answer(void* page, MHD_Connection* connection, const char* url, const char* method, const char*, const char*, size_t* body, void**) {
+// Called once for the head of a request, where a method that is not served gets its answer at once and its body is not
+// read.
+MHD_Result answer(void* page, MHD_Connection* connection, const char* url, const char* method, const char*, const char*,
+                  size_t* body, void**) {
   *body = 0;
   const std::string_view name(method);
-  if (name != MHD_HTTP_METHOD_GET && name != MHD_HTTP_METHOD_HEAD) return respond(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is served\n");
+  if (name != MHD_HTTP_METHOD_GET && name != MHD_HTTP_METHOD_HEAD)
+    return respond(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is served\n");
   if (std::string_view(url) != "/metrics") return respond(connection, MHD_HTTP_NOT_FOUND, "only /metrics is served\n");
   try {
     return respond(connection, MHD_HTTP_OK, (*static_cast<const Page*>(page))());
@@ -83,13 +87,13 @@ HttpEndpoint::HttpEndpoint(const std::string& address, Page page) : page_(std::m
   errno = 0;
   const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
                          (addresses->ai_family == AF_INET6 ? MHD_USE_IPv6 : MHD_NO_FLAG);
-  daemon_ = MHD_start_daemon(flags, 0, nullptr, nullptr, &answer, &page_,                       //
-                             MHD_OPTION_EXTERNAL_LOGGER, &say_nothing, nullptr,                 // first: it applies from then on
-                             MHD_OPTION_SOCK_ADDR, addresses->ai_addr,                          //
-                             MHD_OPTION_CONNECTION_LIMIT, kConnections,                         //
-                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,              //
-                             MHD_OPTION_CONNECTION_TIMEOUT, kTimeout_s,                         //
-                             MHD_OPTION_THREAD_STACK_SIZE, kStackBytes,                         //
+  daemon_ = MHD_start_daemon(flags, 0, nullptr, nullptr, &answer, &page_,           //
+                             MHD_OPTION_EXTERNAL_LOGGER, &say_nothing, nullptr,     // first: it applies from then on
+                             MHD_OPTION_SOCK_ADDR, addresses->ai_addr,              //
+                             MHD_OPTION_CONNECTION_LIMIT, kConnections,             //
+                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,  //
+                             MHD_OPTION_CONNECTION_TIMEOUT, kTimeout_s,             //
+                             MHD_OPTION_THREAD_STACK_SIZE, kStackBytes,             //
                              MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U, MHD_OPTION_END);
   if (daemon_ == nullptr) fail(address, errno != 0 ? std::strerror(errno) : "the address is taken");
 }

@@ -14,12 +14,14 @@ struct PrometheusEndpoint::State {
   std::unique_ptr<HttpEndpoint> endpoint;  // last: it stops before what it serves
 
   void set(const std::string& metric, double value) {
-    auto& family = prometheus::BuildGauge().Name(prometheus_name(metric)).Help(metric + " of metrics.jsonl").Register(registry);
+    auto& family =
+        prometheus::BuildGauge().Name(prometheus_name(metric)).Help(metric + " of metrics.jsonl").Register(registry);
     family.Add({{"run", run}}).Set(value);
   }
 };
 
-PrometheusEndpoint::PrometheusEndpoint(const std::string& address, const std::string& run) : state_(std::make_unique<State>()) {
+PrometheusEndpoint::PrometheusEndpoint(const std::string& address, const std::string& run)
+    : state_(std::make_unique<State>()) {
   state_->run = run;
   state_->endpoint = std::make_unique<HttpEndpoint>(
       address, [this] { return prometheus::TextSerializer().Serialize(state_->registry.Collect()); });

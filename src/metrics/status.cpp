@@ -25,16 +25,19 @@ std::string compact(double value) {
 }
 
 std::string bar(const PhaseProgress& progress, size_t columns, bool utf8) {
-  const double share = progress.total > 0 ? static_cast<double>(progress.done) / static_cast<double>(progress.total) : 0.0;
+  const double share =
+      progress.total > 0 ? static_cast<double>(progress.done) / static_cast<double>(progress.total) : 0.0;
   const auto full = static_cast<size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(columns));
   std::string text;
   for (size_t i = 0; i < columns; ++i) text += i < full ? (utf8 ? "█" : "#") : (utf8 ? "░" : ".");
   return text;
 }
 
-std::string phase_line(const char* name, const PhaseProgress& progress, const char* unit, const char* tokens, size_t columns, bool utf8) {
+std::string phase_line(const char* name, const PhaseProgress& progress, const char* unit, const char* tokens,
+                       size_t columns, bool utf8) {
   return name + bar(progress, columns < 70 ? 12 : 24, utf8) + "  " + std::to_string(progress.done) + "/" +
-         std::to_string(progress.total) + " " + unit + "  " + compact(static_cast<double>(progress.tokens)) + " " + tokens;
+         std::to_string(progress.total) + " " + unit + "  " + compact(static_cast<double>(progress.tokens)) + " " +
+         tokens;
 }
 
 std::string head_line(const Status& status) {

@@ -92,15 +92,18 @@ struct TrainingPass {
   at::Tensor run(const DecoderLayer& layer, const at::Tensor& x) const {
     const auto mid = x + attention(layer, x);
     return mid + nn::gated_mlp(mid, {layer.post_attention_norm, config.norm_eps}, weights_of(layer.gate),
-                               weights_of(layer.up), weights_of(layer.down), checkpointing != Checkpointing::kSelective);
+                               weights_of(layer.up), weights_of(layer.down),
+                               checkpointing != Checkpointing::kSelective);
   }
 };
 
-// The hooks around the layers of one pass. Where a layer ends and the next begins one call of the backward serves both: what
-// comes out of a layer gets its gradient when the layer behind it is done, the gradients of that one's weights among it.
+// The hooks around the layers of one pass. Where a layer ends and the next begins one call of the backward serves both:
+// what comes out of a layer gets its gradient when the layer behind it is done, the gradients of that one's weights
+// among it.
 class AroundLayers {
  public:
-  AroundLayers(std::shared_ptr<const LayerHooks> hooks, size_t layers) : hooks_(std::move(hooks)), layers_(static_cast<int64_t>(layers)) {}
+  AroundLayers(std::shared_ptr<const LayerHooks> hooks, size_t layers)
+      : hooks_(std::move(hooks)), layers_(static_cast<int64_t>(layers)) {}
 
   /// x: what layer `next` reads and the one before it wrote.
   void pass(int64_t next, const at::Tensor& x) const {
@@ -119,7 +122,8 @@ class AroundLayers {
   int64_t layers_;
 };
 
-// The sampler's forward pass over the paged cache. What a layer adds to the stream is added where the next norm reads it.
+// The sampler's forward pass over the paged cache. What a layer adds to the stream is added where the next norm reads
+// it.
 struct SamplingPass {
   const ModelConfig& config;
   const PagedBatch& batch;
@@ -150,7 +154,8 @@ struct SamplingPass {
          .cos = batch.cos,
          .sin = batch.sin},
         batch.layout, cache);
-    const auto out = kernels::paged_attention(queries, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+    const auto out =
+        kernels::paged_attention(queries, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
     return apply(layer.o, out.view({tokens, config.num_heads * config.head_dim}));
   }
 
@@ -208,10 +213,11 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
     longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
   const auto [cos, sin] = state_->rope_for(longest);
   // Shared with nodes of the graph that compute a layer again.
-  const auto pass = std::make_shared<const TrainingPass>(TrainingPass{.config = state_->config,
-                                                                        .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
-                                                                        .rope = {batch.positions, cos, sin, state_->config.head_dim},
-                                                                        .checkpointing = state_->training.checkpointing});
+  const auto pass = std::make_shared<const TrainingPass>(
+      TrainingPass{.config = state_->config,
+                   .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
+                   .rope = {batch.positions, cos, sin, state_->config.head_dim},
+                   .checkpointing = state_->training.checkpointing});
   const bool again = state_->training.checkpointing == Checkpointing::kFull && at::GradMode::is_enabled();
   const AroundLayers around(state_->hooks, weights.layers.size());
   int64_t next = 0;
@@ -219,7 +225,8 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
   for (const auto& layer : weights.layers) {
     around.pass(next++, x);
     if (layer_outputs != nullptr) layer_outputs->push_back(x);
-    x = again ? nn::checkpoint([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x) : pass->run(layer, x);
+    x = again ? nn::checkpoint([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x)
+              : pass->run(layer, x);
   }
   around.pass(next, x);
   x = nn::rms_norm(x, {weights.final_norm, state_->config.norm_eps});
@@ -251,7 +258,9 @@ at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
   return nn::prepacked_linear(hidden, state_->weights_to_sample(false)->head, std::nullopt);
 }
 
-void CausalLM::set_layer_hooks(LayerHooks hooks) { state_->hooks = std::make_shared<const LayerHooks>(std::move(hooks)); }
+void CausalLM::set_layer_hooks(LayerHooks hooks) {
+  state_->hooks = std::make_shared<const LayerHooks>(std::move(hooks));
+}
 
 void CausalLM::set_training_options(const TrainingOptions& options) { state_->training = options; }
 
@@ -268,7 +277,8 @@ void CausalLM::save(const fs::path& folder, const fs::path& source, int64_t max_
 std::function<void(const fs::path&)> CausalLM::writer(const fs::path& source, bool copy) const {
   NamedTensors tensors;
   for (const auto& [name, tensor] : state_->parameters) tensors.emplace_back(name, to_host(tensor, copy));
-  return [tensors = std::move(tensors), config = state_->config, source_config = state_->source_config, source](const fs::path& folder) {
+  return [tensors = std::move(tensors), config = state_->config, source_config = state_->source_config,
+          source](const fs::path& folder) {
     save_model_folder(folder, config, source_config, tensors, source, kMaxShardBytes);
   };
 }

@@ -151,15 +151,16 @@ void check_values(const at::Tensor& value, const std::string& name, const std::f
   }
   // A sum needs no mask of the tensor's size.
   if (!std::isfinite(value.sum(at::kFloat).item<float>())) {
-    throw base::IoError(base::concat(folder.string(), ": ", name, " holds values that are not finite (NaN or infinity)"));
+    throw base::IoError(
+        base::concat(folder.string(), ": ", name, " holds values that are not finite (NaN or infinity)"));
   }
 }
 
 // Before memory is taken for them: config.json may say anything.
 void check_layers(const io::Safetensors& stored, const ModelConfig& config, const std::filesystem::path& folder) {
   if (config.num_layers <= static_cast<int64_t>(stored.tensors().size())) return;
-  throw base::IoError(base::concat(folder.string(), ": config.json says num_hidden_layers ", config.num_layers, ", but the weights are only ",
-                                   stored.tensors().size(), " tensors"));
+  throw base::IoError(base::concat(folder.string(), ": config.json says num_hidden_layers ", config.num_layers,
+                                   ", but the weights are only ", stored.tensors().size(), " tensors"));
 }
 
 }  // namespace
@@ -222,7 +223,8 @@ SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack) {
 std::vector<int64_t> layers_of(const NamedTensors& parameters) {
   const std::string prefix = "model.layers.";
   std::vector<int64_t> layers;
-  for (const auto& [name, tensor] : parameters) layers.push_back(name.rfind(prefix, 0) == 0 ? std::stoll(name.substr(prefix.size())) : -1);
+  for (const auto& [name, tensor] : parameters)
+    layers.push_back(name.rfind(prefix, 0) == 0 ? std::stoll(name.substr(prefix.size())) : -1);
   return layers;
 }
 

@@ -33,21 +33,27 @@ at::Device resolve_device(const std::string& name, int64_t local_rank) {
   const std::string missing = devices == 0 ? "the driver offers no CUDA device here" : kernels::load_cuda();
   if (!missing.empty()) {
     if (name == "cuda") throw base::ConfigError("device cuda: " + missing + "; use device: cpu");
-    if (devices > 0) base::log_warning(base::concat("device auto: this machine has a CUDA device, but ", missing, "; running on the CPU"));
+    if (devices > 0)
+      base::log_warning(
+          base::concat("device auto: this machine has a CUDA device, but ", missing, "; running on the CPU"));
     return at::kCPU;
   }
   if (local_rank >= devices)
-    throw base::ConfigError(base::concat("rank ", local_rank, " of this host has no device of its own: there are ", devices));
+    throw base::ConfigError(
+        base::concat("rank ", local_rank, " of this host has no device of its own: there are ", devices));
   return {at::kCUDA, static_cast<c10::DeviceIndex>(local_rank)};
 }
 
 double device_memory_bytes(at::Device device) { return kernels::cuda_memory_bytes(device.index()); }
 
 double peak_device_bytes(at::Device device) {
-  return static_cast<double>(c10::getDeviceAllocator(device.type())->getDeviceStats(device.index()).reserved_bytes[0].peak);
+  return static_cast<double>(
+      c10::getDeviceAllocator(device.type())->getDeviceStats(device.index()).reserved_bytes[0].peak);
 }
 
-void reset_peak_device_bytes(at::Device device) { c10::getDeviceAllocator(device.type())->resetPeakStats(device.index()); }
+void reset_peak_device_bytes(at::Device device) {
+  c10::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+}
 
 void use_device(at::Device device) {
   if (device.is_cuda()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);

@@ -21,13 +21,14 @@ std::string other_kind_of_folder(const std::filesystem::path& folder) {
       base = value_or<std::string>(io::read_json(folder / "adapter_config.json"), "base_model_name_or_path", "");
     } catch (const std::exception&) {  // a broken file of which only a name was wanted
     }
-    return "; it is a LoRA adapter (adapter_config.json): merge it into its base model" + (base.empty() ? "" : " " + base) +
-           " first, as merge_and_unload() of PEFT does, and save the whole";
+    return "; it is a LoRA adapter (adapter_config.json): merge it into its base model" +
+           (base.empty() ? "" : " " + base) + " first, as merge_and_unload() of PEFT does, and save the whole";
   }
   if (!std::filesystem::is_directory(folder)) return "";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() == ".gguf") return "; it holds GGUF files: expected the model they were made from";
-    if (entry.is_directory() && std::filesystem::exists(entry.path() / "config.json")) return "; it holds one in " + entry.path().filename().string();
+    if (entry.is_directory() && std::filesystem::exists(entry.path() / "config.json"))
+      return "; it holds one in " + entry.path().filename().string();
   }
   return "";
 }
@@ -54,7 +55,9 @@ std::vector<int64_t> ids_of(const nlohmann::json& json, const char* key, const s
   const auto values = json.at(key).is_array() ? json.at(key) : nlohmann::json::array({json.at(key)});
   std::vector<int64_t> ids;
   for (const auto& value : values) {
-    if (!value.is_number_integer()) throw base::ConfigError(base::concat(where, ": ", key, " is ", value.dump(), ", expected a token id such as 151643, or a list of them"));
+    if (!value.is_number_integer())
+      throw base::ConfigError(base::concat(where, ": ", key, " is ", value.dump(),
+                                           ", expected a token id such as 151643, or a list of them"));
     ids.push_back(value.get<int64_t>());
   }
   return ids;
@@ -118,14 +121,15 @@ namespace {
 void refuse_layer_types(const std::vector<std::string>& types, const std::string& where) {
   for (const auto& type : types) {
     if (type == "full_attention") continue;
-    throw base::ConfigError(where + ": layer_types: " + type + " is not supported; expected full_attention in every layer");
+    throw base::ConfigError(where + ": layer_types: " + type +
+                            " is not supported; expected full_attention in every layer");
   }
 }
 
 }  // namespace
 
-// Without layer_types transformers lets layers from max_window_layers on slide, if there is a window at all. One as long
-// as the context covers everything; the defaults are those of Qwen's configurations.
+// Without layer_types transformers lets layers from max_window_layers on slide, if there is a window at all. One as
+// long as the context covers everything; the defaults are those of Qwen's configurations.
 void refuse_sliding_window(const nlohmann::json& json, const std::string& where) {
   const auto types = value_or<std::vector<std::string>>(json, "layer_types", {});
   if (!types.empty()) return refuse_layer_types(types, where);
@@ -135,7 +139,8 @@ void refuse_sliding_window(const nlohmann::json& json, const std::string& where)
   const auto first = value_or<int64_t>(json, "max_window_layers", 28);
   const auto layers = value_or<int64_t>(json, "num_hidden_layers", 0);
   if (first >= layers || window >= value_or<int64_t>(json, "max_position_embeddings", 2048)) return;
-  throw base::ConfigError(base::concat(where, ": use_sliding_window: true makes layers ", first, " to ", layers - 1, " slide over ", window,
+  throw base::ConfigError(base::concat(where, ": use_sliding_window: true makes layers ", first, " to ", layers - 1,
+                                       " slide over ", window,
                                        " tokens, which is not supported; expected full attention in every layer"));
 }
 
@@ -153,8 +158,10 @@ int64_t ModelConfig::num_parameters() const {
 nlohmann::json read_config_json(const std::filesystem::path& folder, const ConfigOverrides& overrides) {
   const auto path = folder / "config.json";
   if (!std::filesystem::exists(path)) {
-    throw base::ConfigError(folder.string() + ": no config.json; expected a Hugging Face model folder (scripts/get_model.sh obtains public ones)" +
-                            other_kind_of_folder(folder));
+    throw base::ConfigError(
+        folder.string() +
+        ": no config.json; expected a Hugging Face model folder (scripts/get_model.sh obtains public ones)" +
+        other_kind_of_folder(folder));
   }
   auto json = io::read_json(path);
   if (!json.is_object()) throw base::ConfigError(path.string() + ": expected a JSON object");

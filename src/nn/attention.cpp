@@ -45,9 +45,7 @@ std::vector<std::vector<size_t>> split_into_buckets(const std::vector<int64_t>& 
 
 }  // namespace
 
-std::string to_string(AttentionKernel kernel) {
-  return kernel == AttentionKernel::kPadded ? "padded" : "flash";
-}
+std::string to_string(AttentionKernel kernel) { return kernel == AttentionKernel::kPadded ? "padded" : "flash"; }
 
 AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device, AttentionKernel kernel) {
   AttentionPlan plan;
@@ -88,10 +86,11 @@ AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device dev
 
 namespace {
 
-at::Tensor flash_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values, const AttentionPlan& plan,
-                           double scale) {
-  return std::get<0>(at::_flash_attention_forward(queries, keys, values, plan.offsets, plan.offsets, plan.longest, plan.longest,
-                                                  /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, scale));
+at::Tensor flash_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                           const AttentionPlan& plan, double scale) {
+  return std::get<0>(
+      at::_flash_attention_forward(queries, keys, values, plan.offsets, plan.offsets, plan.longest, plan.longest,
+                                   /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, scale));
 }
 
 }  // namespace

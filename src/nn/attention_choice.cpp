@@ -26,7 +26,8 @@ constexpr std::array kKernels = {AttentionKernel::kFlash, AttentionKernel::kPadd
 // Sequences of a trial: lengths that differ, as in a batch of completions.
 std::vector<int64_t> trial_offsets(int64_t tokens) {
   std::vector<int64_t> offsets = {0};
-  for (int64_t length = std::max<int64_t>(tokens / 3, 1); offsets.back() < tokens; length = std::max<int64_t>(2 * length / 3, 1))
+  for (int64_t length = std::max<int64_t>(tokens / 3, 1); offsets.back() < tokens;
+       length = std::max<int64_t>(2 * length / 3, 1))
     offsets.push_back(std::min(tokens, offsets.back() + length));
   return offsets;
 }
@@ -101,7 +102,8 @@ void write_memory(const std::filesystem::path& file, const nlohmann::json& json)
 
 }  // namespace
 
-AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference, const AttentionTrial& trial) {
+AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference,
+                               const AttentionTrial& trial) {
   const auto operands = random_operands(trial.heads, trial.tokens, trial.dtype, trial.device);
   const auto expected = run(reference, operands, at::kFloat);
   AttentionKernel best = AttentionKernel::kPadded;
@@ -110,7 +112,8 @@ AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates
     try {
       const double error = distance(run(candidate, operands, trial.dtype), expected);
       if (!(error <= trial.tolerance)) {
-        base::log_warning(base::concat("attention ", to_string(candidate.kernel), ": off by ", error, " on this device; not used"));
+        base::log_warning(
+            base::concat("attention ", to_string(candidate.kernel), ": off by ", error, " on this device; not used"));
         continue;
       }
       if (trial.in_order) return candidate.kernel;
@@ -120,7 +123,8 @@ AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates
         best_seconds = time;
       }
     } catch (const std::exception& error) {
-      base::log_info(base::concat("attention ", to_string(candidate.kernel), " does not run on this device: ", error.what()));
+      base::log_info(
+          base::concat("attention ", to_string(candidate.kernel), " does not run on this device: ", error.what()));
     }
   }
   return best;
@@ -130,8 +134,9 @@ AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dty
                                  const std::filesystem::path& memory) {
   if (!device.is_cuda() || dtype != at::kBFloat16) return AttentionKernel::kPadded;
   const bool deterministic = at::globalContext().deterministicAlgorithms();
-  const std::string key = base::concat(kernels::cuda_device_name(device.index()), ", LibTorch ", TORCH_VERSION, ", ", heads.heads, "/",
-                                       heads.kv_heads, " heads of ", heads.head_dim, deterministic ? ", deterministic" : "");
+  const std::string key =
+      base::concat(kernels::cuda_device_name(device.index()), ", LibTorch ", TORCH_VERSION, ", ", heads.heads, "/",
+                   heads.kv_heads, " heads of ", heads.head_dim, deterministic ? ", deterministic" : "");
   auto known = read_memory(memory);
   if (known.contains(key) && known[key].is_string()) {
     if (const auto kernel = kernel_named(known[key].get<std::string>())) return *kernel;
@@ -140,14 +145,19 @@ AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dty
   const double scale = 1.0 / std::sqrt(static_cast<double>(heads.head_dim));
   std::vector<AttentionCandidate> candidates;
   for (const auto kernel : kKernels) {
-    candidates.push_back({kernel, [plan = plan_attention(offsets, device, kernel), scale](const auto& q, const auto& k, const auto& v) {
-                            return packed_attention(q, k, v, plan, scale);
-                          }});
+    candidates.push_back(
+        {kernel, [plan = plan_attention(offsets, device, kernel), scale](const auto& q, const auto& k, const auto& v) {
+           return packed_attention(q, k, v, plan, scale);
+         }});
   }
   // Rounding of inputs and sums to bf16, twice.
-  const auto best = best_attention(
-      candidates, candidates.back(),
-      {.heads = heads, .tokens = kTrialTokens, .dtype = dtype, .device = device, .tolerance = 0.03, .in_order = deterministic});
+  const auto best = best_attention(candidates, candidates.back(),
+                                   {.heads = heads,
+                                    .tokens = kTrialTokens,
+                                    .dtype = dtype,
+                                    .device = device,
+                                    .tolerance = 0.03,
+                                    .in_order = deterministic});
   known[key] = to_string(best);
   if (!memory.empty()) write_memory(memory, known);
   return best;

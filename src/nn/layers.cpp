@@ -19,7 +19,9 @@ using torch::autograd::variable_list;
 
 bool fused(const at::Tensor& x) { return x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16; }
 
-at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) { return product(x, weight.t(), bias); }
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return product(x, weight.t(), bias);
+}
 
 at::Tensor bias_gradient(const at::Tensor& bias, const at::Tensor& grad) {
   return bias.defined() ? grad.sum(0) : at::Tensor();
@@ -30,14 +32,11 @@ using Bias = std::optional<at::Tensor>;
 
 at::Tensor tensor(const Bias& bias) { return bias.value_or(at::Tensor()); }
 
-Bias optional(const at::Tensor& bias) {
-  return bias.defined() ? Bias(bias) : std::nullopt;
-}
+Bias optional(const at::Tensor& bias) { return bias.defined() ? Bias(bias) : std::nullopt; }
 
 class LinearNode : public Function<LinearNode> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const Bias& bias) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const Bias& bias) {
     context->save_for_backward({x, weight, tensor(bias)});
     return project(x, weight, tensor(bias));
   }
@@ -76,7 +75,8 @@ struct Joined {
   void differentiate(const at::Tensor& grad, const at::Tensor& x, at::Tensor* results) const {
     const auto of_weights = split_like(product(grad.t(), x), weights, 0);
     const auto of_bias = bias_gradient(bias, grad);
-    const auto of_biases = of_bias.defined() ? split_like(of_bias, weights, 0) : std::vector<at::Tensor>(weights.size());
+    const auto of_biases =
+        of_bias.defined() ? split_like(of_bias, weights, 0) : std::vector<at::Tensor>(weights.size());
     for (size_t i = 0; i < weights.size(); ++i) {
       results[2 * i] = of_weights[i];
       results[2 * i + 1] = of_biases[i];
@@ -100,9 +100,10 @@ struct Rotation {
 class NormedProjectionsNode : public Function<NormedProjectionsNode> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& norm, double eps,
-                               const at::Tensor& q, const Bias& q_bias, const at::Tensor& k,
-                               const Bias& k_bias, const at::Tensor& v, const Bias& v_bias, const Rotation& rotation) {
-    context->save_for_backward({x, norm, q, tensor(q_bias), k, tensor(k_bias), v, tensor(v_bias), rotation.positions, rotation.cos, rotation.sin});
+                               const at::Tensor& q, const Bias& q_bias, const at::Tensor& k, const Bias& k_bias,
+                               const at::Tensor& v, const Bias& v_bias, const Rotation& rotation) {
+    context->save_for_backward({x, norm, q, tensor(q_bias), k, tensor(k_bias), v, tensor(v_bias), rotation.positions,
+                                rotation.cos, rotation.sin});
     context->saved_data["eps"] = eps;
     context->saved_data["head_dim"] = rotation.head_dim;
     const Joined joined({q, k, v}, {tensor(q_bias), tensor(k_bias), tensor(v_bias)});
@@ -140,11 +141,12 @@ class NormedProjectionsNode : public Function<NormedProjectionsNode> {
 class GatedMlpNode : public Function<GatedMlpNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& norm, double eps,
-                            const at::Tensor& gate, const Bias& gate_bias, const at::Tensor& up,
-                            const Bias& up_bias, const at::Tensor& down, const Bias& down_bias, bool keep) {
+                            const at::Tensor& gate, const Bias& gate_bias, const at::Tensor& up, const Bias& up_bias,
+                            const at::Tensor& down, const Bias& down_bias, bool keep) {
     const Joined joined({gate, up}, {tensor(gate_bias), tensor(up_bias)});
     const auto gate_up = project(kernels::rms_norm(x, norm, eps), joined.weight, joined.bias);
-    context->save_for_backward({x, norm, gate, tensor(gate_bias), up, tensor(up_bias), down, tensor(down_bias), keep ? gate_up : at::Tensor()});
+    context->save_for_backward({x, norm, gate, tensor(gate_bias), up, tensor(up_bias), down, tensor(down_bias),
+                                keep ? gate_up : at::Tensor()});
     context->saved_data["eps"] = eps;
     const auto halves = gate_up.chunk(2, 1);
     return project(kernels::silu_mul(halves[0], halves[1]), down, tensor(down_bias));
@@ -181,7 +183,8 @@ class RopeNode : public Function<RopeNode> {
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
-    return {kernels::apply_rope(grads[0], saved[0], saved[1], saved[2].neg()), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {kernels::apply_rope(grads[0], saved[0], saved[1], saved[2].neg()), at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 };
 
@@ -205,11 +208,11 @@ at::Tensor rms_norm(const at::Tensor& x, const NormWeights& norm) {
 
 namespace {
 
-std::array<at::Tensor, 3> projections(const at::Tensor& x, const NormWeights& norm, const std::array<LinearWeights, 3>& weights, const Rotation& rotation) {
-  const auto outputs =
-      NormedProjectionsNode::apply(x, norm.weight, norm.eps, weights[0].weight, optional(weights[0].bias),
-                                   weights[1].weight, optional(weights[1].bias), weights[2].weight,
-                                   optional(weights[2].bias), rotation);
+std::array<at::Tensor, 3> projections(const at::Tensor& x, const NormWeights& norm,
+                                      const std::array<LinearWeights, 3>& weights, const Rotation& rotation) {
+  const auto outputs = NormedProjectionsNode::apply(
+      x, norm.weight, norm.eps, weights[0].weight, optional(weights[0].bias), weights[1].weight,
+      optional(weights[1].bias), weights[2].weight, optional(weights[2].bias), rotation);
   return {outputs[0], outputs[1], outputs[2]};
 }
 
@@ -222,15 +225,17 @@ std::array<at::Tensor, 3> normed_projections(const at::Tensor& x, const NormWeig
   return {linear(normed, weights[0]), linear(normed, weights[1]), linear(normed, weights[2])};
 }
 
-std::array<at::Tensor, 3> rotated_projections(const at::Tensor& x, const NormWeights& norm, const std::array<LinearWeights, 3>& weights,
-                                              const Rope& rope) {
+std::array<at::Tensor, 3> rotated_projections(const at::Tensor& x, const NormWeights& norm,
+                                              const std::array<LinearWeights, 3>& weights, const Rope& rope) {
   const auto heads = [&](const at::Tensor& rows) { return rows.unflatten(1, {-1, rope.head_dim}); };
   if (fused(x)) {
     const auto all = projections(x, norm, weights, {rope.positions, rope.cos, rope.sin, rope.head_dim});
     return {heads(all[0]), heads(all[1]), heads(all[2])};
   }
   const auto all = normed_projections(x, norm, weights);
-  const auto rotated = [&](const at::Tensor& rows) { return nn::rope(heads(rows), rope.positions, rope.cos, rope.sin); };
+  const auto rotated = [&](const at::Tensor& rows) {
+    return nn::rope(heads(rows), rope.positions, rope.cos, rope.sin);
+  };
   return {rotated(all[0]), rotated(all[1]), heads(all[2])};
 }
 
@@ -240,8 +245,8 @@ at::Tensor gated_mlp(const at::Tensor& x, const NormWeights& norm, const LinearW
     const auto normed = rms_norm(x, norm);
     return linear(at::silu(linear(normed, gate)) * linear(normed, up), down);
   }
-  return GatedMlpNode::apply(x, norm.weight, norm.eps, gate.weight, optional(gate.bias), up.weight,
-                             optional(up.bias), down.weight, optional(down.bias), keep);
+  return GatedMlpNode::apply(x, norm.weight, norm.eps, gate.weight, optional(gate.bias), up.weight, optional(up.bias),
+                             down.weight, optional(down.bias), keep);
 }
 
 at::Tensor rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin) {

@@ -62,7 +62,8 @@ class HeadGradients {
 class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
-                               const at::Tensor& targets, double temperature, int64_t chunk, bool entropy_grad, bool with_entropy) {
+                               const at::Tensor& targets, double temperature, int64_t chunk, bool entropy_grad,
+                               bool with_entropy) {
     context->save_for_backward({hidden, weight, targets});
     context->saved_data["temperature"] = temperature;
     context->saved_data["chunk"] = chunk;
@@ -105,8 +106,8 @@ struct TokenGradients {
   at::Tensor loss, log_probs, entropy;
 };
 
-TokenGradients differentiate(const TokenLoss& token_loss, int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy,
-                             bool entropy_grad) {
+TokenGradients differentiate(const TokenLoss& token_loss, int64_t begin, const at::Tensor& log_probs,
+                             const at::Tensor& entropy, bool entropy_grad) {
   const at::AutoGradMode enabled(true);
   const auto leaf = at::Tensor(log_probs.detach()).set_requires_grad(true);
   const auto entropy_leaf = at::Tensor(entropy.detach()).set_requires_grad(entropy_grad);
@@ -118,8 +119,8 @@ TokenGradients differentiate(const TokenLoss& token_loss, int64_t begin, const a
 // The gradients wait from the forward to the backward.
 class LossHead : public torch::autograd::Function<LossHead> {
  public:
-  static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
-                               const LmHeadOptions& options, const TokenLoss& token_loss) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
+                               const at::Tensor& targets, const LmHeadOptions& options, const TokenLoss& token_loss) {
     const int64_t n = hidden.size(0);
     auto log_probs = at::empty({n}, hidden.options().dtype(at::kFloat)), entropy = at::empty_like(log_probs);
     auto loss = at::zeros({}, log_probs.options());
@@ -159,13 +160,13 @@ int64_t auto_chunk_tokens(bool cuda) { return cuda ? 4096 : 512; }
 TokenLogProbs token_log_probs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                               const LmHeadOptions& options) {
   check(hidden, targets, options);
-  const auto outputs = ChunkedHead::apply(hidden, weight, targets, options.temperature, chunk_of(options, hidden), options.entropy_grad,
-                                          options.entropy);
+  const auto outputs = ChunkedHead::apply(hidden, weight, targets, options.temperature, chunk_of(options, hidden),
+                                          options.entropy_grad, options.entropy);
   return {outputs[0], options.entropy ? outputs[1] : at::Tensor()};
 }
 
-HeadLoss head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, const LmHeadOptions& options,
-                   const TokenLoss& token_loss) {
+HeadLoss head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                   const LmHeadOptions& options, const TokenLoss& token_loss) {
   check(hidden, targets, options);
   const auto outputs = LossHead::apply(hidden, weight, targets, options, token_loss);
   return {outputs[0], outputs[1], outputs[2]};

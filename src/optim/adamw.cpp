@@ -40,8 +40,9 @@ class AdamW : public UpdateRule {
  private:
   void fused(FusedGroup& group, double lr, double weight_decay) const {
     if (group.masters.empty()) return;
-    at::_fused_adamw_(group.masters, group.gradients, group.exp_avgs, group.exp_avg_sqs, /*max_exp_avg_sqs=*/{}, group.updates, lr,
-                      config_.betas[0], config_.betas[1], weight_decay, config_.eps, /*amsgrad=*/false, /*maximize=*/false);
+    at::_fused_adamw_(group.masters, group.gradients, group.exp_avgs, group.exp_avg_sqs, /*max_exp_avg_sqs=*/{},
+                      group.updates, lr, config_.betas[0], config_.betas[1], weight_decay, config_.eps,
+                      /*amsgrad=*/false, /*maximize=*/false);
   }
 
   OptimizerConfig config_;

@@ -40,7 +40,9 @@ std::vector<Bucket> make_buckets(const std::vector<Placement>& parameters, int64
   for (size_t i = 0; i < parameters.size(); ++i) {
     const Placement& placed = parameters[i];
     const auto [found, is_new] = known.emplace(placed.memory, buckets.size());
-    if (is_new) buckets.push_back({.layer = placed.layer, .pieces = {}, .owned = {}, .shard = shard_of(placed.memory_size, ranks)});
+    if (is_new)
+      buckets.push_back(
+          {.layer = placed.layer, .pieces = {}, .owned = {}, .shard = shard_of(placed.memory_size, ranks)});
     Bucket& bucket = buckets[found->second];
     GRPO_CHECK(bucket.layer == placed.layer, "layers ", bucket.layer, " and ", placed.layer, " share memory");
     bucket.pieces.push_back({i, 0, placed.size, placed.offset});

@@ -14,8 +14,8 @@ struct Piece {
   int64_t offset = 0;
 };
 
-/// What crosses the ranks in one collective: one piece of memory with the parameters in it. Each rank owns an equal shard;
-/// the end is padding.
+/// What crosses the ranks in one collective: one piece of memory with the parameters in it. Each rank owns an equal
+/// shard; the end is padding.
 struct Bucket {
   int64_t layer = -1;
   std::vector<Piece> pieces;  // whole parameters, offsets in the bucket
@@ -32,8 +32,8 @@ struct Placement {
   int64_t layer = -1;
 };
 
-/// A bucket for each piece of memory, in the order in which gradients become complete: the last layer's first, then what
-/// belongs to no layer. The same on every rank.
+/// A bucket for each piece of memory, in the order in which gradients become complete: the last layer's first, then
+/// what belongs to no layer. The same on every rank.
 std::vector<Bucket> make_buckets(const std::vector<Placement>& parameters, int64_t rank, int64_t ranks);
 
 }  // namespace grpo::optim

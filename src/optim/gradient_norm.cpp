@@ -29,7 +29,8 @@ at::Tensor squared_norm(const at::Tensor& gradient) {
 
 double gradient_norm(const std::vector<at::Tensor>& gradients) {
   const at::NoGradGuard no_grad;
-  if (!gradients.empty() && !gradients[0].is_cpu()) return foreach_norm(gradients);  // on the CPU it copies each tensor to double
+  if (!gradients.empty() && !gradients[0].is_cpu())
+    return foreach_norm(gradients);  // on the CPU it copies each tensor to double
   at::Tensor total;
   for (const at::Tensor& gradient : gradients)
     total = total.defined() ? total + squared_norm(gradient) : squared_norm(gradient);

@@ -15,8 +15,14 @@ constexpr size_t kUnderWay = 2;
 
 }  // namespace
 
-GradientReducer::GradientReducer(const std::vector<Bucket>& buckets, std::vector<at::Tensor> parameters, const Options& options)
-    : buckets_(buckets), parameters_(std::move(parameters)), options_(options), sums_(buckets.size()), results_(buckets.size()), started_(buckets.size()) {}
+GradientReducer::GradientReducer(const std::vector<Bucket>& buckets, std::vector<at::Tensor> parameters,
+                                 const Options& options)
+    : buckets_(buckets),
+      parameters_(std::move(parameters)),
+      options_(options),
+      sums_(buckets.size()),
+      results_(buckets.size()),
+      started_(buckets.size()) {}
 
 void GradientReducer::accumulate() {
   for (size_t b = 0; b < buckets_.size(); ++b) fold(b);
@@ -27,7 +33,8 @@ void GradientReducer::fold(size_t b) {
     at::Tensor& gradient = parameters_[piece.parameter].mutable_grad();
     if (!gradient.defined() || gradient.scalar_type() == at::kFloat) continue;
     GRPO_CHECK(!started_[b], "a gradient came after its reduction had started");
-    if (!sums_[b].defined()) sums_[b] = at::zeros({buckets_[b].shard * options_.communicator->size()}, gradient.options().dtype(at::kFloat));
+    if (!sums_[b].defined())
+      sums_[b] = at::zeros({buckets_[b].shard * options_.communicator->size()}, gradient.options().dtype(at::kFloat));
     sums_[b].narrow(0, piece.offset, piece.size).add_(gradient.reshape({-1}));
     gradient.reset();
   }
@@ -68,7 +75,9 @@ void GradientReducer::start_rest() {
   }
 }
 
-bool GradientReducer::has_started() const { return std::find(started_.begin(), started_.end(), true) != started_.end(); }
+bool GradientReducer::has_started() const {
+  return std::find(started_.begin(), started_.end(), true) != started_.end();
+}
 
 void GradientReducer::end_pass() {
   wait_until_at_most(0);
@@ -82,15 +91,18 @@ void GradientReducer::wait_until_at_most(size_t under_way) {
     first.pending->wait();
     at::Tensor& result = results_[first.bucket];
     const at::Tensor& reduced = in_place() ? first.sent : first.own;
-    if (result.defined()) result.add_(reduced);
-    else result = reduced;
+    if (result.defined())
+      result.add_(reduced);
+    else
+      result = reduced;
   }
 }
 
 const std::vector<at::Tensor>& GradientReducer::finish() {
   if (options_.every_pass) {
     for (size_t b = 0; b < buckets_.size(); ++b) {
-      const auto options = parameters_[buckets_[b].pieces[0].parameter].options().requires_grad(false).dtype(at::kFloat);
+      const auto options =
+          parameters_[buckets_[b].pieces[0].parameter].options().requires_grad(false).dtype(at::kFloat);
       if (!results_[b].defined()) results_[b] = at::zeros({buckets_[b].shard}, options);  // there was no pass
     }
     return results_;

@@ -8,8 +8,8 @@
 namespace grpo::optim {
 namespace {
 
-// Coefficients of the quintic iteration that takes singular values in (0, 1] to about 1 in five steps: they trade exactness
-// (results lie between 0.68 and 1.13) for a steep start, which small singular values need.
+// Coefficients of the quintic iteration that takes singular values in (0, 1] to about 1 in five steps: they trade
+// exactness (results lie between 0.68 and 1.13) for a steep start, which small singular values need.
 constexpr double kLinear = 3.4445, kCubic = -4.7750, kQuintic = 2.0315;
 constexpr int kSteps = 5;
 

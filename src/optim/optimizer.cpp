@@ -21,7 +21,9 @@
 namespace grpo::optim {
 namespace {
 
-at::Tensor elements(const at::Tensor& tensor, int64_t begin, int64_t size) { return tensor.view(-1).narrow(0, begin, size); }
+at::Tensor elements(const at::Tensor& tensor, int64_t begin, int64_t size) {
+  return tensor.view(-1).narrow(0, begin, size);
+}
 
 // Gradients of a pass on another stream are that stream's memory: without this its allocator may hand them out again as
 // soon as they are dropped, while the step here is only launched.
@@ -51,11 +53,14 @@ Optimizer::Optimizer(NamedTensors parameters, OptimizerConfig config, OptimizerO
   rules_.push_back(make_adamw(config_));
   if (config_.kind == OptimizerKind::kMuon) rules_.push_back(make_muon(config_));
   for (auto& [name, parameter] : parameters) {
-    GRPO_CHECK(parameter.is_leaf() && parameter.is_floating_point() && parameter.is_contiguous(), name, ": ", parameter.sizes(), " ",
-               parameter.scalar_type(), " must be a contiguous floating leaf");
+    GRPO_CHECK(parameter.is_leaf() && parameter.is_floating_point() && parameter.is_contiguous(), name, ": ",
+               parameter.sizes(), " ", parameter.scalar_type(), " must be a contiguous floating leaf");
     const bool decays = options_.decays(name, parameter);
     const bool matrix = is_layer_matrix(parameter, options_.layers, parameters_.size());
-    parameters_.push_back({.name = std::move(name), .tensor = std::move(parameter), .gradient = {}, .decays = decays,
+    parameters_.push_back({.name = std::move(name),
+                           .tensor = std::move(parameter),
+                           .gradient = {},
+                           .decays = decays,
                            .rule = matrix ? rules_.back().get() : rules_.front().get()});
   }
   if (has_ranks()) lay_out();
@@ -70,8 +75,11 @@ void Optimizer::lay_out() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const at::Tensor& tensor = parameters_[i].tensor;
     const auto memory = static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
-    placements.push_back({.memory = tensor.storage().unsafeGetStorageImpl(), .memory_size = memory, .offset = tensor.storage_offset(),
-                          .size = tensor.numel(), .layer = options_.layers.empty() ? -1 : options_.layers[i]});
+    placements.push_back({.memory = tensor.storage().unsafeGetStorageImpl(),
+                          .memory_size = memory,
+                          .offset = tensor.storage_offset(),
+                          .size = tensor.numel(),
+                          .layer = options_.layers.empty() ? -1 : options_.layers[i]});
     tensors.push_back(tensor);
   }
   buckets_ = make_buckets(placements, options_.communicator->rank(), options_.communicator->size());
@@ -79,18 +87,22 @@ void Optimizer::lay_out() {
   for (size_t b = 0; b < buckets_.size(); ++b) {
     if (buckets_[b].layer >= 0) layer_buckets_[static_cast<size_t>(buckets_[b].layer)].push_back(b);
   }
-  reducer_ = std::make_unique<GradientReducer>(buckets_, tensors,
-                                               GradientReducer::Options{.communicator = options_.communicator,
-                                                                        .result = is_split() ? GradientReducer::Result::kOwnShard : GradientReducer::Result::kWhole,
-                                                                        .every_pass = splits_gradients(),
-                                                                        .dtype = options_.reduce_dtype});
-  if (is_split()) weights_ = std::make_unique<ShardedWeights>(buckets_, tensors, *options_.communicator, splits_weights());
+  reducer_ = std::make_unique<GradientReducer>(
+      buckets_, tensors,
+      GradientReducer::Options{
+          .communicator = options_.communicator,
+          .result = is_split() ? GradientReducer::Result::kOwnShard : GradientReducer::Result::kWhole,
+          .every_pass = splits_gradients(),
+          .dtype = options_.reduce_dtype});
+  if (is_split())
+    weights_ = std::make_unique<ShardedWeights>(buckets_, tensors, *options_.communicator, splits_weights());
 }
 
 void Optimizer::add_state(State state, const at::Tensor& weights) {
   state.master = weights.to(at::kFloat);
   state.has_own_master = !state.master.is_alias_of(weights);
-  const auto place = options_.offload ? weights.options().device(at::kCPU).pinned_memory(weights.is_cuda()) : weights.options();
+  const auto place =
+      options_.offload ? weights.options().device(at::kCPU).pinned_memory(weights.is_cuda()) : weights.options();
   const auto zeros = [&] { return at::zeros(state.master.sizes(), place.dtype(at::kFloat)); };
   if (options_.offload && state.has_own_master) state.master = zeros().copy_(state.master);
   for (size_t i = 0; i < parameters_[state.parameter].rule->state_names().size(); ++i) state.kept.push_back(zeros());
@@ -106,9 +118,12 @@ void Optimizer::add_states() {
     for (const Piece& piece : is_split() ? buckets_[b].owned : buckets_[b].pieces) {
       const at::Tensor parameter = parameters_[piece.parameter].tensor.detach();
       const State state{.parameter = piece.parameter, .begin = piece.begin, .bucket = b, .offset = piece.offset};
-      if (!is_split()) add_state(state, parameter);
-      else if (splits_weights()) add_state(state, weights_->own(b).narrow(0, piece.offset, piece.size));
-      else add_state(state, elements(parameter, piece.begin, piece.size));
+      if (!is_split())
+        add_state(state, parameter);
+      else if (splits_weights())
+        add_state(state, weights_->own(b).narrow(0, piece.offset, piece.size));
+      else
+        add_state(state, elements(parameter, piece.begin, piece.size));
     }
   }
 }
@@ -229,14 +244,16 @@ std::vector<at::Tensor> Optimizer::summed_gradients() {
   std::vector<at::Tensor> gradients;
   if (has_ranks()) {
     const auto& reduced = reducer_->finish();
-    for (const State& state : states_) gradients.push_back(reduced[state.bucket].narrow(0, state.offset, state.master.numel()).view_as(state.master));
+    for (const State& state : states_)
+      gradients.push_back(reduced[state.bucket].narrow(0, state.offset, state.master.numel()).view_as(state.master));
     return gradients;
   }
   accumulate();
   for (const State& state : states_) {
     const Parameter& parameter = parameters_[state.parameter];
     const at::Tensor sum = parameter.gradient.defined() ? parameter.gradient : parameter.tensor.grad();
-    gradients.push_back(sum.defined() ? sum.detach().contiguous() : at::zeros_like(parameter.tensor.detach(), at::kFloat));
+    gradients.push_back(sum.defined() ? sum.detach().contiguous()
+                                      : at::zeros_like(parameter.tensor.detach(), at::kFloat));
   }
   return gradients;
 }
@@ -249,14 +266,18 @@ double Optimizer::norm_of(const std::vector<at::Tensor>& gradients) const {
   return std::sqrt(squares.item<double>());
 }
 
-bool Optimizer::can_drop_alone() const { return !splits_gradients() && (reducer_ == nullptr || !reducer_->has_started()); }
+bool Optimizer::can_drop_alone() const {
+  return !splits_gradients() && (reducer_ == nullptr || !reducer_->has_started());
+}
 
 UpdateResult Optimizer::step(int64_t total_updates, double gradient_scale) {
   const at::NoGradGuard no_grad;
   auto gradients = summed_gradients();
   keep_until_read(gradients);
   if (gradient_scale != 1.0) at::_foreach_mul_(gradients, gradient_scale);
-  UpdateResult result{.grad_norm = norm_of(gradients), .lr = config_.lr * lr_factor(config_, updates_, total_updates), .applied = false};
+  UpdateResult result{.grad_norm = norm_of(gradients),
+                      .lr = config_.lr * lr_factor(config_, updates_, total_updates),
+                      .applied = false};
   result.applied = std::isfinite(result.grad_norm);
   if (result.applied) {
     apply(std::move(gradients), result.grad_norm, result.lr);
@@ -285,10 +306,12 @@ void Optimizer::apply_rule(const UpdateRule& rule, std::vector<at::Tensor>& grad
   }
   const bool in_two = rule.reads_whole_matrices();
   if (in_two) {
-    in_parts(states, gradients, {.kept = true, .masters = false}, [&](std::vector<UpdateItem>& items) { rule.prepare(items); });
+    in_parts(states, gradients, {.kept = true, .masters = false},
+             [&](std::vector<UpdateItem>& items) { rule.prepare(items); });
     take_directions(rule, gradients);
   }
-  in_parts(states, gradients, {.kept = !in_two, .masters = true}, [&](std::vector<UpdateItem>& items) { rule.apply(items, lr, updates_); });
+  in_parts(states, gradients, {.kept = !in_two, .masters = true},
+           [&](std::vector<UpdateItem>& items) { rule.apply(items, lr, updates_); });
 }
 
 // Replaces what prepare() left in the gradients by the rule's direction, matrix by matrix.
@@ -301,7 +324,9 @@ void Optimizer::take_directions(const UpdateRule& rule, std::vector<at::Tensor>&
   }
   for (size_t b = 0; b < buckets_.size(); ++b) {
     const auto& pieces = buckets_[b].pieces;
-    if (std::none_of(pieces.begin(), pieces.end(), [&](const Piece& piece) { return parameters_[piece.parameter].rule == &rule; })) continue;
+    if (std::none_of(pieces.begin(), pieces.end(),
+                     [&](const Piece& piece) { return parameters_[piece.parameter].rule == &rule; }))
+      continue;
     const at::Tensor& own = reducer_->results()[b];
     const auto whole = at::empty({buckets_[b].shard * options_.communicator->size()}, own.options());
     options_.communicator->start_all_gather_into(whole, own)->wait();
@@ -310,7 +335,8 @@ void Optimizer::take_directions(const UpdateRule& rule, std::vector<at::Tensor>&
 }
 
 // whole: the bucket's elements; piece: a parameter in it.
-void Optimizer::take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole, std::vector<at::Tensor>& gradients) {
+void Optimizer::take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole,
+                                std::vector<at::Tensor>& gradients) {
   const Parameter& parameter = parameters_[piece.parameter];
   if (parameter.rule != &rule) return;
   for (size_t i = 0; i < states_.size(); ++i) {
@@ -326,22 +352,26 @@ size_t Optimizer::end_of_part(const std::vector<size_t>& states, size_t first) c
   if (!options_.offload) return states.size();
   int64_t elements = 0;
   size_t last = first;
-  while (last < states.size() && (last == first || elements + states_[states[last]].master.numel() <= options_.offload_elements)) {
+  while (last < states.size() &&
+         (last == first || elements + states_[states[last]].master.numel() <= options_.offload_elements)) {
     elements += states_[states[last++]].master.numel();
   }
   return last;
 }
 
-void Optimizer::in_parts(const std::vector<size_t>& states, const std::vector<at::Tensor>& gradients, Brought brought, const Work& work) {
+void Optimizer::in_parts(const std::vector<size_t>& states, const std::vector<at::Tensor>& gradients, Brought brought,
+                         const Work& work) {
   for (size_t first = 0; first < states.size();) {
     const size_t last = end_of_part(states, first);
-    const std::vector<size_t> part(states.begin() + static_cast<std::ptrdiff_t>(first), states.begin() + static_cast<std::ptrdiff_t>(last));
+    const std::vector<size_t> part(states.begin() + static_cast<std::ptrdiff_t>(first),
+                                   states.begin() + static_cast<std::ptrdiff_t>(last));
     work_on(part, gradients, brought, work);
     first = last;
   }
 }
 
-void Optimizer::work_on(const std::vector<size_t>& part, const std::vector<at::Tensor>& gradients, Brought brought, const Work& work) {
+void Optimizer::work_on(const std::vector<size_t>& part, const std::vector<at::Tensor>& gradients, Brought brought,
+                        const Work& work) {
   std::vector<at::Tensor> used, stays;  // each tensor of the state as the device has it, and where it is kept
   const auto on_device = [&](const at::Tensor& tensor, bool away) {
     if (!away) return tensor;
@@ -354,7 +384,8 @@ void Optimizer::work_on(const std::vector<size_t>& part, const std::vector<at::T
   for (const size_t i : part) {
     const State& state = states_[i];
     UpdateItem item{.master = {}, .gradient = gradients[i], .state = {}, .decays = parameters_[state.parameter].decays};
-    if (brought.masters) masters.push_back(item.master = on_device(state.master, options_.offload && state.has_own_master));
+    if (brought.masters)
+      masters.push_back(item.master = on_device(state.master, options_.offload && state.has_own_master));
     for (const at::Tensor& kept : state.kept) {
       if (brought.kept) item.state.push_back(on_device(kept, options_.offload));
     }
@@ -372,7 +403,8 @@ void Optimizer::write_copies(const std::vector<size_t>& states, const std::vecto
   for (size_t i = 0; i < masters.size(); ++i) {
     const State& state = states_[states[i]];
     const at::Tensor& parameter = parameters_[state.parameter].tensor;
-    const auto copy = is_split() ? weights_->own(state.bucket).narrow(0, state.offset, masters[i].numel()) : parameter.detach();
+    const auto copy =
+        is_split() ? weights_->own(state.bucket).narrow(0, state.offset, masters[i].numel()) : parameter.detach();
     if (copy.is_alias_of(masters[i])) continue;
     copies.push_back(copy);
     sources.push_back(masters[i]);
@@ -415,8 +447,10 @@ void Optimizer::read_state(const ReadState& read, bool masters) {
       read(kind + "." + parameter.name, parameter.tensor.sizes(), state.begin, flat);
     };
     for (size_t i = 0; i < state.kept.size(); ++i) fill(parameter.rule->state_names()[i], state.kept[i]);
-    if (masters) fill("master", state.master);
-    else if (!state.master.is_alias_of(parameter.tensor)) state.master.view(-1).copy_(elements(parameter.tensor.detach(), state.begin, state.master.numel()));
+    if (masters)
+      fill("master", state.master);
+    else if (!state.master.is_alias_of(parameter.tensor))
+      state.master.view(-1).copy_(elements(parameter.tensor.detach(), state.begin, state.master.numel()));
   }
 }
 

@@ -13,7 +13,8 @@ void validate(const OptimizerConfig& config) {
     if (!(beta >= 0.0 && beta < 1.0))
       throw base::ConfigError(base::concat("optimizer.betas: ", beta, " is not in [0, 1)"));
   }
-  if (config.momentum >= 1.0) throw base::ConfigError(base::concat("optimizer.momentum: ", config.momentum, " is not below 1"));
+  if (config.momentum >= 1.0)
+    throw base::ConfigError(base::concat("optimizer.momentum: ", config.momentum, " is not below 1"));
   if (config.kind != OptimizerKind::kMuon && config.momentum != OptimizerConfig{}.momentum) {
     throw base::ConfigError("optimizer.momentum belongs to kind muon; AdamW's is the first of optimizer.betas");
   }

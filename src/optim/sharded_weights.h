@@ -10,15 +10,15 @@
 
 namespace grpo::optim {
 
-/// The working weights of the buckets when ranks split them: a rank's shard, and the whole in the parameters' own memory,
-/// which is freed and filled again while the parameters and all views of them stay what they are. Memory is written past
-/// autograd's version counters: what a graph has saved is the same weights, gathered again.
+/// The working weights of the buckets when ranks split them: a rank's shard, and the whole in the parameters' own
+/// memory, which is freed and filled again while the parameters and all views of them stay what they are. Memory is
+/// written past autograd's version counters: what a graph has saved is the same weights, gathered again.
 class ShardedWeights {
  public:
   /// keep_shards: a rank's shards stay, so that the whole can be freed; otherwise they exist during a gather.
   /// The parameters' memory must belong to the buckets alone; it is made as long as the shards together.
-  ShardedWeights(const std::vector<Bucket>& buckets, const std::vector<at::Tensor>& parameters, dist::Communicator& communicator,
-                 bool keep_shards);
+  ShardedWeights(const std::vector<Bucket>& buckets, const std::vector<at::Tensor>& parameters,
+                 dist::Communicator& communicator, bool keep_shards);
 
   /// This rank's shard [shard], to be written; the whole counts as old from then on.
   at::Tensor& own(size_t bucket);

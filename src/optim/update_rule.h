@@ -25,11 +25,13 @@ class UpdateRule {
  public:
   virtual ~UpdateRule() = default;
 
-  /// What is kept of each parameter from update to update, 0 at first; names in a checkpoint are `<state name>.<parameter>`.
+  /// What is kept of each parameter from update to update, 0 at first; names in a checkpoint are `<state
+  /// name>.<parameter>`.
   virtual const std::vector<std::string>& state_names() const = 0;
 
-  /// Formulas that look at whole matrices work in three parts, so that ranks can each hold pieces: prepare() moves the state
-  /// and leaves in `gradient` what direction() reads of the whole matrix; `gradient` is then a piece of its result.
+  /// Formulas that look at whole matrices work in three parts, so that ranks can each hold pieces: prepare() moves the
+  /// state and leaves in `gradient` what direction() reads of the whole matrix; `gradient` is then a piece of its
+  /// result.
   virtual bool reads_whole_matrices() const { return false; }
   virtual void prepare(std::vector<UpdateItem>&) const {}
   virtual at::Tensor direction(const at::Tensor& matrix) const { return matrix; }

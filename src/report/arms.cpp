@@ -24,7 +24,8 @@ std::string shared_name(const std::vector<const RunSummary*>& runs) {
   std::string name = runs.front()->name;
   if (runs.size() == 1) return name;
   for (const auto* run : runs) {
-    name.erase(static_cast<size_t>(std::mismatch(name.begin(), name.end(), run->name.begin(), run->name.end()).first - name.begin()));
+    name.erase(static_cast<size_t>(std::mismatch(name.begin(), name.end(), run->name.begin(), run->name.end()).first -
+                                   name.begin()));
   }
   const auto cut = [&](const std::string& end) {
     if (name.ends_with(end)) name.erase(name.size() - end.size());
@@ -73,7 +74,8 @@ const Position* position_at(const RunSummary& run, int64_t step) {
 double value_at(const RunSummary& run, const std::string& metric, int64_t step) {
   const auto curve = run.curves.find(metric);
   if (curve == run.curves.end()) return kNone;
-  const auto found = std::lower_bound(curve->second.begin(), curve->second.end(), std::pair(step, -std::numeric_limits<double>::infinity()));
+  const auto found = std::lower_bound(curve->second.begin(), curve->second.end(),
+                                      std::pair(step, -std::numeric_limits<double>::infinity()));
   return found != curve->second.end() && found->first == step ? found->second : kNone;
 }
 
@@ -97,11 +99,14 @@ std::vector<Arm> arms_of(const std::vector<RunSummary>& runs) {
   std::vector<Arm> arms;
   for (const auto& run : runs) {
     const auto fits = [&](const Arm& arm) {
-      return std::all_of(arm.runs.begin(), arm.runs.end(), [&](const auto* other) { return same_but_seed(*other, run); });
+      return std::all_of(arm.runs.begin(), arm.runs.end(),
+                         [&](const auto* other) { return same_but_seed(*other, run); });
     };
     const auto found = std::find_if(arms.begin(), arms.end(), fits);
-    if (found == arms.end()) arms.push_back({.name = "", .runs = {&run}});
-    else found->runs.push_back(&run);
+    if (found == arms.end())
+      arms.push_back({.name = "", .runs = {&run}});
+    else
+      found->runs.push_back(&run);
   }
   for (auto& arm : arms) arm.name = shared_name(arm.runs);
   return arms;
@@ -119,7 +124,9 @@ double t_quantile(double df) {
   const double g1 = (z * z * z + z) / 4.0;
   const double g2 = (5.0 * std::pow(z, 5) + 16.0 * z * z * z + 3.0 * z) / 96.0;
   const double g3 = (3.0 * std::pow(z, 7) + 19.0 * std::pow(z, 5) + 17.0 * z * z * z - 15.0 * z) / 384.0;
-  const double g4 = (79.0 * std::pow(z, 9) + 776.0 * std::pow(z, 7) + 1482.0 * std::pow(z, 5) - 1920.0 * z * z * z - 945.0 * z) / 92160.0;
+  const double g4 =
+      (79.0 * std::pow(z, 9) + 776.0 * std::pow(z, 7) + 1482.0 * std::pow(z, 5) - 1920.0 * z * z * z - 945.0 * z) /
+      92160.0;
   return z + g1 / df + g2 / (df * df) + g3 / (df * df * df) + g4 / (df * df * df * df);
 }
 

@@ -11,8 +11,8 @@ namespace grpo::report {
 
 /// Runs that differ only in their seed and name: one configuration, several seeds.
 struct Arm {
-  std::string name;                      // what the runs' names share; a single run's name
-  std::vector<const RunSummary*> runs;   // not owned
+  std::string name;                     // what the runs' names share; a single run's name
+  std::vector<const RunSummary*> runs;  // not owned
 };
 
 /// In the order in which the runs are named; the first arm holds the first run and is the baseline.

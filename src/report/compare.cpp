@@ -29,19 +29,25 @@ nlohmann::json run_json(const RunSummary& run) {
                           {"memory/peak_bytes", run.peak_memory_bytes}};
   for (const char* name : {"time/rollout", "time/reward", "time/update"}) entry[name] = run.sum(name);
   for (const auto& metric : run.mean_at_k()) {
-    entry["eval"][without_eval(metric)] = {{"first", run.first(metric)}, {"last", run.last(metric)}, {"best", run.best(metric)}};
+    entry["eval"][without_eval(metric)] = {
+        {"first", run.first(metric)}, {"last", run.last(metric)}, {"best", run.best(metric)}};
   }
   for (const auto& [name, curve] : run.curves) entry["curves"][name] = curve;
   return entry;
 }
 
 nlohmann::json verdict_json(const Verdict& verdict) {
-  return {{"arm", verdict.arm},           {"baseline", verdict.baseline},
-          {"metric", verdict.metric},     {"value", verdict.value},
+  return {{"arm", verdict.arm},
+          {"baseline", verdict.baseline},
+          {"metric", verdict.metric},
+          {"value", verdict.value},
           {"baseline_value", verdict.baseline_value},
-          {"rollouts_share", verdict.rollouts_share}, {"time_share", verdict.time_share},
-          {"difference_points", verdict.difference},  {"interval_half_points", verdict.half},
-          {"method", verdict.method},     {"text", verdict.text}};
+          {"rollouts_share", verdict.rollouts_share},
+          {"time_share", verdict.time_share},
+          {"difference_points", verdict.difference},
+          {"interval_half_points", verdict.half},
+          {"method", verdict.method},
+          {"text", verdict.text}};
 }
 
 std::string verdict_text(const std::vector<Arm>& arms, const std::string& before, const std::string& after) {
@@ -69,14 +75,15 @@ std::string comparison_text(const std::vector<RunSummary>& runs) {
 
 std::string comparison_markdown(const std::vector<RunSummary>& runs) {
   const auto arms = arms_of(runs);
-  return "# Comparison of runs\n" + verdict_text(arms, "\n", "\n") + "\nChanges in parentheses are against " + arms.front().name +
-         ". Time split: sampling / rewards / updates.\n\n" +
+  return "# Comparison of runs\n" + verdict_text(arms, "\n", "\n") + "\nChanges in parentheses are against " +
+         arms.front().name + ". Time split: sampling / rewards / updates.\n\n" +
          plain_text(headline_table(arms, false), true) + config_markdown(runs);
 }
 
 nlohmann::json comparison_json(const std::vector<RunSummary>& runs) {
   const auto arms = arms_of(runs);
-  nlohmann::json out = {{"runs", nlohmann::json::array()}, {"arms", nlohmann::json::array()}, {"verdicts", nlohmann::json::array()}};
+  nlohmann::json out = {
+      {"runs", nlohmann::json::array()}, {"arms", nlohmann::json::array()}, {"verdicts", nlohmann::json::array()}};
   for (const auto& run : runs) out["runs"].push_back(run_json(run));
   for (const auto& arm : arms) {
     nlohmann::json names;
@@ -91,7 +98,8 @@ nlohmann::json comparison_json(const std::vector<RunSummary>& runs) {
 void write_report(const std::vector<RunSummary>& runs, const fs::path& page) {
   for (const char* extension : {".md", ".json", ".svg"}) {
     if (page.extension() == extension) {
-      throw base::ConfigError("--output " + page.string() + ": names the page, as in report.html; " + extension + " is written beside it");
+      throw base::ConfigError("--output " + page.string() + ": names the page, as in report.html; " + extension +
+                              " is written beside it");
     }
   }
   if (page.has_parent_path()) fs::create_directories(page.parent_path());

@@ -21,8 +21,10 @@ std::string text_of(const YAML::Node& node) {
 void flatten(const YAML::Node& node, const std::string& prefix, std::map<std::string, std::string>& out) {
   for (const auto& entry : node) {
     const std::string key = prefix + entry.first.as<std::string>();
-    if (entry.second.IsMap()) flatten(entry.second, key + ".", out);
-    else out[key] = text_of(entry.second);
+    if (entry.second.IsMap())
+      flatten(entry.second, key + ".", out);
+    else
+      out[key] = text_of(entry.second);
   }
 }
 

@@ -23,7 +23,8 @@ constexpr size_t kMaxPoints = 600;  // of a curve: more than a chart has pixels 
 // my_set/mean@4: may be broken after _ and /, so that a head is as narrow as its column.
 std::string head_html(const std::string& text) {
   std::string html = escape_html(text);
-  for (size_t at = html.find_first_of("_/"); at != std::string::npos; at = html.find_first_of("_/", at + 6)) html.insert(at + 1, "<wbr>");
+  for (size_t at = html.find_first_of("_/"); at != std::string::npos; at = html.find_first_of("_/", at + 6))
+    html.insert(at + 1, "<wbr>");
   return html;
 }
 
@@ -40,7 +41,8 @@ std::string html_table(const Table& table) {
     html += table.is_seed[r] ? "<tr class=\"seed\">" : "<tr>";
     for (size_t i = 0; i < table.rows[r].size(); ++i) {
       const std::string& text = table.rows[r][i];
-      html += r == 0 || i == 0 ? "<th>" + (r == 0 ? head_html(text) : escape_html(text)) + "</th>" : "<td>" + cell_html(text) + "</td>";
+      html += r == 0 || i == 0 ? "<th>" + (r == 0 ? head_html(text) : escape_html(text)) + "</th>"
+                               : "<td>" + cell_html(text) + "</td>";
     }
     html += "</tr>\n";
   }
@@ -91,7 +93,8 @@ nlohmann::json arm_json(const Arm& arm, const std::vector<std::string>& metrics)
   }
   out["x"] = x;
   for (const auto& [metric, series] : curves.series) {
-    if (std::none_of(series.mean.begin(), series.mean.end(), [](double value) { return std::isfinite(value); })) continue;
+    if (std::none_of(series.mean.begin(), series.mean.end(), [](double value) { return std::isfinite(value); }))
+      continue;
     out["series"][metric] = {{"mean", short_numbers(series.mean)}};
     if (!series.half.empty()) out["series"][metric]["half"] = short_numbers(series.half);
   }
@@ -100,7 +103,8 @@ nlohmann::json arm_json(const Arm& arm, const std::vector<std::string>& metrics)
 
 nlohmann::json page_data(const std::vector<RunSummary>& runs, const std::vector<Arm>& arms) {
   const auto metrics = charted_metrics(runs);
-  nlohmann::json data = {{"metrics", metrics}, {"arms", nlohmann::json::array()}, {"rollouts", nlohmann::json::array()}};
+  nlohmann::json data = {
+      {"metrics", metrics}, {"arms", nlohmann::json::array()}, {"rollouts", nlohmann::json::array()}};
   for (const auto& arm : arms) data["arms"].push_back(arm_json(arm, metrics));
   SampleLimits limits;
   if (runs.size() > 4) limits.groups = 3;  // a page of twenty runs stays a few MB
@@ -129,11 +133,13 @@ std::vector<std::string> charted_metrics(const std::vector<RunSummary>& runs) {
   const auto arms = arms_of(runs);
   std::vector<std::string> metrics = accuracy_metrics(arms);
   for (const auto& metric : accuracy_metrics(arms)) metrics.push_back(pass_metric(metric));
-  for (const char* name : {"reward/mean", "accuracy", "length/mean", "entropy", "groups/dead_share", "grad_norm", "loss", "kl/sampler",
-                           "truncated", "speed/rollout_tokens_per_s"}) {
+  for (const char* name : {"reward/mean", "accuracy", "length/mean", "entropy", "groups/dead_share", "grad_norm",
+                           "loss", "kl/sampler", "truncated", "speed/rollout_tokens_per_s"}) {
     metrics.emplace_back(name);
   }
-  std::erase_if(metrics, [&](const auto& name) { return std::none_of(runs.begin(), runs.end(), [&](const auto& run) { return run.curves.contains(name); }); });
+  std::erase_if(metrics, [&](const auto& name) {
+    return std::none_of(runs.begin(), runs.end(), [&](const auto& run) { return run.curves.contains(name); });
+  });
   return metrics;
 }
 
@@ -141,16 +147,20 @@ std::string comparison_page(const std::vector<RunSummary>& runs) {
   const auto arms = arms_of(runs);
   const Table table = headline_table(arms, false);
   return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>grpo-train: comparison of runs</title>\n<style>" +
-         embedded("uPlot.min.css") + "\n" + embedded("report.css") + "</style></head>\n<body>\n<main>\n<h1>Comparison of runs</h1>\n" +
-         verdict_html(arms) +
-         "<section><h2>Summary</h2>\n<p class=\"note\">Ranked by training time, which the time split shares out: sampling / rewards / updates. "
-         "Changes in parentheses are against " + escape_html(arms.front().name) + ".</p>\n" +
-         html_table(table) + "</section>\n<section id=\"curves\"><h2>Curves</h2></section>\n"
+         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>grpo-train: comparison of "
+         "runs</title>\n<style>" +
+         embedded("uPlot.min.css") + "\n" + embedded("report.css") +
+         "</style></head>\n<body>\n<main>\n<h1>Comparison of runs</h1>\n" + verdict_html(arms) +
+         "<section><h2>Summary</h2>\n<p class=\"note\">Ranked by training time, which the time split shares out: "
+         "sampling / rewards / updates. "
+         "Changes in parentheses are against " +
+         escape_html(arms.front().name) + ".</p>\n" + html_table(table) +
+         "</section>\n<section id=\"curves\"><h2>Curves</h2></section>\n"
          "<section id=\"rollouts\"><h2>Sampled rollouts</h2></section>\n" +
-         config_html(runs) + "</main>\n<script type=\"application/json\" id=\"data\">" + script_json(page_data(runs, arms)) +
-         "</script>\n<!--\n" + embedded("uPlot.LICENSE") + "-->\n<script>" + embedded("uPlot.iife.min.js") + "</script>\n<script>" +
-         embedded("latex.js") + "</script>\n<script>" + embedded("report.js") + "</script>\n</body></html>\n";
+         config_html(runs) + "</main>\n<script type=\"application/json\" id=\"data\">" +
+         script_json(page_data(runs, arms)) + "</script>\n<!--\n" + embedded("uPlot.LICENSE") + "-->\n<script>" +
+         embedded("uPlot.iife.min.js") + "</script>\n<script>" + embedded("latex.js") + "</script>\n<script>" +
+         embedded("report.js") + "</script>\n</body></html>\n";
 }
 
 }  // namespace grpo::report

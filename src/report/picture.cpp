@@ -12,7 +12,7 @@ namespace grpo::report {
 namespace {
 
 constexpr const char* kColours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf"};
-constexpr double kWidth = 380.0;   // of a panel, and its height, without labels
+constexpr double kWidth = 380.0;  // of a panel, and its height, without labels
 constexpr double kHeight = 170.0;
 constexpr double kLeft = 44.0;
 constexpr double kTop = 48.0;
@@ -64,7 +64,8 @@ Axis axis_over(double low, double high, double most_ticks) {
   return axis;
 }
 
-Axis axis_of(const Curves& curves, const std::function<std::pair<double, double>(const Point&)>& range, double most_ticks) {
+Axis axis_of(const Curves& curves, const std::function<std::pair<double, double>(const Point&)>& range,
+             double most_ticks) {
   double low = INFINITY, high = -INFINITY;
   for (const auto& points : curves) {
     for (const auto& point : points) {
@@ -79,29 +80,37 @@ Axis axis_of(const Curves& curves, const std::function<std::pair<double, double>
 }
 
 std::string rollouts_text(double value) {
-  return value >= 1e6 ? number(value / 1e6, "%.3g") + "M" : value >= 1e4 ? number(value / 1e3, "%.3g") + "k" : number(value, "%.4g");
+  return value >= 1e6   ? number(value / 1e6, "%.3g") + "M"
+         : value >= 1e4 ? number(value / 1e3, "%.3g") + "k"
+                        : number(value, "%.4g");
 }
 
 std::string text_at(double x, double y, const std::string& attributes, const std::string& text) {
-  return "<text x=\"" + number(x, "%.1f") + "\" y=\"" + number(y, "%.1f") + "\" " + attributes + ">" + escape_html(text) + "</text>";
+  return "<text x=\"" + number(x, "%.1f") + "\" y=\"" + number(y, "%.1f") + "\" " + attributes + ">" +
+         escape_html(text) + "</text>";
 }
 
 std::string rule(double x1, double y1, double x2, double y2) {
-  return "<line stroke=\"#8884\" x1=\"" + number(x1, "%.1f") + "\" y1=\"" + number(y1, "%.1f") + "\" x2=\"" + number(x2, "%.1f") +
-         "\" y2=\"" + number(y2, "%.1f") + "\"/>";
+  return "<line stroke=\"#8884\" x1=\"" + number(x1, "%.1f") + "\" y1=\"" + number(y1, "%.1f") + "\" x2=\"" +
+         number(x2, "%.1f") + "\" y2=\"" + number(y2, "%.1f") + "\"/>";
 }
 
 /// One chart of the picture, its left edge at x0.
 class Panel {
  public:
   Panel(const Curves& curves, Place place, const Axis& y, double x0)
-      : curves_(curves), place_(place), y_(y), x0_(x0),
-        x_(axis_of(curves, [place](const Point& point) { return std::pair(0.0, point.position.*place); }, 5.0)) {}
+      : curves_(curves),
+        place_(place),
+        y_(y),
+        x0_(x0),
+        x_(axis_of(
+            curves, [place](const Point& point) { return std::pair(0.0, point.position.*place); }, 5.0)) {}
 
   std::string svg(const std::string& title, const std::function<std::string(double)>& label) const {
     std::string out = text_at(x0_, kTop - 10.0, "", title);
     for (double value = y_.low; value <= y_.high * (1.0 + 1e-9); value += y_.tick) {
-      out += rule(x0_, y(value), x0_ + kWidth, y(value)) + text_at(x0_ - 6.0, y(value) + 4.0, "text-anchor=\"end\"", number(value, "%.3g"));
+      out += rule(x0_, y(value), x0_ + kWidth, y(value)) +
+             text_at(x0_ - 6.0, y(value) + 4.0, "text-anchor=\"end\"", number(value, "%.3g"));
     }
     for (double value = x_.low; value <= x_.high * (1.0 + 1e-9); value += x_.tick) {
       out += text_at(x(value), kTop + kHeight + 16.0, "text-anchor=\"middle\"", label(value));
@@ -125,8 +134,8 @@ class Panel {
       upper += at(point, high_of(point));
       lower.insert(0, at(point, low_of(point)));
     }
-    return "<polygon fill=\"" + colour + "\" fill-opacity=\"0.18\" points=\"" + upper + lower + "\"/><polyline fill=\"none\" stroke-width=\"1.8\" stroke=\"" +
-           colour + "\" points=\"" + line + "\"/>";
+    return "<polygon fill=\"" + colour + "\" fill-opacity=\"0.18\" points=\"" + upper + lower +
+           "\"/><polyline fill=\"none\" stroke-width=\"1.8\" stroke=\"" + colour + "\" points=\"" + line + "\"/>";
   }
 
   const Curves& curves_;
@@ -139,10 +148,11 @@ class Panel {
 std::string legend(const std::vector<Arm>& arms, double top) {
   std::string out;
   for (size_t i = 0; i < arms.size(); ++i) {
-    const std::string seeds = arms[i].runs.size() > 1 ? " (mean of " + std::to_string(arms[i].runs.size()) + " seeds, 95 % band)" : "";
+    const std::string seeds =
+        arms[i].runs.size() > 1 ? " (mean of " + std::to_string(arms[i].runs.size()) + " seeds, 95 % band)" : "";
     const auto column = static_cast<double>(i % 2), row = static_cast<double>(i / 2);
-    out += text_at(kLeft + column * (kWidth + kLeft + 16.0), top + 16.0 * row, std::string("fill=\"") + kColours[i % std::size(kColours)] + "\"",
-                   "— " + arms[i].name + seeds);
+    out += text_at(kLeft + column * (kWidth + kLeft + 16.0), top + 16.0 * row,
+                   std::string("fill=\"") + kColours[i % std::size(kColours)] + "\"", "— " + arms[i].name + seeds);
   }
   return out;
 }
@@ -153,16 +163,19 @@ std::string picture(const std::vector<RunSummary>& runs, const std::string& metr
   const auto arms = arms_of(runs);
   Curves curves;
   for (const auto& arm : arms) curves.push_back(points_of(arm, metric));
-  const Axis y = axis_of(curves, [](const Point& point) { return std::pair(low_of(point), high_of(point)); }, 6.0);
+  const Axis y = axis_of(
+      curves, [](const Point& point) { return std::pair(low_of(point), high_of(point)); }, 6.0);
   const double second = 2.0 * kLeft + kWidth + 16.0;
   const double legend_top = kTop + kHeight + 40.0;
   const std::string width = number(second + kWidth + 24.0, "%.0f");
   const std::string height = number(legend_top + 16.0 * static_cast<double>((arms.size() + 1) / 2), "%.0f");
-  return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + width + " " + height + "\" width=\"" + width + "\" height=\"" + height +
-         "\" role=\"img\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#888\"><title>" + escape_html(metric) + "</title>" +
+  return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + width + " " + height + "\" width=\"" + width +
+         "\" height=\"" + height + "\" role=\"img\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#888\"><title>" +
+         escape_html(metric) + "</title>" +
          text_at(kLeft, 14.0, "font-weight=\"bold\"", without_eval(metric) + " in %") +
          Panel(curves, &Position::rollouts, y, kLeft).svg("over rollouts", rollouts_text) +
-         Panel(curves, &Position::train_s, y, second).svg("over training time in seconds", rollouts_text) + legend(arms, legend_top) + "</svg>\n";
+         Panel(curves, &Position::train_s, y, second).svg("over training time in seconds", rollouts_text) +
+         legend(arms, legend_top) + "</svg>\n";
 }
 
 }  // namespace grpo::report

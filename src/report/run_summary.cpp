@@ -27,7 +27,8 @@ Position after(const Position& before, const nlohmann::json& line, int64_t step)
   return {.step = step,
           .rollouts = before.rollouts + number_in(line, "rollouts"),
           .train_s = before.train_s + number_in(line, "time/train"),
-          .wall_s = before.wall_s + (line.contains("time/step") ? number_in(line, "time/step") : number_in(line, "time/eval"))};
+          .wall_s = before.wall_s +
+                    (line.contains("time/step") ? number_in(line, "time/step") : number_in(line, "time/eval"))};
 }
 
 void add_line(RunSummary& run, const nlohmann::json& line) {
@@ -47,7 +48,8 @@ double whole_or_one(const std::string& text) { return text.empty() ? 1.0 : std::
 double count_updates(const RunSummary& run) {
   const auto live = run.curves.find("groups/live");
   if (live == run.curves.end()) return 0.0;
-  const auto steps = std::count_if(live->second.begin(), live->second.end(), [](const auto& point) { return point.second > 0.0; });
+  const auto steps =
+      std::count_if(live->second.begin(), live->second.end(), [](const auto& point) { return point.second > 0.0; });
   return static_cast<double>(steps) * whole_or_one(run.config_value("trainer.updates_per_step")) *
          whole_or_one(run.config_value("trainer.epochs_per_step"));
 }

@@ -36,8 +36,10 @@ std::string cut(const std::string& text, size_t characters) {
 }
 
 nlohmann::json completion_of(const nlohmann::json& line, const SampleLimits& limits) {
-  nlohmann::json out = {{"text", cut(line.at("text").get<std::string>(), limits.characters)}, {"tokens", line.at("ids").size()}};
-  for (const char* key : {"sample", "answer", "verdict", "reward", "advantage", "finish_reason"}) out[key] = line.at(key);
+  nlohmann::json out = {{"text", cut(line.at("text").get<std::string>(), limits.characters)},
+                        {"tokens", line.at("ids").size()}};
+  for (const char* key : {"sample", "answer", "verdict", "reward", "advantage", "finish_reason"})
+    out[key] = line.at(key);
   return out;
 }
 
@@ -49,7 +51,8 @@ void keep_some(nlohmann::json& completions, size_t count) {
   const auto right = std::find_if(all.begin(), all.end(), is_right);
   const auto wrong = std::find_if_not(all.begin(), all.end(), is_right);
   const auto other = std::max(right, wrong);  // sample 0 is one of the two
-  if (other != all.end() && static_cast<size_t>(other - all.begin()) >= count) std::iter_swap(other, all.begin() + static_cast<long>(count) - 1);
+  if (other != all.end() && static_cast<size_t>(other - all.begin()) >= count)
+    std::iter_swap(other, all.begin() + static_cast<long>(count) - 1);
   all.resize(count);
   completions = all;
 }
@@ -62,8 +65,10 @@ nlohmann::json groups_of(const fs::path& file, const SampleLimits& limits) {
     // Two groups of the same prompt can follow each other: samples count up within a group.
     if (groups.empty() || sample <= last_sample || groups.back().at("prompt_id") != line.at("prompt_id")) {
       if (groups.size() == limits.groups) return false;
-      groups.push_back({{"prompt_id", line.at("prompt_id")}, {"prompt", cut(line.at("prompt").get<std::string>(), limits.characters)},
-                        {"gold", line.at("gold")}, {"completions", nlohmann::json::array()}});
+      groups.push_back({{"prompt_id", line.at("prompt_id")},
+                        {"prompt", cut(line.at("prompt").get<std::string>(), limits.characters)},
+                        {"gold", line.at("gold")},
+                        {"completions", nlohmann::json::array()}});
     }
     last_sample = sample;
     groups.back()["completions"].push_back(completion_of(line, limits));

@@ -25,16 +25,21 @@ struct Column {
   std::function<std::string(const Runs&)> text = {};  // instead of `value`, where a cell is not one number
 };
 
-Column share(std::string title, std::function<double(const RunSummary&)> value, Change change = Change::kNone, bool brief = false) {
-  return {.title = std::move(title), .value = [value](const RunSummary& run) { return 100.0 * value(run); }, .format = "%.1f",
-          .change = change, .brief = brief};
+Column share(std::string title, std::function<double(const RunSummary&)> value, Change change = Change::kNone,
+             bool brief = false) {
+  return {.title = std::move(title),
+          .value = [value](const RunSummary& run) { return 100.0 * value(run); },
+          .format = "%.1f",
+          .change = change,
+          .brief = brief};
 }
 
 // Sampling, rewards and updates in percent of time/train: 39 / 0 / 61.
 std::string phases(const Runs& runs) {
   std::string text;
   for (const char* name : {"time/rollout", "time/reward", "time/update"}) {
-    const auto shares = values_of({.name = "", .runs = runs}, [name](const RunSummary& run) { return 100.0 * run.sum(name) / run.train_s; });
+    const auto shares = values_of({.name = "", .runs = runs},
+                                  [name](const RunSummary& run) { return 100.0 * run.sum(name) / run.train_s; });
     text += (text.empty() ? "" : " / ") + number(interval_of(shares).mean, "%.0f");
   }
   return text;
@@ -43,26 +48,45 @@ std::string phases(const Runs& runs) {
 void add_accuracy(std::vector<Column>& columns, const std::string& metric) {
   const std::string name = without_eval(metric);
   const std::string pass = pass_metric(metric);
-  columns.push_back(share(name + " % start", [metric](const auto& run) { return run.first(metric); }, Change::kNone, true));
-  columns.push_back(share(name + " % final", [metric](const auto& run) { return run.last(metric); }, Change::kPoints, true));
-  columns.push_back(share(name + " % best", [metric](const auto& run) { return run.best(metric); }, Change::kNone, true));
-  columns.push_back(share(without_eval(pass) + " % final", [pass](const auto& run) { return run.last(pass); }, Change::kPoints));
+  columns.push_back(share(
+      name + " % start", [metric](const auto& run) { return run.first(metric); }, Change::kNone, true));
+  columns.push_back(share(
+      name + " % final", [metric](const auto& run) { return run.last(metric); }, Change::kPoints, true));
+  columns.push_back(share(
+      name + " % best", [metric](const auto& run) { return run.best(metric); }, Change::kNone, true));
+  columns.push_back(share(
+      without_eval(pass) + " % final", [pass](const auto& run) { return run.last(pass); }, Change::kPoints));
 }
 
 std::vector<Column> columns_of(const std::vector<Arm>& arms) {
-  std::vector<Column> columns = {
-      {.title = "train s", .value = [](const auto& run) { return run.train_s; }, .format = "%.1f", .change = Change::kRelative, .brief = true},
-      {.title = "wall s", .value = [](const auto& run) { return run.wall_s; }, .format = "%.1f", .change = Change::kRelative},
-      {.title = "rollouts", .value = [](const auto& run) { return run.rollouts; }, .change = Change::kRelative, .brief = true}};
+  std::vector<Column> columns = {{.title = "train s",
+                                  .value = [](const auto& run) { return run.train_s; },
+                                  .format = "%.1f",
+                                  .change = Change::kRelative,
+                                  .brief = true},
+                                 {.title = "wall s",
+                                  .value = [](const auto& run) { return run.wall_s; },
+                                  .format = "%.1f",
+                                  .change = Change::kRelative},
+                                 {.title = "rollouts",
+                                  .value = [](const auto& run) { return run.rollouts; },
+                                  .change = Change::kRelative,
+                                  .brief = true}};
   for (const auto& metric : accuracy_metrics(arms)) add_accuracy(columns, metric);
-  columns.push_back(share("train accuracy % final", [](const auto& run) { return run.late_mean("accuracy"); }, Change::kPoints));
+  columns.push_back(share(
+      "train accuracy % final", [](const auto& run) { return run.late_mean("accuracy"); }, Change::kPoints));
   columns.push_back(share("train accuracy % best", [](const auto& run) { return run.best("accuracy"); }));
-  columns.push_back(share("live groups %", [](const auto& run) { return run.live_share; }, Change::kNone, true));
-  columns.push_back({.title = "updates", .value = [](const auto& run) { return run.updates; }, .change = Change::kRelative});
-  columns.push_back({.title = "million tokens", .value = [](const auto& run) { return run.completion_tokens / 1e6; }, .format = "%.3g",
+  columns.push_back(share(
+      "live groups %", [](const auto& run) { return run.live_share; }, Change::kNone, true));
+  columns.push_back(
+      {.title = "updates", .value = [](const auto& run) { return run.updates; }, .change = Change::kRelative});
+  columns.push_back({.title = "million tokens",
+                     .value = [](const auto& run) { return run.completion_tokens / 1e6; },
+                     .format = "%.3g",
                      .change = Change::kRelative});
   columns.push_back({.title = "time split %", .value = {}, .text = phases});
-  columns.push_back({.title = "peak GB", .value = [](const auto& run) { return run.peak_memory_bytes / 1e9; }, .format = "%.2f"});
+  columns.push_back(
+      {.title = "peak GB", .value = [](const auto& run) { return run.peak_memory_bytes / 1e9; }, .format = "%.2f"});
   return columns;
 }
 
@@ -74,16 +98,19 @@ std::string cell(const Column& column, const Runs& runs, const Runs& baseline) {
   if (column.text) return column.text(runs);
   const Interval interval = interval_of_runs(column, runs);
   std::string text = number(interval.mean, column.format);
-  if (std::isfinite(interval.half) && column.change == Change::kPoints) text += " ± " + number(interval.half, column.format);
+  if (std::isfinite(interval.half) && column.change == Change::kPoints)
+    text += " ± " + number(interval.half, column.format);
   if (&runs == &baseline) return text;
   const double other = interval_of_runs(column, baseline).mean;
   std::string change;
   if (column.change == Change::kRelative) change = relative_change(interval.mean, other);
-  if (column.change == Change::kPoints && std::isfinite(interval.mean - other)) change = signed_number(interval.mean - other, column.format);
+  if (column.change == Change::kPoints && std::isfinite(interval.mean - other))
+    change = signed_number(interval.mean - other, column.format);
   return change.empty() ? text : text + " (" + change + ")";
 }
 
-std::vector<std::string> row_of(const std::string& name, const std::vector<Column>& columns, const Runs& runs, const Runs& baseline) {
+std::vector<std::string> row_of(const std::string& name, const std::vector<Column>& columns, const Runs& runs,
+                                const Runs& baseline) {
   std::vector<std::string> row = {name};
   for (const auto& column : columns) row.push_back(cell(column, runs, baseline));
   return row;
@@ -95,7 +122,8 @@ std::vector<const Arm*> by_train_time(const std::vector<Arm>& arms) {
   const auto mean_time = [](const Arm* arm) {
     return interval_of(values_of(*arm, [](const RunSummary& run) { return run.train_s; })).mean;
   };
-  std::stable_sort(order.begin(), order.end(), [&](const auto* a, const auto* b) { return mean_time(a) < mean_time(b); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const auto* a, const auto* b) { return mean_time(a) < mean_time(b); });
   return order;
 }
 

@@ -57,7 +57,8 @@ std::string label(const std::vector<Arm>& arms, const Arm& arm) {
 }
 
 std::string meaning(const Verdict& verdict) {
-  if (!std::isfinite(verdict.half)) return "no interval: that takes two seeds of each, or one of each with results by problem";
+  if (!std::isfinite(verdict.half))
+    return "no interval: that takes two seeds of each, or one of each with results by problem";
   const std::string how = " (95 %, " + verdict.method + ")";
   if (std::abs(verdict.difference) <= verdict.half) return "no difference beyond chance" + how;
   return (verdict.difference > 0.0 ? "better" : "worse") + (" beyond chance" + how);
@@ -65,10 +66,11 @@ std::string meaning(const Verdict& verdict) {
 
 std::string sentence(const Verdict& verdict) {
   const std::string measure = verdict.metric == "accuracy" ? "training accuracy" : without_eval(verdict.metric);
-  std::string text = verdict.arm + " reaches " + number(100.0 * verdict.value / verdict.baseline_value, "%.1f") + " % of " +
-                     verdict.baseline + "'s " + measure + " (" + number(100.0 * verdict.value, "%.1f") + " % against " +
-                     number(100.0 * verdict.baseline_value, "%.1f") + " %) with " + number(100.0 * verdict.rollouts_share, "%.1f") +
-                     " % of its rollouts in " + number(verdict.time_share, "%.2f") + " of its time; difference " +
+  std::string text = verdict.arm + " reaches " + number(100.0 * verdict.value / verdict.baseline_value, "%.1f") +
+                     " % of " + verdict.baseline + "'s " + measure + " (" + number(100.0 * verdict.value, "%.1f") +
+                     " % against " + number(100.0 * verdict.baseline_value, "%.1f") + " %) with " +
+                     number(100.0 * verdict.rollouts_share, "%.1f") + " % of its rollouts in " +
+                     number(verdict.time_share, "%.2f") + " of its time; difference " +
                      signed_number(verdict.difference, "%.1f");
   if (std::isfinite(verdict.half)) text += " ± " + number(verdict.half, "%.1f");
   return text + " points: " + meaning(verdict) + ".";
@@ -78,12 +80,22 @@ Verdict compare(const std::vector<Arm>& arms, const Arm& arm, const std::string&
   const Arm& baseline = arms.front();
   const auto value = [&](const RunSummary& run) { return final_value(run, metric); };
   const auto share = [&](double RunSummary::*member) {
-    const auto mean = [&](const Arm& of) { return mean_over_seeds(of, [&](const RunSummary& run) { return run.*member; }); };
+    const auto mean = [&](const Arm& of) {
+      return mean_over_seeds(of, [&](const RunSummary& run) { return run.*member; });
+    };
     return mean(arm) / mean(baseline);
   };
-  Verdict verdict{.arm = label(arms, arm), .baseline = label(arms, baseline), .metric = metric, .value = mean_over_seeds(arm, value),
-                  .baseline_value = mean_over_seeds(baseline, value), .rollouts_share = share(&RunSummary::rollouts),
-                  .time_share = share(&RunSummary::train_s), .difference = 0.0, .half = 0.0, .method = "", .text = ""};
+  Verdict verdict{.arm = label(arms, arm),
+                  .baseline = label(arms, baseline),
+                  .metric = metric,
+                  .value = mean_over_seeds(arm, value),
+                  .baseline_value = mean_over_seeds(baseline, value),
+                  .rollouts_share = share(&RunSummary::rollouts),
+                  .time_share = share(&RunSummary::train_s),
+                  .difference = 0.0,
+                  .half = 0.0,
+                  .method = "",
+                  .text = ""};
   add_difference(verdict, baseline, arm);
   verdict.text = sentence(verdict);
   return verdict;
@@ -105,7 +117,8 @@ std::vector<Verdict> verdicts_of(const std::vector<Arm>& arms) {
 }
 
 std::string no_verdict(const std::vector<Arm>& arms) {
-  if (arms.size() == 1) return "One configuration: nothing to compare it with. Name two or more runs, the baseline first.";
+  if (arms.size() == 1)
+    return "One configuration: nothing to compare it with. Name two or more runs, the baseline first.";
   return "No verdict yet: the first run and another one need a value of the same measure of accuracy.";
 }
 

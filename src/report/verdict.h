@@ -11,15 +11,15 @@ namespace grpo::report {
 struct Verdict {
   std::string arm;
   std::string baseline;
-  std::string metric;              // eval/<set>/mean@k, or accuracy where nothing was evaluated
-  double value = 0.0;              // final, mean over seeds
+  std::string metric;  // eval/<set>/mean@k, or accuracy where nothing was evaluated
+  double value = 0.0;  // final, mean over seeds
   double baseline_value = 0.0;
-  double rollouts_share = 0.0;     // of the baseline's rollouts
-  double time_share = 0.0;         // of its time/train
-  double difference = 0.0;         // in points (percent of problems)
-  double half = 0.0;               // of its 95 % interval; NaN when there is nothing to take one from
-  std::string method;              // how the interval was made
-  std::string text;                // all of it in one sentence
+  double rollouts_share = 0.0;  // of the baseline's rollouts
+  double time_share = 0.0;      // of its time/train
+  double difference = 0.0;      // in points (percent of problems)
+  double half = 0.0;            // of its 95 % interval; NaN when there is nothing to take one from
+  std::string method;           // how the interval was made
+  std::string text;             // all of it in one sentence
 };
 
 /// In the order of the arms, one for each evaluation set that both arms have.

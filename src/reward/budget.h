@@ -37,9 +37,9 @@ class Budget {
 // end as over-budget, never which answers are equal.
 inline constexpr size_t kMaxAnswerBytes = 20000;  // longest known gold answer: under 600
 inline constexpr size_t kMaxTokens = 8000;
-inline constexpr int kMaxDepth = 100;             // nested brackets; the parser recurses once per level
-inline constexpr int kMaxTreeDepth = 400;         // a/b/c/d/... nests without brackets
-inline constexpr int64_t kMaxExactBits = 200000;  // numerator or denominator of an exact number
+inline constexpr int kMaxDepth = 100;                          // nested brackets; the parser recurses once per level
+inline constexpr int kMaxTreeDepth = 400;                      // a/b/c/d/... nests without brackets
+inline constexpr int64_t kMaxExactBits = 200000;               // numerator or denominator of an exact number
 inline constexpr int64_t kMaxLogMagnitude = int64_t{1} << 50;  // |log2| of a value that ball arithmetic may touch
 inline constexpr int kMaxListLength = 512;
 

@@ -38,8 +38,8 @@ struct Evaluation {
   bool left_reals = false;  // a root, logarithm or inverse function was taken outside its real domain
 };
 
-/// Evaluates in ball arithmetic with the given working precision in bits. Throws Undefined for values that do not exist,
-/// OverBudget for magnitudes beyond 2^(2^50), ParseError for structures that are no scalar.
+/// Evaluates in ball arithmetic with the given working precision in bits. Throws Undefined for values that do not
+/// exist, OverBudget for magnitudes beyond 2^(2^50), ParseError for structures that are no scalar.
 Evaluation evaluate(Ref node, const Point& point, int64_t precision, Budget& budget);
 
 /// Free symbols of an expression; opaque parts and unknown functions count as symbols named by their canonical text.

@@ -27,12 +27,13 @@ struct Pattern::Code {
 Pattern::Pattern(const std::string& text) : code_(std::make_unique<Code>()) {
   int error = 0;
   PCRE2_SIZE offset = 0;
-  code_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &error, &offset, nullptr));
+  code_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                  PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &error, &offset, nullptr));
   if (code_->code) return;
   PCRE2_UCHAR message[256];
   pcre2_get_error_message(error, message, sizeof(message));
-  throw base::ConfigError(base::concat("reward.terms: pattern \"", text, "\": ", reinterpret_cast<const char*>(message), " at character ", offset,
-                                       "; write a Perl-compatible regular expression"));
+  throw base::ConfigError(base::concat("reward.terms: pattern \"", text, "\": ", reinterpret_cast<const char*>(message),
+                                       " at character ", offset, "; write a Perl-compatible regular expression"));
 }
 
 Pattern::~Pattern() = default;
@@ -43,8 +44,10 @@ Pattern::Match Pattern::find(std::string_view text) const {
   pcre2_set_match_limit(context.get(), kMatchLimit);
   pcre2_set_depth_limit(context.get(), kMatchLimit);
   const DataPointer data(pcre2_match_data_create(1, nullptr));
-  const int found = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0, data.get(), context.get());
-  if (found == PCRE2_ERROR_MATCHLIMIT || found == PCRE2_ERROR_DEPTHLIMIT || found == PCRE2_ERROR_HEAPLIMIT) return Match::kOverBudget;
+  const int found = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0,
+                                data.get(), context.get());
+  if (found == PCRE2_ERROR_MATCHLIMIT || found == PCRE2_ERROR_DEPTHLIMIT || found == PCRE2_ERROR_HEAPLIMIT)
+    return Match::kOverBudget;
   return found >= 0 ? Match::kYes : Match::kNo;
 }
 

@@ -71,15 +71,24 @@ class Expander {
   Fraction expand(Ref node) {
     budget_.spend(2);
     switch (node->kind) {
-      case Kind::kNumber: return constant(node->number);
-      case Kind::kSymbol: return variable(node->text);
-      case Kind::kPercent: return divide(expand(node->kids[0]), constant(Rational(100)));
-      case Kind::kNeg: return multiply(constant(Rational(-1)), expand(node->kids[0]));
-      case Kind::kAdd: return fold(node, &Expander::add);
-      case Kind::kMul: return fold(node, &Expander::multiply);
-      case Kind::kDiv: return divide(expand(node->kids[0]), expand(node->kids[1]));
-      case Kind::kPow: return power(node);
-      default: throw NotRational{};
+      case Kind::kNumber:
+        return constant(node->number);
+      case Kind::kSymbol:
+        return variable(node->text);
+      case Kind::kPercent:
+        return divide(expand(node->kids[0]), constant(Rational(100)));
+      case Kind::kNeg:
+        return multiply(constant(Rational(-1)), expand(node->kids[0]));
+      case Kind::kAdd:
+        return fold(node, &Expander::add);
+      case Kind::kMul:
+        return fold(node, &Expander::multiply);
+      case Kind::kDiv:
+        return divide(expand(node->kids[0]), expand(node->kids[1]));
+      case Kind::kPow:
+        return power(node);
+      default:
+        throw NotRational{};
     }
   }
 
@@ -203,7 +212,7 @@ std::optional<bool> proportional_polynomials(Ref a, Ref b, Budget& budget, bool&
     fmpq_mpoly_get_fmpq(p_den.get(), left.den.get(), ring->get());
     fmpq_mpoly_get_fmpq(q_den.get(), right.den.get(), ring->get());
     positive = p_lead.is_negative() != q_lead.is_negative() ? p_den.is_negative() != q_den.is_negative()
-                                                             : p_den.is_negative() == q_den.is_negative();
+                                                            : p_den.is_negative() == q_den.is_negative();
     fmpq_mpoly_scalar_div_fmpq(p.get(), p.get(), p_lead.get(), ring->get());
     fmpq_mpoly_scalar_div_fmpq(q.get(), q.get(), q_lead.get(), ring->get());
     return p == q;

@@ -22,7 +22,8 @@ class Rational {
   }
   ~Rational() { fmpq_clear(value_); }
 
-  /// An unsigned decimal such as "12", "3.50", ".5"; exponent is a power of ten. REQUIRES: digits and at most one point.
+  /// An unsigned decimal such as "12", "3.50", ".5"; exponent is a power of ten. REQUIRES: digits and at most one
+  /// point.
   static Rational from_decimal(std::string_view text, int64_t exponent = 0);
   /// Digits in a base from 2 to 36. REQUIRES: every character is a digit or letter below the base.
   static Rational from_digits(std::string_view digits, int base);

@@ -7,7 +7,7 @@ namespace grpo::reward {
 
 /// The part of a response in which its final answer may stand.
 struct Visible {
-  std::string text;             // code blocks are blanked out; byte positions are those of the part taken
+  std::string text;                 // code blocks are blanked out; byte positions are those of the part taken
   bool unfinished_thought = false;  // a <think> that never closes: there is no answer yet
 };
 

@@ -14,49 +14,178 @@ struct Replacement {
 
 // Sorted by code point.
 constexpr Replacement kReplacements[] = {
-    {0x00A0, " "},           {0x00A2, " \\text{cents} "}, {0x00A3, "\\pound "},     {0x00A5, "\\yen "},
-    {0x00AD, ""},            {0x00B0, "\\degree "},      {0x00B1, "\\pm "},        {0x00B7, "\\cdot "},
-    {0x00BA, "\\degree "},     {0x00BC, "\\frac{1}{4}"}, {0x00BD, "\\frac{1}{2}"},  {0x00BE, "\\frac{3}{4}"}, {0x00D7, "\\times "},
-    {0x00F7, "\\div "},      {0x02B9, "'"},              {0x037E, ";"},            {0x0393, "\\Gamma "},
-    {0x0394, "\\Delta "},    {0x0398, "\\Theta "},       {0x039B, "\\Lambda "},    {0x03A3, "\\Sigma "},
-    {0x03A6, "\\Phi "},      {0x03A8, "\\Psi "},         {0x03A9, "\\Omega "},     {0x03B1, "\\alpha "},
-    {0x03B2, "\\beta "},     {0x03B3, "\\gamma "},       {0x03B4, "\\delta "},     {0x03B5, "\\epsilon "},
-    {0x03B6, "\\zeta "},     {0x03B7, "\\eta "},         {0x03B8, "\\theta "},     {0x03B9, "\\iota "},
-    {0x03BA, "\\kappa "},    {0x03BB, "\\lambda "},      {0x03BC, "\\mu "},        {0x03BD, "\\nu "},
-    {0x03BE, "\\xi "},       {0x03C0, "\\pi "},          {0x03C1, "\\rho "},       {0x03C3, "\\sigma "},
-    {0x03C4, "\\tau "},      {0x03C6, "\\phi "},         {0x03C7, "\\chi "},       {0x03C8, "\\psi "},
-    {0x03C9, "\\omega "},    {0x03D5, "\\phi "},         {0x060C, ","},            {0x061B, ";"},
-    {0x061C, ""},            {0x066A, "\\%"},            {0x066B, "."},            {0x066C, ","},
-    {0x2002, " "},           {0x2003, " "},              {0x2009, " "},            {0x200A, " "},
-    {0x200B, ""},            {0x200C, ""},               {0x200D, ""},             {0x200E, ""},
-    {0x200F, ""},            {0x2010, "-"},              {0x2011, "-"},            {0x2012, "-"},
-    {0x2013, "-"},           {0x2014, "-"},              {0x2016, "\\|"},          {0x2018, "'"},
-    {0x2019, "'"},           {0x201C, "\""},             {0x201D, "\""},           {0x2022, "\\cdot "},
-    {0x2026, "\\ldots "},    {0x202A, ""},               {0x202B, ""},             {0x202C, ""},
-    {0x202D, ""},            {0x202E, ""},               {0x202F, " "},            {0x2032, "'"},
-    {0x2033, "''"},          {0x2044, "/"},              {0x2060, ""},             {0x2061, ""},
-    {0x2062, ""},            {0x2066, ""},               {0x2067, ""},             {0x2068, ""},
-    {0x2069, ""},            {0x20AC, "\\euro "},        {0x20B9, "\\rupee "},     {0x2102, "\\mathbb{C}"},
-    {0x2103, "\\degree C"},  {0x2109, "\\degree F"},     {0x2113, "\\ell "},       {0x2115, "\\mathbb{N}"},
-    {0x211A, "\\mathbb{Q}"}, {0x211D, "\\mathbb{R}"},    {0x2124, "\\mathbb{Z}"},  {0x2126, "\\Omega "},
-    {0x2147, "e"},           {0x2148, "i"},              {0x2150, "\\frac{1}{7}"}, {0x2151, "\\frac{1}{9}"},
-    {0x2152, "\\frac{1}{10}"}, {0x2153, "\\frac{1}{3}"}, {0x2154, "\\frac{2}{3}"}, {0x2155, "\\frac{1}{5}"},
-    {0x2156, "\\frac{2}{5}"}, {0x2157, "\\frac{3}{5}"},  {0x2158, "\\frac{4}{5}"}, {0x2159, "\\frac{1}{6}"},
-    {0x215A, "\\frac{5}{6}"}, {0x215B, "\\frac{1}{8}"},  {0x215C, "\\frac{3}{8}"}, {0x215D, "\\frac{5}{8}"},
-    {0x215E, "\\frac{7}{8}"}, {0x2192, "\\to "},         {0x21D2, "\\Rightarrow "}, {0x2205, "\\emptyset "},
-    {0x2208, "\\in "},       {0x2209, "\\notin "},       {0x220F, "\\prod "},      {0x2211, "\\sum "},
-    {0x2212, "-"},           {0x2213, "\\mp "},          {0x2215, "/"},            {0x2216, "\\setminus "},
-    {0x2217, "*"},           {0x2219, "\\cdot "},        {0x221A, "\\rootof "},    {0x221B, "\\cuberootof "},
-    {0x221C, "\\fourthrootof "}, {0x221E, "\\infty "},   {0x2220, "\\angle "},     {0x2223, "|"},
-    {0x2227, "\\wedge "},    {0x2228, "\\vee "},         {0x2229, "\\cap "},       {0x222A, "\\cup "},
-    {0x222B, "\\int "},      {0x2236, ":"},              {0x223C, "\\sim "},       {0x2248, "\\approx "},
-    {0x2260, "\\neq "},      {0x2261, "\\equiv "},       {0x2264, "\\leq "},       {0x2265, "\\geq "},
-    {0x2266, "\\leq "},      {0x2267, "\\geq "},         {0x22C5, "\\cdot "},      {0x2308, "\\lceil "},
-    {0x2309, "\\rceil "},    {0x230A, "\\lfloor "},      {0x230B, "\\rfloor "},    {0x2329, "\\langle "},
-    {0x232A, "\\rangle "},   {0x25B3, "\\triangle "},    {0x27E8, "\\langle "},    {0x27E9, "\\rangle "},
-    {0x2A7D, "\\leq "},      {0x2A7E, "\\geq "},         {0x3000, " "},            {0x3001, ","},
-    {0x3002, ". "},          {0x3008, "\\langle "},      {0x3009, "\\rangle "},    {0xFE0F, ""},
-    {0xFE63, "-"},           {0xFEFF, ""},               {0xFFE5, "\\yen "},
+    {0x00A0, " "},
+    {0x00A2, " \\text{cents} "},
+    {0x00A3, "\\pound "},
+    {0x00A5, "\\yen "},
+    {0x00AD, ""},
+    {0x00B0, "\\degree "},
+    {0x00B1, "\\pm "},
+    {0x00B7, "\\cdot "},
+    {0x00BA, "\\degree "},
+    {0x00BC, "\\frac{1}{4}"},
+    {0x00BD, "\\frac{1}{2}"},
+    {0x00BE, "\\frac{3}{4}"},
+    {0x00D7, "\\times "},
+    {0x00F7, "\\div "},
+    {0x02B9, "'"},
+    {0x037E, ";"},
+    {0x0393, "\\Gamma "},
+    {0x0394, "\\Delta "},
+    {0x0398, "\\Theta "},
+    {0x039B, "\\Lambda "},
+    {0x03A3, "\\Sigma "},
+    {0x03A6, "\\Phi "},
+    {0x03A8, "\\Psi "},
+    {0x03A9, "\\Omega "},
+    {0x03B1, "\\alpha "},
+    {0x03B2, "\\beta "},
+    {0x03B3, "\\gamma "},
+    {0x03B4, "\\delta "},
+    {0x03B5, "\\epsilon "},
+    {0x03B6, "\\zeta "},
+    {0x03B7, "\\eta "},
+    {0x03B8, "\\theta "},
+    {0x03B9, "\\iota "},
+    {0x03BA, "\\kappa "},
+    {0x03BB, "\\lambda "},
+    {0x03BC, "\\mu "},
+    {0x03BD, "\\nu "},
+    {0x03BE, "\\xi "},
+    {0x03C0, "\\pi "},
+    {0x03C1, "\\rho "},
+    {0x03C3, "\\sigma "},
+    {0x03C4, "\\tau "},
+    {0x03C6, "\\phi "},
+    {0x03C7, "\\chi "},
+    {0x03C8, "\\psi "},
+    {0x03C9, "\\omega "},
+    {0x03D5, "\\phi "},
+    {0x060C, ","},
+    {0x061B, ";"},
+    {0x061C, ""},
+    {0x066A, "\\%"},
+    {0x066B, "."},
+    {0x066C, ","},
+    {0x2002, " "},
+    {0x2003, " "},
+    {0x2009, " "},
+    {0x200A, " "},
+    {0x200B, ""},
+    {0x200C, ""},
+    {0x200D, ""},
+    {0x200E, ""},
+    {0x200F, ""},
+    {0x2010, "-"},
+    {0x2011, "-"},
+    {0x2012, "-"},
+    {0x2013, "-"},
+    {0x2014, "-"},
+    {0x2016, "\\|"},
+    {0x2018, "'"},
+    {0x2019, "'"},
+    {0x201C, "\""},
+    {0x201D, "\""},
+    {0x2022, "\\cdot "},
+    {0x2026, "\\ldots "},
+    {0x202A, ""},
+    {0x202B, ""},
+    {0x202C, ""},
+    {0x202D, ""},
+    {0x202E, ""},
+    {0x202F, " "},
+    {0x2032, "'"},
+    {0x2033, "''"},
+    {0x2044, "/"},
+    {0x2060, ""},
+    {0x2061, ""},
+    {0x2062, ""},
+    {0x2066, ""},
+    {0x2067, ""},
+    {0x2068, ""},
+    {0x2069, ""},
+    {0x20AC, "\\euro "},
+    {0x20B9, "\\rupee "},
+    {0x2102, "\\mathbb{C}"},
+    {0x2103, "\\degree C"},
+    {0x2109, "\\degree F"},
+    {0x2113, "\\ell "},
+    {0x2115, "\\mathbb{N}"},
+    {0x211A, "\\mathbb{Q}"},
+    {0x211D, "\\mathbb{R}"},
+    {0x2124, "\\mathbb{Z}"},
+    {0x2126, "\\Omega "},
+    {0x2147, "e"},
+    {0x2148, "i"},
+    {0x2150, "\\frac{1}{7}"},
+    {0x2151, "\\frac{1}{9}"},
+    {0x2152, "\\frac{1}{10}"},
+    {0x2153, "\\frac{1}{3}"},
+    {0x2154, "\\frac{2}{3}"},
+    {0x2155, "\\frac{1}{5}"},
+    {0x2156, "\\frac{2}{5}"},
+    {0x2157, "\\frac{3}{5}"},
+    {0x2158, "\\frac{4}{5}"},
+    {0x2159, "\\frac{1}{6}"},
+    {0x215A, "\\frac{5}{6}"},
+    {0x215B, "\\frac{1}{8}"},
+    {0x215C, "\\frac{3}{8}"},
+    {0x215D, "\\frac{5}{8}"},
+    {0x215E, "\\frac{7}{8}"},
+    {0x2192, "\\to "},
+    {0x21D2, "\\Rightarrow "},
+    {0x2205, "\\emptyset "},
+    {0x2208, "\\in "},
+    {0x2209, "\\notin "},
+    {0x220F, "\\prod "},
+    {0x2211, "\\sum "},
+    {0x2212, "-"},
+    {0x2213, "\\mp "},
+    {0x2215, "/"},
+    {0x2216, "\\setminus "},
+    {0x2217, "*"},
+    {0x2219, "\\cdot "},
+    {0x221A, "\\rootof "},
+    {0x221B, "\\cuberootof "},
+    {0x221C, "\\fourthrootof "},
+    {0x221E, "\\infty "},
+    {0x2220, "\\angle "},
+    {0x2223, "|"},
+    {0x2227, "\\wedge "},
+    {0x2228, "\\vee "},
+    {0x2229, "\\cap "},
+    {0x222A, "\\cup "},
+    {0x222B, "\\int "},
+    {0x2236, ":"},
+    {0x223C, "\\sim "},
+    {0x2248, "\\approx "},
+    {0x2260, "\\neq "},
+    {0x2261, "\\equiv "},
+    {0x2264, "\\leq "},
+    {0x2265, "\\geq "},
+    {0x2266, "\\leq "},
+    {0x2267, "\\geq "},
+    {0x22C5, "\\cdot "},
+    {0x2308, "\\lceil "},
+    {0x2309, "\\rceil "},
+    {0x230A, "\\lfloor "},
+    {0x230B, "\\rfloor "},
+    {0x2329, "\\langle "},
+    {0x232A, "\\rangle "},
+    {0x25B3, "\\triangle "},
+    {0x27E8, "\\langle "},
+    {0x27E9, "\\rangle "},
+    {0x2A7D, "\\leq "},
+    {0x2A7E, "\\geq "},
+    {0x3000, " "},
+    {0x3001, ","},
+    {0x3002, ". "},
+    {0x3008, "\\langle "},
+    {0x3009, "\\rangle "},
+    {0xFE0F, ""},
+    {0xFE63, "-"},
+    {0xFEFF, ""},
+    {0xFFE5, "\\yen "},
 };
 
 // Blocks of ten digits.
@@ -72,17 +201,28 @@ const char* replacement(char32_t code) {
 // The ASCII character that a raised character stands for, or 0.
 char superscript(char32_t code) {
   switch (code) {
-    case 0x00B9: return '1';
-    case 0x00B2: return '2';
-    case 0x00B3: return '3';
-    case 0x207A: return '+';
-    case 0x207B: return '-';
-    case 0x207D: return '(';
-    case 0x207E: return ')';
-    case 0x207F: return 'n';
-    case 0x02E3: return 'x';
-    case 0x2071: return 'i';
-    default: break;
+    case 0x00B9:
+      return '1';
+    case 0x00B2:
+      return '2';
+    case 0x00B3:
+      return '3';
+    case 0x207A:
+      return '+';
+    case 0x207B:
+      return '-';
+    case 0x207D:
+      return '(';
+    case 0x207E:
+      return ')';
+    case 0x207F:
+      return 'n';
+    case 0x02E3:
+      return 'x';
+    case 0x2071:
+      return 'i';
+    default:
+      break;
   }
   return code == 0x2070 || (code >= 0x2074 && code <= 0x2079) ? static_cast<char>('0' + (code - 0x2070)) : '\0';
 }
@@ -181,8 +321,8 @@ std::string to_latex(std::string_view text) {
       out += static_cast<char>(code);
       continue;
     }
-    const auto zero = std::find_if(kDigitZeros.begin(), kDigitZeros.end(),
-                                   [code](char32_t z) { return code >= z && code < z + 10; });
+    const auto zero =
+        std::find_if(kDigitZeros.begin(), kDigitZeros.end(), [code](char32_t z) { return code >= z && code < z + 10; });
     if (zero != kDigitZeros.end()) {
       out += static_cast<char>('0' + (code - *zero));
     } else if (code >= 0xFF01 && code <= 0xFF5E) {

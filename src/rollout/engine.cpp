@@ -10,8 +10,8 @@
 #include <unordered_map>
 
 #include "grpo/base/error.h"
-#include "grpo/rollout/non_finite.h"
 #include "grpo/kernels/cuda.h"
+#include "grpo/rollout/non_finite.h"
 #include "rollout/kv_cache.h"
 #include "rollout/model_runner.h"
 #include "rollout/scheduler.h"
@@ -20,11 +20,12 @@ namespace grpo::rollout {
 namespace {
 
 constexpr int64_t kPrefillTokens = 4096;
-// Graphs are made for sequences of so many tokens or a multiple, so that slowly growing calls do not make them anew each time.
+// Graphs are made for sequences of so many tokens or a multiple, so that slowly growing calls do not make them anew
+// each time.
 constexpr int64_t kTokensStep = 1024;
 
-// One generate() call: does what the scheduler decides. The host may be some steps ahead of the tokens that have come back; it
-// then sees a stop token late, and what was drawn past it is dropped.
+// One generate() call: does what the scheduler decides. The host may be some steps ahead of the tokens that have come
+// back; it then sees a stop token late, and what was drawn past it is dropped.
 class Generation {
  public:
   Generation(ModelRunner& runner, KvCache& cache, int64_t steps_ahead, const Scheduler::Limits& limits,
@@ -162,7 +163,8 @@ class Generation {
                       .params = {.temperature = request.greedy ? 0.0 : sampling_.temperature,
                                  .top_k = sampling_.top_k,
                                  .top_p = sampling_.top_p,
-                                 .uniform = base::uniform(request.key.value_or(key_), request.draw, sample, static_cast<uint32_t>(sequence->drawn))}});
+                                 .uniform = base::uniform(request.key.value_or(key_), request.draw, sample,
+                                                          static_cast<uint32_t>(sequence->drawn))}});
     }
     return rows;
   }
@@ -180,17 +182,16 @@ class Generation {
       for (size_t i = 0; i < step.sequences.size(); ++i)
         append(*step.sequences[i], step.tokens.ids()[i], step.tokens.log_probs()[i]);
     }
-    scheduler_.retire([this](const Sequence& sequence) {
-      return sequence.ended || sequence.drawn == sampling_.max_new_tokens;
-    });
+    scheduler_.retire(
+        [this](const Sequence& sequence) { return sequence.ended || sequence.drawn == sampling_.max_new_tokens; });
   }
 
   void append(Sequence& sequence, int64_t id, float log_prob) {
     if (sequence.ended) return;
     if (std::isnan(log_prob)) {
-      throw NonFiniteLogits(base::concat("sampling: the logits of draw ", requests_[sequence.request].draw, ", sample ", sequence.sample,
-                                     ", token ", sequence.completion.ids.size(),
-                                     " are NaN or all infinite; the weights may have diverged"));
+      throw NonFiniteLogits(base::concat("sampling: the logits of draw ", requests_[sequence.request].draw, ", sample ",
+                                         sequence.sample, ", token ", sequence.completion.ids.size(),
+                                         " are NaN or all infinite; the weights may have diverged"));
     }
     Completion& completion = sequence.completion;
     completion.ids.push_back(id);
@@ -235,7 +236,8 @@ Demand most_of(const Demand& a, const Demand& b) {
   return {.longest = std::max(a.longest, b.longest), .sequences = std::max(a.sequences, b.sequences)};
 }
 
-Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const SamplingConfig& sampling, int64_t vocab_size) {
+Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const SamplingConfig& sampling,
+                 int64_t vocab_size) {
   Demand demand;
   int64_t most_samples = 0;
   for (const Request& request : requests) {
@@ -248,7 +250,8 @@ Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue
     demand.sequences += request.num_samples;
     most_samples = std::max(most_samples, request.num_samples);
   }
-  if (queue != nullptr) demand.sequences = std::min(demand.sequences, static_cast<int64_t>(queue->together) * most_samples);
+  if (queue != nullptr)
+    demand.sequences = std::min(demand.sequences, static_cast<int64_t>(queue->together) * most_samples);
   return demand;
 }
 
@@ -332,7 +335,8 @@ struct Engine::State {
   }
 };
 
-Engine::Engine(const models::CausalLM& model, const EngineConfig& config) : state_(new State{.model = model, .config = config, .cache = {}, .runner = {}, .weights = {}, .stats = {}}) {
+Engine::Engine(const models::CausalLM& model, const EngineConfig& config)
+    : state_(new State{.model = model, .config = config, .cache = {}, .runner = {}, .weights = {}, .stats = {}}) {
   GRPO_CHECK(config.page_size >= 1 && config.max_sequences >= 1, "page_size ", config.page_size, ", max_sequences ",
              config.max_sequences);
 }

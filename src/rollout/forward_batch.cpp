@@ -17,7 +17,8 @@ kernels::PagedLayout make_layout(const std::vector<NewTokens>& sequences, int64_
   std::vector<int32_t> queries = {0}, lengths, offsets = {0}, ids;
   for (const NewTokens& sequence : sequences) {
     const int64_t pages = (tokens_after(sequence) + page_size - 1) / page_size;
-    GRPO_CHECK(pages <= static_cast<int64_t>(sequence.pages->size()), tokens_after(sequence), " tokens in ", sequence.pages->size(), " pages of ", page_size);
+    GRPO_CHECK(pages <= static_cast<int64_t>(sequence.pages->size()), tokens_after(sequence), " tokens in ",
+               sequence.pages->size(), " pages of ", page_size);
     ids.insert(ids.end(), sequence.pages->begin(), sequence.pages->begin() + pages);
     queries.push_back(queries.back() + static_cast<int32_t>(sequence.count));
     lengths.push_back(static_cast<int32_t>(tokens_after(sequence)));

@@ -22,13 +22,16 @@ at::Tensor slots_of(const std::vector<Row>& rows) {
 // What drawing for some rows takes besides logits, as parts of an upload.
 class DrawInputs {
  public:
-  DrawInputs(const std::vector<Row>& rows, kernels::Upload& upload) : upload_(upload), first_(upload.add(slots_of(rows))) {
+  DrawInputs(const std::vector<Row>& rows, kernels::Upload& upload)
+      : upload_(upload), first_(upload.add(slots_of(rows))) {
     const auto params = params_of(rows);
     for (const auto* x : {&params.temperature, &params.top_k, &params.top_p, &params.uniform}) upload.add(*x);
   }
   // Once they are sent.
   at::Tensor slots() const { return upload_[first_]; }
-  kernels::SampleRows params() const { return {upload_[first_ + 1], upload_[first_ + 2], upload_[first_ + 3], upload_[first_ + 4]}; }
+  kernels::SampleRows params() const {
+    return {upload_[first_ + 1], upload_[first_ + 2], upload_[first_ + 3], upload_[first_ + 4]};
+  }
 
  private:
   const kernels::Upload& upload_;
@@ -37,7 +40,8 @@ class DrawInputs {
 
 // A graph holds where the weights were: ranks that split them free and allocate them again with each update.
 void append_addresses(std::vector<int64_t>& launch, const models::CausalLM& model) {
-  for (const auto& [name, tensor] : model.parameters()) launch.push_back(reinterpret_cast<int64_t>(tensor.const_data_ptr()));
+  for (const auto& [name, tensor] : model.parameters())
+    launch.push_back(reinterpret_cast<int64_t>(tensor.const_data_ptr()));
 }
 
 }  // namespace
@@ -102,12 +106,17 @@ void ModelRunner::set_last_token(int64_t slot, int64_t id) { last_ids_.narrow(0,
 ModelRunner::DecodeInputs ModelRunner::load(const std::vector<Row>& rows, kernels::AttentionPlanner& planner,
                                             kernels::Upload& upload) {
   std::vector<NewTokens> sequences;
-  for (const Row& row : rows) sequences.push_back({.ids = nullptr, .count = 1, .cached = row.cached, .pages = row.pages});
+  for (const Row& row : rows)
+    sequences.push_back({.ids = nullptr, .count = 1, .cached = row.cached, .pages = row.pages});
   const auto host = make_batch(sequences, cache_.page_size());
   const size_t positions = upload.add(host.positions);
   const DrawInputs inputs(rows, upload);
   const auto layout = planner.plan(host.layout, upload);
-  return {.batch = {.ids = {}, .positions = upload[positions], .cos = rotations_.first, .sin = rotations_.second, .layout = layout},
+  return {.batch = {.ids = {},
+                    .positions = upload[positions],
+                    .cos = rotations_.first,
+                    .sin = rotations_.second,
+                    .layout = layout},
           .slots = inputs.slots(),
           .params = inputs.params()};
 }

@@ -36,8 +36,8 @@ class DrawnTokens {
   kernels::Download tokens_;  // ids, log-probs
 };
 
-/// Runs the model for a batch of sequences on its device. The last token of every running sequence stays there, in its slot, so
-/// that a step needs nothing that an earlier step has to bring back first.
+/// Runs the model for a batch of sequences on its device. The last token of every running sequence stays there, in its
+/// slot, so that a step needs nothing that an earlier step has to bring back first.
 class ModelRunner {
  public:
   struct Options {

@@ -115,7 +115,8 @@ void Scheduler::run(std::shared_ptr<Sequence> sequence) {
   filling_ = filling_ && !slots_.empty();
 }
 
-// Its pages and its slot may be given away at once: what the device still does for it comes before what others do there.
+// Its pages and its slot may be given away at once: what the device still does for it comes before what others do
+// there.
 void Scheduler::leave(Sequence& sequence) {
   release(sequence.pages);
   slots_.push_back(sequence.slot);

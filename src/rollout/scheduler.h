@@ -12,15 +12,15 @@
 namespace grpo::rollout {
 
 /// Decides what is computed next: requests start in order as pages allow, a finished sequence's slot is refilled at
-/// once (or soon: idle_share), and when pages run out the youngest sequence gives its own up and is recomputed later. Knows page numbers and
-/// lengths only, no model and no memory.
+/// once (or soon: idle_share), and when pages run out the youngest sequence gives its own up and is recomputed later.
+/// Knows page numbers and lengths only, no model and no memory.
 class Scheduler {
  public:
   struct Limits {
-    int64_t max_sequences;   // running together
-    int64_t page_size;       // tokens
-    int64_t num_pages;       // REQUIRES: the pages of the longest sequence and one more
-    int64_t prefill_tokens;  // of one pass; a longer prompt goes alone
+    int64_t max_sequences;    // running together
+    int64_t page_size;        // tokens
+    int64_t num_pages;        // REQUIRES: the pages of the longest sequence and one more
+    int64_t prefill_tokens;   // of one pass; a longer prompt goes alone
     double idle_share = 0.0;  // once all slots are taken, prompts wait until so many are free for each running sequence
   };
 
@@ -79,7 +79,7 @@ class Scheduler {
 
   Limits limits_;
   PageAllocator pages_;
-  std::deque<Prompt> prompts_;      // in request order; the first ones may be in the cache
+  std::deque<Prompt> prompts_;                       // in request order; the first ones may be in the cache
   std::deque<std::shared_ptr<Sequence>> preempted_;  // oldest first
   std::vector<std::shared_ptr<Sequence>> running_;
   std::vector<int64_t> slots_;  // free ones; the last is given first

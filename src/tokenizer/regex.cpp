@@ -45,7 +45,8 @@ struct Scratch {
 // does, would take longer than anyone waits.
 uint32_t match_limit(size_t text_bytes) {
   constexpr uint64_t kBase = 10'000'000, kForEachByte = 100;
-  return static_cast<uint32_t>(std::min<uint64_t>(kBase + kForEachByte * text_bytes, std::numeric_limits<uint32_t>::max()));
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(kBase + kForEachByte * text_bytes, std::numeric_limits<uint32_t>::max()));
 }
 
 std::string error_text(int code) {
@@ -109,7 +110,8 @@ void Regex::find_all(std::string_view text, std::vector<TextRange>& matches) con
     if (result == PCRE2_ERROR_JIT_STACKLIMIT) result = match_with(PCRE2_NO_JIT);  // slower, with the heap as its stack
     if (result == PCRE2_ERROR_NOMATCH) break;
     if (result == PCRE2_ERROR_MATCHLIMIT) {
-      throw base::IoError(base::concat("regular expression ", state_->pattern, ": it backtracks without end on a text of ", text.size(),
+      throw base::IoError(base::concat("regular expression ", state_->pattern,
+                                       ": it backtracks without end on a text of ", text.size(),
                                        " bytes; a tokenizer with such a pattern cannot be used"));
     }
     if (result < 0) throw base::IoError("regular expression " + state_->pattern + ": " + error_text(result));

@@ -6,8 +6,8 @@
 
 namespace grpo::trainer {
 
-/// Each prompt's running accuracy with a Beta(1, 1) prior and exponential forgetting, and from it the expected number of
-/// dead groups: p^G + (1 - p)^G (algorithms: "Dead groups").
+/// Each prompt's running accuracy with a Beta(1, 1) prior and exponential forgetting, and from it the expected number
+/// of dead groups: p^G + (1 - p)^G (algorithms: "Dead groups").
 class AccuracyTracker {
  public:
   /// The chance that all `group_size` completions of this prompt will be right, or all wrong. Unseen: p = 1/2.

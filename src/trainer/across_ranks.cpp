@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-
 namespace grpo::trainer {
 namespace {
 
@@ -35,8 +34,12 @@ nlohmann::json to_json(const Rollout& rollout) {
 }
 
 Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
-  Rollout rollout{.prompt = prompt, .sample = json.at("sample").get<int64_t>(), .completion = {}, .text = text_of(json.at("text")),
-                  .score = {}, .advantage = 0.0};
+  Rollout rollout{.prompt = prompt,
+                  .sample = json.at("sample").get<int64_t>(),
+                  .completion = {},
+                  .text = text_of(json.at("text")),
+                  .score = {},
+                  .advantage = 0.0};
   rollout.completion.ids = values_of<int64_t>(json.at("ids"));
   rollout.completion.log_probs = values_of<float>(json.at("log_probs"));
   rollout.completion.finish_reason = static_cast<rollout::FinishReason>(json.at("finish").get<int>());

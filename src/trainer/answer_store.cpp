@@ -35,8 +35,10 @@ AnswerStore::AnswerStore(const fs::path& folder, const std::string& identity) {
     drop_half_line(file);
     io::JsonlReader reader(file.string());
     for (nlohmann::json line; reader.next(line);) {
-      auto& known = known_[{.set = line.at("set").get<std::string>(), .draw = line.at("draw").get<uint64_t>(),
-                            .greedy = line.at("greedy").get<bool>(), .prompt = line.at("prompt").get<std::string>()}];
+      auto& known = known_[{.set = line.at("set").get<std::string>(),
+                            .draw = line.at("draw").get<uint64_t>(),
+                            .greedy = line.at("greedy").get<bool>(),
+                            .prompt = line.at("prompt").get<std::string>()}];
       for (const auto& completion : line.at("completions")) known.push_back(completion_from(completion));
     }
   }
@@ -50,7 +52,11 @@ const std::vector<rollout::Completion>& AnswerStore::find(const AnswerKey& key) 
 }
 
 void AnswerStore::add(const AnswerKey& key, const std::vector<rollout::Completion>& completions) {
-  nlohmann::ordered_json line{{"set", key.set}, {"draw", key.draw}, {"greedy", key.greedy}, {"prompt", key.prompt}, {"completions", nlohmann::json::array()}};
+  nlohmann::ordered_json line{{"set", key.set},
+                              {"draw", key.draw},
+                              {"greedy", key.greedy},
+                              {"prompt", key.prompt},
+                              {"completions", nlohmann::json::array()}};
   for (const auto& completion : completions) {
     line["completions"].push_back({{"ids", completion.ids}, {"finish_reason", to_string(completion.finish_reason)}});
   }

@@ -11,7 +11,8 @@
 namespace grpo::trainer {
 namespace fs = std::filesystem;
 
-Checkpointing::Checkpointing(const Run& run, const fs::path& run_folder, Stopping& stop) : run_(run), stop_(stop), store_(run_folder / "checkpoints") {}
+Checkpointing::Checkpointing(const Run& run, const fs::path& run_folder, Stopping& stop)
+    : run_(run), stop_(stop), store_(run_folder / "checkpoints") {}
 
 void Checkpointing::resumed_from(int64_t step) {
   saved_step_ = step;
@@ -27,7 +28,8 @@ std::string Checkpointing::way_back() {
   if (!good_step_) return "; no checkpoint is known to be good" + advice;
   store_.mark_good(good_step_);
   const std::string good = store_.path_of(*good_step_).string();
-  return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", good, " (continue from it with --resume ", good, ")", advice);
+  return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", good,
+                      " (continue from it with --resume ", good, ")", advice);
 }
 
 // Every rank holds the same, and comes to the same end.
@@ -35,7 +37,8 @@ void Checkpointing::check_weights(int64_t step) {
   try {
     checkpoint::check_finite(*run_.policy.model);
   } catch (const base::Error& error) {
-    throw base::Error(base::concat("step ", step, ": ", error.what(), ", so that no checkpoint was written", way_back()));
+    throw base::Error(
+        base::concat("step ", step, ": ", error.what(), ", so that no checkpoint was written", way_back()));
   }
 }
 
@@ -58,9 +61,11 @@ void Checkpointing::save(int64_t step, const nlohmann::json& state, bool copy, b
   }
 }
 
-void Checkpointing::write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options, bool pin_good) {
+void Checkpointing::write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options,
+                          bool pin_good) {
   auto write = checkpoint::run_state_writer(*run_.policy.model, *run_.optimizer, state, options);
-  const checkpoint::SavePlan plan{.keep = run_.config.checkpoint.keep, .bytes = write.bytes, .pinned = pin_good ? good_step_ : std::nullopt};
+  const checkpoint::SavePlan plan{
+      .keep = run_.config.checkpoint.keep, .bytes = write.bytes, .pinned = pin_good ? good_step_ : std::nullopt};
   writing_ = std::async(std::launch::async, [this, step, plan, write = std::move(write)] {
     const metrics::Timer timer;
     store_.save(step, plan, [&](const fs::path& folder) {

@@ -14,16 +14,17 @@
 
 namespace grpo::trainer {
 
-/// Saves a run beside its training: training waits for the copy in memory only, and the last checkpoint needs none; hashing and the disk
-/// go on in a thread. One checkpoint at a time. Rank 0 writes it; with split state the others add their optimizer files.
+/// Saves a run beside its training: training waits for the copy in memory only, and the last checkpoint needs none;
+/// hashing and the disk go on in a thread. One checkpoint at a time. Rank 0 writes it; with split state the others add
+/// their optimizer files.
 class Checkpointing {
  public:
   /// stop learns how long saving takes. All outlive it.
   Checkpointing(const Run& run, const std::filesystem::path& run_folder, Stopping& stop);
 
-  /// The run as it is after `step`. state: for state.json. copy: training goes on meanwhile. A collective. Throws base::Error when the
-  /// weights are not finite, so that they do not take the place of good ones, and what went wrong with the one before. pin_good: the last
-  /// good checkpoint is kept, however many newer ones there are.
+  /// The run as it is after `step`. state: for state.json. copy: training goes on meanwhile. A collective. Throws
+  /// base::Error when the weights are not finite, so that they do not take the place of good ones, and what went wrong
+  /// with the one before. pin_good: the last good checkpoint is kept, however many newer ones there are.
   void save(int64_t step, const nlohmann::json& state, bool copy, bool pin_good);
 
   /// Waits for the one that is being written, or looks whether it has ended. Throws what went wrong with it.

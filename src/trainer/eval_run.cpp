@@ -23,7 +23,8 @@ std::vector<EvalSet> load_sets(const Policy& policy, const EvalRun& run) {
   const auto files = resolve_files(run.files, "", "--data");
   const auto names = names_of_sets(files, "--data");
   for (size_t i = 0; i < files.size(); ++i) {
-    sets.push_back({.name = names[i], .prompts = load_prompts(policy, run.data, {files[i]}, run.data.max_prompt_tokens, "--data")});
+    sets.push_back({.name = names[i],
+                    .prompts = load_prompts(policy, run.data, {files[i]}, run.data.max_prompt_tokens, "--data")});
     check_golds(sets.back().prompts, run.reward, "--data");
   }
   return sets;
@@ -72,7 +73,8 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
   at::set_num_threads(num_threads(run.threads));
   const Policy policy = load_policy(run.model, run.stop_ids);
   const auto sets = load_sets(policy, run);
-  rollout::Engine engine(*policy.model, {.max_sequences = rollout::auto_max_sequences(policy.model->device().is_cuda())});
+  rollout::Engine engine(*policy.model,
+                         {.max_sequences = rollout::auto_max_sequences(policy.model->device().is_cuda())});
   fs::create_directories(run.output);
   auto report = sampling_of(run, policy);
   const fs::path answers_folder = run.answers.empty() ? fs::path(run.output) / "answers" : fs::path(run.answers);
@@ -97,7 +99,10 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
   const metrics::Timer timer;
   const auto results = evaluate(sets, context, outputs);
   if (results.empty()) return results;
-  report.update({{"model", run.model.path}, {"files", run.files}, {"samples", run.eval.samples}, {"time_s", timer.seconds()},
+  report.update({{"model", run.model.path},
+                 {"files", run.files},
+                 {"samples", run.eval.samples},
+                 {"time_s", timer.seconds()},
                  {"sampled_tokens", engine.stats().completion_tokens}});
   for (size_t s = 0; s < sets.size(); ++s) report["sets"].push_back(to_json(results[s], sets[s].prompts.size()));
   io::write_json(fs::path(run.output) / "eval.json", report, 1);

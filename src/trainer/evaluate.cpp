@@ -51,7 +51,9 @@ std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
 }
 
 nlohmann::ordered_json shown(const Answer& answer) {
-  return {{"text", answer.text}, {"answer", answer.verdict.pred_parsed}, {"verdict", reward::to_string(answer.verdict.kind)}};
+  return {{"text", answer.text},
+          {"answer", answer.verdict.pred_parsed},
+          {"verdict", reward::to_string(answer.verdict.kind)}};
 }
 
 // One problem's answers, by sample; the greedy one last where it is asked for.
@@ -93,7 +95,8 @@ class Sampling {
       ask(i, context_.samples, false);
       if (context_.greedy) ask(i, 1, true);
     }
-    const auto groups = context_.engine->generate(requests_, context_.sampling, {}, [&](const auto& group) { receive(group); }, context_.should_stop);
+    const auto groups = context_.engine->generate(
+        requests_, context_.sampling, {}, [&](const auto& group) { receive(group); }, context_.should_stop);
     scorer_.wait();
     return groups.size() == requests_.size();
   }
@@ -134,7 +137,8 @@ class Sampling {
     const auto& request = requests_[group.request];
     const size_t problem = asked_[group.request];
     if (context_.answers != nullptr) context_.answers->add(key(problem, request.greedy), group.completions);
-    judge(problem, request.greedy, static_cast<size_t>(request.first_sample), request.first_sample + request.num_samples, group.completions);
+    judge(problem, request.greedy, static_cast<size_t>(request.first_sample),
+          request.first_sample + request.num_samples, group.completions);
     progress_.done += request.num_samples;
     if (context_.on_progress) context_.on_progress(progress_);
   }
@@ -143,7 +147,8 @@ class Sampling {
     auto& answers = greedy ? problems_[problem].greedy : problems_[problem].answers;
     scorer_.submit([this, problem, first, samples, &answers, completions = std::move(completions)] {
       answers.resize(static_cast<size_t>(samples));
-      for (size_t i = 0; i < completions.size(); ++i) answers[first + i] = verify(completions[i], prompt(problem), context_);
+      for (size_t i = 0; i < completions.size(); ++i)
+        answers[first + i] = verify(completions[i], prompt(problem), context_);
     });
   }
 
@@ -160,7 +165,8 @@ class Sampling {
 nlohmann::json to_json(const std::vector<Answer>& answers) {
   auto values = nlohmann::json::array();
   for (const Answer& answer : answers) {
-    values.push_back({bytes_of(answer.text), static_cast<int>(answer.verdict.kind), bytes_of(answer.verdict.pred_parsed), answer.truncated});
+    values.push_back({bytes_of(answer.text), static_cast<int>(answer.verdict.kind),
+                      bytes_of(answer.verdict.pred_parsed), answer.truncated});
   }
   return values;
 }
@@ -184,18 +190,22 @@ bool gather(std::vector<Problem>& problems, std::pair<size_t, size_t> share, boo
   dist::Communicator& communicator = *context.communicator;
   if (communicator.meet("the other ranks' answers", done ? 0 : 1, ask) > 0) return false;
   nlohmann::json mine{{"first", share.first}, {"problems", nlohmann::json::array()}};
-  for (size_t i = share.first; i < share.second; ++i) mine["problems"].push_back({to_json(problems[i].answers), to_json(problems[i].greedy)});
+  for (size_t i = share.first; i < share.second; ++i)
+    mine["problems"].push_back({to_json(problems[i].answers), to_json(problems[i].greedy)});
   for (const auto& theirs : all_gather_json(mine, communicator)) {
     size_t i = theirs.at("first").get<size_t>();
-    for (const auto& problem : theirs.at("problems")) problems[i++] = {answers_from(problem.at(0)), answers_from(problem.at(1))};
+    for (const auto& problem : theirs.at("problems"))
+      problems[i++] = {answers_from(problem.at(0)), answers_from(problem.at(1))};
   }
   return true;
 }
 
 // Nothing when it was stopped.
-std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const EvalContext& context) {
+std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets, const std::vector<Place>& places,
+                                               const EvalContext& context) {
   const bool alone = context.communicator == nullptr || context.communicator->size() == 1;
-  const auto share = alone ? std::pair<size_t, size_t>(0, places.size()) : share_of(places.size(), *context.communicator);
+  const auto share =
+      alone ? std::pair<size_t, size_t>(0, places.size()) : share_of(places.size(), *context.communicator);
   Sampling sampling(sets, places, context);
   bool done = sampling.run(share);
   if (!alone) done = gather(sampling.problems(), share, done, context);
@@ -216,8 +226,9 @@ struct Figures {
   int64_t truncated = 0;
 };
 
-Figures figures_of(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const std::vector<Problem>& problems, size_t set,
-                   const std::vector<int64_t>& curve, const std::filesystem::path& output) {
+Figures figures_of(const std::vector<EvalSet>& sets, const std::vector<Place>& places,
+                   const std::vector<Problem>& problems, size_t set, const std::vector<int64_t>& curve,
+                   const std::filesystem::path& output) {
   Figures figures{.pass = std::vector<std::vector<double>>(curve.size())};
   std::unique_ptr<io::JsonlWriter> writer;
   if (!output.empty()) writer = std::make_unique<io::JsonlWriter>(output.string());
@@ -247,7 +258,8 @@ std::vector<int64_t> pass_counts(int64_t samples) {
   return counts;
 }
 
-EvalResult result_of(const std::string& name, const Figures& figures, const std::vector<int64_t>& curve, uint64_t seed) {
+EvalResult result_of(const std::string& name, const Figures& figures, const std::vector<int64_t>& curve,
+                     uint64_t seed) {
   EvalResult result{.name = name, .samples = curve.back(), .truncated = figures.truncated};
   result.mean_at_k = mean_of(figures.mean);
   result.mean_interval = bootstrap_mean(figures.mean, seed);
@@ -270,13 +282,17 @@ EvalResult result_of(const std::string& name, const Figures& figures, const std:
 std::vector<std::pair<std::string, double>> EvalResult::metrics() const {
   const std::string prefix = "eval/" + name + "/";
   const std::string k = "@" + std::to_string(samples);
-  std::vector<std::pair<std::string, double>> out = {{prefix + "mean" + k, mean_at_k}, {prefix + "pass" + k, pass_at_k}, {prefix + "maj" + k, maj_at_k},
-                                                     {prefix + "ci_low", mean_interval.low}, {prefix + "ci_high", mean_interval.high}};
+  std::vector<std::pair<std::string, double>> out = {{prefix + "mean" + k, mean_at_k},
+                                                     {prefix + "pass" + k, pass_at_k},
+                                                     {prefix + "maj" + k, maj_at_k},
+                                                     {prefix + "ci_low", mean_interval.low},
+                                                     {prefix + "ci_high", mean_interval.high}};
   if (greedy) out.emplace_back(prefix + "greedy", *greedy);
   return out;
 }
 
-std::vector<EvalResult> evaluate(const std::vector<EvalSet>& sets, const EvalContext& context, const std::vector<std::filesystem::path>& outputs) {
+std::vector<EvalResult> evaluate(const std::vector<EvalSet>& sets, const EvalContext& context,
+                                 const std::vector<std::filesystem::path>& outputs) {
   GRPO_CHECK(outputs.size() == sets.size(), outputs.size(), " outputs for ", sets.size(), " sets");
   const auto places = all_places(sets);
   const auto problems = sample_all(sets, places, context);
@@ -284,7 +300,8 @@ std::vector<EvalResult> evaluate(const std::vector<EvalSet>& sets, const EvalCon
   const auto curve = pass_counts(context.samples);
   std::vector<EvalResult> results;
   for (size_t s = 0; s < sets.size(); ++s) {
-    results.push_back(result_of(sets[s].name, figures_of(sets, places, *problems, s, curve, outputs[s]), curve, context.seed));
+    results.push_back(
+        result_of(sets[s].name, figures_of(sets, places, *problems, s, curve, outputs[s]), curve, context.seed));
   }
   return results;
 }

@@ -67,7 +67,10 @@ update::Watch watch_of(const StepContext& context) {
   update::Watch watch{.name = base::concat("step ", context.step), .should_stop = context.should_stop};
   if (!context.on_progress) return watch;
   watch.on_progress = [on_progress = context.on_progress](const update::Progress& progress) {
-    on_progress({.phase = StepProgress::Phase::kUpdate, .done = progress.done, .total = progress.total, .tokens = progress.tokens});
+    on_progress({.phase = StepProgress::Phase::kUpdate,
+                 .done = progress.done,
+                 .total = progress.total,
+                 .tokens = progress.tokens});
   };
   return watch;
 }
@@ -93,7 +96,8 @@ StepResult grpo_step(const StepContext& context, std::vector<Prompt> prompts, co
   const auto batches = stream ? std::vector<update::Batch>() : mini_batches(context, result.batch);
   context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
   optimizer.release_weights();
-  const auto updates = stream ? std::vector{stream->finish(scale_of_step(context.config, result.batch))} : make_updates(context, batches);
+  const auto updates = stream ? std::vector{stream->finish(scale_of_step(context.config, result.batch))}
+                              : make_updates(context, batches);
   optimizer.gather_weights();
   result.stopped = updates.back().dropped;
   if (result.stopped) return result;

@@ -14,7 +14,8 @@ bool trains(const AlgorithmConfig& config, const Rollout& rollout) {
   return rollout.advantage != 0.0 || config.kl.coef > 0.0 || config.entropy_coef > 0.0;
 }
 
-std::vector<size_t> live_rollouts(const AlgorithmConfig& config, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
+std::vector<size_t> live_rollouts(const AlgorithmConfig& config, const RolloutBatch& batch,
+                                  const std::vector<size_t>& rollouts) {
   std::vector<size_t> live;
   for (const size_t index : rollouts) {
     if (trains(config, batch.rollouts[index])) live.push_back(index);
@@ -26,8 +27,9 @@ double loss_scale(const TrainConfig& config, const RolloutBatch& batch, const st
   std::vector<algo::RolloutCount> counts;
   for (const size_t index : rollouts) {
     const Rollout& rollout = batch.rollouts[index];
-    counts.push_back({.tokens = counts_in_loss(config.algorithm, rollout) ? static_cast<int64_t>(rollout.completion.ids.size()) : 0,
-                      .live = rollout.advantage != 0.0});
+    counts.push_back(
+        {.tokens = counts_in_loss(config.algorithm, rollout) ? static_cast<int64_t>(rollout.completion.ids.size()) : 0,
+         .live = rollout.advantage != 0.0});
   }
   auto sums = algo::count_denominators(counts, config.algorithm.denominator, config.algorithm.empty_rows);
   sums.max_new_tokens = static_cast<double>(config.rollout.max_new_tokens);

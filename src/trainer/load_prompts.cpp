@@ -28,7 +28,8 @@ std::string shortened(const std::string& text) {
 
 std::string describe(const Prompt& prompt, const reward::BadGold& bad) {
   const std::string kind = bad.missing ? "missing" : reward::to_string(bad.verdict.kind);
-  return base::concat("\n  problem ", prompt.id, ": ", shortened(prompt.gold), "  (", kind, ": ", bad.verdict.reason, ")");
+  return base::concat("\n  problem ", prompt.id, ": ", shortened(prompt.gold), "  (", kind, ": ", bad.verdict.reason,
+                      ")");
 }
 
 std::string list_of(const std::vector<Prompt>& prompts, const std::vector<reward::BadGold>& bad) {
@@ -47,7 +48,8 @@ void log_rules(const std::vector<Prompt>& prompts, const char* what) {
   counts.erase("whole");
   std::vector<std::string> parts;
   for (const auto& [rule, count] : counts) parts.push_back(base::concat(count, " by the rule ", rule));
-  if (!parts.empty()) base::log_info(base::concat(what, ": answers taken out of longer gold texts: ", base::join(parts, ", ")));
+  if (!parts.empty())
+    base::log_info(base::concat(what, ": answers taken out of longer gold texts: ", base::join(parts, ", ")));
 }
 
 // A column such as "source" instead of the answers.
@@ -55,8 +57,11 @@ void warn_where_all_are_one(const std::vector<Prompt>& prompts, const char* what
   constexpr size_t kFew = 8;
   if (prompts.size() < kFew) return;
   const std::string& first = prompts.front().gold;
-  if (first.empty() || !std::all_of(prompts.begin(), prompts.end(), [&](const Prompt& prompt) { return prompt.gold == first; })) return;
-  base::log_warning(base::concat(what, ": all ", prompts.size(), " gold answers are \"", shortened(first), "\"; check data.answer_key"));
+  if (first.empty() ||
+      !std::all_of(prompts.begin(), prompts.end(), [&](const Prompt& prompt) { return prompt.gold == first; }))
+    return;
+  base::log_warning(base::concat(what, ": all ", prompts.size(), " gold answers are \"", shortened(first),
+                                 "\"; check data.answer_key"));
 }
 
 void leave_out_missing(std::vector<Prompt>& prompts, const std::vector<reward::BadGold>& bad, const char* what) {
@@ -70,24 +75,31 @@ void leave_out_missing(std::vector<Prompt>& prompts, const std::vector<reward::B
 }
 
 void report_begun(const std::vector<Prompt>& prompts, const char* what) {
-  const auto begun = std::count_if(prompts.begin(), prompts.end(), [](const Prompt& prompt) { return !prompt.begun.empty(); });
+  const auto begun =
+      std::count_if(prompts.begin(), prompts.end(), [](const Prompt& prompt) { return !prompt.begun.empty(); });
   if (begun == 0) return;
-  base::log_info(base::concat(what, ": ", begun, " of ", prompts.size(), " conversations end in a turn of the assistant's, which completions go on with"));
+  base::log_info(base::concat(what, ": ", begun, " of ", prompts.size(),
+                              " conversations end in a turn of the assistant's, which completions go on with"));
 }
 
 // A prompt that was put into the chat template already would be put into it twice.
 void warn_templated_twice(const Policy& policy, const std::vector<data::Problem>& problems, const char* what) {
   const std::string& end = policy.chat_template->end_of_turn();
   if (end.empty()) return;
-  const auto count = std::count_if(problems.begin(), problems.end(), [&](const data::Problem& problem) { return problem.prompt.find(end) != std::string::npos; });
+  const auto count = std::count_if(problems.begin(), problems.end(), [&](const data::Problem& problem) {
+    return problem.prompt.find(end) != std::string::npos;
+  });
   if (count == 0) return;
-  base::log_warning(base::concat(what, ": ", count, " of ", problems.size(), " prompts hold ", end, " already, which template ", policy.chat_template->name(),
-                                 " writes: if they were put into a chat template before, model.template: none with data.allow_special_tokens: true takes them as they are"));
+  base::log_warning(base::concat(what, ": ", count, " of ", problems.size(), " prompts hold ", end,
+                                 " already, which template ", policy.chat_template->name(),
+                                 " writes: if they were put into a chat template before, model.template: none with "
+                                 "data.allow_special_tokens: true takes them as they are"));
 }
 
 }  // namespace
 
-std::vector<std::string> resolve_files(const std::vector<std::string>& entries, const std::string& config_folder, const char* key) {
+std::vector<std::string> resolve_files(const std::vector<std::string>& entries, const std::string& config_folder,
+                                       const char* key) {
   std::vector<std::string> files;
   for (const auto& entry : entries) {
     auto found = data::expand_files(config::resolve_path(entry, config_folder).string());
@@ -111,28 +123,34 @@ std::vector<std::string> names_of_sets(const std::vector<std::string>& files, co
   return names;
 }
 
-std::vector<Prompt> prompts_of(const Policy& policy, const data::DataConfig& data, const std::vector<data::Problem>& problems,
-                               int64_t max_prompt_tokens, const char* what) {
+std::vector<Prompt> prompts_of(const Policy& policy, const data::DataConfig& data,
+                               const std::vector<data::Problem>& problems, int64_t max_prompt_tokens,
+                               const char* what) {
   int64_t dropped = 0;
-  auto prompts = make_prompts(policy, problems, max_prompt_tokens, &dropped, {.system = data.system, .allow_special_tokens = data.allow_special_tokens});
+  auto prompts = make_prompts(policy, problems, max_prompt_tokens, &dropped,
+                              {.system = data.system, .allow_special_tokens = data.allow_special_tokens});
   if (dropped > 0) {
-    base::log_warning(base::concat(what, ": ", dropped, " of ", problems.size(), " prompts are longer than ", max_prompt_tokens,
+    base::log_warning(base::concat(what, ": ", dropped, " of ", problems.size(), " prompts are longer than ",
+                                   max_prompt_tokens,
                                    " tokens (data.max_prompt_tokens, rollout.max_total_tokens) and are left out"));
   }
   if (prompts.empty()) {
-    throw base::ConfigError(base::concat(what, ": no problem is left of ", problems.size(), "; check the files and data.max_prompt_tokens"));
+    throw base::ConfigError(base::concat(what, ": no problem is left of ", problems.size(),
+                                         "; check the files and data.max_prompt_tokens"));
   }
   report_begun(prompts, what);
   warn_templated_twice(policy, problems, what);
   return prompts;
 }
 
-std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& data, const std::vector<std::string>& files,
-                                 int64_t max_prompt_tokens, const char* what) {
-  return prompts_of(policy, data, data::load_problems(files, data.prompt_key, data.answer_key), max_prompt_tokens, what);
+std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& data,
+                                 const std::vector<std::string>& files, int64_t max_prompt_tokens, const char* what) {
+  return prompts_of(policy, data, data::load_problems(files, data.prompt_key, data.answer_key), max_prompt_tokens,
+                    what);
 }
 
-void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what, reward::GoldUse use) {
+void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,
+                 reward::GoldUse use) {
   std::vector<std::vector<std::string>> golds;
   golds.reserve(prompts.size());
   for (const auto& prompt : prompts) golds.push_back(prompt.golds());
@@ -142,11 +160,14 @@ void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& confi
   if (bad.empty()) return;
   const auto missing = std::count_if(bad.begin(), bad.end(), [](const reward::BadGold& gold) { return gold.missing; });
   const std::string message =
-      base::concat(what, ": ", bad.size(), " of ", prompts.size(), " gold answers can reward no right completion (", missing,
-                   " are missing, and their problems are left out):", list_of(prompts, bad));
+      base::concat(what, ": ", bad.size(), " of ", prompts.size(), " gold answers can reward no right completion (",
+                   missing, " are missing, and their problems are left out):", list_of(prompts, bad));
   if (static_cast<double>(bad.size()) > config.max_bad_golds * static_cast<double>(prompts.size())) {
-    throw base::ConfigError(base::concat(message, "\nMend or remove them, check data.answer_key and reward.placeholders, or allow them with "
-                                                  "reward.max_bad_golds (now ", config.max_bad_golds, ")"));
+    throw base::ConfigError(
+        base::concat(message,
+                     "\nMend or remove them, check data.answer_key and reward.placeholders, or allow them with "
+                     "reward.max_bad_golds (now ",
+                     config.max_bad_golds, ")"));
   }
   base::log_warning(message);
   leave_out_missing(prompts, bad, what);

@@ -12,13 +12,16 @@ namespace {
 
 using When = MemoryPart::When;
 
-constexpr double kUsableShare = 0.92;  // of a device's or process's memory; the rest is the allocator's and the driver's
-constexpr double kProgramBytes = 0.35e9;  // LibTorch, code and small buffers of a CPU process: resident size of a tiny run
-// On a GPU: CUDA's context, the code of LibTorch, cuBLAS and our kernels, cuBLAS's workspaces and what graphs hold beside their
-// logits. An estimate: no device has been measured yet.
+constexpr double kUsableShare =
+    0.92;  // of a device's or process's memory; the rest is the allocator's and the driver's
+constexpr double kProgramBytes =
+    0.35e9;  // LibTorch, code and small buffers of a CPU process: resident size of a tiny run
+// On a GPU: CUDA's context, the code of LibTorch, cuBLAS and our kernels, cuBLAS's workspaces and what graphs hold
+// beside their logits. An estimate: no device has been measured yet.
 constexpr double kDeviceBytes = 1.5e9;
-// A pass reads and writes every weight's gradient whatever its tokens, about 10 bytes a parameter beside 6 operations a parameter and
-// token: on a GPU of 400 operations a byte a twentieth of the pass at 8,192 tokens. Computing gate and up again costs a tenth.
+// A pass reads and writes every weight's gradient whatever its tokens, about 10 bytes a parameter beside 6 operations a
+// parameter and token: on a GPU of 400 operations a byte a twentieth of the pass at 8,192 tokens. Computing gate and up
+// again costs a tenth.
 constexpr int64_t kFewestTokens = 8192;
 
 // The embedding, the final norm and the head.
@@ -34,14 +37,15 @@ double sum(const std::vector<MemoryPart>& parts, When phase) {
   return bytes;
 }
 
-// Tensors that the backward pass of one layer needs, in elements a token (models/causal_lm.cpp, TrainingPass): its input
-// and the middle of the residual stream, rotated queries and keys, values, attention's result, gate and up.
+// Tensors that the backward pass of one layer needs, in elements a token (models/causal_lm.cpp, TrainingPass): its
+// input and the middle of the residual stream, rotated queries and keys, values, attention's result, gate and up.
 // Summed over layers.
 double saved_elements_of_a_layer(const models::ModelConfig& model) {
   const double heads = static_cast<double>(model.num_heads * model.head_dim);
   const double kv_heads = static_cast<double>(model.num_kv_heads * model.head_dim);
   const double normed_heads = model.qk_norm ? heads + kv_heads : 0.0;
-  return 2.0 * static_cast<double>(model.hidden_size) + 2.0 * heads + 2.0 * kv_heads + normed_heads + 2.0 * static_cast<double>(model.intermediate_size);
+  return 2.0 * static_cast<double>(model.hidden_size) + 2.0 * heads + 2.0 * kv_heads + normed_heads +
+         2.0 * static_cast<double>(model.intermediate_size);
 }
 
 double saved_elements(const models::ModelConfig& model, models::Checkpointing checkpointing) {
@@ -58,19 +62,21 @@ double saved_elements(const models::ModelConfig& model, models::Checkpointing ch
   return layers * hidden + whole;  // one layer is computed again at a time
 }
 
-// Beside what is saved, while a layer's backward pass runs (nn/layers.cpp), in elements a token: the MLP's gradients of gate and up,
-// that of their product, which becomes the product; the norm and gradients of the residual stream.
+// Beside what is saved, while a layer's backward pass runs (nn/layers.cpp), in elements a token: the MLP's gradients of
+// gate and up, that of their product, which becomes the product; the norm and gradients of the residual stream.
 double backward_elements(const models::ModelConfig& model) {
   return 3.0 * static_cast<double>(model.intermediate_size) + 4.0 * static_cast<double>(model.hidden_size);
 }
 
-// Beside what is saved, while the head runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their place; the weight's gradient
-// in fp32, and in the working dtype when it is done; hidden states of the trained tokens and their gradient.
+// Beside what is saved, while the head runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their place; the
+// weight's gradient in fp32, and in the working dtype when it is done; hidden states of the trained tokens and their
+// gradient.
 double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool cuda) {
   const auto vocabulary = static_cast<double>(model.vocab_size), hidden = static_cast<double>(model.hidden_size);
   const double chunk = std::min(static_cast<double>(nn::auto_chunk_tokens(cuda)), tokens);
   const double copies = cuda ? 1.0 : 2.0;  // oneDNN turns the gradient around in memory
-  return copies * chunk * vocabulary * dtype_bytes + (4.0 + dtype_bytes) * vocabulary * hidden + 2.0 * tokens * hidden * dtype_bytes;
+  return copies * chunk * vocabulary * dtype_bytes + (4.0 + dtype_bytes) * vocabulary * hidden +
+         2.0 * tokens * hidden * dtype_bytes;
 }
 
 int64_t longest_rollout(const TrainConfig& config) {
@@ -81,8 +87,12 @@ int64_t longest_rollout(const TrainConfig& config) {
 // At full length in every slot.
 double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes, bool cuda) {
   const RolloutOptions& rollout = config.rollout;
-  const auto pages = [&](int64_t tokens) { return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size); };
-  const double page = 2.0 * static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) * dtype_bytes;
+  const auto pages = [&](int64_t tokens) {
+    return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size);
+  };
+  const double page = 2.0 *
+                      static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) *
+                      dtype_bytes;
   // Evaluation fills every slot.
   const int64_t slots = decoded_together(rollout, cuda);
   const int64_t wanted = config.eval.every_steps > 0 ? slots : rollout.prompts_per_step * rollout.group_size;
@@ -114,13 +124,14 @@ void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, co
   if (target.memory_bytes == 0.0 || weights <= kUsableShare * target.memory_bytes) return;
   char sizes[96];
   std::snprintf(sizes, sizeof sizes, "%.1f GB, and a rank has %.1f GB", weights / 1e9, target.memory_bytes / 1e9);
-  throw base::ConfigError(base::concat("model.path: the weights alone take ", sizes, "; every rank samples with whole weights, also with zero3: use ",
+  throw base::ConfigError(base::concat("model.path: the weights alone take ", sizes,
+                                       "; every rank samples with whole weights, also with zero3: use ",
                                        target.cuda ? "GPUs with more memory, " : "fewer ranks on this machine, ",
                                        dtype_bytes > 2 ? "model.dtype: bfloat16, " : "", "or a smaller model"));
 }
 
-double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config, optim::OptimizerKind optimizer,
-                    int64_t dtype_bytes, int64_t ranks, int64_t passes) {
+double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config,
+                    optim::OptimizerKind optimizer, int64_t dtype_bytes, int64_t ranks, int64_t passes) {
   using optim::StateSharding;
   const auto n = static_cast<double>(model.num_parameters());
   const auto b = static_cast<double>(dtype_bytes);
@@ -154,8 +165,8 @@ struct Choice {
   int64_t micro_batch_tokens;
 };
 
-// Bytes of moments, and of masters where weights are copies of them, for each parameter: AdamW has two moments, Muon one of
-// the layers' matrices, beside which the layers' vectors are nothing.
+// Bytes of moments, and of masters where weights are copies of them, for each parameter: AdamW has two moments, Muon
+// one of the layers' matrices, beside which the layers' vectors are nothing.
 double state_bytes_each(optim::OptimizerKind kind, bool copies, double share_in_layers) {
   const double moments = kind == optim::OptimizerKind::kMuon ? 8.0 - 4.0 * share_in_layers : 8.0;
   return moments + (copies ? 4.0 : 0.0);
@@ -190,7 +201,8 @@ void add_weights(MemoryPlan& plan, double n, double layer, double outside, doubl
   plan.parts.push_back({"two layers' and other weights", (2.0 * layer + outside) * b, When::kUpdate});
 }
 
-MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target) {
+MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, const TrainConfig& config,
+                     int64_t dtype_bytes, const PlanTarget& target) {
   using optim::StateSharding;
   const auto n = static_cast<double>(model.num_parameters());
   const auto b = static_cast<double>(dtype_bytes);
@@ -200,29 +212,49 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const double layer = (n - outside) / static_cast<double>(std::max<int64_t>(model.num_layers, 1));
   const bool splits_sums = choice.sharding == StateSharding::kGradients || choice.sharding == StateSharding::kWeights;
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
-  const auto sequences = static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), config.rollout.prompts_per_step * config.rollout.group_size));
-  const auto tokens = static_cast<double>(std::max(choice.micro_batch_tokens, longest_rollout(config)));  // a rollout is never split
+  const auto sequences = static_cast<double>(std::min(decoded_together(config.rollout, target.cuda),
+                                                      config.rollout.prompts_per_step * config.rollout.group_size));
+  const auto tokens =
+      static_cast<double>(std::max(choice.micro_batch_tokens, longest_rollout(config)));  // a rollout is never split
 
-  MemoryPlan plan{.checkpointing = choice.checkpointing, .micro_batch_tokens = choice.micro_batch_tokens, .sharding = choice.sharding, .offload = choice.offload, .host_bytes = 0.0, .parts = {}, .together = config.trainer.stream_update};
+  MemoryPlan plan{.checkpointing = choice.checkpointing,
+                  .micro_batch_tokens = choice.micro_batch_tokens,
+                  .sharding = choice.sharding,
+                  .offload = choice.offload,
+                  .host_bytes = 0.0,
+                  .parts = {},
+                  .together = config.trainer.stream_update};
   add_weights(plan, n, layer, outside, b, ranks);
   const auto kind = config.optimizer.kind;
-  add_optimizer(plan, n, vocabulary * static_cast<double>(model.hidden_size), state_bytes_each(kind, copies, (n - outside) / n), copies, choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
+  add_optimizer(plan, n, vocabulary * static_cast<double>(model.hidden_size),
+                state_bytes_each(kind, copies, (n - outside) / n), copies,
+                choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
-  if (target.cuda) plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
-  else plan.parts.push_back({"program", kProgramBytes});
+  if (target.cuda)
+    plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
+  else
+    plan.parts.push_back({"program", kProgramBytes});
   if (!target.cuda) plan.parts.push_back({"sampler's copy of the weights", n * b, When::kRollout});
   plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
   plan.parts.push_back({"gradient sums", 4.0 * n / (splits_sums ? ranks : 1.0), When::kUpdate});
-  if (splits_sums) plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
-  else if (copies) plan.parts.push_back({"gradients of a backward pass", n * b, When::kUpdate});
+  if (splits_sums)
+    plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
+  else if (copies)
+    plan.parts.push_back({"gradients of a backward pass", n * b, When::kUpdate});
   if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
   plan.parts.push_back({"saved activations", tokens * saved_elements(model, choice.checkpointing) * b, When::kUpdate});
   // One after the other; the embedding's gradient comes last, when little else is there.
-  plan.parts.push_back({"LM head, or a layer's backward", std::max(head_bytes(model, tokens, b, target.cuda), tokens * backward_elements(model) * b), When::kUpdate});
-  if (kind == optim::OptimizerKind::kMuon) plan.parts.back().bytes = std::max(plan.parts.back().bytes, muon_bytes(model, choice.sharding != StateSharding::kNone, b));
+  plan.parts.push_back({"LM head, or a layer's backward",
+                        std::max(head_bytes(model, tokens, b, target.cuda), tokens * backward_elements(model) * b),
+                        When::kUpdate});
+  if (kind == optim::OptimizerKind::kMuon)
+    plan.parts.back().bytes =
+        std::max(plan.parts.back().bytes, muon_bytes(model, choice.sharding != StateSharding::kNone, b));
   const double device_gb = target.cuda ? target.memory_bytes / 1e9 : 0.0;
-  const double bound = config.rollout.kv_memory_gb.value.value_or(rollout::auto_kv_memory_gb(device_gb, n * b / 1e9, plan.beside_kv_gb()));
-  plan.parts.push_back({"KV cache", std::min(most_kv_bytes(model, config, b, target.cuda), bound * 1e9)});  // kept from step to step
+  const double bound = config.rollout.kv_memory_gb.value.value_or(
+      rollout::auto_kv_memory_gb(device_gb, n * b / 1e9, plan.beside_kv_gb()));
+  plan.parts.push_back(
+      {"KV cache", std::min(most_kv_bytes(model, config, b, target.cuda), bound * 1e9)});  // kept from step to step
   return plan;
 }
 
@@ -230,7 +262,8 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
 bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
   if (target.memory_bytes == 0.0) return true;
   const double kv = plan.parts.back().bytes;
-  return plan.peak() <= kUsableShare * target.memory_bytes && (!target.cuda || kv >= std::min(most_kv, 0.25 * target.memory_bytes));
+  return plan.peak() <= kUsableShare * target.memory_bytes &&
+         (!target.cuda || kv >= std::min(most_kv, 0.25 * target.memory_bytes));
 }
 
 // Without what costs time first.
@@ -249,13 +282,17 @@ std::vector<models::Checkpointing> checkpointing_choices(ActivationCheckpointing
   return {Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull};
 }
 
-// Where the user leaves it to the plan how activations are kept, a GPU takes smaller micro-batches before it computes any again;
-// not where each micro-batch's gradients cross the ranks, since sending them twice or four times costs more than computing again.
-std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTarget& target, optim::StateSharding sharding) {
+// Where the user leaves it to the plan how activations are kept, a GPU takes smaller micro-batches before it computes
+// any again; not where each micro-batch's gradients cross the ranks, since sending them twice or four times costs more
+// than computing again.
+std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTarget& target,
+                                         optim::StateSharding sharding) {
   const int64_t whole = config.trainer.micro_batch_tokens;
   std::vector<int64_t> choices = {whole};
-  const bool sent_each_time = sharding == optim::StateSharding::kGradients || sharding == optim::StateSharding::kWeights;
-  if (!target.cuda || sent_each_time || config.trainer.activation_checkpointing != ActivationCheckpointing::kAuto) return choices;
+  const bool sent_each_time =
+      sharding == optim::StateSharding::kGradients || sharding == optim::StateSharding::kWeights;
+  if (!target.cuda || sent_each_time || config.trainer.activation_checkpointing != ActivationCheckpointing::kAuto)
+    return choices;
   for (const int64_t part : {whole / 2, whole / 4}) {
     if (part >= std::max(kFewestTokens, longest_rollout(config))) choices.push_back(part);
   }
@@ -289,14 +326,18 @@ std::vector<bool> offload_choices(OffloadOptimizer wanted, bool cuda) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target) {
+MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
+                       const PlanTarget& target) {
   const double most_kv = most_kv_bytes(model, config, static_cast<double>(dtype_bytes), target.cuda);
   MemoryPlan plan;
   for (const bool offload : offload_choices(config.trainer.offload_optimizer, target.cuda)) {
-    for (const auto sharding : sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update)) {
+    for (const auto sharding :
+         sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update)) {
       for (const auto checkpointing : checkpointing_choices(config.trainer.activation_checkpointing)) {
         for (const int64_t tokens : micro_batch_choices(config, target, sharding)) {
-          plan = plan_with({.checkpointing = checkpointing, .sharding = sharding, .offload = offload, .micro_batch_tokens = tokens}, model, config, dtype_bytes, target);
+          plan = plan_with(
+              {.checkpointing = checkpointing, .sharding = sharding, .offload = offload, .micro_batch_tokens = tokens},
+              model, config, dtype_bytes, target);
           if (fits(plan, most_kv, target)) return plan;
         }
       }

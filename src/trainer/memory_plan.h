@@ -20,17 +20,20 @@ struct MemoryPart {
 };
 
 /// What one rank holds at most: parameters n, working dtype of b bytes, R ranks.
-///   weights n b; fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n (Muon: 4 of the layers' parameters), / R when split, on the host when
-///   offloaded. zero3: n b for sampling alone, always n b / R, in the update two layers and what is outside of layers
-///   rollout: the sampler's prepacked copy n b (CPU only), KV pages, logits of the running sequences
-///   update: fp32 gradient sums 4 n (/ R with zero2 and zero3), gradients of a backward pass n b (of a layer with those), saved activations of
-///           a micro-batch, and beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and
-///           what the backward pass of one layer does, or Muon with the largest matrix
+///   weights n b; fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n (Muon: 4 of the layers'
+///   parameters), / R when split, on the host when offloaded. zero3: n b for sampling alone, always n b / R, in the
+///   update two layers and what is outside of layers rollout: the sampler's prepacked copy n b (CPU only), KV pages,
+///   logits of the running sequences update: fp32 gradient sums 4 n (/ R with zero2 and zero3), gradients of a backward
+///   pass n b (of a layer with those), saved activations of
+///           a micro-batch, and beside them the larger of what the LM head needs (a chunk's logits, the weight's
+///           gradient in fp32) and what the backward pass of one layer does, or Muon with the largest matrix
 ///   on a GPU: CUDA's context, libraries and graphs
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
-  models::Checkpointing checkpointing = models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
-  int64_t micro_batch_tokens = 0;  // trainer.micro_batch_tokens, or a part of it on a GPU where activations then need not be computed again
+  models::Checkpointing checkpointing =
+      models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
+  int64_t micro_batch_tokens =
+      0;  // trainer.micro_batch_tokens, or a part of it on a GPU where activations then need not be computed again
   optim::StateSharding sharding = optim::StateSharding::kNone;  // distributed.sharding; auto: the first that fits
   bool offload = false;     // trainer.offload_optimizer; auto: where nothing else fits, on a GPU
   double host_bytes = 0.0;  // beside a GPU: page-locked for the optimizer
@@ -52,13 +55,14 @@ struct PlanTarget {
 /// rollout.max_sequences, resolved.
 int64_t decoded_together(const RolloutOptions& rollout, bool cuda);
 
-MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target);
+MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
+                       const PlanTarget& target);
 
 /// Every rank samples with whole weights: throws base::ConfigError where they alone are more than it has.
 void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, const PlanTarget& target);
 
 /// Bytes that all ranks together send for an update (docs/distributed.md). passes: micro-batches of the rank with most.
-double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config, optim::OptimizerKind optimizer,
-                    int64_t dtype_bytes, int64_t ranks, int64_t passes);
+double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config,
+                    optim::OptimizerKind optimizer, int64_t dtype_bytes, int64_t ranks, int64_t passes);
 
 }  // namespace grpo::trainer

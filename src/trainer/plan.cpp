@@ -29,13 +29,18 @@ std::string name_of(E value) {
   return enum_names(value)[static_cast<size_t>(value)];
 }
 
-bool plans_gpu(const TrainConfig& config, std::optional<double> memory_gb) { return memory_gb.has_value() || config.model.device == "cuda"; }
+bool plans_gpu(const TrainConfig& config, std::optional<double> memory_gb) {
+  return memory_gb.has_value() || config.model.device == "cuda";
+}
 
 // The largest |A| of a group of G with `right` rewards of 1 and the rest 0, every group of the step being like it.
 double largest_advantage(const TrainConfig& config, int64_t right) {
   const auto rewards = at::zeros({config.rollout.group_size}, at::kDouble);
   rewards.slice(0, 0, right).fill_(1.0);
-  return algo::group_advantage(rewards, {0, config.rollout.group_size}, config.algorithm.advantage).abs().max().item<double>();
+  return algo::group_advantage(rewards, {0, config.rollout.group_size}, config.algorithm.advantage)
+      .abs()
+      .max()
+      .item<double>();
 }
 
 std::string advantage_scale(const TrainConfig& config) {
@@ -49,17 +54,20 @@ std::string advantage_scale(const TrainConfig& config) {
 void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
   const RolloutOptions& rollout = config.rollout;
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
-  out << "batch: " << rollout.prompts_per_step << " prompts x " << rollout.group_size << " completions = "
-      << rollout.prompts_per_step * rollout.group_size << " rollouts a step; " << updates << " update" << (updates == 1 ? "" : "s")
-      << " a step of " << rollout.prompts_per_step / config.trainer.updates_per_step << " prompts; " << steps << " steps over "
+  out << "batch: " << rollout.prompts_per_step << " prompts x " << rollout.group_size
+      << " completions = " << rollout.prompts_per_step * rollout.group_size << " rollouts a step; " << updates
+      << " update" << (updates == 1 ? "" : "s") << " a step of "
+      << rollout.prompts_per_step / config.trainer.updates_per_step << " prompts; " << steps << " steps over "
       << problems << " problems ("
       << static_cast<double>(steps * rollout.prompts_per_step) / static_cast<double>(problems) << " epochs), "
       << steps * rollout.prompts_per_step * rollout.group_size << " rollouts in all\n";
-  out << "tokens: at most " << rollout.prompts_per_step * rollout.group_size * rollout.max_new_tokens << " sampled a step ("
-      << rollout.max_new_tokens << " a completion), in micro-batches of " << config.trainer.micro_batch_tokens << "\n";
-  out << "policy: " << (updates == 1 ? "on-policy: one update a step, so the ratio is 1 and clipping never acts"
-                                     : "off-policy after the first update of a step; old log-probs from the " +
-                                           name_of(config.algorithm.old_logprobs))
+  out << "tokens: at most " << rollout.prompts_per_step * rollout.group_size * rollout.max_new_tokens
+      << " sampled a step (" << rollout.max_new_tokens << " a completion), in micro-batches of "
+      << config.trainer.micro_batch_tokens << "\n";
+  out << "policy: "
+      << (updates == 1 ? "on-policy: one update a step, so the ratio is 1 and clipping never acts"
+                       : "off-policy after the first update of a step; old log-probs from the " +
+                             name_of(config.algorithm.old_logprobs))
       << "\n";
 }
 
@@ -69,8 +77,11 @@ void describe_objective(std::ostringstream& out, const TrainConfig& config) {
       << algorithm.advantage.std_eps << advantage_scale(config) << "\n";
   out << "loss: " << name_of(algorithm.policy.loss) << ", clip [1 - " << algorithm.policy.clip_low << ", 1 + "
       << algorithm.policy.clip_high << "], " << name_of(algorithm.aggregation) << ", denominator "
-      << name_of(algorithm.denominator) << ", kl " << algorithm.kl.coef << ", entropy " << algorithm.entropy_coef << "\n";
-  out << "optimizer: " << (config.optimizer.kind == optim::OptimizerKind::kMuon ? "Muon for the layers' matrices, else AdamW" : "AdamW") << ", lr " << config.optimizer.lr << " after " << config.optimizer.warmup_steps << " warm-up updates\n";
+      << name_of(algorithm.denominator) << ", kl " << algorithm.kl.coef << ", entropy " << algorithm.entropy_coef
+      << "\n";
+  out << "optimizer: "
+      << (config.optimizer.kind == optim::OptimizerKind::kMuon ? "Muon for the layers' matrices, else AdamW" : "AdamW")
+      << ", lr " << config.optimizer.lr << " after " << config.optimizer.warmup_steps << " warm-up updates\n";
 }
 
 void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
@@ -80,21 +91,24 @@ void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int
     return;
   }
   const int64_t times = 1 + steps / eval.every_steps + (steps % eval.every_steps == 0 ? 0 : 1);
-  out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples << " samples = " << problems * eval.samples
-      << " completions, temperature " << eval.temperature << ", top_p " << eval.top_p << ", top_k " << eval.top_k << "\n";
+  out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples
+      << " samples = " << problems * eval.samples << " completions, temperature " << eval.temperature << ", top_p "
+      << eval.top_p << ", top_k " << eval.top_k << "\n";
 }
 
 double gigabytes(double bytes) { return bytes / 1e9; }
 
 void describe_traffic(std::ostringstream& out, const TrainConfig& config, const TimePlan& plan, int64_t ranks) {
   char line[160];
-  std::snprintf(line, sizeof line, "traffic: %.2f GB sent by each rank a step (rollouts %.3f, update %.2f in %lld micro-batches; docs/distributed.md)\n",
-                gigabytes(plan.rollout_bytes + plan.update_bytes), gigabytes(plan.rollout_bytes), gigabytes(plan.update_bytes),
-                static_cast<long long>(plan.micro_batches));
+  std::snprintf(line, sizeof line,
+                "traffic: %.2f GB sent by each rank a step (rollouts %.3f, update %.2f in %lld micro-batches; "
+                "docs/distributed.md)\n",
+                gigabytes(plan.rollout_bytes + plan.update_bytes), gigabytes(plan.rollout_bytes),
+                gigabytes(plan.update_bytes), static_cast<long long>(plan.micro_batches));
   out << line;
   if (plan.idle_ranks > 0) {
-    out << "idle: " << plan.idle_ranks << " of " << ranks << " ranks sample nothing, since a step has " << config.rollout.prompts_per_step
-        << " prompts (rollout.prompts_per_step) and a group stays on one rank\n";
+    out << "idle: " << plan.idle_ranks << " of " << ranks << " ranks sample nothing, since a step has "
+        << config.rollout.prompts_per_step << " prompts (rollout.prompts_per_step) and a group stays on one rank\n";
   }
 }
 
@@ -107,20 +121,21 @@ PlanTarget target_of(const TrainConfig& config, int64_t ranks, std::optional<dou
   return {.ranks = ranks, .cuda = cuda, .memory_bytes = available};
 }
 
-void describe_time(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, at::ScalarType dtype, int64_t steps,
-                   const PlanTarget& target) {
+void describe_time(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model,
+                   at::ScalarType dtype, int64_t steps, const PlanTarget& target) {
   const DeviceRates rates = target.cuda ? assumed_gpu() : measure_cpu(dtype);
   const auto plan = plan_time(model, config, static_cast<int64_t>(c10::elementSize(dtype)), target, rates);
   const int64_t ranks = target.ranks;
-  out << "time: " << duration_text(plan.step_s()) << " a step (rollout " << duration_text(plan.rollout_s) << ", update " << duration_text(plan.update_s)
+  out << "time: " << duration_text(plan.step_s()) << " a step (rollout " << duration_text(plan.rollout_s) << ", update "
+      << duration_text(plan.update_s)
       << (ranks > 1 ? ", communication " + duration_text(plan.communication_s) : std::string()) << "), "
-      << duration_text(plan.step_s() * static_cast<double>(steps)) << " in all, if every prompt and completion had its full length; matrix products alone, "
-      << rates.source << "\n";
+      << duration_text(plan.step_s() * static_cast<double>(steps))
+      << " in all, if every prompt and completion had its full length; matrix products alone, " << rates.source << "\n";
   out << "limit: " << plan.limit << "\n";
   if (ranks > 1) describe_traffic(out, config, plan, ranks);
   if (const auto seconds = measured_step_seconds(config)) {
-    out << "time: an earlier run of this name took " << duration_text(*seconds) << " a step, evaluation included: "
-        << duration_text(*seconds * static_cast<double>(steps)) << " in all\n";
+    out << "time: an earlier run of this name took " << duration_text(*seconds)
+        << " a step, evaluation included: " << duration_text(*seconds * static_cast<double>(steps)) << " in all\n";
   }
 }
 
@@ -140,7 +155,9 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
 }
 
 const char* checkpointing_name(models::Checkpointing checkpointing) {
-  return checkpointing == models::Checkpointing::kNone ? "none" : checkpointing == models::Checkpointing::kSelective ? "selective" : "full";
+  return checkpointing == models::Checkpointing::kNone        ? "none"
+         : checkpointing == models::Checkpointing::kSelective ? "selective"
+                                                              : "full";
 }
 
 // "zero1", "auto: zero1".
@@ -153,31 +170,41 @@ std::string sharding_text(optim::StateSharding chosen, const dist::DistributedCo
   return config.sharding == dist::Sharding::kAuto ? base::concat("auto: ", name) : name;
 }
 
-void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model, at::ScalarType dtype, const PlanTarget& target) {
+void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model,
+                     at::ScalarType dtype, const PlanTarget& target) {
   const auto [ranks, cuda, available] = target;
   const auto dtype_bytes = static_cast<int64_t>(c10::elementSize(dtype));
   const auto plan = plan_memory(model, config, dtype_bytes, target);
   char line[160];
   out << "memory of " << (ranks > 1 ? base::concat("each of ", ranks, " ranks") : std::string("the process")) << ", "
-      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding " << sharding_text(plan.sharding, config.distributed) << "\n";
+      << models::dtype_name(dtype) << " on " << (cuda ? "a GPU" : "the CPU") << ", sharding "
+      << sharding_text(plan.sharding, config.distributed) << "\n";
   for (const auto& part : plan.parts) {
-    const char* when = part.when == MemoryPart::When::kAlways ? "" : part.when == MemoryPart::When::kRollout ? "  (rollout)" : "  (update)";
+    const char* when = part.when == MemoryPart::When::kAlways    ? ""
+                       : part.when == MemoryPart::When::kRollout ? "  (rollout)"
+                                                                 : "  (update)";
     std::snprintf(line, sizeof line, "  %-32s %9.2f GB%s\n", part.name.c_str(), gigabytes(part.bytes), when);
     out << line;
   }
-  std::snprintf(line, sizeof line, "  peak: rollout %.2f GB, update %.2f GB, of %.1f GB\n", gigabytes(plan.rollout_peak()), gigabytes(plan.update_peak()),
-                gigabytes(available));
+  std::snprintf(line, sizeof line, "  peak: rollout %.2f GB, update %.2f GB, of %.1f GB\n",
+                gigabytes(plan.rollout_peak()), gigabytes(plan.update_peak()), gigabytes(available));
   out << line;
   if (plan.together) {
-    std::snprintf(line, sizeof line, "  peak: %.2f GB, as trainer.stream_update holds both at once\n", gigabytes(plan.peak()));
+    std::snprintf(line, sizeof line, "  peak: %.2f GB, as trainer.stream_update holds both at once\n",
+                  gigabytes(plan.peak()));
     out << line;
   }
-  out << "  update: micro-batches of " << plan.micro_batch_tokens << " tokens, activation checkpointing " << checkpointing_name(plan.checkpointing);
-  if (plan.micro_batch_tokens < config.trainer.micro_batch_tokens) out << "; larger ones would compute more activations again";
+  out << "  update: micro-batches of " << plan.micro_batch_tokens << " tokens, activation checkpointing "
+      << checkpointing_name(plan.checkpointing);
+  if (plan.micro_batch_tokens < config.trainer.micro_batch_tokens)
+    out << "; larger ones would compute more activations again";
   out << "\n";
-  if (plan.peak() > available) out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
+  if (plan.peak() > available)
+    out << "warning: this does not fit; what would help: " << remedies(plan, config, ranks) << "\n";
   if (plan.offload) {
-    std::snprintf(line, sizeof line, "offload: %s in host memory, %.2f GB a rank%s\n", dtype_bytes < 4 ? "masters and moments" : "moments", gigabytes(plan.host_bytes), cuda ? ", page-locked" : "");
+    std::snprintf(line, sizeof line, "offload: %s in host memory, %.2f GB a rank%s\n",
+                  dtype_bytes < 4 ? "masters and moments" : "moments", gigabytes(plan.host_bytes),
+                  cuda ? ", page-locked" : "");
     out << line;
   }
   if (config.algorithm.kl.coef > 0.0 && plan.sharding == optim::StateSharding::kWeights) {
@@ -193,7 +220,8 @@ int64_t steps_of(const TrainConfig& config, int64_t num_problems) {
   if (whole < 1) {
     throw base::ConfigError(base::concat("data.epochs ", config.data.epochs, " of ", num_problems,
                                          " problems is less than one step of rollout.prompts_per_step ",
-                                         config.rollout.prompts_per_step, "; use more epochs, fewer prompts or trainer.steps"));
+                                         config.rollout.prompts_per_step,
+                                         "; use more epochs, fewer prompts or trainer.steps"));
   }
   return whole;
 }
@@ -205,13 +233,15 @@ std::string resolved_choices(const TrainConfig& config, const Policy& policy, in
   describe_objective(out, config);
   std::vector<std::string> stops;
   for (const int64_t id : policy.stop_ids) stops.push_back(std::to_string(id));
-  out << "model: " << policy.model->config().model_type << ", " << policy.model->config().num_parameters() << " parameters, "
-      << models::dtype_name(policy.model->dtype()) << " on " << policy.model->device().str() << "; stop ids " << base::join(stops, ", ");
+  out << "model: " << policy.model->config().model_type << ", " << policy.model->config().num_parameters()
+      << " parameters, " << models::dtype_name(policy.model->dtype()) << " on " << policy.model->device().str()
+      << "; stop ids " << base::join(stops, ", ");
   for (const auto& warning : sampling_warnings(config, policy.model->config())) out << "\nwarning: " << warning;
   return out.str();
 }
 
-std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb, const PlanAssumptions& assumptions) {
+std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb,
+                      const PlanAssumptions& assumptions) {
   const auto inputs = plan_inputs(config, assumptions);
   const auto& model = inputs.model;
   const auto problems = static_cast<int64_t>(inputs.train.size());
@@ -220,7 +250,8 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
   std::ostringstream out;
   out << "run: " << config.run.output << "/" << config.run.name << "\n";
   for (const auto& assumed : inputs.assumed) out << "assumed: " << assumed << "\n";
-  out << "model: " << (assumptions.shape.empty() ? config.model.path : assumptions.shape) << ", " << model.model_type << ", " << model.num_parameters() << " parameters\n";
+  out << "model: " << (assumptions.shape.empty() ? config.model.path : assumptions.shape) << ", " << model.model_type
+      << ", " << model.num_parameters() << " parameters\n";
   describe_batch(out, config, problems, steps);
   describe_objective(out, config);
   describe_evaluation(out, config, static_cast<int64_t>(inputs.evaluated.size()), steps);
@@ -230,7 +261,8 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
   describe_time(out, config, model, dtype, steps, target);
   describe_memory(out, config, model, dtype, target);
   for (const auto& warning : sampling_warnings(config, model)) out << "warning: " << warning << "\n";
-  for (const auto& warning : plan_warnings(config, steps, inputs.train, inputs.evaluated, ranks)) out << "warning: " << warning << "\n";
+  for (const auto& warning : plan_warnings(config, steps, inputs.train, inputs.evaluated, ranks))
+    out << "warning: " << warning << "\n";
   return out.str();
 }
 
@@ -244,15 +276,21 @@ void validate_stream(const TrainConfig& config) {
   const auto refuse = [](const std::string& with, const std::string& why) {
     throw base::ConfigError(base::concat("trainer.stream_update: true does not go with ", with, ": ", why));
   };
-  if (config.rollout.exact) refuse("rollout.exact: true", "micro-batches are filled in the order in which groups are completed, and that depends on what is decoded together; set one of them to false");
+  if (config.rollout.exact)
+    refuse("rollout.exact: true",
+           "micro-batches are filled in the order in which groups are completed, and that depends on what is decoded "
+           "together; set one of them to false");
   if (config.trainer.updates_per_step * config.trainer.epochs_per_step > 1) {
-    refuse("trainer.updates_per_step or trainer.epochs_per_step above 1", "a later update needs the whole step's rollouts and old log-probs");
+    refuse("trainer.updates_per_step or trainer.epochs_per_step above 1",
+           "a later update needs the whole step's rollouts and old log-probs");
   }
   if (algo::needs_moments(config.algorithm.advantage.kind)) {
-    refuse(base::concat("algorithm.advantage: ", name_of(config.algorithm.advantage.kind)), "it needs every reward of the step before the first advantage");
+    refuse(base::concat("algorithm.advantage: ", name_of(config.algorithm.advantage.kind)),
+           "it needs every reward of the step before the first advantage");
   }
   if (config.distributed.sharding == dist::Sharding::kZero2 || config.distributed.sharding == dist::Sharding::kZero3) {
-    refuse(base::concat("distributed.sharding: ", name_of(config.distributed.sharding)), "ranks would wait for each other in the middle of their rollouts; use zero1");
+    refuse(base::concat("distributed.sharding: ", name_of(config.distributed.sharding)),
+           "ranks would wait for each other in the middle of their rollouts; use zero1");
   }
 }
 
@@ -263,7 +301,8 @@ void validate_inputs(const TrainConfig& config) {
   if (config.model.path.empty()) throw base::ConfigError("model.path: name a Hugging Face model folder");
   const std::filesystem::path output(config.run.output);
   if (std::filesystem::exists(output) && !std::filesystem::is_directory(output)) {
-    throw base::ConfigError("run.output " + config.run.output + ": is no folder; expected one that holds, or will hold, the runs");
+    throw base::ConfigError("run.output " + config.run.output +
+                            ": is no folder; expected one that holds, or will hold, the runs");
   }
 }
 
@@ -279,14 +318,17 @@ void validate(const TrainConfig& config) {
                                          "; mini-batches must be equal"));
   }
   if (rollout.group_size == 1) {
-    throw base::ConfigError("rollout.group_size 1: a group of one has no advantage, so nothing would be learned; use at least 2");
+    throw base::ConfigError(
+        "rollout.group_size 1: a group of one has no advantage, so nothing would be learned; use at least 2");
   }
   if (config.eval.every_steps > 0 && config.eval.data.empty()) {
-    throw base::ConfigError("eval.every_steps is set but eval.data names no file; set eval.every_steps: 0 to turn evaluation off");
+    throw base::ConfigError(
+        "eval.every_steps is set but eval.data names no file; set eval.every_steps: 0 to turn evaluation off");
   }
   if (rollout.max_total_tokens && *rollout.max_total_tokens <= rollout.max_new_tokens) {
     throw base::ConfigError(base::concat("rollout.max_total_tokens ", *rollout.max_total_tokens,
-                                         " leaves no room for a prompt beside rollout.max_new_tokens ", rollout.max_new_tokens));
+                                         " leaves no room for a prompt beside rollout.max_new_tokens ",
+                                         rollout.max_new_tokens));
   }
   validate_prompt_sharing(config);
   if (config.run.name.empty() || config.run.name.find('/') != std::string::npos) {

@@ -15,25 +15,33 @@ void warn_about_updates(const TrainConfig& config, int64_t steps, Warnings& out)
     out.push_back("algorithm.old_logprobs: sampler has no effect with one update a step: no old log-probs are needed");
   }
   if (config.optimizer.warmup_steps >= steps * updates) {
-    out.push_back(base::concat("optimizer.warmup_steps ", config.optimizer.warmup_steps, " is not over within the run's ", steps * updates,
+    out.push_back(base::concat("optimizer.warmup_steps ", config.optimizer.warmup_steps,
+                               " is not over within the run's ", steps * updates,
                                " updates: the learning rate never reaches optimizer.lr"));
   }
   const RolloutOptions& rollout = config.rollout;
-  const int64_t most = rollout.prompts_per_step * rollout.group_size * (config.data.max_prompt_tokens + rollout.max_new_tokens);
+  const int64_t most =
+      rollout.prompts_per_step * rollout.group_size * (config.data.max_prompt_tokens + rollout.max_new_tokens);
   if (config.trainer.stream_update && config.trainer.micro_batch_tokens >= most) {
     out.push_back(base::concat("trainer.stream_update: one micro-batch of ", config.trainer.micro_batch_tokens,
-                               " tokens holds the whole step, so nothing of the update begins before the rollout's end; lower trainer.micro_batch_tokens"));
+                               " tokens holds the whole step, so nothing of the update begins before the rollout's "
+                               "end; lower trainer.micro_batch_tokens"));
   }
   if (config.optimizer.lr == 0.0) out.push_back("optimizer.lr 0: nothing is learned");
 }
 
 void warn_about_advantage(const TrainConfig& config, Warnings& out) {
   const auto& advantage = config.algorithm.advantage;
-  if (advantage.kind == algo::Advantage::kGrpo && advantage.std == algo::Std::kSample && config.rollout.group_size == 2) {
-    out.push_back("algorithm.std: sample with groups of two gives advantages of 0.707 where the population std of the 2-GRPO paper gives 1");
+  if (advantage.kind == algo::Advantage::kGrpo && advantage.std == algo::Std::kSample &&
+      config.rollout.group_size == 2) {
+    out.push_back(
+        "algorithm.std: sample with groups of two gives advantages of 0.707 where the population std of the 2-GRPO "
+        "paper gives 1");
   }
   if (config.algorithm.kl.coef > 0.0 || config.algorithm.entropy_coef != 0.0) {
-    out.push_back("with KL or entropy in the loss, groups whose rewards are all equal are trained on too and cost as much as live ones");
+    out.push_back(
+        "with KL or entropy in the loss, groups whose rewards are all equal are trained on too and cost as much as "
+        "live ones");
   }
 }
 
@@ -44,15 +52,18 @@ void warn_about_rollouts(const TrainConfig& config, int64_t problems, int64_t ra
                                " problems: a step draws some of them twice"));
   }
   if (rollout.prompts_per_step < ranks) {
-    out.push_back(base::concat("rollout.prompts_per_step ", rollout.prompts_per_step, " is less than ", ranks, " ranks: some sample nothing"));
+    out.push_back(base::concat("rollout.prompts_per_step ", rollout.prompts_per_step, " is less than ", ranks,
+                               " ranks: some sample nothing"));
   }
   const int64_t longest = config.data.max_prompt_tokens + rollout.max_new_tokens;
   if (longest > config.trainer.micro_batch_tokens) {
-    out.push_back(base::concat("a rollout can have ", longest, " tokens, more than trainer.micro_batch_tokens ", config.trainer.micro_batch_tokens,
+    out.push_back(base::concat("a rollout can have ", longest, " tokens, more than trainer.micro_batch_tokens ",
+                               config.trainer.micro_batch_tokens,
                                ": it is then trained alone and needs more memory than planned here"));
   }
   if (config.logging.rollouts_per_step > 0 && config.logging.rollouts_per_step < rollout.group_size) {
-    out.push_back(base::concat("logging.rollouts_per_step ", config.logging.rollouts_per_step, " is less than one group of ", rollout.group_size,
+    out.push_back(base::concat("logging.rollouts_per_step ", config.logging.rollouts_per_step,
+                               " is less than one group of ", rollout.group_size,
                                ", and whole groups are written: no rollout will be"));
   }
 }
@@ -65,16 +76,20 @@ void warn_about_evaluation(const TrainConfig& config, int64_t steps, const std::
   }
   if (config.eval.every_steps == 0) return;
   if (config.eval.every_steps > steps) {
-    out.push_back(base::concat("eval.every_steps ", config.eval.every_steps, " is more than the ", steps, " steps: only the start and the end are evaluated"));
+    out.push_back(base::concat("eval.every_steps ", config.eval.every_steps, " is more than the ", steps,
+                               " steps: only the start and the end are evaluated"));
   }
   if (config.eval.temperature == 0.0 && config.eval.samples > 1) {
-    out.push_back(base::concat("eval.temperature 0 is greedy: the ", config.eval.samples, " samples of a problem will be the same"));
+    out.push_back(base::concat("eval.temperature 0 is greedy: the ", config.eval.samples,
+                               " samples of a problem will be the same"));
   }
   std::unordered_set<std::string> trained;
   for (const auto& problem : train) trained.insert(problem.prompt);
   int64_t both = 0;
   for (const auto& problem : evaluated) both += trained.count(problem.prompt) > 0 ? 1 : 0;
-  if (both > 0) out.push_back(base::concat(both, " of the ", evaluated.size(), " problems of eval.data are in data.train too: their accuracy is no held-out figure"));
+  if (both > 0)
+    out.push_back(base::concat(both, " of the ", evaluated.size(),
+                               " problems of eval.data are in data.train too: their accuracy is no held-out figure"));
 }
 
 }  // namespace
@@ -86,13 +101,15 @@ std::vector<std::string> sampling_warnings(const TrainConfig& config, const mode
   }
   const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
   if (longest > model.max_positions) {
-    out.push_back(base::concat("prompts of ", config.data.max_prompt_tokens, " and completions of ", config.rollout.max_new_tokens,
-                               " tokens can exceed the model's ", model.max_positions, " positions; RoPE continues beyond them"));
+    out.push_back(base::concat("prompts of ", config.data.max_prompt_tokens, " and completions of ",
+                               config.rollout.max_new_tokens, " tokens can exceed the model's ", model.max_positions,
+                               " positions; RoPE continues beyond them"));
   }
   return out;
 }
 
-std::vector<std::string> plan_warnings(const TrainConfig& config, int64_t steps, const std::vector<data::Problem>& train,
+std::vector<std::string> plan_warnings(const TrainConfig& config, int64_t steps,
+                                       const std::vector<data::Problem>& train,
                                        const std::vector<data::Problem>& evaluated, int64_t ranks) {
   Warnings out;
   warn_about_updates(config, steps, out);

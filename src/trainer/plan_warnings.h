@@ -9,11 +9,14 @@
 
 namespace grpo::trainer {
 
-/// Settings that are allowed and contradict each other, or the sampler's distribution or the model's context: printed at start.
+/// Settings that are allowed and contradict each other, or the sampler's distribution or the model's context: printed
+/// at start.
 std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model);
 
-/// What a plan can tell besides: keys that have no effect or another than one may think, and training problems that are evaluated on.
-std::vector<std::string> plan_warnings(const TrainConfig& config, int64_t steps, const std::vector<data::Problem>& train,
+/// What a plan can tell besides: keys that have no effect or another than one may think, and training problems that are
+/// evaluated on.
+std::vector<std::string> plan_warnings(const TrainConfig& config, int64_t steps,
+                                       const std::vector<data::Problem>& train,
                                        const std::vector<data::Problem>& evaluated, int64_t ranks);
 
 }  // namespace grpo::trainer

@@ -16,7 +16,8 @@ void add_unique(std::vector<int64_t>& ids, int64_t id) {
 
 // "[PAD]", "<pad>": added without saying that it is special.
 bool looks_special(const std::string& token) {
-  return token.size() > 2 && ((token.front() == '[' && token.back() == ']') || (token.front() == '<' && token.back() == '>'));
+  return token.size() > 2 &&
+         ((token.front() == '[' && token.back() == ']') || (token.front() == '<' && token.back() == '>'));
 }
 
 void check_vocabulary(const Policy& policy) {
@@ -29,7 +30,8 @@ void check_vocabulary(const Policy& policy) {
   bool belongs = true;
   for (int64_t id = model; belongs && id < tokenizer; ++id) belongs = !foreign(id);
   if (belongs && tokenizer > model) {  // a padding token that somebody added without resizing the embedding
-    base::log_info(base::concat(policy.folder.string(), ": the tokenizer's special tokens from id ", model, " on have no embedding; none can be sampled, and no prompt may have one"));
+    base::log_info(base::concat(policy.folder.string(), ": the tokenizer's special tokens from id ", model,
+                                " on have no embedding; none can be sampled, and no prompt may have one"));
   }
   if (!belongs) {
     throw base::ConfigError(base::concat(policy.folder.string(), ": the tokenizer has ", tokenizer,
@@ -92,8 +94,9 @@ void check_ids(const Policy& policy, const data::Problem& problem, const std::ve
   const int64_t vocabulary = policy.model->config().vocab_size;
   const auto beyond = std::find_if(ids.begin(), ids.end(), [&](int64_t id) { return id >= vocabulary; });
   if (beyond == ids.end()) return;
-  throw base::ConfigError(base::concat(place_of(problem), ": the prompt has the token ", policy.tokenizer->token(*beyond).value_or(""), " with id ", *beyond,
-                                       ", and the model's embedding has ", vocabulary, " rows; the tokenizer files belong to another model"));
+  throw base::ConfigError(base::concat(
+      place_of(problem), ": the prompt has the token ", policy.tokenizer->token(*beyond).value_or(""), " with id ",
+      *beyond, ", and the model's embedding has ", vocabulary, " rows; the tokenizer files belong to another model"));
 }
 
 }  // namespace
@@ -102,14 +105,16 @@ Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extr
                    const std::filesystem::path& weights, int64_t local_rank) {
   if (!std::filesystem::is_directory(options.path)) {
     throw base::ConfigError("model.path: no folder " + options.path +
-                            "; expected a Hugging Face model folder with config.json and model.safetensors; scripts/get_model.sh obtains public ones");
+                            "; expected a Hugging Face model folder with config.json and model.safetensors; "
+                            "scripts/get_model.sh obtains public ones");
   }
   Policy policy;
   policy.folder = options.path;
   const at::Device device = models::resolve_device(options.device, local_rank);
   models::use_device(device);
   const at::ScalarType dtype = models::resolve_dtype(options.dtype, policy.folder, device);
-  const models::ConfigOverrides overrides{.max_positions = options.max_positions.value, .rope_theta = options.rope_theta.value};
+  const models::ConfigOverrides overrides{.max_positions = options.max_positions.value,
+                                          .rope_theta = options.rope_theta.value};
   policy.model = models::CausalLM::load(weights.empty() ? policy.folder : weights, dtype, device, overrides);
   policy.tokenizer = tokenizer::Tokenizer::load(policy.folder);
   policy.chat_template = tokenizer::ChatTemplate::resolve(options.chat_template, policy.folder);
@@ -140,7 +145,8 @@ std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::P
     prompts.push_back(std::move(prompt));
   }
   if (with_specials > 0) {
-    base::log_warning(base::concat(with_specials, " of ", problems.size(), " problems contain the text of special tokens, as <|im_end|>; they are "
+    base::log_warning(base::concat(with_specials, " of ", problems.size(),
+                                   " problems contain the text of special tokens, as <|im_end|>; they are "
                                    "read as plain text, not as tokens (data.allow_special_tokens)"));
   }
   return prompts;

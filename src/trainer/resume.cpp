@@ -21,7 +21,9 @@ void compare_inputs(Run& run, const nlohmann::json& state, const fs::path& check
   if (saved.is_object() && saved.at("problems") != run.inputs.at("problems")) run.method->forget_problems();
   if (!run.writes()) return;
   for (const auto& name : changed_eval_sets(saved, run.inputs)) {
-    base::log_warning("eval.data: the problems of " + name + " are not those of the earlier evaluations of this run: the figures before and after do not compare");
+    base::log_warning(
+        "eval.data: the problems of " + name +
+        " are not those of the earlier evaluations of this run: the figures before and after do not compare");
   }
 }
 
@@ -34,8 +36,9 @@ void warn_schedule(const Run& run, const nlohmann::json& state) {
   const double before = optim::lr_factor(config.optimizer, next, planned * updates);
   const double now = optim::lr_factor(config.optimizer, next, run.total_steps * updates);
   if (!run.writes() || before == now) return;
-  base::log_warning(base::concat("optimizer.schedule falls to the run's end, which was step ", planned, " and is now ", run.total_steps,
-                                 ": the learning rate of the next update is ", now * config.optimizer.lr, " where it would have been ",
+  base::log_warning(base::concat("optimizer.schedule falls to the run's end, which was step ", planned, " and is now ",
+                                 run.total_steps, ": the learning rate of the next update is ",
+                                 now * config.optimizer.lr, " where it would have been ",
                                  before * config.optimizer.lr));
 }
 
@@ -57,7 +60,8 @@ nlohmann::json restore(Run& run, const fs::path& checkpoint, std::optional<Fork>
     warn_schedule(run, state);
     checkpoint::read_run_state(checkpoint, *run.policy.model, *run.optimizer);
   } catch (const nlohmann::json::exception& error) {
-    throw base::CheckpointError(base::concat(checkpoint.string(), ": its state.json is not that of a run (", error.what(), ")"));
+    throw base::CheckpointError(
+        base::concat(checkpoint.string(), ": its state.json is not that of a run (", error.what(), ")"));
   }
   run.policy.model->release_sampling_weights();
   base::log_info(base::concat("resumed at step ", state.at("step").get<int64_t>(), " from ", checkpoint.string()));

@@ -33,7 +33,8 @@ PlanTarget target_of(const ModelOptions& options, dist::Communicator& communicat
   const at::Device device = models::resolve_device(options.device, communicator.local_rank());
   const int64_t ranks = communicator.size();
   // On the CPU, ranks of this host share its memory; how many they are is not known here, so all count.
-  double memory = device.is_cuda() ? models::device_memory_bytes(device) : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  double memory = device.is_cuda() ? models::device_memory_bytes(device)
+                                   : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
   for (const auto& theirs : communicator.all_gather({memory})) memory = std::min(memory, theirs[0]);
   return {.ranks = ranks, .cuda = device.is_cuda(), .memory_bytes = memory};
 }
@@ -41,7 +42,8 @@ PlanTarget target_of(const ModelOptions& options, dist::Communicator& communicat
 // Before they are loaded: a GPU's error would not say what to do.
 void check_weights_fit(const ModelOptions& options, const PlanTarget& target) {
   if (!fs::is_directory(options.path)) return;  // load_policy says so
-  const auto dtype = models::resolve_dtype(options.dtype, options.path, target.cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
+  const auto dtype =
+      models::resolve_dtype(options.dtype, options.path, target.cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
   check_weights_fit(models::read_model_config(options.path, {}), static_cast<int64_t>(c10::elementSize(dtype)), target);
 }
 
@@ -49,8 +51,9 @@ models::TrainingOptions training_options(const models::CausalLM& model, const Me
   const auto& shape = model.config();
   const fs::path cache = base::cache_folder();
   return {.checkpointing = plan.checkpointing,
-          .attention = nn::choose_attention({.heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim}, model.dtype(),
-                                            model.device(), cache.empty() ? cache : cache / "attention.json")};
+          .attention = nn::choose_attention(
+              {.heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim}, model.dtype(),
+              model.device(), cache.empty() ? cache : cache / "attention.json")};
 }
 
 void warn_overlap(const Run& run) {
@@ -58,7 +61,8 @@ void warn_overlap(const Run& run) {
   std::unordered_set<std::string> trained;
   for (const Prompt& prompt : run.prompts) trained.insert(prompt.text);
   for (const EvalSet& set : run.eval_sets) {
-    const auto both = std::count_if(set.prompts.begin(), set.prompts.end(), [&](const Prompt& prompt) { return trained.contains(prompt.text); });
+    const auto both = std::count_if(set.prompts.begin(), set.prompts.end(),
+                                    [&](const Prompt& prompt) { return trained.contains(prompt.text); });
     if (both == 0) continue;
     base::log_warning(base::concat("eval.data: ", both, " of the ", set.prompts.size(), " problems of ", set.name,
                                    " are trained on too: their accuracy is no held-out figure"));
@@ -73,7 +77,9 @@ void load_data(Run& run) {
   if (config.eval.every_steps > 0) {
     const auto names = names_of_sets(config.eval.data, "eval.data");
     for (size_t i = 0; i < names.size(); ++i) {
-      run.eval_sets.push_back({.name = names[i], .prompts = load_prompts(run.policy, config.data, {config.eval.data[i]}, longest_prompt(config), "eval.data")});
+      run.eval_sets.push_back({.name = names[i],
+                               .prompts = load_prompts(run.policy, config.data, {config.eval.data[i]},
+                                                       longest_prompt(config), "eval.data")});
       check_golds(run.eval_sets.back().prompts, config.reward, "eval.data");
     }
   }
@@ -86,20 +92,22 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   check_weights_fit(config.model, target);
   run.policy = load_policy(config.model, config.rollout.stop_ids, weights, run.communicator.local_rank());
   if (config.algorithm.kl.coef == 0.0) return;
-  run.reference = models::CausalLM::load(config.model.path, run.policy.model->dtype(), run.policy.model->device(),
-                                         {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
+  run.reference = models::CausalLM::load(
+      config.model.path, run.policy.model->dtype(), run.policy.model->device(),
+      {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
 }
 
 std::unique_ptr<optim::Optimizer> make_optimizer(Run& run, const MemoryPlan& plan) {
   const bool in_bf16 = run.config.distributed.reduce_dtype == dist::ReduceDtype::kBfloat16;
   models::CausalLM& model = *run.policy.model;
-  auto optimizer = std::make_unique<optim::Optimizer>(model.parameters(), run.config.optimizer,
-                                                  optim::OptimizerOptions{.decays = {},
-                                                                      .communicator = &run.communicator,
-                                                                      .sharding = plan.sharding,
-                                                                      .reduce_dtype = in_bf16 ? at::kBFloat16 : at::kFloat,
-                                                                      .layers = model.parameter_layers(),
-                                                                      .offload = plan.offload});
+  auto optimizer =
+      std::make_unique<optim::Optimizer>(model.parameters(), run.config.optimizer,
+                                         optim::OptimizerOptions{.decays = {},
+                                                                 .communicator = &run.communicator,
+                                                                 .sharding = plan.sharding,
+                                                                 .reduce_dtype = in_bf16 ? at::kBFloat16 : at::kFloat,
+                                                                 .layers = model.parameter_layers(),
+                                                                 .offload = plan.offload});
   if (run.communicator.size() > 1) model.set_layer_hooks(update::layer_hooks(*optimizer));
   return optimizer;
 }
@@ -107,14 +115,14 @@ std::unique_ptr<optim::Optimizer> make_optimizer(Run& run, const MemoryPlan& pla
 std::unique_ptr<rollout::Engine> make_engine(const Run& run, const MemoryPlan& plan) {
   const TrainConfig& config = run.config;
   const bool cuda = run.policy.model->device().is_cuda();
-  return std::make_unique<rollout::Engine>(*run.policy.model,
-                                           rollout::EngineConfig{.page_size = config.rollout.page_size,
-                                                                 .max_sequences = decoded_together(config.rollout, cuda),
-                                                                 .num_pages = {},
-                                                                 .kv_memory_gb = config.rollout.kv_memory_gb,
-                                                                 .beside_gb = plan.beside_kv_gb(),
-                                                                 .exact = config.rollout.exact,
-                                                                 .expected = expected_demand(config, run.prompts, run.eval_sets, cuda)});
+  return std::make_unique<rollout::Engine>(
+      *run.policy.model, rollout::EngineConfig{.page_size = config.rollout.page_size,
+                                               .max_sequences = decoded_together(config.rollout, cuda),
+                                               .num_pages = {},
+                                               .kv_memory_gb = config.rollout.kv_memory_gb,
+                                               .beside_gb = plan.beside_kv_gb(),
+                                               .exact = config.rollout.exact,
+                                               .expected = expected_demand(config, run.prompts, run.eval_sets, cuda)});
 }
 
 }  // namespace
@@ -130,13 +138,24 @@ update::Learner Run::learner() {
 }
 
 std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights, dist::Communicator& communicator) {
-  std::unique_ptr<Run> run(new Run{.config = config, .communicator = communicator, .policy = {}, .reference = {}, .prompts = {}, .eval_sets = {},
-                                   .inputs = {}, .reward = {}, .optimizer = {}, .engine = {}, .method = {}, .budget = update::TokenBudget(1)});
+  std::unique_ptr<Run> run(new Run{.config = config,
+                                   .communicator = communicator,
+                                   .policy = {},
+                                   .reference = {},
+                                   .prompts = {},
+                                   .eval_sets = {},
+                                   .inputs = {},
+                                   .reward = {},
+                                   .optimizer = {},
+                                   .engine = {},
+                                   .method = {},
+                                   .budget = update::TokenBudget(1)});
   communicator.enter_phase("start");
   const PlanTarget target = target_of(config.model, communicator);
   load_models(*run, weights, target);
   models::CausalLM& model = *run->policy.model;
-  const MemoryPlan plan = plan_memory(model.config(), config, static_cast<int64_t>(c10::elementSize(model.dtype())), target);
+  const MemoryPlan plan =
+      plan_memory(model.config(), config, static_cast<int64_t>(c10::elementSize(model.dtype())), target);
   run->splits_optimizer = plan.sharding != optim::StateSharding::kNone;
   run->budget = update::TokenBudget(plan.micro_batch_tokens);
   model.set_training_options(training_options(model, plan));

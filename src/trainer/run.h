@@ -31,16 +31,18 @@ struct Run {
   std::unique_ptr<optim::Optimizer> optimizer;
   std::unique_ptr<rollout::Engine> engine;
   std::unique_ptr<Method> method;
-  update::TokenBudget budget;      // the plan's, less where memory ran out
+  update::TokenBudget budget;  // the plan's, less where memory ran out
   int64_t total_steps = 0;
-  bool splits_optimizer = false;   // each rank saves its part
+  bool splits_optimizer = false;  // each rank saves its part
 
   bool writes() const { return communicator.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
   update::Learner learner();
 };
 
-/// Plans the memory, loads model and data, and makes the rest. weights: of a checkpoint, or empty: the start ones. All that a
-/// configuration, data or a model can have wrong shows here, as base::ConfigError or base::IoError; the run's folder is not touched.
-std::unique_ptr<Run> assemble(const TrainConfig& config, const std::filesystem::path& weights, dist::Communicator& communicator);
+/// Plans the memory, loads model and data, and makes the rest. weights: of a checkpoint, or empty: the start ones. All
+/// that a configuration, data or a model can have wrong shows here, as base::ConfigError or base::IoError; the run's
+/// folder is not touched.
+std::unique_ptr<Run> assemble(const TrainConfig& config, const std::filesystem::path& weights,
+                              dist::Communicator& communicator);
 
 }  // namespace grpo::trainer

@@ -31,18 +31,21 @@ EvalContext context_of(const Run& run, const std::function<bool()>& should_stop)
 
 }  // namespace
 
-bool evaluate_run(const Run& run, int64_t step, const fs::path& folder, const std::function<bool()>& should_stop, metrics::MetricsLine& line) {
+bool evaluate_run(const Run& run, int64_t step, const fs::path& folder, const std::function<bool()>& should_stop,
+                  metrics::MetricsLine& line) {
   const metrics::Timer timer;
   run.communicator.enter_phase(base::concat("step ", step, ", evaluation"));
   if (run.writes()) fs::create_directories(folder / "eval");
   std::vector<fs::path> outputs;
-  for (const EvalSet& set : run.eval_sets) outputs.push_back(run.writes() ? eval_path(folder, step, set.name) : fs::path());
+  for (const EvalSet& set : run.eval_sets)
+    outputs.push_back(run.writes() ? eval_path(folder, step, set.name) : fs::path());
   const auto results = evaluate(run.eval_sets, context_of(run, should_stop), outputs);
   if (results.empty()) return false;
   for (const auto& result : results) {
     for (const auto& [name, value] : result.metrics()) line.add(name, value);
-    base::log_info(base::concat("eval step ", step, "  ", result.name, "  mean@", result.samples, " ", result.mean_at_k, " [",
-                                result.mean_interval.low, ", ", result.mean_interval.high, "]  pass@", result.samples, " ", result.pass_at_k));
+    base::log_info(base::concat("eval step ", step, "  ", result.name, "  mean@", result.samples, " ", result.mean_at_k,
+                                " [", result.mean_interval.low, ", ", result.mean_interval.high, "]  pass@",
+                                result.samples, " ", result.pass_at_k));
   }
   line.add("time/eval", timer.seconds());
   return true;

@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 bool is_run(const fs::path& folder) {
   try {
     const auto run = io::read_json(folder / "run.json");
-    return run.is_object() && run.contains("version") && run["version"].is_string() && run.contains("starts") && run["starts"].is_array();
+    return run.is_object() && run.contains("version") && run["version"].is_string() && run.contains("starts") &&
+           run["starts"].is_array();
   } catch (const base::IoError&) {
     return false;
   }

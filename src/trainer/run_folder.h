@@ -13,7 +13,8 @@ namespace grpo::trainer {
 bool is_run(const std::filesystem::path& folder);
 
 /// run.json: versions, commit, machine, and one entry for each start of the run.
-void write_run_json(const std::filesystem::path& folder, const TrainConfig& config, std::optional<int64_t> resumed_from);
+void write_run_json(const std::filesystem::path& folder, const TrainConfig& config,
+                    std::optional<int64_t> resumed_from);
 
 /// rollouts/step_<8 digits>.jsonl
 std::filesystem::path rollouts_path(const std::filesystem::path& folder, int64_t step);

@@ -79,7 +79,8 @@ void RunLog::result(const Method& method, int64_t step, double step_s) {
 
 void RunLog::check_complete() const {
   if (lost_lines_ == 0) return;
-  throw base::IoError(base::concat("the run is finished, but ", lost_lines_, " of its metrics lines could not be written to stdout; ",
+  throw base::IoError(base::concat("the run is finished, but ", lost_lines_,
+                                   " of its metrics lines could not be written to stdout; ",
                                    (folder_ / "metrics.jsonl").string(), " has them all"));
 }
 

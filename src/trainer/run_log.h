@@ -14,8 +14,8 @@
 
 namespace grpo::trainer {
 
-/// What a run tells of itself: metrics.jsonl, TensorBoard, Prometheus, rollout files and the console. Where it does not write (ranks other
-/// than 0) all calls do nothing.
+/// What a run tells of itself: metrics.jsonl, TensorBoard, Prometheus, rollout files and the console. Where it does not
+/// write (ranks other than 0) all calls do nothing.
 class RunLog {
  public:
   /// Takes the console and Prometheus' address, so that one that is in use costs no loading of a model.

@@ -13,7 +13,8 @@
 namespace grpo::trainer {
 namespace fs = std::filesystem;
 
-RunStart::RunStart(const RunConfig& run, const std::string& resume, dist::Communicator& communicator) : communicator_(communicator) {
+RunStart::RunStart(const RunConfig& run, const std::string& resume, dist::Communicator& communicator)
+    : communicator_(communicator) {
   communicator_.enter_phase("the run folder");
   if (communicator_.rank() == 0) {
     plan_.folder = folder_of(run);
@@ -44,8 +45,10 @@ void RunStart::begin(const TrainConfig& config) {
     const fs::path now_at = carry_out(plan_);
     if (plan_.before == Before::kSetAside) set_aside_done(now_at);
     const bool continues = plan_.checkpoint.has_value();
-    write_run_json(plan_.folder, config, continues ? std::optional(plan_.step) : std::nullopt);  // first: it makes the folder ours
-    io::write_file_atomic(plan_.folder / "config.yaml", config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
+    write_run_json(plan_.folder, config,
+                   continues ? std::optional(plan_.step) : std::nullopt);  // first: it makes the folder ours
+    io::write_file_atomic(plan_.folder / "config.yaml",
+                          config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
     lock_->keep();
   }
   if (communicator_.size() == 1) return;
@@ -61,7 +64,8 @@ void RunStart::begin(const TrainConfig& config) {
 void RunStart::make_folder() {
   made_folder_ = fs::create_directories(plan_.folder);
   lock_ = std::make_unique<io::FileLock>(lock_path());
-  if (is_run(plan_.folder)) throw io::LockedError(plan_.folder.string() + ": another process has begun this run meanwhile");
+  if (is_run(plan_.folder))
+    throw io::LockedError(plan_.folder.string() + ": another process has begun this run meanwhile");
   check_ours(plan_.folder);
 }
 

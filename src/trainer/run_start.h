@@ -28,7 +28,8 @@ class RunStart {
   const std::optional<std::filesystem::path>& checkpoint() const { return plan_.checkpoint; }
 
   /// To be called when all that can be wrong has been checked: carries out the plan, writes run.json and config.yaml.
-  /// Checks that every rank sees the same folder. Ranks other than 0 log into <folder>/logs/rank_<5 digits>.log from then on.
+  /// Checks that every rank sees the same folder. Ranks other than 0 log into <folder>/logs/rank_<5 digits>.log from
+  /// then on.
   void begin(const TrainConfig& config);
 
  private:

@@ -58,7 +58,7 @@ int64_t equal_share(size_t prompts, const dist::Communicator& communicator) {
 using Groups = std::vector<std::vector<Rollout>>;
 
 struct Sampled {
-  Groups groups;       // by prompt; those of other ranks are empty until gathered
+  Groups groups;  // by prompt; those of other ranks are empty until gathered
   bool stopped = false;
 };
 
@@ -68,14 +68,19 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
   // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
   Scorer scorer(1);
-  StepProgress progress{.phase = StepProgress::Phase::kRollout,
-                        .total = equal_share(prompts.size(), context.learner.communicator) * context.config.rollout.group_size};
+  StepProgress progress{
+      .phase = StepProgress::Phase::kRollout,
+      .total = equal_share(prompts.size(), context.learner.communicator) * context.config.rollout.group_size};
   if (context.on_progress) context.on_progress(progress);
   const auto on_group = [&](const rollout::Group& group) {
     const size_t q = share.first + group.request;
     auto& rollouts = sampled.groups[q];
     for (size_t i = 0; i < group.completions.size(); ++i) {
-      rollouts.push_back({.prompt = q, .sample = static_cast<int64_t>(i), .completion = group.completions[i], .text = {}, .score = {},
+      rollouts.push_back({.prompt = q,
+                          .sample = static_cast<int64_t>(i),
+                          .completion = group.completions[i],
+                          .text = {},
+                          .score = {},
                           .advantage = 0.0});
     }
     progress.done += static_cast<int64_t>(group.completions.size());
@@ -102,7 +107,8 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     const int64_t together = decoded_together(context.config.rollout, context.policy.model->device().is_cuda());
     queue = prompt_queue(context.learner.communicator, context.config, together, context.step, prompts.size());
   }
-  const auto done = context.engine.generate(requests, sampling_of(context), key, on_group, should_stop, queue ? &*queue : nullptr);
+  const auto done =
+      context.engine.generate(requests, sampling_of(context), key, on_group, should_stop, queue ? &*queue : nullptr);
   sampled.stopped = done.size() != requests.size();
   stats.tokens_prompt = context.engine.stats().prompt_tokens;
   stats.preempted = context.engine.stats().preempted;
@@ -130,8 +136,11 @@ void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
   };
   sampled.stopped = communicator.meet("the other ranks' rollouts", sampled.stopped ? 1 : 0, ask) > 0;
   if (sampled.stopped) return;
-  nlohmann::json mine{{"tokens_prompt", stats.tokens_prompt}, {"rollout_s", stats.rollout_s}, {"reward_s", stats.reward_s},
-                      {"preempted", stats.preempted},         {"update_hidden_s", stats.update_hidden_s.value_or(0.0)},
+  nlohmann::json mine{{"tokens_prompt", stats.tokens_prompt},
+                      {"rollout_s", stats.rollout_s},
+                      {"reward_s", stats.reward_s},
+                      {"preempted", stats.preempted},
+                      {"update_hidden_s", stats.update_hidden_s.value_or(0.0)},
                       {"groups", nlohmann::json::array()}};
   for (size_t q = 0; q < sampled.groups.size(); ++q) {
     if (!sampled.groups[q].empty()) mine["groups"].push_back({q, to_json(sampled.groups[q])});
@@ -144,7 +153,8 @@ void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
     stats.preempted += theirs.at("preempted").get<int64_t>();
     stats.rollout_s = std::max(stats.rollout_s, theirs.at("rollout_s").get<double>());
     stats.reward_s = std::max(stats.reward_s, theirs.at("reward_s").get<double>());
-    if (stats.update_hidden_s) stats.update_hidden_s = std::max(*stats.update_hidden_s, theirs.at("update_hidden_s").get<double>());
+    if (stats.update_hidden_s)
+      stats.update_hidden_s = std::max(*stats.update_hidden_s, theirs.at("update_hidden_s").get<double>());
     for (const auto& entry : theirs.at("groups")) {
       const auto q = entry.at(0).get<size_t>();
       sampled.groups[q] = group_from(entry.at(1), q);
@@ -157,12 +167,13 @@ void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
 
 }  // namespace
 
-RolloutBatch sample_and_score(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
-                              StepStats& stats, update::StreamedUpdate* stream) {
+RolloutBatch sample_and_score(const StepContext& context, std::vector<Prompt> prompts,
+                              const std::vector<uint64_t>& draws, StepStats& stats, update::StreamedUpdate* stream) {
   GRPO_CHECK(prompts.size() == draws.size(), prompts.size(), " prompts, ", draws.size(), " draws");
   context.learner.communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
   const bool shares = shares_prompts(context.config, context.learner.communicator.size());
-  const auto share = shares ? std::pair(size_t{0}, prompts.size()) : share_of(prompts.size(), context.learner.communicator);
+  const auto share =
+      shares ? std::pair(size_t{0}, prompts.size()) : share_of(prompts.size(), context.learner.communicator);
   Sampled sampled = sample_share(context, prompts, draws, share, stats, stream);
   context.learner.communicator.enter_phase(base::concat("step ", context.step, ", exchange"));
   gather(sampled, stats, context);

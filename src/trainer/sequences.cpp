@@ -33,7 +33,8 @@ update::Batch batch_of(const TrainConfig& config, const RolloutBatch& batch, con
   return learned;
 }
 
-std::vector<update::Sequence> sequences_of_group(const TrainConfig& config, const Prompt& prompt, std::vector<Rollout> group) {
+std::vector<update::Sequence> sequences_of_group(const TrainConfig& config, const Prompt& prompt,
+                                                 std::vector<Rollout> group) {
   RolloutBatch one{.prompts = {}, .rollouts = std::move(group), .group_offsets = {0}};
   one.group_offsets.push_back(static_cast<int64_t>(one.rollouts.size()));
   set_advantages(one, config.algorithm.advantage);

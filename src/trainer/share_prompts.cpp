@@ -12,12 +12,13 @@ bool shares_prompts(const TrainConfig& config, int64_t ranks) {
 
 void validate_prompt_sharing(const TrainConfig& config) {
   if (config.distributed.steal_prompts != dist::StealPrompts::kAlways || config.rollout.exact) return;
-  throw base::ConfigError("distributed.steal_prompts: always needs rollout.exact: true; without it a completion depends on what is "
-                          "decoded beside it, and so on which rank was faster");
+  throw base::ConfigError(
+      "distributed.steal_prompts: always needs rollout.exact: true; without it a completion depends on what is "
+      "decoded beside it, and so on which rank was faster");
 }
 
-rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config, int64_t decoded_together, int64_t step,
-                                   size_t num_prompts) {
+rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config,
+                                   int64_t decoded_together, int64_t step, size_t num_prompts) {
   const auto ranks = static_cast<size_t>(communicator.size());
   const size_t share = (num_prompts + ranks - 1) / ranks;
   const size_t at_a_time = static_cast<size_t>(std::max<int64_t>(decoded_together / config.rollout.group_size, 1));

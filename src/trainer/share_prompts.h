@@ -8,8 +8,8 @@
 
 namespace grpo::trainer {
 
-/// Whether the ranks take a step's prompts from a queue they share (distributed.steal_prompts), so that one that is slow
-/// samples fewer. Else each has an equal run of them.
+/// Whether the ranks take a step's prompts from a queue they share (distributed.steal_prompts), so that one that is
+/// slow samples fewer. Else each has an equal run of them.
 bool shares_prompts(const TrainConfig& config, int64_t ranks);
 
 /// Throws base::ConfigError where completions would then depend on who samples them.
@@ -17,7 +17,7 @@ void validate_prompt_sharing(const TrainConfig& config);
 
 /// The queue of step `step`'s prompts: a counter in the store. A rank works on its equal share at most, so that ranks
 /// which start together split the prompts evenly, and no more at a time than it can decode together.
-rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config, int64_t decoded_together, int64_t step,
-                                   size_t num_prompts);
+rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config,
+                                   int64_t decoded_together, int64_t step, size_t num_prompts);
 
 }  // namespace grpo::trainer

@@ -58,7 +58,8 @@ fs::path numbered(const fs::path& path) {
 std::optional<int64_t> step_of_file(const fs::path& path) {
   const std::string name = path.filename().string();
   const size_t length = checkpoint::step_name(0).size();
-  if (path.extension() != ".jsonl" || name.size() <= length || (name[length] != '.' && name[length] != '_')) return std::nullopt;
+  if (path.extension() != ".jsonl" || name.size() <= length || (name[length] != '.' && name[length] != '_'))
+    return std::nullopt;
   return checkpoint::step_of_name(name.substr(0, length));
 }
 
@@ -118,8 +119,9 @@ void move_later_aside(const fs::path& folder, int64_t step) {
   for (const char* name : {"metrics.jsonl", "events"}) {
     if (fs::exists(folder / name)) fs::copy(folder / name, aside / name, fs::copy_options::recursive);
   }
-  base::log_warning(base::concat("goes back to step ", step, ": what this run made after it is kept in ", aside.string(), " (",
-                                 base::join(names, ", "), ", with their metrics, rollouts and evaluations)"));
+  base::log_warning(base::concat("goes back to step ", step, ": what this run made after it is kept in ",
+                                 aside.string(), " (", base::join(names, ", "),
+                                 ", with their metrics, rollouts and evaluations)"));
 }
 
 void move_results_aside(const fs::path& folder) {
@@ -131,7 +133,8 @@ void move_results_aside(const fs::path& folder) {
   remove_unfinished(folder);
   checkpoint::Store(folder / "checkpoints").remove_leftovers();
   move_into(aside, results);
-  base::log_warning(base::concat("begins anew, since the earlier start left no checkpoint: what it made is kept in ", aside.string()));
+  base::log_warning(base::concat("begins anew, since the earlier start left no checkpoint: what it made is kept in ",
+                                 aside.string()));
 }
 
 bool is_whole(const fs::path& checkpoint) {
@@ -148,11 +151,12 @@ std::string way_out(const checkpoint::Store& store, int64_t damaged) {
   auto steps = store.steps();
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
     if (*step < damaged && is_whole(store.path_of(*step))) {
-      return base::concat("\nNothing was changed. To continue from the newest one that is whole: --resume ", store.path_of(*step).string(),
-                          " (what came after it is then moved aside)");
+      return base::concat("\nNothing was changed. To continue from the newest one that is whole: --resume ",
+                          store.path_of(*step).string(), " (what came after it is then moved aside)");
     }
   }
-  return "\nNothing was changed. No checkpoint of this run is whole; --resume never begins anew and keeps this run under another name";
+  return "\nNothing was changed. No checkpoint of this run is whole; --resume never begins anew and keeps this run "
+         "under another name";
 }
 
 int64_t check_own(const checkpoint::Store& store, int64_t step) {
@@ -160,7 +164,8 @@ int64_t check_own(const checkpoint::Store& store, int64_t step) {
   try {
     return checkpoint::check_whole(checkpoint);
   } catch (const std::exception& error) {
-    throw base::CheckpointError(base::concat("the checkpoint ", checkpoint.string(), " is damaged: ", error.what(), way_out(store, step)));
+    throw base::CheckpointError(
+        base::concat("the checkpoint ", checkpoint.string(), " is damaged: ", error.what(), way_out(store, step)));
   }
 }
 
@@ -183,8 +188,9 @@ StartPlan plan_from_another(const fs::path& folder, const fs::path& checkpoint) 
 
 StartPlan plan_from(const fs::path& folder, const fs::path& checkpoint) {
   if (!fs::is_directory(checkpoint)) {
-    throw base::ConfigError("--resume " + checkpoint.string() + ": no such folder; expected auto, never, or a checkpoint folder "
-                                                                "such as runs/NAME/checkpoints/step_00000050");
+    throw base::ConfigError("--resume " + checkpoint.string() +
+                            ": no such folder; expected auto, never, or a checkpoint folder "
+                            "such as runs/NAME/checkpoints/step_00000050");
   }
   const bool own = fs::weakly_canonical(checkpoint.parent_path()) == fs::weakly_canonical(folder / "checkpoints");
   const auto named = checkpoint::step_of_name(checkpoint.filename().string());
@@ -192,7 +198,10 @@ StartPlan plan_from(const fs::path& folder, const fs::path& checkpoint) {
   const checkpoint::Store store(folder / "checkpoints");
   const int64_t step = check_own(store, *named);
   const bool newest = store.all_steps().back() == step;
-  return {.folder = folder, .checkpoint = store.path_of(step), .before = newest ? Before::kCutBack : Before::kGoBack, .step = step};
+  return {.folder = folder,
+          .checkpoint = store.path_of(step),
+          .before = newest ? Before::kCutBack : Before::kGoBack,
+          .step = step};
 }
 
 fs::path without_last_slash(const fs::path& path) { return path.has_filename() ? path : path.parent_path(); }
@@ -201,12 +210,13 @@ fs::path without_last_slash(const fs::path& path) { return path.has_filename() ?
 
 fs::path folder_of(const RunConfig& run) {
   const fs::path name(run.name);
-  const bool leaves = name.empty() || name.is_absolute() || std::any_of(name.begin(), name.end(), [](const fs::path& part) {
-                        return part.empty() || part == "." || part == "..";
-                      });
+  const bool leaves = name.empty() || name.is_absolute() ||
+                      std::any_of(name.begin(), name.end(),
+                                  [](const fs::path& part) { return part.empty() || part == "." || part == ".."; });
   const fs::path folder = fs::path(run.output) / name;
   if (leaves || !is_inside(folder, run.output)) {
-    throw base::ConfigError(base::concat("run.name \"", run.name, "\" leaves run.output ", run.output, leaves ? "" : " (a link leads out of it)",
+    throw base::ConfigError(base::concat("run.name \"", run.name, "\" leaves run.output ", run.output,
+                                         leaves ? "" : " (a link leads out of it)",
                                          "; expected the name of a folder in it"));
   }
   return folder;
@@ -219,22 +229,26 @@ void check_ours(const fs::path& folder) {
   if (names.empty()) return;
   if (!is_run(folder)) {
     const bool damaged = is_there(folder / "run.json");
-    throw base::ConfigError(base::concat(folder.string(), " holds ", base::join(names, ", "), ", but ",
-                                         damaged ? "its run.json is none of this program's" : "no run.json",
-                                         ": it is not a run of this program, and nothing in it was touched. Choose another run.name or "
-                                         "run.output, or move it away"));
+    throw base::ConfigError(
+        base::concat(folder.string(), " holds ", base::join(names, ", "), ", but ",
+                     damaged ? "its run.json is none of this program's" : "no run.json",
+                     ": it is not a run of this program, and nothing in it was touched. Choose another run.name or "
+                     "run.output, or move it away"));
   }
   for (const auto& name : names) {
     if (!fs::is_symlink(look_at(folder / name))) continue;
-    throw base::ConfigError(base::concat((folder / name).string(), " is a link to ", fs::read_symlink(folder / name).string(),
-                                         ": a run writes and deletes only inside its own folder. Put the folder itself, by run.output, where the link leads"));
+    throw base::ConfigError(base::concat((folder / name).string(), " is a link to ",
+                                         fs::read_symlink(folder / name).string(),
+                                         ": a run writes and deletes only inside its own folder. Put the folder "
+                                         "itself, by run.output, where the link leads"));
   }
 }
 
 StartPlan plan_start(const RunConfig& run, const std::string& resume) {
   const fs::path folder = folder_of(run);
   check_ours(folder);
-  if (resume == "never") return {.folder = folder, .before = names_there(folder).empty() ? Before::kNothing : Before::kSetAside};
+  if (resume == "never")
+    return {.folder = folder, .before = names_there(folder).empty() ? Before::kNothing : Before::kSetAside};
   return resume == "auto" ? plan_auto(folder) : plan_from(folder, without_last_slash(resume));
 }
 

@@ -36,8 +36,8 @@ void check_ours(const std::filesystem::path& folder);
 /// base::CheckpointError, with what to do, when a checkpoint that is needed is damaged; base::ConfigError.
 StartPlan plan_start(const RunConfig& run, const std::string& resume);
 
-/// Does what the plan says. Returns the folder's name after kSetAside, else plan.folder. Of what a run has made nothing is
-/// deleted but the steps after a checkpoint that it takes again from there.
+/// Does what the plan says. Returns the folder's name after kSetAside, else plan.folder. Of what a run has made nothing
+/// is deleted but the steps after a checkpoint that it takes again from there.
 std::filesystem::path carry_out(const StartPlan& plan);
 
 }  // namespace grpo::trainer

@@ -12,21 +12,25 @@
 namespace grpo::trainer {
 namespace {
 
-double per_second(int64_t tokens, double seconds) { return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0; }
+double per_second(int64_t tokens, double seconds) {
+  return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
+}
 
 // Indented by four spaces, Markdown shows a text as it is.
 std::string verbatim(const std::string& text) {
   constexpr size_t kLongest = 4000;  // an event file keeps every step's
   // What the cut, or the model, left of a UTF-8 character becomes U+FFFD: TensorBoard stops at invalid ones.
-  const auto valid = nlohmann::json::parse(nlohmann::json(text.substr(0, kLongest)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  const auto valid = nlohmann::json::parse(
+      nlohmann::json(text.substr(0, kLongest)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   std::string out = "    ";
   for (const char c : valid.get<std::string>()) out += c == '\n' ? std::string("\n    ") : std::string(1, c);
   return out + "\n\n";
 }
 
 std::string rollout_heading(const Rollout& rollout) {
-  return base::concat("**sample ", rollout.sample, "**: ", reward::to_string(rollout.score.verdict.kind), ", reward ", rollout.score.reward,
-                      ", advantage ", rollout.advantage, ", ", rollout.completion.ids.size(), " tokens\n\n");
+  return base::concat("**sample ", rollout.sample, "**: ", reward::to_string(rollout.score.verdict.kind), ", reward ",
+                      rollout.score.reward, ", advantage ", rollout.advantage, ", ", rollout.completion.ids.size(),
+                      " tokens\n\n");
 }
 
 // The first prompt's pair, or the first two of a larger group.
@@ -43,7 +47,8 @@ std::string first_group(const RolloutBatch& batch) {
 std::string why_no_update(const StepStats& stats) {
   if (stats.update.applied) return "";
   if (stats.update.tokens > 0) return "  (gradient not finite: update skipped)";
-  return stats.groups_live == 0 ? "  (no live group: no update)" : "  (every live completion is cut off and masked: no update)";
+  return stats.groups_live == 0 ? "  (no live group: no update)"
+                                : "  (every live completion is cut off and masked: no update)";
 }
 
 }  // namespace
@@ -108,12 +113,13 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
 std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s, double left_s) {
   const StepStats& stats = result.stats;
   char text[256];
-  std::snprintf(text, sizeof text,
-                "step %lld/%lld  reward %.3f  accuracy %.3f  live %lld/%lld  length %.1f  grad %.3f  entropy %.3f  %.2f s",
-                static_cast<long long>(step), static_cast<long long>(steps), stats.reward_mean, stats.accuracy,
-                static_cast<long long>(stats.groups_live), static_cast<long long>(result.batch.num_groups()),
-                static_cast<double>(stats.tokens_completion) / static_cast<double>(result.batch.rollouts.size()),
-                stats.update.grad_norm, stats.update.entropy, step_s);
+  std::snprintf(
+      text, sizeof text,
+      "step %lld/%lld  reward %.3f  accuracy %.3f  live %lld/%lld  length %.1f  grad %.3f  entropy %.3f  %.2f s",
+      static_cast<long long>(step), static_cast<long long>(steps), stats.reward_mean, stats.accuracy,
+      static_cast<long long>(stats.groups_live), static_cast<long long>(result.batch.num_groups()),
+      static_cast<double>(stats.tokens_completion) / static_cast<double>(result.batch.rollouts.size()),
+      stats.update.grad_norm, stats.update.entropy, step_s);
   std::string line = text;
   if (step < steps) line += "  left " + metrics::duration(left_s);
   return line + why_no_update(stats);

@@ -16,8 +16,8 @@ namespace {
 constexpr double kOneSignal_s = 1.0;
 constexpr double kAskOthersEvery_s = 1.0;
 constexpr double kLookForReadersEvery_s = 1.0;
-constexpr double kMargin = 1.1;      // steps differ in length
-constexpr double kSaveShare = 0.1;   // of stop_within_s, kept for a checkpoint before one was written
+constexpr double kMargin = 1.1;     // steps differ in length
+constexpr double kSaveShare = 0.1;  // of stop_within_s, kept for a checkpoint before one was written
 constexpr const char* kDropped = "dropped";
 
 std::atomic<int64_t> signals = 0;
@@ -85,8 +85,9 @@ bool Stopping::drops_step() {
   const bool finishes = signals < 2 && can_finish({.step_s = step_s_, .save_s = save_s_}, now - step_began_, left);
   if (!finishes) return drop();
   if (!std::exchange(announced_, true)) {
-    base::log_info(base::concat("a signal asks to stop: step ", step_, " is finished first, which took ", duration_text(*step_s_),
-                                " last time, of ", duration_text(left), " (checkpoint.stop_within_s); a second signal drops it"));
+    base::log_info(base::concat("a signal asks to stop: step ", step_, " is finished first, which took ",
+                                duration_text(*step_s_), " last time, of ", duration_text(left),
+                                " (checkpoint.stop_within_s); a second signal drops it"));
   }
   return false;
 }

@@ -33,13 +33,13 @@ class Stopping {
 
   bool asked() const;  // a signal reached this rank
 
-  /// A pipe to which this process writes what people or programs read. When its reader is gone (`| head`, a tee that was
-  /// killed), that counts as a signal: asked about once a second, between decode steps and micro-batches.
+  /// A pipe to which this process writes what people or programs read. When its reader is gone (`| head`, a tee that
+  /// was killed), that counts as a signal: asked about once a second, between decode steps and micro-batches.
   void watch_reader(int descriptor) { readers_.push_back(descriptor); }
   void look_for_readers();
 
   void begin_step(int64_t step);
-  void end_step();  // the step was finished: its pace is known
+  void end_step();                                       // the step was finished: its pace is known
   void note_save(double seconds) { save_s_ = seconds; }  // from any thread
 
   /// Whether to give up the step now. Cheap: asked between decode steps and between micro-batches.

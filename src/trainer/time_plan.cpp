@@ -38,16 +38,26 @@ DeviceRates measure_cpu(at::ScalarType dtype) {
   const auto memory = at::ones({kFloats}, at::kFloat);
   const double product = best_seconds(5, [&] { at::mm(a, b); });
   const double read = best_seconds(3, [&] { memory.sum(); });
-  DeviceRates rates{.flops = 2.0 * kRows * kSize * kSize / product, .bytes = 4.0 * kFloats / read, .inside_host = 1e9, .between_hosts = 1e9, .source = {}};
+  DeviceRates rates{.flops = 2.0 * kRows * kSize * kSize / product,
+                    .bytes = 4.0 * kFloats / read,
+                    .inside_host = 1e9,
+                    .between_hosts = 1e9,
+                    .source = {}};
   char text[128];
-  std::snprintf(text, sizeof text, "measured now: %.0f GFLOP/s, %.0f GB/s; assumed: 1 GB/s to other ranks", rates.flops / 1e9, rates.bytes / 1e9);
+  std::snprintf(text, sizeof text, "measured now: %.0f GFLOP/s, %.0f GB/s; assumed: 1 GB/s to other ranks",
+                rates.flops / 1e9, rates.bytes / 1e9);
   rates.source = text;
   return rates;
 }
 
 DeviceRates assumed_gpu() {
-  return {.flops = 300e12, .bytes = 3e12, .inside_host = 300e9, .between_hosts = 40e9, .ranks_per_host = 8,
-          .source = "assumed for each GPU: 300 TFLOP/s, 3 TB/s, 8 a host, 300 GB/s to GPUs of its host, 40 GB/s to others"};
+  return {
+      .flops = 300e12,
+      .bytes = 3e12,
+      .inside_host = 300e9,
+      .between_hosts = 40e9,
+      .ranks_per_host = 8,
+      .source = "assumed for each GPU: 300 TFLOP/s, 3 TB/s, 8 a host, 300 GB/s to GPUs of its host, 40 GB/s to others"};
 }
 
 namespace {
@@ -55,9 +65,9 @@ namespace {
 // What each rank has to do in a step, in whole prompts and rollouts: the rank that has most.
 struct Load {
   double prompts = 0.0;
-  double sampled = 0.0;    // rollouts
-  double trained = 0.0;    // rollouts
-  double together = 0.0;   // sequences decoded at a time
+  double sampled = 0.0;   // rollouts
+  double trained = 0.0;   // rollouts
+  double together = 0.0;  // sequences decoded at a time
   double prompt_tokens = 0.0;
   double completion_tokens = 0.0;  // each at full length
   double tokens() const { return prompt_tokens + completion_tokens; }
@@ -66,7 +76,8 @@ struct Load {
 Load load_of(const TrainConfig& config, int64_t ranks, bool cuda) {
   const auto share = [ranks](int64_t count) { return static_cast<double>((count + ranks - 1) / ranks); };
   const RolloutOptions& rollout = config.rollout;
-  Load load{.prompts = share(rollout.prompts_per_step), .trained = share(rollout.prompts_per_step * rollout.group_size)};
+  Load load{.prompts = share(rollout.prompts_per_step),
+            .trained = share(rollout.prompts_per_step * rollout.group_size)};
   load.sampled = load.prompts * static_cast<double>(rollout.group_size);
   load.together = std::min(static_cast<double>(decoded_together(rollout, cuda)), load.sampled);
   load.prompt_tokens = static_cast<double>(config.data.max_prompt_tokens);
@@ -86,13 +97,16 @@ DecodeStep decode_step(const models::ModelConfig& model, const Load& load, doubl
   const auto n = static_cast<double>(model.num_parameters());
   const double token = 2.0 * static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim) * b;
   const double cache = load.together * (load.prompt_tokens + load.completion_tokens / 2.0) * token;
-  return {.read_weights_s = n * b / rates.bytes, .read_cache_s = cache / rates.bytes, .multiply_s = 2.0 * n * load.together / rates.flops};
+  return {.read_weights_s = n * b / rates.bytes,
+          .read_cache_s = cache / rates.bytes,
+          .multiply_s = 2.0 * n * load.together / rates.flops};
 }
 
 double operations_per_trained_token(const TrainConfig& config) {
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   const bool old_pass = updates > 1 && config.algorithm.old_logprobs == OldLogProbs::kTrainer;
-  return 6.0 * static_cast<double>(config.trainer.epochs_per_step) + (old_pass ? 2.0 : 0.0) + (config.algorithm.kl.coef > 0.0 ? 2.0 : 0.0);
+  return 6.0 * static_cast<double>(config.trainer.epochs_per_step) + (old_pass ? 2.0 : 0.0) +
+         (config.algorithm.kl.coef > 0.0 ? 2.0 : 0.0);
 }
 
 // Of the rank that has most, in one update.
@@ -105,27 +119,34 @@ int64_t micro_batches(const TrainConfig& config, const Load& load, int64_t micro
 double rollout_bytes(const TrainConfig& config, const Load& load, int64_t ranks) {
   constexpr double kId = 8.0, kLogProb = 4.0, kText = 4.0;  // a token
   const auto rollouts = static_cast<double>(config.rollout.prompts_per_step * config.rollout.group_size);
-  return rollouts * load.completion_tokens * (kId + kLogProb + kText) * static_cast<double>(ranks - 1) / static_cast<double>(ranks);
+  return rollouts * load.completion_tokens * (kId + kLogProb + kText) * static_cast<double>(ranks - 1) /
+         static_cast<double>(ranks);
 }
 
 std::string limit_of(const TimePlan& plan, const Load& load, const DecodeStep& decode) {
-  if (plan.communication_s > std::max(plan.rollout_s, plan.update_s)) return "the network, in the update; more rollouts a step would help";
-  if (plan.update_s > plan.rollout_s) return load.trained > 1.0 ? "compute, in the update; more ranks would help" : "compute, in the update of one rollout a rank";
+  if (plan.communication_s > std::max(plan.rollout_s, plan.update_s))
+    return "the network, in the update; more rollouts a step would help";
+  if (plan.update_s > plan.rollout_s)
+    return load.trained > 1.0 ? "compute, in the update; more ranks would help"
+                              : "compute, in the update of one rollout a rank";
   if (decode.multiply_s > decode.read_s()) return "compute, in the rollout; more ranks would help";
-  if (load.together < load.sampled) return "memory bandwidth, in the rollout; a larger rollout.max_sequences or more ranks would help";
+  if (load.together < load.sampled)
+    return "memory bandwidth, in the rollout; a larger rollout.max_sequences or more ranks would help";
   if (decode.read_cache_s > decode.read_weights_s) return "memory bandwidth, in the rollout; more ranks would help";
   return "the tail, the decode steps of one completion, each reading all weights; more ranks hardly help";
 }
 
 }  // namespace
 
-TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target, const DeviceRates& rates) {
+TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
+                   const PlanTarget& target, const DeviceRates& rates) {
   const auto n = static_cast<double>(model.num_parameters());
   const int64_t ranks = target.ranks;
   const Load load = load_of(config, ranks, target.cuda);
   const DecodeStep decode = decode_step(model, load, static_cast<double>(dtype_bytes), rates);
   TimePlan plan;
-  plan.rollout_s = std::ceil(load.sampled / load.together) * load.completion_tokens * decode.seconds() + 2.0 * n * load.prompt_tokens * load.prompts / rates.flops;
+  plan.rollout_s = std::ceil(load.sampled / load.together) * load.completion_tokens * decode.seconds() +
+                   2.0 * n * load.prompt_tokens * load.prompts / rates.flops;
   plan.update_s = operations_per_trained_token(config) * n * load.trained * load.tokens() / rates.flops;
   plan.idle_ranks = std::max<int64_t>(ranks - config.rollout.prompts_per_step, 0);
   if (ranks > 1) {
@@ -133,8 +154,12 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, 
     const auto updates = static_cast<double>(config.trainer.updates_per_step * config.trainer.epochs_per_step);
     plan.micro_batches = micro_batches(config, load, memory.micro_batch_tokens);
     plan.rollout_bytes = rollout_bytes(config, load, ranks);
-    plan.update_bytes = updates * update_bytes(model, memory, config.distributed, config.optimizer.kind, dtype_bytes, ranks, plan.micro_batches) / static_cast<double>(ranks);
-    plan.communication_s = (plan.rollout_bytes + plan.update_bytes) / (ranks > rates.ranks_per_host ? rates.between_hosts : rates.inside_host);
+    plan.update_bytes =
+        updates *
+        update_bytes(model, memory, config.distributed, config.optimizer.kind, dtype_bytes, ranks, plan.micro_batches) /
+        static_cast<double>(ranks);
+    plan.communication_s = (plan.rollout_bytes + plan.update_bytes) /
+                           (ranks > rates.ranks_per_host ? rates.between_hosts : rates.inside_host);
   }
   plan.limit = limit_of(plan, load, decode);
   return plan;
@@ -146,7 +171,8 @@ std::optional<double> measured_step_seconds(const TrainConfig& config) {
   if (std::filesystem::exists(file)) {
     io::JsonlReader reader(file.string());
     for (nlohmann::json line; reader.next(line);) {
-      const bool same = line.value("rollouts", 0.0) == static_cast<double>(config.rollout.prompts_per_step * config.rollout.group_size);
+      const bool same = line.value("rollouts", 0.0) ==
+                        static_cast<double>(config.rollout.prompts_per_step * config.rollout.group_size);
       if (same) seconds.push_back(line.value("time/step", 0.0));
     }
   }
@@ -157,10 +183,14 @@ std::optional<double> measured_step_seconds(const TrainConfig& config) {
 
 std::string duration_text(double seconds) {
   char text[32];
-  if (seconds < 100.0) std::snprintf(text, sizeof text, "%.3g s", seconds);
-  else if (seconds < 6000.0) std::snprintf(text, sizeof text, "%.3g min", seconds / 60.0);
-  else if (seconds < 172800.0) std::snprintf(text, sizeof text, "%.3g h", seconds / 3600.0);
-  else std::snprintf(text, sizeof text, "%.3g days", seconds / 86400.0);
+  if (seconds < 100.0)
+    std::snprintf(text, sizeof text, "%.3g s", seconds);
+  else if (seconds < 6000.0)
+    std::snprintf(text, sizeof text, "%.3g min", seconds / 60.0);
+  else if (seconds < 172800.0)
+    std::snprintf(text, sizeof text, "%.3g h", seconds / 3600.0);
+  else
+    std::snprintf(text, sizeof text, "%.3g days", seconds / 86400.0);
   return text;
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <optional>
 #include <string>
-
-#include <c10/core/ScalarType.h>
 
 #include "grpo/models/model_config.h"
 #include "grpo/trainer/train_config.h"
@@ -13,12 +13,12 @@ namespace grpo::trainer {
 
 /// How fast a device multiplies and reads, and what it sends to others.
 struct DeviceRates {
-  double flops = 0.0;    // a second, of large matrix products
-  double bytes = 0.0;    // read from memory a second
+  double flops = 0.0;          // a second, of large matrix products
+  double bytes = 0.0;          // read from memory a second
   double inside_host = 0.0;    // sent to ranks of the same host, bytes a second
   double between_hosts = 0.0;  // to others
   int64_t ranks_per_host = 8;
-  std::string source;    // where the numbers come from, in words
+  std::string source;  // where the numbers come from, in words
 };
 
 /// Products and reads are measured here in about a quarter of a second; what ranks send each other is assumed.
@@ -27,14 +27,15 @@ DeviceRates measure_cpu(at::ScalarType dtype);
 /// Assumed: the planned GPU need not be in this machine.
 DeviceRates assumed_gpu();
 
-/// Seconds and bytes of one step if every completion reaches max_new_tokens. n: parameters, b: bytes of one, S: sequences
-/// decoded together, P ranks. For the rank that has most to do:
-///   rollout: ceil(Q / P) prompts; each decode step reads the weights (n b) and the keys and values of S sequences at half
+/// Seconds and bytes of one step if every completion reaches max_new_tokens. n: parameters, b: bytes of one, S:
+/// sequences decoded together, P ranks. For the rank that has most to do:
+///   rollout: ceil(Q / P) prompts; each decode step reads the weights (n b) and the keys and values of S sequences at
+///   half
 ///            their length, and multiplies 2 n S; each prompt costs 2 n a token
 ///   update:  ceil(Q G / P) rollouts; 6 n a token, 2 n more where a pass computes old log-probs or the reference's
 ///   communication: docs/distributed.md's bytes over the slowest link, after the backward pass, not beside it
-/// The rest of attention, sampling and everything that is not a matrix product is left out: an order of magnitude, not a
-/// promise.
+/// The rest of attention, sampling and everything that is not a matrix product is left out: an order of magnitude, not
+/// a promise.
 struct TimePlan {
   double rollout_s = 0.0;
   double update_s = 0.0;
@@ -47,9 +48,11 @@ struct TimePlan {
   double step_s() const { return rollout_s + update_s + communication_s; }
 };
 
-TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes, const PlanTarget& target, const DeviceRates& rates);
+TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
+                   const PlanTarget& target, const DeviceRates& rates);
 
-/// Median seconds of a step in an earlier run of this name that took as many rollouts a step; nothing when there is none.
+/// Median seconds of a step in an earlier run of this name that took as many rollouts a step; nothing when there is
+/// none.
 std::optional<double> measured_step_seconds(const TrainConfig& config);
 
 /// "12 s", "3.5 min", "2.1 h", "4.0 days"

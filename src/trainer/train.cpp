@@ -43,7 +43,8 @@ namespace {
 
 class Loop {
  public:
-  Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork, dist::Communicator& communicator, bool profile);
+  Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork, dist::Communicator& communicator,
+       bool profile);
   Outcome run();
 
  private:
@@ -75,19 +76,21 @@ class Loop {
   std::unique_ptr<Run> run_;
   Checkpointing checkpoints_;
   DivergenceWatch divergence_;
-  std::unique_ptr<Watchdog> watchdog_;         // once the run has begun
-  int64_t step_ = 0;                           // completed
-  int64_t first_step_ = 0;                     // steps that were done when this process began
-  metrics::MetricsLine last_line_;             // of the last completed step
-  std::optional<nlohmann::json> interrupted_;  // state.json of the start checkpoint when its step's line is not written yet
-  bool stopping_ = false;                      // a signal reached some rank, and all know it
+  std::unique_ptr<Watchdog> watchdog_;  // once the run has begun
+  int64_t step_ = 0;                    // completed
+  int64_t first_step_ = 0;              // steps that were done when this process began
+  metrics::MetricsLine last_line_;      // of the last completed step
+  std::optional<nlohmann::json>
+      interrupted_;        // state.json of the start checkpoint when its step's line is not written yet
+  bool stopping_ = false;  // a signal reached some rank, and all know it
 };
 
 fs::path weights_of(const RunStart& start) {
   return start.checkpoint() && fs::exists(*start.checkpoint() / "model") ? *start.checkpoint() / "model" : fs::path();
 }
 
-Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork, dist::Communicator& communicator, bool profile)
+Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork, dist::Communicator& communicator,
+           bool profile)
     : config_(config),
       start_(start),
       fork_(std::move(fork)),
@@ -126,7 +129,8 @@ void Loop::begin() {
 // Rank 0 alone writes that file, and may be about to.
 void Loop::look_for_interruption(const fs::path& checkpoint) {
   const bool missing = metrics::last_step(start_.folder() / "metrics.jsonl") < step_;
-  if (communicator_.all_gather({missing ? 1.0 : 0.0})[0][0] > 0.0) interrupted_ = checkpoint::read_state_json(checkpoint);
+  if (communicator_.all_gather({missing ? 1.0 : 0.0})[0][0] > 0.0)
+    interrupted_ = checkpoint::read_state_json(checkpoint);
 }
 
 Outcome Loop::run() {
@@ -139,7 +143,8 @@ Outcome Loop::run() {
   if (outcome == Outcome::kStopped) {
     base::log_info(base::concat("stopped by a signal after step ", step_, "; start again to continue"));
   } else if (step_ > first_step_) {
-    base::log_info(base::concat("finished at step ", step_, " in ", metrics::duration(log_.seconds()), ": ", start_.folder().string()));
+    base::log_info(base::concat("finished at step ", step_, " in ", metrics::duration(log_.seconds()), ": ",
+                                start_.folder().string()));
   }
   if (outcome == Outcome::kFinished) log_.check_complete();
   return outcome;
@@ -149,10 +154,12 @@ Outcome Loop::train_to_the_end() {
   first_step_ = step_;
   if (interrupted_) finish_interrupted_step();
   if (step_ >= run_->total_steps && !stops()) {
-    base::log_info(base::concat(start_.folder().string(), ": finished at step ", step_, "; raise trainer.steps or data.epochs to continue"));
+    base::log_info(base::concat(start_.folder().string(), ": finished at step ", step_,
+                                "; raise trainer.steps or data.epochs to continue"));
     return Outcome::kFinished;
   }
-  base::log_info(resolved_choices(config_, run_->policy, static_cast<int64_t>(run_->prompts.size()), run_->total_steps));
+  base::log_info(
+      resolved_choices(config_, run_->policy, static_cast<int64_t>(run_->prompts.size()), run_->total_steps));
   if (step_ == 0 && !run_->eval_sets.empty()) {
     metrics::MetricsLine line;
     if (evaluate(line)) log_.line(0, line);
@@ -173,7 +180,8 @@ void Loop::train_step() {
   log_.samples(*run_->method, step);
   auto line = run_->method->measures();
   look_for_divergence(line);
-  // Gloo's threads take large buffers from heaps of their own, which would otherwise grow by 0.1 MB a step and give nothing back.
+  // Gloo's threads take large buffers from heaps of their own, which would otherwise grow by 0.1 MB a step and give
+  // nothing back.
   if (communicator_.size() > 1 && step % 10 == 0) ::malloc_trim(0);
   if (finish_step(std::move(line), step_timer)) log_.result(*run_->method, step, step_timer.seconds());
 }
@@ -216,11 +224,13 @@ void Loop::act_on(const std::vector<Finding>& findings, const metrics::MetricsLi
 // False when a signal ended it.
 bool Loop::take_step(int64_t step) {
   std::optional<update::StepProfile> profile;
-  if (profile_ && step == first_step_ + 2) profile.emplace(run_->policy.model->device());  // the first one also warms up
+  if (profile_ && step == first_step_ + 2)
+    profile.emplace(run_->policy.model->device());  // the first one also warms up
   stop_.begin_step(step);
   watchdog_->enter(base::concat("step ", step, ", rollout"));
   const bool whole = call_method(step);
-  if (profile) profile->write(start_.folder() / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
+  if (profile)
+    profile->write(start_.folder() / "profile" / base::concat("step-", step, ".rank-", communicator_.rank(), ".json"));
   if (!whole) {
     base::log_info(base::concat("step ", step, " is dropped, and repeated by the next start"));
     stopping_ = true;
@@ -233,7 +243,8 @@ bool Loop::take_step(int64_t step) {
 bool Loop::evaluate(metrics::MetricsLine& line) {
   watchdog_->enter(base::concat("step ", step_, ", evaluation"));
   log_.doing("evaluation");
-  if (evaluate_run(*run_, step_, start_.folder(), [this] { return goes_on_and(stop_.drops_evaluation()); }, line)) {
+  if (evaluate_run(
+          *run_, step_, start_.folder(), [this] { return goes_on_and(stop_.drops_evaluation()); }, line)) {
     log_.doing("");
     return true;
   }
@@ -272,11 +283,18 @@ void Loop::finish_interrupted_step() {
 void Loop::save(const metrics::MetricsLine& line, bool evaluated) {
   auto values = nlohmann::json::array();
   for (const auto& [name, value] : line.values()) values.push_back({name, value});
-  nlohmann::json state = {{"format", 1},   {"step", step_},           {"seed", config_.run.seed},          {"line", values},
-                          {"evaluated", evaluated}, {"divergence", divergence_.to_json()}, {"total_steps", run_->total_steps}, {"inputs", run_->inputs}};
+  nlohmann::json state = {{"format", 1},
+                          {"step", step_},
+                          {"seed", config_.run.seed},
+                          {"line", values},
+                          {"evaluated", evaluated},
+                          {"divergence", divergence_.to_json()},
+                          {"total_steps", run_->total_steps},
+                          {"inputs", run_->inputs}};
   run_->method->save(state);
   const Watchdog::Pause pause(*watchdog_);  // large copies, and the disk may be slow
-  checkpoints_.save(step_, state, /*copy=*/step_ < run_->total_steps && !stopping_, /*pin_good=*/divergence_.suspects());
+  checkpoints_.save(step_, state, /*copy=*/step_ < run_->total_steps && !stopping_,
+                    /*pin_good=*/divergence_.suspects());
 }
 
 // Between decode steps and micro-batches: the run makes progress.
@@ -303,7 +321,8 @@ bool Loop::stops() {
 // The largest that a rank has held: of its GPU, or resident on the CPU.
 double Loop::peak_bytes() const {
   const auto device = run_->policy.model->device();
-  return largest(device.is_cuda() ? models::peak_device_bytes(device) : static_cast<double>(metrics::peak_memory_bytes()));
+  return largest(device.is_cuda() ? models::peak_device_bytes(device)
+                                  : static_cast<double>(metrics::peak_memory_bytes()));
 }
 
 double Loop::largest(double value) const {
@@ -343,7 +362,8 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
   std::optional<Fork> fork;
   if (start.checkpoint()) {
     const bool own = resume == "auto";
-    const fs::path saved = own ? start.folder() / "config.yaml" : start.checkpoint()->parent_path().parent_path() / "config.yaml";
+    const fs::path saved =
+        own ? start.folder() / "config.yaml" : start.checkpoint()->parent_path().parent_path() / "config.yaml";
     const auto changes = changed_keys(saved, config, !own);
     const bool forks = !options.fork.empty() && !own;
     if (forks) fork = Fork{.checkpoint = *start.checkpoint(), .changes = changes};
@@ -352,8 +372,8 @@ Outcome train(TrainConfig config, const TrainOptions& options) {
   return Loop(config, start, fork, *communicator, options.profile).run();
 }
 
-std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks, std::optional<double> memory_gb,
-                          const PlanAssumptions& assumptions) {
+std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks,
+                          std::optional<double> memory_gb, const PlanAssumptions& assumptions) {
   if (assumptions.rows) config.data.train.clear();
   resolve_paths(config, options.config_folder);
   return plan_text(config, ranks, memory_gb, assumptions);

@@ -21,7 +21,9 @@ constexpr auto kAnswerWithin = std::chrono::milliseconds(500);  // a thread in t
 
 std::atomic<bool> answered;
 
-void write_text(const std::string& text) { [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size()); }
+void write_text(const std::string& text) {
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
 
 // Runs on the thread that is asked. backtrace_symbols_fd takes no memory.
 void print_own_stack(int) {
@@ -35,7 +37,8 @@ int question() { return SIGRTMIN + 1; }
 void ask(pid_t thread) {
   answered = false;
   if (::syscall(SYS_tgkill, ::getpid(), thread, question()) != 0) return;
-  for (auto waited = std::chrono::milliseconds(0); !answered && waited < kAnswerWithin; waited += std::chrono::milliseconds(10)) {
+  for (auto waited = std::chrono::milliseconds(0); !answered && waited < kAnswerWithin;
+       waited += std::chrono::milliseconds(10)) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   if (!answered) write_text("  (does not answer)\n");
@@ -90,8 +93,8 @@ void Watchdog::beat() {
   last_ = Clock::now();
 }
 
-// A machine that was suspended, or a process that was stopped, gets its time again: what is counted are this thread's own
-// short waits, not the clock between two of them.
+// A machine that was suspended, or a process that was stopped, gets its time again: what is counted are this thread's
+// own short waits, not the clock between two of them.
 void Watchdog::run() {
   const auto slice = std::clamp(limit_ / 20, std::chrono::milliseconds(10), std::chrono::milliseconds(1000));
   std::unique_lock lock(mutex_);
@@ -105,9 +108,11 @@ void Watchdog::run() {
 
 void Watchdog::give_up() const {
   const double seconds = std::chrono::duration<double>(limit_).count();
-  write_text(base::concat("error: no progress for ", seconds, " s (distributed.timeout_s) in ", phase_, "; every thread's stack:\n"));
+  write_text(base::concat("error: no progress for ", seconds, " s (distributed.timeout_s) in ", phase_,
+                          "; every thread's stack:\n"));
   print_all_stacks();
-  write_text(base::concat("error: ended, since there was no progress for ", seconds, " s in ", phase_, "; start again to continue from the last checkpoint\n"));
+  write_text(base::concat("error: ended, since there was no progress for ", seconds, " s in ", phase_,
+                          "; start again to continue from the last checkpoint\n"));
   _exit(1);
 }
 

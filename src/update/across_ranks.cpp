@@ -9,7 +9,8 @@
 
 namespace grpo::update {
 
-std::vector<size_t> balanced_share(const std::vector<Sequence>& sequences, const models::ModelConfig& model, int64_t rank, int64_t ranks) {
+std::vector<size_t> balanced_share(const std::vector<Sequence>& sequences, const models::ModelConfig& model,
+                                   int64_t rank, int64_t ranks) {
   std::vector<size_t> all(sequences.size());
   std::iota(all.begin(), all.end(), size_t{0});
   if (ranks == 1) return all;
@@ -30,7 +31,9 @@ std::vector<size_t> balanced_share(const std::vector<Sequence>& sequences, const
 
 void reduce(UpdateStats& stats, dist::Communicator& communicator) {
   if (communicator.size() == 1) return;
-  auto sums = at::tensor({stats.loss, stats.entropy, stats.clip_fraction, stats.kl_sampler, static_cast<double>(stats.tokens)}, at::kDouble);
+  auto sums =
+      at::tensor({stats.loss, stats.entropy, stats.clip_fraction, stats.kl_sampler, static_cast<double>(stats.tokens)},
+                 at::kDouble);
   auto maxima = at::tensor({stats.ratio_max}, at::kDouble);
   communicator.all_reduce_sum(sums);
   communicator.all_reduce_max(maxima);

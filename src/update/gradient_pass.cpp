@@ -27,12 +27,14 @@ GradientPass::GradientPass(const Learner& learner, const Watch& watch, double sc
     : learner_(learner), watch_(watch), scale_(scale), sums_(learner.model.device()) {}
 
 bool GradientPass::run(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, bool last) {
-  const bool fits = fits_memory(learner_, watch_, sequences, indices, [&] { forward_and_backward(sequences, indices, last); });
+  const bool fits =
+      fits_memory(learner_, watch_, sequences, indices, [&] { forward_and_backward(sequences, indices, last); });
   if (!fits) drop();
   return fits;
 }
 
-void GradientPass::forward_and_backward(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, bool last) {
+void GradientPass::forward_and_backward(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+                                        bool last) {
   learner_.optimizer.begin_pass(last);
   const auto micro = pack_micro_batch(sequences, indices, learner_.model.device());
   const auto inputs = token_inputs(learner_, sequences, micro, scale_);

@@ -13,7 +13,8 @@ namespace {
 // All of its ids and indices in one copy.
 void to_device(MicroBatch& micro, at::Device device) {
   if (device.is_cpu()) return;
-  const std::array<at::Tensor*, 4> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows, &micro.targets};
+  const std::array<at::Tensor*, 4> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows,
+                                            &micro.targets};
   const auto all = kernels::Upload(device, /*in_place=*/false)(at::cat({*parts[0], *parts[1], *parts[2], *parts[3]}));
   int64_t start = 0;
   for (at::Tensor* part : parts) {
@@ -30,7 +31,8 @@ double work_of(const Sequence& sequence, const models::ModelConfig& model) {
   return tokens * (static_cast<double>(model.num_parameters()) + attention * tokens);
 }
 
-std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences,
+                                                     const std::vector<size_t>& indices,
                                                      const models::ModelConfig& model, int64_t max_tokens) {
   struct Part {
     std::vector<size_t> indices;
@@ -62,7 +64,8 @@ std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>
   return filled;
 }
 
-MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, at::Device device) {
+MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+                            at::Device device) {
   MicroBatch micro{.sequences = indices, .packed = {}, .hidden_rows = {}, .targets = {}, .offsets = {0}};
   std::vector<std::vector<int64_t>> read;
   std::vector<int64_t> rows;

@@ -20,14 +20,18 @@ struct MicroBatch {
   std::vector<int64_t> offsets;   // [b + 1] into the n targets
 };
 
-/// Multiply-adds of a sequence's forward pass, up to a factor: every weight once a token, and attention over all earlier tokens.
+/// Multiply-adds of a sequence's forward pass, up to a factor: every weight once a token, and attention over all
+/// earlier tokens.
 double work_of(const Sequence& sequence, const models::ModelConfig& model);
 
-/// Splits the sequences with these indices into as few micro-batches as their tokens allow, of at most max_tokens packed tokens and
-/// about equal work: the longest first to the one with the least that has room. A sequence that is longer than max_tokens is alone.
-std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+/// Splits the sequences with these indices into as few micro-batches as their tokens allow, of at most max_tokens
+/// packed tokens and about equal work: the longest first to the one with the least that has room. A sequence that is
+/// longer than max_tokens is alone.
+std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences,
+                                                     const std::vector<size_t>& indices,
                                                      const models::ModelConfig& model, int64_t max_tokens);
 
-MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, at::Device device);
+MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+                            at::Device device);
 
 }  // namespace grpo::update

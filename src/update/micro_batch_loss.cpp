@@ -38,18 +38,21 @@ at::Tensor advantages_of(const std::vector<Sequence>& sequences, const MicroBatc
 }
 
 // Undefined when no sequence has them.
-at::Tensor log_probs_of(const std::vector<Sequence>& sequences, const MicroBatch& micro, std::vector<float> Sequence::* member) {
+at::Tensor log_probs_of(const std::vector<Sequence>& sequences, const MicroBatch& micro,
+                        std::vector<float> Sequence::*member) {
   std::vector<float> values;
   for (const size_t index : micro.sequences) {
     const auto& own = sequences[index].*member;
     values.insert(values.end(), own.begin(), own.end());
   }
   if (values.empty()) return {};
-  GRPO_CHECK(static_cast<int64_t>(values.size()) == micro.offsets.back(), values.size(), " log-probs for ", micro.offsets.back(), " targets");
+  GRPO_CHECK(static_cast<int64_t>(values.size()) == micro.offsets.back(), values.size(), " log-probs for ",
+             micro.offsets.back(), " targets");
   return at::tensor(values, at::kFloat);
 }
 
-at::Tensor weights_of(const std::vector<Sequence>& sequences, const MicroBatch& micro, algo::Aggregation aggregation, double scale) {
+at::Tensor weights_of(const std::vector<Sequence>& sequences, const MicroBatch& micro, algo::Aggregation aggregation,
+                      double scale) {
   auto weights = algo::token_weights(micro.offsets, aggregation, scale);
   for (size_t i = 0; i < micro.sequences.size(); ++i) {
     const double weight = sequences[micro.sequences[i]].weight;
@@ -68,16 +71,17 @@ nn::LmHeadOptions head_options(const Objective& objective) {
 }
 
 // The loss of some targets. offsets: of these targets.
-at::Tensor loss_of(const Objective& objective, const TokenInputs& tokens, at::IntArrayRef offsets, const at::Tensor& log_probs,
-                   const at::Tensor& entropy, UpdateSums& sums) {
+at::Tensor loss_of(const Objective& objective, const TokenInputs& tokens, at::IntArrayRef offsets,
+                   const at::Tensor& log_probs, const at::Tensor& entropy, UpdateSums& sums) {
   const auto policy = algo::policy_loss(
       objective.policy, {.log_probs = log_probs,
-                      .old_log_probs = tokens.old_log_probs.defined() ? tokens.old_log_probs : log_probs.detach(),
-                      .advantages = tokens.advantages,
-                      .rollout_offsets = offsets});
+                         .old_log_probs = tokens.old_log_probs.defined() ? tokens.old_log_probs : log_probs.detach(),
+                         .advantages = tokens.advantages,
+                         .rollout_offsets = offsets});
   sums.add(policy);
   at::Tensor terms = policy.terms;
-  if (tokens.reference.defined()) terms = terms + objective.kl_coef * algo::kl_penalty(log_probs, tokens.reference, objective.kl_estimator);
+  if (tokens.reference.defined())
+    terms = terms + objective.kl_coef * algo::kl_penalty(log_probs, tokens.reference, objective.kl_estimator);
   if (objective.entropy_coef > 0.0) terms = terms - objective.entropy_coef * entropy;
   return (terms * tokens.weights).sum();
 }
@@ -89,13 +93,15 @@ TokenInputs TokenInputs::slice(int64_t begin, int64_t size) const {
   return {part(advantages), part(weights), part(sampler_log_probs), part(old_log_probs), part(reference)};
 }
 
-TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro, double scale) {
+TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro,
+                         double scale) {
   TokenInputs inputs{.advantages = advantages_of(sequences, micro),
                      .weights = weights_of(sequences, micro, learner.objective.aggregation, scale),
                      .sampler_log_probs = log_probs_of(sequences, micro, &Sequence::sampler_log_probs),
                      .old_log_probs = log_probs_of(sequences, micro, &Sequence::old_log_probs),
                      .reference = {}};
-  to_device({&inputs.advantages, &inputs.weights, &inputs.sampler_log_probs, &inputs.old_log_probs}, learner.model.device());
+  to_device({&inputs.advantages, &inputs.weights, &inputs.sampler_log_probs, &inputs.old_log_probs},
+            learner.model.device());
   if (learner.objective.kl_coef > 0.0) {
     const Phase phase("reference");
     inputs.reference = target_log_probs(*learner.reference, micro, learner.objective);
@@ -103,7 +109,8 @@ TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& se
   return inputs;
 }
 
-nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs, UpdateSums& sums) {
+nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs,
+                              UpdateSums& sums) {
   const Objective& objective = learner.objective;
   const auto hidden = hidden_rows(learner.model, micro);
   const auto options = head_options(objective);

@@ -22,10 +22,12 @@ struct TokenInputs {
 
 /// scale: Batch::scale, or 1 where it is applied to the gradient later. Runs the reference model when the
 /// KL term is on.
-TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro, double scale);
+TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro,
+                         double scale);
 
 /// The micro-batch's share of the update's loss, differentiable. Ratios and clipping are measured into `sums`.
-nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs, UpdateSums& sums);
+nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs,
+                              UpdateSums& sums);
 
 /// log pi of every target, [n] fp32, without gradient.
 at::Tensor target_log_probs(const models::CausalLM& model, const MicroBatch& micro, const Objective& objective);

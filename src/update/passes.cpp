@@ -8,8 +8,8 @@
 
 namespace grpo::update {
 
-bool fits_memory(const Learner& learner, const Watch& watch, const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
-                 const std::function<void()>& work) {
+bool fits_memory(const Learner& learner, const Watch& watch, const std::vector<Sequence>& sequences,
+                 const std::vector<size_t>& indices, const std::function<void()>& work) {
   std::optional<std::string> error;
   try {
     work();
@@ -29,8 +29,9 @@ bool fits_memory(const Learner& learner, const Watch& watch, const std::vector<S
   return false;
 }
 
-void for_each_micro_batch(const Learner& learner, const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
-                          const std::function<bool(const std::vector<size_t>& part, size_t number, size_t count)>& pass) {
+void for_each_micro_batch(
+    const Learner& learner, const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+    const std::function<bool(const std::vector<size_t>& part, size_t number, size_t count)>& pass) {
   for (bool whole = false; !whole;) {
     const auto parts = split_micro_batches(sequences, indices, learner.model.config(), learner.budget.tokens());
     whole = true;

@@ -27,12 +27,14 @@ size_t most_micro_batches(const Learner& learner, const std::vector<Sequence>& s
   size_t most = 0;
   for (int64_t rank = 0; rank < learner.communicator.size(); ++rank) {
     const auto share = share_of_rank(learner, sequences, rank);
-    most = std::max(most, split_micro_batches(sequences, share, learner.model.config(), learner.budget.tokens()).size());
+    most =
+        std::max(most, split_micro_batches(sequences, share, learner.model.config(), learner.budget.tokens()).size());
   }
   return most;
 }
 
-// This rank's part of the gradient, in the optimizer and, where passes send it, on its way. Nothing when the ranks drop the update.
+// This rank's part of the gradient, in the optimizer and, where passes send it, on its way. Nothing when the ranks drop
+// the update.
 std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& watch, const Batch& batch) {
   GradientPass gradient(learner, watch, batch.scale);
   Progress progress;
@@ -43,13 +45,16 @@ std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& wa
     dropped = dropped || (learner.optimizer.sends_in_pass(last) ? gate.closes() : gate.skips());
     if (dropped) return true;
     if (!gradient.run(batch.sequences, part, last)) return false;
-    progress = {.done = static_cast<int64_t>(number + 1), .total = static_cast<int64_t>(count), .tokens = gradient.tokens()};
+    progress = {
+        .done = static_cast<int64_t>(number + 1), .total = static_cast<int64_t>(count), .tokens = gradient.tokens()};
     if (watch.on_progress) watch.on_progress(progress);
     return true;
   };
-  for_each_micro_batch(learner, batch.sequences, share_of_rank(learner, batch.sequences, learner.communicator.rank()), pass);
+  for_each_micro_batch(learner, batch.sequences, share_of_rank(learner, batch.sequences, learner.communicator.rank()),
+                       pass);
   if (gate.closes()) return std::nullopt;
-  for (auto i = static_cast<size_t>(progress.done); i < most_micro_batches(learner, batch.sequences); ++i) learner.optimizer.idle_pass();
+  for (auto i = static_cast<size_t>(progress.done); i < most_micro_batches(learner, batch.sequences); ++i)
+    learner.optimizer.idle_pass();
   learner.communicator.enter_phase(watch.name + ", reduction");
   learner.optimizer.start_reduction();
   return gradient;

@@ -6,8 +6,8 @@
 
 namespace grpo::update {
 
-/// How an update is dropped by all ranks or by none. Each asks skips() before its micro-batches, and all ask closes() before
-/// the first collective that depends on them.
+/// How an update is dropped by all ranks or by none. Each asks skips() before its micro-batches, and all ask closes()
+/// before the first collective that depends on them.
 class UpdateGate {
  public:
   UpdateGate(const Learner& learner, const Watch& watch) : communicator_(learner.communicator), watch_(watch) {}

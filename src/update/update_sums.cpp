@@ -14,7 +14,8 @@ enum Sum : int64_t { kLoss, kClipped, kKl, kEntropy, kNumSums };
 }  // namespace
 
 UpdateSums::UpdateSums(at::Device device)
-    : sums_(at::zeros({kNumSums}, at::TensorOptions(device).dtype(at::kDouble))), ratio_max_(at::zeros({}, sums_.options())) {}
+    : sums_(at::zeros({kNumSums}, at::TensorOptions(device).dtype(at::kDouble))),
+      ratio_max_(at::zeros({}, sums_.options())) {}
 
 void UpdateSums::add(const algo::PolicyLoss& loss) {
   const at::NoGradGuard no_grad;
@@ -22,10 +23,12 @@ void UpdateSums::add(const algo::PolicyLoss& loss) {
   ratio_max_ = at::maximum(ratio_max_, loss.ratio_max.to(at::kDouble));
 }
 
-void UpdateSums::add(const at::Tensor& loss, const at::Tensor& sampler_log_probs, const at::Tensor& log_probs, const at::Tensor& entropy) {
+void UpdateSums::add(const at::Tensor& loss, const at::Tensor& sampler_log_probs, const at::Tensor& log_probs,
+                     const at::Tensor& entropy) {
   const at::NoGradGuard no_grad;
   sums_[kLoss].add_(loss);
-  if (sampler_log_probs.defined()) sums_[kKl].add_(algo::kl_penalty(sampler_log_probs, log_probs, algo::KlEstimator::kK3).sum());
+  if (sampler_log_probs.defined())
+    sums_[kKl].add_(algo::kl_penalty(sampler_log_probs, log_probs, algo::KlEstimator::kK3).sum());
   sums_[kEntropy].add_(entropy.sum());
 }
 

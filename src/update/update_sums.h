@@ -10,15 +10,18 @@
 
 namespace grpo::update {
 
-/// What an update measures, added up on the model's device over all its micro-batches: the host reads it once, at the end.
+/// What an update measures, added up on the model's device over all its micro-batches: the host reads it once, at the
+/// end.
 class UpdateSums {
  public:
   explicit UpdateSums(at::Device device);
 
   /// Clipped tokens and the largest ratio, of any piece of a micro-batch.
   void add(const algo::PolicyLoss& loss);
-  /// Of a micro-batch: its loss (a scalar), and per target the sampler's log-probs (or undefined), the policy's, and its entropies.
-  void add(const at::Tensor& loss, const at::Tensor& sampler_log_probs, const at::Tensor& log_probs, const at::Tensor& entropy);
+  /// Of a micro-batch: its loss (a scalar), and per target the sampler's log-probs (or undefined), the policy's, and
+  /// its entropies.
+  void add(const at::Tensor& loss, const at::Tensor& sampler_log_probs, const at::Tensor& log_probs,
+           const at::Tensor& entropy);
 
   /// Begins to bring the sums to the host, behind what the device has been given so far; nothing is added after it.
   void send();

@@ -23,7 +23,8 @@ void on_signal(int) {
 
 bool wait_for(int count) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (received < count && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (received < count && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   return received >= count;
 }
 

@@ -36,7 +36,8 @@ class Environment {
 
 TEST(CacheFolder, FollowsTheEnvironment) {
   EXPECT_EQ((Environment(Environment::Values{{"GRPO_CACHE", "/a"}, {"HOME", "/h"}}), cache_folder()), "/a");
-  EXPECT_EQ((Environment(Environment::Values{{"XDG_CACHE_HOME", "/x"}, {"HOME", "/h"}}), cache_folder()), "/x/grpo-train");
+  EXPECT_EQ((Environment(Environment::Values{{"XDG_CACHE_HOME", "/x"}, {"HOME", "/h"}}), cache_folder()),
+            "/x/grpo-train");
   EXPECT_EQ((Environment(Environment::Values{{"HOME", "/h"}}), cache_folder()), "/h/.cache/grpo-train");
   EXPECT_EQ((Environment(Environment::Values()), cache_folder()), "");
 }

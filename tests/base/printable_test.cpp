@@ -13,7 +13,9 @@ TEST(Printable, LeavesTextLinesAndOtherScriptsAsTheyAre) {
 TEST(Printable, ShowsWhatWouldSteerATerminal) {
   EXPECT_EQ(printable("\x1b]0;title\x07"), "\\x1b]0;title\\x07");
   EXPECT_EQ(printable("a\rb"), "a\\x0db");
-  EXPECT_EQ(printable("\xC2\x9B""31m"), "\\x9b31m");  // U+009B, which opens a sequence as ESC [ does
+  EXPECT_EQ(printable("\xC2\x9B"
+                      "31m"),
+            "\\x9b31m");  // U+009B, which opens a sequence as ESC [ does
   EXPECT_EQ(printable(std::string("a\0b", 3)), "a\\x00b");
 }
 

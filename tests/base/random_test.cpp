@@ -15,7 +15,8 @@ using Words = std::array<uint32_t, 4>;
 TEST(Philox, GivesTheKnownAnswers) {
   EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   constexpr uint32_t kOnes = 0xffffffff;
-  EXPECT_EQ(philox({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}), (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}),
+            (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
             (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
@@ -76,8 +77,8 @@ TEST(Normal, HasMeanZeroAndVarianceOne) {
     sum += x;
     squares += x * x;
   }
-  EXPECT_NEAR(sum / kCount, 0, 0.016);          // five standard errors: 5 / sqrt(n)
-  EXPECT_NEAR(squares / kCount, 1, 0.0224);     // 5 * sqrt(2 / n)
+  EXPECT_NEAR(sum / kCount, 0, 0.016);       // five standard errors: 5 / sqrt(n)
+  EXPECT_NEAR(squares / kCount, 1, 0.0224);  // 5 * sqrt(2 / n)
 }
 
 TEST(Permutation, HoldsEveryIndexOnce) {

@@ -42,10 +42,12 @@ TEST_F(StoreTest, KeepsTheNewestAndNamesThemByEightDigits) {
 
 TEST_F(StoreTest, LeavesEarlierCheckpointsWhenAWriteFails) {
   save(10);
-  EXPECT_THROW(store_.save(20, {.retry_after = {}}, [](const fs::path& folder) {
-    write_one(folder, "half");
-    throw std::runtime_error("no space left on device");
-  }), base::IoError);
+  EXPECT_THROW(store_.save(20, {.retry_after = {}},
+                           [](const fs::path& folder) {
+                             write_one(folder, "half");
+                             throw std::runtime_error("no space left on device");
+                           }),
+               base::IoError);
   EXPECT_THAT(store_.steps(), ElementsAre(10));
   EXPECT_FALSE(fs::exists(folder_ / ".tmp-step_00000020"));
 }
@@ -61,7 +63,8 @@ TEST_F(StoreTest, RemovesWhatACrashLeft) {
 }
 
 TEST_F(StoreTest, NeverRemovesWhatItDidNotMake) {
-  const std::vector<std::string> names = {"step_00000001", "global_step_100", ".tmp-mine", ".tmp-step_x", "step_0000000x", "step_123", "notes"};
+  const std::vector<std::string> names = {"step_00000001", "global_step_100", ".tmp-mine", ".tmp-step_x",
+                                          "step_0000000x", "step_123",        "notes"};
   for (const auto& name : names) write_one(folder_ / name, "theirs");
   for (const int64_t step : {10, 20, 30}) save(step, 1);
   store_.remove_leftovers();
@@ -102,10 +105,12 @@ TEST_F(StoreTest, SaysWhatSpaceIsMissingBeforeItWrites) {
 
 // As when log lines go to a descriptor that meanwhile belongs to the file.
 TEST_F(StoreTest, DoesNotVouchForBytesThatNobodyMeantToWrite) {
-  EXPECT_THROW(store_.save(10, {.retry_after = {}}, [](const fs::path& folder) {
-    write_one(folder, "contents");
-    std::ofstream(folder / "model" / "weights", std::ios::app) << "a line of the log";
-  }), base::IoError);
+  EXPECT_THROW(store_.save(10, {.retry_after = {}},
+                           [](const fs::path& folder) {
+                             write_one(folder, "contents");
+                             std::ofstream(folder / "model" / "weights", std::ios::app) << "a line of the log";
+                           }),
+               base::IoError);
   EXPECT_TRUE(store_.all_steps().empty());
 }
 
@@ -116,7 +121,10 @@ TEST_F(StoreTest, KeepsAPinnedCheckpointBesideTheNewest) {
 }
 
 TEST_F(StoreTest, SaysOfAnythingThatIsNoManifestThatItIsNone) {
-  for (const std::string text : {"{}", "[]", "", "null", "{\"files\": []}", "{\"files\": {}}", "{\"files\": {\"a\": 1}}", "{\"files\": {\"../b\": {\"bytes\": 1, \"xxh3_128\": \"0\"}}}", "{\"files\": {\"a\": {\"bytes\": \"1\", \"xxh3_128\": 0}}}"}) {
+  for (const std::string text :
+       {"{}", "[]", "", "null", "{\"files\": []}", "{\"files\": {}}", "{\"files\": {\"a\": 1}}",
+        "{\"files\": {\"../b\": {\"bytes\": 1, \"xxh3_128\": \"0\"}}}",
+        "{\"files\": {\"a\": {\"bytes\": \"1\", \"xxh3_128\": 0}}}"}) {
     save(10);
     io::write_file_atomic(store_.path_of(10) / "MANIFEST", text);
     try {
@@ -161,7 +169,8 @@ TEST_F(StoreTest, SparesTheLastGoodOneUntilTheMarkIsGone) {
   save(10, 2);
   save(20, 2);
   store_.mark_good(10);
-  for (const int64_t step : {30, 40}) Store(folder_).save(step, {.keep = 2}, [](const fs::path& folder) { write_one(folder, "contents"); });
+  for (const int64_t step : {30, 40})
+    Store(folder_).save(step, {.keep = 2}, [](const fs::path& folder) { write_one(folder, "contents"); });
   EXPECT_THAT(store_.steps(), ElementsAre(10, 30, 40));
   EXPECT_EQ(store_.good(), 10);
   store_.mark_good(std::nullopt);

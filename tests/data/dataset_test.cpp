@@ -36,7 +36,8 @@ class LoadProblems : public ::testing::Test {
 TEST_F(LoadProblems, ReadsJsonlAndJsonAlike) {
   const std::string first = R"({"problem": "1+1?", "answer": "2", "id": "x"})";
   const std::string second = R"({"problem": "2+2?", "answer": 4})";
-  for (const auto& problems : {load("a.jsonl", first + "\n\n" + second + "\n"), load("a.json", "[" + first + "," + second + "]")}) {
+  for (const auto& problems :
+       {load("a.jsonl", first + "\n\n" + second + "\n"), load("a.json", "[" + first + "," + second + "]")}) {
     ASSERT_EQ(problems.size(), 2U);
     EXPECT_EQ(problems[0].prompt, "1+1?");
     EXPECT_EQ(problems[0].answers, std::vector<std::string>{"2"});
@@ -62,8 +63,8 @@ TEST_F(LoadProblems, NumbersRowsThroughAllFiles) {
 }
 
 TEST_F(LoadProblems, EntersNestedObjectsByDots) {
-  const auto problems = load("a.jsonl", R"({"q": {"text": {"en": "p"}}, "reward_model": {"ground_truth": "a"}})", "q.text.en",
-                             "reward_model.ground_truth");
+  const auto problems = load("a.jsonl", R"({"q": {"text": {"en": "p"}}, "reward_model": {"ground_truth": "a"}})",
+                             "q.text.en", "reward_model.ground_truth");
   EXPECT_EQ(problems.at(0).prompt, "p");
   EXPECT_EQ(problems.at(0).answers, std::vector<std::string>{"a"});
 }
@@ -73,59 +74,76 @@ TEST_F(LoadProblems, PrefersAKeyThatItselfHasDots) {
 }
 
 TEST_F(LoadProblems, KeepsAConversationWhole) {
-  const std::string chat = R"([{"role":"system","content":"s"},{"role":"user","content":"first"},)"
-                           R"({"role":"assistant","content":"a"},{"role":"user","content":[{"type":"text","text":"la"},{"type":"text","text":"st"}]}])";
+  const std::string chat =
+      R"([{"role":"system","content":"s"},{"role":"user","content":"first"},)"
+      R"({"role":"assistant","content":"a"},{"role":"user","content":[{"type":"text","text":"la"},{"type":"text","text":"st"}]}])";
   const auto problem = load("a.jsonl", R"({"problem":)" + chat + R"(,"answer":"x"})").at(0);
   EXPECT_EQ(problem.prompt, "last");  // what names it
-  EXPECT_EQ(problem.messages, (std::vector<Message>{{"system", "s"}, {"user", "first"}, {"assistant", "a"}, {"user", "last"}}));
+  EXPECT_EQ(problem.messages,
+            (std::vector<Message>{{"system", "s"}, {"user", "first"}, {"assistant", "a"}, {"user", "last"}}));
   EXPECT_TRUE(load("b.jsonl", R"({"problem":"a text","answer":"x"})").at(0).messages.empty());
 }
 
 TEST_F(LoadProblems, ReadsTheOtherSpellingOfConversations) {
-  const auto problem = load("a.jsonl", R"({"problem":[{"from":"human","value":"q"},{"from":"gpt","value":"<think>"}],"answer":"x"})").at(0);
+  const auto problem =
+      load("a.jsonl", R"({"problem":[{"from":"human","value":"q"},{"from":"gpt","value":"<think>"}],"answer":"x"})")
+          .at(0);
   EXPECT_EQ(problem.messages, (std::vector<Message>{{"user", "q"}, {"assistant", "<think>"}}));
 }
 
 // What a column of texts makes of a list.
 TEST_F(LoadProblems, ReadsAConversationThatIsWrittenAsText) {
-  const auto problem = load("a.csv", "problem,answer\n\"[{\"\"role\"\": \"\"user\"\", \"\"content\"\": \"\"q\"\"}]\",1\n").at(0);
+  const auto problem =
+      load("a.csv", "problem,answer\n\"[{\"\"role\"\": \"\"user\"\", \"\"content\"\": \"\"q\"\"}]\",1\n").at(0);
   EXPECT_EQ(problem.messages, (std::vector<Message>{{"user", "q"}}));
-  EXPECT_THAT(error_of("b.jsonl", R"({"problem":"[{'role': 'user', 'content': 'q'}]","answer":"x"})"), HasSubstr("written as Python text"));
+  EXPECT_THAT(error_of("b.jsonl", R"({"problem":"[{'role': 'user', 'content': 'q'}]","answer":"x"})"),
+              HasSubstr("written as Python text"));
   EXPECT_TRUE(load("c.jsonl", R"({"problem":"[1, 2] has how many elements?","answer":"2"})").at(0).messages.empty());
   EXPECT_TRUE(load("d.jsonl", R"({"problem":"[1, 2]","answer":"2"})").at(0).messages.empty());
 }
 
 TEST_F(LoadProblems, NamesTheMessageItCannotRead) {
-  const auto error = [&](const std::string& chat) { return error_of("b.jsonl", R"({"problem":)" + chat + R"(,"answer":"x"})"); };
-  EXPECT_THAT(error(R"([{"role":"system","content":"s"}])"), HasSubstr("b.jsonl:1: problem has no message with role \"user\""));
-  EXPECT_THAT(error(R"([{"role":"user","content":"q"},{"role":"narrator","content":"s"}])"), HasSubstr("problem, message 1: role \"narrator\" is unknown"));
-  EXPECT_THAT(error(R"([{"role":"user","content":[{"type":"image_url"}]}])"), HasSubstr("\"image_url\"; only texts are read"));
+  const auto error = [&](const std::string& chat) {
+    return error_of("b.jsonl", R"({"problem":)" + chat + R"(,"answer":"x"})");
+  };
+  EXPECT_THAT(error(R"([{"role":"system","content":"s"}])"),
+              HasSubstr("b.jsonl:1: problem has no message with role \"user\""));
+  EXPECT_THAT(error(R"([{"role":"user","content":"q"},{"role":"narrator","content":"s"}])"),
+              HasSubstr("problem, message 1: role \"narrator\" is unknown"));
+  EXPECT_THAT(error(R"([{"role":"user","content":[{"type":"image_url"}]}])"),
+              HasSubstr("\"image_url\"; only texts are read"));
   EXPECT_THAT(error(R"([{"role":"user","content":null}])"), HasSubstr("content is null"));
-  EXPECT_THAT(error(R"([{"role":"user","content":"q"},{"role":"assistant","content":"","tool_calls":[{"id":1}]}])"), HasSubstr("calls tools"));
+  EXPECT_THAT(error(R"([{"role":"user","content":"q"},{"role":"assistant","content":"","tool_calls":[{"id":1}]}])"),
+              HasSubstr("calls tools"));
   EXPECT_THAT(error(R"([{"content":"q"}])"), HasSubstr("has no role"));
 }
 
 // A double would turn these into other texts: the verifier must see what the author wrote.
 TEST_F(LoadProblems, KeepsNumbersAsWritten) {
-  const std::vector<std::string> numbers = {"2.50", "1e-3", "3.14159265358979323846264338327950288", "18446744073709551617", "-7", "0",
-                                            "1.0"};
+  const std::vector<std::string> numbers = {
+      "2.50", "1e-3", "3.14159265358979323846264338327950288", "18446744073709551617", "-7", "0", "1.0"};
   for (const auto& number : numbers) {
     const std::string row = R"({"x": [1.5, {"y": -2.0}], "problem": "p", "answer": )" + number + R"(, "z": null})";
     EXPECT_EQ(load("a.jsonl", row).at(0).answers, std::vector<std::string>{number});
-    EXPECT_EQ(load("a.json", "[{\"problem\":\"q\",\"answer\":1}," + row + "]").at(1).answers, std::vector<std::string>{number});
-    EXPECT_EQ(load("a.jsonl", R"({"problem":"p","r":{"g":[)" + number + "]}}", "problem", "r.g").at(0).answers, std::vector<std::string>{number});
+    EXPECT_EQ(load("a.json", "[{\"problem\":\"q\",\"answer\":1}," + row + "]").at(1).answers,
+              std::vector<std::string>{number});
+    EXPECT_EQ(load("a.jsonl", R"({"problem":"p","r":{"g":[)" + number + "]}}", "problem", "r.g").at(0).answers,
+              std::vector<std::string>{number});
   }
 }
 
 TEST_F(LoadProblems, TakesSeveralRightAnswersFromAList) {
   using Answers = std::vector<std::string>;
   EXPECT_EQ(load("a.jsonl", R"({"problem":"p","answer":["42"]})").at(0).answers, Answers{"42"});
-  EXPECT_EQ(load("a.jsonl", R"({"problem":"p","answer":["1/2", 0.50, null, " ", 3]})").at(0).answers, (Answers{"1/2", "0.50", "3"}));
+  EXPECT_EQ(load("a.jsonl", R"({"problem":"p","answer":["1/2", 0.50, null, " ", 3]})").at(0).answers,
+            (Answers{"1/2", "0.50", "3"}));
 }
 
 TEST_F(LoadProblems, TakesNullForAMissingAnswer) {
   for (const char* answer : {"null", "[]", "[null]"}) {
-    EXPECT_EQ(load("a.jsonl", std::string(R"({"problem":"p","answer":)") + answer + "}").at(0).answers, std::vector<std::string>{""}) << answer;
+    EXPECT_EQ(load("a.jsonl", std::string(R"({"problem":"p","answer":)") + answer + "}").at(0).answers,
+              std::vector<std::string>{""})
+        << answer;
   }
 }
 
@@ -133,16 +151,20 @@ TEST_F(LoadProblems, NamesPlaceAndNearestKey) {
   const std::string good = "{\"problem\":\"p\",\"answer\":\"a\"}\n";
   EXPECT_THAT(error_of("a.jsonl", good + "\n{\"problme\":\"p\",\"answer\":\"a\"}"),
               HasSubstr("a.jsonl:3: no key problem (did you mean problme?)"));
-  EXPECT_THAT(error_of("a.jsonl", "{\"question\":\"p\",\"gold\":\"a\"}"), HasSubstr("no key problem (known: gold, question)"));
-  EXPECT_THAT(error_of("a.json", "[{\"problem\":\"p\",\"answer\":\"a\"},{\"problem\":\"p\"}]"), HasSubstr("a.json: row 1: no key answer"));
+  EXPECT_THAT(error_of("a.jsonl", "{\"question\":\"p\",\"gold\":\"a\"}"),
+              HasSubstr("no key problem (known: gold, question)"));
+  EXPECT_THAT(error_of("a.json", "[{\"problem\":\"p\",\"answer\":\"a\"},{\"problem\":\"p\"}]"),
+              HasSubstr("a.json: row 1: no key answer"));
   EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","r":{"ground_truht":"a"}})", "problem", "r.ground_truth"),
               HasSubstr("a.jsonl:1: r: no key ground_truth (did you mean ground_truht?)"));
-  EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","r":"a"})", "problem", "r.g"), HasSubstr("r: is string, expected an object"));
+  EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","r":"a"})", "problem", "r.g"),
+              HasSubstr("r: is string, expected an object"));
 }
 
 TEST_F(LoadProblems, NamesWrongTypes) {
   EXPECT_THAT(error_of("a.jsonl", R"({"problem":3,"answer":"a"})"), HasSubstr("problem is number, expected a string"));
-  EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","answer":true})"), HasSubstr("answer is boolean, expected a string or a number"));
+  EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","answer":true})"),
+              HasSubstr("answer is boolean, expected a string or a number"));
   EXPECT_THAT(error_of("a.jsonl", R"({"problem":" \n","answer":"a"})"), HasSubstr("a.jsonl:1: problem is empty"));
   EXPECT_THAT(error_of("a.jsonl", R"({"problem":"p","answer":"a","id":[1]})"), HasSubstr("id is array"));
 }
@@ -167,7 +189,8 @@ TEST_F(LoadProblems, ReadsCsvWithQuotesLineBreaksAndAByteOrderMark) {
 }
 
 TEST_F(LoadProblems, NamesTheCsvRowThatDoesNotFit) {
-  EXPECT_THAT(error_of("a.csv", "problem,answer\np,1\nq,2,3\n"), HasSubstr("a.csv: row 1: has 3 values, the first line names 2 columns"));
+  EXPECT_THAT(error_of("a.csv", "problem,answer\np,1\nq,2,3\n"),
+              HasSubstr("a.csv: row 1: has 3 values, the first line names 2 columns"));
   EXPECT_THAT(error_of("a.csv", "problem,answer\n\"p,1\n"), HasSubstr("not valid CSV"));
 }
 
@@ -180,7 +203,8 @@ TEST_F(LoadProblems, ReadsOneObjectALineWhateverTheNameSays) {
 
 TEST_F(LoadProblems, SaysWhatAFileIsThatItCannotRead) {
   EXPECT_THAT(error_of("a.jsonl", std::string("\xFF\xFE{\0\"\0", 6)), HasSubstr("UTF-16"));
-  EXPECT_THAT(error_of("a.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), HasSubstr("git lfs pull"));
+  EXPECT_THAT(error_of("a.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+              HasSubstr("git lfs pull"));
   EXPECT_THAT(error_of("a.jsonl", "\x1F\x8B\x08 compressed"), HasSubstr(".gz"));
   EXPECT_THAT(error_of("a.json", "<!DOCTYPE html><html>"), HasSubstr("a web page"));
 }
@@ -190,8 +214,8 @@ TEST(DataConfig, ListsTheKeysOfTheConfiguration) {
   std::vector<std::string> names;
   const auto fields = base::fields_of(config);
   for (const auto& field : fields.list()) names.push_back(field.name);
-  EXPECT_THAT(names, ::testing::ElementsAre("train", "prompt_key", "answer_key", "system", "epochs", "shuffle", "max_prompt_tokens",
-                                            "allow_special_tokens"));
+  EXPECT_THAT(names, ::testing::ElementsAre("train", "prompt_key", "answer_key", "system", "epochs", "shuffle",
+                                            "max_prompt_tokens", "allow_special_tokens"));
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ TEST(Parquet, ABuildWithoutItSaysHowToGetIt) {
     load_problems({"train.parquet"}, "problem", "answer");
     FAIL() << "no error";
   } catch (const base::IoError& error) {
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("train.parquet: this build reads no Parquet; build with -DGRPO_WITH_PARQUET=ON"));
+    EXPECT_THAT(error.what(),
+                ::testing::HasSubstr("train.parquet: this build reads no Parquet; build with -DGRPO_WITH_PARQUET=ON"));
   }
 }
 

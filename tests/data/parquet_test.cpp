@@ -6,10 +6,10 @@
 #include <arrow/io/file.h>
 #include <arrow/table.h>
 #include <gmock/gmock.h>
+#include <parquet/arrow/writer.h>
 
 #include <cmath>
 #include <limits>
-#include <parquet/arrow/writer.h>
 
 #include "grpo/base/error.h"
 #include "grpo/data/dataset.h"
@@ -40,7 +40,9 @@ std::shared_ptr<arrow::Array> column(const std::vector<T>& values) {
   return finish(builder);
 }
 
-std::shared_ptr<arrow::Array> strings(const std::vector<std::string>& values) { return column<arrow::StringBuilder>(values); }
+std::shared_ptr<arrow::Array> strings(const std::vector<std::string>& values) {
+  return column<arrow::StringBuilder>(values);
+}
 
 std::shared_ptr<arrow::Array> struct_of(const std::vector<Column>& members) {
   arrow::ArrayVector arrays;
@@ -52,7 +54,8 @@ std::shared_ptr<arrow::Array> struct_of(const std::vector<Column>& members) {
   return arrow::StructArray::Make(arrays, names).ValueOrDie();
 }
 
-std::shared_ptr<arrow::Array> list_of(const std::vector<int32_t>& offsets, const std::shared_ptr<arrow::Array>& values) {
+std::shared_ptr<arrow::Array> list_of(const std::vector<int32_t>& offsets,
+                                      const std::shared_ptr<arrow::Array>& values) {
   return arrow::ListArray::FromArrays(*column<arrow::Int32Builder>(offsets), *values).ValueOrDie();
 }
 
@@ -97,7 +100,8 @@ TEST(Parquet, ReadsColumnsOverSeveralRowGroups) {
 TEST(Parquet, ReadsChatMessagesAndNestedKeys) {
   const testing::TempDir dir;
   const auto path = dir.path() / "a.parquet";
-  const auto messages = struct_of({{"content", strings({"be brief", "1+1?", "2+2?"})}, {"role", strings({"system", "user", "user"})}});
+  const auto messages =
+      struct_of({{"content", strings({"be brief", "1+1?", "2+2?"})}, {"role", strings({"system", "user", "user"})}});
   const auto reward = struct_of({{"ground_truth", strings({"2", "4"})}, {"style", strings({"rule", "rule"})}});
   write(path, {{"prompt", list_of({0, 2, 3}, messages)}, {"reward_model", reward}});
   const auto problems = load_problems({path.string()}, "prompt", "reward_model.ground_truth");
@@ -134,19 +138,22 @@ TEST(Parquet, WritesSmallFloatsAsShortlyAsTheyWereMeant) {
   const auto answers_of = [&](const std::shared_ptr<arrow::Array>& answers) {
     write(path, {{"problem", strings({"p", "q", "r"})}, {"answer", answers}});
     std::vector<std::string> texts;
-    for (const auto& problem : load_problems({path.string()}, "problem", "answer")) texts.push_back(problem.answers.at(0));
+    for (const auto& problem : load_problems({path.string()}, "problem", "answer"))
+      texts.push_back(problem.answers.at(0));
     return texts;
   };
   using ::testing::ElementsAre;
   EXPECT_THAT(answers_of(column<arrow::FloatBuilder, float>({0.1F, -33.3F, 7.0F})), ElementsAre("0.1", "-33.3", "7.0"));
-  EXPECT_THAT(answers_of(column<arrow::HalfFloatBuilder, uint16_t>({0x2E66, 0x3C00, 0x4248})), ElementsAre("0.1", "1.0", "3.14"));
+  EXPECT_THAT(answers_of(column<arrow::HalfFloatBuilder, uint16_t>({0x2E66, 0x3C00, 0x4248})),
+              ElementsAre("0.1", "1.0", "3.14"));
 }
 
 TEST(Parquet, TakesNanAndInfinityForMissingAnswers) {
   const testing::TempDir dir;
   const auto path = dir.path() / "a.parquet";
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  write(path, {{"problem", strings({"p", "q", "r"})}, {"answer", column<arrow::DoubleBuilder, double>({nan, 1.5, -HUGE_VAL})}});
+  write(path, {{"problem", strings({"p", "q", "r"})},
+               {"answer", column<arrow::DoubleBuilder, double>({nan, 1.5, -HUGE_VAL})}});
   const auto problems = load_problems({path.string()}, "problem", "answer");
   EXPECT_EQ(problems.at(0).answers.at(0), "");
   EXPECT_EQ(problems.at(1).answers.at(0), "1.5");
@@ -164,8 +171,10 @@ TEST(Parquet, NamesTheNearestColumn) {
   const testing::TempDir dir;
   const auto path = dir.path() / "a.parquet";
   write(path, {{"problem", strings({"p"})}, {"answer", struct_of({{"value", strings({"a"})}})}});
-  EXPECT_THAT(error_of(path, "problme", "answer.value"), HasSubstr("a.parquet: no column problme (did you mean problem?)"));
-  EXPECT_THAT(error_of(path, "problem", "answer.valeu"), HasSubstr("row 0: answer: no key valeu (did you mean value?)"));
+  EXPECT_THAT(error_of(path, "problme", "answer.value"),
+              HasSubstr("a.parquet: no column problme (did you mean problem?)"));
+  EXPECT_THAT(error_of(path, "problem", "answer.valeu"),
+              HasSubstr("row 0: answer: no key valeu (did you mean value?)"));
 }
 
 TEST(Parquet, TakesNullForAMissingAnswerAndNamesTheRowOfAMissingPrompt) {
@@ -176,7 +185,8 @@ TEST(Parquet, TakesNullForAMissingAnswerAndNamesTheRowOfAMissingPrompt) {
   ok(answers.AppendNull());
   write(path, {{"problem", strings({"p", "q"})}, {"answer", finish(answers)}});
   EXPECT_EQ(load_problems({path.string()}, "problem", "answer").at(1).answers.at(0), "");
-  EXPECT_THAT(error_of(path, "answer", "problem"), HasSubstr("a.parquet: row 1: answer is null, expected a string or a list of chat messages"));
+  EXPECT_THAT(error_of(path, "answer", "problem"),
+              HasSubstr("a.parquet: row 1: answer is null, expected a string or a list of chat messages"));
 }
 
 TEST(Parquet, RefusesAFileThatIsNone) {

@@ -6,7 +6,6 @@
 #include <cstdlib>
 
 #include "dist/nccl_library.h"
-
 #include "grpo/base/error.h"
 
 namespace grpo::dist {
@@ -85,7 +84,8 @@ TEST_F(OneProcess, TakesEveryShardingAndRefusesABackendThatIsNotHere) {
   EXPECT_EQ(error_of({.sharding = Sharding::kZero3}), "no error");
   EXPECT_EQ(error_of({.sharding = Sharding::kNone}), "no error");
   if (nccl_problem(0).empty()) GTEST_SKIP() << "there is a CUDA device and NCCL";
-  EXPECT_THAT(error_of({.backend = Backend::kNccl}), HasSubstr("distributed.backend: nccl: " + nccl_problem(0) + "; use auto or gloo"));
+  EXPECT_THAT(error_of({.backend = Backend::kNccl}),
+              HasSubstr("distributed.backend: nccl: " + nccl_problem(0) + "; use auto or gloo"));
 }
 
 TEST_F(OneProcess, IsOneOfSeveralOnlyWhenTheEnvironmentSaysAllOfIt) {

@@ -11,7 +11,8 @@ namespace {
 using ::testing::HasSubstr;
 
 std::optional<Drill> parse(const std::string& text, int64_t ranks = 2) {
-  return drill_from([&](const std::string& name) { return name == "GRPO_DRILL" ? std::optional(text) : std::nullopt; }, ranks);
+  return drill_from([&](const std::string& name) { return name == "GRPO_DRILL" ? std::optional(text) : std::nullopt; },
+                    ranks);
 }
 
 TEST(Drill, IsReadFromWords) {
@@ -59,9 +60,7 @@ TEST(Drill, SaysWhatIsWrong) {
   }
 }
 
-TEST(Drill, ThrowsWhenAsked) {
-  EXPECT_THROW(act(*parse("rank=0 phase=update action=throw"), {}), base::DistError);
-}
+TEST(Drill, ThrowsWhenAsked) { EXPECT_THROW(act(*parse("rank=0 phase=update action=throw"), {}), base::DistError); }
 
 }  // namespace
 }  // namespace grpo::dist

@@ -141,7 +141,9 @@ TEST(TwoProcesses, NameTheCollectiveUnderWayThatARankDoesNotComeTo) {
   EXPECT_THAT(ranks.wait(kStart), Each(1));
   for (int r = 0; r < 2; ++r) {
     const std::string said = lines_with(ranks.text(r), "error");
-    EXPECT_THAT(said, HasSubstr("reduce_scatter_sum (collective number 3, in step 2, update) waited 3 s (distributed.timeout_s)"));
+    EXPECT_THAT(
+        said,
+        HasSubstr("reduce_scatter_sum (collective number 3, in step 2, update) waited 3 s (distributed.timeout_s)"));
     EXPECT_THAT(said, HasSubstr("for rank 1 on host "));
     EXPECT_THAT(said, HasSubstr("(in step 2, reward, 2 collectives done)"));
   }

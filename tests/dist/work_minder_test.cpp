@@ -20,7 +20,9 @@ class FakeWork : public c10d::Work {
   std::exception_ptr error;
 };
 
-Started started(int64_t number) { return {.name = "all_reduce_sum", .number = number, .began = std::chrono::steady_clock::now()}; }
+Started started(int64_t number) {
+  return {.name = "all_reduce_sum", .number = number, .began = std::chrono::steady_clock::now()};
+}
 
 struct Report {
   int64_t number;
@@ -29,8 +31,11 @@ struct Report {
 
 TEST(WorkMinder, NamesTheFirstThatIsNotDoneInTime) {
   std::promise<Report> report;
-  WorkMinder minder(300ms, [&](const Started& late, const std::string& what) { report.set_value({late.number, what}); });
-  const auto done = c10::make_intrusive<FakeWork>(), late = c10::make_intrusive<FakeWork>(), behind = c10::make_intrusive<FakeWork>();
+  WorkMinder minder(300ms, [&](const Started& late, const std::string& what) {
+    report.set_value({late.number, what});
+  });
+  const auto done = c10::make_intrusive<FakeWork>(), late = c10::make_intrusive<FakeWork>(),
+             behind = c10::make_intrusive<FakeWork>();
   minder.mind(started(1), done);
   minder.mind(started(2), late);
   minder.mind(started(3), behind);

@@ -132,7 +132,8 @@ void check_under_way(Communicator& ranks) {
     ranks.reduce_scatter_sum(part, values_of(ranks.rank() + i, 100 * size, at::kFloat));
     expect(part.equal(parts[static_cast<size_t>(i)]), "reduce_scatter_sum under way");
     for (int64_t r = 0; r < size; ++r) {
-      expect(wholes[static_cast<size_t>(i)].narrow(0, r * 1000, 1000).equal(values_of(r + i, 1000, at::kFloat)), "all_gather_into under way");
+      expect(wholes[static_cast<size_t>(i)].narrow(0, r * 1000, 1000).equal(values_of(r + i, 1000, at::kFloat)),
+             "all_gather_into under way");
     }
   }
 }
@@ -141,7 +142,8 @@ void check_under_way(Communicator& ranks) {
 void check_narrow_sums(Communicator& ranks) {
   const int64_t size = ranks.size();
   auto expected = at::zeros({50});
-  for (int64_t r = 0; r < size; ++r) expected += values_of(r, 50 * size, at::kBFloat16).narrow(0, 50 * ranks.rank(), 50);
+  for (int64_t r = 0; r < size; ++r)
+    expected += values_of(r, 50 * size, at::kBFloat16).narrow(0, 50 * ranks.rank(), 50);
   auto exact = at::empty({50}), rounded = at::empty({50}, at::kBFloat16);
   ranks.reduce_scatter_sum(exact, values_of(ranks.rank(), 50 * size, at::kBFloat16));
   ranks.reduce_scatter_sum(rounded, values_of(ranks.rank(), 50 * size, at::kBFloat16));
@@ -271,7 +273,8 @@ void device_collectives(Communicator& ranks) {
   for (int64_t r = 0; r < size; ++r) narrow += values(r, at::kBFloat16).narrow(0, 100 * ranks.rank(), 100);
   auto sum = values(ranks.rank(), at::kFloat).to(device);
   auto part = at::empty({100}, sum.options()), exact = at::empty_like(part), whole = at::empty_like(sum);
-  const auto inputs = values(ranks.rank(), at::kFloat).to(device), narrow_inputs = values(ranks.rank(), at::kBFloat16).to(device);
+  const auto inputs = values(ranks.rank(), at::kFloat).to(device),
+             narrow_inputs = values(ranks.rank(), at::kBFloat16).to(device);
   auto a = ranks.start_all_reduce_sum(sum), b = ranks.start_reduce_scatter_sum(part, inputs);
   auto c = ranks.start_reduce_scatter_sum(exact, narrow_inputs);
   for (const auto& pending : {a.get(), b.get(), c.get()}) pending->wait();
@@ -331,7 +334,8 @@ void one_forgets_to_wait_on_a_device(Communicator& ranks) {
   auto tensor = begin_on_device(ranks);
   if (ranks.rank() == 1) std::this_thread::sleep_for(std::chrono::seconds(1));
   const auto pending = ranks.start_all_reduce_sum(tensor);
-  if (ranks.rank() == 0) say(tensor.cpu()[0].item<float>() == static_cast<float>(ranks.size()) ? "read too early" : "read in time");
+  if (ranks.rank() == 0)
+    say(tensor.cpu()[0].item<float>() == static_cast<float>(ranks.size()) ? "read too early" : "read in time");
   pending->wait();
   expect_all(tensor, static_cast<double>(ranks.size() * ranks.size()), "all_reduce_sum that was waited for");
 }
@@ -385,7 +389,9 @@ int main(int argc, char** argv) {
       return 0;
     }
     const bool on_devices = std::string(argv[1]).find("device") != std::string::npos;
-    const auto ranks = grpo::dist::make_communicator({.backend = on_devices ? grpo::dist::Backend::kNccl : grpo::dist::Backend::kAuto, .timeout_s = std::atoll(argv[2])});
+    const auto ranks =
+        grpo::dist::make_communicator({.backend = on_devices ? grpo::dist::Backend::kNccl : grpo::dist::Backend::kAuto,
+                                       .timeout_s = std::atoll(argv[2])});
     grpo::dist::kScenarios.at(argv[1])(*ranks);
     return 0;
   } catch (const grpo::base::ConfigError& error) {

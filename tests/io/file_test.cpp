@@ -36,8 +36,9 @@ std::string error_of(const std::function<void()>& call) {
 std::string compress_xz(const std::string& text) {
   std::string out(lzma_stream_buffer_bound(text.size()), '\0');
   size_t used = 0;
-  const auto status = lzma_easy_buffer_encode(6, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()),
-                                              text.size(), reinterpret_cast<uint8_t*>(out.data()), &used, out.size());
+  const auto status =
+      lzma_easy_buffer_encode(6, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+                              reinterpret_cast<uint8_t*>(out.data()), &used, out.size());
   EXPECT_EQ(status, LZMA_OK);
   out.resize(used);
   return out;

@@ -19,7 +19,8 @@ std::string nested(size_t depth) { return std::string(depth, '[') + std::string(
 
 TEST(ParseJson, RefusesWhatIsNestedSoDeepThatCopyingItWouldOverflowTheStack) {
   EXPECT_NO_THROW(parse_json(nested(kMaxJsonDepth), "here"));
-  for (const std::string& deep : {nested(kMaxJsonDepth + 1), nested(1'000'000), std::string(1'000'000, '['), "{\"a\":" + nested(600) + "}"}) {
+  for (const std::string& deep :
+       {nested(kMaxJsonDepth + 1), nested(1'000'000), std::string(1'000'000, '['), "{\"a\":" + nested(600) + "}"}) {
     try {
       parse_json(deep, "here");
       FAIL() << "accepted";
@@ -36,7 +37,9 @@ TEST(ParseJson, DoesNotCountBracketsInsideStrings) {
 
 TEST(ForEachJsonMember, HandsOutOneMemberAfterAnother) {
   std::vector<std::string> seen;
-  const auto note = [&](const std::string& name, const nlohmann::json& value) { seen.push_back(name + "=" + value.dump()); };
+  const auto note = [&](const std::string& name, const nlohmann::json& value) {
+    seen.push_back(name + "=" + value.dump());
+  };
   for_each_json_member(R"({"a": {"b": [1, {}]}, "c": 2, "d": [], "skipped": {"x": [1, 2]}, "a": null})", "x",
                        {.skips = [](const std::string& name) { return name == "skipped"; }}, note);
   EXPECT_EQ(seen, (std::vector<std::string>{R"(a={"b":[1,{}]})", "c=2", "d=[]", "a=null"}));
@@ -47,8 +50,11 @@ TEST(ForEachJsonMember, RefusesWhatIsNoObjectAndMembersWithoutEnd) {
   std::string large = "{\"a\": [0";
   for (int i = 0; i < 2000; ++i) large += ",0";
   large += "]}";
-  const std::pair<std::string, std::string> cases[] = {{"[1]", "is not a JSON object"}, {"3", "is not a JSON object"}, {"{\"a\": ", "not valid JSON"},
-                                                       {large, "a has more than 1000 values"}, {"{\"a\": " + std::string(600, '['), "nested 601 deep"}};
+  const std::pair<std::string, std::string> cases[] = {{"[1]", "is not a JSON object"},
+                                                       {"3", "is not a JSON object"},
+                                                       {"{\"a\": ", "not valid JSON"},
+                                                       {large, "a has more than 1000 values"},
+                                                       {"{\"a\": " + std::string(600, '['), "nested 601 deep"}};
   for (const auto& [text, expected] : cases) {
     try {
       for_each_json_member(text, "the file", {}, nothing);

@@ -79,11 +79,13 @@ TEST(JsonlReader, NamesFileAndLineOfAnError) {
 
 TEST(JsonlReader, NamesAMissingFileAndAFolder) {
   const testing::TempDir dir;
-  EXPECT_THAT(error_of([] { JsonlReader reader("no/such.jsonl"); }), AllOf(HasSubstr("no/such.jsonl"), HasSubstr("No such file")));
+  EXPECT_THAT(error_of([] { JsonlReader reader("no/such.jsonl"); }),
+              AllOf(HasSubstr("no/such.jsonl"), HasSubstr("No such file")));
   EXPECT_THAT(error_of([&] { JsonlReader reader(dir.path().string()); }), HasSubstr("is a folder"));
 }
 
-// 64 MB of lines in a process whose memory may not grow by half of that. (AddressSanitizer keeps freed memory for a while.)
+// 64 MB of lines in a process whose memory may not grow by half of that. (AddressSanitizer keeps freed memory for a
+// while.)
 #ifndef __SANITIZE_ADDRESS__
 TEST(JsonlReader, NeedsConstantMemory) {
   const testing::TempDir dir;
@@ -141,7 +143,10 @@ TEST(JsonlWriter, ReplacesInvalidUtf8) {
 
 TEST(JsonlWriter, ReportsAFullDisk) {
   JsonlWriter writer("/dev/full");
-  EXPECT_THAT(error_of([&] { writer.write(nlohmann::json{{"a", 1}}); }), HasSubstr("/dev/full: cannot write: No space left"));
+  EXPECT_THAT(error_of([&] {
+                writer.write(nlohmann::json{{"a", 1}});
+              }),
+              HasSubstr("/dev/full: cannot write: No space left"));
 }
 
 TEST(JsonlWriter, ReportsAPathThatCannotBeOpened) {

@@ -27,7 +27,8 @@ std::string make_file(const std::string& header, size_t data_bytes) {
   return with_length(header.size(), header + std::string(data_bytes, '\1'));
 }
 
-std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape, const std::string& offsets) {
+std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape,
+                   const std::string& offsets) {
   return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
 }
 
@@ -55,20 +56,27 @@ std::vector<Case> cases() {
       {"entry is no object", make_file("{\"a\":3}", 8), "tensor a: has no dtype"},
       {"no offsets", make_file(R"({"a":{"dtype":"F32","shape":[2]}})", 8), "tensor a: has no data_offsets"},
       {"twice", make_file("{" + a + "," + a + "}", 8), "tensor a: is there twice"},
-      {"a shape without end", make_file("{" + tensor("a", "F32", "[1" + many_ones() + "]", "[0,4]") + "}", 4), "a has more than 1000 values"},
-      {"unknown dtype", make_file("{" + tensor("a", "F8_E4M3", "[8]", "[0,8]") + "}", 8), "dtype \"F8_E4M3\" is not supported; known: F64"},
+      {"a shape without end", make_file("{" + tensor("a", "F32", "[1" + many_ones() + "]", "[0,4]") + "}", 4),
+       "a has more than 1000 values"},
+      {"unknown dtype", make_file("{" + tensor("a", "F8_E4M3", "[8]", "[0,8]") + "}", 8),
+       "dtype \"F8_E4M3\" is not supported; known: F64"},
       {"negative size", make_file("{" + tensor("a", "F32", "[-2]", "[0,8]") + "}", 8), "shape is [-2]"},
       {"fractional size", make_file("{" + tensor("a", "F32", "[2.0]", "[0,8]") + "}", 8), "shape is [2.0]"},
       {"shape is a number", make_file("{" + tensor("a", "F32", "2", "[0,8]") + "}", 8), "shape is 2"},
       {"one offset", make_file("{" + tensor("a", "F32", "[2]", "[0]") + "}", 8), "expected [begin, end]"},
       {"end before begin", make_file("{" + tensor("a", "F32", "[2]", "[8,0]") + "}", 8), "expected [begin, end]"},
-      {"truncated data", make_file("{" + a + "}", 7), "ends at byte 8 of the data but the file has only 7; it is truncated"},
-      {"shape does not fit", make_file("{" + tensor("a", "F32", "[3]", "[0,8]") + "}", 8), "shape [3] of F32 does not fit its 8 bytes"},
+      {"truncated data", make_file("{" + a + "}", 7),
+       "ends at byte 8 of the data but the file has only 7; it is truncated"},
+      {"shape does not fit", make_file("{" + tensor("a", "F32", "[3]", "[0,8]") + "}", 8),
+       "shape [3] of F32 does not fit its 8 bytes"},
       {"odd number of bytes", make_file("{" + tensor("a", "F32", "[2]", "[0,9]") + "}", 9), "does not fit its 9 bytes"},
-      {"size that overflows", make_file("{" + tensor("a", "F32", "[4294967296,4294967296,2]", "[0,8]") + "}", 8), "does not fit"},
-      {"overlap", make_file("{" + a + "," + tensor("b", "F32", "[2]", "[4,12]") + "}", 12), "tensor b: begins at byte 4 of the data, inside another"},
+      {"size that overflows", make_file("{" + tensor("a", "F32", "[4294967296,4294967296,2]", "[0,8]") + "}", 8),
+       "does not fit"},
+      {"overlap", make_file("{" + a + "," + tensor("b", "F32", "[2]", "[4,12]") + "}", 12),
+       "tensor b: begins at byte 4 of the data, inside another"},
       {"same bytes twice", make_file("{" + a + "," + tensor("b", "F32", "[2]", "[0,8]") + "}", 8), "inside another"},
-      {"gap", make_file("{" + a + "," + tensor("b", "F32", "[1]", "[12,16]") + "}", 16), "tensor b: begins at byte 12 of the data, after a gap"},
+      {"gap", make_file("{" + a + "," + tensor("b", "F32", "[1]", "[12,16]") + "}", 16),
+       "tensor b: begins at byte 12 of the data, after a gap"},
       {"bytes at the end", make_file("{" + a + "}", 11), "3 bytes after the last tensor"},
   };
 }
@@ -95,7 +103,9 @@ TEST(MalformedSafetensors, EachFaultHasItsMessage) {
 TEST(MalformedSafetensors, TheCasesAreOneChangeAwayFromAGoodFile) {
   const testing::TempDir dir;
   const fs::path path = dir.path() / "good.safetensors";
-  write_file_atomic(path, make_file("{" + tensor("a", "F32", "[2]", "[0,8]") + "," + tensor("b", "F32", "[1]", "[8,12]") + "}  ", 12));
+  write_file_atomic(
+      path,
+      make_file("{" + tensor("a", "F32", "[2]", "[0,8]") + "," + tensor("b", "F32", "[1]", "[8,12]") + "}  ", 12));
   EXPECT_EQ(Safetensors::open(path).tensors().size(), 2U);
 }
 
@@ -103,7 +113,8 @@ TEST(MalformedSafetensors, TheCasesAreOneChangeAwayFromAGoodFile) {
 TEST(MalformedSafetensors, ALargeHeaderTakesAFewTimesItsSize) {
   std::string header = "{\"__metadata__\":{\"format\":\"pt\"}";
   int count = 0;
-  while (header.size() < 98'000'000) header += "," + tensor("model.layers." + std::to_string(++count) + ".weight", "U8", "[0]", "[0,0]");
+  while (header.size() < 98'000'000)
+    header += "," + tensor("model.layers." + std::to_string(++count) + ".weight", "U8", "[0]", "[0,0]");
   const testing::TempDir dir;
   const fs::path path = dir.path() / "large.safetensors";
   write_file_atomic(path, make_file(header + "}", 0));
@@ -117,14 +128,16 @@ TEST(MalformedSafetensors, ALargeHeaderTakesAFewTimesItsSize) {
 
 TEST(MalformedSafetensors, IndexNamesAMissingShard) {
   const testing::TempDir dir;
-  write_json(dir.path() / "model.safetensors.index.json", {{"weight_map", {{"a", "model-00001-of-00001.safetensors"}}}});
+  write_json(dir.path() / "model.safetensors.index.json",
+             {{"weight_map", {{"a", "model-00001-of-00001.safetensors"}}}});
   EXPECT_THAT(error_of(dir.path()), HasSubstr("names the shard model-00001-of-00001.safetensors, which is missing"));
 }
 
 TEST(MalformedSafetensors, IndexPromisesATensorItsShardLacks) {
   const testing::TempDir dir;
   write_file_atomic(dir.path() / "s.safetensors", make_file("{" + tensor("a", "F32", "[2]", "[0,8]") + "}", 8));
-  write_json(dir.path() / "model.safetensors.index.json", {{"weight_map", {{"a", "s.safetensors"}, {"b", "s.safetensors"}}}});
+  write_json(dir.path() / "model.safetensors.index.json",
+             {{"weight_map", {{"a", "s.safetensors"}, {"b", "s.safetensors"}}}});
   EXPECT_THAT(error_of(dir.path()), AllOf(HasSubstr("s.safetensors: no tensor b"), HasSubstr("index.json promises")));
 }
 

@@ -47,8 +47,8 @@ TEST(Safetensors, EveryDtypeSurvivesTheRoundTrip) {
   const testing::TempDir dir;
   std::vector<std::vector<uint8_t>> storage;
   std::vector<std::pair<std::string, TensorBytes>> tensors;
-  for (const DType dtype : {DType::kBool, DType::kU8, DType::kI8, DType::kI16, DType::kBF16, DType::kF16, DType::kI32, DType::kF32,
-                            DType::kI64, DType::kF64}) {
+  for (const DType dtype : {DType::kBool, DType::kU8, DType::kI8, DType::kI16, DType::kBF16, DType::kF16, DType::kI32,
+                            DType::kF32, DType::kI64, DType::kF64}) {
     std::vector<uint8_t> bytes(3 * dtype_size(dtype));
     for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(37 * i + storage.size());
     storage.push_back(std::move(bytes));
@@ -143,7 +143,8 @@ TEST(GoldenSafetensors, FoldersOpenAsOneSet) {
       const std::string name = entry.path().filename().string();
       if (name.rfind("model", 0) != 0 || entry.path().extension() != ".safetensors") continue;
       const auto shard = Safetensors::open(entry.path());
-      for (const auto& [tensor_name, tensor] : shard.tensors()) EXPECT_TRUE(same(tensor, whole.at(tensor_name))) << tensor_name;
+      for (const auto& [tensor_name, tensor] : shard.tensors())
+        EXPECT_TRUE(same(tensor, whole.at(tensor_name))) << tensor_name;
       in_shards += shard.tensors().size();
     }
     EXPECT_EQ(whole.tensors().size(), in_shards);

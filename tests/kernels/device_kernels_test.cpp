@@ -11,8 +11,8 @@
 #include "kernels/device_test.h"
 #include "kernels/paged_cache.h"
 
-// The device kernels of sampling against their CPU twins: as Emulated/... compiled for the CPU (emulation/block.h), as Gpu/... on a CUDA
-// device.
+// The device kernels of sampling against their CPU twins: as Emulated/... compiled for the CPU (emulation/block.h), as
+// Gpu/... on a CUDA device.
 
 namespace grpo::kernels {
 namespace {
@@ -72,7 +72,8 @@ struct Shape {
   int64_t heads, kv_heads, head_dim, page_size;
 };
 // With the group sizes of Qwen2.5 (6 and 7), odd head dimensions for the simple attention, and FlashInfer's 64 and 128.
-const Shape kShapes[] = {{4, 2, 20, 5}, {12, 2, 64, 16}, {7, 1, 128, 16}, {3, 3, 24, 1}, {9, 3, 64, 32}, {2, 1, 160, 16}};
+const Shape kShapes[] = {{4, 2, 20, 5}, {12, 2, 64, 16}, {7, 1, 128, 16},
+                         {3, 3, 24, 1}, {9, 3, 64, 32},  {2, 1, 160, 16}};
 
 // A prefill of several sequences, and the decode step after it.
 struct Passes {
@@ -98,7 +99,9 @@ TEST_P(DeviceKernels, WriteKvEqualsItsTwin) {
     for (const Shape& shape : kShapes) {
       Passes passes(shape, type, GetParam().prompts);
       const auto both = passes.heads_of(passes.prefilled(), 2 * shape.kv_heads);
-      const auto half = [&](const at::Tensor& x, int64_t which) { return x.narrow(1, which * shape.kv_heads, shape.kv_heads); };
+      const auto half = [&](const at::Tensor& x, int64_t which) {
+        return x.narrow(1, which * shape.kv_heads, shape.kv_heads);
+      };
       const auto found = run([&] {
         auto cache = there(passes.cache.kv);
         const auto x = there(both);
@@ -106,7 +109,8 @@ TEST_P(DeviceKernels, WriteKvEqualsItsTwin) {
         return at::stack({cache.keys, cache.values});
       });
       write_kv(half(both, 0), half(both, 1), passes.prefill(), passes.cache.kv);
-      EXPECT_TRUE(at::equal(found.nan_to_num(1e9), at::stack({passes.cache.kv.keys, passes.cache.kv.values}).nan_to_num(1e9)));
+      EXPECT_TRUE(
+          at::equal(found.nan_to_num(1e9), at::stack({passes.cache.kv.keys, passes.cache.kv.values}).nan_to_num(1e9)));
     }
   }
 }
@@ -114,8 +118,12 @@ TEST_P(DeviceKernels, WriteKvEqualsItsTwin) {
 Qkv projection(const Passes& passes, bool norm) {
   const Shape& s = passes.shape;
   const auto [cos, sin] = rotations(s.head_dim);
-  Qkv qkv{.heads = passes.heads_of(4, s.heads + 2 * s.kv_heads), .q_norm = {}, .k_norm = {},
-          .positions = at::tensor({17, 1, 64, 33}, at::kLong), .cos = cos, .sin = sin};
+  Qkv qkv{.heads = passes.heads_of(4, s.heads + 2 * s.kv_heads),
+          .q_norm = {},
+          .k_norm = {},
+          .positions = at::tensor({17, 1, 64, 33}, at::kLong),
+          .cos = cos,
+          .sin = sin};
   if (norm) {
     qkv.q_norm = random({s.head_dim}, passes.dtype);
     qkv.k_norm = random({s.head_dim}, passes.dtype);
@@ -132,8 +140,13 @@ TEST_P(DeviceKernels, WriteQkvEqualsItsTwin) {
         passes.cache.kv.keys.zero_();
         passes.cache.kv.values.zero_();
         const auto qkv = projection(passes, norm);
-        const Qkv moved{.heads = there(qkv.heads), .q_norm = move(qkv.q_norm), .k_norm = move(qkv.k_norm),
-                        .norm_eps = qkv.norm_eps, .positions = there(qkv.positions), .cos = there(qkv.cos), .sin = there(qkv.sin)};
+        const Qkv moved{.heads = there(qkv.heads),
+                        .q_norm = move(qkv.q_norm),
+                        .k_norm = move(qkv.k_norm),
+                        .norm_eps = qkv.norm_eps,
+                        .positions = there(qkv.positions),
+                        .cos = there(qkv.cos),
+                        .sin = there(qkv.sin)};
         auto cache = there(passes.cache.kv);
         const auto found = run([&] { return table().write_qkv(moved, there(passes.decode()), cache); });
         expect_near(found, write_qkv(qkv, passes.decode(), passes.cache.kv));
@@ -155,20 +168,27 @@ TEST_P(DeviceKernels, PagedAttentionEqualsItsTwin) {
     for (const auto type : kTypes) {
       for (const Shape& shape : kShapes) {
         Passes passes(shape, type, GetParam().prompts);
-        const AttentionShape attention{.heads = shape.heads, .kv_heads = shape.kv_heads, .head_dim = shape.head_dim, .page_size = shape.page_size,
-                                       .dtype = type, .decode_kernel = kernel};
+        const AttentionShape attention{.heads = shape.heads,
+                                       .kv_heads = shape.kv_heads,
+                                       .head_dim = shape.head_dim,
+                                       .page_size = shape.page_size,
+                                       .dtype = type,
+                                       .decode_kernel = kernel};
         const auto planner = table().plan_attention(attention, GetParam().device, /*page_capacity=*/0);
         const double scale = 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
         const auto compare = [&](const PagedLayout& layout, int64_t tokens) {
-          write_kv(passes.heads_of(tokens, shape.kv_heads), passes.heads_of(tokens, shape.kv_heads), layout, passes.cache.kv);
+          write_kv(passes.heads_of(tokens, shape.kv_heads), passes.heads_of(tokens, shape.kv_heads), layout,
+                   passes.cache.kv);
           const auto queries = passes.heads_of(tokens, shape.heads);
           const auto found = run([&] {
             Upload upload(GetParam().device, /*in_place=*/false);
-            return table().paged_attention(there(queries), there(passes.cache.kv), planner->plan(layout, upload), scale);
+            return table().paged_attention(there(queries), there(passes.cache.kv), planner->plan(layout, upload),
+                                           scale);
           });
           const auto expected = paged_attention(queries, passes.cache.kv, layout, scale);
           const double error = (found.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>();
-          EXPECT_LT(error, type == at::kFloat ? 5e-6 : 0.02) << shape.heads << "/" << shape.kv_heads << " heads of " << shape.head_dim;
+          EXPECT_LT(error, type == at::kFloat ? 5e-6 : 0.02)
+              << shape.heads << "/" << shape.kv_heads << " heads of " << shape.head_dim;
         };
         compare(passes.prefill(), passes.prefilled());
         compare(passes.decode(), 4);
@@ -208,18 +228,22 @@ struct Logits {
   int64_t vocabulary, stride, shift;
   double spread;
 };
-// Whole and broken packs, rows that lie on 16 bytes and rows that do not; flat rows, where most of a warp falls into one bucket.
-const Logits kLogits[] = {{1, 1, 0, 4}, {2, 2, 0, 4}, {31, 31, 0, 4}, {1500, 1500, 0, 4}, {1501, 1512, 0, 4}, {1501, 1512, 3, 4}, {1504, 1504, 0, 0.01}, {8201, 8208, 0, 0.3}};
+// Whole and broken packs, rows that lie on 16 bytes and rows that do not; flat rows, where most of a warp falls into
+// one bucket.
+const Logits kLogits[] = {{1, 1, 0, 4},       {2, 2, 0, 4},       {31, 31, 0, 4},        {1500, 1500, 0, 4},
+                          {1501, 1512, 0, 4}, {1501, 1512, 3, 4}, {1504, 1504, 0, 0.01}, {8201, 8208, 0, 0.3}};
 
-// The device sums masses as integers and the CPU in floating point. Where a running sum is within 1e-7 of its goal they may fall on
-// different sides of it: of 4,000 rows a top-p cut does so about once in ten runs, so three are let pass.
+// The device sums masses as integers and the CPU in floating point. Where a running sum is within 1e-7 of its goal they
+// may fall on different sides of it: of 4,000 rows a top-p cut does so about once in ten runs, so three are let pass.
 TEST_P(DeviceKernels, SampleTokensEqualsItsTwin) {
   const int64_t rows = GetParam().sampled_rows;
   for (const auto type : kTypes) {  // bf16 logits have many equals
     for (const Logits& shape : kLogits) {
       SCOPED_TRACE(::testing::Message() << type << ", " << shape.vocabulary << " ids, " << shape.stride << " apart");
       const auto whole = random({rows * shape.stride + shape.shift}, type, shape.spread);
-      const auto rows_in = [&](const at::Tensor& x) { return x.as_strided({rows, shape.vocabulary}, {shape.stride, 1}, shape.shift); };
+      const auto rows_in = [&](const at::Tensor& x) {
+        return x.as_strided({rows, shape.vocabulary}, {shape.stride, 1}, shape.shift);
+      };
       const auto params = sample_rows(draws(rows, static_cast<uint64_t>(shape.vocabulary)));
       const auto expected = sample_tokens(rows_in(whole), params);
       const auto found = run([&] {
@@ -248,16 +272,18 @@ TEST_P(DeviceKernels, SampleTokensNeverDrawsMaskedIds) {
   const auto logits = at::full({3, 100}, -INFINITY);
   logits.select(1, 13).fill_(0);
   logits.select(1, 77).fill_(1);
-  const auto params = sample_rows({{.uniform = 0.9999999}, {.top_k = 5, .uniform = 0.2}, {.top_p = 0.99999, .uniform = 0.0}});
+  const auto params =
+      sample_rows({{.uniform = 0.9999999}, {.top_k = 5, .uniform = 0.2}, {.top_p = 0.99999, .uniform = 0.0}});
   EXPECT_TRUE(at::equal(run([&] { return table().sample_tokens(there(logits), moved(params, GetParam().device)).ids; }),
                         at::tensor({77, 13, 13}, at::kLong)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Emulated, DeviceKernels, ::testing::Values(Place{at::kCPU, emulated, {1, 9, 20, 5}, 12}), name_of);
+INSTANTIATE_TEST_SUITE_P(Emulated, DeviceKernels, ::testing::Values(Place{at::kCPU, emulated, {1, 9, 20, 5}, 12}),
+                         name_of);
 
-// A GPU gets sequences of many pages and enough rows for a disagreement of one in a thousand to show. Attention over 700 tokens and
-// thousands of draws take minutes on the host device, which gets fewer: still several pages, more rows than a tile of FlashInfer's has,
-// and every kind of draw.
+// A GPU gets sequences of many pages and enough rows for a disagreement of one in a thousand to show. Attention over
+// 700 tokens and thousands of draws take minutes on the host device, which gets fewer: still several pages, more rows
+// than a tile of FlashInfer's has, and every kind of draw.
 Place on_cuda() {
   if (testing::on_host_device()) return {at::kCUDA, cuda::kernels, {1, 33, 50, 20}, 24};
   return {at::kCUDA, cuda::kernels, {1, 33, 700, 64}, 4000};

@@ -49,7 +49,8 @@ class DeviceTest : public ::testing::TestWithParam<Place> {
   at::Tensor there(const at::Tensor& x) const { return x.to(GetParam().device); }
 
   PagedLayout there(const PagedLayout& layout) const {
-    return {there(layout.query_offsets), there(layout.context_lengths), there(layout.page_offsets), there(layout.page_ids), nullptr};
+    return {there(layout.query_offsets), there(layout.context_lengths), there(layout.page_offsets),
+            there(layout.page_ids), nullptr};
   }
   PagedKv there(const PagedKv& cache) const { return {there(cache.keys.clone()), there(cache.values.clone())}; }
 

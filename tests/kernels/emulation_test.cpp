@@ -1,10 +1,10 @@
-#include "kernels/emulation/block.h"
-
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <stdexcept>
 #include <vector>
+
+#include "kernels/emulation/block.h"
 
 // What the emulation of device kernels must find.
 
@@ -43,7 +43,8 @@ TEST(EmulatedBlock, ShowsAMissingBarrierAsADifferenceOfOrders) {
 
 TEST(EmulatedBlock, ExchangesValuesInsideAWarp) {
   std::vector<int> found(64);
-  run_block({}, 64, 0, [&] { found[own()] = exchange_in_warp(static_cast<int>(own()), [](int lane) { return lane ^ 1; }); });
+  run_block({}, 64, 0,
+            [&] { found[own()] = exchange_in_warp(static_cast<int>(own()), [](int lane) { return lane ^ 1; }); });
   for (int i = 0; i < 64; ++i) EXPECT_EQ(found[static_cast<size_t>(i)], i ^ 1);
   std::vector<unsigned> votes(64);
   run_block({}, 64, 0, [&] { votes[own()] = ballot_in_warp(own() < 33); });
@@ -53,14 +54,24 @@ TEST(EmulatedBlock, ExchangesValuesInsideAWarp) {
 
 TEST(EmulatedBlock, RefusesBarriersThatSomeThreadsDoNotReach) {
   // Half of a warp leaves before a warp-wide operation.
-  EXPECT_THROW(run_block({}, 32, 0, [] { if (own() < 16) ballot_in_warp(true); }), std::logic_error);
+  EXPECT_THROW(run_block({}, 32, 0,
+                         [] {
+                           if (own() < 16) ballot_in_warp(true);
+                         }),
+               std::logic_error);
   // Some wait for the block while the others wait for their warp.
   EXPECT_THROW(run_block({}, 32, 0, [] { own() < 16 ? wait_for_block() : static_cast<void>(ballot_in_warp(true)); }),
                std::logic_error);
   EXPECT_THROW(run_block({}, 33, 0, [] {}), std::logic_error);
 }
 
-TEST(EmulatedBlock, StopsAtATrap) { EXPECT_THROW(run_block({}, 32, 0, [] { if (own() == 5) trap(); }), std::runtime_error); }
+TEST(EmulatedBlock, StopsAtATrap) {
+  EXPECT_THROW(run_block({}, 32, 0,
+                         [] {
+                           if (own() == 5) trap();
+                         }),
+               std::runtime_error);
+}
 
 }  // namespace
 }  // namespace grpo::testing

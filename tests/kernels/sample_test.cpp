@@ -173,8 +173,7 @@ TEST(SampleTokens, FollowsTheDistributionWithKeyedUniforms) {
                                                static_cast<uint32_t>(i % 8), 3)});
   }
   std::vector<double> counts(logits.size());
-  for (const int64_t id : draw(row_of(logits).expand({kDraws, -1}), params).ids)
-    ++counts[static_cast<size_t>(id)];
+  for (const int64_t id : draw(row_of(logits).expand({kDraws, -1}), params).ids) ++counts[static_cast<size_t>(id)];
   const auto p = at::softmax(row_of(logits).to(at::kDouble) / 0.8, -1);
   double chi_square = 0.0;
   for (size_t id = 0; id < logits.size(); ++id) {

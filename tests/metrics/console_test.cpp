@@ -11,10 +11,20 @@ using ::testing::ElementsAre;
 using ::testing::StartsWith;
 
 Status half_way() {
-  return {.run = "two", .doing = "", .step = 7, .steps = 200, .elapsed_s = 65.0, .left_s = 7500.0,
-          .rollout = {.done = 96, .total = 128, .tokens = 41234}, .update = {.done = 1, .total = 4, .tokens = 900},
-          .rewards = {0.0, 0.25, 0.5, 1.0}, .accuracy = 0.5, .live_share = 0.25, .rollout_tokens_per_s = 40916.7,
-          .update_tokens_per_s = 7946.2, .memory_bytes = 2.15e9};
+  return {.run = "two",
+          .doing = "",
+          .step = 7,
+          .steps = 200,
+          .elapsed_s = 65.0,
+          .left_s = 7500.0,
+          .rollout = {.done = 96, .total = 128, .tokens = 41234},
+          .update = {.done = 1, .total = 4, .tokens = 900},
+          .rewards = {0.0, 0.25, 0.5, 1.0},
+          .accuracy = 0.5,
+          .live_share = 0.25,
+          .rollout_tokens_per_s = 40916.7,
+          .update_tokens_per_s = 7946.2,
+          .memory_bytes = 2.15e9};
 }
 
 TEST(StatusBlock, TellsStepTimePhasesRewardSpeedAndMemory) {

@@ -11,7 +11,8 @@ TEST(PrometheusEndpoint, SaysThatThisBuildHasNone) {
     const PrometheusEndpoint endpoint("127.0.0.1:9400", "two");
     FAIL() << "no error";
   } catch (const base::ConfigError& error) {
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("no Prometheus endpoint; install prometheus-cpp-dev and libmicrohttpd-dev"));
+    EXPECT_THAT(error.what(),
+                ::testing::HasSubstr("no Prometheus endpoint; install prometheus-cpp-dev and libmicrohttpd-dev"));
   }
 }
 

@@ -38,7 +38,8 @@ sockaddr_in loopback(int port) {
 int listen_anywhere(const Socket& socket) {
   sockaddr_in address = loopback(0);
   socklen_t size = sizeof address;
-  if (::bind(socket.fd, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(socket.fd, 1) != 0) throw std::runtime_error("bind");
+  if (::bind(socket.fd, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(socket.fd, 1) != 0)
+    throw std::runtime_error("bind");
   ::getsockname(socket.fd, reinterpret_cast<sockaddr*>(&address), &size);
   return ntohs(address.sin_port);
 }
@@ -48,12 +49,15 @@ int free_port() { return listen_anywhere(Socket()); }
 std::string scrape(int port) {
   const Socket socket;
   const sockaddr_in address = loopback(port);
-  if (::connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) throw std::runtime_error("connect");
+  if (::connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    throw std::runtime_error("connect");
   const std::string request = "GET /metrics HTTP/1.0\r\n\r\n";
-  if (::send(socket.fd, request.data(), request.size(), 0) != static_cast<ssize_t>(request.size())) throw std::runtime_error("send");
+  if (::send(socket.fd, request.data(), request.size(), 0) != static_cast<ssize_t>(request.size()))
+    throw std::runtime_error("send");
   std::string answer;
   char part[4096];
-  for (ssize_t got = 0; (got = ::recv(socket.fd, part, sizeof part, 0)) > 0;) answer.append(part, static_cast<size_t>(got));
+  for (ssize_t got = 0; (got = ::recv(socket.fd, part, sizeof part, 0)) > 0;)
+    answer.append(part, static_cast<size_t>(got));
   return answer;
 }
 
@@ -81,12 +85,14 @@ TEST(PrometheusEndpoint, ServesTheNewestValues) {
 std::string ask(int port, const std::string& bytes) {
   const Socket socket;
   const sockaddr_in address = loopback(port);
-  if (::connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) throw std::runtime_error("connect");
+  if (::connect(socket.fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    throw std::runtime_error("connect");
   (void)::send(socket.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);  // the server may have hung up before the end
   ::shutdown(socket.fd, SHUT_WR);
   std::string answer;
   char part[4096];
-  for (ssize_t got = 0; (got = ::recv(socket.fd, part, sizeof part, 0)) > 0;) answer.append(part, static_cast<size_t>(got));
+  for (ssize_t got = 0; (got = ::recv(socket.fd, part, sizeof part, 0)) > 0;)
+    answer.append(part, static_cast<size_t>(got));
   return answer;
 }
 
@@ -95,13 +101,21 @@ TEST(PrometheusEndpoint, AnswersEveryKindOfRequestAndGoesOn) {
   PrometheusEndpoint endpoint(at(port), "two");
   endpoint.set(1, {});
   EXPECT_THAT(ask(port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), HasSubstr("404"));
-  EXPECT_THAT(ask(port, "POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"), HasSubstr("405"));
+  EXPECT_THAT(ask(port, "POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"),
+              HasSubstr("405"));
   EXPECT_THAT(ask(port, "HEAD /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), HasSubstr("200"));
-  const std::vector<std::string> broken = {"", "\r\n\r\n", "GET", "GET /metrics", "\x16\x03\x01 hello", std::string(1 << 20, 'A'),
-                                           "GET /" + std::string(1 << 20, 'a') + " HTTP/1.1\r\n\r\n",
-                                           "GET /metrics HTTP/1.1\r\n" + std::string(1 << 20, 'h') + ": 1\r\n\r\n",
-                                           "PUT /metrics HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n" + std::string(1 << 20, 'b'),
-                                           "DELETE /%00%ff HTTP/9.9\r\n\r\n", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n"};
+  const std::vector<std::string> broken = {
+      "",
+      "\r\n\r\n",
+      "GET",
+      "GET /metrics",
+      "\x16\x03\x01 hello",
+      std::string(1 << 20, 'A'),
+      "GET /" + std::string(1 << 20, 'a') + " HTTP/1.1\r\n\r\n",
+      "GET /metrics HTTP/1.1\r\n" + std::string(1 << 20, 'h') + ": 1\r\n\r\n",
+      "PUT /metrics HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n" + std::string(1 << 20, 'b'),
+      "DELETE /%00%ff HTTP/9.9\r\n\r\n",
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n"};
   for (const auto& request : broken) ask(port, request);
   EXPECT_THAT(scrape(port), HasSubstr("grpo_step"));
 }
@@ -130,7 +144,8 @@ TEST(PrometheusEndpoint, ListensOnLoopbackOnlyWhereNoHostIsNamed) {
   EXPECT_THAT(scrape(port), HasSubstr("200 OK"));
   std::ifstream table("/proc/net/tcp");
   char local[32];
-  std::snprintf(local, sizeof local, "0100007F:%04X 00000000:0000 0A", static_cast<unsigned>(port));  // 127.0.0.1, listening
+  std::snprintf(local, sizeof local, "0100007F:%04X 00000000:0000 0A",
+                static_cast<unsigned>(port));  // 127.0.0.1, listening
   EXPECT_THAT(std::string(std::istreambuf_iterator<char>(table), {}), HasSubstr(local));
 }
 

@@ -28,11 +28,20 @@ class Message {
     const uint64_t tag = varint();
     field = static_cast<int>(tag >> 3);
     switch (tag & 7) {
-      case 0: number = varint(); break;
-      case 1: text = take(8); break;
-      case 2: text = take(varint()); break;
-      case 5: text = take(4); break;
-      default: throw std::runtime_error("unknown wire type");
+      case 0:
+        number = varint();
+        break;
+      case 1:
+        text = take(8);
+        break;
+      case 2:
+        text = take(varint());
+        break;
+      case 5:
+        text = take(4);
+        break;
+      default:
+        throw std::runtime_error("unknown wire type");
     }
     return true;
   }

@@ -30,7 +30,8 @@ TEST(GpuResolveDevice, GivesEachRankADeviceOfItsOwn) {
   const int devices = kernels::cuda_device_count();
   if (devices == 0) GTEST_SKIP() << "no CUDA device";
   EXPECT_EQ(resolve_device("cuda", devices - 1), at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(devices - 1)));
-  EXPECT_THAT(message_of<base::ConfigError>([&] { resolve_device("auto", devices); }), HasSubstr("no device of its own"));
+  EXPECT_THAT(message_of<base::ConfigError>([&] { resolve_device("auto", devices); }),
+              HasSubstr("no device of its own"));
 }
 
 TEST(ResolveDtype, TakesFp32OnTheCpuAndTheStoredOneElsewhere) {

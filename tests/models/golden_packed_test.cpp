@@ -135,7 +135,8 @@ void expect_golden_gradients(Checkpointing checkpointing, at::ScalarType dtype =
     const auto nll = -nn::token_log_probs(model->hidden_states(batch).index_select(0, rows), model->head_weight(),
                                           next_ids(batch).index_select(0, rows), {.chunk_tokens = 11})
                           .log_probs.mean();
-    EXPECT_NEAR(nll.item<double>(), golden.expected("nll").item<double>(), fp32 ? kLogProbTolerance : 5e-2) << golden.folder();
+    EXPECT_NEAR(nll.item<double>(), golden.expected("nll").item<double>(), fp32 ? kLogProbTolerance : 5e-2)
+        << golden.folder();
     nll.backward();
     const auto gradients = io::Safetensors::open(golden.folder() / "expected_grads.safetensors");
     double error = 0.0, norm = 0.0;
@@ -146,14 +147,17 @@ void expect_golden_gradients(Checkpointing checkpointing, at::ScalarType dtype =
       error += (parameter.grad().to(at::kDouble) - expected).square().sum().item<double>();
       norm += expected.to(at::kDouble).square().sum().item<double>();
     }
-    // bf16 keeps 8 bits of each activation and weight. Of single small tensors (a key's bias: its gradients cancel) little is left.
+    // bf16 keeps 8 bits of each activation and weight. Of single small tensors (a key's bias: its gradients cancel)
+    // little is left.
     EXPECT_LT(std::sqrt(error / norm), fp32 ? 1e-4 : 0.06) << golden.folder();
     EXPECT_EQ(gradients.tensors().size(), model->parameters().size()) << golden.folder();
   }
 }
 
 TEST(GoldenModels, LossAndEveryGradient) { expect_golden_gradients(Checkpointing::kNone); }
-TEST(GoldenModels, LossAndEveryGradientWithoutTheMlpsActivations) { expect_golden_gradients(Checkpointing::kSelective); }
+TEST(GoldenModels, LossAndEveryGradientWithoutTheMlpsActivations) {
+  expect_golden_gradients(Checkpointing::kSelective);
+}
 TEST(GoldenModels, LossAndEveryGradientFromLayerInputsAlone) { expect_golden_gradients(Checkpointing::kFull); }
 
 TEST(GoldenModels, LossAndEveryGradientInBf16) { expect_golden_gradients(Checkpointing::kNone, at::kBFloat16); }
@@ -166,7 +170,8 @@ TEST(GoldenModels, CheckpointingChangesNoBitOfAGradient) {
     model->set_training_options({.checkpointing = checkpointing});
     model->hidden_states(nn::PackedBatch::pack(golden.sequences())).square().sum().backward();
     std::vector<at::Tensor> found;
-    for (const auto& [name, parameter] : model->parameters()) found.push_back(parameter.grad().defined() ? parameter.grad() : at::zeros({1}));
+    for (const auto& [name, parameter] : model->parameters())
+      found.push_back(parameter.grad().defined() ? parameter.grad() : at::zeros({1}));
     return found;
   };
   const auto expected = gradients(Checkpointing::kNone);

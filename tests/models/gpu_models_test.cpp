@@ -43,25 +43,29 @@ TEST_F(GpuModels, GoldenLogits) {
       for (const bool exact : {false, true}) {
         for (const int64_t piece : {kWhole, int64_t{5}, int64_t{1}}) {
           const auto logits = cached_logits(*model, golden.sequences(), piece, exact).cpu().to(at::kFloat);
-          EXPECT_LT(max_distance(logits, expected), tolerance(dtype, expected)) << golden.folder() << " exact " << exact << " piece " << piece;
+          EXPECT_LT(max_distance(logits, expected), tolerance(dtype, expected))
+              << golden.folder() << " exact " << exact << " piece " << piece;
         }
       }
     }
   }
 }
 
-// On the host device, where attention takes a thousand times as long, they pass a page and the pieces of 64 but no more.
+// On the host device, where attention takes a thousand times as long, they pass a page and the pieces of 64 but no
+// more.
 std::vector<int64_t> long_and_short() {
   if (testing::on_host_device()) return {1, 17, 66};
   return {1, 17, 300, 1025};
 }
 
-// Shapes that FlashInfer's kernels serve: head dimensions 64 and 128, and the groups of Qwen2.5 (6, 7), Qwen3 and SmolLM2.
+// Shapes that FlashInfer's kernels serve: head dimensions 64 and 128, and the groups of Qwen2.5 (6, 7), Qwen3 and
+// SmolLM2.
 TEST_F(GpuModels, LogitsOfRealHeadShapes) {
   struct Shape {
     int64_t heads, kv_heads, head_dim;
   };
-  for (const Shape& shape : {Shape{12, 2, 128}, Shape{28, 4, 128}, Shape{14, 2, 64}, Shape{9, 3, 64}, Shape{16, 8, 128}, Shape{5, 1, 64}}) {
+  for (const Shape& shape :
+       {Shape{12, 2, 128}, Shape{28, 4, 128}, Shape{14, 2, 64}, Shape{9, 3, 64}, Shape{16, 8, 128}, Shape{5, 1, 64}}) {
     auto json = testing::small_config_json();
     json["num_attention_heads"] = shape.heads;
     json["num_key_value_heads"] = shape.kv_heads;
@@ -92,7 +96,8 @@ TEST_F(GpuModels, ExactPrefillAndDecodeAgreeBitForBit) {
       const auto model = golden.load(dtype, at::kCUDA);
       const auto prefill = cached_logits(*model, golden.sequences(), kWhole, true);
       for (const int64_t piece : {1, 5})
-        EXPECT_TRUE(at::equal(prefill, cached_logits(*model, golden.sequences(), piece, true))) << golden.folder() << " piece " << piece;
+        EXPECT_TRUE(at::equal(prefill, cached_logits(*model, golden.sequences(), piece, true)))
+            << golden.folder() << " piece " << piece;
     }
   }
 }
@@ -107,9 +112,11 @@ std::pair<at::Tensor, at::Tensor> predicted(const nn::PackedBatch& batch) {
   return {index, batch.ids.index_select(0, index + 1)};
 }
 
-// Where to look for the fastest one takes a GPU a second and the host device a minute, it is the one that a GPU would choose first.
+// Where to look for the fastest one takes a GPU a second and the host device a minute, it is the one that a GPU would
+// choose first.
 nn::AttentionKernel best_attention(const ModelConfig& config, at::ScalarType dtype, at::Device device) {
-  if (testing::on_host_device()) return dtype == at::kBFloat16 ? nn::AttentionKernel::kFlash : nn::AttentionKernel::kPadded;
+  if (testing::on_host_device())
+    return dtype == at::kBFloat16 ? nn::AttentionKernel::kFlash : nn::AttentionKernel::kPadded;
   return nn::choose_attention({config.num_heads, config.num_kv_heads, config.head_dim}, dtype, device, {});
 }
 
@@ -127,20 +134,24 @@ TEST_F(GpuModels, GoldenGradients) {
         const auto batch = nn::PackedBatch::pack(golden.sequences(), model->device());
         const auto [rows, targets] = predicted(batch);
         const auto n = static_cast<double>(targets.numel());
-        const auto head = nn::head_loss(model->hidden_states(batch).index_select(0, rows), model->head_weight(), targets, {},
-                                        [&](int64_t, const at::Tensor& log_probs, const at::Tensor&) { return -log_probs.sum() / n; });
+        const auto head = nn::head_loss(
+            model->hidden_states(batch).index_select(0, rows), model->head_weight(), targets, {},
+            [&](int64_t, const at::Tensor& log_probs, const at::Tensor&) { return -log_probs.sum() / n; });
         EXPECT_NEAR(head.loss.item<double>(), golden.expected("nll").item<double>(), dtype == at::kFloat ? 1e-4 : 5e-2);
         head.loss.backward();
         double error = 0.0, norm = 0.0;
         for (const auto& [name, parameter] : model->parameters()) {
-          const auto expected = testing::to_tensor(stored.at("grad." + name)).to(at::kDouble), found = parameter.grad().cpu().to(at::kDouble);
+          const auto expected = testing::to_tensor(stored.at("grad." + name)).to(at::kDouble),
+                     found = parameter.grad().cpu().to(at::kDouble);
           const auto scale = expected.abs().max().item<double>();
-          if (dtype == at::kFloat) EXPECT_LT(max_distance(found, expected), 1e-4 * std::max(scale, 1e-2)) << golden.folder() << name;
+          if (dtype == at::kFloat)
+            EXPECT_LT(max_distance(found, expected), 1e-4 * std::max(scale, 1e-2)) << golden.folder() << name;
           error += (found - expected).square().sum().item<double>();
           norm += expected.square().sum().item<double>();
         }
         // Of single small tensors in bf16 (a key's bias: its gradients cancel) little is left.
-        EXPECT_LT(std::sqrt(error / norm), dtype == at::kFloat ? 1e-4 : 0.06) << golden.folder() << ", " << to_string(options.attention);
+        EXPECT_LT(std::sqrt(error / norm), dtype == at::kFloat ? 1e-4 : 0.06)
+            << golden.folder() << ", " << to_string(options.attention);
       }
     }
   }

@@ -13,8 +13,13 @@ namespace {
 using testing::small_model;
 
 LayerHooks recorder(std::vector<std::string>& calls, const std::function<void(int64_t)>& after_backward = {}) {
-  const auto note = [&calls](const char* what) { return [&calls, what](int64_t layer) { calls.push_back(base::concat(what, layer)); }; };
-  return {.before_forward = note("f"), .after_forward = note("F"), .before_backward = note("b"), .after_backward = [=, &calls](int64_t layer) {
+  const auto note = [&calls](const char* what) {
+    return [&calls, what](int64_t layer) { calls.push_back(base::concat(what, layer)); };
+  };
+  return {.before_forward = note("f"),
+          .after_forward = note("F"),
+          .before_backward = note("b"),
+          .after_backward = [=, &calls](int64_t layer) {
             calls.push_back(base::concat("B", layer));
             if (after_backward) after_backward(layer);
           }};
@@ -25,7 +30,8 @@ at::Tensor loss_of(const CausalLM& model) {
 }
 
 class LayerCalls : public ::testing::TestWithParam<Checkpointing> {};
-INSTANTIATE_TEST_SUITE_P(All, LayerCalls, ::testing::Values(Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull));
+INSTANTIATE_TEST_SUITE_P(All, LayerCalls,
+                         ::testing::Values(Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull));
 
 TEST_P(LayerCalls, ComeInOrderAndWhenALayersGradientsAreComplete) {
   const auto plain = small_model();
@@ -47,7 +53,8 @@ TEST_P(LayerCalls, ComeInOrderAndWhenALayersGradientsAreComplete) {
   for (size_t i = 0; i < model->parameters().size(); ++i) {
     if (model->parameter_layers()[i] < 0) continue;
     ++in_layers;
-    EXPECT_TRUE(at::allclose(at_the_call.at(i), plain->parameters()[i].second.grad(), 1e-5, 1e-6)) << model->parameters()[i].first;
+    EXPECT_TRUE(at::allclose(at_the_call.at(i), plain->parameters()[i].second.grad(), 1e-5, 1e-6))
+        << model->parameters()[i].first;
     EXPECT_TRUE(at_the_call.at(i).equal(model->parameters()[i].second.grad())) << model->parameters()[i].first;
   }
   EXPECT_EQ(in_layers + 2, model->parameters().size() - (model->config().tied_embeddings ? 0 : 1));
@@ -73,7 +80,10 @@ TEST(LayerMemory, IsSharedByALayersWeightsAndNoOthers) {
     if (layer < 0) EXPECT_EQ(parameter.storage().nbytes(), parameter.nbytes()) << name;
     EXPECT_TRUE(parameter.is_leaf() && parameter.requires_grad() && parameter.is_contiguous()) << name;
   }
-  EXPECT_EQ(layer_of.size(), 2 + model->parameters().size() - static_cast<size_t>(std::count_if(model->parameter_layers().begin(), model->parameter_layers().end(), [](int64_t l) { return l >= 0; })));
+  EXPECT_EQ(layer_of.size(),
+            2 + model->parameters().size() -
+                static_cast<size_t>(std::count_if(model->parameter_layers().begin(), model->parameter_layers().end(),
+                                                  [](int64_t l) { return l >= 0; })));
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ TEST(LoadErrors, NameATensorOfAnotherShape) {
 }
 
 // The saved model with this tensor changed.
-void change(const std::filesystem::path& folder, const std::string& name, const std::function<at::Tensor(const at::Tensor&)>& how) {
+void change(const std::filesystem::path& folder, const std::string& name,
+            const std::function<at::Tensor(const at::Tensor&)>& how) {
   std::vector<std::pair<std::string, at::Tensor>> tensors;
   {
     const auto stored = io::Safetensors::open(folder);
@@ -72,7 +73,8 @@ TEST(LoadErrors, NameATensorThatIsNotStoredAsFloatingPoint) {
   const testing::TempDir dir;
   small_model()->save(dir.path(), {});
   change(dir.path(), "model.embed_tokens.weight", [](const at::Tensor& tensor) { return tensor.to(at::kInt); });
-  EXPECT_THAT(load_error(dir.path()), AllOf(HasSubstr("model.embed_tokens.weight is stored as Int"), HasSubstr("quantised")));
+  EXPECT_THAT(load_error(dir.path()),
+              AllOf(HasSubstr("model.embed_tokens.weight is stored as Int"), HasSubstr("quantised")));
 }
 
 TEST(LoadErrors, NameMoreLayersThanThereCanBe) {
@@ -81,7 +83,8 @@ TEST(LoadErrors, NameMoreLayersThanThereCanBe) {
   auto config = small_config_json();
   config["num_hidden_layers"] = 1'000'000'000;
   testing::write_config(dir.path(), config);
-  EXPECT_THAT(load_error(dir.path()), HasSubstr("config.json says num_hidden_layers 1000000000, but the weights are only"));
+  EXPECT_THAT(load_error(dir.path()),
+              HasSubstr("config.json says num_hidden_layers 1000000000, but the weights are only"));
 }
 
 TEST(LoadErrors, NameTheFolderWithoutWeights) {

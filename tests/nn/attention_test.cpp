@@ -125,15 +125,23 @@ AttentionCandidate candidate(AttentionKernel kernel, double factor, int repeats)
 TEST(AttentionChoice, IsTheFastestThatIsRight) {
   at::manual_seed(1);
   const auto reference = candidate(AttentionKernel::kPadded, 1.0, 1);
-  AttentionTrial trial{.heads = {.heads = 4, .kv_heads = 2, .head_dim = 16}, .tokens = 64, .dtype = at::kBFloat16, .device = at::kCPU, .tolerance = 0.05};
-  const auto choose = [&](const std::vector<AttentionCandidate>& candidates) { return best_attention(candidates, reference, trial); };
+  AttentionTrial trial{.heads = {.heads = 4, .kv_heads = 2, .head_dim = 16},
+                       .tokens = 64,
+                       .dtype = at::kBFloat16,
+                       .device = at::kCPU,
+                       .tolerance = 0.05};
+  const auto choose = [&](const std::vector<AttentionCandidate>& candidates) {
+    return best_attention(candidates, reference, trial);
+  };
   const auto slow = candidate(AttentionKernel::kPadded, 1.0, 60), fast = candidate(AttentionKernel::kFlash, 1.0, 1);
   EXPECT_EQ(choose({slow, fast}), AttentionKernel::kFlash);
   EXPECT_EQ(choose({fast, slow}), AttentionKernel::kFlash);
   const auto wrong = candidate(AttentionKernel::kFlash, 1.2, 1), nan = candidate(AttentionKernel::kFlash, NAN, 1);
   EXPECT_EQ(choose({slow, wrong}), AttentionKernel::kPadded);
   EXPECT_EQ(choose({nan, slow}), AttentionKernel::kPadded);
-  const AttentionCandidate fails{AttentionKernel::kFlash, [](const auto&, const auto&, const auto&) -> at::Tensor { throw std::runtime_error("no"); }};
+  const AttentionCandidate fails{AttentionKernel::kFlash, [](const auto&, const auto&, const auto&) -> at::Tensor {
+                                   throw std::runtime_error("no");
+                                 }};
   EXPECT_EQ(choose({fails}), AttentionKernel::kPadded);
   trial.in_order = true;
   EXPECT_EQ(choose({slow, fast}), AttentionKernel::kPadded);
@@ -141,7 +149,8 @@ TEST(AttentionChoice, IsTheFastestThatIsRight) {
 }
 
 TEST(AttentionChoice, IsPaddedOnTheCpu) {
-  EXPECT_EQ(choose_attention({.heads = 4, .kv_heads = 2, .head_dim = 64}, at::kBFloat16, at::kCPU, {}), AttentionKernel::kPadded);
+  EXPECT_EQ(choose_attention({.heads = 4, .kv_heads = 2, .head_dim = 64}, at::kBFloat16, at::kCPU, {}),
+            AttentionKernel::kPadded);
 }
 
 }  // namespace

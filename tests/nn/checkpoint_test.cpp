@@ -8,7 +8,8 @@ namespace grpo::nn {
 namespace {
 
 struct Net {
-  at::Tensor a = at::randn({6, 5}, at::kDouble).set_requires_grad(true), b = at::randn({4, 6}, at::kDouble).set_requires_grad(true);
+  at::Tensor a = at::randn({6, 5}, at::kDouble).set_requires_grad(true),
+             b = at::randn({4, 6}, at::kDouble).set_requires_grad(true);
   at::Tensor operator()(const at::Tensor& x) const { return at::linear(at::tanh(at::linear(x, a)), b); }
 };
 
@@ -21,7 +22,12 @@ TEST(Checkpoint, HasTheSameResultAndGradients) {
   const auto gx = x.grad().clone(), ga = net.a.grad().clone(), gb = net.b.grad().clone();
   for (const auto* t : {&x, &net.a, &net.b}) t->mutable_grad().reset();
   int calls = 0;
-  const auto found = checkpoint([&](const at::Tensor& y) { ++calls; return net(y); }, x);
+  const auto found = checkpoint(
+      [&](const at::Tensor& y) {
+        ++calls;
+        return net(y);
+      },
+      x);
   EXPECT_EQ(calls, 1);
   found.square().sum().backward();
   EXPECT_EQ(calls, 2);
@@ -40,7 +46,9 @@ TEST(Checkpoint, CanBeStackedAndNested) {
   layer(layer(x)).sum().backward();
   const auto gx = x.grad().clone(), gw = w.grad().clone();
   for (const auto* t : {&x, &w, &net.a, &net.b}) t->mutable_grad().reset();
-  const auto kept = [&](const at::Tensor& y) { return checkpoint([&](const at::Tensor& z) { return at::linear(checkpoint(net, z), w); }, y); };
+  const auto kept = [&](const at::Tensor& y) {
+    return checkpoint([&](const at::Tensor& z) { return at::linear(checkpoint(net, z), w); }, y);
+  };
   kept(kept(x)).sum().backward();
   EXPECT_TRUE(at::allclose(x.grad(), gx));
   EXPECT_TRUE(at::allclose(w.grad(), gw));

@@ -24,8 +24,8 @@ TEST(JoinRows, AreACopyOfOthers) {
   const auto memory = at::randn({7, 3});
   const auto parts = memory.split_with_sizes({4, 1, 2});
   const auto columns = memory.t().split_with_sizes({1, 2});
-  for (const auto& others : {std::vector{parts[0], parts[2]}, std::vector{parts[1], parts[0]}, std::vector{columns[0], columns[1]},
-                             std::vector{parts[0], parts[1].clone()}}) {
+  for (const auto& others : {std::vector{parts[0], parts[2]}, std::vector{parts[1], parts[0]},
+                             std::vector{columns[0], columns[1]}, std::vector{parts[0], parts[1].clone()}}) {
     const auto joined = join_rows(others);
     EXPECT_FALSE(joined.is_alias_of(memory));
     EXPECT_TRUE(at::equal(joined, at::cat(others)));

@@ -11,16 +11,18 @@ namespace {
 
 using Layer = std::function<std::vector<at::Tensor>(const std::vector<at::Tensor>& inputs)>;
 
-// Values and gradients of a layer on the CPU in fp32 and bf16 against the plain formulas that double takes. An undefined
-// input is a bias that is not there.
+// Values and gradients of a layer on the CPU in fp32 and bf16 against the plain formulas that double takes. An
+// undefined input is a bias that is not there.
 void expect_as_in_double(const Layer& layer, const std::vector<at::Tensor>& inputs) {
   const auto run = [&](at::ScalarType type) {
     std::vector<at::Tensor> leaves, results;
-    for (const auto& input : inputs) leaves.push_back(input.defined() ? input.to(type).clone().set_requires_grad(true) : input);
+    for (const auto& input : inputs)
+      leaves.push_back(input.defined() ? input.to(type).clone().set_requires_grad(true) : input);
     at::Tensor total = at::zeros({}, at::kDouble);
     for (const auto& output : layer(leaves)) {
       results.push_back(output.detach().to(at::kDouble));
-      total = total + (output.to(at::kDouble) * at::linspace(-1, 1, output.numel(), at::kDouble).view(output.sizes())).sum();
+      total = total +
+              (output.to(at::kDouble) * at::linspace(-1, 1, output.numel(), at::kDouble).view(output.sizes())).sum();
     }
     total.backward();
     for (const auto& leaf : leaves) {
@@ -32,7 +34,8 @@ void expect_as_in_double(const Layer& layer, const std::vector<at::Tensor>& inpu
   for (const auto& [type, tolerance] : {std::pair{at::kFloat, 1e-5}, std::pair{at::kBFloat16, 4e-2}}) {
     const auto found = run(type);
     for (size_t i = 0; i < expected.size(); ++i) {
-      EXPECT_LT((found[i] - expected[i]).abs().max().item<double>(), tolerance * (1.0 + expected[i].abs().max().item<double>()))
+      EXPECT_LT((found[i] - expected[i]).abs().max().item<double>(),
+                tolerance * (1.0 + expected[i].abs().max().item<double>()))
           << c10::toString(type) << ", result " << i;
     }
   }
@@ -132,7 +135,8 @@ TEST(Layers, RotatedProjectionsTakeGradientsOfAnyStrides) {
   const auto x = random({6, 24}), norm = random({24}), q = random({16, 24}), k = random({8, 24}), v = random({8, 24});
   const auto gradient = [&](bool dense) {
     const auto leaf = x.clone().set_requires_grad(true);
-    const auto all = rotated_projections(leaf, {norm, 1e-5}, {{{q, {}}, {k, {}}, {v, {}}}}, {positions, angles.cos(), angles.sin(), 8});
+    const auto all = rotated_projections(leaf, {norm, 1e-5}, {{{q, {}}, {k, {}}, {v, {}}}},
+                                         {positions, angles.cos(), angles.sin(), 8});
     const auto weight = at::linspace(-1, 1, 96).view({8, 2, 6}).permute({2, 1, 0});  // [6, 2, 8], its rows strided
     all[0].backward(dense ? weight.contiguous() : weight);
     return leaf.grad();

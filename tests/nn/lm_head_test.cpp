@@ -143,7 +143,9 @@ TEST(TokenLogProbs, SumTheWeightGradientInFp32OverChunks) {
 
 // A loss of log-probabilities and entropies that is not linear in them.
 at::Tensor some_loss(const Case& c, int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
-  const auto part = [&](const at::Tensor& x) { return x.narrow(0, begin, log_probs.size(0)).to(log_probs.scalar_type()); };
+  const auto part = [&](const at::Tensor& x) {
+    return x.narrow(0, begin, log_probs.size(0)).to(log_probs.scalar_type());
+  };
   return (log_probs.exp() * part(c.log_prob_weight)).sum() + (entropy * entropy * part(c.entropy_weight)).sum();
 }
 
@@ -158,31 +160,35 @@ TEST(HeadLoss, EqualsTheLossOfAllLogitsAtOnce) {
                                     return some_loss(chunked, begin, log_probs, entropy);
                                   });
       const auto expected = plain(reference, 0.7);
-      const auto loss = some_loss(reference, 0, expected.log_probs, entropy_grad ? expected.entropy : expected.entropy.detach());
+      const auto loss =
+          some_loss(reference, 0, expected.log_probs, entropy_grad ? expected.entropy : expected.entropy.detach());
       EXPECT_NEAR(head.loss.item<double>(), loss.item<double>(), 1e-4);
       EXPECT_LT(distance(head.log_probs, expected.log_probs), 1e-5);
       EXPECT_LT(distance(head.entropy, expected.entropy), 1e-5);
       EXPECT_FALSE(head.log_probs.requires_grad() || head.entropy.requires_grad());
       (3.0 * head.loss).backward();
       (3.0 * loss).backward();
-      // Entropies near 4 enter squared, three times: gradients are of the order of 10, of which this is a few roundings of fp32.
+      // Entropies near 4 enter squared, three times: gradients are of the order of 10, of which this is a few roundings
+      // of fp32.
       EXPECT_LT(distance(chunked.hidden.grad(), reference.hidden.grad()), 4e-5);
       EXPECT_LT(distance(chunked.weight.grad(), reference.weight.grad()), 1e-4);
     }
   }
 }
 
-// One matrix of a chunk's logits, which becomes their gradient, and oneDNN's copy of it for the weight's gradient, with the gradients of
-// hidden states and weight beside them.
+// One matrix of a chunk's logits, which becomes their gradient, and oneDNN's copy of it for the weight's gradient, with
+// the gradients of hidden states and weight beside them.
 TEST(HeadLoss, HoldsTheLogitsOfOneChunkAtATime) {
   constexpr int64_t kTokens = 2048, kWords = 4096, kWidth = 16, kChunk = 64;
   at::manual_seed(4);
-  const auto hidden = at::randn({kTokens, kWidth}).set_requires_grad(true), weight = at::randn({kWords, kWidth}).set_requires_grad(true);
+  const auto hidden = at::randn({kTokens, kWidth}).set_requires_grad(true),
+             weight = at::randn({kWords, kWidth}).set_requires_grad(true);
   const auto targets = at::randint(kWords, {kTokens}, at::kLong);
   const auto peak = [&](int64_t chunk) {
     const testing::LimitedMemory memory(int64_t{1} << 40);
     head_loss(hidden, weight, targets, {.chunk_tokens = chunk},
-              [](int64_t, const at::Tensor& log_probs, const at::Tensor&) { return log_probs.sum(); }).loss.backward();
+              [](int64_t, const at::Tensor& log_probs, const at::Tensor&) { return log_probs.sum(); })
+        .loss.backward();
     return memory.most();
   };
   const int64_t whole = peak(kTokens), chunked = peak(kChunk);
@@ -198,26 +204,31 @@ std::unique_ptr<at::ObserverContext> note(const at::RecordFunction& call) {
   return nullptr;
 }
 
-// Sums over indices wait for the device where LibTorch is asked for a fixed order (scatter_add_, index_put_), as reading a number does.
+// Sums over indices wait for the device where LibTorch is asked for a fixed order (scatter_add_, index_put_), as
+// reading a number does.
 TEST(HeadLoss, CallsNothingThatADeviceWaitsForInAFixedOrder) {
   const Case c(40);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   called.clear();
   const auto handle = at::addGlobalCallback(at::RecordFunctionCallback(note));
   head_loss(c.hidden, c.weight, c.targets, {.chunk_tokens = 8, .entropy_grad = true},
-            [&](int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) { return some_loss(c, begin, log_probs, entropy); })
+            [&](int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
+              return some_loss(c, begin, log_probs, entropy);
+            })
       .loss.backward();
   token_log_probs(c.hidden, c.weight, c.targets, {.chunk_tokens = 8}).log_probs.sum().backward();
   at::removeCallback(handle);
   at::globalContext().setDeterministicAlgorithms(false, false);
   EXPECT_GT(called.count("aten::mm") + called.count("mkldnn::_linear_pointwise"), 0u);
-  for (const char* name : {"aten::scatter_add_", "aten::scatter_add", "aten::index_put_", "aten::_index_put_impl_", "aten::item", "aten::_local_scalar_dense", "aten::nonzero"})
+  for (const char* name : {"aten::scatter_add_", "aten::scatter_add", "aten::index_put_", "aten::_index_put_impl_",
+                           "aten::item", "aten::_local_scalar_dense", "aten::nonzero"})
     EXPECT_EQ(called.count(name), 0u) << name;
 }
 
 TEST(HeadLoss, IsZeroForNoTokens) {
   const Case c(0);
-  const auto head = head_loss(c.hidden, c.weight, c.targets, {}, [](int64_t, const at::Tensor& x, const at::Tensor&) { return x.sum(); });
+  const auto head = head_loss(c.hidden, c.weight, c.targets, {},
+                              [](int64_t, const at::Tensor& x, const at::Tensor&) { return x.sum(); });
   head.loss.backward();
   EXPECT_EQ(head.loss.item<double>(), 0.0);
   EXPECT_EQ(c.weight.grad().abs().max().item<double>(), 0.0);
@@ -226,7 +237,9 @@ TEST(HeadLoss, IsZeroForNoTokens) {
 TEST(HeadLoss, LeavesAWeightThatNeedsNoGradientAlone) {
   const Case c(7);
   const auto frozen = c.weight.detach();
-  head_loss(c.hidden, frozen, c.targets, {}, [](int64_t, const at::Tensor& x, const at::Tensor&) { return x.sum(); }).loss.backward();
+  head_loss(c.hidden, frozen, c.targets, {}, [](int64_t, const at::Tensor& x, const at::Tensor&) {
+    return x.sum();
+  }).loss.backward();
   EXPECT_TRUE(c.hidden.grad().defined());
   EXPECT_FALSE(frozen.grad().defined());
 }

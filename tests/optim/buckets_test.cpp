@@ -9,7 +9,7 @@ const int kMemory[4] = {};
 
 // An embedding, two layers of two parameters with a gap between them, a norm.
 std::vector<Placement> placements() {
-  return {{&kMemory[0], 35, 0, 35, -1}, {&kMemory[1], 20, 0, 7, 0}, {&kMemory[1], 20, 8, 12, 0},
+  return {{&kMemory[0], 35, 0, 35, -1}, {&kMemory[1], 20, 0, 7, 0},  {&kMemory[1], 20, 8, 12, 0},
           {&kMemory[2], 20, 0, 7, 1},   {&kMemory[2], 20, 8, 12, 1}, {&kMemory[3], 1, 0, 1, -1}};
 }
 
@@ -25,8 +25,8 @@ TEST(Buckets, ComeInTheOrderOfTheBackwardPassAndHoldWhatSharesMemory) {
   EXPECT_EQ(layers, (std::vector<int64_t>{1, 0, -1, -1}));
   EXPECT_EQ(parameters, (std::vector<std::vector<size_t>>{{3, 4}, {1, 2}, {0}, {5}}));
   EXPECT_EQ(buckets[0].pieces[1].offset, 8);
-  EXPECT_EQ(buckets[0].shard, 7);   // of 20
-  EXPECT_EQ(buckets[3].shard, 1);   // of 1: two ranks own padding
+  EXPECT_EQ(buckets[0].shard, 7);  // of 20
+  EXPECT_EQ(buckets[3].shard, 1);  // of 1: two ranks own padding
 }
 
 // Each element has exactly one owner, where its place in the bucket says.

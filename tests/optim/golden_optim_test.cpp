@@ -72,8 +72,8 @@ class GoldenCase {
   void run() {
     const auto decayed = golden_.at("decayed").get<std::vector<std::string>>();
     Optimizer optimizer(parameters_, config_of(golden_), {.decays = [&](const std::string& name, const at::Tensor&) {
-                      return std::find(decayed.begin(), decayed.end(), name) != decayed.end();
-                    }});
+                          return std::find(decayed.begin(), decayed.end(), name) != decayed.end();
+                        }});
     const auto steps = golden_.at("num_steps").get<int64_t>();
     ASSERT_GT(steps, 0);
     ASSERT_FALSE(parameters_.empty());

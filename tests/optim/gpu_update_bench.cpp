@@ -19,7 +19,7 @@ using testing::seconds;
 using testing::shape_of;
 
 int64_t num_tokens = 32768, length = 1024;  // of the batch, of a sequence
-constexpr double kDensePeak = 989e12;  // bf16 operations a second of an H100 or H200 (NVIDIA's data sheets)
+constexpr double kDensePeak = 989e12;       // bf16 operations a second of an H100 or H200 (NVIDIA's data sheets)
 
 nn::PackedBatch batch_of(int64_t vocab_size) {
   std::vector<std::vector<int64_t>> sequences;
@@ -30,8 +30,8 @@ nn::PackedBatch batch_of(int64_t vocab_size) {
   return nn::PackedBatch::pack(sequences, kDevice);
 }
 
-// Six operations a weight and token, and attention's over the earlier half of its sequence, forward and backward. Looking up an
-// embedding is none.
+// Six operations a weight and token, and attention's over the earlier half of its sequence, forward and backward.
+// Looking up an embedding is none.
 double operations(const models::ModelConfig& config) {
   const auto looked_up = static_cast<double>(config.tied_embeddings ? 0 : config.vocab_size * config.hidden_size);
   const auto attention = static_cast<double>(config.num_layers * config.num_heads * config.head_dim) * length;
@@ -42,12 +42,13 @@ double operations(const models::ModelConfig& config) {
 void gradient(const models::CausalLM& model, const nn::PackedBatch& batch) {
   const auto hidden = model.hidden_states(batch);
   const auto targets = batch.ids.roll({-1}, {0});
-  nn::head_loss(hidden, model.head_weight(), targets, {},
-                [](int64_t, const at::Tensor& log_probs, const at::Tensor&) { return -log_probs.sum() / static_cast<double>(num_tokens); })
-      .loss.backward();
+  nn::head_loss(hidden, model.head_weight(), targets, {}, [](int64_t, const at::Tensor& log_probs, const at::Tensor&) {
+    return -log_probs.sum() / static_cast<double>(num_tokens);
+  }).loss.backward();
 }
 
-void measure(const std::string& name, models::CausalLM& model, const models::TrainingOptions& options, const char* checkpointing) {
+void measure(const std::string& name, models::CausalLM& model, const models::TrainingOptions& options,
+             const char* checkpointing) {
   model.set_training_options(options);
   const auto batch = batch_of(model.config().vocab_size);
   const auto clear = [&] {
@@ -94,14 +95,18 @@ int main(int argc, char** argv) {
   if (name == "tiny") num_tokens = 2 * (length = 128);  // shows that the program works
   const auto config = shape_of(name);
   const auto model = random_model(config);
-  const auto best = nn::choose_attention({config.num_heads, config.num_kv_heads, config.head_dim}, at::kBFloat16, kDevice, {});
+  const auto best =
+      nn::choose_attention({config.num_heads, config.num_kv_heads, config.head_dim}, at::kBFloat16, kDevice, {});
   using models::Checkpointing;
   for (const auto attention : {nn::AttentionKernel::kPadded, nn::AttentionKernel::kFlash}) {
     try {
       measure(name, *model, {.checkpointing = Checkpointing::kSelective, .attention = attention}, "selective");
     } catch (const std::exception& error) {
       const std::string text = error.what();
-      print({{"bench", "gradient"}, {"model", name}, {"attention", to_string(attention)}, {"checkpointing", "failed: " + text.substr(0, text.find('\n')).substr(0, 200)}});
+      print({{"bench", "gradient"},
+             {"model", name},
+             {"attention", to_string(attention)},
+             {"checkpointing", "failed: " + text.substr(0, text.find('\n')).substr(0, 200)}});
     }
   }
   measure(name, *model, {.checkpointing = Checkpointing::kNone, .attention = best}, "none");

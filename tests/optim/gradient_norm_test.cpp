@@ -38,8 +38,11 @@ TEST(GradientNorm, IsNotFiniteWhenAnElementIsNot) {
 TEST(ForeachNorm, EqualsTheNormOfTheCpu) {
   at::manual_seed(1);
   const std::vector<at::Tensor> gradients = {at::randn({300, 70}), at::zeros({0}), at::randn({}), at::full({3}, 1e25f)};
-  EXPECT_NEAR(foreach_norm({gradients[0], gradients[1], gradients[2]}) / gradient_norm({gradients[0], gradients[1], gradients[2]}), 1.0, 1e-6);
-  EXPECT_NEAR(foreach_norm(gradients) / (1e25 * std::sqrt(3.0)), 1.0, 1e-6);  // squares of what fp32 holds fit into double
+  EXPECT_NEAR(foreach_norm({gradients[0], gradients[1], gradients[2]}) /
+                  gradient_norm({gradients[0], gradients[1], gradients[2]}),
+              1.0, 1e-6);
+  EXPECT_NEAR(foreach_norm(gradients) / (1e25 * std::sqrt(3.0)), 1.0,
+              1e-6);  // squares of what fp32 holds fit into double
   EXPECT_EQ(foreach_norm({at::zeros({0})}), 0.0);
   EXPECT_EQ(foreach_norm({}), 0.0);
   EXPECT_FALSE(std::isfinite(foreach_norm({at::ones({2}), at::full({5}, std::numeric_limits<float>::infinity())})));

@@ -57,7 +57,8 @@ Model copy_of(const Model& model) {
 at::Tensor gradient_for(const at::Tensor& like, int64_t step, size_t parameter) {
   auto out = at::empty(like.sizes());
   for (int64_t i = 0; i < out.numel(); ++i) {
-    out.view(-1)[i] = std::sin(1.7 * static_cast<double>(i * i + 1) + 5.3 * static_cast<double>(step) + 11.3 * static_cast<double>(parameter));
+    out.view(-1)[i] = std::sin(1.7 * static_cast<double>(i * i + 1) + 5.3 * static_cast<double>(step) +
+                               11.3 * static_cast<double>(parameter));
   }
   return out.to(like.scalar_type());
 }
@@ -86,7 +87,8 @@ struct Reference {
   void step(const at::Tensor& gradient, const OptimizerConfig& config) {
     const auto g = gradient.to(at::kDouble);
     momentum = config.momentum * momentum + g;
-    weight = weight * (1.0 - config.lr * config.weight_decay) - config.lr * reference_direction(g + config.momentum * momentum);
+    weight = weight * (1.0 - config.lr * config.weight_decay) -
+             config.lr * reference_direction(g + config.momentum * momentum);
   }
 };
 
@@ -101,10 +103,13 @@ TEST(Muon, MatricesOfLayersFollowTheFormulas) {
   Optimizer optimizer(model.parameters, config, {.layers = model.layers});
   for (int64_t step = 0; step < 4; ++step) {
     set_gradients(model, step);
-    for (size_t r = 0; r < 2; ++r) references[r].step(gradient_for(model.parameters[r + 1].second, step, r + 1), config);
+    for (size_t r = 0; r < 2; ++r)
+      references[r].step(gradient_for(model.parameters[r + 1].second, step, r + 1), config);
     ASSERT_TRUE(optimizer.step(20).applied);
     // A few hundred roundings of an fp32 product, in weights near 1 that moved by lr * 0.2 * sqrt(7) * 1.2 at most.
-    for (size_t r = 0; r < 2; ++r) EXPECT_LT((model.parameters[r + 1].second.detach() - references[r].weight).abs().max().item<double>(), 2e-6) << step;
+    for (size_t r = 0; r < 2; ++r)
+      EXPECT_LT((model.parameters[r + 1].second.detach() - references[r].weight).abs().max().item<double>(), 2e-6)
+          << step;
   }
 }
 
@@ -129,7 +134,9 @@ at::Tensor tensor_of(const nlohmann::json& golden) {
   return at::tensor(data, at::kDouble).view(golden.at("shape").get<std::vector<int64_t>>());
 }
 
-double largest_difference(const at::Tensor& a, const at::Tensor& b) { return (a.to(at::kDouble) - b).abs().max().item<double>(); }
+double largest_difference(const at::Tensor& a, const at::Tensor& b) {
+  return (a.to(at::kDouble) - b).abs().max().item<double>();
+}
 
 // Float64 numbers from singular value decompositions instead of products (make_muon_golden.py).
 TEST(Muon, FollowsTheGoldenSteps) {
@@ -144,9 +151,11 @@ TEST(Muon, FollowsTheGoldenSteps) {
     for (size_t step = 0; step < matrix.at("gradients").size(); ++step) {
       parameters[0].second.mutable_grad() = tensor_of(matrix.at("gradients")[step]).to(at::kFloat);
       ASSERT_TRUE(optimizer.step(20).applied);
-      EXPECT_LT(largest_difference(parameters[0].second.detach(), tensor_of(matrix.at("weights")[step])), 5e-6) << name << " " << step;
+      EXPECT_LT(largest_difference(parameters[0].second.detach(), tensor_of(matrix.at("weights")[step])), 5e-6)
+          << name << " " << step;
     }
-    EXPECT_LT(largest_difference(optimizer.state_tensors(false)[0].second, tensor_of(matrix.at("momentum"))), 5e-6) << name;
+    EXPECT_LT(largest_difference(optimizer.state_tensors(false)[0].second, tensor_of(matrix.at("momentum"))), 5e-6)
+        << name;
   }
 }
 
@@ -158,7 +167,8 @@ TEST(Muon, DirectionIsNearlyOrthogonal) {
     const auto direction = rule->direction(matrix);
     ASSERT_EQ(direction.sizes(), matrix.sizes());
     const double larger = static_cast<double>(std::max(matrix.size(0), matrix.size(1)));
-    const auto gram = matrix.size(0) <= matrix.size(1) ? direction.matmul(direction.t()) : direction.t().matmul(direction);
+    const auto gram =
+        matrix.size(0) <= matrix.size(1) ? direction.matmul(direction.t()) : direction.t().matmul(direction);
     const auto diagonal = gram.diagonal() / (0.04 * larger);
     EXPECT_GT(diagonal.min().item<double>(), 0.2);  // squares; the smallest values of a square matrix are lifted least
     EXPECT_LT(diagonal.max().item<double>(), 1.4);
@@ -173,7 +183,8 @@ TEST(Muon, AZeroGradientMovesNothing) {
   Optimizer optimizer(model.parameters, config, {.layers = model.layers});
   for (auto& [name, parameter] : model.parameters) parameter.mutable_grad() = at::zeros_like(parameter.detach());
   EXPECT_TRUE(optimizer.step(20).applied);
-  for (size_t i = 0; i < model.layers.size(); ++i) EXPECT_TRUE(model.parameters[i].second.equal(before.parameters[i].second)) << i;
+  for (size_t i = 0; i < model.layers.size(); ++i)
+    EXPECT_TRUE(model.parameters[i].second.equal(before.parameters[i].second)) << i;
 }
 
 struct Split {
@@ -183,8 +194,10 @@ struct Split {
 
 class MuonOnRanks : public ::testing::TestWithParam<Split> {};
 INSTANTIATE_TEST_SUITE_P(Shardings, MuonOnRanks,
-                         ::testing::Values(Split{StateSharding::kNone, false}, Split{StateSharding::kOptimizer, false}, Split{StateSharding::kGradients, false},
-                                           Split{StateSharding::kWeights, false}, Split{StateSharding::kOptimizer, true}));
+                         ::testing::Values(Split{StateSharding::kNone, false}, Split{StateSharding::kOptimizer, false},
+                                           Split{StateSharding::kGradients, false},
+                                           Split{StateSharding::kWeights, false},
+                                           Split{StateSharding::kOptimizer, true}));
 
 // Shards cut matrices anywhere; three ranks share one layer's memory of 50 elements.
 TEST_P(MuonOnRanks, TakeTheStepsOfOne) {
@@ -202,14 +215,20 @@ TEST_P(MuonOnRanks, TakeTheStepsOfOne) {
       return copy_of(start);
     }();
     Optimizer optimizer(model.parameters, muon_config(),
-                        {.communicator = &communicator, .sharding = GetParam().sharding, .layers = model.layers, .offload = GetParam().offload, .offload_elements = 10});
+                        {.communicator = &communicator,
+                         .sharding = GetParam().sharding,
+                         .layers = model.layers,
+                         .offload = GetParam().offload,
+                         .offload_elements = 10});
     for (int64_t step = 0; step < 3; ++step) {
       set_gradients(model, step, 1.0 / 3.0);
       optimizer.accumulate();
       ASSERT_TRUE(optimizer.step(20).applied);
     }
     for (size_t i = 0; i < model.layers.size(); ++i) {
-      EXPECT_LT((model.parameters[i].second.detach() - one.parameters[i].second.detach()).abs().max().item<double>(), 1e-5) << model.parameters[i].first;
+      EXPECT_LT((model.parameters[i].second.detach() - one.parameters[i].second.detach()).abs().max().item<double>(),
+                1e-5)
+          << model.parameters[i].first;
     }
   });
 }
@@ -235,7 +254,8 @@ TEST(Muon, GoesOnFromItsState) {
   set_gradients(resumed, 2);
   one.step(20);
   other.step(20);
-  for (size_t i = 0; i < straight.layers.size(); ++i) EXPECT_TRUE(straight.parameters[i].second.equal(resumed.parameters[i].second)) << i;
+  for (size_t i = 0; i < straight.layers.size(); ++i)
+    EXPECT_TRUE(straight.parameters[i].second.equal(resumed.parameters[i].second)) << i;
 }
 
 TEST(Muon, MomentumIsItsKeyAlone) {

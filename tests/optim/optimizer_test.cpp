@@ -285,11 +285,12 @@ struct Split {
 };
 
 class SplitState : public ::testing::TestWithParam<Split> {};
-INSTANTIATE_TEST_SUITE_P(All, SplitState,
-                         ::testing::Values(Split{at::kFloat, StateSharding::kOptimizer, 2}, Split{at::kFloat, StateSharding::kGradients, 3},
-                                           Split{at::kBFloat16, StateSharding::kOptimizer, 3},
-                                           Split{at::kBFloat16, StateSharding::kGradients, 2}, Split{at::kFloat, StateSharding::kNone, 4},
-                                           Split{at::kFloat, StateSharding::kWeights, 3}, Split{at::kBFloat16, StateSharding::kWeights, 2}));
+INSTANTIATE_TEST_SUITE_P(
+    All, SplitState,
+    ::testing::Values(Split{at::kFloat, StateSharding::kOptimizer, 2}, Split{at::kFloat, StateSharding::kGradients, 3},
+                      Split{at::kBFloat16, StateSharding::kOptimizer, 3},
+                      Split{at::kBFloat16, StateSharding::kGradients, 2}, Split{at::kFloat, StateSharding::kNone, 4},
+                      Split{at::kFloat, StateSharding::kWeights, 3}, Split{at::kBFloat16, StateSharding::kWeights, 2}));
 
 NamedTensors copies(const NamedTensors& parameters) {
   NamedTensors out;
@@ -298,7 +299,8 @@ NamedTensors copies(const NamedTensors& parameters) {
 }
 
 // The ranks' gradients of one step: they add up to `step`'s gradient of the single process, in two backward passes.
-void take_split_step(Optimizer& optimizer, NamedTensors& parameters, const std::vector<at::Tensor>& total, const dist::Communicator& communicator) {
+void take_split_step(Optimizer& optimizer, NamedTensors& parameters, const std::vector<at::Tensor>& total,
+                     const dist::Communicator& communicator) {
   for (int pass = 0; pass < 2; ++pass) {
     for (size_t i = 0; i < parameters.size(); ++i) {
       // The last rank has nothing in the second pass, as one whose micro-batches have run out.
@@ -339,7 +341,8 @@ TEST_P(SplitState, TakesTheStepsOfOneProcess) {
     for (const auto& gradient : gradients) take_split_step(optimizer, parameters, gradient, communicator);
     const double tolerance = GetParam().dtype == at::kFloat ? 1e-5 : 2e-2;
     for (size_t i = 0; i < parameters.size(); ++i) {
-      EXPECT_LT((parameters[i].second.detach() - whole[i].second.detach()).abs().max().item<double>(), tolerance) << parameters[i].first;
+      EXPECT_LT((parameters[i].second.detach() - whole[i].second.detach()).abs().max().item<double>(), tolerance)
+          << parameters[i].first;
     }
   });
 }
@@ -382,7 +385,8 @@ TEST_P(SplitState, GoesOnWithAnotherNumberOfRanks) {
   });
   dist::run_ranks(2, [&](dist::Communicator& communicator) {
     auto parameters = copies(weights);
-    Optimizer optimizer(parameters, test_config(), split_options({GetParam().dtype, StateSharding::kOptimizer, 2}, communicator));
+    Optimizer optimizer(parameters, test_config(),
+                        split_options({GetParam().dtype, StateSharding::kOptimizer, 2}, communicator));
     optimizer.read_state(reader_of(saved), masters);
     optimizer.restore(2, 0);
     for (size_t i = 0; i < parameters.size(); ++i) EXPECT_TRUE(parameters[i].second.equal(weights[i].second));
@@ -396,7 +400,8 @@ TEST_P(SplitState, GoesOnWithAnotherNumberOfRanks) {
 
 // ---- layers ----
 
-// Two layers, each of a matrix and a bias in one piece of memory with a gap between them; an embedding before and a norm after.
+// Two layers, each of a matrix and a bias in one piece of memory with a gap between them; an embedding before and a
+// norm after.
 struct Layered {
   NamedTensors parameters;
   std::vector<int64_t> layers;
@@ -430,21 +435,25 @@ struct Reduction {
 at::Tensor gradient_for(const at::Tensor& like, int64_t rank, int64_t step, int64_t pass, size_t parameter) {
   auto out = at::empty(like.sizes());
   for (int64_t i = 0; i < out.numel(); ++i) {
-    out.view(-1)[i] = std::sin(1.7 * static_cast<double>(i + 1) + 3.1 * static_cast<double>(rank) + 5.3 * static_cast<double>(step) +
-                               7.9 * static_cast<double>(pass) + 11.3 * static_cast<double>(parameter));
+    out.view(-1)[i] =
+        std::sin(1.7 * static_cast<double>(i + 1) + 3.1 * static_cast<double>(rank) + 5.3 * static_cast<double>(step) +
+                 7.9 * static_cast<double>(pass) + 11.3 * static_cast<double>(parameter));
   }
   return out.to(like.scalar_type());
 }
 
 // A forward and backward pass as the model calls it, with the weights read where they have to be there.
-double run_pass(Optimizer& optimizer, Layered& model, bool calls_around_layers, const std::function<at::Tensor(size_t)>& gradient) {
+double run_pass(Optimizer& optimizer, Layered& model, bool calls_around_layers,
+                const std::function<at::Tensor(size_t)>& gradient) {
   double seen = 0.0;
   const auto each_of = [&](int64_t layer, const auto& action) {
     for (size_t i = 0; i < model.layers.size(); ++i) {
       if (model.layers[i] == layer) action(i);
     }
   };
-  const auto read = [&](size_t i) { seen += model.parameters[i].second.detach().to(at::kDouble).abs().sum().item<double>(); };
+  const auto read = [&](size_t i) {
+    seen += model.parameters[i].second.detach().to(at::kDouble).abs().sum().item<double>();
+  };
   const auto set = [&](size_t i) {  // as backward() does: adds to what is there
     at::Tensor& sum = model.parameters[i].second.mutable_grad();
     sum = sum.defined() ? sum + gradient(i) : gradient(i);
@@ -466,16 +475,23 @@ double run_pass(Optimizer& optimizer, Layered& model, bool calls_around_layers, 
   return seen;
 }
 
-// Three steps of three ranks; the last rank has one pass less than the others. Returns rank 0's weights, and what the passes read.
-std::pair<std::vector<at::Tensor>, double> train_layers(const Reduction& how, bool calls_around_layers, int64_t* bytes = nullptr,
-                                                        bool offload = false) {
+// Three steps of three ranks; the last rank has one pass less than the others. Returns rank 0's weights, and what the
+// passes read.
+std::pair<std::vector<at::Tensor>, double> train_layers(const Reduction& how, bool calls_around_layers,
+                                                        int64_t* bytes = nullptr, bool offload = false) {
   const auto start = layered(how.dtype);
   std::vector<at::Tensor> weights;
   double seen = 0.0;
   dist::run_ranks(3, [&](dist::Communicator& communicator) {
     Layered model = layered(how.dtype);
-    for (size_t i = 0; i < start.layers.size(); ++i) model.parameters[i].second.detach().copy_(start.parameters[i].second.detach());
-    Optimizer optimizer(model.parameters, test_config(), {.communicator = &communicator, .sharding = how.sharding, .reduce_dtype = how.reduce_dtype, .layers = model.layers, .offload = offload});
+    for (size_t i = 0; i < start.layers.size(); ++i)
+      model.parameters[i].second.detach().copy_(start.parameters[i].second.detach());
+    Optimizer optimizer(model.parameters, test_config(),
+                        {.communicator = &communicator,
+                         .sharding = how.sharding,
+                         .reduce_dtype = how.reduce_dtype,
+                         .layers = model.layers,
+                         .offload = offload});
     double read = 0.0;
     for (int64_t step = 0; step < 3; ++step) {
       if (calls_around_layers) optimizer.release_weights();
@@ -500,13 +516,17 @@ std::pair<std::vector<at::Tensor>, double> train_layers(const Reduction& how, bo
 }
 
 class ByLayer : public ::testing::TestWithParam<Reduction> {};
-INSTANTIATE_TEST_SUITE_P(
-    All, ByLayer,
-    ::testing::Values(Reduction{at::kFloat, StateSharding::kNone, at::kFloat}, Reduction{at::kBFloat16, StateSharding::kNone, at::kFloat},
-                      Reduction{at::kFloat, StateSharding::kOptimizer, at::kFloat}, Reduction{at::kBFloat16, StateSharding::kOptimizer, at::kBFloat16},
-                      Reduction{at::kFloat, StateSharding::kGradients, at::kBFloat16}, Reduction{at::kBFloat16, StateSharding::kGradients, at::kFloat},
-                      Reduction{at::kFloat, StateSharding::kWeights, at::kFloat}, Reduction{at::kBFloat16, StateSharding::kWeights, at::kFloat},
-                      Reduction{at::kBFloat16, StateSharding::kWeights, at::kBFloat16}, Reduction{at::kFloat, StateSharding::kNone, at::kBFloat16}));
+INSTANTIATE_TEST_SUITE_P(All, ByLayer,
+                         ::testing::Values(Reduction{at::kFloat, StateSharding::kNone, at::kFloat},
+                                           Reduction{at::kBFloat16, StateSharding::kNone, at::kFloat},
+                                           Reduction{at::kFloat, StateSharding::kOptimizer, at::kFloat},
+                                           Reduction{at::kBFloat16, StateSharding::kOptimizer, at::kBFloat16},
+                                           Reduction{at::kFloat, StateSharding::kGradients, at::kBFloat16},
+                                           Reduction{at::kBFloat16, StateSharding::kGradients, at::kFloat},
+                                           Reduction{at::kFloat, StateSharding::kWeights, at::kFloat},
+                                           Reduction{at::kBFloat16, StateSharding::kWeights, at::kFloat},
+                                           Reduction{at::kBFloat16, StateSharding::kWeights, at::kBFloat16},
+                                           Reduction{at::kFloat, StateSharding::kNone, at::kBFloat16}));
 
 TEST_P(ByLayer, ReducedBesideTheBackwardPassGivesTheSameBits) {
   const auto [beside, seen] = train_layers(GetParam(), true);
@@ -520,19 +540,25 @@ TEST(ByLayer, EveryShardingTakesTheSameSteps) {
   const auto [whole, seen] = train_layers({at::kFloat, StateSharding::kNone, at::kFloat}, true);
   for (const auto sharding : {StateSharding::kOptimizer, StateSharding::kGradients, StateSharding::kWeights}) {
     const auto [split, also_seen] = train_layers({at::kFloat, sharding, at::kFloat}, true);
-    for (size_t i = 0; i < whole.size(); ++i) EXPECT_LT((whole[i] - split[i]).abs().max().item<double>(), 1e-5) << i << " with sharding " << static_cast<int>(sharding);
+    for (size_t i = 0; i < whole.size(); ++i)
+      EXPECT_LT((whole[i] - split[i]).abs().max().item<double>(), 1e-5)
+          << i << " with sharding " << static_cast<int>(sharding);
     EXPECT_NEAR(seen, also_seen, 1e-4);
   }
 }
 
-// A gradient rounded to bf16 is off by at most 2^-9 of itself for each rank's part, and where all ranks keep the sum, once more.
+// A gradient rounded to bf16 is off by at most 2^-9 of itself for each rank's part, and where all ranks keep the sum,
+// once more.
 TEST(ByLayer, GradientsSentInBfloat16AreRoundedOnceAPart) {
   const auto norm_with = [](StateSharding sharding, at::ScalarType reduce_dtype) {
     double norm = 0.0;
     dist::run_ranks(3, [&](dist::Communicator& communicator) {
       Layered model = layered(at::kFloat);
-      Optimizer optimizer(model.parameters, test_config(), {.communicator = &communicator, .sharding = sharding, .reduce_dtype = reduce_dtype, .layers = model.layers});
-      for (auto& [name, p] : model.parameters) p.mutable_grad() = at::full_like(p.detach(), 1.0 + 1.0 / 512.0);  // rounds to 1
+      Optimizer optimizer(
+          model.parameters, test_config(),
+          {.communicator = &communicator, .sharding = sharding, .reduce_dtype = reduce_dtype, .layers = model.layers});
+      for (auto& [name, p] : model.parameters)
+        p.mutable_grad() = at::full_like(p.detach(), 1.0 + 1.0 / 512.0);  // rounds to 1
       if (communicator.rank() == 1) {
         for (auto& [name, p] : model.parameters) p.mutable_grad() = at::full_like(p.detach(), 256.0);
       }
@@ -546,7 +572,8 @@ TEST(ByLayer, GradientsSentInBfloat16AreRoundedOnceAPart) {
   EXPECT_NEAR(norm_with(StateSharding::kOptimizer, at::kFloat), (258.0 + 1.0 / 256.0) * std::sqrt(elements), 1e-3);
   EXPECT_NEAR(norm_with(StateSharding::kOptimizer, at::kBFloat16), 258.0 * std::sqrt(elements), 1e-4);
   EXPECT_NEAR(norm_with(StateSharding::kGradients, at::kBFloat16), 258.0 * std::sqrt(elements), 1e-4);
-  EXPECT_NEAR(norm_with(StateSharding::kNone, at::kBFloat16), 258.0 * std::sqrt(elements), 1e-4);  // 256 + 1 is 256 in bf16: rounded at each hop it would be that
+  EXPECT_NEAR(norm_with(StateSharding::kNone, at::kBFloat16), 258.0 * std::sqrt(elements),
+              1e-4);  // 256 + 1 is 256 in bf16: rounded at each hop it would be that
 }
 
 // docs/distributed.md's formulas, for each bucket filled up to three equal shards: 27 + 27 + 24 + 6 elements.
@@ -558,7 +585,9 @@ TEST(ByLayer, BytesFollowTheFormulas) {
     return bytes;
   };
   const auto norm = [](StateSharding sharding) { return sharding == StateSharding::kNone ? 0 : 2 * 8 * 2 / 3; };
-  const auto per_step = [&](int64_t element_bytes, StateSharding sharding) { return steps * (element_bytes * 2 / 3 + norm(sharding)); };
+  const auto per_step = [&](int64_t element_bytes, StateSharding sharding) {
+    return steps * (element_bytes * 2 / 3 + norm(sharding));
+  };
   using enum StateSharding;
   EXPECT_EQ(sent({at::kFloat, kNone, at::kFloat}), per_step(8 * n, kNone));
   EXPECT_EQ(sent({at::kFloat, kNone, at::kBFloat16}), per_step(4 * n, kNone));
@@ -566,7 +595,8 @@ TEST(ByLayer, BytesFollowTheFormulas) {
   EXPECT_EQ(sent({at::kBFloat16, kOptimizer, at::kBFloat16}), per_step(4 * n, kOptimizer));
   EXPECT_EQ(sent({at::kFloat, kGradients, at::kBFloat16}), per_step((2 * 2 + 4) * n, kGradients));  // two passes
   // Each pass gathers the layers twice; then all is gathered for the rollout.
-  EXPECT_EQ(sent({at::kBFloat16, kWeights, at::kFloat}), per_step(2 * (4 * n + 2 * 2 * layers) + 2 * (layers + rest), kWeights));
+  EXPECT_EQ(sent({at::kBFloat16, kWeights, at::kFloat}),
+            per_step(2 * (4 * n + 2 * 2 * layers) + 2 * (layers + rest), kWeights));
 }
 
 // ---- state in host memory ----
@@ -599,7 +629,8 @@ TEST_P(EveryDtype, StateInHostMemoryChangesNothing) {
 }
 
 TEST(ByLayer, StateInHostMemoryChangesNothing) {
-  for (const Reduction& how : {Reduction{at::kFloat, StateSharding::kWeights, at::kFloat}, Reduction{at::kBFloat16, StateSharding::kOptimizer, at::kFloat}}) {
+  for (const Reduction& how : {Reduction{at::kFloat, StateSharding::kWeights, at::kFloat},
+                               Reduction{at::kBFloat16, StateSharding::kOptimizer, at::kFloat}}) {
     const auto [stays, seen] = train_layers(how, true);
     const auto [moves, also_seen] = train_layers(how, true, nullptr, /*offload=*/true);
     for (size_t i = 0; i < stays.size(); ++i) EXPECT_TRUE(stays[i].equal(moves[i])) << i;

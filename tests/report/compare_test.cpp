@@ -36,18 +36,20 @@ struct RunSpec {
 // Two steps after an evaluation at step 0; the last evaluates two problems.
 fs::path write_run(const fs::path& folder, const RunSpec& spec) {
   fs::create_directories(folder / "eval");
-  std::string lines = R"({"step":0,"time":100,"time/eval":3,"eval/heldout/mean@4":0.25})" "\n";
+  std::string lines = R"({"step":0,"time":100,"time/eval":3,"eval/heldout/mean@4":0.25})"
+                      "\n";
   for (int step = 1; step <= 2; ++step) {
-    lines += base::concat("{\"step\":", step, ",\"time\":", 100 + 10 * step, ",\"rollouts\":", spec.rollouts,
-                          ",\"tokens/completion\":50,\"time/train\":", spec.train_s, ",\"time/step\":", spec.train_s + 1,
-                          ",\"groups/total\":8,\"groups/live\":", step == 1 ? 8 : 0, ",\"memory/peak_bytes\":1000");
+    lines +=
+        base::concat("{\"step\":", step, ",\"time\":", 100 + 10 * step, ",\"rollouts\":", spec.rollouts,
+                     ",\"tokens/completion\":50,\"time/train\":", spec.train_s, ",\"time/step\":", spec.train_s + 1,
+                     ",\"groups/total\":8,\"groups/live\":", step == 1 ? 8 : 0, ",\"memory/peak_bytes\":1000");
     if (step == 2) lines += base::concat(",\"eval/heldout/mean@4\":", spec.accuracy);
     lines += "}\n";
   }
   io::write_file_atomic(folder / "metrics.jsonl", lines);
-  io::write_file_atomic(folder / "config.yaml",
-                        base::concat("run: {name: ", folder.filename().string(), ", seed: ", spec.seed,
-                                     "}\nrollout: {group_size: ", spec.group_size, "}\ntrainer: {updates_per_step: 3}\n"));
+  io::write_file_atomic(folder / "config.yaml", base::concat("run: {name: ", folder.filename().string(), ", seed: ",
+                                                             spec.seed, "}\nrollout: {group_size: ", spec.group_size,
+                                                             "}\ntrainer: {updates_per_step: 3}\n"));
   return folder;
 }
 
@@ -91,8 +93,9 @@ TEST_F(Compare, RanksByTrainingTimeAndShowsChangesAgainstTheFirstRun) {
 TEST_F(Compare, TellsWhatTheSecondRunReachesWithWhat) {
   const auto verdicts = verdicts_of(arms_of(runs_));
   ASSERT_EQ(verdicts.size(), 1u);
-  EXPECT_THAT(verdicts[0].text, HasSubstr("G=2 reaches 80.0 % of G=16's heldout/mean@4 (60.0 % against 75.0 %) with 12.5 % of its "
-                                          "rollouts in 0.25 of its time; difference −15.0 points: no interval"));
+  EXPECT_THAT(verdicts[0].text,
+              HasSubstr("G=2 reaches 80.0 % of G=16's heldout/mean@4 (60.0 % against 75.0 %) with 12.5 % of its "
+                        "rollouts in 0.25 of its time; difference −15.0 points: no interval"));
   EXPECT_TRUE(std::isnan(verdicts[0].half));
 }
 
@@ -105,8 +108,8 @@ TEST_F(Compare, OneSeedEachIsComparedProblemByProblem) {
   EXPECT_THAT(verdict.text, HasSubstr("no difference beyond chance (95 %, paired over 4 problems, one seed each)"));
 }
 
-// Welch by hand: means 0.5 and 0.8, variances 0.01 and 0.0001 (n = 3): se² = 0.0101 / 3, df = 2.04, t = 4.26 (between the
-// table's 4.303 at 2 and 3.182 at 3).
+// Welch by hand: means 0.5 and 0.8, variances 0.01 and 0.0001 (n = 3): se² = 0.0101 / 3, df = 2.04, t = 4.26 (between
+// the table's 4.303 at 2 and 3.182 at 3).
 TEST_F(Compare, SeedsOfOneConfigurationAreAnArm) {
   std::vector<RunSummary> runs;
   for (const auto& [seed, accuracy] : {std::pair(1, 0.4), {2, 0.5}, {3, 0.6}}) {
@@ -135,10 +138,13 @@ TEST_F(Compare, ArmsAreTheColumnsOfTheConfigurationAndTheLinesOfThePicture) {
   std::vector<RunSummary> runs;
   for (const int seed : {1, 2}) {
     runs.push_back(run(base::concat("two_seed", seed), {.accuracy = 0.5 + 0.1 * seed, .seed = seed}));
-    runs.push_back(run(base::concat("big_seed", seed), {.rollouts = 128, .train_s = 4.0, .accuracy = 0.7, .group_size = 16, .seed = seed}));
+    runs.push_back(run(base::concat("big_seed", seed),
+                       {.rollouts = 128, .train_s = 4.0, .accuracy = 0.7, .group_size = 16, .seed = seed}));
   }
-  EXPECT_THAT(config_table(runs).rows, ElementsAre(ElementsAre("key", "two", "big"), ElementsAre("rollout.group_size", "2", "16")));
-  EXPECT_THAT(config_table({runs[0], runs[2]}).rows, ElementsAre(ElementsAre("key", "two"), ElementsAre("run.seed", "1, 2")));
+  EXPECT_THAT(config_table(runs).rows,
+              ElementsAre(ElementsAre("key", "two", "big"), ElementsAre("rollout.group_size", "2", "16")));
+  EXPECT_THAT(config_table({runs[0], runs[2]}).rows,
+              ElementsAre(ElementsAre("key", "two"), ElementsAre("run.seed", "1, 2")));
   const auto svg = picture(runs, "eval/heldout/mean@4");
   EXPECT_THAT(svg, HasSubstr("two (mean of 2 seeds, 95 % band)"));
   EXPECT_THAT(svg, HasSubstr("over training time in seconds"));
@@ -151,7 +157,8 @@ TEST_F(Compare, ArmsAreTheColumnsOfTheConfigurationAndTheLinesOfThePicture) {
 
 // Tables of Student's t (two-sided 5 %).
 TEST(TQuantile, AgreesWithTables) {
-  for (const auto& [df, expected] : {std::pair(1.0, 12.706), {2.0, 4.303}, {4.0, 2.776}, {5.0, 2.571}, {9.0, 2.262}, {30.0, 2.042}, {1e6, 1.960}}) {
+  for (const auto& [df, expected] :
+       {std::pair(1.0, 12.706), {2.0, 4.303}, {4.0, 2.776}, {5.0, 2.571}, {9.0, 2.262}, {30.0, 2.042}, {1e6, 1.960}}) {
     EXPECT_NEAR(t_quantile(df), expected, 2e-3) << df;
   }
 }
@@ -159,7 +166,8 @@ TEST(TQuantile, AgreesWithTables) {
 TEST_F(Compare, CurvesAreThinnedButKeepEvaluationsAndTheEnd) {
   std::string lines;
   for (int step = 1; step <= 1000; ++step) {
-    lines += base::concat("{\"step\":", step, ",\"time\":1,\"reward/mean\":0.5", step == 333 ? ",\"eval/a/mean@1\":0.5}\n" : "}\n");
+    lines += base::concat("{\"step\":", step, ",\"time\":1,\"reward/mean\":0.5",
+                          step == 333 ? ",\"eval/a/mean@1\":0.5}\n" : "}\n");
   }
   fs::create_directories(dir_.path() / "long");
   io::write_file_atomic(dir_.path() / "long" / "metrics.jsonl", lines);
@@ -167,7 +175,9 @@ TEST_F(Compare, CurvesAreThinnedButKeepEvaluationsAndTheEnd) {
   const auto curves = curves_of(arms_of(runs).at(0), {"eval/a/mean@1"}, 100);
   EXPECT_EQ(curves.positions.size(), 102u);
   EXPECT_EQ(curves.positions.back().step, 1000);
-  EXPECT_EQ(std::count_if(curves.positions.begin(), curves.positions.end(), [](const auto& at) { return at.step == 333; }), 1);
+  EXPECT_EQ(
+      std::count_if(curves.positions.begin(), curves.positions.end(), [](const auto& at) { return at.step == 333; }),
+      1);
 }
 
 TEST_F(Compare, NamesEveryKeyWithAnotherValue) {
@@ -178,9 +188,12 @@ TEST_F(Compare, NamesEveryKeyWithAnotherValue) {
 }
 
 std::string rollout_line(int sample, const std::string& verdict, const std::string& text) {
-  return nlohmann::json{{"step", 1}, {"prompt_id", "p"}, {"sample", sample}, {"prompt", "1+1="}, {"ids", {1, 2}}, {"text", text},
-                        {"finish_reason", "stop"}, {"answer", "2"}, {"gold", "2"}, {"verdict", verdict}, {"reward", 0}, {"advantage", 0}}
-             .dump() + "\n";
+  return nlohmann::json{
+             {"step", 1},    {"prompt_id", "p"},        {"sample", sample}, {"prompt", "1+1="}, {"ids", {1, 2}},
+             {"text", text}, {"finish_reason", "stop"}, {"answer", "2"},    {"gold", "2"},      {"verdict", verdict},
+             {"reward", 0},  {"advantage", 0}}
+             .dump() +
+         "\n";
 }
 
 TEST_F(Compare, SampledGroupsKeepARightAndAWrongCompletion) {

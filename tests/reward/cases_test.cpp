@@ -25,8 +25,9 @@ TEST(VerifierCases, EveryRowGetsItsVerdict) {
   for (const auto& row : all) {
     const auto verdict = verify(row.at("gold").get<std::string>(), row.at("pred").get<std::string>());
     const bool right = verdict.kind == Verdict::Kind::kRight;
-    EXPECT_EQ(right, row.at("expect") == "right") << row.dump() << "\n  read as [" << verdict.gold_parsed << "] and [" << verdict.pred_parsed
-                                                   << "] by " << verdict.rule << ": " << verdict.reason;
+    EXPECT_EQ(right, row.at("expect") == "right")
+        << row.dump() << "\n  read as [" << verdict.gold_parsed << "] and [" << verdict.pred_parsed << "] by "
+        << verdict.rule << ": " << verdict.reason;
     EXPECT_EQ(verdict.reason.empty(), right) << row.dump();
   }
 }

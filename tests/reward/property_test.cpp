@@ -17,15 +17,24 @@ class Generator {
   std::string expression(int depth) {
     if (depth == 0) return leaf();
     switch (pick(9)) {
-      case 0: return expression(depth - 1) + "+" + expression(depth - 1);
-      case 1: return "\\left(" + expression(depth - 1) + "\\right)\\cdot\\left(" + expression(depth - 1) + "\\right)";
-      case 2: return "\\frac{" + expression(depth - 1) + "}{" + positive() + "}";
-      case 3: return "\\sqrt{" + positive() + "}";
-      case 4: return "\\left(" + expression(depth - 1) + "\\right)^{" + std::to_string(2 + pick(3)) + "}";
-      case 5: return "\\sin\\left(" + expression(depth - 1) + "\\right)";
-      case 6: return "\\ln " + positive();
-      case 7: return positive() + "-" + expression(depth - 1);
-      default: return leaf();
+      case 0:
+        return expression(depth - 1) + "+" + expression(depth - 1);
+      case 1:
+        return "\\left(" + expression(depth - 1) + "\\right)\\cdot\\left(" + expression(depth - 1) + "\\right)";
+      case 2:
+        return "\\frac{" + expression(depth - 1) + "}{" + positive() + "}";
+      case 3:
+        return "\\sqrt{" + positive() + "}";
+      case 4:
+        return "\\left(" + expression(depth - 1) + "\\right)^{" + std::to_string(2 + pick(3)) + "}";
+      case 5:
+        return "\\sin\\left(" + expression(depth - 1) + "\\right)";
+      case 6:
+        return "\\ln " + positive();
+      case 7:
+        return positive() + "-" + expression(depth - 1);
+      default:
+        return leaf();
     }
   }
 
@@ -42,10 +51,13 @@ class Generator {
   uint32_t position_ = 0;
 };
 
-Verdict::Kind judge(const std::string& gold, const std::string& answer) { return verify(gold, "\\boxed{" + answer + "}").kind; }
+Verdict::Kind judge(const std::string& gold, const std::string& answer) {
+  return verify(gold, "\\boxed{" + answer + "}").kind;
+}
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
   return text;
 }
 
@@ -77,8 +89,9 @@ TEST(Properties, EqualityIsSymmetric) {
 TEST(Properties, SpellingChangesNothing) {
   for (uint64_t round = 0; round < kRounds; ++round) {
     const std::string text = Generator(round).expression(3);
-    for (const std::string& other : {spaced(text), replaced(text, "\\frac", "\\dfrac"), replaced(replaced(text, "\\left", ""), "\\right", ""), "{" + text + "}",
-                                     "$" + text + "$", text + "."}) {
+    for (const std::string& other :
+         {spaced(text), replaced(text, "\\frac", "\\dfrac"), replaced(replaced(text, "\\left", ""), "\\right", ""),
+          "{" + text + "}", "$" + text + "$", text + "."}) {
       EXPECT_EQ(judge(text, other), Verdict::Kind::kRight) << text << "  " << other;
     }
   }

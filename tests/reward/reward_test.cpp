@@ -8,9 +8,13 @@
 namespace grpo::reward {
 namespace {
 
-RewardTerm term(TermType type, double weight = 1.0, std::string pattern = "") { return {.type = type, .weight = weight, .pattern = std::move(pattern)}; }
+RewardTerm term(TermType type, double weight = 1.0, std::string pattern = "") {
+  return {.type = type, .weight = weight, .pattern = std::move(pattern)};
+}
 
-double value(const RewardTerm& one, const Answer& answer) { return make_reward({.terms = {one}})->score(answer).reward; }
+double value(const RewardTerm& one, const Answer& answer) {
+  return make_reward({.terms = {one}})->score(answer).reward;
+}
 
 TEST(Reward, MathAsksTheVerifier) {
   EXPECT_EQ(value(term(TermType::kMath), {.gold = "\\frac12", .text = "so \\boxed{0.5}"}), 1.0);
@@ -48,10 +52,14 @@ TEST(Reward, FormatWantsACompleteBox) {
   EXPECT_EQ(value(term(TermType::kFormat), {.gold = "", .text = "1"}), 0.0);
 }
 
-TEST(Reward, LengthCountsTokens) { EXPECT_EQ(value(term(TermType::kLength, -0.01), {.gold = "", .text = "", .truncated = false, .num_tokens = 300}), -3.0); }
+TEST(Reward, LengthCountsTokens) {
+  EXPECT_EQ(value(term(TermType::kLength, -0.01), {.gold = "", .text = "", .truncated = false, .num_tokens = 300}),
+            -3.0);
+}
 
 TEST(Reward, TermsAddUpWithTheirWeights) {
-  const auto reward = make_reward({.terms = {term(TermType::kFormat, 0.25), term(TermType::kMath, 2.0), term(TermType::kLength, -0.5)}});
+  const auto reward = make_reward(
+      {.terms = {term(TermType::kFormat, 0.25), term(TermType::kMath, 2.0), term(TermType::kLength, -0.5)}});
   const Score score = reward->score({.gold = "3", .text = "\\boxed{3}", .truncated = false, .num_tokens = 4});
   EXPECT_DOUBLE_EQ(score.reward, 0.25 + 2.0 - 2.0);
   EXPECT_EQ(score.verdict.kind, Verdict::Kind::kRight);

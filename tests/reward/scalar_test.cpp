@@ -12,7 +12,9 @@ namespace {
 class Scalars : public ::testing::Test {
  protected:
   Ref parse(const std::string& text) { return parse_answer(text, arena_); }
-  bool equal(const std::string& a, const std::string& b) { return equal_scalars(parse(a), parse(b), ScalarPolicy{}, arena_); }
+  bool equal(const std::string& a, const std::string& b) {
+    return equal_scalars(parse(a), parse(b), ScalarPolicy{}, arena_);
+  }
 
   Budget budget_{1000000};
   Arena arena_{budget_};

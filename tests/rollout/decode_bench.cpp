@@ -1,5 +1,6 @@
 // Measures sampling and the gradient on the CPU; not a test. Each line of standard input, "decode N NEW" or
-// "gradient N LENGTH", runs it once and prints one line of JSON; scripts/bench_cpu.py alternates these with another program's.
+// "gradient N LENGTH", runs it once and prints one line of JSON; scripts/bench_cpu.py alternates these with another
+// program's.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
@@ -20,7 +21,9 @@ using namespace grpo;
 constexpr int64_t kPromptTokens = 64;
 
 // The same ids for every program: a linear congruence of (row, column).
-int64_t id_at(int64_t row, int64_t column, int64_t vocab_size) { return 100 + (row * 7919 + column * 104729) % (vocab_size - 100); }
+int64_t id_at(int64_t row, int64_t column, int64_t vocab_size) {
+  return 100 + (row * 7919 + column * 104729) % (vocab_size - 100);
+}
 
 std::vector<std::vector<int64_t>> rows_of(int64_t count, int64_t length, int64_t vocab_size) {
   std::vector<std::vector<int64_t>> rows(static_cast<size_t>(count));
@@ -81,7 +84,8 @@ int main(int argc, char** argv) {
     const auto start = std::chrono::steady_clock::now();
     const int64_t done = what == "gradient" ? gradient(*model, sequences, tokens) : decode(*model, sequences, tokens);
     const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    std::cout << R"({"wall_s": )" << wall << R"(, "tokens": )" << done << R"(, "peak_rss_mb": )" << peak_rss_mb() << "}" << std::endl;
+    std::cout << R"({"wall_s": )" << wall << R"(, "tokens": )" << done << R"(, "peak_rss_mb": )" << peak_rss_mb() << "}"
+              << std::endl;
   }
   return 0;
 }

@@ -60,14 +60,15 @@ TEST(Engine, SamplesFromAQueueWhatItTakes) {
   size_t next = 1;  // another sampler has taken the first
   std::vector<size_t> wanted;
   const RequestQueue queue{.together = 2, .take = [&](size_t most) {
-    wanted.push_back(most);
-    const size_t first = next;
-    next = std::min(next + most, size_t{5});
-    return std::pair(first, next);
-  }};
+                             wanted.push_back(most);
+                             const size_t first = next;
+                             next = std::min(next + most, size_t{5});
+                             return std::pair(first, next);
+                           }};
   Engine engine(*model, {.exact = true});
   std::vector<size_t> reported;
-  const auto groups = engine.generate(requests, kSampling, kKey, [&](const Group& group) { reported.push_back(group.request); }, {}, &queue);
+  const auto groups = engine.generate(
+      requests, kSampling, kKey, [&](const Group& group) { reported.push_back(group.request); }, {}, &queue);
   ASSERT_EQ(groups.size(), requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     if (i == 0 || i == 5) {
@@ -104,8 +105,12 @@ TEST(Engine, StepsAheadAndGraphsChangeNothing) {
       for (const int64_t pages : {100, 15}) {
         SCOPED_TRACE(::testing::Message() << steps << " steps ahead, graphs " << graphs << ", " << pages << " pages");
         EngineStats stats;
-        expect_equal(expected, generate(*model, {.page_size = 4, .max_sequences = 9, .num_pages = {pages}, .steps_ahead = {steps}, .graphs = {graphs}},
-                                        requests, &stats));
+        expect_equal(
+            expected,
+            generate(
+                *model,
+                {.page_size = 4, .max_sequences = 9, .num_pages = {pages}, .steps_ahead = {steps}, .graphs = {graphs}},
+                requests, &stats));
         EXPECT_EQ(stats.preempted > 0, pages == 15);
       }
     }
@@ -119,7 +124,8 @@ TEST(Engine, PromptsThatWaitForEachOtherChangeNothing) {
   for (const double share : {0.1, 0.5, 2.0}) {
     for (const int64_t sequences : {1, 5, 9}) {
       EngineStats stats;
-      expect_equal(expected, generate(*model, {.page_size = 4, .max_sequences = sequences, .idle_share = {share}}, requests, &stats));
+      expect_equal(expected, generate(*model, {.page_size = 4, .max_sequences = sequences, .idle_share = {share}},
+                                      requests, &stats));
       EXPECT_EQ(stats.prompt_tokens, 95);
     }
   }

@@ -26,7 +26,8 @@ class GpuEngine : public ::testing::Test {
   }
 };
 
-std::vector<Group> generate(const models::CausalLM& model, const EngineConfig& config, const std::vector<Request>& requests) {
+std::vector<Group> generate(const models::CausalLM& model, const EngineConfig& config,
+                            const std::vector<Request>& requests) {
   Engine engine(model, config);
   return engine.generate(requests, kSampling, kKey);
 }
@@ -77,13 +78,17 @@ TEST_F(GpuEngine, RecordsAgainWhenAllItsGraphsAreGone) {
 TEST_F(GpuEngine, DecodesWithEitherAttentionKernel) {
   const auto model = flash_model(at::kCUDA, /*heads=*/12);
   const auto requests = requests_of({6, 9, 40, 12}, 4);
-  const auto with = [&](kernels::DecodeKernel kernel) { return generate(*model, {.max_sequences = 16, .decode_kernel = kernel}, requests); };
+  const auto with = [&](kernels::DecodeKernel kernel) {
+    return generate(*model, {.max_sequences = 16, .decode_kernel = kernel}, requests);
+  };
   const auto plain = with(kernels::DecodeKernel::kPlain), tensor_cores = with(kernels::DecodeKernel::kTensorCores);
   // The first tokens are of equal prefills; later ones differ where rounding turns a draw.
   for (size_t i = 0; i < plain.size(); ++i) {
     for (size_t j = 0; j < 4; ++j) {
       EXPECT_EQ(plain[i].completions[j].ids[0], tensor_cores[i].completions[j].ids[0]);
-      if (plain[i].completions[j].ids.size() < 2 || tensor_cores[i].completions[j].ids[1] != plain[i].completions[j].ids[1]) continue;
+      if (plain[i].completions[j].ids.size() < 2 ||
+          tensor_cores[i].completions[j].ids[1] != plain[i].completions[j].ids[1])
+        continue;
       EXPECT_NEAR(plain[i].completions[j].log_probs[1], tensor_cores[i].completions[j].log_probs[1], 0.15);
     }
   }
@@ -95,14 +100,17 @@ TEST_F(GpuEngine, ExactCompletionsDoNotDependOnTheirBatch) {
     const auto together = generate(*model, {.exact = true}, requests);
     expect_equal(together, generate(*model, {.page_size = 32, .max_sequences = 5, .exact = true}, requests));
     expect_equal(together, generate(*model, {.page_size = 16, .num_pages = {8}, .exact = true}, requests));  // preempts
-    for (size_t i = 0; i < requests.size(); ++i) expect_equal({together[i]}, generate(*model, {.exact = true}, {requests[i]}));
+    for (size_t i = 0; i < requests.size(); ++i)
+      expect_equal({together[i]}, generate(*model, {.exact = true}, {requests[i]}));
   }
 }
 
 TEST_F(GpuEngine, DrawsAsTheCpuDoes) {
-  // fp32 logits differ in the last bits, so that a draw next to a boundary may fall on the other side; most completions agree.
+  // fp32 logits differ in the last bits, so that a draw next to a boundary may fall on the other side; most completions
+  // agree.
   const auto requests = requests_of({4, 9, 17, 30}, 8);
-  const auto host = generate(*small_model(), {}, requests), device = generate(*small_model(at::kFloat, at::kCUDA), {}, requests);
+  const auto host = generate(*small_model(), {}, requests),
+             device = generate(*small_model(at::kFloat, at::kCUDA), {}, requests);
   int same = 0;
   for (size_t i = 0; i < host.size(); ++i) {
     for (size_t j = 0; j < 8; ++j) same += host[i].completions[j].ids == device[i].completions[j].ids;
@@ -130,8 +138,8 @@ TEST_F(GpuEngine, LogProbsAgreeWithTheTrainers) {
   }
   const auto all = at::cat(differences);
   const auto quantile = [&](double q) { return at::quantile(all, q).item<double>(); };
-  std::printf("|sampler - trainer| log-prob: mean %.2g, median %.2g, 99 %% %.2g, most %.2g\n", all.mean().item<double>(), quantile(0.5),
-              quantile(0.99), quantile(1.0));
+  std::printf("|sampler - trainer| log-prob: mean %.2g, median %.2g, 99 %% %.2g, most %.2g\n",
+              all.mean().item<double>(), quantile(0.5), quantile(0.99), quantile(1.0));
   RecordProperty("mean", std::to_string(all.mean().item<double>()));
   EXPECT_LT(all.mean().item<double>(), 0.02);
   EXPECT_LT(quantile(0.99), 0.15);
@@ -153,7 +161,8 @@ TEST_F(GpuEngine, GreedyContinuationsOfGoldenModels) {
     const auto groups = engine.generate(requests, {.temperature = 0.0, .max_new_tokens = greedy.size(1)}, kKey);
     for (int64_t row = 0; row < ids.size(0); ++row) {
       const auto* want = greedy[row].const_data_ptr<int64_t>();
-      EXPECT_EQ(groups[static_cast<size_t>(row)].completions[0].ids, std::vector<int64_t>(want, want + greedy.size(1))) << folder;
+      EXPECT_EQ(groups[static_cast<size_t>(row)].completions[0].ids, std::vector<int64_t>(want, want + greedy.size(1)))
+          << folder;
     }
   }
 }

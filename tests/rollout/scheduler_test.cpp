@@ -201,10 +201,12 @@ TEST(Scheduler, RefillsASlotWhenASequenceEnds) {
 // Of sixteen slots one in eight may be idle: prompts enter three at a time, or when fewer run.
 TEST(Scheduler, LetsPromptsWaitForEachOther) {
   const auto requests = requests_of(std::vector<std::pair<int64_t, int64_t>>(22, {4, 1}));
-  Scheduler scheduler(requests, {.max_sequences = 16, .page_size = 4, .num_pages = 100, .prefill_tokens = 64, .idle_share = 0.125});
+  Scheduler scheduler(
+      requests, {.max_sequences = 16, .page_size = 4, .num_pages = 100, .prefill_tokens = 64, .idle_share = 0.125});
   std::vector<PageCopy> copies;
   const auto finish = [&](std::vector<size_t> finished) {
-    scheduler.retire([&](const Sequence& s) { return std::find(finished.begin(), finished.end(), s.request) != finished.end(); });
+    scheduler.retire(
+        [&](const Sequence& s) { return std::find(finished.begin(), finished.end(), s.request) != finished.end(); });
     const size_t admitted = scheduler.admit().size();
     scheduler.start_samples(copies);
     return admitted;
@@ -219,7 +221,8 @@ TEST(Scheduler, LetsPromptsWaitForEachOther) {
 
 TEST(Scheduler, FillsAllSlotsAtFirstInHoweverManyPasses) {
   const auto requests = requests_of(std::vector<std::pair<int64_t, int64_t>>(40, {4, 1}));
-  Scheduler scheduler(requests, {.max_sequences = 33, .page_size = 4, .num_pages = 100, .prefill_tokens = 12, .idle_share = 0.125});
+  Scheduler scheduler(
+      requests, {.max_sequences = 33, .page_size = 4, .num_pages = 100, .prefill_tokens = 12, .idle_share = 0.125});
   std::vector<PageCopy> copies;
   const auto fill = [&] {
     int passes = 0;
@@ -236,7 +239,8 @@ TEST(Scheduler, FillsAllSlotsAtFirstInHoweverManyPasses) {
 }
 
 TEST(Scheduler, StartsAPromptThatWouldWaitForNobody) {
-  Scheduler scheduler(requests_of({{4, 1}, {4, 1}}), {.max_sequences = 1, .page_size = 4, .num_pages = 20, .prefill_tokens = 64, .idle_share = 0.5});
+  Scheduler scheduler(requests_of({{4, 1}, {4, 1}}),
+                      {.max_sequences = 1, .page_size = 4, .num_pages = 20, .prefill_tokens = 64, .idle_share = 0.5});
   std::vector<PageCopy> copies;
   EXPECT_EQ(scheduler.admit().size(), 1u);
   scheduler.start_samples(copies);

@@ -16,7 +16,8 @@
 #include "grpo/kernels/cuda.h"
 #include "grpo/models/causal_lm.h"
 
-// What the benchmarks of scripts/gpu_check.sh share. Each also runs on the CPU, with the shape "tiny", to show that it works.
+// What the benchmarks of scripts/gpu_check.sh share. Each also runs on the CPU, with the shape "tiny", to show that it
+// works.
 
 namespace grpo::testing {
 
@@ -109,7 +110,8 @@ inline models::ModelConfig shape_of(const std::string& name) {
   return config;
 }
 
-inline std::unique_ptr<models::CausalLM> random_model(const models::ModelConfig& config, at::ScalarType dtype = at::kBFloat16) {
+inline std::unique_ptr<models::CausalLM> random_model(const models::ModelConfig& config,
+                                                      at::ScalarType dtype = at::kBFloat16) {
   auto model = models::CausalLM::init(config, 1, dtype, kDevice);
   const at::NoGradGuard no_grad;
   at::manual_seed(1);

@@ -11,8 +11,8 @@
 
 namespace grpo::testing {
 
-/// LibTorch's CPU memory with an end, while it lives: counts what is held from here on, and fails as a device's allocator does beyond
-/// `limit` bytes.
+/// LibTorch's CPU memory with an end, while it lives: counts what is held from here on, and fails as a device's
+/// allocator does beyond `limit` bytes.
 class LimitedMemory : public c10::Allocator {
  public:
   explicit LimitedMemory(int64_t limit) : plain_(c10::GetCPUAllocator()) {

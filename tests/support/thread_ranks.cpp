@@ -15,7 +15,10 @@ namespace {
 
 struct Shared {
   explicit Shared(int64_t size)
-      : meeting(size), tensors(static_cast<size_t>(size)), values(static_cast<size_t>(size)), bytes(static_cast<size_t>(size)) {}
+      : meeting(size),
+        tensors(static_cast<size_t>(size)),
+        values(static_cast<size_t>(size)),
+        bytes(static_cast<size_t>(size)) {}
   std::barrier<> meeting;
   std::vector<at::Tensor> tensors;
   std::vector<std::vector<double>> values;
@@ -51,7 +54,9 @@ class ThreadCommunicator : public Communicator {
   std::vector<std::vector<double>> all_gather(const std::vector<double>& values) override {
     return gathered(shared_.values, values);
   }
-  std::vector<std::string> all_gather_bytes(const std::string& bytes) override { return gathered(shared_.bytes, bytes); }
+  std::vector<std::string> all_gather_bytes(const std::string& bytes) override {
+    return gathered(shared_.bytes, bytes);
+  }
   std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) override {
     bytes_sent_ += static_cast<int64_t>(input.nbytes()) / size() * (size() - 1);
     return start([this, output, input] {

@@ -29,7 +29,9 @@ TEST(AddedTokens, AreFoundLeftmostAndLongestFirst) {
 // A million of them are read in seconds; texts cost no more for it.
 TEST(AddedTokens, MayBeAMillion) {
   std::string tokens;
-  for (int i = 0; i < 1'000'000; ++i) tokens += (i == 0 ? "" : ",") + std::string(R"({"id":)") + std::to_string(4 + i) + R"(,"content":"<x)" + std::to_string(i) + R"(>"})";
+  for (int i = 0; i < 1'000'000; ++i)
+    tokens += (i == 0 ? "" : ",") + std::string(R"({"id":)") + std::to_string(4 + i) + R"(,"content":"<x)" +
+              std::to_string(i) + R"(>"})";
   std::string json = letters().dump();
   const std::string empty = "\"added_tokens\":[]";
   ASSERT_NE(json.find(empty), std::string::npos) << json;
@@ -37,7 +39,8 @@ TEST(AddedTokens, MayBeAMillion) {
   const std::clock_t before = std::clock();
   const HfTokenizer tokenizer(json);
   EXPECT_EQ(tokenizer.encode("a<x999999>b", true), (Ids{0, 1'000'003, 1}));
-  EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 60) << "seconds of processor time; 8 on the machine this was written on";
+  EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 60)
+      << "seconds of processor time; 8 on the machine this was written on";
 }
 
 // Each place of a text is compared with as many bytes as a token has.

@@ -134,7 +134,8 @@ TEST(TokenizerErrors, RefuseComponentsNestedWithoutEnd) {
     Tokenizer::load(folder.path());
     FAIL();
   } catch (const base::IoError& error) {
-    EXPECT_NE(std::string(error.what()).find("tokenizer.json: the document: JSON nested"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("tokenizer.json: the document: JSON nested"), std::string::npos)
+        << error.what();
   }
 }
 

@@ -1,4 +1,5 @@
-// The files of configs/: every one loads, holds together and can be planned; the paper's pairs differ as the paper says.
+// The files of configs/: every one loads, holds together and can be planned; the paper's pairs differ as the paper
+// says.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,8 +36,8 @@ std::vector<fs::path> config_files() {
   return files;
 }
 
-models::ModelConfig shape(std::string type, int64_t hidden, int64_t intermediate, int64_t layers, int64_t heads, int64_t kv_heads, int64_t vocabulary,
-                          bool tied) {
+models::ModelConfig shape(std::string type, int64_t hidden, int64_t intermediate, int64_t layers, int64_t heads,
+                          int64_t kv_heads, int64_t vocabulary, bool tied) {
   models::ModelConfig model;
   model.qkv_bias = type == "qwen2";
   model.model_type = std::move(type);
@@ -67,7 +68,8 @@ void write_models(const fs::path& folder) {
 
 void write_problems(const fs::path& file, int count) {
   io::JsonlWriter writer(file.string());
-  for (int i = 0; i < count; ++i) writer.write(nlohmann::json{{"problem", file.stem().string() + std::to_string(i)}, {"answer", "1"}});
+  for (int i = 0; i < count; ++i)
+    writer.write(nlohmann::json{{"problem", file.stem().string() + std::to_string(i)}, {"answer", "1"}});
 }
 
 // A folder with what the configurations name: models/ and data/.
@@ -111,12 +113,15 @@ TEST_F(Configs, AreAllPlanned) {
 // 10 epochs of 7,500 problems, and Qwen's published parameter counts.
 TEST_F(Configs, ThePaperRowsArePlannedAsThePaperCounts) {
   const auto two = plan(kFolder / "qwen1.5b_2grpo.yaml");
-  EXPECT_THAT(two, HasSubstr("256 prompts x 2 completions = 512 rollouts a step; 1 update a step of 256 prompts; 292 steps"));
+  EXPECT_THAT(
+      two, HasSubstr("256 prompts x 2 completions = 512 rollouts a step; 1 update a step of 256 prompts; 292 steps"));
   EXPECT_THAT(two, HasSubstr("1543714304 parameters"));
   EXPECT_THAT(two, HasSubstr("on-policy: one update a step"));
   EXPECT_THAT(two, HasSubstr("can exceed the model's 4096 positions"));
   const auto sixteen = plan(kFolder / "qwen7b_dapo_16grpo_paper.yaml");
-  EXPECT_THAT(sixteen, HasSubstr("512 prompts x 16 completions = 8192 rollouts a step; 16 updates a step of 32 prompts; 146 steps"));
+  EXPECT_THAT(
+      sixteen,
+      HasSubstr("512 prompts x 16 completions = 8192 rollouts a step; 16 updates a step of 32 prompts; 146 steps"));
   EXPECT_THAT(sixteen, HasSubstr("7615616512 parameters"));
   EXPECT_THAT(sixteen, HasSubstr("off-policy after the first update"));
   EXPECT_THAT(plan(kFolder / "r1distill1.5b_2grpo.yaml"), HasSubstr("4194304 sampled a step (8192 a completion)"));
@@ -149,7 +154,8 @@ TEST(PaperPairs, TakeTheSameRolloutsAnUpdate) {
       EXPECT_EQ(two.rollout.max_new_tokens, row == "r1distill1.5b" ? 8192 : 4096);
       EXPECT_EQ(sixteen.rollout.max_new_tokens, two.rollout.max_new_tokens);
       // Equally many prompts between evaluations.
-      EXPECT_EQ(two.eval.every_steps * two.rollout.prompts_per_step, sixteen.eval.every_steps * sixteen.rollout.prompts_per_step);
+      EXPECT_EQ(two.eval.every_steps * two.rollout.prompts_per_step,
+                sixteen.eval.every_steps * sixteen.rollout.prompts_per_step);
     }
   }
 }

@@ -15,21 +15,29 @@ namespace {
 
 class Evaluate : public ::testing::Test {
  protected:
-  Evaluate() : config_(tiny_config(dir_.path())), policy_(load_policy(config_.model, {})), engine_(*policy_.model, {.exact = true}) {}
+  Evaluate()
+      : config_(tiny_config(dir_.path())),
+        policy_(load_policy(config_.model, {})),
+        engine_(*policy_.model, {.exact = true}) {}
 
   EvalSet set(const std::string& name, size_t first, size_t count) {
     const auto problems = data::load_problems(config_.data.train, "problem", "answer");
     int64_t dropped = 0;
-    return {.name = name, .prompts = make_prompts(policy_, {problems.begin() + static_cast<int64_t>(first), problems.begin() + static_cast<int64_t>(first + count)}, 1024, &dropped)};
+    return {.name = name,
+            .prompts = make_prompts(policy_,
+                                    {problems.begin() + static_cast<int64_t>(first),
+                                     problems.begin() + static_cast<int64_t>(first + count)},
+                                    1024, &dropped)};
   }
 
   EvalContext context() {
-    return {.engine = &engine_,
-            .tokenizer = policy_.tokenizer.get(),
-            .sampling = {.temperature = 1.0, .top_p = 1.0, .top_k = 0, .max_new_tokens = 20, .stop_ids = policy_.stop_ids},
-            .samples = 3,
-            .greedy = true,
-            .seed = 5};
+    return {
+        .engine = &engine_,
+        .tokenizer = policy_.tokenizer.get(),
+        .sampling = {.temperature = 1.0, .top_p = 1.0, .top_k = 0, .max_new_tokens = 20, .stop_ids = policy_.stop_ids},
+        .samples = 3,
+        .greedy = true,
+        .seed = 5};
   }
 
   testing::TempDir dir_;
@@ -38,7 +46,8 @@ class Evaluate : public ::testing::Test {
   rollout::Engine engine_;
 };
 
-// Each set has its own stream of random numbers, so what else is evaluated in the same run of the engine does not matter.
+// Each set has its own stream of random numbers, so what else is evaluated in the same run of the engine does not
+// matter.
 TEST_F(Evaluate, ASetGivesTheSameAloneAndBesideOthers) {
   const auto out = [&](const char* name) { return dir_.path() / name; };
   const auto alone = evaluate({set("b", 10, 7)}, context(), {out("alone")});
@@ -72,7 +81,8 @@ TEST_F(Evaluate, KeptAnswersAreThoseThatWouldBeSampled) {
   rest.on_progress = [&](const EvalProgress& progress) { reports.push_back(progress); };
   EXPECT_EQ(evaluate({set("a", 0, 5)}, rest, {dir_.path() / "rest"})[0].metrics(), fresh[0].metrics());
   EXPECT_EQ(testing::read_jsonl(dir_.path() / "fresh"), testing::read_jsonl(dir_.path() / "rest"));
-  // Of three samples and a greedy one of five problems one each is kept; every problem's other two are reported together.
+  // Of three samples and a greedy one of five problems one each is kept; every problem's other two are reported
+  // together.
   ASSERT_EQ(reports.size(), 5u);
   EXPECT_EQ(reports.front().done, 12);
   EXPECT_EQ(reports.back().done, 20);

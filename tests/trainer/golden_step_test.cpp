@@ -58,7 +58,10 @@ class GoldenStep : public ::testing::Test {
     batch.group_offsets = {0};
     for (int64_t row = 0; row < ids.size(0); ++row) {
       if (row % group_size == 0) {
-        batch.prompts.push_back({.row = row / group_size, .id = "", .text = "", .gold = "",
+        batch.prompts.push_back({.row = row / group_size,
+                                 .id = "",
+                                 .text = "",
+                                 .gold = "",
                                  .ids = to_vector<int64_t>(prompt_ids[row].masked_select(prompt_mask[row]))});
       }
       Rollout rollout;
@@ -123,8 +126,8 @@ TEST_F(GoldenStep, FourUpdatesOnOneBatchAgree) {
 // Two ranks share the rollouts, as two processes do; with zero3 the weights are freed between the passes.
 class GoldenStepOnRanks : public GoldenStep, public ::testing::WithParamInterface<optim::StateSharding> {};
 INSTANTIATE_TEST_SUITE_P(EverySharding, GoldenStepOnRanks,
-                         ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer, optim::StateSharding::kGradients,
-                                           optim::StateSharding::kWeights));
+                         ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer,
+                                           optim::StateSharding::kGradients, optim::StateSharding::kWeights));
 
 TEST_P(GoldenStepOnRanks, FourUpdatesOnOneBatchAgree) {
   dist::run_ranks(2, [&](dist::Communicator& communicator) {
@@ -144,7 +147,8 @@ TEST_P(GoldenStepOnRanks, FourUpdatesOnOneBatchAgree) {
   });
 }
 
-// In a lower dtype or on a device: the first update with eps 1 and rate 1 moves each master by -g / (|g| + 1), which tells g.
+// In a lower dtype or on a device: the first update with eps 1 and rate 1 moves each master by -g / (|g| + 1), which
+// tells g.
 class GoldenStepElsewhere : public GoldenStep {
  protected:
   using Gradients = std::map<std::string, at::Tensor>;
@@ -152,7 +156,8 @@ class GoldenStepElsewhere : public GoldenStep {
   void expect_golden_gradient(at::Device device) const {
     Gradients wanted;
     const auto config = telling_config();
-    const auto found = gradient(config, batch(config.rollout.group_size), at::kFloat, device, expected_.at("step").at("loss").get<double>(), 1e-4);
+    const auto found = gradient(config, batch(config.rollout.group_size), at::kFloat, device,
+                                expected_.at("step").at("loss").get<double>(), 1e-4);
     for (const auto& [name, value] : found) {
       wanted[name] = tensor("grad." + name).to(at::kDouble).view_as(value);
       EXPECT_LE((value - wanted[name]).abs().max().item<double>(), 1e-4) << name;
@@ -160,14 +165,15 @@ class GoldenStepElsewhere : public GoldenStep {
     expect_close(found, wanted, 0.99999, 1e-4);
   }
 
-  // bf16 keeps 8 bits of each activation and weight: log-probs differ by some 0.016 in the mean. A token whose ratio is that near
-  // to a bound may be clipped on the one side and not on the other, which is a whole token's gradient and says nothing of
-  // it: such tokens are moved away from the bound, and the gradient in fp32 (which is the golden one, tested above) is
-  // that of the same batch.
+  // bf16 keeps 8 bits of each activation and weight: log-probs differ by some 0.016 in the mean. A token whose ratio is
+  // that near to a bound may be clipped on the one side and not on the other, which is a whole token's gradient and
+  // says nothing of it: such tokens are moved away from the bound, and the gradient in fp32 (which is the golden one,
+  // tested above) is that of the same batch.
   void expect_gradient_of_fp32(at::Device device) const {
     const auto config = telling_config();
     auto data = batch(config.rollout.group_size);
-    EXPECT_LE(move_off_the_bounds(data, config), expected_.at("num_tokens").get<int64_t>() / 2) << "most tokens are near a bound";
+    EXPECT_LE(move_off_the_bounds(data, config), expected_.at("num_tokens").get<int64_t>() / 2)
+        << "most tokens are near a bound";
     StepFixture exact(folder_ / "model", config);
     auto same = data;
     set_advantages(same, config.algorithm.advantage);
@@ -186,7 +192,8 @@ class GoldenStepElsewhere : public GoldenStep {
     return config;
   }
 
-  Gradients gradient(const TrainConfig& config, RolloutBatch data, at::ScalarType dtype, at::Device device, double loss, double tolerance) const {
+  Gradients gradient(const TrainConfig& config, RolloutBatch data, at::ScalarType dtype, at::Device device, double loss,
+                     double tolerance) const {
     StepFixture fixture(folder_ / "model", config, dtype, device);
     set_advantages(data, config.algorithm.advantage);
     const auto& optimizer = fixture.context().learner.optimizer;
@@ -207,7 +214,8 @@ class GoldenStepElsewhere : public GoldenStep {
     const auto& policy = config.algorithm.policy;
     int64_t moved = 0;
     for (size_t row = 0; row < data.rollouts.size(); ++row) {
-      const auto now = to_vector<float>(log_probs[static_cast<int64_t>(row)].masked_select(mask[static_cast<int64_t>(row)]));
+      const auto now =
+          to_vector<float>(log_probs[static_cast<int64_t>(row)].masked_select(mask[static_cast<int64_t>(row)]));
       auto& old = data.rollouts[row].completion.log_probs;
       for (size_t t = 0; t < old.size(); ++t) {
         for (const double bound : {std::log(1.0 - policy.clip_low), std::log(1.0 + policy.clip_high)}) {
@@ -237,7 +245,8 @@ class GoldenStepElsewhere : public GoldenStep {
     Gradients found;
     const std::string prefix = "master.";
     for (const auto& [name, tensor] : optimizer.state_tensors(/*masters=*/true)) {
-      if (name.rfind(prefix, 0) == 0) found.emplace(name.substr(prefix.size()), tensor.detach().cpu().to(at::kDouble).clone());
+      if (name.rfind(prefix, 0) == 0)
+        found.emplace(name.substr(prefix.size()), tensor.detach().cpu().to(at::kDouble).clone());
     }
     return found;
   }

@@ -41,8 +41,8 @@ double bytes_of(const MemoryPlan& plan, const std::string& name) {
   return 0.0;
 }
 
-// grpo_step_bench smollm2-135m: 3.63 GB in fp32 (2026-11-29, AVX2); 3.73 GB in bf16 was measured while the head still held two
-// matrices of a chunk's logits (docs/benchmarks/cpu.md), since a processor without bf16 takes too long.
+// grpo_step_bench smollm2-135m: 3.63 GB in fp32 (2026-11-29, AVX2); 3.73 GB in bf16 was measured while the head still
+// held two matrices of a chunk's logits (docs/benchmarks/cpu.md), since a processor without bf16 takes too long.
 TEST(MemoryPlan, IsNearTheMeasuredPeak) {
   EXPECT_NEAR(plan_memory(smollm2(), bench_config(), 2, {}).peak(), 3.73e9, 0.1 * 3.73e9);
   EXPECT_NEAR(plan_memory(smollm2(), bench_config(), 4, {}).peak(), 3.63e9, 0.1 * 3.63e9);
@@ -51,7 +51,8 @@ TEST(MemoryPlan, IsNearTheMeasuredPeak) {
 TEST(MemoryPlan, SplitStateShrinksWithTheRanks) {
   TrainConfig config = bench_config();
   const auto n = static_cast<double>(smollm2().num_parameters());
-  EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "masters and moments"), 12.0 * n / 8.0);
+  EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "masters and moments"),
+            12.0 * n / 8.0);
   config.distributed.sharding = dist::Sharding::kNone;
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "masters and moments"), 12.0 * n);
   config.distributed.sharding = dist::Sharding::kZero2;
@@ -91,7 +92,8 @@ TEST(MemoryPlan, Zero3HoldsWholeWeightsForSamplingAlone) {
 // What fits, the least that ranks send for it first.
 TEST(MemoryPlan, AutoSplitsAsMuchAsItMust) {
   const auto chosen = [](const models::ModelConfig& model, int64_t ranks, double gigabytes) {
-    return plan_memory(model, bench_config(), 2, {.ranks = ranks, .cuda = true, .memory_bytes = gigabytes * 1e9}).sharding;
+    return plan_memory(model, bench_config(), 2, {.ranks = ranks, .cuda = true, .memory_bytes = gigabytes * 1e9})
+        .sharding;
   };
   EXPECT_EQ(chosen(smollm2(), 1, 80), optim::StateSharding::kNone);
   EXPECT_EQ(chosen(smollm2(), 8, 80), optim::StateSharding::kOptimizer);
@@ -143,7 +145,8 @@ TEST(MemoryPlan, BytesOfAnUpdateFollowTheFormulas) {
   EXPECT_EQ(update_bytes(model, {.sharding = kOptimizer}, {}, kAdamW, 2, 4, 3), 6.0 * n * 3.0);
   EXPECT_EQ(update_bytes(model, {.sharding = kOptimizer}, {}, kMuon, 2, 4, 3), (6.0 * n + 4.0 * in_layers) * 3.0);
   EXPECT_EQ(update_bytes(model, {.sharding = kGradients}, narrow, kAdamW, 4, 4, 3), (2.0 * 3.0 + 4.0) * n * 3.0);
-  EXPECT_EQ(update_bytes(model, {.sharding = kWeights}, {}, kAdamW, 2, 4, 3), ((4.0 * 3.0 + 2.0) * n + 2.0 * 2.0 * 3.0 * in_layers) * 3.0);
+  EXPECT_EQ(update_bytes(model, {.sharding = kWeights}, {}, kAdamW, 2, 4, 3),
+            ((4.0 * 3.0 + 2.0) * n + 2.0 * 2.0 * 3.0 * in_layers) * 3.0);
 }
 
 TEST(MemoryPlan, KvCacheIsBoundedByItsKey) {
@@ -211,11 +214,14 @@ TEST(MemoryPlan, KeepsMicroBatchesAsLongAsTheLongestRollout) {
   TrainConfig config = gpu_config();
   config.rollout.max_new_tokens = 20000;
   config.rollout.max_sequences.value = 32;
-  EXPECT_EQ(plan_memory(qwen_1_5b(), config, 2, {.ranks = 1, .cuda = true, .memory_bytes = 60e9}).micro_batch_tokens, 32768);
+  EXPECT_EQ(plan_memory(qwen_1_5b(), config, 2, {.ranks = 1, .cuda = true, .memory_bytes = 60e9}).micro_batch_tokens,
+            32768);
   config.trainer.micro_batch_tokens = 16384;
   TrainConfig shorter = config;
   shorter.rollout.max_new_tokens = 15000;
-  const auto saved = [&](const TrainConfig& c) { return bytes_of(plan_memory(qwen_1_5b(), c, 2, {.ranks = 1, .cuda = true}), "saved activations"); };
+  const auto saved = [&](const TrainConfig& c) {
+    return bytes_of(plan_memory(qwen_1_5b(), c, 2, {.ranks = 1, .cuda = true}), "saved activations");
+  };
   EXPECT_NEAR(saved(config) / saved(shorter), 21024.0 / 16384.0, 1e-9);
 }
 
@@ -231,10 +237,12 @@ TEST(MemoryPlan, CountsWhatABackwardPassHoldsBesideTheActivations) {
   const auto plan = plan_memory(qwen(false), config, 2, {.ranks = 8, .cuda = true});
   EXPECT_GE(bytes_of(plan, "LM head, or a layer's backward"), 3.0 * 32768 * 18944 * 2);
   EXPECT_GT(bytes_of(plan, "context, libraries and graphs"), 0.5e9);
-  for (const auto& part : plan_memory(qwen(false), config, 2, {}).parts) EXPECT_NE(part.name, "context, libraries and graphs");
+  for (const auto& part : plan_memory(qwen(false), config, 2, {}).parts)
+    EXPECT_NE(part.name, "context, libraries and graphs");
   // A short pass is bound by the head: 4 bytes a weight of its gradient, 2 when it is done.
   config.trainer.micro_batch_tokens = 4096;
-  EXPECT_GE(bytes_of(plan_memory(qwen(false), config, 2, {.ranks = 8, .cuda = true}), "LM head, or a layer's backward"), 6.0 * 152064 * 3584);
+  EXPECT_GE(bytes_of(plan_memory(qwen(false), config, 2, {.ranks = 8, .cuda = true}), "LM head, or a layer's backward"),
+            6.0 * 152064 * 3584);
 }
 
 }  // namespace

@@ -25,7 +25,10 @@ class Plan : public ::testing::Test {
 };
 
 TEST_F(Plan, TranslatesEveryBatchWord) {
-  EXPECT_THAT(text(), HasSubstr("8 prompts x 2 completions = 16 rollouts a step; 1 update a step of 8 prompts; 6 steps over 4096 problems"));
+  EXPECT_THAT(
+      text(),
+      HasSubstr(
+          "8 prompts x 2 completions = 16 rollouts a step; 1 update a step of 8 prompts; 6 steps over 4096 problems"));
   EXPECT_THAT(text(), HasSubstr("96 rollouts in all"));
   EXPECT_THAT(text(), HasSubstr("tokens: at most 320 sampled a step (20 a completion)"));
   EXPECT_THAT(text(), HasSubstr("evaluation: none"));
@@ -46,7 +49,9 @@ TEST_F(Plan, NeedsNeitherDataNorModelForAnAssumedSize) {
   config_.model.path = "nowhere/model";
   config_.eval.every_steps = 3;
   config_.eval.data = {"nowhere/test.jsonl"};
-  const auto planned = [&](const PlanAssumptions& assumptions) { return describe_plan(config_, {}, 8, 80.0, assumptions); };
+  const auto planned = [&](const PlanAssumptions& assumptions) {
+    return describe_plan(config_, {}, 8, 80.0, assumptions);
+  };
   const auto plan = planned({.rows = 7500, .shape = "7b"});
   EXPECT_THAT(plan, HasSubstr("assumed: data.train has 7500 problems"));
   EXPECT_THAT(plan, HasSubstr("assumed: the model has the shape 7b"));
@@ -122,7 +127,8 @@ TEST_F(Plan, WarnsOfContradictions) {
 
 TEST_F(Plan, TakesThePaceOfAnEarlierRun) {
   std::filesystem::create_directories(dir_.path() / "tiny");
-  std::ofstream(dir_.path() / "tiny" / "metrics.jsonl") << "{\"step\":1,\"rollouts\":16,\"time/step\":2}\n{\"step\":2,\"rollouts\":99,\"time/step\":50}\n";
+  std::ofstream(dir_.path() / "tiny" / "metrics.jsonl")
+      << "{\"step\":1,\"rollouts\":16,\"time/step\":2}\n{\"step\":2,\"rollouts\":99,\"time/step\":50}\n";
   EXPECT_THAT(text(), HasSubstr("an earlier run of this name took 2 s a step, evaluation included: 12 s in all"));
 }
 
@@ -156,7 +162,8 @@ TEST(TimePlan, CountsProductsAndReads) {
   EXPECT_DOUBLE_EQ(plan.rollout_s, (2.0 * 30.0 * 2.0 * n * 4.0 + 2.0 * n * 40.0) / 1e6);
   EXPECT_DOUBLE_EQ(plan.update_s, 6.0 * n * 8.0 * 40.0 / 1e6);
   // Bound by memory: every decode step reads the weights once.
-  EXPECT_NEAR(plan_time(model, config, 2, {.ranks = 1}, {.flops = 1e30, .bytes = 1e6, .source = {}}).rollout_s, 2.0 * 30.0 * 2.0 * n / 1e6, 1e-9);
+  EXPECT_NEAR(plan_time(model, config, 2, {.ranks = 1}, {.flops = 1e30, .bytes = 1e6, .source = {}}).rollout_s,
+              2.0 * 30.0 * 2.0 * n / 1e6, 1e-9);
   EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 2}, compute).update_s, plan.update_s / 2.0);
   EXPECT_EQ(plan.communication_s, 0.0);
   config.trainer.updates_per_step = 2;
@@ -173,7 +180,8 @@ TEST(TimePlan, CountsTheCacheThatADecodeStepReads) {
   const auto n = static_cast<double>(model.num_parameters());
   // Eight sequences, half way: 25 tokens each.
   const double read = 2.0 * n + 8.0 * 25.0 * 32.0 * 2.0;
-  EXPECT_NEAR(plan_time(model, config, 2, {.ranks = 1}, {.flops = 1e30, .bytes = 1e6}).rollout_s, 30.0 * read / 1e6, 1e-9);
+  EXPECT_NEAR(plan_time(model, config, 2, {.ranks = 1}, {.flops = 1e30, .bytes = 1e6}).rollout_s, 30.0 * read / 1e6,
+              1e-9);
 }
 
 TEST(TimePlan, CountsWhatARankSends) {
@@ -193,21 +201,25 @@ TEST(TimePlan, CountsWhatARankSends) {
   EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 4}, rates).communication_s,
                    (8.0 * n * 3.0 / 4.0 + 8.0 * 30.0 * 16.0 * 3.0 / 4.0) / 1e8);  // the slowest link
   config.distributed.sharding = dist::Sharding::kZero2;
-  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 2}, rates).update_bytes, (4.0 * 4.0 + 2.0) * n / 2.0);  // four micro-batches
+  EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 2}, rates).update_bytes,
+                   (4.0 * 4.0 + 2.0) * n / 2.0);  // four micro-batches
 }
 
 TEST(TimePlan, ARankSamplesWholeGroupsSoMoreRanksThanPromptsDoNotHelp) {
   const auto model = without_layers();
   const TrainConfig config = small_batch();
   const DeviceRates rates{.flops = 1e12, .bytes = 1e30, .inside_host = 1e30, .between_hosts = 1e30};
-  const auto four = plan_time(model, config, 2, {.ranks = 4}, rates), eight = plan_time(model, config, 2, {.ranks = 8}, rates), many = plan_time(model, config, 2, {.ranks = 100}, rates);
+  const auto four = plan_time(model, config, 2, {.ranks = 4}, rates),
+             eight = plan_time(model, config, 2, {.ranks = 8}, rates),
+             many = plan_time(model, config, 2, {.ranks = 100}, rates);
   EXPECT_EQ(four.idle_ranks, 0);
   EXPECT_EQ(many.idle_ranks, 96);
   EXPECT_EQ(many.rollout_s, four.rollout_s);
   EXPECT_EQ(eight.update_s, four.update_s / 2.0);  // rollouts are trained one by one
   EXPECT_EQ(many.update_s, eight.update_s);
   // Reading weights is all there is: the tail.
-  EXPECT_THAT(plan_time(model, config, 2, {.ranks = 4}, {.flops = 1e30, .bytes = 1e12, .inside_host = 1e30}).limit, HasSubstr("the tail"));
+  EXPECT_THAT(plan_time(model, config, 2, {.ranks = 4}, {.flops = 1e30, .bytes = 1e12, .inside_host = 1e30}).limit,
+              HasSubstr("the tail"));
 }
 
 TEST_F(Plan, TellsWhatRanksSendAndWhichHaveNothingToSample) {

@@ -63,7 +63,8 @@ TEST_F(Resume, AfterKillMinusNineEqualsTheUninterruptedRun) {
     _exit(127);
   }
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
-  while (!fs::exists(killed / "checkpoints" / "step_00000002" / "MANIFEST") && std::chrono::steady_clock::now() < deadline) {
+  while (!fs::exists(killed / "checkpoints" / "step_00000002" / "MANIFEST") &&
+         std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   kill(child, SIGKILL);

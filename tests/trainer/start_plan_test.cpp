@@ -1,5 +1,5 @@
-// Starts in folders that are not as a run leaves them: what is somebody else's stays, and what a start would take away is
-// named and kept.
+// Starts in folders that are not as a run leaves them: what is somebody else's stays, and what a start would take away
+// is named and kept.
 #include "trainer/start_plan.h"
 
 #include <gmock/gmock.h>
@@ -75,16 +75,19 @@ TEST_F(StartPlanTest, NamesThatLeaveTheOutputFolderAreRefused) {
 }
 
 TEST_F(StartPlanTest, AFolderOfSomebodyElseIsNotTouched) {
-  for (const char* file : {"checkpoints/global_step_100/actor/model.pt", "eval/results.json", "rollouts/step_00000009.jsonl", "metrics.jsonl",
-                           "events/theirs", "config.yaml", "logs/theirs"}) {
+  for (const char* file :
+       {"checkpoints/global_step_100/actor/model.pt", "eval/results.json", "rollouts/step_00000009.jsonl",
+        "metrics.jsonl", "events/theirs", "config.yaml", "logs/theirs"}) {
     fs::remove_all(folder_);
     put(file, "theirs");
-    for (const char* resume : {"auto", "never"}) EXPECT_THAT(error_of(resume), HasSubstr("it is not a run of this program")) << file;
+    for (const char* resume : {"auto", "never"})
+      EXPECT_THAT(error_of(resume), HasSubstr("it is not a run of this program")) << file;
   }
 }
 
 TEST_F(StartPlanTest, AFileThatIsNoRunJsonOfOursDoesNotMakeAFolderOurs) {
-  for (const char* text : {"{}", "[]", "", "null", "not JSON", R"({"starts": {}, "version": "1"})", R"({"version": 1, "starts": []})"}) {
+  for (const char* text :
+       {"{}", "[]", "", "null", "not JSON", R"({"starts": {}, "version": "1"})", R"({"version": 1, "starts": []})"}) {
     put_run();
     put("run.json", text);
     EXPECT_THAT(error_of(), HasSubstr("its run.json is none of this program's")) << text;
@@ -119,14 +122,16 @@ TEST_F(StartPlanTest, ContinuesFromTheNewestCheckpointAndRepeatsOnlyWhatCameAfte
   carry_out(start);
   EXPECT_FALSE(fs::exists(folder_ / "rollouts" / "step_00000007.jsonl"));
   EXPECT_FALSE(fs::exists(folder_ / "metrics.jsonl.tmp-123-4"));
-  for (const char* theirs : {"rollouts/step_00000007.notes", "rollouts/step_abcdefgh.jsonl", "eval/step_00000007"}) EXPECT_TRUE(fs::exists(folder_ / theirs)) << theirs;
+  for (const char* theirs : {"rollouts/step_00000007.notes", "rollouts/step_abcdefgh.jsonl", "eval/step_00000007"})
+    EXPECT_TRUE(fs::exists(folder_ / theirs)) << theirs;
 }
 
 TEST_F(StartPlanTest, GoingBackKeepsWhatCameLater) {
   put_run();
   carry_out(plan((checkpoint_of(2) / "").string()));
   EXPECT_EQ(io::read_file(folder_ / "metrics.jsonl"), "{\"step\":1}\n{\"step\":2}\n");
-  for (const char* kept : {"checkpoints/step_00000004/MANIFEST", "checkpoints/step_00000006/MANIFEST", "rollouts/step_00000003.jsonl", "eval/step_00000006_heldout.jsonl", "metrics.jsonl"}) {
+  for (const char* kept : {"checkpoints/step_00000004/MANIFEST", "checkpoints/step_00000006/MANIFEST",
+                           "rollouts/step_00000003.jsonl", "eval/step_00000006_heldout.jsonl", "metrics.jsonl"}) {
     EXPECT_TRUE(fs::exists(folder_ / "aside.1" / kept)) << kept;
   }
   EXPECT_FALSE(fs::exists(checkpoint_of(4)));

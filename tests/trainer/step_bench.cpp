@@ -1,5 +1,5 @@
-// Measures whole GRPO steps of a model with random weights; not a test. scripts/gpu_check.sh runs it on a GPU. One JSON line a
-// measurement, ratios of what was measured in this one run.
+// Measures whole GRPO steps of a model with random weights; not a test. scripts/gpu_check.sh runs it on a GPU. One JSON
+// line a measurement, ratios of what was measured in this one run.
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -24,7 +24,8 @@ using namespace grpo;
 using testing::kDevice;
 using testing::print;
 
-// What a shape is measured with. mean_length: about; lengths are geometric, so their tail is heavy. 0: all reach the limit.
+// What a shape is measured with. mean_length: about; lengths are geometric, so their tail is heavy. 0: all reach the
+// limit.
 struct Size {
   int64_t pairs, prompt, mean_length, max_new_tokens, micro_batch_tokens;
 };
@@ -61,8 +62,8 @@ class ByText : public reward::RewardFunction {
 
 struct Measured {
   double rollout = 0.0, reward = 0.0, update = 0.0, hidden = 0.0, step = 0.0;  // seconds
-  int64_t sampled = 0, trained = 0;                                           // tokens
-  double peak = 0.0;                                                          // bytes
+  int64_t sampled = 0, trained = 0;                                            // tokens
+  double peak = 0.0;                                                           // bytes
 };
 
 class Bench {
@@ -71,7 +72,8 @@ class Bench {
     policy_.model = testing::random_model(testing::shape_of(shape.substr(0, shape.find("-short"))), dtype);
     policy_.tokenizer = std::make_unique<IdsAsText>();
     const int64_t vocabulary = policy_.model->config().vocab_size;
-    for (int64_t id = 0; size_.mean_length > 0 && id < vocabulary; id += size_.mean_length) policy_.stop_ids.push_back(id);
+    for (int64_t id = 0; size_.mean_length > 0 && id < vocabulary; id += size_.mean_length)
+      policy_.stop_ids.push_back(id);
     config_.rollout.prompts_per_step = size_.pairs;
     config_.rollout.max_sequences.value = 2 * size_.pairs;
     config_.rollout.max_new_tokens = size_.max_new_tokens;
@@ -88,11 +90,14 @@ class Bench {
     const auto& shape = policy_.model->config();
     plan_ = trainer::plan_memory(shape, config_, static_cast<int64_t>(c10::elementSize(policy_.model->dtype())),
                                  {.ranks = 1, .cuda = kDevice.is_cuda(), .memory_bytes = memory()});
-    const nn::AttentionHeads heads{.heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim};
+    const nn::AttentionHeads heads{
+        .heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim};
     policy_.model->set_training_options(
-        {.checkpointing = plan_.checkpointing, .attention = nn::choose_attention(heads, policy_.model->dtype(), kDevice, {})});
+        {.checkpointing = plan_.checkpointing,
+         .attention = nn::choose_attention(heads, policy_.model->dtype(), kDevice, {})});
     optim::Optimizer optimizer(policy_.model->parameters(), config_.optimizer);
-    rollout::Engine engine(*policy_.model, {.max_sequences = *config_.rollout.max_sequences.value, .beside_gb = plan_.beside_kv_gb()});
+    rollout::Engine engine(*policy_.model,
+                           {.max_sequences = *config_.rollout.max_sequences.value, .beside_gb = plan_.beside_kv_gb()});
     if (kDevice.is_cuda()) models::reset_peak_device_bytes(kDevice);
     run_step(engine, optimizer, 0);
     Measured mean;
@@ -107,35 +112,39 @@ class Bench {
       mean.sampled += one.sampled;
       mean.trained += one.trained;
     }
-    mean.peak = kDevice.is_cuda() ? models::peak_device_bytes(kDevice) : static_cast<double>(metrics::peak_memory_bytes());
+    mean.peak =
+        kDevice.is_cuda() ? models::peak_device_bytes(kDevice) : static_cast<double>(metrics::peak_memory_bytes());
     return mean;
   }
 
   double planned() const { return plan_.peak(); }
 
  private:
-  static double memory() { return kDevice.is_cuda() ? models::device_memory_bytes(kDevice) : static_cast<double>(base::usable_memory_bytes()); }
+  static double memory() {
+    return kDevice.is_cuda() ? models::device_memory_bytes(kDevice) : static_cast<double>(base::usable_memory_bytes());
+  }
 
   Measured run_step(rollout::Engine& engine, optim::Optimizer& optimizer, int64_t step) {
     update::TokenBudget budget(plan_.micro_batch_tokens);
     const trainer::StepContext context{.config = config_,
-                                 .policy = policy_,
-                                 .engine = engine,
-                                 .reward = reward_,
-                                 .learner = {.model = *policy_.model,
-                                             .reference = nullptr,
-                                             .optimizer = optimizer,
-                                             .communicator = *communicator_,
-                                             .budget = budget,
-                                             .objective = trainer::objective_of(config_),
-                                             .total_updates = 100},
-                                 .step = step,
-                                 .should_stop = {}};
+                                       .policy = policy_,
+                                       .engine = engine,
+                                       .reward = reward_,
+                                       .learner = {.model = *policy_.model,
+                                                   .reference = nullptr,
+                                                   .optimizer = optimizer,
+                                                   .communicator = *communicator_,
+                                                   .budget = budget,
+                                                   .objective = trainer::objective_of(config_),
+                                                   .total_updates = 100},
+                                       .step = step,
+                                       .should_stop = {}};
     std::vector<trainer::Prompt> prompts;
     std::vector<uint64_t> draws;
     for (int64_t q = 0; q < size_.pairs; ++q) {
       trainer::Prompt prompt;
-      for (int64_t t = 0; t < size_.prompt; ++t) prompt.ids.push_back(100 + (q * 7919 + t * 104729) % (policy_.model->config().vocab_size - 100));
+      for (int64_t t = 0; t < size_.prompt; ++t)
+        prompt.ids.push_back(100 + (q * 7919 + t * 104729) % (policy_.model->config().vocab_size - 100));
       prompts.push_back(std::move(prompt));
       draws.push_back(static_cast<uint64_t>(step * size_.pairs + q));
     }
@@ -160,7 +169,8 @@ class Bench {
   trainer::MemoryPlan plan_;
 };
 
-void print_step(const std::string& shape, const char* dtype, const std::string& what, const Measured& step, double planned) {
+void print_step(const std::string& shape, const char* dtype, const std::string& what, const Measured& step,
+                double planned) {
   print({{"bench", "grpo step"},
          {"model", shape},
          {"dtype", dtype},
@@ -178,7 +188,12 @@ void print_step(const std::string& shape, const char* dtype, const std::string& 
 }
 
 void print_ratio(const std::string& shape, const std::string& what, double without, double with) {
-  print({{"bench", "ratios"}, {"model", shape}, {"what", what}, {"seconds_without", without}, {"seconds_with", with}, {"ratio", without / with}});
+  print({{"bench", "ratios"},
+         {"model", shape},
+         {"what", what},
+         {"seconds_without", without},
+         {"seconds_with", with},
+         {"ratio", without / with}});
 }
 
 }  // namespace
@@ -189,7 +204,8 @@ int main(int argc, char** argv) {
   const bool only_plain = plain_only != arguments.end();
   if (only_plain) arguments.erase(plain_only);
   if (arguments.size() != 2) {
-    std::fprintf(stderr, "usage: grpo_step_bench 1.5b|1.5b-short|7b|smollm2-135m|tiny bf16|fp32 [--device cpu] [--plain]\n");
+    std::fprintf(stderr,
+                 "usage: grpo_step_bench 1.5b|1.5b-short|7b|smollm2-135m|tiny bf16|fp32 [--device cpu] [--plain]\n");
     return 2;
   }
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 1);  // before the device is used; deterministic steps need it

@@ -16,7 +16,8 @@ namespace grpo::trainer {
 StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks& ranks)
     : StepFixture(model_folder, std::move(config), at::kFloat, at::kCPU, &ranks) {}
 
-StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype, at::Device device, const OnRanks* ranks)
+StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype,
+                         at::Device device, const OnRanks* ranks)
     : config_(std::move(config)), budget_(config_.trainer.micro_batch_tokens) {
   at::set_num_threads(1);  // the models are tiny: more threads would wait for each other
   policy_.folder = model_folder;
@@ -88,8 +89,8 @@ RolloutBatch pairs_of_rollouts(int64_t vocabulary) {
       rollout.prompt = q;
       rollout.sample = static_cast<int64_t>(g);
       for (uint32_t t = 0; t < 1 + (5 * q + 7 * g) % 12; ++t) {
-        rollout.completion.ids.push_back(static_cast<int64_t>(
-            base::uniform_below(key, 100 + 2 * q + g, t, static_cast<uint64_t>(vocabulary))));
+        rollout.completion.ids.push_back(
+            static_cast<int64_t>(base::uniform_below(key, 100 + 2 * q + g, t, static_cast<uint64_t>(vocabulary))));
         rollout.completion.log_probs.push_back(-1.0f);
       }
       const bool tied = q == 1 || q == 4;

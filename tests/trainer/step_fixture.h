@@ -18,13 +18,13 @@ class StepFixture {
     bool around_layers = true;  // the optimizer works beside the passes, as in training
   };
   StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks& ranks);
-  StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype = at::kFloat, at::Device device = at::kCPU,
-              const OnRanks* ranks = nullptr);
+  StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype = at::kFloat,
+              at::Device device = at::kCPU, const OnRanks* ranks = nullptr);
 
   StepContext context();
 
-  /// What an update on all of the batch's rollouts learns from. With `algorithm.old_logprobs: sampler` the policy before is as the sampler
-  /// says, else it is the one that trains.
+  /// What an update on all of the batch's rollouts learns from. With `algorithm.old_logprobs: sampler` the policy
+  /// before is as the sampler says, else it is the one that trains.
   update::Batch learned(const RolloutBatch& batch);
   UpdateStats update(const RolloutBatch& batch);
   UpdateStats accumulate(const RolloutBatch& batch);

@@ -1,4 +1,5 @@
-// trainer.stream_update in whole runs: the update that begins beside the rollout is the update, bit for bit from run to run.
+// trainer.stream_update in whole runs: the update that begins beside the rollout is the update, bit for bit from run to
+// run.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -47,7 +48,8 @@ TEST_F(StreamedRun, TwoAreEqualBitForBitAndSoIsAResumedOne) {
 TEST_F(StreamedRun, MakesThePlainRunsFirstUpdateAndSaysWhatItHid) {
   run(config("plain", false));
   run(config("streamed"));
-  const auto plain = testing::read_jsonl(folder("plain") / "metrics.jsonl"), streamed = testing::read_jsonl(folder("streamed") / "metrics.jsonl");
+  const auto plain = testing::read_jsonl(folder("plain") / "metrics.jsonl"),
+             streamed = testing::read_jsonl(folder("streamed") / "metrics.jsonl");
   ASSERT_EQ(streamed.size(), 6u);
   for (const char* name : {"loss", "grad_norm", "entropy", "reward/mean", "tokens/trained", "groups/live"}) {
     const double expected = plain[0].at(name).get<double>();
@@ -68,7 +70,8 @@ TEST_F(StreamedRun, StopsAtASignalWithoutAHalfStep) {
   }
   run(whole);
   std::thread signal([&] {
-    while (!fs::exists(folder("stopped") / "rollouts" / "step_00000002.jsonl")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!fs::exists(folder("stopped") / "rollouts" / "step_00000002.jsonl"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     request_stop();
   });
   EXPECT_EQ(train(stopped, {.resume = "never", .config_folder = ""}), Outcome::kStopped);

@@ -56,8 +56,10 @@ std::map<std::string, std::string> files_below(const fs::path& folder) {
 void expect_equal_runs(const fs::path& a, const fs::path& b, const std::string& last_checkpoint) {
   EXPECT_EQ(comparable_metrics(a), comparable_metrics(b));
   EXPECT_EQ(files_below(a / "rollouts"), files_below(b / "rollouts"));
-  const auto files_a = files_below(a / "checkpoints" / last_checkpoint), files_b = files_below(b / "checkpoints" / last_checkpoint);
-  for (const char* file : {"model/model.safetensors", "optimizer_00000_of_00001.safetensors"}) EXPECT_EQ(files_a.at(file), files_b.at(file)) << file;
+  const auto files_a = files_below(a / "checkpoints" / last_checkpoint),
+             files_b = files_below(b / "checkpoints" / last_checkpoint);
+  for (const char* file : {"model/model.safetensors", "optimizer_00000_of_00001.safetensors"})
+    EXPECT_EQ(files_a.at(file), files_b.at(file)) << file;
 }
 
 }  // namespace grpo::trainer

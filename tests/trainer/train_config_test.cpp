@@ -33,7 +33,8 @@ void expect_refused(const std::vector<std::string>& overrides, const std::string
 }
 
 TEST(Validate, RefusesContradictionsNamingTheKeys) {
-  expect_refused({"trainer.updates_per_step=3"}, "trainer.updates_per_step 3 does not divide rollout.prompts_per_step 64");
+  expect_refused({"trainer.updates_per_step=3"},
+                 "trainer.updates_per_step 3 does not divide rollout.prompts_per_step 64");
   expect_refused({"rollout.group_size=1"}, "rollout.group_size 1");
   expect_refused({"data.train=[]"}, "data.train");
   expect_refused({"eval.data=[]"}, "eval.data");
@@ -46,7 +47,8 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"trainer.stream_update=true", "trainer.updates_per_step=2"}, "trainer.updates_per_step");
   expect_refused({"trainer.stream_update=true", "trainer.epochs_per_step=2"}, "trainer.epochs_per_step");
   expect_refused({"trainer.stream_update=true", "algorithm.advantage=batch_std"}, "algorithm.advantage: batch_std");
-  expect_refused({"trainer.stream_update=true", "algorithm.advantage=reinforce_pp"}, "algorithm.advantage: reinforce_pp");
+  expect_refused({"trainer.stream_update=true", "algorithm.advantage=reinforce_pp"},
+                 "algorithm.advantage: reinforce_pp");
   expect_refused({"trainer.stream_update=true", "distributed.sharding=zero2"}, "distributed.sharding: zero2");
   validate(load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {"trainer.stream_update=true"}));
 }
@@ -65,7 +67,8 @@ TEST(Validate, RefusesATopPOfZero) {
 
 TEST(TrainConfig, IsDocumentedAsItIs) {
   TrainConfig config;
-  EXPECT_EQ(io::read_file(grpo::testing::source_dir() / "docs" / "config.md"), config::to_markdown(base::fields_of(config)))
+  EXPECT_EQ(io::read_file(grpo::testing::source_dir() / "docs" / "config.md"),
+            config::to_markdown(base::fields_of(config)))
       << "run: build/bin/grpo-train --help-config --markdown > docs/config.md";
 }
 

@@ -1,4 +1,5 @@
-// What the update promises: dead groups may be skipped, and a batch may be split in any way, without changing the gradient.
+// What the update promises: dead groups may be skipped, and a batch may be split in any way, without changing the
+// gradient.
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
 #include <gtest/gtest.h>
@@ -87,7 +88,8 @@ TEST_P(Update, LiveDenominatorLeavesDeadGroupsOut) {
 
 INSTANTIATE_TEST_SUITE_P(Aggregations, Update,
                          ::testing::Values(algo::Aggregation::kTokenMean, algo::Aggregation::kSeqMeanTokenMean,
-                                           algo::Aggregation::kSeqMeanTokenSum, algo::Aggregation::kSeqMeanTokenSumNorm));
+                                           algo::Aggregation::kSeqMeanTokenSum,
+                                           algo::Aggregation::kSeqMeanTokenSumNorm));
 
 TEST(UpdatePolicy, MakesNoUpdateWhenNoGroupIsLive) {
   auto batch = pairs_of_rollouts(256);
@@ -107,7 +109,8 @@ TEST(UpdatePolicy, MakesNoUpdateWhenNoGroupIsLive) {
 
 std::vector<at::Tensor> weights_of(StepFixture& fixture) {
   std::vector<at::Tensor> weights;
-  for (const auto& [name, parameter] : fixture.policy().model->parameters()) weights.push_back(parameter.detach().clone());
+  for (const auto& [name, parameter] : fixture.policy().model->parameters())
+    weights.push_back(parameter.detach().clone());
   return weights;
 }
 
@@ -123,7 +126,8 @@ void make_updates(StepFixture& fixture, const RolloutBatch& batch, bool around_l
   const auto watch = watch_of(context);
   update::set_old_log_probs(context.learner, watch, learned.sequences);
   if (around_layers) context.learner.optimizer.release_weights();  // passes gather what they need
-  for (int update = 0; update < 2; ++update) EXPECT_TRUE(update::update_weights(context.learner, watch, learned).applied);
+  for (int update = 0; update < 2; ++update)
+    EXPECT_TRUE(update::update_weights(context.learner, watch, learned).applied);
   context.learner.optimizer.gather_weights();
 }
 
@@ -134,8 +138,8 @@ std::vector<at::Tensor> after_updates_of_one(const TrainConfig& config, const Ro
 }
 
 // Rank 0's; the others' must be the same bits.
-std::vector<at::Tensor> after_updates_of(int64_t size, optim::StateSharding sharding, bool around_layers, const TrainConfig& config,
-                                         const RolloutBatch& batch) {
+std::vector<at::Tensor> after_updates_of(int64_t size, optim::StateSharding sharding, bool around_layers,
+                                         const TrainConfig& config, const RolloutBatch& batch) {
   std::vector<std::vector<at::Tensor>> weights(static_cast<size_t>(size));
   dist::run_ranks(size, [&](dist::Communicator& communicator) {
     const StepFixture::OnRanks ranks{communicator, sharding, around_layers};
@@ -166,8 +170,8 @@ class UpdateOnRanks : public ::testing::TestWithParam<optim::StateSharding> {
   RolloutBatch batch_ = pairs_of_rollouts(256);
 };
 INSTANTIATE_TEST_SUITE_P(EverySharding, UpdateOnRanks,
-                         ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer, optim::StateSharding::kGradients,
-                                           optim::StateSharding::kWeights));
+                         ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer,
+                                           optim::StateSharding::kGradients, optim::StateSharding::kWeights));
 
 // Adam's first steps are lr in size whatever the gradient's: a difference of 1e-6 is a hundredth of a step.
 TEST_P(UpdateOnRanks, IsTheUpdateOfOneAndReducingBesideTheBackwardChangesNoBit) {
@@ -179,14 +183,20 @@ TEST_P(UpdateOnRanks, IsTheUpdateOfOneAndReducingBesideTheBackwardChangesNoBit) 
 
 TEST_P(UpdateOnRanks, TakesOldLogProbsAndAReference) {
   config_.algorithm.kl.coef = 0.1;
-  EXPECT_LT(largest_difference(after_updates_of(2, GetParam(), true, config_, batch_), after_updates_of_one(config_, batch_)), 1e-6);
+  EXPECT_LT(
+      largest_difference(after_updates_of(2, GetParam(), true, config_, batch_), after_updates_of_one(config_, batch_)),
+      1e-6);
 }
 
-// One live group of two: the third rank has no rollout to train on, and with micro-batches of one rollout joins all the same.
+// One live group of two: the third rank has no rollout to train on, and with micro-batches of one rollout joins all the
+// same.
 TEST_P(UpdateOnRanks, GoesOnWhereARankHasNoLiveRollout) {
-  for (auto& rollout : batch_.rollouts) rollout.score.reward = rollout.prompt == 2 ? static_cast<double>(rollout.sample) : 1.0;
+  for (auto& rollout : batch_.rollouts)
+    rollout.score.reward = rollout.prompt == 2 ? static_cast<double>(rollout.sample) : 1.0;
   set_advantages(batch_, {});
-  EXPECT_LT(largest_difference(after_updates_of(3, GetParam(), true, config_, batch_), after_updates_of_one(config_, batch_)), 1e-6);
+  EXPECT_LT(
+      largest_difference(after_updates_of(3, GetParam(), true, config_, batch_), after_updates_of_one(config_, batch_)),
+      1e-6);
 }
 
 // Nor does an update without any live rollout leave a rank waiting.
@@ -208,7 +218,9 @@ TEST_P(UpdateOnRanks, MakeNoUpdateWhenNoGroupIsLive) {
 // Counts the operators with which LibTorch brings values to the host.
 class HostReads {
  public:
-  HostReads() : handle_(at::addGlobalCallback(at::RecordFunctionCallback(&count).scopes({at::RecordScope::FUNCTION}))) { reads = 0; }
+  HostReads() : handle_(at::addGlobalCallback(at::RecordFunctionCallback(&count).scopes({at::RecordScope::FUNCTION}))) {
+    reads = 0;
+  }
   ~HostReads() { at::removeCallback(handle_); }
   HostReads(const HostReads&) = delete;
   HostReads& operator=(const HostReads&) = delete;
@@ -218,7 +230,9 @@ class HostReads {
  private:
   static std::unique_ptr<at::ObserverContext> count(const at::RecordFunction& function) {
     const std::string name = function.name();
-    if (name == "aten::_local_scalar_dense" || name == "aten::nonzero" || name == "aten::equal" || name == "aten::masked_select") ++reads;
+    if (name == "aten::_local_scalar_dense" || name == "aten::nonzero" || name == "aten::equal" ||
+        name == "aten::masked_select")
+      ++reads;
     return nullptr;
   }
 
@@ -227,8 +241,8 @@ class HostReads {
 };
 std::atomic<int> HostReads::reads = 0;
 
-// What micro-batches measure comes to the host at the end, in one copy, which is none of these. (The optimizer step then reads the
-// gradient's norm; its kernel on the CPU also reads each parameter's counter.)
+// What micro-batches measure comes to the host at the end, in one copy, which is none of these. (The optimizer step
+// then reads the gradient's norm; its kernel on the CPU also reads each parameter's counter.)
 TEST(AccumulateGradient, ReadsNoValueOnTheHostHoweverManyMicroBatches) {
   for (const auto loss : {algo::Loss::kClip, algo::Loss::kGspo}) {
     for (const int64_t tokens : {1 << 20, 17}) {

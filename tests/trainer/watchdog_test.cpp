@@ -22,7 +22,9 @@ TEST(WatchdogDeathTest, SaysWhereARunHangsWithTheStackOfEveryThreadAndEndsIt) {
         std::thread(hang).detach();
         hang();
       },
-      testing::ExitedWithCode(1), "no progress for 0.3 s .* in step 3, rollout; every thread's stack:\nthread [0-9]+ (.|\n)*thread [0-9]+ (.|\n)*start again");
+      testing::ExitedWithCode(1),
+      "no progress for 0.3 s .* in step 3, rollout; every thread's stack:\nthread [0-9]+ (.|\n)*thread [0-9]+ "
+      "(.|\n)*start again");
 }
 
 TEST(Watchdog, LetsARunBeThatGoesOnOrWaitsForTheDisk) {

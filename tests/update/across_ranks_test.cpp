@@ -11,7 +11,8 @@ namespace {
 
 std::vector<Sequence> uneven_sequences() {
   std::vector<Sequence> sequences;
-  for (const int64_t length : {900, 1, 800, 5, 5, 700, 600, 30}) sequences.push_back(sequence_of({1, 2, 3}, std::vector<int64_t>(static_cast<size_t>(length), 7)));
+  for (const int64_t length : {900, 1, 800, 5, 5, 700, 600, 30})
+    sequences.push_back(sequence_of({1, 2, 3}, std::vector<int64_t>(static_cast<size_t>(length), 7)));
   return sequences;
 }
 
@@ -39,7 +40,8 @@ TEST(AcrossRanks, EachSequenceIsTrainedOnceAndNoRankHasMuchMore) {
   // Of four ranks each gets one of the four long ones.
   for (int64_t rank = 0; rank < 4; ++rank) {
     int64_t longest = 0;
-    for (const size_t index : balanced_share(sequences, small_model(), rank, 4)) longest += sequences[index].ids.size() > 100 ? 1 : 0;
+    for (const size_t index : balanced_share(sequences, small_model(), rank, 4))
+      longest += sequences[index].ids.size() > 100 ? 1 : 0;
     EXPECT_EQ(longest, 1) << rank;
   }
 }

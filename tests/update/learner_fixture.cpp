@@ -11,8 +11,8 @@
 
 namespace grpo::update {
 
-LearnerFixture::LearnerFixture(const std::filesystem::path& model_folder, const Objective& objective, const optim::OptimizerConfig& optimizer,
-                               int64_t tokens, const OnRanks* ranks)
+LearnerFixture::LearnerFixture(const std::filesystem::path& model_folder, const Objective& objective,
+                               const optim::OptimizerConfig& optimizer, int64_t tokens, const OnRanks* ranks)
     : budget_(tokens) {
   at::set_num_threads(1);  // the models are tiny: more threads would wait for each other
   model_ = models::CausalLM::load(model_folder, at::kFloat, at::kCPU);
@@ -48,13 +48,16 @@ models::NamedTensors LearnerFixture::take_gradients() {
 
 double token_mean(const std::vector<Sequence>& sequences) {
   int64_t targets = 0;
-  for (const auto& sequence : sequences) targets += std::count(sequence.targets.begin(), sequence.targets.end(), uint8_t{1});
+  for (const auto& sequence : sequences)
+    targets += std::count(sequence.targets.begin(), sequence.targets.end(), uint8_t{1});
   return 1.0 / static_cast<double>(targets);
 }
 
 Batch uneven_batch(int64_t vocabulary) {
   const base::RandomKey key{11, base::stream_id("update test")};
-  const auto draw = [&](uint64_t a, uint32_t b) { return static_cast<int64_t>(base::uniform_below(key, a, b, static_cast<uint64_t>(vocabulary))); };
+  const auto draw = [&](uint64_t a, uint32_t b) {
+    return static_cast<int64_t>(base::uniform_below(key, a, b, static_cast<uint64_t>(vocabulary)));
+  };
   Batch batch;
   for (uint64_t q = 0; q < 4; ++q) {
     std::vector<int64_t> prompt;

@@ -16,8 +16,8 @@ class LearnerFixture {
     optim::StateSharding sharding = optim::StateSharding::kNone;
     bool around_layers = true;  // the optimizer works beside the passes, as in training
   };
-  LearnerFixture(const std::filesystem::path& model_folder, const Objective& objective, const optim::OptimizerConfig& optimizer, int64_t tokens,
-                 const OnRanks* ranks = nullptr);
+  LearnerFixture(const std::filesystem::path& model_folder, const Objective& objective,
+                 const optim::OptimizerConfig& optimizer, int64_t tokens, const OnRanks* ranks = nullptr);
 
   Learner& learner() { return *learner_; }
   const Watch& watch() const { return watch_; }
@@ -40,8 +40,8 @@ class LearnerFixture {
   std::unique_ptr<Learner> learner_;
 };
 
-/// Eight sequences of uneven lengths with advantages of either sign; those of prompt q are 2 q and 2 q + 1, as a sampler that said -1 of
-/// each token made them. scale: 1 over their targets.
+/// Eight sequences of uneven lengths with advantages of either sign; those of prompt q are 2 q and 2 q + 1, as a
+/// sampler that said -1 of each token made them. scale: 1 over their targets.
 Batch uneven_batch(int64_t vocabulary);
 
 /// 1 / number of targets.

@@ -12,7 +12,8 @@ namespace {
 // With these numbers of targets behind one token.
 std::vector<Sequence> sequences_of(const std::vector<int64_t>& lengths) {
   std::vector<Sequence> sequences;
-  for (const int64_t length : lengths) sequences.push_back(sequence_of({1}, std::vector<int64_t>(static_cast<size_t>(length), 2)));
+  for (const int64_t length : lengths)
+    sequences.push_back(sequence_of({1}, std::vector<int64_t>(static_cast<size_t>(length), 2)));
   return sequences;
 }
 

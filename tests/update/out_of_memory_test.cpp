@@ -1,4 +1,5 @@
-// When a micro-batch does not fit, the update starts over with smaller ones: same gradient, and later updates keep to it.
+// When a micro-batch does not fit, the update starts over with smaller ones: same gradient, and later updates keep to
+// it.
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
 #include <gmock/gmock.h>

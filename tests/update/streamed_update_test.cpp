@@ -51,7 +51,8 @@ class Streamed : public ::testing::Test {
   }
 
   // completed: what comes at each place; scored: places in the order in which their sequences are brought.
-  Updated streamed(const Objective& objective, const std::vector<size_t>& completed, const std::vector<size_t>& scored, int pause_ms = 0) const {
+  Updated streamed(const Objective& objective, const std::vector<size_t>& completed, const std::vector<size_t>& scored,
+                   int pause_ms = 0) const {
     auto learning = fixture(objective, 40);
     StreamedUpdate stream(learning.learner(), learning.watch());
     for (size_t i = 0; i < completed.size(); ++i) EXPECT_EQ(stream.announce(), i);
@@ -78,9 +79,10 @@ void expect_close(const Updated& a, const Updated& b) {
 }
 
 TEST_F(Streamed, UpdateEqualsThePlainOneForEveryAggregation) {
-  for (const auto aggregation : {algo::Aggregation::kTokenMean, algo::Aggregation::kSeqMeanTokenMean, algo::Aggregation::kSeqMeanTokenSum,
-                                 algo::Aggregation::kSeqMeanTokenSumNorm}) {
-    expect_close(streamed({.aggregation = aggregation}, {3, 0, 5, 1, 4, 2}, in_order_), plain({.aggregation = aggregation}));
+  for (const auto aggregation : {algo::Aggregation::kTokenMean, algo::Aggregation::kSeqMeanTokenMean,
+                                 algo::Aggregation::kSeqMeanTokenSum, algo::Aggregation::kSeqMeanTokenSumNorm}) {
+    expect_close(streamed({.aggregation = aggregation}, {3, 0, 5, 1, 4, 2}, in_order_),
+                 plain({.aggregation = aggregation}));
   }
 }
 

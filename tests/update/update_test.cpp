@@ -43,29 +43,39 @@ std::vector<double> log_probs_of(const Sequence& sequence) {
   const auto log_probs = hidden.matmul(model->head_weight().t()).to(at::kDouble).log_softmax(-1);
   std::vector<double> values;
   for (size_t t = 1; t < sequence.ids.size(); ++t) {
-    if (sequence.targets[t] == 1) values.push_back(log_probs[static_cast<int64_t>(t) - 1][sequence.ids[t]].item<double>());
+    if (sequence.targets[t] == 1)
+      values.push_back(log_probs[static_cast<int64_t>(t) - 1][sequence.ids[t]].item<double>());
   }
   return values;
 }
 
 TEST(UpdateOfSequences, TrainsTheTargetsAloneAlsoWhereTheyAreInSeveralPlaces) {
-  Sequence sequence{.ids = {5, 9, 200, 31, 7, 8, 90, 4}, .targets = {0, 0, 1, 1, 0, 0, 1, 0}, .advantages = {1.0f}, .sampler_log_probs = {}, .old_log_probs = {}};
+  Sequence sequence{.ids = {5, 9, 200, 31, 7, 8, 90, 4},
+                    .targets = {0, 0, 1, 1, 0, 0, 1, 0},
+                    .advantages = {1.0f},
+                    .sampler_log_probs = {},
+                    .old_log_probs = {}};
   const auto log_probs = log_probs_of(sequence);
   ASSERT_EQ(log_probs.size(), 3u);
-  const auto found = gradient({.sequences = {sequence}, .scale = 1.0 / 3.0}, {.policy = {.loss = algo::Loss::kReinforce}});
+  const auto found =
+      gradient({.sequences = {sequence}, .scale = 1.0 / 3.0}, {.policy = {.loss = algo::Loss::kReinforce}});
   EXPECT_EQ(found.stats.tokens, 3);
   EXPECT_NEAR(found.stats.loss, -std::accumulate(log_probs.begin(), log_probs.end(), 0.0) / 3.0, 1e-5);
   EXPECT_EQ(found.stats.kl_sampler, 0.0);  // nobody sampled it
 
   // What stands behind the last target is not read.
   sequence.ids.back() = 77;
-  EXPECT_EQ(max_difference(found.gradients, gradient({.sequences = {sequence}, .scale = 1.0 / 3.0}, {.policy = {.loss = algo::Loss::kReinforce}}).gradients), 0.0);
+  EXPECT_EQ(max_difference(found.gradients, gradient({.sequences = {sequence}, .scale = 1.0 / 3.0},
+                                                     {.policy = {.loss = algo::Loss::kReinforce}})
+                                                .gradients),
+            0.0);
 }
 
 TEST(UpdateOfSequences, OneAdvantageIsThatOfEveryTarget) {
   auto batch = uneven_batch(256);
   const auto constant = gradient(batch);
-  for (auto& sequence : batch.sequences) sequence.advantages.assign(sequence.sampler_log_probs.size(), sequence.advantages[0]);
+  for (auto& sequence : batch.sequences)
+    sequence.advantages.assign(sequence.sampler_log_probs.size(), sequence.advantages[0]);
   EXPECT_EQ(max_difference(constant.gradients, gradient(batch).gradients), 0.0);
   batch.sequences[2].advantages[1] = 0.0f;
   EXPECT_GT(max_difference(constant.gradients, gradient(batch).gradients), 1e-4);
@@ -109,7 +119,8 @@ TEST(UpdateOfSequences, OldLogProbsAreThoseOfThePolicyThatLearns) {
   for (const auto& sequence : batch.sequences) {
     const auto expected = log_probs_of(sequence);
     ASSERT_EQ(sequence.old_log_probs.size(), expected.size());
-    for (size_t t = 0; t < expected.size(); ++t) EXPECT_NEAR(static_cast<double>(sequence.old_log_probs[t]), expected[t], 1e-5);
+    for (size_t t = 0; t < expected.size(); ++t)
+      EXPECT_NEAR(static_cast<double>(sequence.old_log_probs[t]), expected[t], 1e-5);
   }
   EXPECT_NEAR(fixture.update(batch).ratio_max, 1.0, 1e-5);
   EXPECT_GT(fixture.update(batch).ratio_max, 1.0 + 1e-4);  // the weights have moved, the old log-probs have not
@@ -134,8 +145,8 @@ TEST(UpdateOfSequences, WithoutASequenceThereIsNone) {
 
 class UpdateOfSequencesOnRanks : public ::testing::TestWithParam<optim::StateSharding> {};
 INSTANTIATE_TEST_SUITE_P(EverySharding, UpdateOfSequencesOnRanks,
-                         ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer, optim::StateSharding::kGradients,
-                                           optim::StateSharding::kWeights));
+                         ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer,
+                                           optim::StateSharding::kGradients, optim::StateSharding::kWeights));
 
 // Adam's first step is lr in size whatever the gradient's: a difference of 1e-6 is a hundredth of it.
 TEST_P(UpdateOfSequencesOnRanks, IsTheUpdateOfOne) {

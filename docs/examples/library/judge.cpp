@@ -6,6 +6,7 @@
 int main(int argc, char** argv) {
   if (argc != 3) return std::fprintf(stderr, "usage: judge RIGHT_ANSWER RESPONSE\n"), 2;
   const auto verdict = grpo::reward::verify(argv[1], argv[2], {});
-  std::printf("%s: %s against %s\n", grpo::reward::to_string(verdict.kind).c_str(), verdict.pred_parsed.c_str(), verdict.gold_parsed.c_str());
+  std::printf("%s: %s against %s\n", grpo::reward::to_string(verdict.kind).c_str(), verdict.pred_parsed.c_str(),
+              verdict.gold_parsed.c_str());
   return verdict.kind == grpo::reward::Verdict::Kind::kRight ? 0 : 1;
 }

@@ -1,8 +1,8 @@
 // Two steps of 2-GRPO as a library call: train MODEL_FOLDER PROBLEMS.jsonl RUNS_FOLDER
+#include "grpo/trainer/train.h"
+
 #include <cstdio>
 #include <exception>
-
-#include "grpo/trainer/train.h"
 
 int main(int argc, char** argv) {
   if (argc != 4) return std::fprintf(stderr, "usage: train MODEL_FOLDER PROBLEMS.jsonl RUNS_FOLDER\n"), 2;

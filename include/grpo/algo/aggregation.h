@@ -48,11 +48,13 @@ Denominators count_denominators(const std::vector<RolloutCount>& rollouts, Denom
 at::Tensor aggregate(const at::Tensor& terms, at::IntArrayRef rollout_offsets, Aggregation aggregation,
                      const Denominators& denominators, const at::Tensor& mask = {});
 
-/// The factor that all terms of aggregate() share: 1 / T, 1 / B or 1 / (B max_new_tokens); 0 where that denominator is 0.
+/// The factor that all terms of aggregate() share: 1 / T, 1 / B or 1 / (B max_new_tokens); 0 where that denominator is
+/// 0.
 double loss_scale(Aggregation aggregation, const Denominators& denominators);
 
-/// `scale` times what aggregate() multiplies each token's term with beside loss_scale(), when all tokens count: 1 or 1 / |o|. With
-/// scale = loss_scale() its result is the sum of weights times terms, over any pieces. Returns [N] fp32 on the CPU.
+/// `scale` times what aggregate() multiplies each token's term with beside loss_scale(), when all tokens count: 1 or 1
+/// / |o|. With scale = loss_scale() its result is the sum of weights times terms, over any pieces. Returns [N] fp32 on
+/// the CPU.
 at::Tensor token_weights(at::IntArrayRef rollout_offsets, Aggregation aggregation, double scale);
 
 }  // namespace grpo::algo

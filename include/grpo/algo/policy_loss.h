@@ -59,7 +59,7 @@ struct PolicyLossInputs {
 struct PolicyLoss {
   at::Tensor terms;  // [N] with gradient; exactly 0, value and gradient, where the mask is false
   // Measured; scalars on the inputs' device, so that nobody waits for them.
-  at::Tensor clipped_tokens;       // int64: counted tokens whose clipped branch is active (cispo: whose weight is clipped)
+  at::Tensor clipped_tokens;  // int64: counted tokens whose clipped branch is active (cispo: whose weight is clipped)
   at::Tensor dual_clipped_tokens;  // int64: counted tokens at the dual clip's bound
   at::Tensor ratio_max;            // largest ratio over counted tokens (gspo: of the sequence ratio); 0 without one
 };

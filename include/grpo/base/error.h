@@ -37,8 +37,8 @@ std::string concat(const Parts&... parts) {
 }  // namespace grpo::base
 
 /// Our own mistakes: throws std::logic_error with the condition, the place and the values given. Always compiled in.
-#define GRPO_CHECK(condition, ...)                                                                             \
-  do {                                                                                                         \
-    if (!(condition)) [[unlikely]]                                                                             \
+#define GRPO_CHECK(condition, ...)                                                                   \
+  do {                                                                                               \
+    if (!(condition)) [[unlikely]]                                                                   \
       ::grpo::base::check_failed(__FILE__, __LINE__, #condition, ::grpo::base::concat(__VA_ARGS__)); \
   } while (false)

@@ -58,10 +58,9 @@ struct SectionListField {
   std::function<Fields(size_t)> fields;  // of element i
 };
 
-using FieldValue =
-    std::variant<bool*, int64_t*, double*, std::string*, std::optional<int64_t>*, std::optional<double>*,
-                 Auto<int64_t>*, Auto<double>*, std::vector<std::string>*, std::vector<int64_t>*, std::vector<double>*,
-                 TextOrMap*, EnumField, SectionField, SectionListField>;
+using FieldValue = std::variant<bool*, int64_t*, double*, std::string*, std::optional<int64_t>*, std::optional<double>*,
+                                Auto<int64_t>*, Auto<double>*, std::vector<std::string>*, std::vector<int64_t>*,
+                                std::vector<double>*, TextOrMap*, EnumField, SectionField, SectionListField>;
 
 /// One key of a configuration: its name, its value in a live struct, what it means and what it may be.
 struct Field {
@@ -72,7 +71,9 @@ struct Field {
 };
 
 template <typename T>
-concept HasFields = requires(T& t, Fields& f) { t.fields(f); };
+concept HasFields = requires(T& t, Fields& f) {
+  t.fields(f);
+};
 
 /// The keys of one config struct, in order. A struct lists them once, in GRPO_FIELDS(f); parsing, printing, help,
 /// validation and docs/config.md all read this list.

@@ -36,11 +36,13 @@ struct StateWriter {
 };
 
 /// As run_state_writer, this rank's optimizer file alone.
-StateWriter optimizer_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, const SaveOptions& options);
+StateWriter optimizer_writer(const models::CausalLM& model, const optim::Optimizer& optimizer,
+                             const SaveOptions& options);
 
 /// Takes everything a checkpoint holds and returns what writes it: with `copy` training may go on meanwhile. state:
 /// everything that is not a tensor.
-StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, nlohmann::json state, const SaveOptions& options);
+StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, nlohmann::json state,
+                             const SaveOptions& options);
 
 /// Throws base::Error naming the first weight that is not finite: such a checkpoint would be of no use.
 void check_finite(const models::CausalLM& model);
@@ -52,8 +54,8 @@ void read_run_state(const std::filesystem::path& folder, models::CausalLM& model
 /// state.json of a checkpoint. Throws base::CheckpointError when it is not one of ours.
 nlohmann::json read_state_json(const std::filesystem::path& folder);
 
-/// The whole checkpoint: every file by its MANIFEST (store.h), state.json, and that a folder called step_<8 digits> holds
-/// that step. Returns the step. Throws base::CheckpointError.
+/// The whole checkpoint: every file by its MANIFEST (store.h), state.json, and that a folder called step_<8 digits>
+/// holds that step. Returns the step. Throws base::CheckpointError.
 int64_t check_whole(const std::filesystem::path& folder);
 
 }  // namespace grpo::checkpoint

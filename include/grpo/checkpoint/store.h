@@ -20,8 +20,8 @@ std::optional<int64_t> step_of_name(const std::string& name);
 
 /// How a checkpoint is saved.
 struct SavePlan {
-  int64_t keep = 3;           // newest checkpoints that stay
-  uint64_t bytes = 0;         // what it will take at least; 0: not known
+  int64_t keep = 3;                    // newest checkpoints that stay
+  uint64_t bytes = 0;                  // what it will take at least; 0: not known
   std::optional<int64_t> pinned = {};  // a step that stays beside them
   /// Pauses before a failed write is tried again; then the failure stands.
   std::vector<std::chrono::milliseconds> retry_after = {std::chrono::milliseconds(500), std::chrono::seconds(3)};
@@ -35,10 +35,10 @@ class Store {
  public:
   explicit Store(std::filesystem::path folder);
 
-  /// Calls write(folder) on a temporary folder, then adds the manifest, syncs, compares what is on the disk with what was
-  /// meant, and renames. A failed write is tried again (write must bear being called again on the same folder). Afterwards
-  /// only the newest complete checkpoints remain. Replaces a checkpoint of the same step. Throws base::IoError (disk
-  /// full, ...), leaving earlier checkpoints as they were.
+  /// Calls write(folder) on a temporary folder, then adds the manifest, syncs, compares what is on the disk with what
+  /// was meant, and renames. A failed write is tried again (write must bear being called again on the same folder).
+  /// Afterwards only the newest complete checkpoints remain. Replaces a checkpoint of the same step. Throws
+  /// base::IoError (disk full, ...), leaving earlier checkpoints as they were.
   void save(int64_t step, const SavePlan& plan, const std::function<void(const std::filesystem::path&)>& write);
 
   /// Steps with a complete checkpoint, oldest first (by presence of the manifest; see verify).
@@ -47,8 +47,8 @@ class Store {
   std::vector<int64_t> all_steps() const;
   std::filesystem::path path_of(int64_t step) const;
 
-  /// Marks the complete checkpoint of `step` (nullopt: none) as the last good one, in the file `last_good`; prune() leaves
-  /// it alone, in later processes too.
+  /// Marks the complete checkpoint of `step` (nullopt: none) as the last good one, in the file `last_good`; prune()
+  /// leaves it alone, in later processes too.
   void mark_good(std::optional<int64_t> step) const;
   /// What is marked, as long as it is there.
   std::optional<int64_t> good() const;

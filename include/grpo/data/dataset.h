@@ -19,32 +19,39 @@ struct DataConfig {
   int64_t max_prompt_tokens = 1024;
   bool allow_special_tokens = false;
   GRPO_FIELDS(f) {
-    f("train", train, "problem files (.jsonl, .json, .csv, also with .gz, .zst or .xz, and .parquet), folders of them, or patterns such as data/train-*.parquet");
-    f("prompt_key", prompt_key, "key of the problem: a text, or a list of chat messages, which goes through the template whole; dots enter nested objects");
-    f("answer_key", answer_key, "key of the right answer: a text, a number, or a list of right ones (as reward_model.ground_truth)");
-    f("system", system, "system message: auto (the prompt's own, else the template's), none, or a text that takes their place");
+    f("train", train,
+      "problem files (.jsonl, .json, .csv, also with .gz, .zst or .xz, and .parquet), folders of them, or patterns "
+      "such as data/train-*.parquet");
+    f("prompt_key", prompt_key,
+      "key of the problem: a text, or a list of chat messages, which goes through the template whole; dots enter "
+      "nested objects");
+    f("answer_key", answer_key,
+      "key of the right answer: a text, a number, or a list of right ones (as reward_model.ground_truth)");
+    f("system", system,
+      "system message: auto (the prompt's own, else the template's), none, or a text that takes their place");
     f("epochs", epochs, "passes over the problems", base::above(0));
     f("shuffle", shuffle, "a new order every epoch, drawn from run.seed; false: file order");
     f("max_prompt_tokens", max_prompt_tokens, "longer prompts are left out and counted", base::at_least(1));
-    f("allow_special_tokens", allow_special_tokens, "read the text of a special token, as <|im_end|>, in problems as that token; false: as plain text, counted");
+    f("allow_special_tokens", allow_special_tokens,
+      "read the text of a special token, as <|im_end|>, in problems as that token; false: as plain text, counted");
   }
 };
 
 /// One problem with its right answer.
 struct Problem {
-  std::string id;  // the row's `id` field, else its number in its file, from 0
-  std::string file;  // as given
-  int64_t row = 0;  // number in the list of all files, from 0: names the problem in a run
-  std::string prompt = {};               // the problem's text, without any template; of a conversation its last user message
-  std::vector<Message> messages = {};    // the conversation, where the prompt is one
+  std::string id;           // the row's `id` field, else its number in its file, from 0
+  std::string file;         // as given
+  int64_t row = 0;          // number in the list of all files, from 0: names the problem in a run
+  std::string prompt = {};  // the problem's text, without any template; of a conversation its last user message
+  std::vector<Message> messages = {};     // the conversation, where the prompt is one
   std::vector<std::string> answers = {};  // each of them right; one empty text where the file has none
 };
 
 /// Reads problems in file order, the files one after another. The file's ending chooses the format: .jsonl (or "-",
-/// stdin), .json (an array of objects), .csv, .parquet (a build without Parquet says so); .gz, .zst and .xz are decompressed.
-/// prompt: a string, or a list of chat messages (conversation.h; verl's files).
-/// answer: a string, a number as written in the file, or a list of right ones; null, NaN and infinities are missing ones.
-/// Throws base::IoError naming file, line or row, key and the nearest key that exists.
+/// stdin), .json (an array of objects), .csv, .parquet (a build without Parquet says so); .gz, .zst and .xz are
+/// decompressed. prompt: a string, or a list of chat messages (conversation.h; verl's files). answer: a string, a
+/// number as written in the file, or a list of right ones; null, NaN and infinities are missing ones. Throws
+/// base::IoError naming file, line or row, key and the nearest key that exists.
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
                                    const std::string& answer_key);
 

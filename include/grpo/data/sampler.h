@@ -35,8 +35,8 @@ class PromptSampler {
   std::vector<int64_t> order_;  // empty: none computed yet
 };
 
-/// floor(epochs * num_prompts / prompts_per_step): the steps of a run. A product that is whole up to rounding (0.1 * 30)
-/// counts as whole.
+/// floor(epochs * num_prompts / prompts_per_step): the steps of a run. A product that is whole up to rounding (0.1 *
+/// 30) counts as whole.
 int64_t num_steps(double epochs, int64_t num_prompts, int64_t prompts_per_step);
 
 /// Part [begin, end) of a step's `count` draws that belongs to `rank`: contiguous, in rank order, sizes differ by at

@@ -33,9 +33,13 @@ struct DistributedConfig {
   StealPrompts steal_prompts = StealPrompts::kAuto;
   GRPO_FIELDS(f) {
     f("backend", backend,
-      "between the ranks that a launcher started: auto (gloo; nccl for tensors on GPUs, where every rank has its own), gloo, nccl; single: each process trains its own");
-    f("sharding", sharding, "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; zero3: the layers' weights too; auto: the first of zero1, zero2, zero3 that fits");
-    f("reduce_dtype", reduce_dtype, "what gradients cross the ranks in: float32, or bfloat16 (half the bytes; each rank's part is rounded once)");
+      "between the ranks that a launcher started: auto (gloo; nccl for tensors on GPUs, where every rank has its own), "
+      "gloo, nccl; single: each process trains its own");
+    f("sharding", sharding,
+      "what ranks split: none; zero1: masters and moments; zero2: gradient sums too; zero3: the layers' weights too; "
+      "auto: the first of zero1, zero2, zero3 that fits");
+    f("reduce_dtype", reduce_dtype,
+      "what gradients cross the ranks in: float32, or bfloat16 (half the bytes; each rank's part is rounded once)");
     f("timeout_s", timeout_s, "longest wait for another rank", base::at_least(1));
     f("steal_prompts", steal_prompts,
       "a rank that finishes its prompts early takes from the others', only with rollout.exact; auto: there");
@@ -46,8 +50,8 @@ struct DistributedConfig {
 class Pending {
  public:
   virtual ~Pending() = default;
-  /// Returns when this rank's result is in place (on CUDA: for what the calling thread launches from then on). Throws as
-  /// the collective itself would. Further calls return at once.
+  /// Returns when this rank's result is in place (on CUDA: for what the calling thread launches from then on). Throws
+  /// as the collective itself would. Further calls return at once.
   virtual void wait() = 0;
 };
 
@@ -57,8 +61,8 @@ class Pending {
 /// Collectives: every rank makes the same calls in the same order, with tensors of the same shape, dtype and device
 /// type; a call returns when this rank's result is in place. Tensors are changed in place, without gradient. A sum has
 /// the same bits on every rank. A rank that waits longer than DistributedConfig::timeout_s throws base::DistError
-/// naming the operation, its number and the ranks that have not come. One thread per rank calls at a time. Dtypes: fp32,
-/// fp64, fp16, bf16, int8, uint8, int32, int64.
+/// naming the operation, its number and the ranks that have not come. One thread per rank calls at a time. Dtypes:
+/// fp32, fp64, fp16, bf16, int8, uint8, int32, int64.
 ///
 /// start_...() return at once, so that several collectives, and other work, go on together; they count in the order in
 /// which they start. Until wait() inputs must not be written and outputs not be touched.
@@ -99,11 +103,15 @@ class Communicator {
   /// bf16 and fp16 are added up in fp32 and rounded once; not at all into an fp32 output.
   /// REQUIRES: input.numel() == size() * output.numel(); one dtype, or a 16-bit input and an fp32 output.
   virtual std::unique_ptr<Pending> start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) = 0;
-  void reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) { start_reduce_scatter_sum(output, input)->wait(); }
+  void reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) {
+    start_reduce_scatter_sum(output, input)->wait();
+  }
 
   /// output: every rank's input, by rank. REQUIRES: output.numel() == size() * input.numel(), one dtype.
   virtual std::unique_ptr<Pending> start_all_gather_into(const at::Tensor& output, const at::Tensor& input) = 0;
-  void all_gather_into(const at::Tensor& output, const at::Tensor& input) { start_all_gather_into(output, input)->wait(); }
+  void all_gather_into(const at::Tensor& output, const at::Tensor& input) {
+    start_all_gather_into(output, input)->wait();
+  }
 
   /// What this rank does from now on, e.g. "step 12, rollout": other ranks' messages say it of this one. Costs nothing.
   /// A failure that GRPO_DRILL rehearses (docs/distributed.md) happens here.

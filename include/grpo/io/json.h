@@ -9,13 +9,15 @@
 
 namespace grpo::io {
 
-/// Reads one JSON document; `.gz`, `.zst` and `.xz` files are decompressed. Throws base::IoError naming the file and the position.
+/// Reads one JSON document; `.gz`, `.zst` and `.xz` files are decompressed. Throws base::IoError naming the file and
+/// the position.
 nlohmann::json read_json(const std::filesystem::path& path);
 
 /// Writes with base atomic replace: the file is whole or not there.
 void write_json(const std::filesystem::path& path, const nlohmann::json& value, int indent = 2);
 
-/// Reads a JSONL file line by line in constant memory, compressed ones as a whole; "-" is stdin. Blank lines are skipped. Errors name file and line.
+/// Reads a JSONL file line by line in constant memory, compressed ones as a whole; "-" is stdin. Blank lines are
+/// skipped. Errors name file and line.
 class JsonlReader {
  public:
   explicit JsonlReader(const std::string& path);

@@ -8,7 +8,8 @@
 
 namespace grpo::io {
 
-/// A file that grows by whole pieces, without a buffer in between: what write() was given is the system's when it returns.
+/// A file that grows by whole pieces, without a buffer in between: what write() was given is the system's when it
+/// returns.
 class OutputFile {
  public:
   enum class Mode { kTruncate, kAppend };

@@ -13,8 +13,8 @@
 namespace grpo::io {
 
 enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
-size_t dtype_size(DType dtype);              // bytes
-std::string dtype_name(DType dtype);         // as in the file: "F32", "BF16", ...
+size_t dtype_size(DType dtype);       // bytes
+std::string dtype_name(DType dtype);  // as in the file: "F32", "BF16", ...
 
 /// One tensor as bytes (row-major, little-endian) that somebody else owns.
 struct TensorBytes {

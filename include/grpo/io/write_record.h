@@ -13,8 +13,8 @@ struct Written {
   std::string xxh3_128;  // as hash_file gives it
 };
 
-/// While it lives, every file that this thread puts in place atomically (file.h) is noted with the size and hash of what
-/// was meant, not of what a reader finds. One at a time on a thread.
+/// While it lives, every file that this thread puts in place atomically (file.h) is noted with the size and hash of
+/// what was meant, not of what a reader finds. One at a time on a thread.
 class WriteRecord {
  public:
   WriteRecord();

@@ -11,8 +11,8 @@ namespace grpo::kernels {
 /// Small tensors on their way from one device to the host, behind what its current stream has been given so far.
 class Download {
  public:
-  /// Tensors that are on the host already are taken as they are, without a copy. Those that share memory come in one copy of what
-  /// lies between the first and the last of them.
+  /// Tensors that are on the host already are taken as they are, without a copy. Those that share memory come in one
+  /// copy of what lies between the first and the last of them.
   explicit Download(const std::vector<at::Tensor>& tensors);
 
   /// Waits for the device; then the tensors may be read.

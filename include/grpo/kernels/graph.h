@@ -15,9 +15,9 @@ class Graph {
   virtual void replay() = 0;
 };
 
-/// work: launches on the current stream and nothing else: no copies from unpinned memory, no waiting. It must have run once before.
-/// On CUDA it is recorded, not run; memory it allocates is shared with other graphs, so of its results only those that somebody
-/// holds last. On the CPU a graph is the work itself, done at each replay.
+/// work: launches on the current stream and nothing else: no copies from unpinned memory, no waiting. It must have run
+/// once before. On CUDA it is recorded, not run; memory it allocates is shared with other graphs, so of its results
+/// only those that somebody holds last. On the CPU a graph is the work itself, done at each replay.
 std::unique_ptr<Graph> capture_graph(at::Device device, const std::function<void()>& work);
 
 }  // namespace grpo::kernels

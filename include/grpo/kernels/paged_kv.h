@@ -10,8 +10,8 @@ namespace grpo::kernels {
 
 class Upload;
 
-/// One layer's keys and values in pages. Token p of a sequence lies in page p / page_size of its list, row p % page_size. A page
-/// may belong to several sequences (the shared prompt of a group).
+/// One layer's keys and values in pages. Token p of a sequence lies in page p / page_size of its list, row p %
+/// page_size. A page may belong to several sequences (the shared prompt of a group).
 struct PagedKv {
   at::Tensor keys;    // [num_pages, page_size, kv_heads, head_dim], fp32 or bf16
   at::Tensor values;  // the same shape and dtype
@@ -20,7 +20,8 @@ struct PagedKv {
 /// What a device's attention kernels prepared for one pass; all layers use it.
 struct AttentionSchedule {
   virtual ~AttentionSchedule() = default;
-  std::vector<int64_t> launch;  // all that a launch depends on but device memory: a graph serves schedules with the same numbers
+  std::vector<int64_t>
+      launch;  // all that a launch depends on but device memory: a graph serves schedules with the same numbers
 };
 
 /// Which tokens one forward pass adds to which sequences: a prefill adds a whole prompt, a decode step one token each.
@@ -56,13 +57,15 @@ class AttentionPlanner {
  public:
   virtual ~AttentionPlanner() = default;
 
-  /// host: a layout of host tensors whose sequences have at least one token each, and exactly the pages that they need. It is added
-  /// to what `upload` takes along, which is sent. The result is ready in the order of the device's current stream.
+  /// host: a layout of host tensors whose sequences have at least one token each, and exactly the pages that they need.
+  /// It is added to what `upload` takes along, which is sent. The result is ready in the order of the device's current
+  /// stream.
   virtual PagedLayout plan(const PagedLayout& host, Upload& upload) = 0;
 };
 
-/// page_capacity: 0 where passes may differ in everything. Else every pass has as many sequences as the first one and at most so many
-/// pages in all, and with an upload in place the results lie in the same memory, as a CUDA graph wants them.
+/// page_capacity: 0 where passes may differ in everything. Else every pass has as many sequences as the first one and
+/// at most so many pages in all, and with an upload in place the results lie in the same memory, as a CUDA graph wants
+/// them.
 std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, int64_t page_capacity);
 
 /// Writes the new keys and values of every sequence to its pages.
@@ -71,21 +74,22 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
 
 /// The query, key and value heads of one layer, as one projection gives them.
 struct Qkv {
-  at::Tensor heads;      // [T, heads + 2 kv_heads, head_dim]: query, key and value heads; may be columns of a wider matrix
-  at::Tensor q_norm;     // [head_dim], RMSNorm of each query head (Qwen3); undefined: none
-  at::Tensor k_norm;     // the same for key heads
+  at::Tensor heads;   // [T, heads + 2 kv_heads, head_dim]: query, key and value heads; may be columns of a wider matrix
+  at::Tensor q_norm;  // [head_dim], RMSNorm of each query head (Qwen3); undefined: none
+  at::Tensor k_norm;  // the same for key heads
   double norm_eps = 1e-6;
   at::Tensor positions;  // [T] int64
   at::Tensor cos, sin;   // [max_positions, head_dim / 2] fp32, as apply_rope takes them
 };
 
-/// Norms and rotates query and key heads and writes keys and values to their pages. Returns the queries, [T, heads, head_dim].
+/// Norms and rotates query and key heads and writes keys and values to their pages. Returns the queries, [T, heads,
+/// head_dim].
 at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache);
 
 /// Causal attention of every new token over its own sequence's cache (grouped queries: head h reads kv head
-/// h / (heads / kv_heads)). queries: [T, heads, head_dim]; returns the same shape and dtype. Sums are fp32. On the CPU, and without a
-/// schedule, they are in blocks at fixed absolute positions, so that a token's result depends on its own sequence only: not on
-/// the batch, on threads, or on whether it was prefilled or decoded.
+/// h / (heads / kv_heads)). queries: [T, heads, head_dim]; returns the same shape and dtype. Sums are fp32. On the CPU,
+/// and without a schedule, they are in blocks at fixed absolute positions, so that a token's result depends on its own
+/// sequence only: not on the batch, on threads, or on whether it was prefilled or decoded.
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale);
 
 }  // namespace grpo::kernels

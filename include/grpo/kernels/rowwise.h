@@ -21,9 +21,9 @@ std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Te
 std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                                     const at::Tensor& weight, double eps);
 
-/// The gradient of silu_mul by gate and up, which lie side by side: gate_up [T, 2 D]. grad: [T, D], that of its result; becomes the
-/// result itself, which the layer behind it needs for its weight's gradient. grad_gate_up: [T, 2 D] receives the gradient and may be
-/// gate_up. All dense.
+/// The gradient of silu_mul by gate and up, which lie side by side: gate_up [T, 2 D]. grad: [T, D], that of its result;
+/// becomes the result itself, which the layer behind it needs for its weight's gradient. grad_gate_up: [T, 2 D]
+/// receives the gradient and may be gate_up. All dense.
 void silu_mul_backward_(at::Tensor& grad, const at::Tensor& gate_up, at::Tensor& grad_gate_up);
 
 /// silu(gate) * up, elementwise. Same shape and dtype. [T, D] operands may be columns of a wider matrix.
@@ -35,11 +35,12 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up);
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin);
 
 /// As apply_rope, into `out` of x's shape and dtype: columns of a wider matrix, or x itself.
-void rope_into(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin, at::Tensor& out);
+void rope_into(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin,
+               at::Tensor& out);
 
-/// y = x W^T + b where a row's result depends on that row alone, bit for bit (`rollout.exact`). On the CPU fp32 only, with a
-/// fixed order of summation over K; on CUDA fp32 or bf16, in products of one shape. x: [T, K], weight: [N, K], bias: [N] or
-/// none. Returns [T, N].
+/// y = x W^T + b where a row's result depends on that row alone, bit for bit (`rollout.exact`). On the CPU fp32 only,
+/// with a fixed order of summation over K; on CUDA fp32 or bf16, in products of one shape. x: [T, K], weight: [N, K],
+/// bias: [N] or none. Returns [T, N].
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
 
 }  // namespace grpo::kernels

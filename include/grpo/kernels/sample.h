@@ -27,14 +27,15 @@ struct SampleRows {
 SampleRows sample_rows(const std::vector<SampleParams>& params);
 
 struct Sampled {
-  at::Tensor ids;        // [B] int64
-  at::Tensor log_probs;  // [B] fp32: log_softmax(logits / temperature)[id] before top-k/top-p; temperature 0: of raw logits
+  at::Tensor ids;  // [B] int64
+  at::Tensor
+      log_probs;  // [B] fp32: log_softmax(logits / temperature)[id] before top-k/top-p; temperature 0: of raw logits
 };
 
 /// One token per row by inversion of the cumulative distribution in id order: the first kept token v with
-/// sum_{i <= v, i kept} p_i > uniform * sum_kept. logits: [B, V] fp32 or bf16 (read as fp32), on the device of `rows`, where
-/// the results are too. A row's result depends on that row alone. A row whose logits hold NaN or are all -inf gets id 0 and
-/// the log-prob NaN.
+/// sum_{i <= v, i kept} p_i > uniform * sum_kept. logits: [B, V] fp32 or bf16 (read as fp32), on the device of `rows`,
+/// where the results are too. A row's result depends on that row alone. A row whose logits hold NaN or are all -inf
+/// gets id 0 and the log-prob NaN.
 Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows);
 
 }  // namespace grpo::kernels

@@ -31,8 +31,8 @@ struct Status {
   int64_t steps = 0;
   double elapsed_s = 0.0;
   double left_s = std::numeric_limits<double>::quiet_NaN();
-  PhaseProgress rollout;  // completions of whole groups; tokens sampled in them
-  PhaseProgress update;   // micro-batches of one optimizer update; tokens trained
+  PhaseProgress rollout;        // completions of whole groups; tokens sampled in them
+  PhaseProgress update;         // micro-batches of one optimizer update; tokens trained
   std::vector<double> rewards;  // mean reward of the finished steps, oldest first
   double accuracy = std::numeric_limits<double>::quiet_NaN();
   double live_share = std::numeric_limits<double>::quiet_NaN();

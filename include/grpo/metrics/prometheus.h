@@ -14,8 +14,9 @@ std::string prometheus_name(const std::string& metric);
 /// Serves the newest value of every metric at http://<address>/metrics, as gauges with the label run.
 class PrometheusEndpoint {
  public:
-  /// address: port or host:port, as 127.0.0.1:9400; 127.0.0.1 where no host is named. Throws base::ConfigError when nothing
-  /// can listen there, or when this build lacks the libraries. No request, however slow, large or broken, disturbs the run.
+  /// address: port or host:port, as 127.0.0.1:9400; 127.0.0.1 where no host is named. Throws base::ConfigError when
+  /// nothing can listen there, or when this build lacks the libraries. No request, however slow, large or broken,
+  /// disturbs the run.
   PrometheusEndpoint(const std::string& address, const std::string& run);
   ~PrometheusEndpoint();
   void set(int64_t step, const MetricsLine& line);

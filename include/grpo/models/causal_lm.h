@@ -39,8 +39,8 @@ struct TrainingOptions {
   nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
 };
 
-/// Called around each layer of a training pass, in the thread that runs it; a pass without gradient has no backward. What
-/// is computed again in the backward is part of the backward.
+/// Called around each layer of a training pass, in the thread that runs it; a pass without gradient has no backward.
+/// What is computed again in the backward is part of the backward.
 struct LayerHooks {
   using Hook = std::function<void(int64_t layer)>;
   Hook before_forward;
@@ -72,8 +72,8 @@ class CausalLM {
   /// Every weight under its checkpoint name, in the model's order; leaves that require grad. A tied head is not listed.
   const NamedTensors& parameters() const;
 
-  /// The layer that each of parameters() belongs to; -1 for the embedding, the final norm and the head. The parameters of
-  /// a layer are views of one piece of memory (storage), which holds nothing else but gaps between them.
+  /// The layer that each of parameters() belongs to; -1 for the embedding, the final norm and the head. The parameters
+  /// of a layer are views of one piece of memory (storage), which holds nothing else but gaps between them.
   const std::vector<int64_t>& parameter_layers() const;
 
   /// Final-norm hidden states for training and scoring, differentiable; [T, hidden]. layer_outputs, when given,
@@ -99,8 +99,8 @@ class CausalLM {
   /// [vocab, hidden]: the output embedding (the input one when tied); differentiable leaf.
   const at::Tensor& head_weight() const;
 
-  /// Frees the copies of the weights that sampling keeps (prepacked, fused); the next extend()/logits() makes them anew.
-  /// Must be called between a change of the weights in place and the next extend()/logits().
+  /// Frees the copies of the weights that sampling keeps (prepacked, fused); the next extend()/logits() makes them
+  /// anew. Must be called between a change of the weights in place and the next extend()/logits().
   void release_sampling_weights();
 
   /// Writes config.json, model.safetensors (sharded above max_shard_bytes) and copies tokenizer and generation files

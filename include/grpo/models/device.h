@@ -8,9 +8,9 @@
 
 namespace grpo::models {
 
-/// "auto" (a GPU if this build and machine have one, else the CPU), "cpu" or "cuda". local_rank: this process's number among
-/// those of its host; it takes the device of that number.
-/// Throws base::ConfigError on other names, on "cuda" where there is none, and where there are fewer devices than ranks.
+/// "auto" (a GPU if this build and machine have one, else the CPU), "cpu" or "cuda". local_rank: this process's number
+/// among those of its host; it takes the device of that number. Throws base::ConfigError on other names, on "cuda"
+/// where there is none, and where there are fewer devices than ranks.
 at::Device resolve_device(const std::string& name, int64_t local_rank = 0);
 
 /// Of a CUDA device's own memory.

@@ -12,7 +12,8 @@ namespace grpo::nn {
 
 /// Ways to compute packed attention with its gradient.
 enum class AttentionKernel {
-  kPadded,  // sequences of similar length side by side, through LibTorch's scaled_dot_product_attention; any device and dtype
+  kPadded,  // sequences of similar length side by side, through LibTorch's scaled_dot_product_attention; any device and
+            // dtype
   kFlash,   // FlashAttention over cumulative lengths; bf16 on CUDA
 };
 std::string to_string(AttentionKernel kernel);
@@ -40,8 +41,8 @@ AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device dev
                              AttentionKernel kernel = AttentionKernel::kPadded);
 
 /// Causal attention inside each packed sequence, differentiable. queries: [T, heads, head_dim]; keys, values:
-/// [T, kv_heads, head_dim]; heads are grouped over kv_heads. kPadded: sequences are padded on the right to bucket length: with
-/// the causal mask no real query sees padding.
+/// [T, kv_heads, head_dim]; heads are grouped over kv_heads. kPadded: sequences are padded on the right to bucket
+/// length: with the causal mask no real query sees padding.
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale);
 
@@ -49,10 +50,11 @@ struct AttentionHeads {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
 };
 
-/// The kernel to train with on `device`: kPadded on the CPU and in fp32; for bf16 on CUDA the fastest one whose result and gradients
-/// are right there. Where LibTorch is asked for deterministic algorithms: kFlash if it is right, else kPadded, whatever their speed.
-/// cuDNN's attention over cumulative lengths is not among them: LibTorch 2.11 builds its plan anew at every call. Tried once: `memory`, a JSON file (empty: none), keeps the answer for
-/// the device's name, LibTorch's version and the heads.
+/// The kernel to train with on `device`: kPadded on the CPU and in fp32; for bf16 on CUDA the fastest one whose result
+/// and gradients are right there. Where LibTorch is asked for deterministic algorithms: kFlash if it is right, else
+/// kPadded, whatever their speed. cuDNN's attention over cumulative lengths is not among them: LibTorch 2.11 builds its
+/// plan anew at every call. Tried once: `memory`, a JSON file (empty: none), keeps the answer for the device's name,
+/// LibTorch's version and the heads.
 AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dtype, at::Device device,
                                  const std::filesystem::path& memory);
 
@@ -72,8 +74,9 @@ struct AttentionTrial {
   bool in_order = false;   // the first that is right, not the fastest: no clock decides
 };
 
-/// The fastest candidate, forward and backward, whose result and gradients are the reference's; one that throws fails. kPadded when
-/// all fail.
-AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference, const AttentionTrial& trial);
+/// The fastest candidate, forward and backward, whose result and gradients are the reference's; one that throws fails.
+/// kPadded when all fail.
+AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference,
+                               const AttentionTrial& trial);
 
 }  // namespace grpo::nn

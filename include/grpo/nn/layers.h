@@ -25,8 +25,8 @@ at::Tensor linear(const at::Tensor& x, const LinearWeights& weights);
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension, in fp32. x: [..., D].
 at::Tensor rms_norm(const at::Tensor& x, const NormWeights& norm);
 
-/// The projections of rms_norm(x): queries, keys and values. x: [T, D]. Weights that lie one behind the other, as a model's layers
-/// keep them, are one product, and the results views of one matrix.
+/// The projections of rms_norm(x): queries, keys and values. x: [T, D]. Weights that lie one behind the other, as a
+/// model's layers keep them, are one product, and the results views of one matrix.
 std::array<at::Tensor, 3> normed_projections(const at::Tensor& x, const NormWeights& norm,
                                              const std::array<LinearWeights, 3>& weights);
 
@@ -37,12 +37,13 @@ struct Rope {
   int64_t head_dim = 0;
 };
 
-/// As normed_projections, with queries and keys rotated where they lie: [T, heads, head_dim] and twice [T, kv_heads, head_dim].
-std::array<at::Tensor, 3> rotated_projections(const at::Tensor& x, const NormWeights& norm, const std::array<LinearWeights, 3>& weights,
-                                              const Rope& rope);
+/// As normed_projections, with queries and keys rotated where they lie: [T, heads, head_dim] and twice [T, kv_heads,
+/// head_dim].
+std::array<at::Tensor, 3> rotated_projections(const at::Tensor& x, const NormWeights& norm,
+                                              const std::array<LinearWeights, 3>& weights, const Rope& rope);
 
-/// down(silu(gate(n)) * up(n)) with n = rms_norm(x). x: [T, D]. keep: gate(n) and up(n), the largest activations of a layer, are kept
-/// for the backward; otherwise computed again there.
+/// down(silu(gate(n)) * up(n)) with n = rms_norm(x). x: [T, D]. keep: gate(n) and up(n), the largest activations of a
+/// layer, are kept for the backward; otherwise computed again there.
 at::Tensor gated_mlp(const at::Tensor& x, const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up,
                      const LinearWeights& down, bool keep = true);
 

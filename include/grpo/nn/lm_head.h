@@ -13,14 +13,15 @@ struct TokenLogProbs {
 };
 
 struct LmHeadOptions {
-  double temperature = 1.0;     // > 0
-  int64_t chunk_tokens = 0;     // logits [chunk, V] exist for one chunk at a time, forward and backward; 0: auto_chunk_tokens
+  double temperature = 1.0;  // > 0
+  int64_t chunk_tokens =
+      0;  // logits [chunk, V] exist for one chunk at a time, forward and backward; 0: auto_chunk_tokens
   bool entropy_grad = false;
-  bool entropy = true;          // false: not computed; undefined in the result
+  bool entropy = true;  // false: not computed; undefined in the result
 };
 
-/// A device needs many tokens at once to be busy, and the weight's gradient is read and written once a chunk; on the CPU more
-/// tokens would only hold more memory.
+/// A device needs many tokens at once to be busy, and the weight's gradient is read and written once a chunk; on the
+/// CPU more tokens would only hold more memory.
 int64_t auto_chunk_tokens(bool cuda);
 
 /// Log-probability and entropy of given tokens without ever holding [N, V]: chunks are recomputed in the backward.
@@ -28,8 +29,8 @@ int64_t auto_chunk_tokens(bool cuda);
 TokenLogProbs token_log_probs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                               const LmHeadOptions& options);
 
-/// The loss of tokens [begin, begin + n), a scalar: a function of their own log_probs and entropy, [n] fp32 leaves that require grad
-/// (the entropy with entropy_grad only). The whole loss is the sum over all pieces.
+/// The loss of tokens [begin, begin + n), a scalar: a function of their own log_probs and entropy, [n] fp32 leaves that
+/// require grad (the entropy with entropy_grad only). The whole loss is the sum over all pieces.
 using TokenLoss = std::function<at::Tensor(int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy)>;
 
 struct HeadLoss {
@@ -38,9 +39,10 @@ struct HeadLoss {
   at::Tensor entropy;    // [N] fp32, no gradient
 };
 
-/// As token_log_probs followed by a loss, with each chunk's logits computed once: as a token's loss depends on itself alone, the
-/// chunk's gradient is known as soon as its log-probabilities are. The forward does the work of the backward.
-HeadLoss head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, const LmHeadOptions& options,
-                   const TokenLoss& token_loss);
+/// As token_log_probs followed by a loss, with each chunk's logits computed once: as a token's loss depends on itself
+/// alone, the chunk's gradient is known as soon as its log-probabilities are. The forward does the work of the
+/// backward.
+HeadLoss head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                   const LmHeadOptions& options, const TokenLoss& token_loss);
 
 }  // namespace grpo::nn

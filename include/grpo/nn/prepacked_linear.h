@@ -6,8 +6,8 @@
 
 namespace grpo::nn {
 
-/// A copy of an fp32 or bf16 CPU weight [out, in] in oneDNN's blocked layout: 1.2 to 3 times faster at the few rows of a
-/// decode step. Weights that this machine has no such layout for are returned as they are. The copy does not follow
+/// A copy of an fp32 or bf16 CPU weight [out, in] in oneDNN's blocked layout: 1.2 to 3 times faster at the few rows of
+/// a decode step. Weights that this machine has no such layout for are returned as they are. The copy does not follow
 /// later changes of `weight`.
 at::Tensor prepack_linear(const at::Tensor& weight);
 

@@ -47,20 +47,21 @@ struct OptimizerOptions {
   at::ScalarType reduce_dtype = at::kFloat;       // or bf16: what gradients are rounded to, once, to cross the ranks
   /// The layer that each parameter belongs to, from 0; -1 outside of layers. Empty: no layers.
   std::vector<int64_t> layers = {};
-  /// Masters and moments are in host memory (page-locked beside a GPU); a step brings them to the parameters' device a part
-  /// at a time, of offload_elements or one parameter. Not the masters that fp32 parameters are.
+  /// Masters and moments are in host memory (page-locked beside a GPU); a step brings them to the parameters' device a
+  /// part at a time, of offload_elements or one parameter. Not the masters that fp32 parameters are.
   bool offload = false;
   int64_t offload_elements = int64_t{1} << 26;
 };
 
-/// Updates fp32 master weights from gradients that ranks and micro-batches add up. t counts applied updates from 1, g is the
-/// clipped gradient:
+/// Updates fp32 master weights from gradients that ranks and micro-batches add up. t counts applied updates from 1, g
+/// is the clipped gradient:
 ///   g <- g min(1, clip / (|g| + 1e-6))                      |g|: L2 norm over all parameters and ranks
 /// AdamW (arXiv 1711.05101):
 ///   w <- w (1 - lr decay)                                    parameters that decay
 ///   m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
 ///   w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
-/// Muon (https://kellerjordan.github.io/posts/muon; the factor 0.2 and the decay of arXiv 2502.16982) for matrices of layers:
+/// Muon (https://kellerjordan.github.io/posts/muon; the factor 0.2 and the decay of arXiv 2502.16982) for matrices of
+/// layers:
 ///   m <- mu m + g,   u = g + mu m                            u: the matrix as it will be one step on (Nesterov)
 ///   o = NS(u): X <- u / |u|_F, then five times X <- 3.4445 X - 4.775 (X X^T) X + 2.0315 (X X^T)^2 X
 ///   w <- w (1 - lr decay) - lr 0.2 sqrt(max(rows, columns)) o
@@ -68,10 +69,10 @@ struct OptimizerOptions {
 /// update; an fp32 parameter is its own master and its .grad its own sum.
 ///
 /// With several ranks everything but the accessors is a collective, and a training pass is one too (begin_pass() to
-/// accumulate()): ranks make the same calls in the same order, those around layers included. Parameters that share memory
-/// cross the ranks together; they then own all of it. Gradients are reduced beside the backward pass where the calls
-/// around layers say when a layer's are complete, and by step() where they do not, with the same result.
-/// Muon reads whole matrices: where ranks split the state they put u together, a bucket at a time in fp32.
+/// accumulate()): ranks make the same calls in the same order, those around layers included. Parameters that share
+/// memory cross the ranks together; they then own all of it. Gradients are reduced beside the backward pass where the
+/// calls around layers say when a layer's are complete, and by step() where they do not, with the same result. Muon
+/// reads whole matrices: where ranks split the state they put u together, a bucket at a time in fp32.
 class Optimizer {
  public:
   /// parameters: contiguous leaves, changed in place by step(). Throws base::ConfigError (validate).
@@ -103,22 +104,25 @@ class Optimizer {
   /// Drops gradients that were not applied.
   void zero_grad();
 
-  /// kWeights: frees the layers' weights but for this rank's shards; passes then gather each layer as they need it. Views
-  /// of the weights stay valid, their memory is there in passes and after gather_weights(). Else nothing.
+  /// kWeights: frees the layers' weights but for this rank's shards; passes then gather each layer as they need it.
+  /// Views of the weights stay valid, their memory is there in passes and after gather_weights(). Else nothing.
   void release_weights();
   void gather_weights();
 
-  /// Whether this rank sends anything to the others in the next pass, so that afterwards it cannot drop its gradients alone.
+  /// Whether this rank sends anything to the others in the next pass, so that afterwards it cannot drop its gradients
+  /// alone.
   bool sends_in_pass(bool last) const { return has_ranks() && (splits_gradients() || last); }
-  /// Whether this rank may drop its gradients and begin again while the others go on: nothing of what it accumulated has been sent.
+  /// Whether this rank may drop its gradients and begin again while the others go on: nothing of what it accumulated
+  /// has been sent.
   bool can_drop_alone() const;
 
   int64_t updates() const { return updates_; }                      // applied so far
   int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped since the last applied one
 
-  /// The rule's state, `exp_avg.<name>` and `exp_avg_sq.<name>`, or `momentum_buffer.<name>`, and, with masters, `master.<name>` (of an fp32 parameter: itself),
-  /// all fp32. They share the optimizer's memory: writing into them, then restore(), restores a run bit for bit.
-  /// Split state: this rank's pieces, flat, as `exp_avg.<name>:<first element>`.
+  /// The rule's state, `exp_avg.<name>` and `exp_avg_sq.<name>`, or `momentum_buffer.<name>`, and, with masters,
+  /// `master.<name>` (of an fp32 parameter: itself), all fp32. They share the optimizer's memory: writing into them,
+  /// then restore(), restores a run bit for bit. Split state: this rank's pieces, flat, as `exp_avg.<name>:<first
+  /// element>`.
   NamedTensors state_tensors(bool masters) const;
 
   /// Fills elements [begin, begin + target.numel()) of the flattened tensor `name` (as `exp_avg.<parameter>`) of this
@@ -144,9 +148,9 @@ class Optimizer {
   struct State {
     size_t parameter = 0;
     int64_t begin = 0;
-    size_t bucket = 0;   // several ranks: where its gradient is in the bucket's reduced ones
+    size_t bucket = 0;  // several ranks: where its gradient is in the bucket's reduced ones
     int64_t offset = 0;
-    at::Tensor master;  // fp32; shares memory with an fp32 parameter or its shard
+    at::Tensor master;             // fp32; shares memory with an fp32 parameter or its shard
     std::vector<at::Tensor> kept;  // as the rule's state_names()
     bool has_own_master = false;
   };
@@ -164,16 +168,19 @@ class Optimizer {
   void apply(std::vector<at::Tensor> gradients, double grad_norm, double lr);
   void apply_rule(const UpdateRule& rule, std::vector<at::Tensor>& gradients, double lr);
   void take_directions(const UpdateRule& rule, std::vector<at::Tensor>& gradients);
-  void take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole, std::vector<at::Tensor>& gradients);
+  void take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole,
+                       std::vector<at::Tensor>& gradients);
   // What a part of an update needs of the state beside the device.
   struct Brought {
     bool kept;
     bool masters;
   };
   using Work = std::function<void(std::vector<UpdateItem>&)>;
-  void in_parts(const std::vector<size_t>& states, const std::vector<at::Tensor>& gradients, Brought brought, const Work& work);
+  void in_parts(const std::vector<size_t>& states, const std::vector<at::Tensor>& gradients, Brought brought,
+                const Work& work);
   size_t end_of_part(const std::vector<size_t>& states, size_t first) const;
-  void work_on(const std::vector<size_t>& part, const std::vector<at::Tensor>& gradients, Brought brought, const Work& work);
+  void work_on(const std::vector<size_t>& part, const std::vector<at::Tensor>& gradients, Brought brought,
+               const Work& work);
   void write_copies(const std::vector<size_t>& states, const std::vector<at::Tensor>& masters);
   void gather_shards();
   void start_gather(int64_t layer);

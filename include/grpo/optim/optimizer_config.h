@@ -30,7 +30,8 @@ struct OptimizerConfig {
   std::optional<double> clip_grad_norm = 1.0;
   bool decay_norms_and_biases = false;
   GRPO_FIELDS(f) {
-    f("kind", kind, "formula: adamw, or muon for the layers' matrices with AdamW for embeddings, head, norms and biases");
+    f("kind", kind,
+      "formula: adamw, or muon for the layers' matrices with AdamW for embeddings, head, norms and biases");
     f("lr", lr, "learning rate after the warm-up", base::at_least(0));
     f("warmup_steps", warmup_steps, "updates over which the rate rises from 0 (the first has rate 0); 0 is off",
       base::at_least(0));

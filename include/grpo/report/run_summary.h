@@ -22,18 +22,18 @@ struct Position {
 
 /// What metrics.jsonl and config.yaml of one run folder say.
 struct RunSummary {
-  std::string name;                     // the folder's name
+  std::string name;  // the folder's name
   std::filesystem::path folder;
   int64_t steps = 0;
-  double updates = 0.0;                 // of steps with a live group
+  double updates = 0.0;  // of steps with a live group
   double rollouts = 0.0;
   double completion_tokens = 0.0;
-  double train_s = 0.0;                 // sum of time/train: rollout, reward, update
-  double wall_s = 0.0;                  // sum of time/step, evaluations and checkpoints included
-  double live_share = 0.0;              // live groups / groups; NaN before the first step
+  double train_s = 0.0;     // sum of time/train: rollout, reward, update
+  double wall_s = 0.0;      // sum of time/step, evaluations and checkpoints included
+  double live_share = 0.0;  // live groups / groups; NaN before the first step
   double peak_memory_bytes = 0.0;
-  std::vector<Position> positions;      // one a line, in step order
-  std::map<std::string, Curve> curves;  // every metric by name
+  std::vector<Position> positions;            // one a line, in step order
+  std::map<std::string, Curve> curves;        // every metric by name
   std::map<std::string, std::string> config;  // config.yaml, keys joined by dots; empty without the file
 
   /// First and last value of a curve; NaN when there is none.
@@ -56,8 +56,8 @@ RunSummary read_run(const std::filesystem::path& folder);
 /// eval/<set>/mean@k -> <set>
 std::string set_of(const std::string& metric);
 
-/// Share of right samples of each problem at the last value of `metric` (an eval/<set>/mean@k), by the problem's id; empty when the
-/// run has no such file.
+/// Share of right samples of each problem at the last value of `metric` (an eval/<set>/mean@k), by the problem's id;
+/// empty when the run has no such file.
 std::map<std::string, double> last_eval_by_problem(const RunSummary& run, const std::string& metric);
 
 }  // namespace grpo::report

@@ -19,7 +19,9 @@ enum class TermType {
   kFormat,   // 1 when the response ends its answer in a complete, non-empty \boxed{}
   kLength,   // tokens of the completion; with a negative weight long answers cost
 };
-inline std::vector<std::string> enum_names(TermType) { return {"math", "exact", "numeric", "regex", "format", "length"}; }
+inline std::vector<std::string> enum_names(TermType) {
+  return {"math", "exact", "numeric", "regex", "format", "length"};
+}
 
 struct RewardTerm {
   TermType type = TermType::kMath;
@@ -28,7 +30,8 @@ struct RewardTerm {
   GRPO_FIELDS(f) {
     f("type", type, "what the term measures");
     f("weight", weight, "factor in the sum");
-    f("pattern", pattern, "Perl-compatible regular expression of a regex term (PCRE2, UTF-8); . matches line breaks only behind (?s)");
+    f("pattern", pattern,
+      "Perl-compatible regular expression of a regex term (PCRE2, UTF-8); . matches line breaks only behind (?s)");
   }
 };
 
@@ -38,8 +41,10 @@ struct VerifierOptions {
   int64_t decimal_digits = 10;
   int64_t steps = 20000;
   GRPO_FIELDS(f) {
-    f("fallbacks", fallbacks, "where to look for the answer of a response without a box, in this order; []: a box is demanded");
-    f("decimal_digits", decimal_digits, "significant digits a decimal needs to stand for an exact value", base::at_least(1));
+    f("fallbacks", fallbacks,
+      "where to look for the answer of a response without a box, in this order; []: a box is demanded");
+    f("decimal_digits", decimal_digits, "significant digits a decimal needs to stand for an exact value",
+      base::at_least(1));
     f("steps", steps, "work budget of one comparison, about a microsecond each", base::at_least(1));
   }
 };
@@ -54,13 +59,16 @@ struct RewardConfig {
   GRPO_FIELDS(f) {
     f("terms", terms, "weighted terms; the reward is their sum");
     f("verifier", verifier, "policy of the math verifier, also in evaluation");
-    f("max_bad_golds", max_bad_golds, "share of gold answers that may be missing, or such that no right completion is judged right, before the start is refused",
+    f("max_bad_golds", max_bad_golds,
+      "share of gold answers that may be missing, or such that no right completion is judged right, before the start "
+      "is refused",
       base::between(0, 1));
     f("placeholders", placeholders, "gold answers that stand for a missing one; their problems are left out");
   }
 };
 
-/// The most that a term demands of a gold answer: an answer (math), a number (numeric), any text (exact); none without such a term.
+/// The most that a term demands of a gold answer: an answer (math), a number (numeric), any text (exact); none without
+/// such a term.
 GoldUse gold_use(const RewardConfig& config);
 
 /// One completion to score.
@@ -75,7 +83,7 @@ struct Answer {
 struct Score {
   double reward = 0.0;     // sum of weight times value; any real number
   double magnitude = 0.0;  // sum of their absolute values: what the rounding of `reward` is a share of
-  Verdict verdict;      // of the first term that compares with the gold answer; unparsable when none does
+  Verdict verdict;         // of the first term that compares with the gold answer; unparsable when none does
 };
 
 /// Thread-safe.

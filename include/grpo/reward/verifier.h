@@ -18,7 +18,9 @@ enum class Fallback {
 };
 
 /// The order of the enumerators is the default order.
-inline std::vector<std::string> enum_names(Fallback) { return {"answer-tag", "phrase", "hashes", "whole", "math", "last-number"}; }
+inline std::vector<std::string> enum_names(Fallback) {
+  return {"answer-tag", "phrase", "hashes", "whole", "math", "last-number"};
+}
 
 /// From names as above; throws base::ConfigError on an unknown one.
 std::vector<Fallback> fallbacks_named(const std::vector<std::string>& names);
@@ -28,9 +30,9 @@ std::vector<Fallback> fallbacks_named(const std::vector<std::string>& names);
 struct VerifierConfig {
   std::vector<Fallback> fallbacks = {Fallback::kAnswerTag, Fallback::kPhrase, Fallback::kHashes,
                                      Fallback::kWhole,     Fallback::kMath,   Fallback::kLastNumber};
-  int decimal_digits = 10;    // significant digits a decimal needs to stand for an exact value: 0.83 is not 5/6
-  int points = 5;             // random points at which two formulas must agree; see docs/verifier.md for the error
-  int64_t steps = 20000;      // work budget of one comparison, about a microsecond each
+  int decimal_digits = 10;  // significant digits a decimal needs to stand for an exact value: 0.83 is not 5/6
+  int points = 5;           // random points at which two formulas must agree; see docs/verifier.md for the error
+  int64_t steps = 20000;    // work budget of one comparison, about a microsecond each
 };
 
 /// What the verifier says of one answer, and why.
@@ -47,8 +49,8 @@ struct Verdict {
 std::string to_string(Verdict::Kind kind);
 
 /// Whether the final answer of a response equals the gold answer; docs/verifier.md states the grammar and the rules.
-/// Thread-safe, without global state; never throws; the same input gets the same verdict on every machine. Work is linear
-/// in the response's length and bounded by config.steps in its answer.
+/// Thread-safe, without global state; never throws; the same input gets the same verdict on every machine. Work is
+/// linear in the response's length and bounded by config.steps in its answer.
 Verdict verify(std::string_view gold, std::string_view text, const VerifierConfig& config = {});
 
 }  // namespace grpo::reward

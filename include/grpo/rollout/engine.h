@@ -22,15 +22,17 @@ struct Demand {
 };
 
 struct EngineConfig {
-  int64_t page_size = 16;          // tokens per KV page
-  int64_t max_sequences = 256;     // sequences decoded together; see auto_max_sequences()
-  base::Auto<int64_t> num_pages;   // auto: enough for max_sequences of the longest request (bounded by kv_memory_gb)
+  int64_t page_size = 16;           // tokens per KV page
+  int64_t max_sequences = 256;      // sequences decoded together; see auto_max_sequences()
+  base::Auto<int64_t> num_pages;    // auto: enough for max_sequences of the longest request (bounded by kv_memory_gb)
   base::Auto<double> kv_memory_gb;  // bound for that; auto: auto_kv_memory_gb()
-  double beside_gb = 0.0;          // of a GPU's memory, what others need while the cache lies there
-  bool exact = false;              // a completion does not depend on its batch, bit for bit; on the CPU in fp32 only
-  base::Auto<int64_t> steps_ahead;  // decode steps the host gives the device before it reads tokens; auto: 2 on CUDA, else 0
-  base::Auto<bool> graphs;          // decode steps are recorded and replayed; auto: on CUDA
-  base::Auto<double> idle_share;    // free slots for each running sequence at which prompts enter; auto: 1/32 on CUDA, else 0
+  double beside_gb = 0.0;           // of a GPU's memory, what others need while the cache lies there
+  bool exact = false;               // a completion does not depend on its batch, bit for bit; on the CPU in fp32 only
+  base::Auto<int64_t>
+      steps_ahead;          // decode steps the host gives the device before it reads tokens; auto: 2 on CUDA, else 0
+  base::Auto<bool> graphs;  // decode steps are recorded and replayed; auto: on CUDA
+  base::Auto<double>
+      idle_share;  // free slots for each running sequence at which prompts enter; auto: 1/32 on CUDA, else 0
   kernels::DecodeKernel decode_kernel = kernels::DecodeKernel::kAuto;
   Demand expected;  // the most that any call will ask for, as far as it is known: a call that asks for more than all
                     // before it makes cache and graphs anew
@@ -42,7 +44,7 @@ struct SamplingConfig {
   int64_t top_k = 0;
   int64_t max_new_tokens = 256;
   std::vector<int64_t> stop_ids;
-  bool ignore_eos = false;   // stop_ids are then sampled like any token
+  bool ignore_eos = false;  // stop_ids are then sampled like any token
 };
 
 /// One prompt and how many completions to sample for it.
@@ -51,8 +53,9 @@ struct Request {
   uint64_t draw = 0;                // the prompt's ordinal in the run: with sample and position the random key
   int64_t first_sample = 0;         // number of the first completion (extending a group starts above 0)
   int64_t num_samples = 1;
-  std::optional<base::RandomKey> key = {};  // its own random stream instead of the call's (several data sets in one call)
-  bool greedy = false;                      // temperature 0 instead of the call's
+  std::optional<base::RandomKey> key =
+      {};               // its own random stream instead of the call's (several data sets in one call)
+  bool greedy = false;  // temperature 0 instead of the call's
 };
 
 /// Requests that several samplers share: each takes some when it has room for them.
@@ -78,18 +81,19 @@ struct Group {
 };
 
 struct EngineStats {
-  int64_t prompt_tokens = 0;      // prefilled; a group's prompt once
+  int64_t prompt_tokens = 0;  // prefilled; a group's prompt once
   int64_t completion_tokens = 0;
   int64_t decode_steps = 0;
-  int64_t preempted = 0;          // sequences that gave up their pages and were recomputed
-  int64_t recorded = 0;           // decode steps that became graphs
+  int64_t preempted = 0;  // sequences that gave up their pages and were recomputed
+  int64_t recorded = 0;   // decode steps that became graphs
 };
 
-/// Sequences decoded together where nobody says. On a GPU decoding is bound by reading the weights until there are hundreds.
+/// Sequences decoded together where nobody says. On a GPU decoding is bound by reading the weights until there are
+/// hundreds.
 int64_t auto_max_sequences(bool cuda);
 
-/// What the KV cache may take where nobody says: 4 GB on the CPU (device_gb 0); of a GPU nine tenths less the weights and what
-/// lies beside the cache.
+/// What the KV cache may take where nobody says: 4 GB on the CPU (device_gb 0); of a GPU nine tenths less the weights
+/// and what lies beside the cache.
 double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb);
 
 /// Continuous batching over a paged KV cache: a finished sequence's slot is refilled at once, a group's prompt is

@@ -13,16 +13,16 @@ namespace grpo::trainer {
 /// An evaluation outside training: one model, several data sets.
 struct EvalRun {
   ModelOptions model;
-  data::DataConfig data;                       // prompt_key, answer_key, max_prompt_tokens
-  std::vector<std::string> files;              // each is one set named by its file name
-  EvalOptions eval;                            // samples and sampling
-  std::vector<int64_t> stop_ids;               // besides the model's own
+  data::DataConfig data;           // prompt_key, answer_key, max_prompt_tokens
+  std::vector<std::string> files;  // each is one set named by its file name
+  EvalOptions eval;                // samples and sampling
+  std::vector<int64_t> stop_ids;   // besides the model's own
   int64_t seed = 1;
-  int64_t threads = 0;                         // 0: the cores this process may use
-  reward::RewardConfig reward;                 // verifier, max_bad_golds
-  std::string output;                          // folder
-  std::string answers;                         // folder of the answer store; empty: answers/ in the output folder
-  std::function<bool()> should_stop;           // asked between decode steps
+  int64_t threads = 0;                // 0: the cores this process may use
+  reward::RewardConfig reward;        // verifier, max_bad_golds
+  std::string output;                 // folder
+  std::string answers;                // folder of the answer store; empty: answers/ in the output folder
+  std::function<bool()> should_stop;  // asked between decode steps
   std::function<void(const EvalProgress&)> on_progress;
 };
 

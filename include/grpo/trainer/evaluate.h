@@ -32,7 +32,7 @@ struct EvalResult {
   double maj_at_k = 0.0;
   Interval mean_interval;  // 95 % bootstrap intervals over problems
   Interval maj_interval;
-  int64_t truncated = 0;  // completions cut at the length limit
+  int64_t truncated = 0;                               // completions cut at the length limit
   std::vector<std::pair<int64_t, double>> pass_curve;  // (k', pass@k') for k' = 1, 2, 4, ..., k
   std::vector<Interval> pass_intervals;                // of pass_curve
   std::optional<double> greedy;                        // accuracy at temperature 0, where asked for
@@ -59,7 +59,7 @@ struct EvalContext {
   std::function<void(const EvalProgress&)> on_progress;  // after each problem, on the calling thread
   reward::VerifierConfig verifier = {};
   dist::Communicator* communicator = nullptr;  // ranks that share the problems; null: this process alone
-  AnswerStore* answers = nullptr;              // completions of earlier runs, which are not sampled again; this process alone
+  AnswerStore* answers = nullptr;  // completions of earlier runs, which are not sampled again; this process alone
 };
 
 /// Samples every problem of every set `samples` times in one run of the engine and verifies the answers with the math

@@ -34,7 +34,7 @@ struct StepStats {
   int64_t length_max = 0;
   int64_t preempted = 0;  // sequences that gave up their KV pages and were computed again
   double rollout_s = 0.0;
-  double reward_s = 0.0;  // what verifying added after the last token was sampled
+  double reward_s = 0.0;                  // what verifying added after the last token was sampled
   double update_s = 0.0;                  // with trainer.stream_update: what of it the rollout did not hide
   std::optional<double> update_hidden_s;  // with trainer.stream_update: that micro-batches ran while others decoded
   int64_t fewest_prompts = 0;             // that a rank sampled; 0 with one rank
@@ -68,10 +68,11 @@ struct StepContext {
 update::Watch watch_of(const StepContext& context);
 
 /// Samples a group for each prompt and scores every completion; rewards are set, advantages are not.
-/// draws[q] is prompt q's ordinal in the run. stream, when given, gets every group of this rank as soon as it is scored.
-/// Returns a batch without rollouts when should_stop ended it.
-RolloutBatch sample_and_score(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws,
-                              StepStats& stats, update::StreamedUpdate* stream = nullptr);
+/// draws[q] is prompt q's ordinal in the run. stream, when given, gets every group of this rank as soon as it is
+/// scored. Returns a batch without rollouts when should_stop ended it.
+RolloutBatch sample_and_score(const StepContext& context, std::vector<Prompt> prompts,
+                              const std::vector<uint64_t>& draws, StepStats& stats,
+                              update::StreamedUpdate* stream = nullptr);
 
 /// Sets every rollout's advantage from its group's rewards.
 void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config);

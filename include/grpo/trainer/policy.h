@@ -35,9 +35,9 @@ struct PromptOptions {
   bool allow_special_tokens = false;  // as data.allow_special_tokens
 };
 
-/// Templates and tokenizes problems. Those longer than max_prompt_tokens are left out and counted in `dropped`; how many
-/// hold the text of special tokens is logged. Throws base::ConfigError naming the problem whose conversation the template cannot express,
-/// or whose ids the model has no embedding for.
+/// Templates and tokenizes problems. Those longer than max_prompt_tokens are left out and counted in `dropped`; how
+/// many hold the text of special tokens is logged. Throws base::ConfigError naming the problem whose conversation the
+/// template cannot express, or whose ids the model has no embedding for.
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
                                  int64_t max_prompt_tokens, int64_t* dropped, const PromptOptions& options = {});
 

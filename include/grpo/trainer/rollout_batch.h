@@ -11,13 +11,13 @@ namespace grpo::trainer {
 
 /// A problem as the policy sees it.
 struct Prompt {
-  int64_t row = 0;  // in the problem list; with the file it is the prompt's identity
-  std::string id;   // label
+  int64_t row = 0;   // in the problem list; with the file it is the prompt's identity
+  std::string id;    // label
   std::string text;  // templated
   std::string gold;
   std::vector<int64_t> ids;
   std::vector<std::string> also_right = {};  // other golds
-  std::string begun = {};                    // what the assistant's turn has begun with already; the reward sees it before the completion
+  std::string begun = {};  // what the assistant's turn has begun with already; the reward sees it before the completion
 
   std::vector<std::string> golds() const {
     std::vector<std::string> all = {gold};

@@ -17,7 +17,8 @@ struct TrainOptions {
   std::string resume = "auto";  // auto, never, or a checkpoint folder
   std::string fork;             // a checkpoint folder that a new run goes on from, whatever else changes; empty: none
   std::string config_folder;    // relative paths are looked up in the current directory, then here
-  bool profile = false;         // the second step of this process is recorded to profile/step-N.rank-R.json in the run's folder
+  bool profile =
+      false;  // the second step of this process is recorded to profile/step-N.rank-R.json in the run's folder
 };
 
 /// Runs the whole training: sample, verify, advantage, update, for every step; evaluation, checkpoints and the run
@@ -32,8 +33,8 @@ struct PlanAssumptions {
 
 /// What `train` would do: every batch word translated, steps, and the memory of one of `ranks` ranks by component,
 /// against memory_gb GB a rank (GPUs; null: this machine's memory). Loads the data but no weights, samples nothing.
-std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks = 1, std::optional<double> memory_gb = {},
-                          const PlanAssumptions& assumptions = {});
+std::string describe_plan(TrainConfig config, const TrainOptions& options, int64_t ranks = 1,
+                          std::optional<double> memory_gb = {}, const PlanAssumptions& assumptions = {});
 
 /// Asks a running train() to save and return; safe to call from a signal handler. The first time the step under way is
 /// finished where that is possible within checkpoint.stop_within_s; the second time, a second later or more, it is

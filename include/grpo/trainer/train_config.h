@@ -63,15 +63,19 @@ struct RolloutOptions {
     f("prompts_per_step", prompts_per_step, "prompts a step (Q)", base::at_least(1));
     f("group_size", group_size, "completions a prompt (G)", base::at_least(1));
     f("temperature", temperature, "sampling temperature; the trainer divides its logits by the same", base::above(0));
-    f("top_p", top_p, "nucleus sampling; below 1 the sampling distribution is not the old policy", base::Range{.min = 0, .max = 1, .open_min = true});
+    f("top_p", top_p, "nucleus sampling; below 1 the sampling distribution is not the old policy",
+      base::Range{.min = 0, .max = 1, .open_min = true});
     f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
     f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
     f("max_total_tokens", max_total_tokens, "longest prompt + completion; null: no other bound", base::at_least(2));
     f("stop_ids", stop_ids, "further token ids that end a completion");
-    f("exact", exact, "a completion depends on seed, draw, sample and weights alone, bit for bit (on the CPU fp32 only)");
+    f("exact", exact,
+      "a completion depends on seed, draw, sample and weights alone, bit for bit (on the CPU fp32 only)");
     f("page_size", page_size, "tokens in a page of the KV cache", base::between(1, 256));
-    f("max_sequences", max_sequences, "sequences decoded together; auto: 256 on the CPU, 512 on a GPU", base::at_least(1));
-    f("kv_memory_gb", kv_memory_gb, "bound on the KV cache; auto: 4 on the CPU, what the update leaves of a GPU", base::above(0));
+    f("max_sequences", max_sequences, "sequences decoded together; auto: 256 on the CPU, 512 on a GPU",
+      base::at_least(1));
+    f("kv_memory_gb", kv_memory_gb, "bound on the KV cache; auto: 4 on the CPU, what the update leaves of a GPU",
+      base::above(0));
   }
 };
 
@@ -137,11 +141,21 @@ struct TrainerOptions {
     f("epochs_per_step", epochs_per_step, "passes over a step's rollouts", base::at_least(1));
     f("steps", steps, "training steps; null: floor(epochs * problems / prompts_per_step)", base::at_least(1));
     f("micro_batch_tokens", micro_batch_tokens, "tokens of one forward and backward pass", base::at_least(1));
-    f("activation_checkpointing", activation_checkpointing, "what is computed again in the backward to save memory: none, selective (the MLP), full (whole layers); auto: the least that fits");
-    f("offload_optimizer", offload_optimizer, "master weights and moments stay in host memory, and an update brings them to the GPU part by part; auto: where the GPU has no room for them");
-    f("stream_update", stream_update, "the step's one update begins while its tail still decodes: micro-batches of finished groups run beside the sampler; needs the memory of both at once");
-    f("deterministic", deterministic, "on a GPU only kernels whose sums have a fixed order: two runs, and a resumed one, are bit-equal on one GPU type; on the CPU, for one number of threads, they always are");
-    f("stop_on", stop_on, "signs of divergence that end the run, where others are only warned of: non_finite, ratio, constant_reward, length_collapse (docs/reliability.md)");
+    f("activation_checkpointing", activation_checkpointing,
+      "what is computed again in the backward to save memory: none, selective (the MLP), full (whole layers); auto: "
+      "the least that fits");
+    f("offload_optimizer", offload_optimizer,
+      "master weights and moments stay in host memory, and an update brings them to the GPU part by part; auto: where "
+      "the GPU has no room for them");
+    f("stream_update", stream_update,
+      "the step's one update begins while its tail still decodes: micro-batches of finished groups run beside the "
+      "sampler; needs the memory of both at once");
+    f("deterministic", deterministic,
+      "on a GPU only kernels whose sums have a fixed order: two runs, and a resumed one, are bit-equal on one GPU "
+      "type; on the CPU, for one number of threads, they always are");
+    f("stop_on", stop_on,
+      "signs of divergence that end the run, where others are only warned of: non_finite, ratio, constant_reward, "
+      "length_collapse (docs/reliability.md)");
     f("threads", threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
   }
 };
@@ -155,7 +169,8 @@ struct CheckpointOptions {
     f("every_steps", every_steps, "steps between checkpoints; 0: only the last step", base::at_least(0));
     f("keep", keep, "newest checkpoints kept", base::at_least(1));
     f("stop_within_s", stop_within_s,
-      "after a signal the run has saved and ended within this: the step under way is finished if its pace allows, else dropped and repeated later",
+      "after a signal the run has saved and ended within this: the step under way is finished if its pace allows, else "
+      "dropped and repeated later",
       base::at_least(0));
     f("export_model", export_model, "write model/ as a Hugging Face folder in the working dtype");
   }
@@ -172,7 +187,8 @@ struct EvalOptions {
   std::optional<int64_t> max_new_tokens;
   GRPO_FIELDS(f) {
     f("every_steps", every_steps, "steps between evaluations; 0 is off", base::at_least(0));
-    f("data", data, "problem files, folders or patterns, as data.train; each file is one evaluation set named by its file name");
+    f("data", data,
+      "problem files, folders or patterns, as data.train; each file is one evaluation set named by its file name");
     f("samples", samples, "completions a problem (k)", base::at_least(1));
     f("temperature", temperature, "0 is greedy", base::at_least(0));
     f("top_p", top_p, "nucleus sampling", base::Range{.min = 0, .max = 1, .open_min = true});
@@ -226,7 +242,8 @@ struct TrainConfig {
   }
 };
 
-/// Contradictions between keys (mini-batches that do not divide the prompts, ...): throws base::ConfigError naming both.
+/// Contradictions between keys (mini-batches that do not divide the prompts, ...): throws base::ConfigError naming
+/// both.
 void validate(const TrainConfig& config);
 
 /// That model, data and run.output are named at all, which a plan may do without. Throws base::ConfigError.

@@ -16,7 +16,7 @@ namespace grpo::update {
 struct Learner {
   const models::CausalLM& model;
   const models::CausalLM* reference = nullptr;  // the objective's KL term needs it
-  optim::Optimizer& optimizer;                      // of the model's parameters
+  optim::Optimizer& optimizer;                  // of the model's parameters
   dist::Communicator& communicator;
   TokenBudget& budget;
   Objective objective;
@@ -32,9 +32,9 @@ struct Progress {
 
 /// Who looks on while an update runs.
 struct Watch {
-  std::string name;                                             // in messages, as "step 3"
-  std::function<bool()> should_stop = {};                       // asked between micro-batches: true drops the update, on all ranks
-  std::function<void(const Progress&)> on_progress = {};        // after each micro-batch, on the thread that called
+  std::string name;                        // in messages, as "step 3"
+  std::function<bool()> should_stop = {};  // asked between micro-batches: true drops the update, on all ranks
+  std::function<void(const Progress&)> on_progress = {};  // after each micro-batch, on the thread that called
 };
 
 }  // namespace grpo::update

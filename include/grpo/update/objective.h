@@ -6,7 +6,8 @@
 
 namespace grpo::update {
 
-/// What an update minimises: over its targets the weighted sum of policy_loss + kl_coef KL(pi | reference) - entropy_coef H(pi).
+/// What an update minimises: over its targets the weighted sum of policy_loss + kl_coef KL(pi | reference) -
+/// entropy_coef H(pi).
 struct Objective {
   algo::PolicyLossConfig policy;
   algo::Aggregation aggregation = algo::Aggregation::kTokenMean;

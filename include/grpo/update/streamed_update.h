@@ -19,10 +19,10 @@ namespace grpo::update {
 
 class GradientPass;
 
-/// An update that begins before all of its sequences are known. A thread of its own, on CUDA with a stream of its own, runs forward and
-/// backward of those that have come; weights change in finish() only. Micro-batches are filled in the order in which places were
-/// announced, so they do not depend on how soon anybody brings the sequences or trains them. What is known at the end alone, the
-/// loss's scale, multiplies the gradient then: the loss is linear in it.
+/// An update that begins before all of its sequences are known. A thread of its own, on CUDA with a stream of its own,
+/// runs forward and backward of those that have come; weights change in finish() only. Micro-batches are filled in the
+/// order in which places were announced, so they do not depend on how soon anybody brings the sequences or trains them.
+/// What is known at the end alone, the loss's scale, multiplies the gradient then: the loss is linear in it.
 class StreamedUpdate {
  public:
   /// learner outlives it. The calling thread alone calls all but take().
@@ -44,8 +44,8 @@ class StreamedUpdate {
   /// Seconds that micro-batches have run so far.
   double busy_seconds() const;
 
-  /// Runs the rest and takes the optimizer step. scale: of every term of the loss, over all ranks; none: no rank had a sequence, and
-  /// there is no update. A collective.
+  /// Runs the rest and takes the optimizer step. scale: of every term of the loss, over all ranks; none: no rank had a
+  /// sequence, and there is no update. A collective.
   UpdateStats finish(std::optional<double> scale);
 
  private:
@@ -61,9 +61,9 @@ class StreamedUpdate {
 
   const Learner& learner_;
   const Watch watch_;
-  const at::ThreadLocalState caller_;    // profiler and gradient mode
-  std::optional<c10::Event> after_;      // the end of this one's stream
-  std::optional<c10::Event> before_;     // what the caller's stream was given before; CUDA only
+  const at::ThreadLocalState caller_;  // profiler and gradient mode
+  std::optional<c10::Event> after_;    // the end of this one's stream
+  std::optional<c10::Event> before_;   // what the caller's stream was given before; CUDA only
   // The thread's own.
   std::unique_ptr<GradientPass> pass_;  // made by the thread: what it allocates belongs to the thread's stream
   std::vector<Sequence> sequences_;     // in their order
@@ -73,7 +73,7 @@ class StreamedUpdate {
   std::condition_variable changed_;
   std::vector<std::optional<std::vector<Sequence>>> places_;  // empty until they come and after they were taken on
   size_t next_place_ = 0;
-  bool closed_ = false;     // no further place will be announced
+  bool closed_ = false;  // no further place will be announced
   bool cancelled_ = false;
   bool ended_ = false;
   double busy_s_ = 0.0;

@@ -27,7 +27,7 @@ const FlashInferKernel* choose_kernel(const AttentionShape& shape, bool decodes)
 struct FlashInferSchedule : AttentionSchedule {
   const FlashInferKernel* kernel = nullptr;
   Schedule numbers;
-  HostPages sizes{};  // its pointers are not kept
+  HostPages sizes{};             // its pointers are not kept
   at::Tensor last_page_lengths;  // on the device
   Workspace workspace{};
 };
@@ -107,12 +107,13 @@ class DevicePlanner : public AttentionPlanner {
 
 }  // namespace
 
-std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, int64_t page_capacity) {
+std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device,
+                                                 int64_t page_capacity) {
   return std::make_unique<DevicePlanner>(shape, device, page_capacity);
 }
 
-void run_scheduled(const AttentionSchedule& schedule, const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout,
-                   double scale, at::Tensor& out) {
+void run_scheduled(const AttentionSchedule& schedule, const at::Tensor& queries, const PagedKv& cache,
+                   const PagedLayout& layout, double scale, at::Tensor& out) {
   const auto& planned = dynamic_cast<const FlashInferSchedule&>(schedule);
   planned.kernel->run(planned.numbers, planned.sizes,
                       {.query_offsets = layout.query_offsets.const_data_ptr<int32_t>(),

@@ -11,7 +11,7 @@ namespace grpo::kernels::cuda {
 std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, int64_t page_capacity);
 
 /// schedule: what such a planner made for `layout`. queries, out: [T, heads, head_dim] bf16.
-void run_scheduled(const AttentionSchedule& schedule, const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout,
-                   double scale, at::Tensor& out);
+void run_scheduled(const AttentionSchedule& schedule, const at::Tensor& queries, const PagedKv& cache,
+                   const PagedLayout& layout, double scale, at::Tensor& out);
 
 }  // namespace grpo::kernels::cuda

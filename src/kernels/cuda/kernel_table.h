@@ -11,8 +11,9 @@
 
 namespace grpo::kernels::cuda {
 
-/// The functions of rowwise.h, head.h, paged_kv.h, sample.h and graph.h for tensors on a CUDA device, on its current stream. They live
-/// in a library of their own that is loaded when a device is asked for: the program itself needs no CUDA to start.
+/// The functions of rowwise.h, head.h, paged_kv.h, sample.h and graph.h for tensors on a CUDA device, on its current
+/// stream. They live in a library of their own that is loaded when a device is asked for: the program itself needs no
+/// CUDA to start.
 struct KernelTable {
   decltype(&kernels::rms_norm) rms_norm;
   decltype(&kernels::rms_norm_backward) rms_norm_backward;

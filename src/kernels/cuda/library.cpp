@@ -26,7 +26,8 @@ fs::path library_path() {
 
 Library open_library() {
   const fs::path path = library_path();
-  if (!has_cuda_library()) return {.table = nullptr, .problem = "this build has no CUDA kernels (" + path.string() + ")"};
+  if (!has_cuda_library())
+    return {.table = nullptr, .problem = "this build has no CUDA kernels (" + path.string() + ")"};
   void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (handle == nullptr) return {.table = nullptr, .problem = dlerror()};
   const auto table = reinterpret_cast<decltype(&grpo_cuda_kernels)>(dlsym(handle, "grpo_cuda_kernels"));

@@ -27,20 +27,22 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const auto in = x.contiguous(), w = weight.contiguous();
   auto out = at::empty_like(in);
   const auto [rows, width] = rows_and_width(in);
-  check(cuda::rms_norm(element_of(in, "rms_norm"), in.const_data_ptr(), w.const_data_ptr(), out.mutable_data_ptr(), rows, width,
-                       static_cast<float>(eps), stream()),
+  check(cuda::rms_norm(element_of(in, "rms_norm"), in.const_data_ptr(), w.const_data_ptr(), out.mutable_data_ptr(),
+                       rows, width, static_cast<float>(eps), stream()),
         "rms_norm");
   return out;
 }
 
-std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight, double eps) {
+std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
+                                               double eps) {
   GRPO_CHECK(x.sizes() == y.sizes() && x.scalar_type() == y.scalar_type() && weight.scalar_type() == x.scalar_type(),
              "add_rms_norm: unequal operands");
   const auto a = x.contiguous(), b = y.contiguous(), w = weight.contiguous();
   auto sum = at::empty_like(a), normed = at::empty_like(a);
   const auto [rows, width] = rows_and_width(a);
   check(cuda::add_rms_norm(element_of(a, "add_rms_norm"), a.const_data_ptr(), b.const_data_ptr(), w.const_data_ptr(),
-                           sum.mutable_data_ptr(), normed.mutable_data_ptr(), rows, width, static_cast<float>(eps), stream()),
+                           sum.mutable_data_ptr(), normed.mutable_data_ptr(), rows, width, static_cast<float>(eps),
+                           stream()),
         "add_rms_norm");
   return {sum, normed};
 }
@@ -50,8 +52,9 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
   const auto a = with_dense_rows(gate), b = with_dense_rows(up);
   auto out = at::empty(gate.sizes(), gate.options());
   const int64_t rows = gate.size(0), width = rows == 0 ? 0 : gate.numel() / rows;
-  check(cuda::silu_mul(element_of(a, "silu_mul"), rows_of(a), rows_of(b), out.mutable_data_ptr(), rows, width, stream()),
-        "silu_mul");
+  check(
+      cuda::silu_mul(element_of(a, "silu_mul"), rows_of(a), rows_of(b), out.mutable_data_ptr(), rows, width, stream()),
+      "silu_mul");
   return out;
 }
 
@@ -61,10 +64,11 @@ RopeTable table_of(const at::Tensor& cos, const at::Tensor& sin) {
 }
 
 void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayout& layout, PagedKv& cache) {
-  GRPO_CHECK(keys.scalar_type() == cache.keys.scalar_type(), "keys are ", c10::toString(keys.scalar_type()), ", the cache ",
-             c10::toString(cache.keys.scalar_type()));
+  GRPO_CHECK(keys.scalar_type() == cache.keys.scalar_type(), "keys are ", c10::toString(keys.scalar_type()),
+             ", the cache ", c10::toString(cache.keys.scalar_type()));
   const auto k = with_dense_rows(keys), v = with_dense_rows(values);
-  check(cuda::write_kv(element_of(k, "write_kv"), rows_of(k), rows_of(v), layout_of(layout), cache_of(cache), k.size(0), stream()),
+  check(cuda::write_kv(element_of(k, "write_kv"), rows_of(k), rows_of(v), layout_of(layout), cache_of(cache), k.size(0),
+                       stream()),
         "write_kv");
 }
 
@@ -84,8 +88,8 @@ at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) 
                                  .rope = table_of(qkv.cos, qkv.sin),
                                  .tokens = tokens,
                                  .heads = heads};
-  check(cuda::write_qkv(element_of(in, "write_qkv"), projection, layout_of(layout), cache_of(cache), queries.mutable_data_ptr(),
-                        stream()),
+  check(cuda::write_qkv(element_of(in, "write_qkv"), projection, layout_of(layout), cache_of(cache),
+                        queries.mutable_data_ptr(), stream()),
         "write_qkv");
   return queries;
 }
@@ -93,7 +97,8 @@ at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) 
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale) {
   GRPO_CHECK(queries.scalar_type() == cache.keys.scalar_type(), "queries are ", c10::toString(queries.scalar_type()),
              ", the cache ", c10::toString(cache.keys.scalar_type()));
-  GRPO_CHECK(queries.size(1) % cache.keys.size(2) == 0, queries.size(1), " heads over ", cache.keys.size(2), " kv heads");
+  GRPO_CHECK(queries.size(1) % cache.keys.size(2) == 0, queries.size(1), " heads over ", cache.keys.size(2),
+             " kv heads");
   const auto q = queries.contiguous();
   auto out = at::empty_like(q);
   if (layout.schedule != nullptr) {

@@ -14,18 +14,22 @@ bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == rew
 std::vector<double> bytes_of_ranks(const StepStats& stats, dist::Communicator& communicator) {
   if (communicator.size() == 1) return {};
   std::vector<double> sum = {0.0, 0.0};
-  for (const auto& theirs : communicator.all_gather({static_cast<double>(stats.rollout_bytes), static_cast<double>(stats.update_bytes)})) {
+  for (const auto& theirs :
+       communicator.all_gather({static_cast<double>(stats.rollout_bytes), static_cast<double>(stats.update_bytes)})) {
     sum[0] += theirs[0];
     sum[1] += theirs[1];
   }
   return sum;
 }
 
-double per_second(int64_t tokens, double seconds) { return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0; }
+double per_second(int64_t tokens, double seconds) {
+  return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
+}
 
 }  // namespace
 
-Grpo::Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts, rollout::Engine& engine, const reward::RewardFunction& reward)
+Grpo::Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts, rollout::Engine& engine,
+           const reward::RewardFunction& reward)
     : config_(config),
       policy_(policy),
       prompts_(prompts),
@@ -76,7 +80,8 @@ void Grpo::record_accuracy() {
   const RolloutBatch& batch = result_.batch;
   for (size_t q = 0; q < batch.prompts.size(); ++q) {
     int64_t right = 0;
-    for (int64_t i = batch.group_offsets[q]; i < batch.group_offsets[q + 1]; ++i) right += is_right(batch.rollouts[static_cast<size_t>(i)]) ? 1 : 0;
+    for (int64_t i = batch.group_offsets[q]; i < batch.group_offsets[q + 1]; ++i)
+      right += is_right(batch.rollouts[static_cast<size_t>(i)]) ? 1 : 0;
     accuracy_.record(batch.prompts[q].row, right, batch.group_offsets[q + 1] - batch.group_offsets[q]);
   }
 }
@@ -93,10 +98,11 @@ metrics::MetricsLine Grpo::measures() const {
 
 StepSigns Grpo::signs() const {
   const StepStats& stats = result_.stats;
-  return {.ratio_max = stats.update.ratio_max,
-          .reward_mean = stats.reward_mean,
-          .reward_std = stats.reward_std,
-          .length_mean = static_cast<double>(stats.tokens_completion) / static_cast<double>(result_.batch.rollouts.size())};
+  return {
+      .ratio_max = stats.update.ratio_max,
+      .reward_mean = stats.reward_mean,
+      .reward_std = stats.reward_std,
+      .length_mean = static_cast<double>(stats.tokens_completion) / static_cast<double>(result_.batch.rollouts.size())};
 }
 
 std::vector<std::string> Grpo::warnings() {
@@ -108,15 +114,20 @@ std::vector<std::string> Grpo::warnings() {
 std::string Grpo::truncated_warning() {
   const auto rollouts = static_cast<int64_t>(result_.batch.rollouts.size());
   if (std::exchange(checked_truncated_, true) || result_.stats.truncated * 10 <= rollouts * 9) return "";
-  return base::concat(result_.stats.truncated, " of ", rollouts, " completions of the first step reached the length limit. "
+  return base::concat(result_.stats.truncated, " of ", rollouts,
+                      " completions of the first step reached the length limit. "
                       "Likely causes: no stop id of this model is known (rollout.stop_ids), a template it was not "
-                      "trained with (model.template), or rollout.max_new_tokens ", config_.rollout.max_new_tokens,
-                      " is too small");
+                      "trained with (model.template), or rollout.max_new_tokens ",
+                      config_.rollout.max_new_tokens, " is too small");
 }
 
-void Grpo::write_samples(const std::filesystem::path& file, int64_t most) const { write_rollouts(file, step_, result_.batch, most); }
+void Grpo::write_samples(const std::filesystem::path& file, int64_t most) const {
+  write_rollouts(file, step_, result_.batch, most);
+}
 
-void Grpo::show_samples(metrics::TensorBoardWriter& writer, double time) const { add_rollouts(writer, step_, time, result_.batch); }
+void Grpo::show_samples(metrics::TensorBoardWriter& writer, double time) const {
+  add_rollouts(writer, step_, time, result_.batch);
+}
 
 void Grpo::show(metrics::Status& status) const {
   const StepStats& stats = result_.stats;
@@ -127,7 +138,9 @@ void Grpo::show(metrics::Status& status) const {
   status.update_tokens_per_s = per_second(stats.update.tokens, stats.update_s);
 }
 
-std::string Grpo::summary(int64_t total_steps, double step_s, double left_s) const { return summary_of(result_, step_, total_steps, step_s, left_s); }
+std::string Grpo::summary(int64_t total_steps, double step_s, double left_s) const {
+  return summary_of(result_, step_, total_steps, step_s, left_s);
+}
 
 void Grpo::save(nlohmann::json& state) const {
   state["next_draw"] = next_draw_;

@@ -12,7 +12,8 @@ namespace grpo::trainer {
 class Grpo : public Method {
  public:
   /// All that is given outlives it.
-  Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts, rollout::Engine& engine, const reward::RewardFunction& reward);
+  Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts, rollout::Engine& engine,
+       const reward::RewardFunction& reward);
 
   bool take_step(const StepCall& call) override;
   const UpdateStats& update() const override { return result_.stats.update; }

@@ -19,17 +19,18 @@ namespace grpo::trainer {
 struct StepCall {
   int64_t step = 0;  // its number, from 1
   update::Learner learner;
-  std::function<bool()> should_stop;                      // asked between decode steps and micro-batches; true drops the step
+  std::function<bool()> should_stop;  // asked between decode steps and micro-batches; true drops the step
   std::function<void(const StepProgress&)> on_progress;  // called on the thread that called
 };
 
-/// A way to learn from data. The loop counts steps, evaluates, saves, logs and stops; what a step does, what it measures and what it
-/// carries to the next one is the method's. A step is a collective, and so are its measures.
+/// A way to learn from data. The loop counts steps, evaluates, saves, logs and stops; what a step does, what it
+/// measures and what it carries to the next one is the method's. A step is a collective, and so are its measures.
 class Method {
  public:
   virtual ~Method() = default;
 
-  /// One step. False when should_stop ended it, on any rank: nothing has changed then, and it is taken again after a restart.
+  /// One step. False when should_stop ended it, on any rank: nothing has changed then, and it is taken again after a
+  /// restart.
   virtual bool take_step(const StepCall& call) = 0;
 
   // Of the last step that was taken whole:
@@ -44,7 +45,8 @@ class Method {
   /// What it learned from: at most `most` samples as JSON Lines, and a view of them for TensorBoard.
   virtual void write_samples(const std::filesystem::path& file, int64_t most) const = 0;
   virtual void show_samples(metrics::TensorBoardWriter& writer, double time) const = 0;
-  /// For the console: what it knows of the status, and a line of how the step went. left_s: estimated seconds to the end of the run.
+  /// For the console: what it knows of the status, and a line of how the step went. left_s: estimated seconds to the
+  /// end of the run.
   virtual void show(metrics::Status& status) const = 0;
   virtual std::string summary(int64_t total_steps, double step_s, double left_s) const = 0;
 

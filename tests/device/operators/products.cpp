@@ -10,12 +10,12 @@ namespace {
 // out = beta self + alpha a b, summed in `type`.
 at::Tensor& addmm_out(const at::Tensor& self, const at::Tensor& a, const at::Tensor& b, at::ScalarType type,
                       const at::Scalar& beta, const at::Scalar& alpha, at::Tensor& out) {
-  launch_kernel("addmm with a type", {self, a, b, out},
-                [sum = DeviceTensor(self), left = DeviceTensor(a), right = DeviceTensor(b), to = DeviceTensor(out),
-                 type, beta, alpha] {
-                  to.alias().copy_(
-                      at::addmm(sum.alias().to(type), left.alias().to(type), right.alias().to(type), beta, alpha));
-                });
+  launch_kernel(
+      "addmm with a type", {self, a, b, out},
+      [sum = DeviceTensor(self), left = DeviceTensor(a), right = DeviceTensor(b), to = DeviceTensor(out), type, beta,
+       alpha] {
+        to.alias().copy_(at::addmm(sum.alias().to(type), left.alias().to(type), right.alias().to(type), beta, alpha));
+      });
   return out;
 }
 

@@ -31,8 +31,9 @@ struct Place {
   uint64_t segment = 0;
 };
 Place place_of(const Span& span);
-/// Empty, or what is wrong. A piece as large that was handed out in the same place again is fine: split weights are gathered anew where
-/// they were, and a graph's owner has compared addresses. pooled: the piece may have been taken back, but its segment must be there.
+/// Empty, or what is wrong. A piece as large that was handed out in the same place again is fine: split weights are
+/// gathered anew where they were, and a graph's owner has compared addresses. pooled: the piece may have been taken
+/// back, but its segment must be there.
 std::string what_is_gone(const Place& place, bool pooled);
 /// Grows with each piece handed out.
 uint64_t latest_piece();

@@ -20,11 +20,14 @@ std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape&, at::Devi
   return std::make_unique<EmulatedPlanner>();
 }
 
-void run_scheduled(const AttentionSchedule&, const at::Tensor&, const PagedKv&, const PagedLayout&, double, at::Tensor&) {
+void run_scheduled(const AttentionSchedule&, const at::Tensor&, const PagedKv&, const PagedLayout&, double,
+                   at::Tensor&) {
   throw base::Error("attention with a schedule is not emulated");
 }
 
-std::unique_ptr<Graph> capture_graph(at::Device, const std::function<void()>& work) { return kernels::capture_graph(at::kCPU, work); }
+std::unique_ptr<Graph> capture_graph(at::Device, const std::function<void()>& work) {
+  return kernels::capture_graph(at::kCPU, work);
+}
 
 void push_range(const char*) {}
 void pop_range() {}

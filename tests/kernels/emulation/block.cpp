@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-// Boost's switch of stacks takes nanoseconds; the C library's asks the kernel twice each time, and a block of 1024 threads switches
-// hundreds of thousands of times.
+// Boost's switch of stacks takes nanoseconds; the C library's asks the kernel twice each time, and a block of 1024
+// threads switches hundreds of thousands of times.
 namespace grpo::testing {
 namespace {
 
@@ -77,7 +77,8 @@ bool run_round() {
   return ran;
 }
 
-// Lets threads [begin, end) go on when all of them wait like this; with `leavers` those that have left count as waiting.
+// Lets threads [begin, end) go on when all of them wait like this; with `leavers` those that have left count as
+// waiting.
 bool release(size_t begin, size_t end, State state, bool leavers) {
   size_t waiting = 0, left = 0;
   for (size_t i = begin; i < end; ++i) {
@@ -94,7 +95,8 @@ bool release(size_t begin, size_t end, State state, bool leavers) {
 bool release_waiting() {
   bool released = release(0, block.threads.size(), State::kWaitsForBlock, true);
   for (size_t begin = 0; begin < block.threads.size(); begin += kWarp)
-    released = release(begin, std::min<size_t>(begin + kWarp, block.threads.size()), State::kWaitsForWarp, false) || released;
+    released =
+        release(begin, std::min<size_t>(begin + kWarp, block.threads.size()), State::kWaitsForWarp, false) || released;
   return released;
 }
 
@@ -110,7 +112,8 @@ bool all_left() {
 void set_thread_order(ThreadOrder new_order) { order = new_order; }
 
 void run_block(BlockIndex index, unsigned threads, size_t shared_bytes, const std::function<void()>& kernel) {
-  if (threads % kWarp != 0) throw std::logic_error("a block of " + std::to_string(threads) + " threads: not whole warps");
+  if (threads % kWarp != 0)
+    throw std::logic_error("a block of " + std::to_string(threads) + " threads: not whole warps");
   block.index = index;
   block.slots.assign(threads, 0);
   block.shared.resize(shared_bytes / sizeof(std::max_align_t) + 1);

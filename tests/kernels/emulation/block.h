@@ -6,10 +6,10 @@
 #include <functional>
 #include <type_traits>
 
-// A block of a CUDA kernel on one CPU thread: its threads are fibers that run until they wait for the block or for their warp.
-// What this finds: wrong indices, missing or divergent barriers, lanes that leave before a warp-wide operation, and, run in
-// both orders, results that depend on the order of threads between barriers. What it does not: anything of speed, of memory
-// ordering inside a warp, or of the device compiler.
+// A block of a CUDA kernel on one CPU thread: its threads are fibers that run until they wait for the block or for
+// their warp. What this finds: wrong indices, missing or divergent barriers, lanes that leave before a warp-wide
+// operation, and, run in both orders, results that depend on the order of threads between barriers. What it does not:
+// anything of speed, of memory ordering inside a warp, or of the device compiler.
 
 namespace grpo::testing {
 
@@ -22,7 +22,8 @@ enum class ThreadOrder { kForward, kBackward };
 /// The order in which the threads of later blocks run between barriers.
 void set_thread_order(ThreadOrder order);
 
-/// Runs kernel() once for each thread. Throws std::logic_error on a barrier that not all threads reach, std::runtime_error on
+/// Runs kernel() once for each thread. Throws std::logic_error on a barrier that not all threads reach,
+/// std::runtime_error on
 /// __trap().
 void run_block(BlockIndex block, unsigned threads, size_t shared_bytes, const std::function<void()>& kernel);
 

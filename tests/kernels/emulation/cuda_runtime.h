@@ -10,8 +10,8 @@
 
 #include "kernels/emulation/block.h"
 
-// CUDA's words for the CPU: the kernels' sources are compiled as they are. A block's threads are fibers that run in turns; see
-// block.h. One block runs at a time, so its shared memory may be static.
+// CUDA's words for the CPU: the kernels' sources are compiled as they are. A block's threads are fibers that run in
+// turns; see block.h. One block runs at a time, so its shared memory may be static.
 
 #undef __global__
 #undef __device__
