@@ -66,15 +66,41 @@ struct FunctionRow {
 };
 
 constexpr FunctionRow kFunctions[] = {
-    {"sin", acb_sin, Domain::kGrows},   {"cos", acb_cos, Domain::kGrows},     {"tan", acb_tan, Domain::kGrows},     {"cot", acb_cot, Domain::kGrows},
-    {"sec", acb_sec, Domain::kGrows},   {"csc", acb_csc, Domain::kGrows},     {"cosec", acb_csc, Domain::kGrows},   {"arcsin", acb_asin, Domain::kUnitInterval},
-    {"asin", acb_asin, Domain::kUnitInterval}, {"arccos", acb_acos, Domain::kUnitInterval}, {"acos", acb_acos, Domain::kUnitInterval},
-    {"arctan", acb_atan},               {"atan", acb_atan},                   {"arccot", acot},                     {"arcsec", asec, Domain::kOutsideUnit},
-    {"arccsc", acsc, Domain::kOutsideUnit}, {"sinh", acb_sinh, Domain::kGrows}, {"cosh", acb_cosh, Domain::kGrows},  {"tanh", acb_tanh, Domain::kGrows},
-    {"coth", acb_coth, Domain::kGrows}, {"sech", acb_sech, Domain::kGrows},   {"csch", acb_csch, Domain::kGrows},   {"arcsinh", acb_asinh},
-    {"asinh", acb_asinh},               {"arccosh", acb_acosh, Domain::kAboveOne}, {"acosh", acb_acosh, Domain::kAboveOne}, {"arctanh", acb_atanh, Domain::kUnitInterval},
-    {"atanh", acb_atanh, Domain::kUnitInterval}, {"exp", acb_exp, Domain::kGrows}, {"abs", absolute},                {"floor", round_down},
-    {"ceil", round_up},                 {"sgn", sign},                        {"arg", argument},                    {"cis", cis, Domain::kGrows},
+    {"sin", acb_sin, Domain::kGrows},
+    {"cos", acb_cos, Domain::kGrows},
+    {"tan", acb_tan, Domain::kGrows},
+    {"cot", acb_cot, Domain::kGrows},
+    {"sec", acb_sec, Domain::kGrows},
+    {"csc", acb_csc, Domain::kGrows},
+    {"cosec", acb_csc, Domain::kGrows},
+    {"arcsin", acb_asin, Domain::kUnitInterval},
+    {"asin", acb_asin, Domain::kUnitInterval},
+    {"arccos", acb_acos, Domain::kUnitInterval},
+    {"acos", acb_acos, Domain::kUnitInterval},
+    {"arctan", acb_atan},
+    {"atan", acb_atan},
+    {"arccot", acot},
+    {"arcsec", asec, Domain::kOutsideUnit},
+    {"arccsc", acsc, Domain::kOutsideUnit},
+    {"sinh", acb_sinh, Domain::kGrows},
+    {"cosh", acb_cosh, Domain::kGrows},
+    {"tanh", acb_tanh, Domain::kGrows},
+    {"coth", acb_coth, Domain::kGrows},
+    {"sech", acb_sech, Domain::kGrows},
+    {"csch", acb_csch, Domain::kGrows},
+    {"arcsinh", acb_asinh},
+    {"asinh", acb_asinh},
+    {"arccosh", acb_acosh, Domain::kAboveOne},
+    {"acosh", acb_acosh, Domain::kAboveOne},
+    {"arctanh", acb_atanh, Domain::kUnitInterval},
+    {"atanh", acb_atanh, Domain::kUnitInterval},
+    {"exp", acb_exp, Domain::kGrows},
+    {"abs", absolute},
+    {"floor", round_down},
+    {"ceil", round_up},
+    {"sgn", sign},
+    {"arg", argument},
+    {"cis", cis, Domain::kGrows},
 };
 
 // Whether |z| can be large enough that a function's value or reduction leaves the budget.
@@ -89,7 +115,8 @@ bool exceeds(const acb_t z, int64_t log2_bound) {
 
 class Evaluator {
  public:
-  Evaluator(const Point& point, int64_t precision, Budget& budget) : point_(point), precision_(precision), budget_(budget) {}
+  Evaluator(const Point& point, int64_t precision, Budget& budget)
+      : point_(point), precision_(precision), budget_(budget) {}
 
   bool left_reals = false;
 
@@ -97,29 +124,66 @@ class Evaluator {
     budget_.spend(2 + precision_ / 64);
     Ball out;
     switch (node->kind) {
-      case Kind::kNumber: set(out, node->number); break;
-      case Kind::kPi: acb_const_pi(out.get(), precision_); break;
-      case Kind::kEuler: arb_const_e(acb_realref(out.get()), precision_); break;
-      case Kind::kImaginary: acb_onei(out.get()); break;
+      case Kind::kNumber:
+        set(out, node->number);
+        break;
+      case Kind::kPi:
+        acb_const_pi(out.get(), precision_);
+        break;
+      case Kind::kEuler:
+        arb_const_e(acb_realref(out.get()), precision_);
+        break;
+      case Kind::kImaginary:
+        acb_onei(out.get());
+        break;
       case Kind::kSymbol:
       case Kind::kOpaque:
-      case Kind::kApply: symbol(out, node); break;
-      case Kind::kAdd: fold(out, node, acb_add); break;
-      case Kind::kMul: fold(out, node, acb_mul); break;
-      case Kind::kNeg: acb_neg(out.get(), value(node->kids[0]).get()); break;
+      case Kind::kApply:
+        symbol(out, node);
+        break;
+      case Kind::kAdd:
+        fold(out, node, acb_add);
+        break;
+      case Kind::kMul:
+        fold(out, node, acb_mul);
+        break;
+      case Kind::kNeg:
+        acb_neg(out.get(), value(node->kids[0]).get());
+        break;
       case Kind::kDiv:
-      case Kind::kRatio: quotient(out, node); break;
-      case Kind::kPercent: acb_div_ui(out.get(), value(node->kids[0]).get(), 100, precision_); break;
-      case Kind::kUnit: unit(out, node); break;
-      case Kind::kPow: power(out, value(node->kids[0]), value(node->kids[1]), node->kids[1]); break;
-      case Kind::kRoot: root(out, node); break;
-      case Kind::kFactorial: factorial(out, node); break;
-      case Kind::kBinomial: binomial(out, node); break;
-      case Kind::kLog: logarithm(out, node); break;
-      case Kind::kFunction: function(out, node); break;
+      case Kind::kRatio:
+        quotient(out, node);
+        break;
+      case Kind::kPercent:
+        acb_div_ui(out.get(), value(node->kids[0]).get(), 100, precision_);
+        break;
+      case Kind::kUnit:
+        unit(out, node);
+        break;
+      case Kind::kPow:
+        power(out, value(node->kids[0]), value(node->kids[1]), node->kids[1]);
+        break;
+      case Kind::kRoot:
+        root(out, node);
+        break;
+      case Kind::kFactorial:
+        factorial(out, node);
+        break;
+      case Kind::kBinomial:
+        binomial(out, node);
+        break;
+      case Kind::kLog:
+        logarithm(out, node);
+        break;
+      case Kind::kFunction:
+        function(out, node);
+        break;
       case Kind::kSum:
-      case Kind::kProduct: series(out, node); break;
-      default: throw ParseError("a structure where a number should stand");
+      case Kind::kProduct:
+        series(out, node);
+        break;
+      default:
+        throw ParseError("a structure where a number should stand");
     }
     if (!out.is_finite()) throw Undefined("a value that does not exist");
     return out;
@@ -168,11 +232,17 @@ class Evaluator {
     }
   }
 
-  bool is_negative_real(const Ball& z) const { return acb_is_real(z.get()) && !arb_is_nonnegative(acb_realref(z.get())); }
+  bool is_negative_real(const Ball& z) const {
+    return acb_is_real(z.get()) && !arb_is_nonnegative(acb_realref(z.get()));
+  }
 
   void power(Ball& out, const Ball& base, const Ball& exponent, Ref exponent_node) {
-    const bool integer = exponent_node->kind == Kind::kNumber ? exponent_node->number.is_integer() : acb_is_int(exponent.get()) != 0;
+    const bool integer =
+        exponent_node->kind == Kind::kNumber ? exponent_node->number.is_integer() : acb_is_int(exponent.get()) != 0;
     if (!integer && is_negative_real(base)) left_reals = true;
+    // 0^n is 1 at n = 0 only, where no sample lies: 2^n + 0^n is not 2^n.
+    if (acb_contains_zero(base.get()) != 0 && !free_symbols(exponent_node).empty())
+      throw Undefined("a symbol above a zero");
     if (acb_is_zero(base.get())) {
       if (!arb_is_positive(acb_realref(exponent.get()))) throw Undefined("a power of zero");
       acb_zero(out.get());
@@ -316,7 +386,8 @@ class Evaluator {
     };
     const int64_t from = bound(node->kids[1]);
     const int64_t to = bound(node->kids[2]);
-    if (to > from && (from < -kMaxSumBound || to > kMaxSumBound || to - from > kMaxSumTerms)) throw OverBudget("a sum has too many terms");
+    if (to > from && (from < -kMaxSumBound || to > kMaxSumBound || to - from > kMaxSumTerms))
+      throw OverBudget("a sum has too many terms");
     Point inner = point_;
     acb_set_si(out.get(), node->kind == Kind::kSum ? 0 : 1);
     for (int64_t k = from; k <= to; ++k) {
@@ -324,8 +395,10 @@ class Evaluator {
       Evaluator term(inner, precision_, budget_);
       const Ball next = term.value(node->kids[0]);
       left_reals = left_reals || term.left_reals;
-      if (node->kind == Kind::kSum) acb_add(out.get(), out.get(), next.get(), precision_);
-      else acb_mul(out.get(), out.get(), next.get(), precision_);
+      if (node->kind == Kind::kSum)
+        acb_add(out.get(), out.get(), next.get(), precision_);
+      else
+        acb_mul(out.get(), out.get(), next.get(), precision_);
     }
   }
 
@@ -336,7 +409,8 @@ class Evaluator {
 
 bool has_symbolic_bounds(Ref node) {
   const auto symbolic = [](Ref bound) {
-    return contains(bound, Kind::kSymbol) || contains(bound, Kind::kApply) || contains(bound, Kind::kOpaque) || contains(bound, Kind::kInfinity);
+    return contains(bound, Kind::kSymbol) || contains(bound, Kind::kApply) || contains(bound, Kind::kOpaque) ||
+           contains(bound, Kind::kInfinity);
   };
   return symbolic(node->kids[1]) || symbolic(node->kids[2]);
 }
@@ -347,7 +421,8 @@ void collect(Ref node, std::map<std::string, int>& names) {
     ++names[canonical_text(node)];
     return;
   }
-  if ((node->kind == Kind::kSum || node->kind == Kind::kProduct) && has_symbolic_bounds(node)) throw ParseError("a sum whose bounds are no numbers");
+  if ((node->kind == Kind::kSum || node->kind == Kind::kProduct) && has_symbolic_bounds(node))
+    throw ParseError("a sum whose bounds are no numbers");
   if (node->kind == Kind::kUnit) {
     if (const auto unit = parse_unit(node->text)) {
       for (const auto& [name, exponent] : unit->dimensions) {
