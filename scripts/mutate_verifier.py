@@ -58,13 +58,13 @@ LONE_ZERO = re.compile(r"(?<![\d.])0(?![\d.])")
 
 
 def is_whole(gold):
-    """Neither a number nor an expression, so that nothing computed from it can be the same answer; 0 thousand is 0, though, and
-    a choice may have any text beside it."""
+    """Neither a number nor an expression, so that nothing computed from it can be the same answer; 0 thousand is 0, though, a
+    choice may have any text beside it, and a ratio is a quotient: 1 - 30:60 is 30:60."""
     try:
         kinds = {node[0] for node in latex.readings(gold)}
     except (latex.Unread, IndexError, RecursionError):
         return False
-    return not kinds & (SCALARS | {"seq"}) and not LONE_ZERO.search(gold) and not mutations.choice_letter(gold)
+    return not kinds & (SCALARS | {"seq", "ratio"}) and not LONE_ZERO.search(gold) and not mutations.choice_letter(gold)
 
 
 def boxed(text):
@@ -165,24 +165,9 @@ def usable(golds, grpo):
     return {row["gold"]: golds[row["gold"]] for row in rows if row["correct"]}, refused
 
 
-QUANTIFIED = re.compile(r"(.*?)\\text\{[^{}]*\b(?:all|every|any)\b.*", re.DOTALL)
-LETTERS = re.compile(r"[A-H](?:, ?[A-H])+")
-
-
-def is_left_open(row):
-    """What this evaluator makes no claim about: a gold's own words on what its formula holds for, chosen letters that are named
-    twice (the choice is the same set), and the digits of other bases, whose case does not count."""
-    gold, text = QUANTIFIED.fullmatch(row["gold"]), QUANTIFIED.fullmatch(row["text"])
-    same_formula = gold and text and gold[1] == text[1]
-    same_letters = LETTERS.fullmatch(row["gold"]) and set(re.split(", ?", row["gold"])) == set(re.split(", ?", row["text"]))
-    return same_formula or same_letters or (spellings.BASED.fullmatch(row["gold"]) and row["gold"].upper() == row["text"].upper())
-
-
 def truth_of(row):
     if "truth" in row:
         return row["truth"]
-    if is_left_open(row):
-        return UNKNOWN
     found = compare_texts(row["gold"], row["text"])
     return row.get("unless_equal", found) if found == UNKNOWN else found
 

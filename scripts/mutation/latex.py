@@ -228,6 +228,9 @@ class Parser:
 
     def primary(self):
         token = self.take()
+        numeral = self.numeral(token)
+        if numeral:
+            return numeral
         if token[0].isdigit() or token[0] == "." and len(token) > 1:
             return self.number(token)
         if token.isalpha() and len(token) == 1:
@@ -241,6 +244,23 @@ class Parser:
         if token[0] == "\\":
             return self.command(token)
         raise Unread(token)
+
+    def numeral(self, token):
+        """3A_{16}: digits and letters up to a base that they fit. In base 16 the case of a letter does not count; elsewhere small
+        letters are symbols."""
+        digits, end = token, self.at
+        while end < len(self.tokens) and (self.tokens[end].isdigit() or re.fullmatch("[A-Za-z]", self.tokens[end])):
+            digits += self.tokens[end]
+            end += 1
+        if end >= len(self.tokens) or self.tokens[end] != "_" or not digits.isalnum() or len(digits) < 2:
+            return None
+        start, self.at = self.at, end
+        base = self.subscript().strip("_")
+        case = digits.upper() == digits or base == "16"
+        if base.isdigit() and 2 <= int(base) <= 36 and case and all(int(digit, 36) < int(base) for digit in digits):
+            return ("based", int(base), Fraction(int(digits, int(base))))
+        self.at = start
+        return None
 
     def number(self, token):
         digits = token.replace(",\\!", "").replace("{,}", "").replace("\\,", "")

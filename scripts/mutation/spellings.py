@@ -6,7 +6,7 @@ agrees that they are equal.
 import re
 
 from .compare import compare_texts
-from .numbers import EQUAL
+from .numbers import EQUAL, UNEQUAL
 from .latex import TEXT, Unread, readings, tokens
 from .mutations import rebuilt, top_elements
 
@@ -101,14 +101,12 @@ def aliases(text):
     return [f for f in found if f != text and not TEXT.search(text)]
 
 
-BASED = re.compile(r"[0-9A-F]*[A-F][0-9A-F]*_\{?\d+\}?")  # a number in a base above ten: its letters are digits
-
-
 def explicit_product(text):
-    """2x as 2\\cdot x."""
-    if TEXT.search(text) or BASED.fullmatch(text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
+    """2x as 2\\cdot x, but for letters that are digits: 3A_{16}."""
+    if TEXT.search(text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
         return []
-    return [re.sub(r"(?<![\w.^_{,!\\])(\d+)\s*(?=[a-zA-Z]|\\(?:sqrt|pi)(?![a-z]))(?!e\d)", r"\1\\cdot ", text)]
+    product = re.sub(r"(?<![\w.^_{,!\\])(\d+)\s*(?=[a-zA-Z]|\\(?:sqrt|pi)(?![a-z]))(?!e\d)", r"\1\\cdot ", text)
+    return [product] if compare_texts(text, product) != UNEQUAL else []
 
 
 def plus_sign(text):

@@ -251,7 +251,7 @@ std::string in_prose(std::string_view text, const Box& box, std::string content)
   if (behind.substr(at, 1) == "%") return content + "\\%";
   if (is_any(word, {"percent", "million", "billion", "thousand", "hundred", "dozen", "squared", "cubed", "factorial",
                     "trillion", "hundredths", "tenths", "thousandths"}))
-    return content + "\\text{ " + word + "}";
+    return "{" + content + "}\\text{ " + word + "}";  // of "{1, 0} dozen", not the last alone
   return content;
 }
 
@@ -267,7 +267,9 @@ std::string boxed_value(std::string_view text, const Box& box) {
   const auto left = without_space(before.substr(begin));
   const bool whole = before.substr(0, begin).find('=') == std::string_view::npos;
   const auto right = without_space(behind.substr(0, operand_end(behind, open_brackets(before.substr(begin)), whole)));
-  if (has_prose(left) || has_prose(right)) return in_prose(text, box, std::move(content));  // the dollar sign was none
+  const bool inside = open_brackets(before.substr(begin)) > 0;  // \int_0^{\boxed{11}} x dx
+  if (!inside && (has_prose(left) || has_prose(right)))
+    return in_prose(text, box, std::move(content));  // the dollar sign was none
   if (left.empty() && right.empty()) {
     std::string others = neighbours(before.substr(0, begin), behind.substr(operand_end(behind, 0, false)));
     if (!others.empty()) return others.replace(others.find('#'), 1, content);

@@ -39,6 +39,11 @@ constexpr std::string_view kUnsettling[] = {"or ",
                                             "?",
                                             "seems wrong",
                                             "and not",
+                                            "\\to",
+                                            "\\rightarrow",
+                                            "\\longrightarrow",
+                                            "\\mapsto",
+                                            "->",
                                             "错",
                                             "不对",
                                             "不正确",
@@ -108,9 +113,15 @@ bool unsettles(std::string_view rest) {
                      [&](std::string_view words) { return low.starts_with(words); });
 }
 
+// In the order of the alphabet. The same letter again says nothing; of several letters, one that comes twice ("A, A,
+// D") makes them answers to parts, which keep their order.
 void sort_letters(std::string& letters) {
-  std::sort(letters.begin(), letters.end());
-  letters.erase(std::unique(letters.begin(), letters.end()), letters.end());
+  std::string sorted = letters;
+  std::sort(sorted.begin(), sorted.end());
+  const auto end = std::unique(sorted.begin(), sorted.end());
+  const bool repeats = end != sorted.end();
+  sorted.erase(end, sorted.end());
+  if (!repeats || sorted.size() == 1) letters = sorted;
 }
 
 bool is_negated(const std::string& low) { return low.starts_with("not ") || low.starts_with("neither "); }

@@ -64,6 +64,11 @@ static bool swaps_axes(Ref tuple) {
          !std::is_sorted(tuple->kids.begin(), tuple->kids.end(), [](Ref a, Ref b) { return a->text < b->text; });
 }
 
+// |x| = 6 has two solutions; |z| = 6 tells a modulus.
+static bool is_unknown(Ref symbol) {
+  return symbol->text == "x" || symbol->text == "y" || symbol->text == "n" || symbol->text == "t";
+}
+
 bool is_name(Ref node) {
   switch (node->kind) {
     case Kind::kSymbol:
@@ -75,7 +80,8 @@ bool is_name(Ref node) {
     case Kind::kEuler:
       return false;
     case Kind::kFunction:
-      return node->text == "abs" && (is_capitals(node->kids[0]) || is_symbol(node->kids[0]));
+      return node->text == "abs" &&
+             (is_capitals(node->kids[0]) || (is_symbol(node->kids[0]) && !is_unknown(node->kids[0])));
     case Kind::kDiv:
     case Kind::kRatio:
       return std::all_of(node->kids.begin(), node->kids.end(),

@@ -8,6 +8,7 @@
 #include "reward/exact.h"
 #include "reward/matrix.h"
 #include "reward/plus_minus.h"
+#include "reward/polynomial.h"
 #include "reward/quantity.h"
 #include "reward/real_set.h"
 
@@ -412,8 +413,19 @@ class Comparison {
     const Ref left = difference(gold);
     const Ref right = difference(answer);
     if (!contains(left, Kind::kSymbol) || !contains(right, Kind::kSymbol)) return false;
-    if (!proportional(left, right, arena_, positive)) return false;
+    if (!proportional(left, right, arena_, positive)) {
+      const bool equations = one == Relation::kEqual && other == Relation::kEqual;
+      return equations && !is_solved(gold) && !is_solved(answer) &&
+             same_after_denominators(left, right, arena_.budget());
+    }
     return other == (positive ? one : turned(one));
+  }
+
+  // y = ...: who is asked for y has to say so. A derivative is no unknown.
+  static bool is_solved(Ref equation) {
+    const Ref side = equation->kids[0];
+    const bool derivative = side->text.find("dot ") != std::string::npos || side->text.find('\'') != std::string::npos;
+    return (side->kind == Kind::kSymbol || side->kind == Kind::kApply) && !derivative;
   }
 
   static Relation turned(Relation relation) {

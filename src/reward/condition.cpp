@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "reward/char_class.h"
 #include "reward/phrases.h"
 
 namespace grpo::reward {
@@ -85,20 +86,78 @@ int depth_change(const Token& token) {
   return token.text == ")" || token.text == "]" || token.text == "}" || token.text == "\\}" ? -1 : 0;
 }
 
+// Behind \mathbb{Z}, \mathbb{R}^+, \mathbb{R}_{\ge 0} at `at`.
+size_t set_name_end(const Tokens& tokens, size_t at, std::string& name) {
+  const auto take_group = [&](size_t i) {
+    const bool group = i < tokens.size() && tokens[i].is_punct("{");
+    for (i += group ? 1 : 0; i < tokens.size() && tokens[i].type != Type::kEnd && !tokens[i].is_punct("}"); ++i) {
+      name += tokens[i].text;
+      if (!group) return i + 1;
+    }
+    return i + (group && i < tokens.size() ? 1 : 0);
+  };
+  at = take_group(at + 1);
+  while (at < tokens.size() && (tokens[at].is_punct("^") || tokens[at].is_punct("_"))) at = take_group(at + 1);
+  return at;
+}
+
+// The set that a word names, or its sign.
+std::string domain_of_word(std::string_view word) {
+  if (word.starts_with("integ") || word == "整数") return "Z";
+  if (word.starts_with("real")) return "R";
+  if (word == "rational") return "Q";
+  if (word == "complex") return "C";
+  if (word == "natural") return "N";
+  if (word == "positive") return "+";
+  if (word.starts_with("nonneg") || word.starts_with("non-neg")) return ">=0";
+  return word.starts_with("nonzero") || word.starts_with("non-zero") ? "*" : "";
+}
+
+// Positive integers are natural numbers; a sign stands behind its set.
+std::string tidied_domain(std::string domain) {
+  const size_t letter = domain.find_first_of("ZRQCN");
+  if (letter != std::string::npos && letter > 0)
+    domain = domain[letter] + domain.substr(0, letter) + domain.substr(letter + 1);
+  return domain == "Z+" || domain == "N+" || domain == "N*" ? "N" : domain;
+}
+
+void describe_word(const std::string& text, Condition& out) {
+  out.restricts = out.restricts || is_one_of(text, kRestricting) || !is_one_of(text, kUniversal);
+  out.every = out.every || text == "all" || text == "every" || text == "any" || text == "each";
+  out.some = out.some || text == "some";
+  out.domain += domain_of_word(text);
+}
+
 Condition describe(const Tokens& tokens, size_t begin) {
   Condition out;
   bool equation = false;
-  for (size_t i = begin; i < tokens.size() && tokens[i].type != Type::kEnd; ++i) {
-    const Token& token = tokens[i];
+  bool unread = false;  // "for all m + 1": a value, of which nothing is said
+  for (size_t i = begin; i < tokens.size() && tokens[i].type != Type::kEnd;) {
+    const Token& token = tokens[i++];
     if (token.is_punct(",") || token.is_punct("(") || token.is_punct(")")) continue;
     const bool word = token.type == Type::kText || token.type == Type::kWord;
-    const std::string text = word ? lower(token.text) : token.text;
+    std::string text = word ? lower(token.text) : token.text;
+    if (text == "neq" || text == "!=") text = "ne";
+    if (text == "leq" || text == "<=" || text == "leqslant") text = "le";
+    if (text == "geq" || text == ">=" || text == "geqslant") text = "ge";
+    const bool set = token.is(Type::kCommand, "mathbb") || token.is(Type::kCommand, "Bbb");
+    if (set) {
+      text.clear();
+      i = set_name_end(tokens, i - 1, text);
+      out.domain += text;
+    }
+    const bool name = token.type == Type::kSymbol || (word && token.text.size() == 1 && text != "a");
     out.text += text + " ";
-    if (word && is_word(token) && (is_one_of(text, kRestricting) || !is_one_of(text, kUniversal))) out.restricts = true;
+    out.form += name ? "# " : text + " ";
+    if (name) out.names.insert(token.text);
+    if (word && is_word(token)) describe_word(text, out);
     out.bounds = out.bounds || is_order(token);
+    out.every = out.every || token.is(Type::kCommand, "forall");
     equation = equation || token.is_punct("=");
+    unread = unread || !(word || name || set || is_in(token) || token.is(Type::kCommand, "forall"));
   }
-  out.restricts = out.restricts || equation;
+  out.domain = tidied_domain(out.domain);
+  out.restricts = out.restricts || equation || (unread && !out.bounds);
   const size_t first = begin + (tokens[begin].type == Type::kSymbol ? 0 : 1);
   const bool membership = first + 1 < tokens.size() && tokens[first].type == Type::kSymbol && is_in(tokens[first + 1]);
   if (membership) out.parameter = tokens[first].text;
@@ -124,10 +183,49 @@ Condition take_condition(Tokens& tokens) {
   return {};
 }
 
-bool agree(const Condition& a, const Condition& b) {
+namespace {
+
+bool has_names(Ref node) {
+  const bool name = node->kind == Kind::kSymbol || node->kind == Kind::kOpaque || node->kind == Kind::kApply;
+  return name || std::any_of(node->kids.begin(), node->kids.end(), has_names);
+}
+
+// `name` stands in `text` with no letter beside it: n in x_n, x in "\int f(x) dx".
+bool spells(std::string_view text, std::string_view name) {
+  const auto letter = [&](size_t i) { return i < text.size() && is_letter(text[i]); };
+  for (size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {
+    if (!(at > 0 && letter(at - 1)) && !letter(at + name.size())) return true;
+  }
+  return false;
+}
+
+bool mentions(Ref node, const std::string& name) {
+  if (!node->text.empty() && node->kind != Kind::kNumber && spells(node->text, name)) return true;
+  if (node->kind == Kind::kImaginary || node->kind == Kind::kEuler)
+    return name == (node->kind == Kind::kEuler ? "e" : "i");
+  return std::any_of(node->kids.begin(), node->kids.end(), [&](Ref kid) { return mentions(kid, name); });
+}
+
+bool mentions_all(Ref node, const std::set<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) { return mentions(node, name); });
+}
+
+}  // namespace
+
+void tie_condition(Condition& condition, Ref statement) {
+  const bool foreign = has_names(statement) && !mentions_all(statement, condition.names);
+  condition.restricts = condition.restricts || foreign;
+}
+
+bool agree(const Condition& a, Ref a_statement, const Condition& b, Ref b_statement) {
   if (a.text == b.text) return true;
   if (a.restricts || b.restricts) return false;
-  return !(a.bounds && b.bounds);
+  if (a.text.empty() || b.text.empty()) return true;
+  if ((a.every && b.some) || (a.some && b.every)) return false;
+  if (!a.domain.empty() && !b.domain.empty() && a.domain != b.domain) return false;
+  const bool other_names = a.form == b.form && a.names != b.names && mentions_all(a_statement, b.names) &&
+                           mentions_all(b_statement, a.names);
+  return !other_names && a.bounds == b.bounds && !a.bounds;
 }
 
 namespace {

@@ -11,14 +11,75 @@ namespace {
 
 constexpr size_t kReach = 48;  // bytes before or behind a value in which words may deny it
 
-constexpr std::string_view kDenials[] = {
-    "not",        "n't",       "never",      "cannot",       "instead of", "rather than",     "different from",
-    "other than", "except",    "unlike",     "anything but", "all but",    "everything but",  "anything except",
-    "excluding",  "no longer", "wrong that", "reject",       "rejects",    "impossible that", "false that",
-    "不是",       "并非",      "不等于",     "不为",         "不可能是",   "而不是",          "绝不是",
-    "nicht",      "nie",       "statt",      "pas",          "jamais",     "plutôt que",      "no es",
-    "nunca",      "en vez de", "não é",      "non è",        "не",         "вместо",          "ليس",
-    "नहीं"};
+constexpr std::string_view kDenials[] = {"not",
+                                         "n't",
+                                         "never",
+                                         "cannot",
+                                         "instead of",
+                                         "rather than",
+                                         "different from",
+                                         "other than",
+                                         "except",
+                                         "unlike",
+                                         "anything but",
+                                         "all but",
+                                         "everything but",
+                                         "anything except",
+                                         "excluding",
+                                         "no longer",
+                                         "wrong that",
+                                         "reject",
+                                         "rejects",
+                                         "impossible that",
+                                         "false that",
+                                         "hardly",
+                                         "wrongly",
+                                         "rule out",
+                                         "rules out",
+                                         "ruled out",
+                                         "exclude",
+                                         "excludes",
+                                         "discard",
+                                         "cannot accept",
+                                         "can't accept",
+                                         "wrong answer",
+                                         "incorrect answer",
+                                         "false answer",
+                                         "wrong value",
+                                         "incorrect value",
+                                         "wrong result",
+                                         "incorrect result",
+                                         "mistaken answer",
+                                         "wrong solution",
+                                         "falsch",
+                                         "faux",
+                                         "incorrecta",
+                                         "incorrecto",
+                                         "fehlerhaft",
+                                         "kein",
+                                         "keine",
+                                         "不是",
+                                         "并非",
+                                         "不等于",
+                                         "不为",
+                                         "不可能是",
+                                         "而不是",
+                                         "绝不是",
+                                         "nicht",
+                                         "nie",
+                                         "statt",
+                                         "pas",
+                                         "jamais",
+                                         "plutôt que",
+                                         "no es",
+                                         "nunca",
+                                         "en vez de",
+                                         "não é",
+                                         "non è",
+                                         "не",
+                                         "вместо",
+                                         "ليس",
+                                         "नहीं"};
 // May stand between such a word and the value.
 constexpr std::string_view kFillers[] = {
     "equal to", "equal",    "be",  "to be",   "been", "have been", "the answer", "the value", "really", "simply",
@@ -26,6 +87,10 @@ constexpr std::string_view kFillers[] = {
 constexpr std::string_view kWrongTo[] = {
     "wrong to say",     "wrong to claim",     "wrong to answer", "wrong to conclude", "wrong to think",
     "incorrect to say", "incorrect to claim", "mistake to say",  "false that",        "false to say"};
+
+// "none other than 5" is 5.
+constexpr std::string_view kNothingElse[] = {"none other than", "nothing other than", "no other than", "nothing but",
+                                             "none but"};
 
 constexpr std::string_view kDenialsBehind[] = {"is not the",
                                                "is not correct",
@@ -122,7 +187,32 @@ constexpr std::string_view kDenialsBehind[] = {"is not the",
                                                "은 틀",
                                                "ليس",
                                                "गलत",
-                                               "नहीं"};
+                                               "नहीं",
+                                               "is refuted",
+                                               "is mistaken",
+                                               "is erroneous",
+                                               "is out of the question",
+                                               "would be a mistake",
+                                               "would be an error",
+                                               "is a wrong",
+                                               "is an incorrect",
+                                               "is no solution",
+                                               "is unacceptable",
+                                               "is inadmissible",
+                                               "contradicts",
+                                               "leads to a contradiction",
+                                               "gives a contradiction",
+                                               "이 아닙",
+                                               "가 아닙",
+                                               "아닙",
+                                               "では無",
+                                               "じゃな",
+                                               "est incorrect",
+                                               "ist inkorrekt",
+                                               "es falso",
+                                               "está incorrect",
+                                               "ошибочн",
+                                               "неправильн"};
 
 // Anywhere between the last comma or stop and the value.
 constexpr std::string_view kClauseDenials[] = {"no way that",
@@ -142,6 +232,15 @@ constexpr std::string_view kClauseDenials[] = {"no way that",
                                                "common mistake gives",
                                                "common mistake is",
                                                "mistakenly",
+                                               "wrongly",
+                                               "incorrectly",
+                                               "erroneously",
+                                               "common error",
+                                               "common mistake",
+                                               "used to think",
+                                               "i thought it was",
+                                               "you might think",
+                                               "one would think",
                                                "suppose the answer",
                                                "suppose that the answer",
                                                "assume the answer",
@@ -173,6 +272,17 @@ constexpr std::string_view kLaterDenials[] = {"but that is incorrect",
                                               "but this is not correct",
                                               "but this is not right",
                                               "which is a mistake",
+                                              "but i was wrong",
+                                              "but that was wrong",
+                                              "but this was wrong",
+                                              "but it was wrong",
+                                              "but was wrong",
+                                              "but it is not",
+                                              "but it isn't",
+                                              "but this is not",
+                                              "but that is not",
+                                              "but that's not",
+                                              "which was wrong",
                                               "which is wrong",
                                               "which is incorrect",
                                               "which is not correct",
@@ -355,8 +465,14 @@ bool in_last_clause(std::string_view before) {
   }
   const std::string low = lower(clause);
   if (low.find("no doubt") != std::string::npos || low.find("without doubt") != std::string::npos) return false;
-  return std::any_of(std::begin(kClauseDenials), std::end(kClauseDenials),
-                     [&](std::string_view words) { return low.find(words) != std::string::npos; });
+  const size_t count = low.find("number of ");
+  return std::any_of(std::begin(kClauseDenials), std::end(kClauseDenials), [&](std::string_view words) {
+    const size_t at = low.find(words);
+    const size_t end = at + words.size();
+    if (at == std::string::npos || (end < low.size() && is_letter(low[end]))) return false;  // "wrong answers"
+    const bool counted = count < at && (words.starts_with("wrong") || words.starts_with("incorrect"));
+    return !counted;  // "the number of wrongly spelled words is 5"
+  });
 }
 
 bool is_struck(std::string_view before) {
@@ -370,6 +486,7 @@ bool is_struck(std::string_view before) {
 
 bool denied_before(std::string_view before) {
   std::string tail = tail_of(before);
+  if (ends_with_any(tail, kNothingElse)) return false;
   if (ends_with_any(tail, kWrongTo) || in_last_clause(before) || is_struck(before)) return true;
   for (bool moved = true; moved;) {
     if (ends_with_any(tail, kDenials)) return true;
@@ -384,9 +501,27 @@ bool denied_before(std::string_view before) {
   return false;
 }
 
+namespace {
+
+// "C is false, so it is the answer": the question asks which one is.
+bool asked_for(std::string_view behind) {
+  const size_t stop = std::min({behind.find(". "), behind.find('\n'), behind.size()});
+  const std::string sentence = lower(behind.substr(0, std::min<size_t>(stop, 100)));
+  for (const std::string_view link : {"so ", "hence ", "thus ", "therefore ", "and ", "which ", "making "}) {
+    for (const std::string_view subject : {"it is ", "this is ", "that is ", "it's ", "is ", "it "}) {
+      for (const std::string_view answer : {"the answer", "our answer", "what we", "the one we", "the required"}) {
+        const size_t at = sentence.find(std::string(link) + std::string(subject) + std::string(answer));
+        if (at != std::string::npos && sentence.find("not") > at) return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 bool denied_behind(std::string_view behind) {
-  const std::string head = head_of(behind);
-  if (starts_with_any(head, kDenialsBehind)) return true;
+  if (starts_with_any(head_of(behind), kDenialsBehind)) return !asked_for(behind);
   // "$\\boxed{5}$? No." and "Is it $\\boxed{5}$?"
   size_t at = 0;
   while (at < behind.size() && (behind[at] == '$' || behind[at] == ' ' || behind[at] == '*' || behind[at] == ')' ||
@@ -426,7 +561,8 @@ bool box_changed(std::string_view before, std::string_view behind) {
 bool changed_before(std::string_view before) {
   const std::string tail = tail_of(before);
   if (ends_with_any(tail, kChangesBefore)) return true;
-  for (const std::string_view word : {" in", " of"}) {  // "3 in 7"
+  if (tail.ends_with(" and") && tail.find(" between ") != std::string::npos) return true;  // "between 5 and 6"
+  for (const std::string_view word : {" in", " of"}) {                                     // "3 in 7"
     if (tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1])) return true;
   }
   return false;

@@ -23,6 +23,12 @@ struct Run {
   bool ordinal = false;  // a digit with letters behind it that are no unit: 8th
 };
 
+// The unit of a value belongs to it. Words of sentences that are units as well ("5 in all") are none.
+bool names_unit(std::string_view word) {
+  constexpr std::string_view kWords[] = {"in", "as", "at", "am", "pm", "yd", "bit", "bar", "per"};
+  return find_unit(word) && std::find(std::begin(kWords), std::end(kWords), word) == std::end(kWords);
+}
+
 bool is_in(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
 
 class Runs {
@@ -92,6 +98,7 @@ class Runs {
     const bool behind_digit = inside_ && is_digit(before());
     const bool letter = word.size() == 1 && word != "a" && word != "I" && word != "A";
     if (letter || is_function_name(word) || word == "pi") return add(word.size());
+    if (inside_ && open_.digit && names_unit(word)) return add(word.size());
     if (behind_digit && !find_unit(word)) open_.ordinal = true;
     part(word.size());
   }

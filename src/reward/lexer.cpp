@@ -227,7 +227,8 @@ class Lexer {
     } else if (name == "left" || name == "right") {
       skip_spaces();
       if (peek() == '.') ++at_;
-    } else if (is_one_of(std::string_view(name), kSkipped)) {
+    } else if (is_one_of(std::string_view(name), kSkipped) ||
+               (name == "overset" && peek() == '{' && peek(1) == '!' && peek(2) == '}')) {
       skip_group();
     } else if (is_one_of(std::string_view(name), kTexts)) {
       lex_text();
@@ -310,6 +311,8 @@ class Lexer {
         if (c == ',' || c == ';') push(Type::kPunct, std::string(1, c));
       }
       space_ = true;
+    } else if (body == "-" && after_value()) {
+      throw ParseError("a hyphen");  // x\text{-}y
     } else if (std::none_of(body.begin(), body.end(), is_digit)) {
       append_prose(body);  // \text{ \%}
     } else {
@@ -482,6 +485,7 @@ std::vector<Token> lex(std::string_view text, const LexOptions& options) {
   tokens.emplace_back();
   split_digit_arguments(tokens);
   drop_double_brackets(tokens);
+  join_segments(tokens);
   return tokens;
 }
 

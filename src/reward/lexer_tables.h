@@ -36,9 +36,8 @@ inline constexpr std::array<std::string_view, 42> kInvisible = {
     "Biggr",     "hfill",      "rm",           "bf",           "it",           "nonumber",  "normalsize"};
 
 // Commands whose first group says nothing.
-inline constexpr std::array<std::string_view, 12> kSkipped = {"hspace",    "vspace",   "phantom", "vphantom",
-                                                              "hphantom",  "label",    "tag",     "color",
-                                                              "textcolor", "colorbox", "overset", "hspace*"};
+inline constexpr std::array<std::string_view, 11> kSkipped = {
+    "hspace", "vspace", "phantom", "vphantom", "hphantom", "label", "tag", "color", "textcolor", "colorbox", "hspace*"};
 
 // Commands whose group is read as mathematics.
 inline constexpr std::array<std::string_view, 15> kStyles = {

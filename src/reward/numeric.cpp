@@ -240,6 +240,9 @@ class Evaluator {
     const bool integer =
         exponent_node->kind == Kind::kNumber ? exponent_node->number.is_integer() : acb_is_int(exponent.get()) != 0;
     if (!integer && is_negative_real(base)) left_reals = true;
+    // 0^n is 1 at n = 0 only, where no sample lies: 2^n + 0^n is not 2^n.
+    if (acb_contains_zero(base.get()) != 0 && !free_symbols(exponent_node).empty())
+      throw Undefined("a symbol above a zero");
     if (acb_is_zero(base.get())) {
       if (!arb_is_positive(acb_realref(exponent.get()))) throw Undefined("a power of zero");
       acb_zero(out.get());

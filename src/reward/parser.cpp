@@ -7,8 +7,6 @@
 namespace grpo::reward {
 namespace {
 
-bool is_value(Ref node) { return node->kind <= Kind::kUnit; }
-
 // A name of several letters that came from words. It multiplies nothing: "so x" is no product.
 bool is_name_in_words(Ref node) {
   return node->kind == Kind::kSymbol && node->text.size() > 1 && !node->parenthesized && !is_greek_letter(node->text) &&
@@ -32,6 +30,18 @@ Node flattened(Kind kind, Ref left, Ref right) {
 bool ends_in_power(Ref node) {
   const Ref last = node->kind == Kind::kMul ? node->kids.back() : node;
   return last->kind == Kind::kPow && last->kids[1]->kind != Kind::kNumber;
+}
+
+// \nabla, \nabla^2
+bool is_nabla(Ref node) {
+  return node->kind == Kind::kPow ? is_nabla(node->kids[0]) : node->kind == Kind::kSymbol && node->text == "nabla";
+}
+
+// A symbol under an arrow or in bold, a cross product, a sum or multiple of them.
+bool is_vector(Ref node) {
+  if (node->kind == Kind::kApply) return node->text == "cross" || node->text == "beside";
+  const bool linear = node->kind == Kind::kAdd || node->kind == Kind::kMul || node->kind == Kind::kNeg;
+  return node->vector || (linear && std::any_of(node->kids.begin(), node->kids.end(), is_vector));
 }
 
 bool is_plus_minus(const Token& token) {
@@ -66,7 +76,7 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   }
   if (min_power <= kProductPower && (is_times(token) || letter_times(left))) {
     const std::string sign = take().text;
-    if (left->vector && at_vector()) return vector_product(left, sign);
+    if (const Ref product = vector_product(left, sign)) return product;
     return arena_.keep(flattened(Kind::kMul, left, expression(kProductPower + 1)));
   }
   if (min_power <= kChoosePower && at_command("choose")) {
@@ -103,6 +113,7 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
         at_ > 0 && (tokens_[at_ - 1].is_punct(")") || tokens_[at_ - 1].is_punct("}") || tokens_[at_ - 1].is_punct("!"));
     if (peek().type == Type::kNumber && !closed && !ends_in_power(left)) fail("a number follows a value");
     if (is_name_in_words(left)) fail("words in a row");
+    if (const Ref product = vector_product(left, "")) return product;
     if (peek().type == Type::kWord && !is_function_name(peek().text) && lower(peek().text) != "pi")
       fail("words in a row");
     return arena_.keep(flattened(Kind::kMul, left, expression(kProductPower + 1)));
@@ -111,15 +122,26 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   return left;
 }
 
-bool Parser::at_vector() const { return peek().vector || (at_punct("{") && peek(1).vector && peek(2).is_punct("}")); }
-
-// a x b is no b x a, and a . b is neither.
+// a x b is no b x a, a . b is neither, and \nabla f is no \nabla . f. Of 2a x b, only a is the left factor. Null, and
+// nothing taken, when no vector stands here.
 Ref Parser::vector_product(Ref left, const std::string& sign) {
+  const bool factors = left->kind == Kind::kMul && !left->parenthesized;
+  const Ref last = factors ? left->kids.back() : left;
+  const bool operation = is_nabla(last);
+  if (!is_vector(last) && !operation) return nullptr;
+  const bool vector_next = peek().vector || at_punct("(") || at_punct("{");
+  if (!vector_next && !(operation && starts_operand())) return nullptr;
   const Ref right = postfix(primary());
-  std::vector<Ref> kids{left, right};
-  const bool cross = sign == "times";
-  if (!cross && canonical_text(right) < canonical_text(left)) std::swap(kids[0], kids[1]);
-  return arena_.make(Kind::kApply, std::move(kids), cross ? "cross" : "dot");
+  if (!operation && !is_vector(right)) return arena_.keep(flattened(Kind::kMul, left, right));
+  std::vector<Ref> kids{last, right};
+  const std::string name = sign == "times" ? "cross" : sign.empty() ? "beside" : "dot";
+  const bool commutes = name == "dot" && !operation && !is_nabla(right);
+  if (commutes && canonical_text(right) < canonical_text(last)) std::swap(kids[0], kids[1]);
+  const Ref product = arena_.make(Kind::kApply, std::move(kids), name);
+  if (!factors) return product;
+  Node out = *left;
+  out.kids.back() = product;
+  return arena_.keep(std::move(out));
 }
 
 Ref Parser::operand() {
@@ -183,8 +205,8 @@ Ref Parser::postfix(Ref left) {
       ++at_;
       const bool twice = accept("!");
       left = arena_.make(Kind::kFactorial, {left}, twice ? "!!" : "!");
-    } else if (at_punct("{") && peek(1).is_punct("}") && peek(2).is_punct("^")) {
-      at_ += 2;  // 25{}^\circ
+    } else if (at_punct("{") && peek(1).is_punct("}")) {
+      at_ += 2;  // 25{}^\circ, 81{}
     } else if (at_punct("^")) {
       left = power_of(left);
     } else if (at_punct("_")) {

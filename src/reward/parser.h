@@ -81,7 +81,6 @@ class Parser {
   Ref subscript(Ref base);
   bool starts_operand() const;
   Ref joined_quantity(Ref left);
-  bool at_vector() const;
   Ref vector_product(Ref left, const std::string& sign);
   Ref degree_scale(Ref degrees);
   bool at_unit_word() const;
@@ -98,6 +97,7 @@ class Parser {
   Ref primary();
   Ref number();
   Ref based_number();
+  Ref bracketed_based_number();
   std::string base_text();
   Ref combination();
   Ref leading_combination();
@@ -149,8 +149,9 @@ class Parser {
   int bars_ = 0;             // open |...|; a further bar closes
   bool colon_ends_ = false;  // in { x : x > 2 } the colon is no ratio
   bool in_matrix_ = false;
-  bool logical_ = false;   // a separator of this list was \land or \lor
-  bool reversed_ = false;  // in ]1, 2[ the bracket to the right closes
+  bool sums_over_i_ = false;  // i is the index of the sum around
+  bool logical_ = false;      // a separator of this list was \land or \lor
+  bool reversed_ = false;     // in ]1, 2[ the bracket to the right closes
 
   friend class DepthGuard;
 };

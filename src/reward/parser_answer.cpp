@@ -125,7 +125,10 @@ Ref Parser::list() {
     if (between.empty()) break;
     // ", and" is one separator, and a trailing comma or full stop none.
     for (std::string more = separator(); !more.empty(); more = separator()) between = more == "," ? between : more;
-    if (peek().type == Type::kEnd || at_punct("}")) break;
+    if (peek().type == Type::kEnd || at_punct("}")) {
+      if (between == "or") fail("an alternative that is not said");  // "7 or so"
+      break;
+    }
     items.push_back(relation());
     separators.push_back(between);
     if (items.size() > kMaxListLength) throw OverBudget("the list is too long");
@@ -288,6 +291,7 @@ Statement parse_statement(std::string_view text, Arena& arena, const LexOptions&
   Statement out;
   out.condition = take_condition(tokens);
   out.node = Parser(std::move(tokens), arena).answer();
+  if (!out.condition.text.empty()) tie_condition(out.condition, out.node);
   return out;
 }
 

@@ -86,7 +86,7 @@ Ref Parser::tex_argument() {
   if (at_punct("}")) fail("an argument is missing");
   if (peek().type == Type::kSymbol) {
     const std::string name = take().text;
-    if (name == "i") return arena_.make(Kind::kImaginary);
+    if (name == "i" && !sums_over_i_) return arena_.make(Kind::kImaginary);
     if (name == "e") return arena_.make(Kind::kEuler);
     return arena_.make(Kind::kSymbol, {}, name);
   }
@@ -142,7 +142,10 @@ Ref Parser::big_operator(Kind kind) {
   expect("}");
   expect("^");
   const Ref to = at_punct("{") ? group() : primary();
-  return arena_.make(kind, {expression(11), from, to}, index.text);
+  const bool around = std::exchange(sums_over_i_, sums_over_i_ || index.text == "i");
+  const Ref body = expression(11);
+  sums_over_i_ = around;
+  return arena_.make(kind, {body, from, to}, index.text);
 }
 
 Ref Parser::between(const std::string& name, Kind kind, const std::string& close) {

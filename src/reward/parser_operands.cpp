@@ -77,6 +77,7 @@ Ref Parser::primary() {
   if (token.text == "_" || token.text == "^") {
     if (const Ref count = leading_combination()) return count;
   }
+  if (const Ref based = bracketed_based_number()) return based;
   if (token.text == "(" || token.text == "[" || token.text == "\\{" || token.text == "]") return bracket();
   fail("\"" + token.text + "\" where a value should stand");
 }
@@ -117,6 +118,21 @@ Ref Parser::based_number() {
     return nullptr;
   }
   return digits_in_base(digits, base);
+}
+
+// (5B)_{16}
+Ref Parser::bracketed_based_number() {
+  if (!at_punct("(")) return nullptr;
+  std::string digits;
+  size_t count = 1;
+  for (; count < 40 && (peek(count).type == Type::kNumber || peek(count).type == Type::kSymbol); ++count)
+    digits += peek(count).text;
+  if (count < 3 || !peek(count).is_punct(")") || !peek(count + 1).is_punct("_")) return nullptr;
+  const size_t start = std::exchange(at_, at_ + count + 2);
+  const std::string base = base_text();
+  if (fits_base(digits, base)) return digits_in_base(digits, base);
+  at_ = start;
+  return nullptr;
 }
 
 // 8, {8}, {(8)}, {\text{eight}}
@@ -202,7 +218,7 @@ Ref Parser::symbol() {
   if (const Ref count = combination()) return count;
   const Token token = take();
   const bool marked = at_punct("_") || at_punct("'");
-  if (token.text == "i" && !marked) return arena_.make(Kind::kImaginary);
+  if (token.text == "i" && !marked && !sums_over_i_) return arena_.make(Kind::kImaginary);
   if (token.text == "e" && !marked) return arena_.make(Kind::kEuler);
   Node node;
   node.kind = Kind::kSymbol;

@@ -170,6 +170,10 @@ inline constexpr std::string_view kTails[] = {"is the final answer",
                                               "is the solution",
                                               "only",
                                               "in total",
+                                              "as expected",
+                                              "as required",
+                                              "as desired",
+                                              "as claimed",
                                               "in all",
                                               "altogether"};
 

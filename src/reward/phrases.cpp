@@ -64,7 +64,10 @@ bool stands_alone(const Tokens& tokens, size_t at) {
 // "the square root of 1 + i" could be one thing or the other.
 bool nothing_added(const Tokens& tokens, size_t at) {
   for (size_t i = at + 1; i < tokens.size() && !tokens[i].is_punct("=") && !tokens[i].is_punct(","); ++i) {
-    if (tokens[i].is_punct("+") || tokens[i].is_punct("-")) return tokens[at].is_punct("(") || tokens[at].is_punct("{");
+    static constexpr std::string_view kSigns[] = {"+",  "-",   "<",  ">",   "<=", ">=", "pm", "mp",
+                                                  "le", "leq", "ge", "geq", "lt", "gt", "ne", "neq"};
+    const bool sign = tokens[i].type == Type::kPunct || tokens[i].type == Type::kCommand;
+    if (sign && is_one_of(tokens[i].text, kSigns)) return tokens[at].is_punct("(") || tokens[at].is_punct("{");
   }
   return true;
 }

@@ -3,6 +3,7 @@
 #include <flint/fmpq_mpoly.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <set>
 
@@ -64,12 +65,54 @@ void collect_names(Ref node, std::set<std::string>& names) {
   for (Ref kid : node->kids) collect_names(kid, names);
 }
 
+// A power that expand() multiplies out.
+bool has_small_exponent(Ref power) {
+  const Ref exponent = power->kids[1]->kind == Kind::kNeg ? power->kids[1]->kids[0] : power->kids[1];
+  return exponent->kind == Kind::kNumber && exponent->number.is_integer() && exponent->number.fits_int64();
+}
+
+bool is_rational_form(Ref node) {
+  switch (node->kind) {
+    case Kind::kNumber:
+    case Kind::kSymbol:
+    case Kind::kPercent:
+    case Kind::kNeg:
+    case Kind::kAdd:
+    case Kind::kMul:
+    case Kind::kDiv:
+      return true;
+    case Kind::kPow:
+      return has_small_exponent(node);
+    default:
+      return false;
+  }
+}
+
+// The name of a part that is no rational function.
+std::string atom_name(Ref node) {
+  if (node->kind >= Kind::kRatio || contains(node, Kind::kInfinity) || contains(node, Kind::kPlusMinus))
+    throw NotRational{};
+  return "atom " + canonical_text(node);
+}
+
+void collect_atoms(Ref node, std::set<std::string>& names) {
+  if (node->kind == Kind::kNumber) return;
+  if (node->kind == Kind::kSymbol) names.insert(node->text);
+  if (!is_rational_form(node)) {
+    names.insert(atom_name(node));
+    return;
+  }
+  for (Ref kid : node->kids) collect_atoms(kid, names);
+}
+
 class Expander {
  public:
-  Expander(const Ring& ring, Budget& budget) : ring_(ring), budget_(budget) {}
+  /// With `atoms`, what is no rational function counts as a variable named by atom_name().
+  Expander(const Ring& ring, Budget& budget, bool atoms = false) : ring_(ring), budget_(budget), atoms_(atoms) {}
 
   Fraction expand(Ref node) {
     budget_.spend(2);
+    if (atoms_ && !is_rational_form(node)) return variable(atom_name(node));
     switch (node->kind) {
       case Kind::kNumber:
         return constant(node->number);
@@ -158,12 +201,13 @@ class Expander {
 
   const Ring& ring_;
   Budget& budget_;
+  bool atoms_;
 };
 
-std::unique_ptr<Ring> common_ring(Ref a, Ref b) {
+std::unique_ptr<Ring> common_ring(Ref a, Ref b, void (*collect)(Ref, std::set<std::string>&) = collect_names) {
   std::set<std::string> names;
-  collect_names(a, names);
-  collect_names(b, names);
+  collect(a, names);
+  collect(b, names);
   if (names.size() > kMaxVariables) return nullptr;
   return std::make_unique<Ring>(std::vector<std::string>(names.begin(), names.end()));
 }
@@ -179,6 +223,32 @@ std::optional<Result> guarded(Work work) {
   }
 }
 
+// In lowest terms.
+Fraction reduced(const Fraction& fraction) {
+  Fraction out = fraction;
+  const auto* context = fraction.num.ring().get();
+  Poly common(fraction.num.ring());
+  if (fmpq_mpoly_gcd(common.get(), fraction.num.get(), fraction.den.get(), context) == 0) throw TooLarge{};
+  fmpq_mpoly_divides(out.num.get(), fraction.num.get(), common.get(), context);
+  fmpq_mpoly_divides(out.den.get(), fraction.den.get(), common.get(), context);
+  return out;
+}
+
+std::set<std::string> names_in(const Poly& poly) {
+  std::vector<int> used(poly.ring().names().size() + 1, 0);
+  fmpq_mpoly_used_vars(used.data(), poly.get(), poly.ring().get());
+  std::set<std::string> names;
+  for (size_t i = 0; i < poly.ring().names().size(); ++i) {
+    if (used[i] != 0) names.insert(poly.ring().names()[i]);
+  }
+  return names;
+}
+
+bool may_divide(const std::string& name) {
+  constexpr std::array<std::string_view, 5> kUnknowns = {"x", "y", "z", "t", "n"};
+  return !name.starts_with("atom ") && std::find(kUnknowns.begin(), kUnknowns.end(), name) == kUnknowns.end();
+}
+
 bool is_constant(const Poly& poly) { return fmpq_mpoly_is_fmpq(poly.get(), poly.ring().get()) != 0; }
 
 }  // namespace
@@ -192,6 +262,43 @@ std::optional<bool> same_rational_function(Ref a, Ref b, Budget& budget) {
     const Fraction right = expander.expand(b);
     return expander.multiply(left.num, right.den) == expander.multiply(right.num, left.den);
   });
+}
+
+bool same_over_atoms(Ref a, Ref b, Budget& budget) {
+  const auto same = guarded<bool>([&] {
+    const auto ring = common_ring(a, b, collect_atoms);
+    if (!ring) throw TooLarge{};
+    Expander expander(*ring, budget, true);
+    const Fraction left = expander.expand(a);
+    const Fraction right = expander.expand(b);
+    return expander.multiply(left.num, right.den) == expander.multiply(right.num, left.den);
+  });
+  return same.value_or(false);
+}
+
+bool same_after_denominators(Ref a, Ref b, Budget& budget) {
+  const auto same = guarded<bool>([&] {
+    const auto ring = common_ring(a, b, collect_atoms);
+    if (!ring) throw TooLarge{};
+    Expander expander(*ring, budget, true);
+    const Fraction left = reduced(expander.expand(a));
+    const Fraction right = reduced(expander.expand(b));
+    if (left.den.length() != 1 || right.den.length() != 1 || left.num.is_zero() || right.num.is_zero()) return false;
+    std::set<std::string> factors = names_in(left.den);
+    factors.merge(names_in(right.den));
+    const auto names = names_in(left.num);
+    const bool others =
+        std::any_of(names.begin(), names.end(), [&](const auto& name) { return !factors.contains(name); });
+    if (factors.empty() || !others || !std::all_of(factors.begin(), factors.end(), may_divide)) return false;
+    Rational left_lead, right_lead;
+    fmpq_mpoly_get_term_coeff_fmpq(left_lead.get(), left.num.get(), 0, ring->get());
+    fmpq_mpoly_get_term_coeff_fmpq(right_lead.get(), right.num.get(), 0, ring->get());
+    Poly scaled = right.num;
+    const Rational ratio = left_lead / right_lead;
+    fmpq_mpoly_scalar_mul_fmpq(scaled.get(), scaled.get(), ratio.get(), ring->get());
+    return scaled == left.num;
+  });
+  return same.value_or(false);
 }
 
 std::optional<bool> proportional_polynomials(Ref a, Ref b, Budget& budget, bool& positive) {

@@ -268,18 +268,19 @@ bool differ_at_special_points(Ref a, Ref b, const std::map<std::string, int>& sy
   return false;
 }
 
-// Steps that differ only where their argument is whole: \lceil (x+7)/38 \rceil and \lfloor (x+7)/38 \rfloor + 1.
-bool differ_at_integers(Ref a, Ref b, const std::map<std::string, int>& symbols, Budget& budget) {
+// Steps that differ only where their argument is whole, \lceil (x+7)/38 \rceil and \lfloor (x+7)/38 \rfloor + 1, or
+// shortly behind: \lceil x \rceil and \lceil x - 1/12 \rceil. At multiples of 1 / `parts`; of parts only exact values.
+bool differ_at_steps(Ref a, Ref b, const std::map<std::string, int>& symbols, int64_t parts, Budget& budget) {
   int inexact = 0;
-  for (int64_t n = -3; n <= kLastInteger; ++n) {
+  for (int64_t n = -3; n <= kLastInteger / parts + 60 * (parts > 1 ? 1 : 0); ++n) {
     std::map<std::string, Rational> values;
     int64_t offset = 0;
-    for (const auto& [name, count] : symbols) values[name] = Rational(n + 3 * offset++);
+    for (const auto& [name, count] : symbols) values[name] = Rational(n + 3 * offset++, parts);
     try {
       const auto left = exact_value_at(a, values, budget);
       const auto right = exact_value_at(b, values, budget);
       if (left && right && !(*left == *right)) return true;
-      if ((left && right) || ++inexact > kMostInexact) continue;
+      if ((left && right) || parts > 1 || ++inexact > kMostInexact) continue;
       const Sample sample = compare_at(a, b, Point{values, false}, budget);
       if (!sample.left_reals && sample.sameness == Sameness::kDifferent) return true;
     } catch (const Undefined&) {
@@ -295,7 +296,7 @@ bool equal_under_log(Ref a, Ref b, const ScalarPolicy& policy, bool decimal_log,
     const bool pieces = has_pieces(a) || has_pieces(b);
     const bool steps = has_steps(a) || has_steps(b);
     return equal_functions(a, b, symbols, policy, decimal_log, budget) &&
-           !(steps && differ_at_integers(a, b, symbols, budget)) &&
+           !(steps && (differ_at_steps(a, b, symbols, 1, budget) || differ_at_steps(a, b, symbols, 12, budget))) &&
            !(pieces && differ_at_special_points(a, b, symbols, decimal_log, budget));
   }
   Point point;
@@ -349,6 +350,7 @@ bool equal_scalars(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena) {
     }
     if (left && right) return false;
     if (canonical_text(a) == canonical_text(b)) return true;
+    if ((has_pieces(a) || has_pieces(b)) && same_over_atoms(a, b, budget)) return true;
     if (const auto same = equal_at_integers(a, b, policy, arena)) return *same;
     if (const auto same = same_rational_function(a, b, budget)) return *same;
     if (equal_under_log(a, b, policy, false, budget)) return true;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "reward/budget.h"
 #include "reward/char_class.h"
 #include "reward/lexer.h"
 #include "reward/units.h"
@@ -215,6 +216,62 @@ std::string spelling_key(std::string_view latex) {
 
 namespace {
 
+// Behind the bound that `at` points to, a group or one sign.
+size_t bound_end(std::string_view key, size_t at) {
+  if (at >= key.size()) return at;
+  if (key[at] == '\\') return at + std::max<size_t>(2, 1 + command_name(key, at).size());
+  if (key[at] != '{') return at + 1;
+  try {
+    braced(key, ++at);
+    return at;
+  } catch (const ParseError&) {
+    return key.size();
+  }
+}
+
+// With `letter` as a variable of its own renamed; letters of commands stay.
+std::string renamed(std::string_view text, char letter) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const size_t length = text[i] == '\\' ? 1 + command_name(text, i).size() : 1;
+    out += length == 1 && text[i] == letter ? std::string(1, '\x01') : std::string(text.substr(i, length));
+    i += length - 1;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string with_bound_variable(const std::string& spelling) {
+  if (spelling.find("\\int") == std::string::npos) return spelling;
+  std::string key;  // without the braces of one sign, and without spaces
+  for (size_t i = 0; i < spelling.size(); ++i) {
+    const bool script = i > 0 && (spelling[i - 1] == '_' || spelling[i - 1] == '^');
+    const bool single = script && spelling[i] == '{' && i + 2 < spelling.size() && spelling[i + 2] == '}';
+    if (single) ++i;
+    if (spelling[i] != ' ' ||
+        (i > 0 && is_letter(spelling[i - 1]) && i + 1 < spelling.size() && is_letter(spelling[i + 1])))
+      key += spelling[i];
+    if (single) ++i;
+  }
+  const size_t begin = key.find("\\int");
+  const size_t size = key.size();
+  if (begin == std::string::npos || key.find("\\int", begin + 1) != std::string::npos || size < begin + 9) return key;
+  const char letter = key[size - 1];
+  if (!is_letter(letter) || key[size - 2] != 'd') return key;
+  size_t at = begin + 4;
+  bool bounded = false;
+  while (at < size && (key[at] == '_' || key[at] == '^' || key[at] == ' ')) {
+    bounded = bounded || key[at] == '_';
+    at = key[at] == ' ' ? at + 1 : bound_end(key, at + 1);
+  }
+  const std::string bounds = key.substr(begin, std::min(at, size) - begin);
+  if (!bounded || at >= size || renamed(bounds, letter) != bounds) return key;
+  return key.substr(0, at) + renamed(std::string_view(key).substr(at), letter);
+}
+
+namespace {
+
 bool is_word_token(const Token& token) { return token.type == Token::Type::kText || token.type == Token::Type::kWord; }
 
 // Words fold their case; letters in capitals may be names of points or choices (ABC).
@@ -265,6 +322,11 @@ std::optional<bool> same_time(std::string_view gold, std::string_view answer) {
     if (bare.hour <= 12 && bare.hour % 12 == full.hour % 12) bare.hour = full.hour;  // a missing a.m. is accepted
   }
   return left->hour == right->hour && left->minute == right->minute && left->second == right->second;
+}
+
+bool is_clock_time(std::string_view latex) {
+  const auto time = parse_time(latex);
+  return time && latex.find(':') != std::string_view::npos && (time->has_half || time->leading_zero);
 }
 
 std::optional<bool> same_date(std::string_view gold, std::string_view answer) {

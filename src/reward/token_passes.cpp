@@ -99,6 +99,43 @@ void split_digit_arguments(std::vector<Token>& tokens) {
   tokens = std::move(out);
 }
 
+namespace {
+
+bool is_capital(const Token& token) {
+  return token.type == Type::kSymbol && token.text.size() == 1 && is_upper(token.text[0]);
+}
+
+// Exactly two capitals side by side, without marks of their own.
+bool is_pair(const std::vector<Token>& tokens, size_t at) {
+  const auto glued = [&](size_t i) { return is_capital(tokens[i]) && !tokens[i].space_before; };
+  const bool two = at + 2 < tokens.size() && is_capital(tokens[at]) && glued(at + 1) && !glued(at + 2);
+  const bool begins = at == 0 || tokens[at].space_before || !is_capital(tokens[at - 1]);
+  return two && begins && !tokens[at + 2].is_punct("_") && !tokens[at + 2].is_punct("'") &&
+         !tokens[at + 2].is_punct("(");
+}
+
+bool multiplies(const Token& token) {
+  return token.is(Type::kCommand, "cdot") || token.is(Type::kCommand, "times") || token.is_punct("*");
+}
+
+}  // namespace
+
+void join_segments(std::vector<Token>& tokens) {
+  if (std::none_of(tokens.begin(), tokens.end(), multiplies)) return;
+  std::vector<size_t> pairs;
+  for (size_t i = 0; i + 2 < tokens.size(); ++i) {
+    if (is_pair(tokens, i)) pairs.push_back(i);
+  }
+  const auto name = [&](size_t at) { return std::minmax(tokens[at].text, tokens[at + 1].text); };
+  const bool differ = std::any_of(pairs.begin(), pairs.end(), [&](size_t at) { return name(at) != name(pairs[0]); });
+  if (!differ) return;
+  for (auto at = pairs.rbegin(); at != pairs.rend(); ++at) {
+    const auto [first, second] = name(*at);
+    tokens[*at].text = first + second;
+    tokens.erase(tokens.begin() + static_cast<long>(*at + 1));
+  }
+}
+
 void drop_double_brackets(std::vector<Token>& tokens) {
   const auto match = matching_brackets(tokens);
   if (match.empty()) return;  // unbalanced: the parser will say so

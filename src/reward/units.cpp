@@ -29,8 +29,8 @@ constexpr std::string_view kNoUnits[] = {
     "do", "will", "would", "can", "could", "cannot", "should", "may", "might", "must", "equals", "equal", "becomes",
     "gives", "means",
     // prepositions and adverbs of place or order
-    "below", "above", "under", "over", "beneath", "beyond", "past", "before", "after", "by", "at", "as", "for", "to",
-    "from", "with", "without", "between", "through", "within", "via", "near", "around", "among", "versus", "upto",
+    "ish", "below", "above", "under", "over", "beneath", "beyond", "past", "before", "after", "by", "at", "as", "for",
+    "to", "from", "with", "without", "between", "through", "within", "via", "near", "around", "among", "versus", "upto",
     "ago", "when", "where", "which", "that", "who", "up", "down",
     // pronouns and quantifiers
     "it", "this", "these", "those", "he", "she", "they", "we", "you", "all", "both", "either", "neither", "none",

@@ -156,13 +156,16 @@ bool is_capital_word(const std::string& text) {
 
 /// Answers that are words, times, dates or choices. nullopt: mathematics decides.
 std::optional<bool> compare_texts(const std::string& gold, const std::string& answer) {
-  if (spelling_key(gold) == spelling_key(answer)) return true;
+  const std::string gold_key = spelling_key(gold);
+  const std::string answer_key = spelling_key(answer);
+  if (gold_key == answer_key || with_bound_variable(gold_key) == with_bound_variable(answer_key)) return true;
   if (is_capital_word(gold) && is_capital_word(answer)) {
     const std::string letters = bare_selection(gold);
     if (plain_text(gold) == plain_text(answer)) return true;
     return !letters.empty() && letters == plain_text(gold) && letters == bare_selection(answer);
   }
   if (const auto time = same_time(gold, answer)) return time;
+  if (is_clock_time(gold)) return false;  // 1:03 PM is no ratio
   if (const auto date = same_date(gold, answer)) return date;
   if (same_single_word(gold, answer)) return true;
   if (says_nothing_exists(gold) && says_nothing_exists(answer)) return true;
@@ -274,7 +277,7 @@ class Judge {
   bool any_same(const Reading& gold, const Reading& answer) {
     for (const Statement& left : gold.statements) {
       for (const Statement& right : answer.statements) {
-        if (!agree(left.condition, right.condition)) continue;
+        if (!agree(left.condition, left.node, right.condition, right.node)) continue;
         const Ref renamed = rename_parameter(right.node, right.condition, left.condition, arena_);
         if (same_answer(left.node, renamed, policy_, arena_)) return true;
       }

@@ -50,7 +50,7 @@ TEST(Extract, FallbacksAreConfigurable) {
 
 TEST(Extract, TheLastValueTakesItsOperators) {
   size_t at = 0;
-  EXPECT_EQ(last_value("from 3 to -1,250.5 kg", at), "-1,250.5");
+  EXPECT_EQ(last_value("from 3 to -1,250.5 kg", at), "-1,250.5 kg");
   EXPECT_EQ(last_value("x2 and H2O", at), "");
   EXPECT_EQ(last_value("5-3", at), "5-3");
   EXPECT_EQ(last_value("a 3/4 share", at), "3/4");

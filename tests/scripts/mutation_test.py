@@ -32,13 +32,15 @@ EQUAL_PAIRS = [
     ("\\frac12", "0.5"), ("\\sqrt{2+\\sqrt3}", "\\frac{\\sqrt6+\\sqrt2}{2}"), ("\\sin 3x", "3\\sin x-4\\sin^3 x"), ("1\\frac45", "1.8"),
     ("x<3", "(-\\infty,3)"), ("\\{1,2\\}", "\\{2,1,1\\}"), ("1,2", "2,1"), ("y=2x", "2y=4x"), ("x<2", "-3x>-6"), ("64\\%", "0.64"), ("64\\%", "64"),
     ("2^{n-1}", "\\frac{2^n}{2}"), ("x=5", "5"), ("\\pm 2", "\\mp 2"), ("3:4", "\\frac34"), ("30^\\circ", "\\frac{\\pi}{6}"), ("12{,}345", "12345"),
-    ("(-\\infty,1)\\cup[1,\\infty)", "(-\\infty,\\infty)"), ("7\\text{ tenths}", "0.7"), ("\\binom{7}{3}", "35"), ("e^{i\\pi}", "-1"), ("13_5", "8")]
+    ("(-\\infty,1)\\cup[1,\\infty)", "(-\\infty,\\infty)"), ("7\\text{ tenths}", "0.7"), ("\\binom{7}{3}", "35"), ("e^{i\\pi}", "-1"), ("13_5", "8"),
+    ("3A_{16}", "58"), ("3a_{16}", "3A_{16}")]
 UNEQUAL_PAIRS = [
     ("\\frac12", "0.499999"), ("x^2+1", "x^2-1"), ("(1,2)", "(2,1)"), ("[1,2]", "[1,2)"), ("5\\text{ cm}", "-5\\text{ cm}"), ("1,1,2", "1,2,2"),
     ("x=5", "x=-5"), ("x\\le3", "x<3"), ("ab", "Ab"), ("ad-bc", "AD-BC"), ("F=kx", "F=-kx"), ("5", "5\\text{ hundredths}"), ("\\pm 2", "2"),
     ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{pmatrix}2\\\\1\\end{pmatrix}"), ("\\text{slope}=2", "\\text{slope}=-2"), ("10!", "10"),
     ("\\lfloor x\\rfloor", "\\lceil x\\rceil"), ("(1,3)", "(1,2)\\cup(2,3)"), ("\\log 8", "\\log 9"), ("2x", "2y"), ("13_5", "13_6"),
-    ("\\text{Tuesday}", "-\\text{Tuesday}"), ("20\\text{ square units}", "-20\\text{ square units}"), ("parabola", "-parabola")]
+    ("\\text{Tuesday}", "-\\text{Tuesday}"), ("20\\text{ square units}", "-20\\text{ square units}"), ("parabola", "-parabola"),
+    ("3A_{16}", "3\\cdot A_{16}"), ("2a_{11}", "2A_{11}"), ("A, D", "A, A, D")]
 # What only a policy could settle, and what the evaluator does not read, it leaves alone.
 UNKNOWN_PAIRS = [("\\text{Tuesday}", "\\text{Friday}"), ("5\\text{ cm}", "5"), ("(1,2,3)", "[1,2,3]"), ("\\int_0^1 f", "\\int_1^2 f"), ("(-1)^n", "(-1)^{-n}"), ("x^2=4", "2")]
 
