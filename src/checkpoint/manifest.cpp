@@ -39,6 +39,12 @@ void check_file(const fs::path& file, const io::Written& expected) {
     throw base::CheckpointError(file.string() + ": contents differ from MANIFEST");
 }
 
+// It is written with a line break at its end: without one it was cut off, however whole the rest looks.
+nlohmann::json read_whole(const fs::path& path) {
+  if (!io::read_file(path).ends_with('\n')) throw base::CheckpointError("it is cut off");
+  return io::read_json(path);
+}
+
 }  // namespace
 
 Manifest read_manifest(const fs::path& checkpoint) {
@@ -49,7 +55,7 @@ Manifest read_manifest(const fs::path& checkpoint) {
                                 "checkpoints/step_<8 digits> of a run)");
   }
   try {
-    return manifest_from(io::read_json(path));
+    return manifest_from(read_whole(path));
   } catch (const std::exception& error) {  // not JSON, other types, our own words
     throw base::CheckpointError(base::concat(path.string(), ": not the manifest of a checkpoint (", error.what(), ")"));
   }

@@ -126,7 +126,7 @@ TEST_F(StoreTest, SaysOfAnythingThatIsNoManifestThatItIsNone) {
         "{\"files\": {\"../b\": {\"bytes\": 1, \"xxh3_128\": \"0\"}}}",
         "{\"files\": {\"a\": {\"bytes\": \"1\", \"xxh3_128\": 0}}}"}) {
     save(10);
-    io::write_file_atomic(store_.path_of(10) / "MANIFEST", text);
+    io::write_file_atomic(store_.path_of(10) / "MANIFEST", text + "\n");
     try {
       verify(store_.path_of(10));
       FAIL() << text << " was accepted";
@@ -134,6 +134,13 @@ TEST_F(StoreTest, SaysOfAnythingThatIsNoManifestThatItIsNone) {
       EXPECT_THAT(error.what(), HasSubstr("MANIFEST: not the manifest of a checkpoint")) << text;
     }
   }
+}
+
+TEST_F(StoreTest, RefusesAManifestThatLostItsLastByte) {
+  save(10);
+  const auto manifest = store_.path_of(10) / "MANIFEST";
+  std::filesystem::resize_file(manifest, std::filesystem::file_size(manifest) - 1);
+  EXPECT_THROW(verify(store_.path_of(10)), base::CheckpointError);
 }
 
 TEST_F(StoreTest, ReplacesACheckpointOfTheSameStep) {
