@@ -1,7 +1,9 @@
 #include "reward/claim.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
+#include <string_view>
 
 #include "reward/char_class.h"
 #include "reward/numeric.h"
@@ -186,13 +188,24 @@ Claim read_claim(Ref relation, const ScalarPolicy& policy, Arena& arena, bool co
   return claim;
 }
 
+// An argument that only stands for any number, as in f(x) = x^2. Capitals name things, as events and points do, and
+// what stands between two operands of a product is no argument.
+bool is_placeholder(Ref argument) {
+  return is_symbol(argument) && !argument->vector && !argument->text.empty() && !is_upper(argument->text[0]);
+}
+
+bool is_operation(Ref apply) {
+  constexpr std::array<std::string_view, 6> kOperations = {"cross", "dot", "beside", "mod", "land", "lor"};
+  return std::find(kOperations.begin(), kOperations.end(), apply->text) != kOperations.end();
+}
+
 bool same_name(Ref a, Ref b) {
   if (canonical_text(a) == canonical_text(b)) return true;
   const bool functions = a->kind == Kind::kApply && b->kind == Kind::kApply;
   if (functions)
-    return a->text == b->text && a->kids.size() == b->kids.size() &&
-           std::all_of(a->kids.begin(), a->kids.end(), is_symbol) &&
-           std::all_of(b->kids.begin(), b->kids.end(), is_symbol);
+    return a->text == b->text && a->kids.size() == b->kids.size() && !is_operation(a) &&
+           std::all_of(a->kids.begin(), a->kids.end(), is_placeholder) &&
+           std::all_of(b->kids.begin(), b->kids.end(), is_placeholder);
   // y = 2x and f(x) = 2x describe the same graph.
   const auto is_y = [](Ref node) { return node->kind == Kind::kSymbol && node->text == "y"; };
   const auto is_function = [](Ref node) {

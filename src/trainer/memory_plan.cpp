@@ -84,8 +84,14 @@ int64_t longest_rollout(const TrainConfig& config) {
   return config.rollout.max_total_tokens ? std::min(longest, *config.rollout.max_total_tokens) : longest;
 }
 
+// In steps or in evaluations.
+bool samples(const TrainConfig& config) {
+  return !learns_written_texts(config.algorithm) || config.eval.every_steps > 0;
+}
+
 // At full length in every slot.
 double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes, bool cuda) {
+  if (!samples(config)) return 0.0;
   const RolloutOptions& rollout = config.rollout;
   const auto pages = [&](int64_t tokens) {
     return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size);
@@ -234,8 +240,9 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
     plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
   else
     plan.parts.push_back({"program", kProgramBytes});
-  if (!target.cuda) plan.parts.push_back({"sampler's copy of the weights", n * b, When::kRollout});
-  plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
+  if (!target.cuda && samples(config)) plan.parts.push_back({"sampler's copy of the weights", n * b, When::kRollout});
+  if (samples(config))
+    plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
   plan.parts.push_back({"gradient sums", 4.0 * n / (splits_sums ? ranks : 1.0), When::kUpdate});
   if (splits_sums)
     plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});

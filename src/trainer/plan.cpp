@@ -51,7 +51,18 @@ std::string advantage_scale(const TrainConfig& config) {
   return text.str();
 }
 
+void describe_examples(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
+  const int64_t examples = config.rollout.prompts_per_step;
+  out << "method: sft, the texts of data.answer_key (" << config.data.answer_key << ") word for word\n";
+  out << "batch: " << examples << " examples a step in "
+      << config.trainer.updates_per_step * config.trainer.epochs_per_step << " updates; " << steps << " steps over "
+      << problems << " examples (" << static_cast<double>(steps * examples) / static_cast<double>(problems)
+      << " epochs), completions of at most " << config.rollout.max_new_tokens << " tokens, in micro-batches of "
+      << config.trainer.micro_batch_tokens << "\n";
+}
+
 void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
+  if (learns_written_texts(config.algorithm)) return describe_examples(out, config, problems, steps);
   const RolloutOptions& rollout = config.rollout;
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   out << "batch: " << rollout.prompts_per_step << " prompts x " << rollout.group_size
@@ -71,17 +82,27 @@ void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t 
       << "\n";
 }
 
+void describe_optimizer(std::ostringstream& out, const optim::OptimizerConfig& config) {
+  const bool muon = config.kind == optim::OptimizerKind::kMuon;
+  out << "optimizer: " << (muon ? "Muon for the layers' matrices, else AdamW" : "AdamW") << ", lr " << config.lr
+      << " after " << config.warmup_steps << " warm-up updates\n";
+}
+
 void describe_objective(std::ostringstream& out, const TrainConfig& config) {
   const AlgorithmConfig& algorithm = config.algorithm;
+  if (learns_written_texts(algorithm)) {
+    out << "loss: negative log-likelihood, " << name_of(algorithm.aggregation) << ", kl " << algorithm.kl.coef
+        << ", entropy " << algorithm.entropy_coef << "\n";
+    describe_optimizer(out, config.optimizer);
+    return;
+  }
   out << "advantage: " << name_of(algorithm.advantage.kind) << ", std " << name_of(algorithm.advantage.std) << ", eps "
       << algorithm.advantage.std_eps << advantage_scale(config) << "\n";
   out << "loss: " << name_of(algorithm.policy.loss) << ", clip [1 - " << algorithm.policy.clip_low << ", 1 + "
       << algorithm.policy.clip_high << "], " << name_of(algorithm.aggregation) << ", denominator "
       << name_of(algorithm.denominator) << ", kl " << algorithm.kl.coef << ", entropy " << algorithm.entropy_coef
       << "\n";
-  out << "optimizer: "
-      << (config.optimizer.kind == optim::OptimizerKind::kMuon ? "Muon for the layers' matrices, else AdamW" : "AdamW")
-      << ", lr " << config.optimizer.lr << " after " << config.optimizer.warmup_steps << " warm-up updates\n";
+  describe_optimizer(out, config.optimizer);
 }
 
 void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
@@ -276,6 +297,7 @@ void validate_stream(const TrainConfig& config) {
   const auto refuse = [](const std::string& with, const std::string& why) {
     throw base::ConfigError(base::concat("trainer.stream_update: true does not go with ", with, ": ", why));
   };
+  if (learns_written_texts(config.algorithm)) refuse("algorithm.method: sft", "nothing is sampled to train beside");
   if (config.rollout.exact)
     refuse("rollout.exact: true",
            "micro-batches are filled in the order in which groups are completed, and that depends on what is decoded "

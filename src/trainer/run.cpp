@@ -14,6 +14,7 @@
 #include "trainer/load_prompts.h"
 #include "trainer/memory_plan.h"
 #include "trainer/methods/grpo.h"
+#include "trainer/methods/sft.h"
 #include "trainer/plan.h"
 #include "trainer/run_inputs.h"
 #include "trainer/sequences.h"
@@ -73,7 +74,9 @@ void load_data(Run& run) {
   const TrainConfig& config = run.config;
   const auto problems = data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key);
   run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
-  check_golds(run.prompts, config.reward, "data.train", reward::gold_use(config.reward));
+  const bool sft = learns_written_texts(config.algorithm);
+  check_golds(run.prompts, config.reward, "data.train", sft ? reward::GoldUse::kText : reward::gold_use(config.reward));
+  if (sft) run.completions = written_completions(run.policy, run.prompts, config.rollout.max_new_tokens);
   if (config.eval.every_steps > 0) {
     const auto names = names_of_sets(config.eval.data, "eval.data");
     for (size_t i = 0; i < names.size(); ++i) {
@@ -125,6 +128,12 @@ std::unique_ptr<rollout::Engine> make_engine(const Run& run, const MemoryPlan& p
                                                .expected = expected_demand(config, run.prompts, run.eval_sets, cuda)});
 }
 
+std::unique_ptr<Method> make_method(Run& run) {
+  if (learns_written_texts(run.config.algorithm))
+    return std::make_unique<Sft>(run.config, run.policy, run.prompts, run.completions);
+  return std::make_unique<Grpo>(run.config, run.policy, run.prompts, *run.engine, *run.reward);
+}
+
 }  // namespace
 
 update::Learner Run::learner() {
@@ -143,6 +152,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
                                    .policy = {},
                                    .reference = {},
                                    .prompts = {},
+                                   .completions = {},
                                    .eval_sets = {},
                                    .inputs = {},
                                    .reward = {},
@@ -163,7 +173,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   load_data(*run);
   run->optimizer = make_optimizer(*run, plan);
   run->engine = make_engine(*run, plan);
-  run->method = std::make_unique<Grpo>(config, run->policy, run->prompts, *run->engine, *run->reward);
+  run->method = make_method(*run);
   run->total_steps = steps_of(config, static_cast<int64_t>(run->prompts.size()));
   return run;
 }

@@ -25,6 +25,7 @@ struct Run {
   Policy policy;
   std::unique_ptr<models::CausalLM> reference;  // start weights, when the KL term is on
   std::vector<Prompt> prompts;
+  std::vector<std::vector<int64_t>> completions;  // method sft: written, of each prompt
   std::vector<EvalSet> eval_sets;
   nlohmann::json inputs;  // fingerprints of what the run reads (run_inputs.h)
   std::unique_ptr<reward::RewardFunction> reward;

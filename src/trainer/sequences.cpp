@@ -16,6 +16,14 @@ update::Sequence sequence_of(const Prompt& prompt, const Rollout& rollout) {
 
 update::Objective objective_of(const TrainConfig& config) {
   const AlgorithmConfig& algorithm = config.algorithm;
+  if (learns_written_texts(algorithm)) {  // with advantage 1 the negative log-likelihood
+    return {.policy = {.loss = algo::Loss::kReinforce},
+            .aggregation = algorithm.aggregation,
+            .kl_coef = algorithm.kl.coef,
+            .kl_estimator = algorithm.kl.estimator,
+            .entropy_coef = algorithm.entropy_coef,
+            .temperature = 1.0};
+  }
   return {.policy = algorithm.policy,
           .aggregation = algorithm.aggregation,
           .kl_coef = algorithm.kl.coef,

@@ -138,8 +138,11 @@ std::string limit_of(const TimePlan& plan, const Load& load, const DecodeStep& d
 
 }  // namespace
 
-TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
+TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& whole, int64_t dtype_bytes,
                    const PlanTarget& target, const DeviceRates& rates) {
+  const bool samples = !learns_written_texts(whole.algorithm);
+  TrainConfig config = whole;
+  if (!samples) config.rollout.group_size = 1;
   const auto n = static_cast<double>(model.num_parameters());
   const int64_t ranks = target.ranks;
   const Load load = load_of(config, ranks, target.cuda);
@@ -147,13 +150,14 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, 
   TimePlan plan;
   plan.rollout_s = std::ceil(load.sampled / load.together) * load.completion_tokens * decode.seconds() +
                    2.0 * n * load.prompt_tokens * load.prompts / rates.flops;
+  if (!samples) plan.rollout_s = 0.0;
   plan.update_s = operations_per_trained_token(config) * n * load.trained * load.tokens() / rates.flops;
   plan.idle_ranks = std::max<int64_t>(ranks - config.rollout.prompts_per_step, 0);
   if (ranks > 1) {
     const auto memory = plan_memory(model, config, dtype_bytes, target);
     const auto updates = static_cast<double>(config.trainer.updates_per_step * config.trainer.epochs_per_step);
     plan.micro_batches = micro_batches(config, load, memory.micro_batch_tokens);
-    plan.rollout_bytes = rollout_bytes(config, load, ranks);
+    plan.rollout_bytes = samples ? rollout_bytes(config, load, ranks) : 0.0;
     plan.update_bytes =
         updates *
         update_bytes(model, memory, config.distributed, config.optimizer.kind, dtype_bytes, ranks, plan.micro_batches) /

@@ -96,7 +96,12 @@ struct KlOptions {
   }
 };
 
+/// What a step learns from: groups of its own completions, or written ones.
+enum class MethodKind { kGrpo, kSft };
+inline std::vector<std::string> enum_names(MethodKind) { return {"grpo", "sft"}; }
+
 struct AlgorithmConfig {
+  MethodKind method = MethodKind::kGrpo;
   algo::AdvantageConfig advantage;
   algo::PolicyLossConfig policy;
   algo::Aggregation aggregation = algo::Aggregation::kTokenMean;
@@ -107,6 +112,8 @@ struct AlgorithmConfig {
   Truncated truncated = Truncated::kTrain;
   OldLogProbs old_logprobs = OldLogProbs::kTrainer;
   GRPO_FIELDS(f) {
+    f("method", method,
+      "grpo: learn from groups of sampled completions; sft: from the texts of data.answer_key, word for word");
     advantage.fields(f);  // advantage, std, std_eps
     policy.fields(f);     // loss, clip_low, clip_high, dual_clip, ...
     f("aggregation", aggregation, "how per-token terms become one loss");
@@ -118,6 +125,8 @@ struct AlgorithmConfig {
     f("old_logprobs", old_logprobs, "source of the old log-probs when a step makes several updates");
   }
 };
+
+inline bool learns_written_texts(const AlgorithmConfig& algorithm) { return algorithm.method == MethodKind::kSft; }
 
 enum class OffloadOptimizer { kAuto, kTrue, kFalse };
 inline std::vector<std::string> enum_names(OffloadOptimizer) { return {"auto", "true", "false"}; }

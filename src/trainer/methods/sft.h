@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "grpo/data/sampler.h"
+#include "trainer/methods/method.h"
+
+namespace grpo::trainer {
+
+/// The ids that supervised fine-tuning teaches for each prompt: its first answer's text word for word, and the token
+/// that ends the assistant's turn (without a template the first stop id). Leaves out the prompts whose completion is
+/// longer than most_tokens, with a warning. Throws base::ConfigError when none is left.
+std::vector<std::vector<int64_t>> written_completions(const Policy& policy, std::vector<Prompt>& prompts,
+                                                      int64_t most_tokens);
+
+/// Supervised fine-tuning: the negative log-likelihood of written completions, over their tokens as
+/// algorithm.aggregation says. With several updates a step each takes its part of the step's examples.
+class Sft : public Method {
+ public:
+  /// All that is given outlives it. completions: of each prompt.
+  Sft(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts,
+      const std::vector<std::vector<int64_t>>& completions);
+
+  bool take_step(const StepCall& call) override;
+  const UpdateStats& update() const override { return update_; }
+  metrics::MetricsLine measures() const override;
+  StepSigns signs() const override { return {}; }
+  std::vector<std::string> warnings() override { return {}; }
+  // It learns from the data themselves.
+  void write_samples(const std::filesystem::path&, int64_t) const override {}
+  void show_samples(metrics::TensorBoardWriter&, double) const override {}
+  void show(metrics::Status& status) const override;
+  std::string summary(int64_t total_steps, double step_s, double left_s) const override;
+  void save(nlohmann::json& state) const override;
+  void restore(const nlohmann::json& state) override;
+  void forget_problems() override {}
+
+ private:
+  std::vector<size_t> next_examples();
+  update::Batch batch_of(const std::vector<size_t>& examples) const;
+  std::vector<UpdateStats> make_updates(const StepCall& call, const std::vector<size_t>& examples) const;
+
+  const TrainConfig& config_;
+  Policy& policy_;
+  const std::vector<Prompt>& prompts_;
+  const std::vector<std::vector<int64_t>>& completions_;
+  data::PromptSampler sampler_;
+  uint64_t next_draw_ = 0;  // carried from step to step
+  // The last step.
+  int64_t step_ = 0;
+  UpdateStats update_;
+  int64_t prompt_tokens_ = 0;
+  int64_t completion_tokens_ = 0;
+  int64_t longest_ = 0;  // completion
+  double update_s_ = 0.0;
+  double bytes_ = 0.0;  // sent by all ranks; 0 with one
+  int64_t ranks_ = 1;
+};
+
+}  // namespace grpo::trainer

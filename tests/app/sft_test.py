@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""algorithm.method: sft, end to end: it learns, resumes bit for bit, and several ranks train as one process does.
+Arguments: the program and the source folder."""
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
+MEASURED = ("time", "speed/", "memory/", "bytes/")
+
+
+class Sft(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        sums = [{"problem": f"{a}+{b}=", "answer": str(a + b)} for a in range(10, 40) for b in range(10, 40)]
+        (self.folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sums))
+
+    def run_program(self, name, *overrides, ranks=1):
+        command = [os.path.join(os.path.dirname(PROGRAM), "grpo-train"), "--config", "quickstart_2grpo", "--nproc", str(ranks), f"run.output={self.folder}",
+                   f"run.name={name}", "algorithm.method=sft", f"data.train=[{self.folder}/train.jsonl]", "trainer.steps=40", "optimizer.lr=1e-3",
+                   "eval.every_steps=0", "checkpoint.every_steps=10", "checkpoint.keep=9", *overrides]
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=SOURCE)
+
+    def train(self, name, *overrides, ranks=1):
+        result = self.run_program(name, *overrides, ranks=ranks)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stderr
+
+    def lines(self, name):
+        lines = [json.loads(line) for line in (self.folder / name / "metrics.jsonl").read_text().splitlines()]
+        return [{key: value for key, value in line.items() if not key.startswith(MEASURED)} for line in lines]
+
+    def weights(self, name, step):
+        return (self.folder / name / "checkpoints" / f"step_{step:08d}" / "model" / "model.safetensors").read_bytes()
+
+    def test_it_learns_what_is_written(self):
+        shutil.copy(self.folder / "train.jsonl", self.folder / "seen.jsonl")
+        log = self.train("learns", "eval.every_steps=40", f"eval.data=[{self.folder}/seen.jsonl]", "eval.samples=1", "trainer.updates_per_step=2")
+        lines = self.lines("learns")
+        steps = [line for line in lines if "loss" in line]
+        self.assertEqual(len(steps), 40)
+        self.assertLess(steps[-1]["loss"], 0.5 * steps[0]["loss"], log)
+        accuracy = [line["eval/seen/mean@1"] for line in lines if "eval/seen/mean@1" in line]
+        self.assertGreater(accuracy[-1], accuracy[0])
+        self.assertEqual(steps[-1]["examples/total"], 40 * 64)
+        self.assertIn("loss", log)
+        self.assertFalse((self.folder / "learns" / "rollouts").exists())
+
+    def test_the_report_shows_it(self):
+        self.train("shown", "trainer.steps=3")
+        page = self.folder / "page.html"
+        result = subprocess.run([PROGRAM, "compare", str(self.folder / "shown"), "--output", str(page)], capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("loss", page.read_text())
+
+    def test_it_resumes_bit_for_bit(self):
+        self.train("whole", "trainer.steps=20")
+        self.train("parts", "trainer.steps=10")
+        self.train("parts", "trainer.steps=20")
+        self.assertEqual(self.lines("whole"), self.lines("parts"))
+        self.assertEqual(self.weights("whole", 20), self.weights("parts", 20))
+
+    def test_ranks_train_as_one_process_does(self):
+        self.train("one", "trainer.steps=5")
+        for sharding in ("zero1", "zero3"):
+            self.train(sharding, "trainer.steps=5", f"distributed.sharding={sharding}", ranks=2)
+            for a, b in zip(self.lines("one"), self.lines(sharding), strict=True):
+                self.assertEqual(a.keys(), b.keys())
+                self.assertTrue(math.isclose(a["loss"], b["loss"], rel_tol=1e-4), (a["loss"], b["loss"]))
+                self.assertTrue(math.isclose(a["grad_norm"], b["grad_norm"], rel_tol=1e-3), (a["grad_norm"], b["grad_norm"]))
+
+    def test_the_plan_samples_nothing(self):
+        result = self.run_program("planned", "--dry-run")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("method: sft", result.stdout)
+        self.assertNotIn("advantage:", result.stdout)
+
+    def test_muon_trains_it_too(self):
+        self.train("muon", "optimizer.kind=muon", "trainer.steps=20")
+        self.train("muon_parts", "optimizer.kind=muon", "trainer.steps=10")
+        self.train("muon_parts", "optimizer.kind=muon", "trainer.steps=20")
+        steps = self.lines("muon")
+        self.assertLess(steps[-1]["loss"], 0.7 * steps[0]["loss"])
+        self.assertEqual(self.weights("muon", 20), self.weights("muon_parts", 20))
+
+    def test_what_it_cannot_do_is_refused(self):
+        result = self.run_program("streamed", "trainer.stream_update=true")
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("algorithm.method: sft", result.stderr)
+        (self.folder / "train.jsonl").write_text(json.dumps({"problem": "1+1=", "answer": ""}) + "\n")
+        result = self.run_program("empty")
+        self.assertEqual(result.returncode, 2, result.stderr)
+        result = self.run_program("another", "algorithm.method=dpo")
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("algorithm.method: unknown value dpo", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
