@@ -83,7 +83,8 @@ TEST(Sft, LossAndGradientAreTheReferences) {
 }
 
 TEST(Sft, GoesOnWhereItsStateSays) {
-  const auto golden = testing::golden_models().front();
+  const auto models = testing::golden_models();
+  const auto& golden = models.front();
   const auto config = sft_config();
   const Examples examples = examples_of(golden);
   Policy policy{
