@@ -148,6 +148,8 @@ def top_elements(text):
     """Splits at the commas of the outermost brackets: (before, elements, after), or None."""
     if ";" in text.replace("\\;", ""):
         return None
+    if re.search(r",[^,]*\\in(?![a-z])", text):  # a value and what its parameter is: no list
+        return None
     body = re.sub(r"\\(?:left|right)(?![a-z])\s*", "", text.strip().strip("$")).strip()
     match = re.fullmatch(r"((?:[A-Za-z]\s*(?:=|\\in)\s*)?(?:\(|\[|\\\{)|)(.*?)(\)|\]|\\\}|)", body, re.S)
     depth, elements, current = 0, [], ""

@@ -96,14 +96,16 @@ def aliases(text):
              ("\\pi", "π"), ("\\cup", "∪"), ("-", "−"), ("\\cdot", "\\times"), ("\\{", "\\lbrace "), ("\\}", "\\rbrace "), ("pmatrix", "bmatrix"), ("\\cdot", "·")]
     found = []
     for old, new in pairs:
+        if old == "\\cdot" and new == "\\times" and re.search(r"\\(?:vec|nabla|mathbf|boldsymbol|bm|overrightarrow)(?![a-z])", text):
+            continue  # of vectors these are two products
         if old in text and text.count("$") != 1:
             found.append(re.sub(re.escape(old) + ("(?![a-z])" if old[-1].isalpha() else ""), lambda m, n=new: n, text))
     return [f for f in found if f != text and not TEXT.search(text)]
 
 
 def explicit_product(text):
-    """2x as 2\\cdot x, but for letters that are digits: 3A_{16}."""
-    if TEXT.search(text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
+    """2x as 2\\cdot x, but for letters that are digits, as in 3A_{16}, or belong to a time, as in 11:59 PM."""
+    if TEXT.search(text) or re.search(r"\d:\d\d", text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
         return []
     product = re.sub(r"(?<![\w.^_{,!\\])(\d+)\s*(?=[a-zA-Z]|\\(?:sqrt|pi)(?![a-z]))(?!e\d)", r"\1\\cdot ", text)
     return [product] if compare_texts(text, product) != UNEQUAL else []

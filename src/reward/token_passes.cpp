@@ -105,13 +105,16 @@ bool is_capital(const Token& token) {
   return token.type == Type::kSymbol && token.text.size() == 1 && is_upper(token.text[0]);
 }
 
-// Exactly two capitals side by side, without marks of their own.
+// Exactly two capitals side by side, without marks of their own. A space between them means nothing to TeX, but of more
+// than two capitals it tells the pairs apart.
 bool is_pair(const std::vector<Token>& tokens, size_t at) {
-  const auto glued = [&](size_t i) { return is_capital(tokens[i]) && !tokens[i].space_before; };
-  const bool two = at + 2 < tokens.size() && is_capital(tokens[at]) && glued(at + 1) && !glued(at + 2);
-  const bool begins = at == 0 || tokens[at].space_before || !is_capital(tokens[at - 1]);
-  return two && begins && !tokens[at + 2].is_punct("_") && !tokens[at + 2].is_punct("'") &&
-         !tokens[at + 2].is_punct("(");
+  if (at + 2 >= tokens.size() || !is_capital(tokens[at]) || !is_capital(tokens[at + 1])) return false;
+  const Token& next = tokens[at + 2];
+  const bool alone = (at == 0 || !is_capital(tokens[at - 1])) && !is_capital(next);
+  const bool set_apart = !tokens[at + 1].space_before &&
+                         (at == 0 || tokens[at].space_before || !is_capital(tokens[at - 1])) &&
+                         (next.space_before || !is_capital(next));
+  return (alone || set_apart) && !next.is_punct("_") && !next.is_punct("'") && !next.is_punct("(");
 }
 
 bool multiplies(const Token& token) {
