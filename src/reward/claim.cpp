@@ -188,9 +188,11 @@ Claim read_claim(Ref relation, const ScalarPolicy& policy, Arena& arena, bool co
   return claim;
 }
 
+namespace {
+
 // An argument that only stands for any number, as in f(x) = x^2. Capitals name things, as events and points do, and
 // what stands between two operands of a product is no argument.
-bool is_placeholder(Ref argument) {
+bool is_free_argument(Ref argument) {
   return is_symbol(argument) && !argument->vector && !argument->text.empty() && !is_upper(argument->text[0]);
 }
 
@@ -199,13 +201,15 @@ bool is_operation(Ref apply) {
   return std::find(kOperations.begin(), kOperations.end(), apply->text) != kOperations.end();
 }
 
+}  // namespace
+
 bool same_name(Ref a, Ref b) {
   if (canonical_text(a) == canonical_text(b)) return true;
   const bool functions = a->kind == Kind::kApply && b->kind == Kind::kApply;
   if (functions)
     return a->text == b->text && a->kids.size() == b->kids.size() && !is_operation(a) &&
-           std::all_of(a->kids.begin(), a->kids.end(), is_placeholder) &&
-           std::all_of(b->kids.begin(), b->kids.end(), is_placeholder);
+           std::all_of(a->kids.begin(), a->kids.end(), is_free_argument) &&
+           std::all_of(b->kids.begin(), b->kids.end(), is_free_argument);
   // y = 2x and f(x) = 2x describe the same graph.
   const auto is_y = [](Ref node) { return node->kind == Kind::kSymbol && node->text == "y"; };
   const auto is_function = [](Ref node) {

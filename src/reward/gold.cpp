@@ -7,7 +7,7 @@
 #include "reward/char_class.h"
 #include "reward/extract.h"
 #include "reward/lexer.h"
-#include "reward/poses_problem.h"
+#include "reward/no_answer.h"
 #include "reward/unicode.h"
 
 namespace grpo::reward {

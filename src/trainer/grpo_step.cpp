@@ -10,6 +10,7 @@
 #include "trainer/live_rollouts.h"
 #include "trainer/sequences.h"
 #include "trainer/step_stats.h"
+#include "trainer/update_watch.h"
 
 namespace grpo::trainer {
 namespace {
@@ -64,15 +65,7 @@ std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatc
 }  // namespace
 
 update::Watch watch_of(const StepContext& context) {
-  update::Watch watch{.name = base::concat("step ", context.step), .should_stop = context.should_stop};
-  if (!context.on_progress) return watch;
-  watch.on_progress = [on_progress = context.on_progress](const update::Progress& progress) {
-    on_progress({.phase = StepProgress::Phase::kUpdate,
-                 .done = progress.done,
-                 .total = progress.total,
-                 .tokens = progress.tokens});
-  };
-  return watch;
+  return update_watch(context.step, context.should_stop, context.on_progress);
 }
 
 StepResult grpo_step(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {

@@ -76,7 +76,9 @@ void load_data(Run& run) {
   run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
   const bool sft = learns_written_texts(config.algorithm);
   check_golds(run.prompts, config.reward, "data.train", sft ? reward::GoldUse::kText : reward::gold_use(config.reward));
-  if (sft) run.completions = written_completions(run.policy, run.prompts, config.rollout.max_new_tokens);
+  if (sft)
+    run.completions =
+        written_completions(run.policy, run.prompts, config.rollout.max_new_tokens, config.data.allow_special_tokens);
   if (config.eval.every_steps > 0) {
     const auto names = names_of_sets(config.eval.data, "eval.data");
     for (size_t i = 0; i < names.size(); ++i) {

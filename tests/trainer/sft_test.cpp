@@ -5,11 +5,13 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "grpo/base/error.h"
 #include "grpo/update/update.h"
 #include "models/golden_model.h"
+#include "support/paths.h"
 #include "trainer/sequences.h"
 
 namespace grpo::trainer {
@@ -80,6 +82,28 @@ TEST(Sft, LossAndGradientAreTheReferences) {
       EXPECT_EQ(stats.tokens, golden.num_tokens() - 3);
     }
   }
+}
+
+// The stop id ends each; the text of a special token is text, unless data.allow_special_tokens says otherwise.
+TEST(Sft, WrittenCompletionsEndAndKeepSpecialTextsAsText) {
+  const Policy policy = load_policy({.path = (testing::source_dir() / "configs" / "quickstart" / "model").string(),
+                                     .dtype = "float32",
+                                     .device = "cpu",
+                                     .chat_template = {.text = "none", .map = {}}},
+                                    {}, {}, 0);
+  const auto special = *policy.tokenizer->token(policy.stop_ids.front());
+  const auto completions_of = [&](const std::string& text, int64_t most_tokens, bool special_tokens) {
+    std::vector<Prompt> prompts = {{.gold = text, .ids = {0}}};
+    return written_completions(policy, prompts, most_tokens, special_tokens).front();
+  };
+  const auto plain = completions_of("17", 20, false);
+  EXPECT_EQ(plain.back(), policy.stop_ids.front());
+  const auto as_token = completions_of("17" + special, 20, true);
+  ASSERT_EQ(as_token.size(), plain.size() + 1);
+  EXPECT_EQ(as_token[plain.size() - 1], policy.stop_ids.front());
+  const auto as_text = completions_of("17" + special, 20, false);
+  EXPECT_EQ(std::count(as_text.begin(), as_text.end(), policy.stop_ids.front()), 1);
+  EXPECT_THROW(completions_of("17", 1, false), base::ConfigError);
 }
 
 TEST(Sft, GoesOnWhereItsStateSays) {

@@ -8,6 +8,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/metrics/timer.h"
+#include "trainer/update_watch.h"
 
 namespace grpo::trainer {
 namespace {
@@ -16,18 +17,6 @@ int64_t end_of_completion(const Policy& policy) {
   const std::string& end = policy.chat_template->end_of_turn();
   const auto id = end.empty() ? std::nullopt : policy.tokenizer->token_id(end);
   return id ? *id : policy.stop_ids.front();
-}
-
-update::Watch watch_of(const StepCall& call) {
-  update::Watch watch{.name = base::concat("step ", call.step), .should_stop = call.should_stop};
-  if (!call.on_progress) return watch;
-  watch.on_progress = [on_progress = call.on_progress](const update::Progress& progress) {
-    on_progress({.phase = StepProgress::Phase::kUpdate,
-                 .done = progress.done,
-                 .total = progress.total,
-                 .tokens = progress.tokens});
-  };
-  return watch;
 }
 
 double sum_over_ranks(double value, dist::Communicator& communicator) {
@@ -39,12 +28,12 @@ double sum_over_ranks(double value, dist::Communicator& communicator) {
 }  // namespace
 
 std::vector<std::vector<int64_t>> written_completions(const Policy& policy, std::vector<Prompt>& prompts,
-                                                      int64_t most_tokens) {
+                                                      int64_t most_tokens, bool special_tokens) {
   const int64_t end = end_of_completion(policy);
   std::vector<std::vector<int64_t>> completions;
   std::vector<Prompt> kept;
   for (Prompt& prompt : prompts) {
-    auto ids = policy.tokenizer->encode(prompt.gold);
+    auto ids = policy.tokenizer->encode(prompt.gold, special_tokens);
     ids.push_back(end);
     if (static_cast<int64_t>(ids.size()) > most_tokens) continue;
     completions.push_back(std::move(ids));
@@ -106,7 +95,7 @@ std::vector<size_t> Sft::next_examples() {
 
 // One after the other, each part of the examples once an epoch. An update that is dropped is the last.
 std::vector<UpdateStats> Sft::make_updates(const StepCall& call, const std::vector<size_t>& examples) const {
-  auto watch = watch_of(call);
+  auto watch = update_watch(call.step, call.should_stop, call.on_progress);
   const auto parts = static_cast<size_t>(config_.trainer.updates_per_step);
   const size_t size = examples.size() / parts;
   std::vector<UpdateStats> updates;

@@ -11,9 +11,10 @@ namespace grpo::trainer {
 
 /// The ids that supervised fine-tuning teaches for each prompt: its first answer's text word for word, and the token
 /// that ends the assistant's turn (without a template the first stop id). Leaves out the prompts whose completion is
-/// longer than most_tokens, with a warning. Throws base::ConfigError when none is left.
+/// longer than most_tokens, with a warning. special_tokens: their texts in an answer are tokens
+/// (data.allow_special_tokens). Throws base::ConfigError when none is left.
 std::vector<std::vector<int64_t>> written_completions(const Policy& policy, std::vector<Prompt>& prompts,
-                                                      int64_t most_tokens);
+                                                      int64_t most_tokens, bool special_tokens);
 
 /// Supervised fine-tuning: the negative log-likelihood of written completions, over their tokens as
 /// algorithm.aggregation says. With several updates a step each takes its part of the step's examples.

@@ -1,4 +1,4 @@
-#include "reward/poses_problem.h"
+#include "reward/no_answer.h"
 
 #include <algorithm>
 #include <array>
