@@ -67,10 +67,6 @@ Spread spread_of(std::span<const double> rewards, Std std) {
   return spread;
 }
 
-Spread spread_of(const Moments& moments, Std std) {
-  return {.size = moments.count, .mean = moments.mean, .std = deviation(moments.squares, moments.count, std)};
-}
-
 double largest(std::span<const double> values) {
   return values.empty() ? 0.0 : *std::max_element(values.begin(), values.end());
 }
@@ -126,11 +122,6 @@ class Groups {
   at::IntArrayRef offsets_;
 };
 
-Moments moments_of(std::span<const double> values) {
-  const Spread spread = spread_of(values, Std::kPopulation);
-  return {.count = spread.size, .mean = spread.mean, .squares = spread.std * spread.std * spread.size};
-}
-
 // r - m of each rollout. In a group of equal rewards that is exactly 0; the difference of rounded numbers need not be.
 std::vector<double> centred(const Groups& groups, size_t q) {
   const auto rewards = groups[q];
@@ -141,15 +132,13 @@ std::vector<double> centred(const Groups& groups, size_t q) {
   return values;
 }
 
-Moments moments_of(const Groups& groups, const AdvantageConfig& config) {
-  const Over over = row_of(config.kind).step;
-  Moments moments;
-  if (over == Over::kNothing) return moments;
-  for (size_t q = 0; q < groups.size(); ++q) {
-    if (groups[q].empty()) continue;
-    moments += over == Over::kCentred ? moments_of(centred(groups, q)) : moments_of(groups[q]);
+Spread spread_of_step(const Groups& groups, Over over, Std std) {
+  std::vector<double> values;
+  for (size_t q = 0; q < groups.size() && over != Over::kNothing; ++q) {
+    const auto own = over == Over::kCentred ? centred(groups, q) : std::vector(groups[q].begin(), groups[q].end());
+    values.insert(values.end(), own.begin(), own.end());
   }
-  return moments;
+  return values.empty() ? Spread() : spread_of(values, std);
 }
 
 }  // namespace
@@ -162,29 +151,13 @@ std::vector<std::string> enum_names(Advantage) {
 
 std::vector<std::string> enum_names(Std) { return {"population", "sample"}; }
 
-bool needs_moments(Advantage kind) { return row_of(kind).step != Over::kNothing; }
-
-// Chan, Golub and LeVeque's update: no large sums are subtracted.
-Moments& Moments::operator+=(const Moments& other) {
-  const double total = count + other.count;
-  if (other.count == 0.0) return *this;
-  const double distance = other.mean - mean;
-  squares += other.squares + distance * distance * count * other.count / total;
-  mean += distance * other.count / total;
-  count = total;
-  return *this;
-}
-
-Moments advantage_moments(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
-                          const at::Tensor& magnitudes) {
-  return moments_of(Groups(rewards, group_offsets, magnitudes), config);
-}
+bool looks_beyond_group(Advantage kind) { return row_of(kind).step != Over::kNothing; }
 
 at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
-                           const std::optional<Moments>& moments, const at::Tensor& magnitudes) {
+                           const at::Tensor& magnitudes) {
   const Groups groups(rewards, group_offsets, magnitudes);
-  const Spread step = spread_of(moments ? *moments : moments_of(groups, config), config.std);
   const Row& row = row_of(config.kind);
+  const Spread step = spread_of_step(groups, row.step, config.std);
   auto advantages = at::zeros({rewards.size(0)}, at::kDouble);
   double* out = advantages.mutable_data_ptr<double>();
   for (size_t q = 0; q < groups.size(); ++q) {
@@ -196,13 +169,6 @@ at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offs
     }
   }
   return advantages.to(rewards.options());
-}
-
-std::vector<bool> live_groups(const at::Tensor& rewards, at::IntArrayRef group_offsets, const at::Tensor& magnitudes) {
-  const Groups groups(rewards, group_offsets, magnitudes);
-  std::vector<bool> live;
-  for (size_t q = 0; q < groups.size(); ++q) live.push_back(groups.live(q));
-  return live;
 }
 
 }  // namespace grpo::algo

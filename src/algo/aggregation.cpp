@@ -31,10 +31,10 @@ constexpr std::array<Row, 4> kTable = {{{"token_mean", token_mean, false},
                                         {"seq_mean_token_sum", seq_mean, false},
                                         {"seq_mean_token_sum_norm", seq_mean_norm, false}}};
 
-// 1 / |o| for every token, 0 in a rollout without a counted one.
-at::Tensor inverse_lengths(const at::Tensor& terms, at::IntArrayRef rollout_offsets, const at::Tensor& mask) {
-  const auto lengths = tokens_per_rollout(mask, rollout_offsets);
-  return per_token(lengths.clamp_min(1).reciprocal(), rollout_offsets).to(terms.options());
+// 1 / |o| for every token.
+at::Tensor inverse_lengths(at::IntArrayRef rollout_offsets) {
+  const auto lengths = tokens_per_rollout({}, rollout_offsets);
+  return per_token(lengths.clamp_min(1).reciprocal(), rollout_offsets).to(at::kFloat);
 }
 
 }  // namespace
@@ -58,24 +58,13 @@ Denominators count_denominators(const std::vector<RolloutCount>& rollouts, Denom
   return sums;
 }
 
-at::Tensor aggregate(const at::Tensor& terms, at::IntArrayRef rollout_offsets, Aggregation aggregation,
-                     const Denominators& denominators, const at::Tensor& mask) {
-  GRPO_CHECK(terms.dim() == 1 && !rollout_offsets.empty() && rollout_offsets.back() == terms.size(0), "terms ",
-             terms.sizes(), ", offsets ", rollout_offsets);
-  const Row& row = kTable.at(static_cast<size_t>(aggregation));
-  auto counted = mask.defined() ? at::where(mask, terms, at::zeros_like(terms)) : terms;
-  if (row.means_over_tokens) counted = counted * inverse_lengths(terms, rollout_offsets, mask);
-  return counted.sum() * row.scale(denominators);
-}
-
 double loss_scale(Aggregation aggregation, const Denominators& denominators) {
   return kTable.at(static_cast<size_t>(aggregation)).scale(denominators);
 }
 
 at::Tensor token_weights(at::IntArrayRef rollout_offsets, Aggregation aggregation, double scale) {
-  const auto ones = at::ones({rollout_offsets.back()}, at::kFloat);
   const bool means = kTable.at(static_cast<size_t>(aggregation)).means_over_tokens;
-  return (means ? inverse_lengths(ones, rollout_offsets, {}) : ones) * scale;
+  return (means ? inverse_lengths(rollout_offsets) : at::ones({rollout_offsets.back()}, at::kFloat)) * scale;
 }
 
 }  // namespace grpo::algo

@@ -1,9 +1,7 @@
 #include "grpo/algo/kl.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
-#include <algorithm>
 #include <array>
 
 #include "grpo/base/error.h"
@@ -44,27 +42,6 @@ at::Tensor kl_penalty(const at::Tensor& log_probs, const at::Tensor& reference_l
              reference_log_probs.sizes());
   const auto d = reference_log_probs.detach() - log_probs;
   return kTable.at(static_cast<size_t>(estimator)).estimate(d).clamp(-kMaxEstimate, kMaxEstimate);
-}
-
-Mismatch& Mismatch::operator+=(const Mismatch& other) {
-  abs_sum += other.abs_sum;
-  abs_max = std::max(abs_max, other.abs_max);
-  k3_sum += other.k3_sum;
-  tokens += other.tokens;
-  return *this;
-}
-
-Mismatch measure_mismatch(const at::Tensor& sampler, const at::Tensor& trainer, const at::Tensor& mask) {
-  const at::NoGradGuard no_grad;
-  GRPO_CHECK(sampler.sizes() == trainer.sizes(), sampler.sizes(), " against ", trainer.sizes());
-  const auto s = (mask.defined() ? sampler.masked_select(mask) : sampler).to(at::kDouble);
-  const auto t = (mask.defined() ? trainer.masked_select(mask) : trainer).to(at::kDouble);
-  if (s.numel() == 0) return {};
-  const auto difference = (t - s).abs();
-  return {.abs_sum = difference.sum().item<double>(),
-          .abs_max = difference.max().item<double>(),
-          .k3_sum = kl_penalty(s, t, KlEstimator::kK3).sum().item<double>(),
-          .tokens = s.numel()};
 }
 
 }  // namespace grpo::algo

@@ -79,10 +79,12 @@ PolicyLoss policy_loss(const PolicyLossConfig& config, const PolicyLossInputs& i
   check_shapes(inputs);
   const auto loss = row_of(config.loss).terms(config, tokens_of(inputs));
   const auto ratio = masked(loss.ratio.detach(), inputs.mask);
-  return {.terms = masked(loss.terms, inputs.mask),
-          .clipped_tokens = count(loss.clipped, inputs),
-          .dual_clipped_tokens = count(loss.dual_clipped, inputs),
-          .ratio_max = ratio.numel() == 0 ? at::zeros({}, ratio.options()) : ratio.max()};
+  const auto ratio_max = ratio.numel() == 0 ? at::zeros({}, ratio.options()) : ratio.max();
+  PolicyLoss out{
+      .terms = masked(loss.terms, inputs.mask),
+      .measures = {{"clip_fraction", Fold::kMean, count(loss.clipped, inputs)}, {"ratio/max", Fold::kMax, ratio_max}}};
+  if (config.dual_clip) out.measures.push_back({"clip_fraction/dual", Fold::kMean, count(loss.dual_clipped, inputs)});
+  return out;
 }
 
 }  // namespace grpo::algo

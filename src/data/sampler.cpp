@@ -1,6 +1,5 @@
 #include "grpo/data/sampler.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "grpo/base/error.h"
@@ -24,27 +23,10 @@ int64_t PromptSampler::row_of(uint64_t draw) {
   return order_[place];
 }
 
-std::vector<Draw> PromptSampler::take(uint64_t first_draw, int64_t count) {
-  std::vector<Draw> draws;
-  draws.reserve(static_cast<size_t>(count));
-  for (uint64_t draw = first_draw; draw < first_draw + static_cast<uint64_t>(count); ++draw) {
-    draws.push_back({.draw = draw, .row = row_of(draw)});
-  }
-  return draws;
-}
-
 int64_t num_steps(double epochs, int64_t num_prompts, int64_t prompts_per_step) {
   GRPO_CHECK(epochs >= 0 && num_prompts >= 0 && prompts_per_step >= 1, epochs, " ", num_prompts, " ", prompts_per_step);
   const double steps = epochs * static_cast<double>(num_prompts) / static_cast<double>(prompts_per_step);
   return static_cast<int64_t>(std::floor(steps * (1 + 1e-12) + 1e-9));
-}
-
-ShardRange shard_range(int64_t count, int64_t rank, int64_t world_size) {
-  GRPO_CHECK(count >= 0 && rank >= 0 && rank < world_size, count, " draws, rank ", rank, " of ", world_size);
-  const int64_t size = count / world_size;
-  const int64_t larger = count % world_size;  // ranks with one more
-  const int64_t begin = rank * size + std::min(rank, larger);
-  return {.begin = begin, .end = begin + size + (rank < larger ? 1 : 0)};
 }
 
 }  // namespace grpo::data

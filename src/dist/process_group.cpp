@@ -60,13 +60,6 @@ class StoreValues : public KeyValue {
   StorePointer store_;
 };
 
-// c10's messages carry a stack trace after their first line.
-std::string first_line(const std::exception& error) {
-  const auto* c10_error = dynamic_cast<const c10::Error*>(&error);
-  const std::string text = c10_error != nullptr ? c10_error->what_without_backtrace() : error.what();
-  return text.substr(0, text.find('\n'));
-}
-
 StorePointer connect(const Ranks& ranks, bool as_server, std::chrono::seconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(ranks.port);
@@ -80,10 +73,10 @@ StorePointer connect(const Ranks& ranks, bool as_server, std::chrono::seconds ti
     // torchrun's store lives on when it starts the job again: each start has keys of its own.
     return c10::make_intrusive<c10d::PrefixStore>("grpo/" + ranks.attempt, store);
   } catch (const std::exception& error) {
-    throw base::DistError(
-        base::concat("rank ", ranks.rank,
-                     as_server ? ": cannot open the store of the run at " : ": cannot reach the store of the run at ",
-                     place, " within ", timeout.count(), " s (distributed.timeout_s): ", first_line(error)));
+    throw base::DistError(base::concat(
+        "rank ", ranks.rank,
+        as_server ? ": cannot open the store of the run at " : ": cannot reach the store of the run at ", place,
+        " within ", timeout.count(), " s (distributed.timeout_s): ", base::first_line(error.what())));
   }
 }
 
@@ -99,7 +92,8 @@ void wait_for_all(c10d::Store& store, const Ranks& ranks, std::chrono::seconds t
       if (!store.check({Watch::status_key(r)})) missing.push_back(base::concat("rank ", r));
     }
     if (missing.empty())
-      throw base::DistError(base::concat("rank ", ranks.rank, ": the store of the run failed: ", first_line(error)));
+      throw base::DistError(
+          base::concat("rank ", ranks.rank, ": the store of the run failed: ", base::first_line(error.what())));
     throw base::DistError(base::concat("rank ", ranks.rank, " waited ", timeout.count(),
                                        " s (distributed.timeout_s) for ", base::join(missing, ", "), " of ", ranks.size,
                                        " to start"));
@@ -309,9 +303,10 @@ void ProcessGroupCommunicator::give_up(const Started& started, const std::except
   const bool timed_out = Clock::now() - started.began >= std::chrono::milliseconds(900 * timeout_s_);
   if (!timed_out) {
     std::this_thread::sleep_for(kVerdict);
-    throw base::DistError(base::concat("rank ", ranks_.rank, ": ", started.name, " failed: ", first_line(error)));
+    throw base::DistError(
+        base::concat("rank ", ranks_.rank, ": ", started.name, " failed: ", base::first_line(error.what())));
   }
-  throw base::DistError(waited_message(started, first_line(error)));
+  throw base::DistError(waited_message(started, base::first_line(error.what())));
 }
 
 std::string ProcessGroupCommunicator::waited_message(const Started& started, const std::string& otherwise) {
@@ -473,7 +468,7 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_gloo(const Ranks& ranks, cons
                                                        options);
   } catch (const std::exception& error) {
     throw base::DistError(base::concat("rank ", ranks.rank, " on host ", host_name(),
-                                       " cannot connect to the other ranks (", first_line(error),
+                                       " cannot connect to the other ranks (", base::first_line(error.what()),
                                        "); GLOO_SOCKET_IFNAME names the network interface to use"));
   }
 }

@@ -68,7 +68,11 @@ size_t display_width(const std::string& utf8) {
 std::string duration(double seconds) {
   const auto whole = static_cast<long long>(seconds + 0.5);
   char text[64];
-  if (whole >= 3600) {
+  if (seconds < 9.95) {
+    std::snprintf(text, sizeof text, "%.2g s", seconds);
+  } else if (whole >= 172800) {
+    std::snprintf(text, sizeof text, "%lld d %02lld h", whole / 86400, whole / 3600 % 24);
+  } else if (whole >= 3600) {
     std::snprintf(text, sizeof text, "%lld h %02lld min", whole / 3600, whole / 60 % 60);
   } else if (whole >= 60) {
     std::snprintf(text, sizeof text, "%lld min %02lld s", whole / 60, whole % 60);

@@ -51,10 +51,6 @@ double peak_device_bytes(at::Device device) {
       c10::getDeviceAllocator(device.type())->getDeviceStats(device.index()).reserved_bytes[0].peak);
 }
 
-void reset_peak_device_bytes(at::Device device) {
-  c10::getDeviceAllocator(device.type())->resetPeakStats(device.index());
-}
-
 void use_device(at::Device device) {
   if (device.is_cuda()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
 }

@@ -38,12 +38,6 @@ class DrawInputs {
   const size_t first_;  // its parts have consecutive numbers
 };
 
-// A graph holds where the weights were: ranks that split them free and allocate them again with each update.
-void append_addresses(std::vector<int64_t>& launch, const models::CausalLM& model) {
-  for (const auto& [name, tensor] : model.parameters())
-    launch.push_back(reinterpret_cast<int64_t>(tensor.const_data_ptr()));
-}
-
 }  // namespace
 
 DrawnTokens::DrawnTokens(const kernels::Sampled& sampled, int64_t rows)
@@ -139,8 +133,7 @@ kernels::Sampled ModelRunner::run_padded(std::vector<Row> rows) {
   Bucket& bucket = buckets_.try_emplace(size, attention_shape(cache_), model_.device(), most_pages).first->second;
   const auto inputs = load(rows, *bucket.planner, bucket.upload);
   const auto& schedule = inputs.batch.layout.schedule;
-  auto launch = schedule ? schedule->launch : std::vector<int64_t>();
-  if (options_.graphs) append_addresses(launch, model_);
+  const auto launch = schedule ? schedule->launch : std::vector<int64_t>();
   if (!options_.graphs || !bucket.warm) {
     bucket.warm = true;  // libraries have allocated what they need by the second time
     return step(inputs);

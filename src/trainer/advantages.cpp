@@ -15,7 +15,7 @@ void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config) {
     magnitudes.push_back(std::max(rollout.score.magnitude, std::abs(rollout.score.reward)));
   }
   const auto advantages = algo::group_advantage(at::tensor(rewards, at::kDouble), batch.group_offsets, config,
-                                                std::nullopt, at::tensor(magnitudes, at::kDouble))
+                                                at::tensor(magnitudes, at::kDouble))
                               .to(at::kDouble)
                               .contiguous();
   for (size_t i = 0; i < batch.rollouts.size(); ++i)

@@ -55,7 +55,7 @@ nlohmann::ordered_json to_json(const EvalResult& result, size_t problems) {
 }
 
 // What completions depend on besides prompt, data set and sample number.
-nlohmann::ordered_json sampling_of(const EvalRun& run, const Policy& policy) {
+nlohmann::ordered_json description_of(const EvalRun& run, const Policy& policy) {
   return {{"weights", hash_model_folder(policy.folder)},
           {"dtype", models::dtype_name(policy.model->dtype())},
           {"temperature", run.eval.temperature},
@@ -76,7 +76,7 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
   rollout::Engine engine(*policy.model,
                          {.max_sequences = rollout::auto_max_sequences(policy.model->device().is_cuda())});
   fs::create_directories(run.output);
-  auto report = sampling_of(run, policy);
+  auto report = description_of(run, policy);
   const fs::path answers_folder = run.answers.empty() ? fs::path(run.output) / "answers" : fs::path(run.answers);
   AnswerStore answers(answers_folder, io::hash_bytes(report.dump()));
   const EvalContext context{.engine = &engine,

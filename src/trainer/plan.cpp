@@ -12,6 +12,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 #include "grpo/data/sampler.h"
+#include "grpo/metrics/console.h"
 #include "grpo/models/device.h"
 #include "grpo/models/model_config.h"
 #include "trainer/divergence.h"
@@ -134,7 +135,7 @@ void describe_traffic(std::ostringstream& out, const TrainConfig& config, const 
 }
 
 // --gpu-memory names GPUs that need not be here.
-PlanTarget target_of(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
+PlanTarget imagined_target(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
   const bool cuda = plans_gpu(config, memory_gb);
   const double available = memory_gb ? *memory_gb * 1e9
                            : cuda    ? models::device_memory_bytes({at::kCUDA, 0})
@@ -147,16 +148,16 @@ void describe_time(std::ostringstream& out, const TrainConfig& config, const mod
   const DeviceRates rates = target.cuda ? assumed_gpu() : measure_cpu(dtype);
   const auto plan = plan_time(model, config, static_cast<int64_t>(c10::elementSize(dtype)), target, rates);
   const int64_t ranks = target.ranks;
-  out << "time: " << duration_text(plan.step_s()) << " a step (rollout " << duration_text(plan.rollout_s) << ", update "
-      << duration_text(plan.update_s)
-      << (ranks > 1 ? ", communication " + duration_text(plan.communication_s) : std::string()) << "), "
-      << duration_text(plan.step_s() * static_cast<double>(steps))
+  out << "time: " << metrics::duration(plan.step_s()) << " a step (rollout " << metrics::duration(plan.rollout_s)
+      << ", update " << metrics::duration(plan.update_s)
+      << (ranks > 1 ? ", communication " + metrics::duration(plan.communication_s) : std::string()) << "), "
+      << metrics::duration(plan.step_s() * static_cast<double>(steps))
       << " in all, if every prompt and completion had its full length; matrix products alone, " << rates.source << "\n";
   out << "limit: " << plan.limit << "\n";
   if (ranks > 1) describe_traffic(out, config, plan, ranks);
   if (const auto seconds = measured_step_seconds(config)) {
-    out << "time: an earlier run of this name took " << duration_text(*seconds)
-        << " a step, evaluation included: " << duration_text(*seconds * static_cast<double>(steps)) << " in all\n";
+    out << "time: an earlier run of this name took " << metrics::duration(*seconds)
+        << " a step, evaluation included: " << metrics::duration(*seconds * static_cast<double>(steps)) << " in all\n";
   }
 }
 
@@ -276,7 +277,7 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
   describe_batch(out, config, problems, steps);
   describe_objective(out, config);
   describe_evaluation(out, config, static_cast<int64_t>(inputs.evaluated.size()), steps);
-  const PlanTarget target = target_of(config, ranks, memory_gb);
+  const PlanTarget target = imagined_target(config, ranks, memory_gb);
   const auto dtype = plan_dtype(config, assumptions, target.cuda);
   check_weights_fit(model, static_cast<int64_t>(c10::elementSize(dtype)), target);
   describe_time(out, config, model, dtype, steps, target);
@@ -306,7 +307,7 @@ void validate_stream(const TrainConfig& config) {
     refuse("trainer.updates_per_step or trainer.epochs_per_step above 1",
            "a later update needs the whole step's rollouts and old log-probs");
   }
-  if (algo::needs_moments(config.algorithm.advantage.kind)) {
+  if (algo::looks_beyond_group(config.algorithm.advantage.kind)) {
     refuse(base::concat("algorithm.advantage: ", name_of(config.algorithm.advantage.kind)),
            "it needs every reward of the step before the first advantage");
   }

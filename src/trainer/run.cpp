@@ -30,7 +30,7 @@ int64_t longest_prompt(const TrainConfig& config) {
 }
 
 // The ranks must plan alike: with the memory of the one that has least.
-PlanTarget target_of(const ModelOptions& options, dist::Communicator& communicator) {
+PlanTarget target_of_ranks(const ModelOptions& options, dist::Communicator& communicator) {
   const at::Device device = models::resolve_device(options.device, communicator.local_rank());
   const int64_t ranks = communicator.size();
   // On the CPU, ranks of this host share its memory; how many they are is not known here, so all count.
@@ -163,7 +163,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
                                    .method = {},
                                    .budget = update::TokenBudget(1)});
   communicator.enter_phase("start");
-  const PlanTarget target = target_of(config.model, communicator);
+  const PlanTarget target = target_of_ranks(config.model, communicator);
   load_models(*run, weights, target);
   models::CausalLM& model = *run->policy.model;
   const MemoryPlan plan =

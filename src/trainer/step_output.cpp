@@ -77,13 +77,9 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
   line.add("reward/mean", stats.reward_mean);
   line.add("reward/std", stats.reward_std);
   line.add("accuracy", stats.accuracy);
-  line.add("loss", update.loss);
+  for (const auto& figure : update.figures) line.add(figure.name, figure.value);
   line.add("grad_norm", update.grad_norm);
   line.add("lr", update.lr);
-  line.add("entropy", update.entropy);
-  line.add("clip_fraction", update.clip_fraction);
-  line.add("ratio/max", update.ratio_max);
-  line.add("kl/sampler", update.kl_sampler);
   line.add("groups/total", static_cast<double>(result.batch.num_groups()));
   line.add("groups/live", static_cast<double>(stats.groups_live));
   line.add("groups/dead_right", static_cast<double>(stats.groups_dead_right));
@@ -119,7 +115,7 @@ std::string summary_of(const StepResult& result, int64_t step, int64_t steps, do
       static_cast<long long>(step), static_cast<long long>(steps), stats.reward_mean, stats.accuracy,
       static_cast<long long>(stats.groups_live), static_cast<long long>(result.batch.num_groups()),
       static_cast<double>(stats.tokens_completion) / static_cast<double>(result.batch.rollouts.size()),
-      stats.update.grad_norm, stats.update.entropy, step_s);
+      stats.update.grad_norm, stats.update.figure("entropy"), step_s);
   std::string line = text;
   if (step < steps) line += "  left " + metrics::duration(left_s);
   return line + why_no_update(stats);

@@ -8,7 +8,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
-#include "trainer/time_plan.h"
+#include "grpo/metrics/console.h"
 
 namespace grpo::trainer {
 namespace {
@@ -86,7 +86,7 @@ bool Stopping::drops_step() {
   if (!finishes) return drop();
   if (!std::exchange(announced_, true)) {
     base::log_info(base::concat("a signal asks to stop: step ", step_, " is finished first, which took ",
-                                duration_text(*step_s_), " last time, of ", duration_text(left),
+                                metrics::duration(*step_s_), " last time, of ", metrics::duration(left),
                                 " (checkpoint.stop_within_s); a second signal drops it"));
   }
   return false;

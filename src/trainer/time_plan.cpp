@@ -185,17 +185,4 @@ std::optional<double> measured_step_seconds(const TrainConfig& config) {
   return seconds[seconds.size() / 2];
 }
 
-std::string duration_text(double seconds) {
-  char text[32];
-  if (seconds < 100.0)
-    std::snprintf(text, sizeof text, "%.3g s", seconds);
-  else if (seconds < 6000.0)
-    std::snprintf(text, sizeof text, "%.3g min", seconds / 60.0);
-  else if (seconds < 172800.0)
-    std::snprintf(text, sizeof text, "%.3g h", seconds / 3600.0);
-  else
-    std::snprintf(text, sizeof text, "%.3g days", seconds / 86400.0);
-  return text;
-}
-
 }  // namespace grpo::trainer

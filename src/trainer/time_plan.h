@@ -55,7 +55,4 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, 
 /// none.
 std::optional<double> measured_step_seconds(const TrainConfig& config);
 
-/// "12 s", "3.5 min", "2.1 h", "4.0 days"
-std::string duration_text(double seconds);
-
 }  // namespace grpo::trainer

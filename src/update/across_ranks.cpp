@@ -31,19 +31,17 @@ std::vector<size_t> balanced_share(const std::vector<Sequence>& sequences, const
 
 void reduce(UpdateStats& stats, dist::Communicator& communicator) {
   if (communicator.size() == 1) return;
-  auto sums =
-      at::tensor({stats.loss, stats.entropy, stats.clip_fraction, stats.kl_sampler, static_cast<double>(stats.tokens)},
-                 at::kDouble);
-  auto maxima = at::tensor({stats.ratio_max}, at::kDouble);
+  std::vector<double> own = {static_cast<double>(stats.tokens)};
+  for (const Figure& figure : stats.figures) own.push_back(figure.value);
+  auto sums = at::tensor(own, at::kDouble);
+  auto maxima = sums.clone();
   communicator.all_reduce_sum(sums);
   communicator.all_reduce_max(maxima);
-  const double* values = sums.const_data_ptr<double>();
-  stats.loss = values[0];
-  stats.entropy = values[1];
-  stats.clip_fraction = values[2];
-  stats.kl_sampler = values[3];
-  stats.tokens = static_cast<int64_t>(values[4]);
-  stats.ratio_max = maxima.item<double>();
+  stats.tokens = sums[0].item<int64_t>();
+  for (size_t i = 0; i < stats.figures.size(); ++i) {
+    const bool largest = stats.figures[i].fold == algo::Fold::kMax;
+    stats.figures[i].value = (largest ? maxima : sums)[static_cast<int64_t>(i) + 1].item<double>();
+  }
 }
 
 }  // namespace grpo::update

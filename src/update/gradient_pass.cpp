@@ -15,16 +15,19 @@ namespace {
 
 void to_means(UpdateStats& stats) {
   if (stats.tokens == 0) return;
-  const auto tokens = static_cast<double>(stats.tokens);
-  stats.entropy /= tokens;
-  stats.clip_fraction /= tokens;
-  stats.kl_sampler /= tokens;
+  for (Figure& figure : stats.figures) {
+    if (figure.fold == algo::Fold::kMean || figure.fold == algo::Fold::kLargestMean)
+      figure.value /= static_cast<double>(stats.tokens);
+  }
 }
 
 }  // namespace
 
 GradientPass::GradientPass(const Learner& learner, const Watch& watch, double scale)
-    : learner_(learner), watch_(watch), scale_(scale), sums_(learner.model.device()) {}
+    : learner_(learner),
+      watch_(watch),
+      scale_(scale),
+      sums_(measures_of_nothing(learner.objective), learner.model.device()) {}
 
 bool GradientPass::run(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, bool last) {
   const bool fits =
@@ -43,20 +46,25 @@ void GradientPass::forward_and_backward(const std::vector<Sequence>& sequences, 
   phase.emplace("backward");
   head.loss.backward();
   learner_.optimizer.accumulate();
-  sums_.add(head.loss, inputs.sampler_log_probs, head.log_probs, head.entropy);
+  sums_.add(measures_of(inputs, head));
   tokens_ += micro.targets.numel();
 }
 
 void GradientPass::drop() {
   learner_.optimizer.zero_grad();
-  sums_ = UpdateSums(learner_.model.device());
+  sums_.clear();
   tokens_ = 0;
 }
 
+UpdateStats no_update(const Learner& learner) {
+  return {.figures = figures_of(measures_of_nothing(learner.objective))};
+}
+
 UpdateStats measured(const Learner& learner, GradientPass& pass, double gradient_scale) {
-  UpdateStats stats = pass.sums().receive();
-  stats.loss *= gradient_scale;
-  stats.tokens = pass.tokens();
+  UpdateStats stats{.figures = pass.sums().receive(), .tokens = pass.tokens()};
+  for (Figure& figure : stats.figures) {
+    if (figure.fold == algo::Fold::kSum) figure.value *= gradient_scale;
+  }
   reduce(stats, learner.communicator);
   to_means(stats);
   return stats;

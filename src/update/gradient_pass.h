@@ -36,6 +36,9 @@ class GradientPass {
   int64_t tokens_ = 0;
 };
 
+/// Of an update that has no sequence to train.
+UpdateStats no_update(const Learner& learner);
+
 /// What the pass measured, over all ranks (a collective), after sums().send(). gradient_scale: of the loss too.
 UpdateStats measured(const Learner& learner, GradientPass& pass, double gradient_scale);
 

@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <utility>
+
 #include "grpo/base/error.h"
 #include "grpo/kernels/upload.h"
 #include "grpo/update/profile.h"
@@ -70,18 +72,21 @@ nn::LmHeadOptions head_options(const Objective& objective) {
   return {.temperature = objective.temperature, .entropy_grad = objective.entropy_coef > 0.0};
 }
 
-// The loss of some targets. offsets: of these targets.
+// The loss of some targets, and what its terms measure. offsets: of these targets.
 at::Tensor loss_of(const Objective& objective, const TokenInputs& tokens, at::IntArrayRef offsets,
-                   const at::Tensor& log_probs, const at::Tensor& entropy, UpdateSums& sums) {
-  const auto policy = algo::policy_loss(
+                   const at::Tensor& log_probs, const at::Tensor& entropy, std::vector<algo::Measure>& measures) {
+  auto policy = algo::policy_loss(
       objective.policy, {.log_probs = log_probs,
                          .old_log_probs = tokens.old_log_probs.defined() ? tokens.old_log_probs : log_probs.detach(),
                          .advantages = tokens.advantages,
                          .rollout_offsets = offsets});
-  sums.add(policy);
+  measures = std::move(policy.measures);
   at::Tensor terms = policy.terms;
-  if (tokens.reference.defined())
-    terms = terms + objective.kl_coef * algo::kl_penalty(log_probs, tokens.reference, objective.kl_estimator);
+  if (tokens.reference.defined()) {
+    const auto kl = algo::kl_penalty(log_probs, tokens.reference, objective.kl_estimator);
+    measures.push_back({"kl/reference", algo::Fold::kMean, kl.detach().sum()});
+    terms = terms + objective.kl_coef * kl;
+  }
   if (objective.entropy_coef > 0.0) terms = terms - objective.entropy_coef * entropy;
   return (terms * tokens.weights).sum();
 }
@@ -113,17 +118,48 @@ nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, c
                               UpdateSums& sums) {
   const Objective& objective = learner.objective;
   const auto hidden = hidden_rows(learner.model, micro);
+  const auto measured_loss = [&](const TokenInputs& tokens, at::IntArrayRef offsets, const at::Tensor& log_probs,
+                                 const at::Tensor& entropy) {
+    std::vector<algo::Measure> measures;
+    auto loss = loss_of(objective, tokens, offsets, log_probs, entropy, measures);
+    sums.add(measures);
+    return loss;
+  };
   const auto options = head_options(objective);
   if (algo::is_per_token(objective.policy.loss)) {
     return nn::head_loss(hidden, learner.model.head_weight(), micro.targets, options,
                          [&](int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
                            const int64_t size = log_probs.size(0);
-                           return loss_of(objective, inputs.slice(begin, size), {0, size}, log_probs, entropy, sums);
+                           return measured_loss(inputs.slice(begin, size), {0, size}, log_probs, entropy);
                          });
   }
   const auto current = nn::token_log_probs(hidden, learner.model.head_weight(), micro.targets, options);
-  const auto loss = loss_of(objective, inputs, micro.offsets, current.log_probs, current.entropy, sums);
+  const auto loss = measured_loss(inputs, micro.offsets, current.log_probs, current.entropy);
   return {loss, current.log_probs, current.entropy};
+}
+
+std::vector<algo::Measure> measures_of(const TokenInputs& inputs, const nn::HeadLoss& head) {
+  const at::NoGradGuard no_grad;
+  const auto& sampler = inputs.sampler_log_probs;
+  const auto kl = sampler.defined() ? algo::kl_penalty(sampler, head.log_probs, algo::KlEstimator::kK3).sum()
+                                    : at::zeros({}, head.loss.options());
+  return {{"loss", algo::Fold::kSum, head.loss.detach()},
+          {"entropy", algo::Fold::kMean, head.entropy.sum()},
+          {"kl/sampler", algo::Fold::kLargestMean, kl}};
+}
+
+std::vector<algo::Measure> measures_of_nothing(const Objective& objective) {
+  const auto none = at::empty({0}, at::kFloat);
+  const TokenInputs inputs{.advantages = none,
+                           .weights = none,
+                           .sampler_log_probs = none,
+                           .old_log_probs = none,
+                           .reference = objective.kl_coef > 0.0 ? none : at::Tensor()};
+  std::vector<algo::Measure> of_terms;
+  const auto loss = loss_of(objective, inputs, {0}, none, none, of_terms);
+  auto measures = measures_of(inputs, {loss, none, none});
+  measures.insert(measures.end(), of_terms.begin(), of_terms.end());
+  return measures;
 }
 
 at::Tensor target_log_probs(const models::CausalLM& model, const MicroBatch& micro, const Objective& objective) {

@@ -25,9 +25,16 @@ struct TokenInputs {
 TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro,
                          double scale);
 
-/// The micro-batch's share of the update's loss, differentiable. Ratios and clipping are measured into `sums`.
+/// The micro-batch's share of the update's loss, differentiable. What the objective's terms measure goes into `sums`,
+/// piece by piece.
 nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs,
                               UpdateSums& sums);
+
+/// What is measured of a micro-batch as a whole: loss, entropy, kl/sampler.
+std::vector<algo::Measure> measures_of(const TokenInputs& inputs, const nn::HeadLoss& head);
+
+/// All that an objective measures, on no target: the names, in the order of the metrics line.
+std::vector<algo::Measure> measures_of_nothing(const Objective& objective);
 
 /// log pi of every target, [n] fp32, without gradient.
 at::Tensor target_log_probs(const models::CausalLM& model, const MicroBatch& micro, const Objective& objective);

@@ -160,7 +160,7 @@ UpdateStats StreamedUpdate::finish(std::optional<double> scale) {
   if (after_) after_->block(current_stream(learner_.model.device()));
   if (scale && UpdateGate(learner_, watch_).closes()) return {.dropped = true};
   finished_ = true;
-  if (!scale) return {};  // on every rank alike
+  if (!scale) return no_update(learner_);  // on every rank alike
   learner_.communicator.enter_phase(watch_.name + ", reduction");
   return apply_gradient(learner_, *pass_, *scale);
 }

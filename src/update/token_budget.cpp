@@ -9,13 +9,12 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
+#include "grpo/base/text.h"
 
 namespace grpo::update {
 namespace {
 
 // The first line: LibTorch's errors go on with a stack trace.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
 }  // namespace
 
 void throw_when_memory_runs_out() { FLAGS_caffe2_use_fatal_for_enforce = false; }
@@ -36,8 +35,9 @@ bool is_out_of_memory(const std::exception& error) {
 }
 
 void TokenBudget::shrink(const Failure& failure) {
-  const std::string what = base::concat(failure.where, ": memory ran out in a micro-batch of ", failure.sequences,
-                                        " sequences, ", failure.tokens, " tokens (", first_line(failure.error), ")");
+  const std::string what =
+      base::concat(failure.where, ": memory ran out in a micro-batch of ", failure.sequences, " sequences, ",
+                   failure.tokens, " tokens (", base::first_line(failure.error), ")");
   if (!failure.can_start_over) {
     throw base::Error(
         base::concat(what,

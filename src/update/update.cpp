@@ -60,6 +60,17 @@ std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& wa
   return gradient;
 }
 
+bool is_mean_of_updates(algo::Fold fold) { return fold == algo::Fold::kSum || fold == algo::Fold::kMean; }
+
+// One more update's figure. Of updates that were not applied only what is largest counts: it may tell why.
+void fold(Figure& figure, const Figure& update, bool applied) {
+  if (!is_mean_of_updates(figure.fold)) {
+    figure.value = std::max(figure.value, update.value);
+  } else if (applied) {
+    figure.value += update.value;
+  }
+}
+
 }  // namespace
 
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
@@ -85,33 +96,37 @@ UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, cons
 }
 
 UpdateStats update_weights(const Learner& learner, const Watch& watch, const Batch& batch) {
-  if (batch.sequences.empty()) return {};  // on every rank alike
+  if (batch.sequences.empty()) return no_update(learner);  // on every rank alike
   auto gradient = run_gradient(learner, watch, batch);
   if (!gradient) return {.dropped = true};
   return apply_gradient(learner, *gradient, 1.0);
 }
 
+double UpdateStats::figure(std::string_view name) const {
+  const auto found = std::find_if(figures.begin(), figures.end(), [&](const Figure& f) { return f.name == name; });
+  GRPO_CHECK(found != figures.end(), "no figure ", name);
+  return found->value;
+}
+
 UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates) {
   UpdateStats mean;
+  mean.figures = updates.front().figures;
+  for (Figure& figure : mean.figures) figure.value = 0.0;
   double count = 0.0;
   for (const UpdateStats& update : updates) {
     mean.tokens += update.tokens;
-    mean.ratio_max = std::max(mean.ratio_max, update.ratio_max);
-    mean.kl_sampler = std::max(mean.kl_sampler, update.kl_sampler);
+    for (size_t i = 0; i < mean.figures.size(); ++i) fold(mean.figures[i], update.figures[i], update.applied);
     if (!update.applied) continue;
     count += 1.0;
     mean.applied = true;
-    mean.loss += update.loss;
     mean.grad_norm += update.grad_norm;
-    mean.entropy += update.entropy;
-    mean.clip_fraction += update.clip_fraction;
     mean.lr = update.lr;
   }
   if (count == 0.0) return mean;
-  mean.loss /= count;
   mean.grad_norm /= count;
-  mean.entropy /= count;
-  mean.clip_fraction /= count;
+  for (Figure& figure : mean.figures) {
+    if (is_mean_of_updates(figure.fold)) figure.value /= count;
+  }
   return mean;
 }
 

@@ -3,48 +3,57 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include "grpo/algo/kl.h"
+#include <algorithm>
+#include <utility>
+
 #include "grpo/base/error.h"
 
 namespace grpo::update {
 namespace {
 
-enum Sum : int64_t { kLoss, kClipped, kKl, kEntropy, kNumSums };
+at::Tensor stacked(const std::vector<algo::Measure>& measures) {
+  std::vector<at::Tensor> values;
+  for (const auto& measure : measures) values.push_back(measure.value.to(at::kDouble));
+  return at::stack(values);
+}
 
 }  // namespace
 
-UpdateSums::UpdateSums(at::Device device)
-    : sums_(at::zeros({kNumSums}, at::TensorOptions(device).dtype(at::kDouble))),
-      ratio_max_(at::zeros({}, sums_.options())) {}
+UpdateSums::UpdateSums(std::vector<algo::Measure> nothing, at::Device device)
+    : nothing_(std::move(nothing)), values_(stacked(nothing_).to(device)) {}
 
-void UpdateSums::add(const algo::PolicyLoss& loss) {
+void UpdateSums::add(const std::vector<algo::Measure>& measures) {
   const at::NoGradGuard no_grad;
-  sums_[kClipped].add_(loss.clipped_tokens);
-  ratio_max_ = at::maximum(ratio_max_, loss.ratio_max.to(at::kDouble));
+  for (const auto& measure : measures) {
+    const auto figure =
+        std::find_if(nothing_.begin(), nothing_.end(), [&](const auto& known) { return known.name == measure.name; });
+    GRPO_CHECK(figure != nothing_.end(), measure.name, " is not measured on nothing");
+    auto value = values_[figure - nothing_.begin()];
+    if (figure->fold == algo::Fold::kMax) {
+      at::maximum_out(value, value, measure.value.to(at::kDouble));
+    } else {
+      value.add_(measure.value);
+    }
+  }
 }
 
-void UpdateSums::add(const at::Tensor& loss, const at::Tensor& sampler_log_probs, const at::Tensor& log_probs,
-                     const at::Tensor& entropy) {
-  const at::NoGradGuard no_grad;
-  sums_[kLoss].add_(loss);
-  if (sampler_log_probs.defined())
-    sums_[kKl].add_(algo::kl_penalty(sampler_log_probs, log_probs, algo::KlEstimator::kK3).sum());
-  sums_[kEntropy].add_(entropy.sum());
-}
+void UpdateSums::clear() { *this = UpdateSums(std::move(nothing_), values_.device()); }
 
-void UpdateSums::send() { on_the_way_.emplace(std::vector<at::Tensor>{sums_, ratio_max_}); }
+void UpdateSums::send() { on_the_way_.emplace(std::vector<at::Tensor>{values_}); }
 
-UpdateStats UpdateSums::receive() {
+std::vector<Figure> UpdateSums::receive() {
   GRPO_CHECK(on_the_way_, "the sums were not sent");
   on_the_way_->wait();
-  const double* sums = (*on_the_way_)[0].const_data_ptr<double>();
-  UpdateStats stats;
-  stats.loss = sums[kLoss];
-  stats.clip_fraction = sums[kClipped];
-  stats.kl_sampler = sums[kKl];
-  stats.entropy = sums[kEntropy];
-  stats.ratio_max = *(*on_the_way_)[1].const_data_ptr<double>();
-  return stats;
+  const double* values = (*on_the_way_)[0].const_data_ptr<double>();
+  std::vector<Figure> figures;
+  for (const auto& known : nothing_) figures.push_back({known.name, known.fold, *values++});
+  return figures;
+}
+
+std::vector<Figure> figures_of(const std::vector<algo::Measure>& measures) {
+  std::vector<Figure> figures;
+  for (const auto& measure : measures) figures.push_back({measure.name, measure.fold, measure.value.item<double>()});
+  return figures;
 }
 
 }  // namespace grpo::update

@@ -56,15 +56,22 @@ struct Case {
   }
 
   at::Tensor live() const {
-    const auto flags = live_groups(rewards.index_select(0, order), offsets);
-    const std::vector<int64_t> per_group(flags.begin(), flags.end());
     std::vector<int64_t> per_rollout;
-    for (size_t q = 0; q < flags.size(); ++q) {
-      per_rollout.insert(per_rollout.end(), static_cast<size_t>(offsets[q + 1] - offsets[q]), per_group[q]);
-    }
+    for (const auto& group : groups())
+      per_rollout.insert(per_rollout.end(), static_cast<size_t>(group.numel()), is_live(group));
     const auto sorted = at::tensor(per_rollout, at::kLong).to(at::kBool);
     return at::empty_like(sorted).index_copy(0, order, sorted);
   }
+
+  // The advantages of each group's rollouts, by a formula that no two rewards make equal.
+  std::vector<at::Tensor> groups() const {
+    const auto values = group_advantage(rewards.index_select(0, order), offsets, {.kind = Advantage::kDrGrpo});
+    std::vector<at::Tensor> parts;
+    for (size_t q = 0; q + 1 < offsets.size(); ++q) parts.push_back(values.slice(0, offsets[q], offsets[q + 1]));
+    return parts;
+  }
+
+  static bool is_live(const at::Tensor& advantages) { return advantages.abs().max().item<double>() > 0.0; }
 
   // Whether the rewards of some live group spread over less than a thousandth of their size.
   bool loses_digits_in_float() const {
@@ -140,11 +147,12 @@ TEST(GoldenAdvantage, FindsTheDegenerateGroups) {
   for (const auto& json : cases()) {
     if (!json.contains("degenerate_group")) continue;
     const Case golden(json);
-    const auto live = live_groups(golden.rewards.index_select(0, golden.order), golden.offsets);
+    const auto found = golden.groups();
     const auto degenerate = json.at("degenerate_group").get<std::vector<bool>>();
-    ASSERT_EQ(live.size(), degenerate.size()) << json.at("name");
-    for (size_t q = 0; q < live.size(); ++q) EXPECT_NE(live[q], degenerate[q]) << json.at("name") << " group " << q;
-    groups += static_cast<int64_t>(live.size());
+    ASSERT_EQ(found.size(), degenerate.size()) << json.at("name");
+    for (size_t q = 0; q < found.size(); ++q)
+      EXPECT_NE(Case::is_live(found[q]), degenerate[q]) << json.at("name") << " group " << q;
+    groups += static_cast<int64_t>(found.size());
   }
   EXPECT_GT(groups, 0);
 }

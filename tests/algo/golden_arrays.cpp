@@ -42,6 +42,21 @@ at::Tensor PackedRows::unpack(const at::Tensor& values) const {
 
 double PackedRows::tokens() const { return mask_.sum().item<double>(); }
 
+at::Tensor weighted_loss(const at::Tensor& terms, at::IntArrayRef offsets, Aggregation aggregation,
+                         const Denominators& denominators, const at::Tensor& mask) {
+  const auto counted = mask.defined() ? terms.masked_select(mask) : terms;
+  const auto lengths = tokens_per_rollout(mask, offsets);
+  std::vector<int64_t> ends = {0};
+  for (int64_t i = 0; i < lengths.size(0); ++i) ends.push_back(ends.back() + lengths[i].item<int64_t>());
+  return (counted * token_weights(ends, aggregation, loss_scale(aggregation, denominators))).sum();
+}
+
+double measured(const std::vector<Measure>& measures, const std::string& name) {
+  double value = 0.0;
+  for (const Measure& measure : measures) value += measure.name == name ? measure.value.item<double>() : 0.0;
+  return value;
+}
+
 double relative_difference(const at::Tensor& a, const at::Tensor& b) {
   GRPO_CHECK(a.sizes() == b.sizes(), a.sizes(), " against ", b.sizes());
   const auto x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);

@@ -7,6 +7,9 @@
 #include <ostream>
 #include <string>
 
+#include "grpo/algo/aggregation.h"
+#include "grpo/algo/measure.h"
+
 namespace grpo::algo {
 
 /// An array object of the golden files ({"shape", "dtype", "data"}) as a tensor of its dtype; float32 is rounded once.
@@ -30,6 +33,14 @@ class PackedRows {
   at::Tensor packed_mask_;
   std::vector<int64_t> offsets_;
 };
+
+/// The loss of packed terms: the sum of terms times token_weights() over the tokens that count. mask: as
+/// PackedRows::mask().
+at::Tensor weighted_loss(const at::Tensor& terms, at::IntArrayRef offsets, Aggregation aggregation,
+                         const Denominators& denominators, const at::Tensor& mask = {});
+
+/// The value of the measure of that name; 0 when there is none.
+double measured(const std::vector<Measure>& measures, const std::string& name);
 
 /// Largest |a - b| over the largest |b|, the latter at least 1e-3 (all of b may be zero).
 double relative_difference(const at::Tensor& a, const at::Tensor& b);

@@ -76,18 +76,18 @@ struct Case {
     auto terms = policy_loss(variant.loss, inputs()).terms;
     if (variant.beta != 0.0) terms = terms + variant.beta * kl_penalty(log_probs, reference, KlEstimator::kK3);
     const bool global_count = variant.type == "dapo" || variant.type == "cispo";
-    return aggregate(terms, rows.offsets(), variant.aggregation,
-                     {.tokens = global_count ? num_items : rows.tokens(),
-                      .rollouts = static_cast<double>(num_rows),
-                      .max_new_tokens = variant.max_length},
-                     rows.mask());
+    return weighted_loss(terms, rows.offsets(), variant.aggregation,
+                         {.tokens = global_count ? num_items : rows.tokens(),
+                          .rollouts = static_cast<double>(num_rows),
+                          .max_new_tokens = variant.max_length},
+                         rows.mask());
   }
 
   // Clipped tokens of those advantages, as a share of all counted ones.
   double clipped_share(const Variant& variant, const at::Tensor& some_advantages) const {
     auto in = inputs();
     in.advantages = some_advantages;
-    return policy_loss(variant.loss, in).clipped_tokens.item<double>() / rows.tokens();
+    return measured(policy_loss(variant.loss, in).measures, "clip_fraction") / rows.tokens();
   }
 
   // The same share of sequences: TRL's unit at sequence level.
@@ -102,7 +102,7 @@ struct Case {
                                                   .advantages = part(some_advantages),
                                                   .rollout_offsets = offsets,
                                                   .mask = part(rows.mask())});
-      clipped += one.clipped_tokens.item<int64_t>() > 0 ? 1.0 : 0.0;
+      clipped += measured(one.measures, "clip_fraction") > 0.0 ? 1.0 : 0.0;
     }
     return clipped / static_cast<double>(num_rows);
   }
@@ -168,7 +168,7 @@ TEST(GoldenTrl, MetricsAgree) {
       // TRL counts the clipped weights of positive advantages only.
       auto in = golden.inputs();
       in.mask = in.mask & (in.advantages > 0);
-      EXPECT_NEAR(policy_loss(variant.loss, in).clipped_tokens.item<double>() / golden.rows.tokens(),
+      EXPECT_NEAR(measured(policy_loss(variant.loss, in).measures, "clip_fraction") / golden.rows.tokens(),
                   metrics.at("cispo_clip_ratio").template get<double>(), 1e-6);
     } else {
       const auto share = [&](const at::Tensor& advantages) {

@@ -48,16 +48,16 @@ void expect_variant(const nlohmann::json& json, const nlohmann::json& expected, 
                                            .advantages = rows.pack(golden_array(json.at("advantages"))),
                                            .rollout_offsets = rows.offsets(),
                                            .mask = rows.mask()});
-  const auto loss = aggregate(policy.terms, rows.offsets(), kAggregations.at(expected.at("loss_agg_mode")),
-                              denominators(rows), rows.mask());
+  const auto loss = weighted_loss(policy.terms, rows.offsets(), kAggregations.at(expected.at("loss_agg_mode")),
+                                  denominators(rows), rows.mask());
   loss.backward();
   const double value = expected.at("loss");
   EXPECT_NEAR(loss.item<double>(), value, 1e-5 * (1.0 + std::abs(value)));
   EXPECT_LE(relative_difference(rows.unpack(log_probs.grad()), golden_array(expected.at("grad"))), 1e-5);
   const auto& metrics = expected.at("metrics");
-  EXPECT_NEAR(policy.clipped_tokens.item<double>() / rows.tokens(), metrics.at("actor/pg_clipfrac").get<double>(),
+  EXPECT_NEAR(measured(policy.measures, "clip_fraction") / rows.tokens(), metrics.at("actor/pg_clipfrac").get<double>(),
               1e-6);
-  EXPECT_NEAR(policy.dual_clipped_tokens.item<double>() / rows.tokens(),
+  EXPECT_NEAR(measured(policy.measures, "clip_fraction/dual") / rows.tokens(),
               metrics.at("actor/pg_clipfrac_lower").get<double>(), 1e-6);
 }
 

@@ -52,18 +52,5 @@ TEST(KlPenalty, K1AndK3AreUnbiased) {
   }
 }
 
-TEST(MeasureMismatch, AddsUpOverMicroBatchesAndIgnoresMaskedTokens) {
-  const auto sampler = at::tensor({-1.0f, -2.0f, -9.0f, -3.0f});
-  const auto trainer = at::tensor({-1.5f, -2.0f, -1.0f, -2.0f});
-  const auto mask = at::tensor({1, 1, 0, 1}).to(at::kBool);
-  auto sum = measure_mismatch(sampler.slice(0, 0, 2), trainer.slice(0, 0, 2));
-  sum += measure_mismatch(sampler.slice(0, 2, 4), trainer.slice(0, 2, 4), mask.slice(0, 2, 4));
-  EXPECT_EQ(sum.tokens, 3);
-  EXPECT_NEAR(sum.abs_mean(), 0.5, 1e-12);
-  EXPECT_EQ(sum.abs_max, 1.0);
-  EXPECT_NEAR(sum.k3_mean(), (std::exp(-0.5) - 0.5 + std::exp(1.0) - 2.0) / 3.0, 1e-12);
-  EXPECT_EQ(measure_mismatch(at::empty({0}), at::empty({0})).abs_mean(), 0.0);
-}
-
 }  // namespace
 }  // namespace grpo::algo

@@ -8,16 +8,17 @@
 namespace grpo::data {
 namespace {
 
-std::vector<int64_t> rows_of(const std::vector<Draw>& draws) {
+// The problems of the draws first, ..., first + count - 1.
+std::vector<int64_t> rows_of(PromptSampler& sampler, uint64_t first, uint64_t count) {
   std::vector<int64_t> rows;
-  for (const Draw& draw : draws) rows.push_back(draw.row);
+  for (uint64_t draw = first; draw < first + count; ++draw) rows.push_back(sampler.row_of(draw));
   return rows;
 }
 
 TEST(PromptSampler, ShowsEveryPromptOnceAnEpoch) {
   PromptSampler sampler(97, 5, true);
   for (uint64_t epoch = 0; epoch < 4; ++epoch) {
-    const auto rows = rows_of(sampler.take(epoch * 97, 97));
+    const auto rows = rows_of(sampler, epoch * 97, 97);
     const std::set<int64_t> distinct(rows.begin(), rows.end());
     EXPECT_EQ(distinct.size(), 97U);
     EXPECT_EQ(*distinct.begin(), 0);
@@ -28,35 +29,25 @@ TEST(PromptSampler, ShowsEveryPromptOnceAnEpoch) {
 TEST(PromptSampler, ShufflesEveryEpochAnotherWayAndBySeed) {
   PromptSampler sampler(50, 5, true);
   PromptSampler other_seed(50, 6, true);
-  const auto first = rows_of(sampler.take(0, 50));
-  EXPECT_NE(first, rows_of(sampler.take(50, 50)));
-  EXPECT_NE(first, rows_of(other_seed.take(0, 50)));
+  const auto first = rows_of(sampler, 0, 50);
+  EXPECT_NE(first, rows_of(sampler, 50, 50));
+  EXPECT_NE(first, rows_of(other_seed, 0, 50));
   EXPECT_FALSE(std::is_sorted(first.begin(), first.end()));
 }
 
 TEST(PromptSampler, IsInFileOrderWithoutShuffle) {
   PromptSampler sampler(3, 5, false);
-  EXPECT_THAT(rows_of(sampler.take(1, 6)), ::testing::ElementsAre(1, 2, 0, 1, 2, 0));
+  EXPECT_THAT(rows_of(sampler, 1, 6), ::testing::ElementsAre(1, 2, 0, 1, 2, 0));
 }
 
-TEST(PromptSampler, DrawsAcrossTheEndOfAnEpoch) {
-  PromptSampler sampler(10, 1, true);
-  const auto across = sampler.take(7, 6);
-  ASSERT_EQ(across.size(), 6U);
-  for (size_t i = 0; i < across.size(); ++i) {
-    EXPECT_EQ(across[i].draw, 7 + i);
-    EXPECT_EQ(across[i].row, sampler.row_of(7 + i));
-  }
-}
-
-// A run that stops and starts again has nothing but the number of the next draw.
+// A run that stops and starts again has nothing but the number of the next draw; a piece may cross an epoch's end.
 TEST(PromptSampler, ResumesFromTheDrawNumberAlone) {
   PromptSampler whole(23, 9, true);
-  const auto expected = whole.take(0, 120);
-  std::vector<Draw> pieces;
+  const auto expected = rows_of(whole, 0, 120);
+  std::vector<int64_t> pieces;
   for (uint64_t next = 0; next < 120; next += 8) {
     PromptSampler fresh(23, 9, true);
-    const auto piece = fresh.take(next, 8);
+    const auto piece = rows_of(fresh, next, 8);
     pieces.insert(pieces.end(), piece.begin(), piece.end());
   }
   EXPECT_EQ(pieces, expected);
@@ -64,7 +55,7 @@ TEST(PromptSampler, ResumesFromTheDrawNumberAlone) {
 
 TEST(PromptSampler, OnePromptIsShownForEver) {
   PromptSampler sampler(1, 3, true);
-  EXPECT_THAT(rows_of(sampler.take(5, 3)), ::testing::ElementsAre(0, 0, 0));
+  EXPECT_THAT(rows_of(sampler, 5, 3), ::testing::ElementsAre(0, 0, 0));
 }
 
 TEST(PromptSampler, RefusesAnEmptySet) { EXPECT_THROW(PromptSampler(0, 1, true), std::logic_error); }
@@ -77,24 +68,6 @@ TEST(NumSteps, IsTheWholeNumberOfStepsInTheEpochs) {
   EXPECT_EQ(num_steps(0.1, 30, 1), 3);  // 0.1 * 30 is 3.0000000000000004 or just under, by rounding
   EXPECT_EQ(num_steps(0.7, 10, 7), 1);
   EXPECT_EQ(num_steps(0.29, 100, 1), 29);  // 28.999999999999996 in doubles
-}
-
-TEST(ShardRange, SplitsIntoContiguousPartsOfNearlyEqualSize) {
-  for (int64_t world = 1; world <= 9; ++world) {
-    for (int64_t count = 0; count <= 20; ++count) {
-      int64_t next = 0;
-      for (int64_t rank = 0; rank < world; ++rank) {
-        const ShardRange range = shard_range(count, rank, world);
-        EXPECT_EQ(range.begin, next);
-        EXPECT_GE(range.end - range.begin, count / world);
-        EXPECT_LE(range.end - range.begin, count / world + 1);
-        next = range.end;
-      }
-      EXPECT_EQ(next, count);
-    }
-  }
-  EXPECT_EQ(shard_range(7, 0, 2), (ShardRange{0, 4}));
-  EXPECT_EQ(shard_range(7, 1, 2), (ShardRange{4, 7}));
 }
 
 }  // namespace

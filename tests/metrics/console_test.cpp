@@ -66,9 +66,13 @@ TEST(Sparkline, ShowsTheLastValuesBetweenTheirExtremes) {
 }
 
 TEST(Duration, UsesTheUnitsThatMatter) {
+  EXPECT_EQ(duration(0.347), "0.35 s");
+  EXPECT_EQ(duration(9.94), "9.9 s");
+  EXPECT_EQ(duration(9.96), "10 s");
   EXPECT_EQ(duration(59.4), "59 s");
   EXPECT_EQ(duration(185.0), "3 min 05 s");
   EXPECT_EQ(duration(7620.0), "2 h 07 min");
+  EXPECT_EQ(duration(273600.0), "3 d 04 h");
 }
 
 }  // namespace

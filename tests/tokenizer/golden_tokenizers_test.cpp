@@ -85,34 +85,6 @@ TEST(GoldenTokenizers, LeaveSpecialTokensOutOnRequest) {
   EXPECT_GT(different, 0u);
 }
 
-TEST(GoldenTokenizers, StreamTheReferenceChunks) {
-  size_t chunked = 0;
-  for_each_row("stream.jsonl", [&](const Folder& folder, const Json& row) {
-    if (!row.contains("chunks")) return;
-    ++chunked;
-    DecodeStream stream(*folder.tokenizer);
-    const auto ids = row.at("ids").get<Ids>();
-    for (size_t i = 0; i < ids.size(); ++i) {
-      const auto chunk = stream.push(ids[i]);
-      EXPECT_EQ(chunk ? Json(*chunk) : Json(), row.at("chunks").at(i)) << "id " << i;
-    }
-    EXPECT_EQ(stream.finish(), "");
-  });
-  EXPECT_GT(chunked, 0u);
-}
-
-TEST(GoldenTokenizers, StreamPiecesJoinToTheWholeText) {
-  EXPECT_GT(for_each_row("stream.jsonl",
-                         [](const Folder& folder, const Json& row) {
-                           const auto ids = row.at("ids").get<Ids>();
-                           DecodeStream stream(*folder.tokenizer);
-                           std::string text;
-                           for (const int64_t id : ids) text += stream.push(id).value_or("");
-                           EXPECT_EQ(text + stream.finish(), folder.tokenizer->decode(ids));
-                         }),
-            0u);
-}
-
 TEST(GoldenTokenizers, DecodeEveryPrefixOfAStream) {
   size_t with_prefixes = 0;
   for_each_row("stream.jsonl", [&](const Folder& folder, const Json& row) {

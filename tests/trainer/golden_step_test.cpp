@@ -100,7 +100,7 @@ TEST_F(GoldenStep, AdvantagesGradientsAndOneUpdateAgree) {
   }
   const auto stats = fixture.accumulate(data);
   const auto& step = expected_.at("step");
-  EXPECT_NEAR(stats.loss, step.at("loss").get<double>(), 1e-5);
+  EXPECT_NEAR(stats.figure("loss"), step.at("loss").get<double>(), 1e-5);
   const auto gradients = fixture.take_gradients();
   for (const auto& [name, gradient] : gradients) {
     EXPECT_LE((gradient - tensor("grad." + name)).abs().max().item<double>(), 1e-5) << name;
@@ -117,7 +117,7 @@ TEST_F(GoldenStep, FourUpdatesOnOneBatchAgree) {
   set_advantages(data, fixture.config().algorithm.advantage);
   for (const auto& step : expected_.at("trace")) {
     const auto update = fixture.update(data);
-    EXPECT_NEAR(update.loss, step.at("loss").get<double>(), 1e-5);
+    EXPECT_NEAR(update.figure("loss"), step.at("loss").get<double>(), 1e-5);
     EXPECT_NEAR(update.grad_norm, step.at("grad_norm_before_clip").get<double>(), 1e-4);
   }
   expect_weights(fixture, "trace_after4.", 1e-5);
@@ -139,7 +139,7 @@ TEST_P(GoldenStepOnRanks, FourUpdatesOnOneBatchAgree) {
     optimizer.release_weights();
     for (const auto& step : expected_.at("trace")) {
       const auto update = fixture.update(data);
-      EXPECT_NEAR(update.loss, step.at("loss").get<double>(), 1e-5);
+      EXPECT_NEAR(update.figure("loss"), step.at("loss").get<double>(), 1e-5);
       EXPECT_NEAR(update.grad_norm, step.at("grad_norm_before_clip").get<double>(), 1e-4);
     }
     optimizer.gather_weights();
@@ -177,7 +177,7 @@ class GoldenStepElsewhere : public GoldenStep {
     StepFixture exact(folder_ / "model", config);
     auto same = data;
     set_advantages(same, config.algorithm.advantage);
-    const double loss = exact.accumulate(same).loss;
+    const double loss = exact.accumulate(same).figure("loss");
     Gradients wanted;
     for (const auto& [name, value] : exact.take_gradients()) wanted[name] = value.to(at::kDouble);
     expect_close(gradient(config, data, at::kBFloat16, device, loss, 2e-2), wanted, 0.995, 0.05);
@@ -198,7 +198,7 @@ class GoldenStepElsewhere : public GoldenStep {
     set_advantages(data, config.algorithm.advantage);
     const auto& optimizer = fixture.context().learner.optimizer;
     const auto before = masters(optimizer);
-    EXPECT_NEAR(fixture.update(data).loss, loss, tolerance);
+    EXPECT_NEAR(fixture.update(data).figure("loss"), loss, tolerance);
     Gradients found;
     for (const auto& [name, after] : masters(optimizer)) {
       const auto moved = after - before.at(name);

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -98,7 +99,7 @@ class Bench {
     optim::Optimizer optimizer(policy_.model->parameters(), config_.optimizer);
     rollout::Engine engine(*policy_.model,
                            {.max_sequences = *config_.rollout.max_sequences.value, .beside_gb = plan_.beside_kv_gb()});
-    if (kDevice.is_cuda()) models::reset_peak_device_bytes(kDevice);
+    if (kDevice.is_cuda()) c10::getDeviceAllocator(kDevice.type())->resetPeakStats(kDevice.index());
     run_step(engine, optimizer, 0);
     Measured mean;
     constexpr int64_t kSteps = 3;

@@ -57,16 +57,17 @@ TEST(AcrossRanks, MoreRanksThanSequencesLeavesSomeIdle) {
 TEST(AcrossRanks, SumsOfAnUpdateAreThoseOfAllRanks) {
   dist::run_ranks(3, [](dist::Communicator& communicator) {
     const auto rank = static_cast<double>(communicator.rank());
-    UpdateStats stats;
-    stats.loss = rank;
-    stats.tokens = communicator.rank() + 1;
-    stats.ratio_max = rank;
-    stats.entropy = 1.0;
+    UpdateStats stats{.figures = {{"loss", algo::Fold::kSum, rank},
+                                  {"ratio/max", algo::Fold::kMax, rank},
+                                  {"entropy", algo::Fold::kMean, 1.0},
+                                  {"kl/sampler", algo::Fold::kLargestMean, rank}},
+                      .tokens = communicator.rank() + 1};
     reduce(stats, communicator);
-    EXPECT_EQ(stats.loss, 3.0);
     EXPECT_EQ(stats.tokens, 6);
-    EXPECT_EQ(stats.ratio_max, 2.0);
-    EXPECT_EQ(stats.entropy, 3.0);
+    EXPECT_EQ(stats.figure("loss"), 3.0);
+    EXPECT_EQ(stats.figure("ratio/max"), 2.0);
+    EXPECT_EQ(stats.figure("entropy"), 3.0);
+    EXPECT_EQ(stats.figure("kl/sampler"), 3.0);
   });
 }
 

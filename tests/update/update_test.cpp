@@ -60,8 +60,8 @@ TEST(UpdateOfSequences, TrainsTheTargetsAloneAlsoWhereTheyAreInSeveralPlaces) {
   const auto found =
       gradient({.sequences = {sequence}, .scale = 1.0 / 3.0}, {.policy = {.loss = algo::Loss::kReinforce}});
   EXPECT_EQ(found.stats.tokens, 3);
-  EXPECT_NEAR(found.stats.loss, -std::accumulate(log_probs.begin(), log_probs.end(), 0.0) / 3.0, 1e-5);
-  EXPECT_EQ(found.stats.kl_sampler, 0.0);  // nobody sampled it
+  EXPECT_NEAR(found.stats.figure("loss"), -std::accumulate(log_probs.begin(), log_probs.end(), 0.0) / 3.0, 1e-5);
+  EXPECT_EQ(found.stats.figure("kl/sampler"), 0.0);  // nobody sampled it
 
   // What stands behind the last target is not read.
   sequence.ids.back() = 77;
@@ -88,7 +88,7 @@ TEST(UpdateOfSequences, WeightsMultiplyTheirTerms) {
   const auto plain = gradient(weighted);
   for (auto& sequence : weighted.sequences) sequence.weight = 0.5;
   const auto half = gradient(weighted);
-  EXPECT_NEAR(half.stats.loss, 0.5 * plain.stats.loss, 1e-7);
+  EXPECT_NEAR(half.stats.figure("loss"), 0.5 * plain.stats.figure("loss"), 1e-7);
   for (size_t i = 0; i < plain.gradients.size(); ++i) {
     // Halving is exact; its place among the sums is not.
     EXPECT_LE((half.gradients[i].second - 0.5 * plain.gradients[i].second).abs().max().item<double>(), 1e-6);
@@ -106,7 +106,7 @@ TEST(UpdateOfSequences, SplitIntoMicroBatchesChangesNothing) {
     for (const int64_t tokens : {1, 17, 40}) {
       const auto split = gradient(batch, {.aggregation = aggregation}, tokens);
       EXPECT_LE(max_difference(whole.gradients, split.gradients), 2e-6) << tokens;  // sums in another order
-      EXPECT_NEAR(whole.stats.loss, split.stats.loss, 1e-6);
+      EXPECT_NEAR(whole.stats.figure("loss"), split.stats.figure("loss"), 1e-6);
       EXPECT_EQ(whole.stats.tokens, split.stats.tokens);
     }
   }
@@ -122,8 +122,9 @@ TEST(UpdateOfSequences, OldLogProbsAreThoseOfThePolicyThatLearns) {
     for (size_t t = 0; t < expected.size(); ++t)
       EXPECT_NEAR(static_cast<double>(sequence.old_log_probs[t]), expected[t], 1e-5);
   }
-  EXPECT_NEAR(fixture.update(batch).ratio_max, 1.0, 1e-5);
-  EXPECT_GT(fixture.update(batch).ratio_max, 1.0 + 1e-4);  // the weights have moved, the old log-probs have not
+  EXPECT_NEAR(fixture.update(batch).figure("ratio/max"), 1.0, 1e-5);
+  EXPECT_GT(fixture.update(batch).figure("ratio/max"),
+            1.0 + 1e-4);  // the weights have moved, the old log-probs have not
 }
 
 TEST(UpdateOfSequences, StopsBetweenMicroBatchesAndChangesNothing) {
@@ -163,16 +164,47 @@ TEST_P(UpdateOfSequencesOnRanks, IsTheUpdateOfOne) {
   });
 }
 
-TEST(MeanOfUpdates, CountsTheAppliedOnes) {
-  const UpdateStats first{.loss = 1.0, .grad_norm = 2.0, .lr = 0.1, .ratio_max = 3.0, .tokens = 5, .applied = true};
-  const UpdateStats second{.loss = 3.0, .grad_norm = 4.0, .lr = 0.2, .ratio_max = 1.0, .tokens = 7, .applied = true};
-  const auto mean = mean_of_updates({first, UpdateStats{.tokens = 1}, second});
-  EXPECT_EQ(mean.loss, 2.0);
+UpdateStats some_update(double value, double grad_norm, double lr, int64_t tokens) {
+  using algo::Fold;
+  return {.figures = {{"sum", Fold::kSum, value},
+                      {"mean", Fold::kMean, value},
+                      {"largest_mean", Fold::kLargestMean, value},
+                      {"max", Fold::kMax, value}},
+          .grad_norm = grad_norm,
+          .lr = lr,
+          .tokens = tokens,
+          .applied = true};
+}
+
+TEST(MeanOfUpdates, FoldsFiguresAsTheySayAndCountsTheAppliedOnes) {
+  auto skipped = some_update(7.0, 0.0, 0.0, 1);
+  skipped.applied = false;
+  const auto mean = mean_of_updates({some_update(1.0, 2.0, 0.1, 5), skipped, some_update(3.0, 4.0, 0.2, 7)});
+  EXPECT_EQ(mean.figure("sum"), 2.0);
+  EXPECT_EQ(mean.figure("mean"), 2.0);
+  EXPECT_EQ(mean.figure("largest_mean"), 7.0);
+  EXPECT_EQ(mean.figure("max"), 7.0);
   EXPECT_EQ(mean.grad_norm, 3.0);
   EXPECT_EQ(mean.lr, 0.2);
-  EXPECT_EQ(mean.ratio_max, 3.0);
   EXPECT_EQ(mean.tokens, 13);
-  EXPECT_FALSE(mean_of_updates({UpdateStats{}}).applied);
+  EXPECT_FALSE(mean_of_updates({skipped}).applied);
+  EXPECT_EQ(mean_of_updates({skipped}).figure("mean"), 0.0);
+  EXPECT_THROW(mean.figure("none"), std::logic_error);
+}
+
+TEST(Figures, AreTheSameForEveryUpdateAlsoForOneOfNothing) {
+  const auto names = [](const UpdateStats& stats) {
+    std::vector<std::string> all;
+    for (const Figure& figure : stats.figures) all.push_back(figure.name);
+    return all;
+  };
+  for (const auto loss :
+       {algo::Loss::kClip, algo::Loss::kReinforce, algo::Loss::kGspo, algo::Loss::kCispo, algo::Loss::kSapo}) {
+    LearnerFixture fixture(model(), {.policy = {.loss = loss}}, small_steps(), 17);
+    EXPECT_EQ(names(fixture.update({})), names(fixture.update(uneven_batch(256))));
+  }
+  LearnerFixture dual(model(), {.policy = {.dual_clip = 3.0}}, small_steps(), kAll);
+  EXPECT_EQ(dual.update(uneven_batch(256)).figure("clip_fraction/dual"), 0.0);
 }
 
 }  // namespace

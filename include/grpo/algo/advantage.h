@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,43 +34,25 @@ struct AdvantageConfig {
   }
 };
 
-/// First two moments over the rollouts of a step, of r for batch_std and of r - m for reinforce_pp. Those of several
-/// ranks are gathered and added in the order of the ranks, before group_advantage.
-struct Moments {
-  double count = 0.0;
-  double mean = 0.0;
-  double squares = 0.0;  // sum of squared distances from the mean
-
-  Moments& operator+=(const Moments& other);
-};
-
 /// Rewards of a group count as equal when the largest and the smallest differ by no more than this share of the largest
 /// magnitude among them. Sums of the same terms in another order differ by some 1e-16 of it, and to an estimator that
 /// divides by a deviation such a difference would be as good as a right answer.
 inline constexpr double kEqualRewards = 1e-9;
 
-/// Whether an estimator looks beyond the group, and so needs Moments of the whole step.
-bool needs_moments(Advantage kind);
-
-/// This process's share of the moments that config.kind needs; zeros where it needs none. Arguments as group_advantage.
-Moments advantage_moments(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
-                          const at::Tensor& magnitudes = {});
+/// Whether an estimator looks beyond the group, and so needs the rewards of the whole step.
+bool looks_beyond_group(Advantage kind);
 
 /// Advantage of every rollout, by the formulas above, computed in double.
 /// With the population std a pair of different rewards gives exactly -1 and +1 up to the eps (0 / 1 rewards:
 /// 0.5 / (0.5 + eps)); with the sample std +-0.7071: the two are not interchangeable.
-/// rewards: [R] floating, any device. group_offsets: [Q + 1], group q is rewards[offsets[q], offsets[q + 1]).
-/// moments: of the whole step over all ranks; by default computed from `rewards`.
+/// rewards: [R] floating, any device, of the whole step over all ranks where the estimator looks_beyond_group().
+/// group_offsets: [Q + 1], group q is rewards[offsets[q], offsets[q + 1]).
 /// magnitudes: [R], how large the numbers were of which each reward is the sum; undefined: |rewards|.
 /// Returns [R] with the dtype and device of rewards, no gradient. A group of one, or one whose rewards are all equal up
 /// to kEqualRewards, gets exactly 0: decided by comparing rewards, so that rounding is never divided by a tiny
 /// deviation. Throws base::Error naming the index of a reward that is not finite. REQUIRES: group_offsets is
 /// non-decreasing, starts at 0 and ends at R.
 at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
-                           const std::optional<Moments>& moments = std::nullopt, const at::Tensor& magnitudes = {});
-
-/// For each group, whether its rewards differ. Arguments, errors and requirements as group_advantage.
-std::vector<bool> live_groups(const at::Tensor& rewards, at::IntArrayRef group_offsets,
-                              const at::Tensor& magnitudes = {});
+                           const at::Tensor& magnitudes = {});
 
 }  // namespace grpo::algo

@@ -42,19 +42,13 @@ struct RolloutCount {
 Denominators count_denominators(const std::vector<RolloutCount>& rollouts, DenominatorScope scope,
                                 EmptyRows empty_rows);
 
-/// The share of the update batch's loss that these rollouts contribute: shares of any split of the batch, and their
-/// gradients, add up to the whole. terms: [N] packed (packed.h); mask: [N] bool, or undefined when all tokens count.
-/// Returns a scalar. A denominator of 0 (nothing counts in the whole batch) gives 0.
-at::Tensor aggregate(const at::Tensor& terms, at::IntArrayRef rollout_offsets, Aggregation aggregation,
-                     const Denominators& denominators, const at::Tensor& mask = {});
-
-/// The factor that all terms of aggregate() share: 1 / T, 1 / B or 1 / (B max_new_tokens); 0 where that denominator is
-/// 0.
+/// The factor that all terms share: 1 / T, 1 / B or 1 / (B max_new_tokens). A denominator of 0 (nothing counts in the
+/// whole batch) gives 0.
 double loss_scale(Aggregation aggregation, const Denominators& denominators);
 
-/// `scale` times what aggregate() multiplies each token's term with beside loss_scale(), when all tokens count: 1 or 1
-/// / |o|. With scale = loss_scale() its result is the sum of weights times terms, over any pieces. Returns [N] fp32 on
-/// the CPU.
+/// What each token's term is multiplied with: `scale` times 1 or 1 / |o|. With scale = loss_scale() the loss is the sum
+/// of weights times terms: the shares of any split of the batch, and their gradients, add up to the whole.
+/// rollout_offsets: of counted tokens only (packed.h). Returns [N] fp32 on the CPU.
 at::Tensor token_weights(at::IntArrayRef rollout_offsets, Aggregation aggregation, double scale);
 
 }  // namespace grpo::algo

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "grpo/algo/measure.h"
 #include "grpo/base/fields.h"
 
 namespace grpo::algo {
@@ -58,10 +59,10 @@ struct PolicyLossInputs {
 
 struct PolicyLoss {
   at::Tensor terms;  // [N] with gradient; exactly 0, value and gradient, where the mask is false
-  // Measured; scalars on the inputs' device, so that nobody waits for them.
-  at::Tensor clipped_tokens;  // int64: counted tokens whose clipped branch is active (cispo: whose weight is clipped)
-  at::Tensor dual_clipped_tokens;  // int64: counted tokens at the dual clip's bound
-  at::Tensor ratio_max;            // largest ratio over counted tokens (gspo: of the sequence ratio); 0 without one
+  /// clip_fraction: counted tokens whose clipped branch is active (cispo: whose weight is clipped). clip_fraction/dual:
+  /// those at the dual clip's bound, where there is one. ratio/max: over counted tokens (gspo: of the sequence ratio);
+  /// 0 without one.
+  std::vector<Measure> measures;
 };
 
 /// The table above, row by row. log rho is clamped to +-20 before exp. On the policy that sampled (rho = 1) both

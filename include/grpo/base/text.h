@@ -14,4 +14,7 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
+/// Up to the first line break: what an exception of LibTorch says before its stack.
+std::string first_line(std::string_view text);
+
 }  // namespace grpo::base

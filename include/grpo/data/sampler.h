@@ -7,13 +7,6 @@
 
 namespace grpo::data {
 
-/// One prompt of a run: the ordinal under which random numbers are keyed, and the problem it shows.
-struct Draw {
-  uint64_t draw = 0;
-  int64_t row = 0;
-  bool operator==(const Draw&) const = default;
-};
-
 /// The order in which a run shows its N problems: epoch after epoch without end, each epoch a permutation of all of
 /// them keyed by (seed, epoch), or file order. Nothing is consumed: the next draw number is the whole cursor.
 /// Not thread-safe (it keeps the permutation of the epoch last asked for).
@@ -24,8 +17,6 @@ class PromptSampler {
 
   /// The problem of draw number `draw`, in [0, num_prompts).
   int64_t row_of(uint64_t draw);
-  /// Draws first_draw, ..., first_draw + count - 1.
-  std::vector<Draw> take(uint64_t first_draw, int64_t count);
 
  private:
   int64_t num_prompts_;
@@ -38,14 +29,5 @@ class PromptSampler {
 /// floor(epochs * num_prompts / prompts_per_step): the steps of a run. A product that is whole up to rounding (0.1 *
 /// 30) counts as whole.
 int64_t num_steps(double epochs, int64_t num_prompts, int64_t prompts_per_step);
-
-/// Part [begin, end) of a step's `count` draws that belongs to `rank`: contiguous, in rank order, sizes differ by at
-/// most one, the earlier ranks have the larger parts.
-struct ShardRange {
-  int64_t begin = 0;
-  int64_t end = 0;
-  bool operator==(const ShardRange&) const = default;
-};
-ShardRange shard_range(int64_t count, int64_t rank, int64_t world_size);
 
 }  // namespace grpo::data

@@ -41,7 +41,7 @@ struct Status {
   double memory_bytes = 0.0;  // peak
 };
 
-/// Seconds as "14 s", "3 min 05 s" or "2 h 07 min".
+/// Seconds as "0.35 s", "14 s", "3 min 05 s", "2 h 07 min" or "3 d 04 h".
 std::string duration(double seconds);
 
 /// The status block: one text a line, none wider than `columns`. utf8: block characters, else ASCII.

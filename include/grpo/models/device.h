@@ -16,9 +16,8 @@ at::Device resolve_device(const std::string& name, int64_t local_rank = 0);
 /// Of a CUDA device's own memory.
 double device_memory_bytes(at::Device device);
 
-/// The most that LibTorch's allocator has held of a CUDA device's memory since reset_peak_device_bytes(), or ever.
+/// The most that LibTorch's allocator has ever held of a CUDA device's memory.
 double peak_device_bytes(at::Device device);
-void reset_peak_device_bytes(at::Device device);
 
 /// Makes a CUDA device the one this thread launches on.
 void use_device(at::Device device);

@@ -51,24 +51,4 @@ class Tokenizer {
   std::optional<int64_t> eos_id_;
 };
 
-/// Decodes a growing completion; each piece of text handed out is final and holds whole characters only.
-class DecodeStream {
- public:
-  explicit DecodeStream(const Tokenizer& tokenizer, bool skip_special = false)
-      : tokenizer_(tokenizer), skip_special_(skip_special) {}
-
-  /// The text this id completes, or nothing while a character is incomplete. All pieces and finish() joined are the
-  /// decoding of all ids; only where bytes form no character may they differ, in how many U+FFFD stand for them.
-  std::optional<std::string> push(int64_t id);
-  /// What is still held back (U+FFFD for an incomplete character); the stream is then empty.
-  std::string finish();
-
- private:
-  const Tokenizer& tokenizer_;
-  bool skip_special_;
-  std::vector<int64_t> window_;  // enough of the past to decode the next id in context
-  size_t window_done_ = 0;       // ids of the window whose text was handed out
-  std::string done_text_;        // the decoding of those
-};
-
 }  // namespace grpo::tokenizer

@@ -1,26 +1,36 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include "grpo/algo/measure.h"
 #include "grpo/update/learner.h"
 #include "grpo/update/sequence.h"
 
 namespace grpo::update {
 
-/// What one optimizer update saw and did. Sums are over the targets of all its micro-batches, on all ranks.
+/// A measure's value over a whole update or step.
+struct Figure {
+  std::string name;  // in metrics.jsonl
+  algo::Fold fold = algo::Fold::kMean;
+  double value = 0.0;
+};
+
+/// What one optimizer update saw and did, over the targets of all its micro-batches, on all ranks.
 struct UpdateStats {
-  double loss = 0.0;
+  /// Of the objective: loss, entropy, clip_fraction, ratio/max, kl/sampler (k3 between sampler and trainer; 0 where no
+  /// sampler's log-probs are given) and what its terms add. The same names for every update of a run.
+  std::vector<Figure> figures = {};
   double grad_norm = 0.0;
   double lr = 0.0;
-  double entropy = 0.0;        // mean over targets
-  double clip_fraction = 0.0;  // share of targets
-  double ratio_max = 0.0;
-  double kl_sampler =
-      0.0;               // k3 between sampler and trainer, mean over targets; 0 where no sampler's log-probs are given
   int64_t tokens = 0;    // targets
   bool applied = false;  // the weights have changed; false: no sequence, or a non-finite gradient
   bool dropped = false;  // should_stop ended it before anything was reduced
+
+  /// REQUIRES: there is a figure of that name.
+  double figure(std::string_view name) const;
 };
 
 /// One optimizer update: micro-batches, backward, reduction over ranks, clipping, step. Without a sequence nothing
@@ -36,8 +46,8 @@ UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, cons
 /// of them.
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
 
-/// Means over the updates that were applied, zeros when none was; tokens are summed, ratio_max and kl_sampler the
-/// largest.
+/// Of a step's updates: tokens are summed, figures folded as each one says. Means are over the updates that were
+/// applied, zeros when none was. REQUIRES: at least one update.
 UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates);
 
 }  // namespace grpo::update

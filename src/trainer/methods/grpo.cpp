@@ -99,7 +99,7 @@ metrics::MetricsLine Grpo::measures() const {
 StepSigns Grpo::signs() const {
   const StepStats& stats = result_.stats;
   return {
-      .ratio_max = stats.update.ratio_max,
+      .ratio_max = stats.update.figure("ratio/max"),
       .reward_mean = stats.reward_mean,
       .reward_std = stats.reward_std,
       .length_mean = static_cast<double>(stats.tokens_completion) / static_cast<double>(result_.batch.rollouts.size())};

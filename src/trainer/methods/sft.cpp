@@ -127,10 +127,10 @@ update::Batch Sft::batch_of(const std::vector<size_t>& examples) const {
 metrics::MetricsLine Sft::measures() const {
   const auto examples = static_cast<double>(config_.rollout.prompts_per_step);
   metrics::MetricsLine line;
-  line.add("loss", update_.loss);
+  line.add("loss", update_.figure("loss"));
   line.add("grad_norm", update_.grad_norm);
   line.add("lr", update_.lr);
-  line.add("entropy", update_.entropy);
+  line.add("entropy", update_.figure("entropy"));
   line.add("examples", examples);
   line.add("examples/total", static_cast<double>(next_draw_));
   line.add("tokens/prompt", static_cast<double>(prompt_tokens_));
@@ -152,8 +152,8 @@ void Sft::show(metrics::Status& status) const {
 std::string Sft::summary(int64_t total_steps, double step_s, double left_s) const {
   char text[192];
   std::snprintf(text, sizeof text, "step %lld/%lld  loss %.4f  grad %.3f  entropy %.3f  tokens %lld  %.2f s",
-                static_cast<long long>(step_), static_cast<long long>(total_steps), update_.loss, update_.grad_norm,
-                update_.entropy, static_cast<long long>(update_.tokens), step_s);
+                static_cast<long long>(step_), static_cast<long long>(total_steps), update_.figure("loss"),
+                update_.grad_norm, update_.figure("entropy"), static_cast<long long>(update_.tokens), step_s);
   std::string line = text;
   if (step_ < total_steps) line += "  left " + metrics::duration(left_s);
   return update_.applied ? line : line + "  (gradient not finite: update skipped)";
