@@ -1,13 +1,13 @@
 #include "grpo/kernels/head.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <cmath>
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cuda/kernel_table.h"
+#include "kernels/parallel.h"
 
 namespace grpo::kernels {
 namespace {
@@ -33,7 +33,7 @@ template <typename T, typename F>
 void for_rows(const at::Tensor& logits, F&& f) {
   T* all = static_cast<T*>(logits.mutable_data_ptr());
   const int64_t width = logits.size(1);
-  at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
+  for_ranges(logits.size(0), 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) f(row, all + row * width);
   });
 }

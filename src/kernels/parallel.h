@@ -5,11 +5,16 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 
 namespace grpo::kernels {
 
 /// Work below this many multiply-adds stays on one thread: waking others takes longer.
 inline constexpr int64_t kWorthAThread = 400'000;
+
+/// Cuts [0, items) into ranges of at least `grain` and calls work(begin, end) for each, on LibTorch's threads of this
+/// process (at::set_num_threads). The first exception is rethrown.
+void for_ranges(int64_t items, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& work);
 
 /// Calls work(next) on several threads, where next() hands out 0 .. items - 1 and then -1: for items of unequal size.
 /// Each thread takes the next item when it is free, so nobody waits for a thread that the machine gave other work.
@@ -25,7 +30,7 @@ void share_items(int64_t items, int64_t cost, Work&& work) {
     work(next);
     return;
   }
-  at::parallel_for(0, threads, 1, [&](int64_t, int64_t) { work(next); });
+  for_ranges(threads, 1, [&](int64_t, int64_t) { work(next); });
 }
 
 }  // namespace grpo::kernels

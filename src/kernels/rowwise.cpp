@@ -1,7 +1,6 @@
 #include "grpo/kernels/rowwise.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
@@ -26,7 +25,7 @@ void check_cpu(const at::Tensor& x, const char* what) {
 template <typename F>
 void for_rows(int64_t rows, int64_t width, F&& f) {
   const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(width, 1));
-  at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
+  for_ranges(rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) f(r);
   });
 }
@@ -205,7 +204,7 @@ at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std
   // Threads share the outputs, so that each reads its part of the weights once.
   constexpr int64_t kOutputs = 32;
   const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, kOutputs * rows * k));
-  at::parallel_for(0, (n + kOutputs - 1) / kOutputs, grain, [&](int64_t begin, int64_t end) {
+  for_ranges((n + kOutputs - 1) / kOutputs, grain, [&](int64_t begin, int64_t end) {
     cpu::functions().linear(data<float>(in), data<float>(w), b, mutable_data<float>(out), rows, kOutputs * begin,
                             std::min(n, kOutputs * end), k, n);
   });

@@ -1,0 +1,17 @@
+// The one source that is compiled with OpenMP: at::parallel_for, a template, runs on one thread in every source that is
+// not, whatever LibTorch itself was built with.
+#include "kernels/parallel.h"
+
+#include <ATen/Parallel.h>
+
+#ifndef _OPENMP
+#error "compile this with OpenMP: without it every kernel of the CPU runs on one thread"
+#endif
+
+namespace grpo::kernels {
+
+void for_ranges(int64_t items, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& work) {
+  at::parallel_for(0, items, grain, work);
+}
+
+}  // namespace grpo::kernels
