@@ -6,9 +6,9 @@
 
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
-#include "grpo/reward/gold.h"
 #include "grpo/trainer/eval_metrics.h"
 #include "trainer/across_ranks.h"
+#include "trainer/reward_item.h"
 #include "trainer/scorer.h"
 #include "trainer/step_output.h"
 
@@ -23,11 +23,14 @@ struct Answer {
 
 bool is_right(const Answer& answer) { return answer.verdict.kind == reward::Verdict::Kind::kRight; }
 
-Answer verify(const rollout::Completion& completion, const Prompt& prompt, const EvalContext& context) {
+Answer judged(const rollout::Completion& completion, const Prompt& prompt, int64_t sample, const EvalContext& context) {
   Answer answer{.text = context.tokenizer->decode(completion.ids, true),
                 .verdict = {},
                 .truncated = completion.finish_reason == rollout::FinishReason::kLength};
-  answer.verdict = reward::verify_any(prompt.golds(), prompt.begun + answer.text, context.verifier);
+  const auto golds = prompt.golds();
+  const std::string turn = prompt.begun + answer.text;
+  const auto item = item_of(prompt, golds, completion, turn, sample);
+  answer.verdict = context.judge->score({&item, 1}).front().verdict;
   return answer;
 }
 
@@ -148,7 +151,7 @@ class Sampling {
     scorer_.submit([this, problem, first, samples, &answers, completions = std::move(completions)] {
       answers.resize(static_cast<size_t>(samples));
       for (size_t i = 0; i < completions.size(); ++i)
-        answers[first + i] = verify(completions[i], prompt(problem), context_);
+        answers[first + i] = judged(completions[i], prompt(problem), static_cast<int64_t>(first + i), context_);
     });
   }
 

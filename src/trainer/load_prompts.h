@@ -30,7 +30,7 @@ std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& d
 /// Asks of every gold answer what the reward will: whether a right completion is judged right (reward/gold.h), and logs
 /// by which rules answers were taken out of their texts. Leaves out the prompts that have none. Lists what is wrong as
 /// a warning; throws base::ConfigError when the share is above reward.max_bad_golds, or no prompt is left. use: what
-/// the gold answers are compared as; an evaluation asks the verifier.
+/// the gold answers are compared as.
 void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,
                  reward::GoldUse use = reward::GoldUse::kAnswer);
 

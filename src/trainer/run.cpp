@@ -85,7 +85,8 @@ void load_data(Run& run) {
       run.eval_sets.push_back({.name = names[i],
                                .prompts = load_prompts(run.policy, config.data, {config.eval.data[i]},
                                                        longest_prompt(config), "eval.data")});
-      check_golds(run.eval_sets.back().prompts, config.reward, "eval.data");
+      check_golds(run.eval_sets.back().prompts, config.reward, "eval.data",
+                  reward::gold_use(reward::judge_of(config.reward, config.eval.judge)));
     }
   }
   warn_overlap(run);
@@ -172,6 +173,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   run->budget = update::TokenBudget(plan.micro_batch_tokens);
   model.set_training_options(training_options(model, plan));
   run->reward = reward::make_reward(config.reward);
+  run->judge = reward::make_reward(reward::judge_of(config.reward, config.eval.judge));
   load_data(*run);
   run->optimizer = make_optimizer(*run, plan);
   run->engine = make_engine(*run, plan);
