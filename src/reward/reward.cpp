@@ -5,14 +5,16 @@
 #include <optional>
 
 #include "grpo/base/error.h"
-#include "reward/budget.h"
-#include "reward/extract.h"
-#include "reward/lexer.h"
+#include "grpo/base/text.h"
+#include "grpo/verifier/response_checks.h"
 #include "reward/pattern.h"
-#include "reward/response.h"
-#include "reward/unicode.h"
 
 namespace grpo::reward {
+
+using verifier::GoldUse;
+using verifier::Verdict;
+using verifier::VerifierConfig;
+
 namespace {
 
 struct TermValue {
@@ -49,7 +51,7 @@ class MathTerm : public Term {
  private:
   TermValue value(const Answer& answer) const override {
     return from_verdict(
-        first_right(answer, [&](const std::string& gold) { return verify(gold, answer.text, config_); }));
+        first_right(answer, [&](const std::string& gold) { return verifier::verify(gold, answer.text, config_); }));
   }
   VerifierConfig config_;
 };
@@ -61,8 +63,8 @@ class ExactTerm : public Term {
 
   static Verdict compare(const std::string& gold, const std::string& text) {
     Verdict verdict{.kind = Verdict::Kind::kRight,
-                    .gold_parsed = trim(gold),
-                    .pred_parsed = trim(text),
+                    .gold_parsed = std::string(base::trimmed(gold)),
+                    .pred_parsed = std::string(base::trimmed(text)),
                     .rule = "exact",
                     .reason = ""};
     if (verdict.gold_parsed != verdict.pred_parsed) {
@@ -75,25 +77,8 @@ class ExactTerm : public Term {
 
 class NumericTerm : public Term {
   TermValue value(const Answer& answer) const override {
-    try {
-      size_t at = 0;
-      const std::string number = last_value(to_latex(answer.text), at);
-      if (number.empty())
-        return from_verdict({.kind = Verdict::Kind::kUnparsable,
-                             .gold_parsed = answer.gold,
-                             .pred_parsed = "",
-                             .rule = "last number",
-                             .reason = "no number"});
-      Verdict verdict = first_right(answer, [&](const std::string& gold) { return verify(gold, number); });
-      verdict.rule = "last number";
-      return from_verdict(std::move(verdict));
-    } catch (const OverBudget& error) {
-      return from_verdict({.kind = Verdict::Kind::kOverBudget,
-                           .gold_parsed = answer.gold,
-                           .pred_parsed = "",
-                           .rule = "last number",
-                           .reason = error.what()});
-    }
+    return from_verdict(
+        first_right(answer, [&](const std::string& gold) { return verifier::verify_last_number(gold, answer.text); }));
   }
 };
 
@@ -110,13 +95,7 @@ class RegexTerm : public Term {
 
 class FormatTerm : public Term {
   TermValue value(const Answer& answer) const override {
-    const Visible visible = visible_part(answer.text);
-    const Boxes boxes = find_boxes(visible.text);
-    if (visible.unfinished_thought || boxes.complete.empty() || boxes.last_unfinished) return {};
-    const Box& last = boxes.complete.back();
-    const bool empty =
-        trim(std::string_view(visible.text).substr(last.content_begin, last.content_end - last.content_begin)).empty();
-    return {empty ? 0.0 : 1.0, std::nullopt};
+    return {verifier::has_boxed_answer(answer.text) ? 1.0 : 0.0, std::nullopt};
   }
 };
 
@@ -189,7 +168,7 @@ void check(const RewardTerm& term) {
 
 VerifierConfig verifier_config(const VerifierOptions& options) {
   VerifierConfig config;
-  config.fallbacks = fallbacks_named(options.fallbacks);
+  config.fallbacks = verifier::fallbacks_named(options.fallbacks);
   config.decimal_digits = static_cast<int>(options.decimal_digits);
   config.steps = options.steps;
   return config;

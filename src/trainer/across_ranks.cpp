@@ -45,7 +45,7 @@ Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
   rollout.completion.finish_reason = static_cast<rollout::FinishReason>(json.at("finish").get<int>());
   rollout.score.reward = json.at("reward").get<double>();
   rollout.score.magnitude = json.at("magnitude").get<double>();
-  rollout.score.verdict.kind = static_cast<reward::Verdict::Kind>(json.at("verdict").get<int>());
+  rollout.score.verdict.kind = static_cast<verifier::Verdict::Kind>(json.at("verdict").get<int>());
   rollout.score.verdict.pred_parsed = text_of(json.at("answer"));
   return rollout;
 }

@@ -57,7 +57,7 @@ struct EvalContext {
   uint64_t seed = 0;
   std::function<bool()> should_stop;
   std::function<void(const EvalProgress&)> on_progress;  // after each problem, on the calling thread
-  reward::VerifierConfig verifier = {};
+  verifier::VerifierConfig verifier = {};
   dist::Communicator* communicator = nullptr;  // ranks that share the problems; null: this process alone
   AnswerStore* answers = nullptr;  // completions of earlier runs, which are not sampled again; this process alone
 };
