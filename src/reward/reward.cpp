@@ -6,14 +6,16 @@
 #include <set>
 
 #include "grpo/base/error.h"
-#include "reward/budget.h"
-#include "reward/extract.h"
-#include "reward/lexer.h"
+#include "grpo/base/text.h"
+#include "grpo/verifier/response_checks.h"
 #include "reward/pattern.h"
-#include "reward/response.h"
-#include "reward/unicode.h"
 
 namespace grpo::reward {
+
+using verifier::GoldUse;
+using verifier::Verdict;
+using verifier::VerifierConfig;
+
 namespace {
 
 struct TermValue {
@@ -50,7 +52,8 @@ class MathTerm : public Term {
 
  private:
   TermValue value(const Item& item) const override {
-    return from_verdict(first_right(item, [&](const std::string& gold) { return verify(gold, item.text, config_); }));
+    return from_verdict(
+        first_right(item, [&](const std::string& gold) { return verifier::verify(gold, item.text, config_); }));
   }
   VerifierConfig config_;
 };
@@ -62,8 +65,8 @@ class ExactTerm : public Term {
 
   static Verdict compare(std::string_view gold, std::string_view text) {
     Verdict verdict{.kind = Verdict::Kind::kRight,
-                    .gold_parsed = trim(gold),
-                    .pred_parsed = trim(text),
+                    .gold_parsed = std::string(base::trimmed(gold)),
+                    .pred_parsed = std::string(base::trimmed(text)),
                     .rule = "exact",
                     .reason = ""};
     if (verdict.gold_parsed != verdict.pred_parsed) {
@@ -76,25 +79,8 @@ class ExactTerm : public Term {
 
 class NumericTerm : public Term {
   TermValue value(const Item& item) const override {
-    try {
-      size_t at = 0;
-      const std::string number = last_value(to_latex(item.text), at);
-      if (number.empty())
-        return from_verdict({.kind = Verdict::Kind::kUnparsable,
-                             .gold_parsed = item.golds.front(),
-                             .pred_parsed = "",
-                             .rule = "last number",
-                             .reason = "no number"});
-      Verdict verdict = first_right(item, [&](const std::string& gold) { return verify(gold, number); });
-      verdict.rule = "last number";
-      return from_verdict(std::move(verdict));
-    } catch (const OverBudget& error) {
-      return from_verdict({.kind = Verdict::Kind::kOverBudget,
-                           .gold_parsed = item.golds.front(),
-                           .pred_parsed = "",
-                           .rule = "last number",
-                           .reason = error.what()});
-    }
+    return from_verdict(
+        first_right(item, [&](const std::string& gold) { return verifier::verify_last_number(gold, item.text); }));
   }
 };
 
@@ -113,13 +99,7 @@ class RegexTerm : public Term {
 
 class FormatTerm : public Term {
   TermValue value(const Item& item) const override {
-    const Visible visible = visible_part(item.text);
-    const Boxes boxes = find_boxes(visible.text);
-    if (visible.unfinished_thought || boxes.complete.empty() || boxes.last_unfinished) return {};
-    const Box& last = boxes.complete.back();
-    const bool empty =
-        trim(std::string_view(visible.text).substr(last.content_begin, last.content_end - last.content_begin)).empty();
-    return {.value = empty ? 0.0 : 1.0};
+    return {.value = verifier::has_boxed_answer(item.text) ? 1.0 : 0.0};
   }
 };
 
@@ -213,7 +193,7 @@ void check(const RewardTerm& term) {
 
 VerifierConfig verifier_config(const VerifierOptions& options) {
   VerifierConfig config;
-  config.fallbacks = fallbacks_named(options.fallbacks);
+  config.fallbacks = verifier::fallbacks_named(options.fallbacks);
   config.decimal_digits = static_cast<int>(options.decimal_digits);
   config.steps = options.steps;
   return config;

@@ -49,7 +49,7 @@ Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
   rollout.score.values = values_of<double>(json.at("values"));
   rollout.score.failure = text_of(json.at("failure"));
   rollout.score.magnitude = json.at("magnitude").get<double>();
-  rollout.score.verdict.kind = static_cast<reward::Verdict::Kind>(json.at("verdict").get<int>());
+  rollout.score.verdict.kind = static_cast<verifier::Verdict::Kind>(json.at("verdict").get<int>());
   rollout.score.verdict.pred_parsed = text_of(json.at("answer"));
   return rollout;
 }

@@ -75,7 +75,8 @@ void load_data(Run& run) {
   const auto problems = data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key);
   run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
   const bool sft = learns_written_texts(config.algorithm);
-  check_golds(run.prompts, config.reward, "data.train", sft ? reward::GoldUse::kText : reward::gold_use(config.reward));
+  check_golds(run.prompts, config.reward, "data.train",
+              sft ? verifier::GoldUse::kText : reward::gold_use(config.reward));
   if (sft)
     run.completions =
         written_completions(run.policy, run.prompts, config.rollout.max_new_tokens, config.data.allow_special_tokens);

@@ -28,7 +28,7 @@ std::string verbatim(const std::string& text) {
 }
 
 std::string rollout_heading(const Rollout& rollout) {
-  return base::concat("**sample ", rollout.sample, "**: ", reward::to_string(rollout.score.verdict.kind), ", reward ",
+  return base::concat("**sample ", rollout.sample, "**: ", verifier::to_string(rollout.score.verdict.kind), ", reward ",
                       rollout.score.reward, ", advantage ", rollout.advantage, ", ", rollout.completion.ids.size(),
                       " tokens\n\n");
 }
@@ -141,7 +141,7 @@ void write_rollouts(const std::filesystem::path& path, int64_t step, const Rollo
                                  {"finish_reason", to_string(rollout.completion.finish_reason)},
                                  {"answer", rollout.score.verdict.pred_parsed},
                                  {"gold", gold_json(prompt)},
-                                 {"verdict", reward::to_string(rollout.score.verdict.kind)},
+                                 {"verdict", verifier::to_string(rollout.score.verdict.kind)},
                                  {"reward", rollout.score.reward},
                                  {"advantage", rollout.advantage}};
       for (size_t k = 0; k < rollout.score.values.size(); ++k)

@@ -6,7 +6,7 @@
 namespace grpo::trainer {
 namespace {
 
-using Kind = reward::Verdict::Kind;
+using Kind = verifier::Verdict::Kind;
 
 bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == Kind::kRight; }
 

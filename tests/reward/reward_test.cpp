@@ -42,6 +42,7 @@ TEST(Reward, NumericTakesTheLastNumber) {
   EXPECT_EQ(value(term(TermType::kNumeric), {.gold = "-3/4", .text = "it is -3/4"}), 1.0);
   EXPECT_EQ(value(term(TermType::kNumeric), {.gold = "7", .text = "first 7, then 8"}), 0.0);
   EXPECT_EQ(value(term(TermType::kNumeric), {.gold = "7", .text = "seven"}), 0.0);
+  EXPECT_EQ(value(term(TermType::kNumeric), {.gold = "12", .text = "12 or 13"}), 0.0);
 }
 
 TEST(Reward, RegexMatchesAnywhere) {
@@ -77,7 +78,7 @@ TEST(Reward, TermsAddUpWithTheirWeights) {
   EXPECT_THAT(make_reward(config)->names(), ::testing::ElementsAre("format", "math", "length"));
   EXPECT_THAT(score.values, ::testing::ElementsAre(1.0, 1.0, 4.0));
   EXPECT_DOUBLE_EQ(score.reward, 0.25 + 2.0 - 2.0);
-  EXPECT_EQ(score.verdict.kind, Verdict::Kind::kRight);
+  EXPECT_EQ(score.verdict.kind, verifier::Verdict::Kind::kRight);
 }
 
 TEST(Reward, VerifierOptionsReachTheVerifier) {
@@ -90,7 +91,7 @@ TEST(Reward, VerifierOptionsReachTheVerifier) {
   EXPECT_EQ(score_of(config, {.gold = "7", .text = "\\boxed{7}"}).reward, 1.0);
   EXPECT_EQ(score_of(config, {.gold = "1/3", .text = "\\boxed{0.33333}"}).reward, 1.0);
   config.verifier.steps = 1;
-  EXPECT_EQ(score_of(config, {.gold = "7", .text = "\\boxed{3+4}"}).verdict.kind, Verdict::Kind::kOverBudget);
+  EXPECT_EQ(score_of(config, {.gold = "7", .text = "\\boxed{3+4}"}).verdict.kind, verifier::Verdict::Kind::kOverBudget);
 }
 
 TEST(Reward, TheVerdictIsThatOfTheFirstTermThatCompares) {
@@ -139,6 +140,40 @@ TEST(Reward, WrongConfigurationsSayWhatIsWrong) {
   RewardConfig fallback{.terms = {term(TermType::kMath)}};
   fallback.verifier.fallbacks = {"last_number"};
   EXPECT_THAT(message(fallback), ::testing::HasSubstr("did you mean last-number"));
+}
+
+TEST(Reward, AcceptsAnyOfSeveralRightAnswers) {
+  for (const TermType type : {TermType::kMath, TermType::kNumeric, TermType::kExact}) {
+    const auto reward = make_reward({.terms = {{.type = type, .weight = 2.0, .pattern = ""}}, .verifier = {}});
+    const auto score = [&](const std::string& text) {
+      return reward->score({.gold = "7", .text = text, .also_right = {"8", "9"}}).reward;
+    };
+    EXPECT_EQ(score("7"), 2.0);
+    EXPECT_EQ(score("9"), 2.0);
+    EXPECT_EQ(score("10"), 0.0);
+  }
+}
+
+TEST(Reward, KnowsHowLargeItsTermsWere) {
+  const auto reward = make_reward({.terms = {{.type = TermType::kExact, .weight = 0.5, .pattern = ""},
+                                             {.type = TermType::kLength, .weight = -0.25, .pattern = ""}},
+                                   .verifier = {}});
+  const auto score = reward->score({.gold = "7", .text = "7", .num_tokens = 2});
+  EXPECT_EQ(score.reward, 0.0);
+  EXPECT_EQ(score.magnitude, 1.0);
+}
+
+TEST(GoldUse, IsTheMostThatATermDemands) {
+  const auto use = [](const std::vector<TermType>& types) {
+    RewardConfig config{.terms = {}, .verifier = {}};
+    for (const TermType type : types) config.terms.push_back({.type = type, .weight = 1.0, .pattern = "x"});
+    return gold_use(config);
+  };
+  EXPECT_EQ(use({TermType::kMath}), verifier::GoldUse::kAnswer);
+  EXPECT_EQ(use({TermType::kExact}), verifier::GoldUse::kText);
+  EXPECT_EQ(use({TermType::kLength, TermType::kNumeric}), verifier::GoldUse::kNumber);
+  EXPECT_EQ(use({TermType::kNumeric, TermType::kMath}), verifier::GoldUse::kAnswer);
+  EXPECT_EQ(use({TermType::kLength, TermType::kRegex}), verifier::GoldUse::kNone);
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "grpo/base/fields.h"
-#include "grpo/reward/gold.h"
-#include "grpo/reward/verifier.h"
+#include "grpo/verifier/gold.h"
+#include "grpo/verifier/verifier.h"
 
 namespace grpo::reward {
 
@@ -39,9 +39,9 @@ struct RewardTerm {
   }
 };
 
-/// The verifier's policy (VerifierConfig) as keys.
+/// The verifier's policy (verifier::VerifierConfig) as keys.
 struct VerifierOptions {
-  std::vector<std::string> fallbacks = enum_names(Fallback{});
+  std::vector<std::string> fallbacks = enum_names(verifier::Fallback{});
   int64_t decimal_digits = 10;
   int64_t steps = 20000;
   GRPO_FIELDS(f) {
@@ -53,13 +53,13 @@ struct VerifierOptions {
   }
 };
 /// Throws base::ConfigError on an unknown fallback.
-VerifierConfig verifier_config(const VerifierOptions& options);
+verifier::VerifierConfig verifier_config(const VerifierOptions& options);
 
 struct RewardConfig {
   std::vector<RewardTerm> terms = {RewardTerm{}};
   VerifierOptions verifier;
   double max_bad_golds = 0.01;
-  std::vector<std::string> placeholders = default_placeholders();
+  std::vector<std::string> placeholders = verifier::default_placeholders();
   GRPO_FIELDS(f) {
     f("terms", terms, "weighted terms; the reward is their sum");
     f("verifier", verifier, "policy of the math verifier, also in evaluation");
@@ -77,7 +77,7 @@ RewardConfig judge_of(const RewardConfig& config, const std::string& judge);
 
 /// The most that a term demands of a gold answer: an answer (math), a number (numeric), any text (exact); none without
 /// such a term.
-GoldUse gold_use(const RewardConfig& config);
+verifier::GoldUse gold_use(const RewardConfig& config);
 
 /// One completion to score, with all that is known of it. What it refers to outlives the call.
 struct Item {
@@ -95,7 +95,7 @@ struct Item {
 struct Score {
   double reward = 0.0;              // sum of weight times value; any real number
   double magnitude = 0.0;           // sum of their absolute values: what the rounding of `reward` is a share of
-  Verdict verdict;                  // of the first term that compares with the gold answer; unparsable when none does
+  verifier::Verdict verdict;        // of the first term that compares with the gold answer; unparsable when none does
   std::vector<double> values = {};  // of each term, in the order of RewardFunction::names()
   std::string failure = {};         // "<term>: why": a value is not known, and so no reward; empty when all are
 

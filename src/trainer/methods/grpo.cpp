@@ -9,7 +9,7 @@
 namespace grpo::trainer {
 namespace {
 
-bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == reward::Verdict::Kind::kRight; }
+bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == verifier::Verdict::Kind::kRight; }
 
 // What all ranks put on the wire for this step (docs/distributed.md has the formula): for rollouts, and for the update.
 std::vector<double> bytes_of_ranks(const StepStats& stats, dist::Communicator& communicator) {
