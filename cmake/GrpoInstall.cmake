@@ -43,9 +43,9 @@ install(RUNTIME_DEPENDENCY_SET bundle
         DIRECTORIES ${library_folders}
         LIBRARY DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT bundle)
 
-set(modules config io metrics kernels tokenizer nn algo dist optim models data rollout checkpoint update trainer report)
+set(modules config io metrics kernels tokenizer reward nn algo dist optim models data rollout checkpoint update trainer report)
 list(TRANSFORM modules PREPEND grpo_)
-install(TARGETS grpo_base grpo_reward EXPORT grpo-verifier ARCHIVE DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT development)
+install(TARGETS grpo_base grpo_verifier EXPORT grpo-verifier ARCHIVE DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT development)
 install(TARGETS ${modules} EXPORT grpo-trainer ARCHIVE DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT development)
 set(package_folder lib/cmake/grpo)
 install(EXPORT grpo-verifier NAMESPACE grpo:: DESTINATION ${package_folder} COMPONENT development)

@@ -1,8 +1,7 @@
-# What the verifier (modules base and reward) needs: also read by those who use it installed.
+# What the verifier (modules base and verifier) needs: also read by those who use it installed.
 find_package(Threads REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET GLOBAL libpcre2-8)
 
 # FLINT 3 contains Arb; before that Arb is a library of its own (Debian names it flint-arb).
 find_path(FLINT_INCLUDE_DIR flint/flint.h REQUIRED)

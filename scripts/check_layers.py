@@ -16,7 +16,8 @@ USES = {
     "io": ["base"],
     "kernels": ["base"],
     "tokenizer": ["base", "io"],
-    "reward": ["base"],
+    "verifier": ["base"],
+    "reward": ["verifier", "io", "base"],
     "nn": ["base", "kernels"],
     "algo": ["base"],
     "dist": ["base"],
@@ -27,12 +28,10 @@ USES = {
     "checkpoint": ["models", "optim", "dist", "data", "io", "base"],
     "update": ["algo", "models", "optim", "dist", "nn", "kernels", "base"],
     "trainer": ["config", "metrics", "tokenizer", "reward", "algo", "rollout", "checkpoint", "update"],
-    "plan": ["base"],
     "report": ["base", "io"],
-    "launch": ["base"],
-    "app": ["trainer", "plan", "report", "launch"],
+    "app": ["trainer", "report"],
 }
-WITHOUT_TORCH = {"base", "config", "metrics", "io", "tokenizer", "reward", "data", "plan", "report", "launch"}
+WITHOUT_TORCH = {"base", "config", "metrics", "io", "tokenizer", "verifier", "reward", "data", "report"}
 
 HEADERS = {".h", ".hpp", ".cuh"}
 SOURCES = HEADERS | {".cpp", ".cc", ".cu"}

@@ -13,8 +13,8 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
-#include "grpo/reward/gold.h"
-#include "grpo/reward/verifier.h"
+#include "grpo/verifier/gold.h"
+#include "grpo/verifier/verifier.h"
 
 namespace grpo::app {
 namespace {
@@ -26,14 +26,14 @@ struct Options {
   std::string output = "-";
   int64_t threads = 0;
   bool timing = false;
-  std::vector<std::string> fallbacks = enum_names(reward::Fallback{});
+  std::vector<std::string> fallbacks = enum_names(verifier::Fallback{});
 };
 
 struct Pair {
   nlohmann::ordered_json row;
   std::vector<std::string> golds;  // each of them right
   std::string pred;
-  reward::Verdict verdict;
+  verifier::Verdict verdict;
   double seconds = 0.0;
 };
 
@@ -60,13 +60,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void judge(Pair& pair, const reward::VerifierConfig& config) {
+void judge(Pair& pair, const verifier::VerifierConfig& config) {
   const auto start = std::chrono::steady_clock::now();
-  pair.verdict = reward::verify_any(pair.golds, pair.pred, config);
+  pair.verdict = verifier::verify_any(pair.golds, pair.pred, config);
   pair.seconds = seconds_since(start);
 }
 
-void verify_all(std::vector<Pair>& pairs, size_t num_threads, const reward::VerifierConfig& config) {
+void verify_all(std::vector<Pair>& pairs, size_t num_threads, const verifier::VerifierConfig& config) {
   std::vector<std::thread> threads;
   for (size_t t = 0; t < num_threads; ++t) {
     threads.emplace_back([&pairs, &config, t, num_threads] {
@@ -81,8 +81,8 @@ void run(const Options& options) {
   io::JsonlWriter writer(options.output);
   if (options.threads < 0) throw base::ConfigError("--threads must not be below 0 (0: the cores this process may use)");
   const auto num_threads = static_cast<size_t>(options.threads > 0 ? options.threads : base::usable_cores());
-  reward::VerifierConfig config;
-  config.fallbacks = reward::fallbacks_named(options.fallbacks);
+  verifier::VerifierConfig config;
+  config.fallbacks = verifier::fallbacks_named(options.fallbacks);
   std::array<int64_t, 4> counts{};
   double seconds = 0.0;
   std::vector<Pair> window;
@@ -92,8 +92,8 @@ void run(const Options& options) {
     seconds += seconds_since(start);
     for (auto& pair : window) {
       ++counts[static_cast<size_t>(pair.verdict.kind)];
-      pair.row["correct"] = pair.verdict.kind == reward::Verdict::Kind::kRight;
-      pair.row["verdict"] = reward::to_string(pair.verdict.kind);
+      pair.row["correct"] = pair.verdict.kind == verifier::Verdict::Kind::kRight;
+      pair.row["verdict"] = verifier::to_string(pair.verdict.kind);
       pair.row["gold_parsed"] = pair.verdict.gold_parsed;
       pair.row["pred_parsed"] = pair.verdict.pred_parsed;
       pair.row.emplace("rule", pair.verdict.rule);  // a field of the row's own by this name stays

@@ -3,28 +3,32 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 
 #include "grpo/base/error.h"
-#include "reward/budget.h"
-#include "reward/extract.h"
-#include "reward/lexer.h"
+#include "grpo/base/text.h"
+#include "grpo/verifier/response_checks.h"
 #include "reward/pattern.h"
-#include "reward/response.h"
-#include "reward/unicode.h"
 
 namespace grpo::reward {
+
+using verifier::GoldUse;
+using verifier::Verdict;
+using verifier::VerifierConfig;
+
 namespace {
 
 struct TermValue {
   double value = 0.0;
-  std::optional<Verdict> verdict;
+  std::optional<Verdict> verdict = std::nullopt;
+  const char* failure = nullptr;  // why the value is not known
 };
 
 /// One kind of reward.
 class Term {
  public:
   virtual ~Term() = default;
-  virtual TermValue value(const Answer& answer) const = 0;
+  virtual TermValue value(const Item& item) const = 0;
 };
 
 TermValue from_verdict(Verdict verdict) {
@@ -33,10 +37,10 @@ TermValue from_verdict(Verdict verdict) {
 
 // Judges against one right answer after the other until one accepts; else the verdict against the first.
 template <typename Judge>
-Verdict first_right(const Answer& answer, const Judge& judge) {
-  Verdict first = judge(answer.gold);
-  for (size_t i = 0; first.kind != Verdict::Kind::kRight && i < answer.also_right.size(); ++i) {
-    Verdict other = judge(answer.also_right[i]);
+Verdict first_right(const Item& item, const Judge& judge) {
+  Verdict first = judge(item.golds.front());
+  for (size_t i = 1; first.kind != Verdict::Kind::kRight && i < item.golds.size(); ++i) {
+    Verdict other = judge(item.golds[i]);
     if (other.kind == Verdict::Kind::kRight) return other;
   }
   return first;
@@ -47,22 +51,22 @@ class MathTerm : public Term {
   explicit MathTerm(VerifierConfig config) : config_(std::move(config)) {}
 
  private:
-  TermValue value(const Answer& answer) const override {
+  TermValue value(const Item& item) const override {
     return from_verdict(
-        first_right(answer, [&](const std::string& gold) { return verify(gold, answer.text, config_); }));
+        first_right(item, [&](const std::string& gold) { return verifier::verify(gold, item.text, config_); }));
   }
   VerifierConfig config_;
 };
 
 class ExactTerm : public Term {
-  TermValue value(const Answer& answer) const override {
-    return from_verdict(first_right(answer, [&](const std::string& gold) { return compare(gold, answer.text); }));
+  TermValue value(const Item& item) const override {
+    return from_verdict(first_right(item, [&](const std::string& gold) { return compare(gold, item.text); }));
   }
 
-  static Verdict compare(const std::string& gold, const std::string& text) {
+  static Verdict compare(std::string_view gold, std::string_view text) {
     Verdict verdict{.kind = Verdict::Kind::kRight,
-                    .gold_parsed = trim(gold),
-                    .pred_parsed = trim(text),
+                    .gold_parsed = std::string(base::trimmed(gold)),
+                    .pred_parsed = std::string(base::trimmed(text)),
                     .rule = "exact",
                     .reason = ""};
     if (verdict.gold_parsed != verdict.pred_parsed) {
@@ -74,26 +78,9 @@ class ExactTerm : public Term {
 };
 
 class NumericTerm : public Term {
-  TermValue value(const Answer& answer) const override {
-    try {
-      size_t at = 0;
-      const std::string number = last_value(to_latex(answer.text), at);
-      if (number.empty())
-        return from_verdict({.kind = Verdict::Kind::kUnparsable,
-                             .gold_parsed = answer.gold,
-                             .pred_parsed = "",
-                             .rule = "last number",
-                             .reason = "no number"});
-      Verdict verdict = first_right(answer, [&](const std::string& gold) { return verify(gold, number); });
-      verdict.rule = "last number";
-      return from_verdict(std::move(verdict));
-    } catch (const OverBudget& error) {
-      return from_verdict({.kind = Verdict::Kind::kOverBudget,
-                           .gold_parsed = answer.gold,
-                           .pred_parsed = "",
-                           .rule = "last number",
-                           .reason = error.what()});
-    }
+  TermValue value(const Item& item) const override {
+    return from_verdict(
+        first_right(item, [&](const std::string& gold) { return verifier::verify_last_number(gold, item.text); }));
   }
 };
 
@@ -102,28 +89,22 @@ class RegexTerm : public Term {
   explicit RegexTerm(const std::string& pattern) : pattern_(pattern) {}
 
  private:
-  TermValue value(const Answer& answer) const override {
-    return {pattern_.find(answer.text) == Pattern::Match::kYes ? 1.0 : 0.0, std::nullopt};
+  TermValue value(const Item& item) const override {
+    const auto match = pattern_.find(item.text);
+    if (match == Pattern::Match::kOverBudget) return {.failure = "its pattern takes too many steps on this text"};
+    return {.value = match == Pattern::Match::kYes ? 1.0 : 0.0};
   }
   Pattern pattern_;
 };
 
 class FormatTerm : public Term {
-  TermValue value(const Answer& answer) const override {
-    const Visible visible = visible_part(answer.text);
-    const Boxes boxes = find_boxes(visible.text);
-    if (visible.unfinished_thought || boxes.complete.empty() || boxes.last_unfinished) return {};
-    const Box& last = boxes.complete.back();
-    const bool empty =
-        trim(std::string_view(visible.text).substr(last.content_begin, last.content_end - last.content_begin)).empty();
-    return {empty ? 0.0 : 1.0, std::nullopt};
+  TermValue value(const Item& item) const override {
+    return {.value = verifier::has_boxed_answer(item.text) ? 1.0 : 0.0};
   }
 };
 
 class LengthTerm : public Term {
-  TermValue value(const Answer& answer) const override {
-    return {static_cast<double>(answer.num_tokens), std::nullopt};
-  }
+  TermValue value(const Item& item) const override { return {.value = static_cast<double>(item.ids.size())}; }
 };
 
 /// The table of reward types.
@@ -145,18 +126,43 @@ std::unique_ptr<Term> make_term(const RewardTerm& term, const VerifierConfig& ve
   throw base::ConfigError("reward.terms: unknown type");
 }
 
+std::string type_name(const RewardTerm& term) { return enum_names(term.type)[static_cast<size_t>(term.type)]; }
+
+std::string name_of(const RewardTerm& term) { return term.name.empty() ? type_name(term) : term.name; }
+
 class WeightedSum : public RewardFunction {
  public:
   explicit WeightedSum(const RewardConfig& config) {
     const VerifierConfig verifier = verifier_config(config.verifier);
-    for (const auto& term : config.terms) parts_.push_back({term.weight, make_term(term, verifier)});
+    for (const auto& term : config.terms) parts_.push_back({name_of(term), term.weight, make_term(term, verifier)});
   }
 
-  Score score(const Answer& answer) const override {
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& part : parts_) names.push_back(part.name);
+    return names;
+  }
+
+  std::vector<Score> score(std::span<const Item> items) const override {
+    std::vector<Score> scores;
+    for (const Item& item : items) scores.push_back(score(item));
+    return scores;
+  }
+
+ private:
+  struct Part {
+    std::string name;
+    double weight;
+    std::unique_ptr<Term> term;
+  };
+
+  Score score(const Item& item) const {
     Score score;
     bool judged = false;
     for (const auto& part : parts_) {
-      auto result = part.term->value(answer);
+      auto result = part.term->value(item);
+      if (result.failure != nullptr) score.failure = part.name + ": " + result.failure;
+      score.values.push_back(result.value);
       score.reward += part.weight * result.value;
       score.magnitude += std::abs(part.weight * result.value);
       if (result.verdict && !judged) {
@@ -167,21 +173,19 @@ class WeightedSum : public RewardFunction {
     return score;
   }
 
- private:
-  struct Part {
-    double weight;
-    std::unique_ptr<Term> term;
-  };
   std::vector<Part> parts_;
 };
+
+bool compares_with_gold(const RewardTerm& term) {
+  return term.type == TermType::kMath || term.type == TermType::kExact || term.type == TermType::kNumeric;
+}
 
 void check(const RewardTerm& term) {
   const bool regex = term.type == TermType::kRegex;
   if (regex && term.pattern.empty())
     throw base::ConfigError("reward.terms: a regex term needs a pattern, such as {type: regex, pattern: '\\d+'}");
   if (!regex && !term.pattern.empty()) {
-    throw base::ConfigError(base::concat("reward.terms: pattern belongs to a regex term, not to ",
-                                         enum_names(term.type)[static_cast<size_t>(term.type)]));
+    throw base::ConfigError(base::concat("reward.terms: pattern belongs to a regex term, not to ", type_name(term)));
   }
 }
 
@@ -189,7 +193,7 @@ void check(const RewardTerm& term) {
 
 VerifierConfig verifier_config(const VerifierOptions& options) {
   VerifierConfig config;
-  config.fallbacks = fallbacks_named(options.fallbacks);
+  config.fallbacks = verifier::fallbacks_named(options.fallbacks);
   config.decimal_digits = static_cast<int>(options.decimal_digits);
   config.steps = options.steps;
   return config;
@@ -205,10 +209,31 @@ GoldUse gold_use(const RewardConfig& config) {
   return has(TermType::kExact) ? GoldUse::kText : GoldUse::kNone;
 }
 
+RewardConfig judge_of(const RewardConfig& config, const std::string& judge) {
+  RewardConfig judging = config;
+  std::erase_if(judging.terms, [&](const RewardTerm& term) {
+    return !compares_with_gold(term) || (judge != "auto" && name_of(term) != judge);
+  });
+  if (judging.terms.empty() && judge != "auto") {
+    throw base::ConfigError(
+        "eval.judge: no term of reward.terms that compares with the gold answer (math, exact, "
+        "numeric) is called " +
+        judge);
+  }
+  if (judging.terms.empty()) judging.terms = {RewardTerm{}};
+  judging.terms.resize(1);
+  return judging;
+}
+
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config) {
   if (config.terms.empty())
     throw base::ConfigError("reward.terms: name at least one term, such as {type: math, weight: 1.0}");
-  for (const auto& term : config.terms) check(term);
+  std::set<std::string> names;
+  for (const auto& term : config.terms) {
+    check(term);
+    if (!names.insert(name_of(term)).second)
+      throw base::ConfigError("reward.terms: two terms are called " + name_of(term) + "; give each a name of its own");
+  }
   return std::make_unique<WeightedSum>(config);
 }
 

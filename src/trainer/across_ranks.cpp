@@ -28,6 +28,8 @@ nlohmann::json to_json(const Rollout& rollout) {
           {"finish", static_cast<int>(rollout.completion.finish_reason)},
           {"text", bytes_of(rollout.text)},
           {"reward", rollout.score.reward},
+          {"values", bytes_of_values(rollout.score.values)},
+          {"failure", bytes_of(rollout.score.failure)},
           {"magnitude", rollout.score.magnitude},
           {"verdict", static_cast<int>(verdict.kind)},
           {"answer", bytes_of(verdict.pred_parsed)}};
@@ -44,8 +46,10 @@ Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
   rollout.completion.log_probs = values_of<float>(json.at("log_probs"));
   rollout.completion.finish_reason = static_cast<rollout::FinishReason>(json.at("finish").get<int>());
   rollout.score.reward = json.at("reward").get<double>();
+  rollout.score.values = values_of<double>(json.at("values"));
+  rollout.score.failure = text_of(json.at("failure"));
   rollout.score.magnitude = json.at("magnitude").get<double>();
-  rollout.score.verdict.kind = static_cast<reward::Verdict::Kind>(json.at("verdict").get<int>());
+  rollout.score.verdict.kind = static_cast<verifier::Verdict::Kind>(json.at("verdict").get<int>());
   rollout.score.verdict.pred_parsed = text_of(json.at("answer"));
   return rollout;
 }

@@ -25,7 +25,8 @@ std::vector<EvalSet> load_sets(const Policy& policy, const EvalRun& run) {
   for (size_t i = 0; i < files.size(); ++i) {
     sets.push_back({.name = names[i],
                     .prompts = load_prompts(policy, run.data, {files[i]}, run.data.max_prompt_tokens, "--data")});
-    check_golds(sets.back().prompts, run.reward, "--data");
+    check_golds(sets.back().prompts, run.reward, "--data",
+                reward::gold_use(reward::judge_of(run.reward, run.eval.judge)));
   }
   return sets;
 }
@@ -79,6 +80,7 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
   auto report = description_of(run, policy);
   const fs::path answers_folder = run.answers.empty() ? fs::path(run.output) / "answers" : fs::path(run.answers);
   AnswerStore answers(answers_folder, io::hash_bytes(report.dump()));
+  const auto judge = reward::make_reward(reward::judge_of(run.reward, run.eval.judge));
   const EvalContext context{.engine = &engine,
                             .tokenizer = policy.tokenizer.get(),
                             .sampling = {.temperature = run.eval.temperature,
@@ -92,7 +94,7 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
                             .seed = static_cast<uint64_t>(run.seed),
                             .should_stop = run.should_stop,
                             .on_progress = run.on_progress,
-                            .verifier = reward::verifier_config(run.reward.verifier),
+                            .judge = judge.get(),
                             .answers = &answers};
   std::vector<fs::path> outputs;
   for (const EvalSet& set : sets) outputs.push_back(fs::path(run.output) / (set.name + ".jsonl"));

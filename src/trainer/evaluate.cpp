@@ -6,9 +6,9 @@
 
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
-#include "grpo/reward/gold.h"
 #include "grpo/trainer/eval_metrics.h"
 #include "trainer/across_ranks.h"
+#include "trainer/reward_item.h"
 #include "trainer/scorer.h"
 #include "trainer/step_output.h"
 
@@ -17,17 +17,20 @@ namespace {
 
 struct Answer {
   std::string text;
-  reward::Verdict verdict;
+  verifier::Verdict verdict;
   bool truncated = false;
 };
 
-bool is_right(const Answer& answer) { return answer.verdict.kind == reward::Verdict::Kind::kRight; }
+bool is_right(const Answer& answer) { return answer.verdict.kind == verifier::Verdict::Kind::kRight; }
 
-Answer verify(const rollout::Completion& completion, const Prompt& prompt, const EvalContext& context) {
+Answer judged(const rollout::Completion& completion, const Prompt& prompt, int64_t sample, const EvalContext& context) {
   Answer answer{.text = context.tokenizer->decode(completion.ids, true),
                 .verdict = {},
                 .truncated = completion.finish_reason == rollout::FinishReason::kLength};
-  answer.verdict = reward::verify_any(prompt.golds(), prompt.begun + answer.text, context.verifier);
+  const auto golds = prompt.golds();
+  const std::string turn = prompt.begun + answer.text;
+  const auto item = item_of(prompt, golds, completion, turn, sample);
+  answer.verdict = context.judge->score({&item, 1}).front().verdict;
   return answer;
 }
 
@@ -36,8 +39,8 @@ std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
   std::vector<int64_t> classes;
   std::vector<std::string> seen;
   for (const auto& answer : answers) {
-    const bool unread = answer.verdict.kind == reward::Verdict::Kind::kUnparsable ||
-                        answer.verdict.kind == reward::Verdict::Kind::kOverBudget;
+    const bool unread = answer.verdict.kind == verifier::Verdict::Kind::kUnparsable ||
+                        answer.verdict.kind == verifier::Verdict::Kind::kOverBudget;
     if (unread) {
       classes.push_back(-1);
       continue;
@@ -53,7 +56,7 @@ std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
 nlohmann::ordered_json shown(const Answer& answer) {
   return {{"text", answer.text},
           {"answer", answer.verdict.pred_parsed},
-          {"verdict", reward::to_string(answer.verdict.kind)}};
+          {"verdict", verifier::to_string(answer.verdict.kind)}};
 }
 
 // One problem's answers, by sample; the greedy one last where it is asked for.
@@ -148,7 +151,7 @@ class Sampling {
     scorer_.submit([this, problem, first, samples, &answers, completions = std::move(completions)] {
       answers.resize(static_cast<size_t>(samples));
       for (size_t i = 0; i < completions.size(); ++i)
-        answers[first + i] = verify(completions[i], prompt(problem), context_);
+        answers[first + i] = judged(completions[i], prompt(problem), static_cast<int64_t>(first + i), context_);
     });
   }
 
@@ -175,7 +178,7 @@ std::vector<Answer> answers_from(const nlohmann::json& values) {
   std::vector<Answer> answers;
   for (const auto& value : values) {
     Answer answer{.text = text_of(value.at(0)), .verdict = {}, .truncated = value.at(3).get<bool>()};
-    answer.verdict.kind = static_cast<reward::Verdict::Kind>(value.at(1).get<int>());
+    answer.verdict.kind = static_cast<verifier::Verdict::Kind>(value.at(1).get<int>());
     answer.verdict.pred_parsed = text_of(value.at(2));
     answers.push_back(std::move(answer));
   }

@@ -4,7 +4,7 @@ namespace grpo::trainer {
 namespace {
 
 bool counts_in_loss(const AlgorithmConfig& config, const Rollout& rollout) {
-  return !(config.truncated == Truncated::kMask && rollout.truncated());
+  return !rollout.score.failed() && !(config.truncated == Truncated::kMask && rollout.truncated());
 }
 
 }  // namespace

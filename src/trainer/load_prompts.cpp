@@ -26,13 +26,13 @@ std::string shortened(const std::string& text) {
   return line + (text.size() > kShown ? "..." : "");
 }
 
-std::string describe(const Prompt& prompt, const reward::BadGold& bad) {
-  const std::string kind = bad.missing ? "missing" : reward::to_string(bad.verdict.kind);
+std::string describe(const Prompt& prompt, const verifier::BadGold& bad) {
+  const std::string kind = bad.missing ? "missing" : verifier::to_string(bad.verdict.kind);
   return base::concat("\n  problem ", prompt.id, ": ", shortened(prompt.gold), "  (", kind, ": ", bad.verdict.reason,
                       ")");
 }
 
-std::string list_of(const std::vector<Prompt>& prompts, const std::vector<reward::BadGold>& bad) {
+std::string list_of(const std::vector<Prompt>& prompts, const std::vector<verifier::BadGold>& bad) {
   std::string text;
   for (size_t i = 0; i < bad.size() && i < kListed; ++i) text += describe(prompts[bad[i].index], bad[i]);
   if (bad.size() > kListed) text += base::concat("\n  ... and ", bad.size() - kListed, " more");
@@ -43,7 +43,7 @@ std::string list_of(const std::vector<Prompt>& prompts, const std::vector<reward
 void log_rules(const std::vector<Prompt>& prompts, const char* what) {
   std::map<std::string, int64_t> counts;
   for (const Prompt& prompt : prompts) {
-    for (const auto& gold : prompt.golds()) ++counts[reward::extract_gold(gold).rule];
+    for (const auto& gold : prompt.golds()) ++counts[verifier::extract_gold(gold).rule];
   }
   counts.erase("whole");
   std::vector<std::string> parts;
@@ -64,7 +64,7 @@ void warn_where_all_are_one(const std::vector<Prompt>& prompts, const char* what
                                  "\"; check data.answer_key"));
 }
 
-void leave_out_missing(std::vector<Prompt>& prompts, const std::vector<reward::BadGold>& bad, const char* what) {
+void leave_out_missing(std::vector<Prompt>& prompts, const std::vector<verifier::BadGold>& bad, const char* what) {
   std::set<size_t> missing;
   for (const auto& gold : bad) {
     if (gold.missing) missing.insert(gold.index);
@@ -150,15 +150,16 @@ std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& d
 }
 
 void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,
-                 reward::GoldUse use) {
+                 verifier::GoldUse use) {
   std::vector<std::vector<std::string>> golds;
   golds.reserve(prompts.size());
   for (const auto& prompt : prompts) golds.push_back(prompt.golds());
-  const auto bad = reward::check_golds(golds, config.placeholders, reward::verifier_config(config.verifier), use);
-  if (use == reward::GoldUse::kAnswer || use == reward::GoldUse::kNumber) log_rules(prompts, what);
+  const auto bad = verifier::check_golds(golds, config.placeholders, reward::verifier_config(config.verifier), use);
+  if (use == verifier::GoldUse::kAnswer || use == verifier::GoldUse::kNumber) log_rules(prompts, what);
   warn_where_all_are_one(prompts, what);
   if (bad.empty()) return;
-  const auto missing = std::count_if(bad.begin(), bad.end(), [](const reward::BadGold& gold) { return gold.missing; });
+  const auto missing =
+      std::count_if(bad.begin(), bad.end(), [](const verifier::BadGold& gold) { return gold.missing; });
   const std::string message =
       base::concat(what, ": ", bad.size(), " of ", prompts.size(), " gold answers can reward no right completion (",
                    missing, " are missing, and their problems are left out):", list_of(prompts, bad));

@@ -5,6 +5,7 @@
 
 #include "grpo/data/dataset.h"
 #include "grpo/trainer/policy.h"
+#include "grpo/verifier/gold.h"
 
 namespace grpo::trainer {
 
@@ -27,11 +28,11 @@ std::vector<Prompt> prompts_of(const Policy& policy, const data::DataConfig& dat
 std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& data,
                                  const std::vector<std::string>& files, int64_t max_prompt_tokens, const char* what);
 
-/// Asks of every gold answer what the reward will: whether a right completion is judged right (reward/gold.h), and logs
-/// by which rules answers were taken out of their texts. Leaves out the prompts that have none. Lists what is wrong as
-/// a warning; throws base::ConfigError when the share is above reward.max_bad_golds, or no prompt is left. use: what
-/// the gold answers are compared as; an evaluation asks the verifier.
+/// Asks of every gold answer what the reward will: whether a right completion is judged right (verifier/gold.h), and
+/// logs by which rules answers were taken out of their texts. Leaves out the prompts that have none. Lists what is
+/// wrong as a warning; throws base::ConfigError when the share is above reward.max_bad_golds, or no prompt is left.
+/// use: what the gold answers are compared as.
 void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,
-                 reward::GoldUse use = reward::GoldUse::kAnswer);
+                 verifier::GoldUse use = verifier::GoldUse::kAnswer);
 
 }  // namespace grpo::trainer

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "grpo/base/error.h"
+#include "grpo/base/text.h"
 
 namespace grpo::trainer {
 namespace {
@@ -11,13 +12,6 @@ namespace {
 bool has_special_text(const tokenizer::Tokenizer& tokenizer, std::string_view text) {
   const auto ids = tokenizer.encode(text, true);
   return std::any_of(ids.begin(), ids.end(), [&](int64_t id) { return tokenizer.is_special(id); });
-}
-
-// Templates strip white space at the ends of a message.
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t\r\n");
-  return begin == std::string_view::npos ? std::string_view()
-                                         : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 bool starts_with(const std::vector<int64_t>& ids, const std::vector<int64_t>& prefix) {
@@ -40,8 +34,8 @@ std::vector<int64_t> encode_as_text(const tokenizer::Tokenizer& tokenizer, const
     ids.insert(ids.end(), more.begin(), more.end());
   };
   std::string_view rest = rendered;
-  for (const auto& message : messages) {  // templates keep their order
-    const std::string_view text = trimmed(message.content);
+  for (const auto& message : messages) {  // templates keep their order and strip the ends of each
+    const std::string_view text = base::trimmed(message.content);
     if (!has_special_text(tokenizer, text)) continue;
     const size_t at = rest.find(text);
     if (at == std::string_view::npos) {

@@ -75,7 +75,8 @@ void load_data(Run& run) {
   const auto problems = data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key);
   run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
   const bool sft = learns_written_texts(config.algorithm);
-  check_golds(run.prompts, config.reward, "data.train", sft ? reward::GoldUse::kText : reward::gold_use(config.reward));
+  check_golds(run.prompts, config.reward, "data.train",
+              sft ? verifier::GoldUse::kText : reward::gold_use(config.reward));
   if (sft)
     run.completions =
         written_completions(run.policy, run.prompts, config.rollout.max_new_tokens, config.data.allow_special_tokens);
@@ -85,7 +86,8 @@ void load_data(Run& run) {
       run.eval_sets.push_back({.name = names[i],
                                .prompts = load_prompts(run.policy, config.data, {config.eval.data[i]},
                                                        longest_prompt(config), "eval.data")});
-      check_golds(run.eval_sets.back().prompts, config.reward, "eval.data");
+      check_golds(run.eval_sets.back().prompts, config.reward, "eval.data",
+                  reward::gold_use(reward::judge_of(config.reward, config.eval.judge)));
     }
   }
   warn_overlap(run);
@@ -172,6 +174,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   run->budget = update::TokenBudget(plan.micro_batch_tokens);
   model.set_training_options(training_options(model, plan));
   run->reward = reward::make_reward(config.reward);
+  run->judge = reward::make_reward(reward::judge_of(config.reward, config.eval.judge));
   load_data(*run);
   run->optimizer = make_optimizer(*run, plan);
   run->engine = make_engine(*run, plan);

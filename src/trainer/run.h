@@ -29,6 +29,7 @@ struct Run {
   std::vector<EvalSet> eval_sets;
   nlohmann::json inputs;  // fingerprints of what the run reads (run_inputs.h)
   std::unique_ptr<reward::RewardFunction> reward;
+  std::unique_ptr<reward::RewardFunction> judge;  // of evaluations
   std::unique_ptr<optim::Optimizer> optimizer;
   std::unique_ptr<rollout::Engine> engine;
   std::unique_ptr<Method> method;

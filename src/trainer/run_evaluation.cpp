@@ -25,7 +25,7 @@ EvalContext context_of(const Run& run, const std::function<bool()>& should_stop)
           .seed = static_cast<uint64_t>(config.run.seed),
           .should_stop = should_stop,
           .on_progress = {},
-          .verifier = reward::verifier_config(config.reward.verifier),
+          .judge = run.judge.get(),
           .communicator = &run.communicator};
 }
 

@@ -8,6 +8,7 @@
 #include "grpo/update/profile.h"
 #include "trainer/across_ranks.h"
 #include "trainer/memory_plan.h"
+#include "trainer/reward_item.h"
 #include "trainer/scorer.h"
 #include "trainer/sequences.h"
 #include "trainer/share_prompts.h"
@@ -37,16 +38,20 @@ std::vector<rollout::Request> make_requests(const std::vector<Prompt>& prompts, 
 }
 
 void score_group(const StepContext& context, const Prompt& prompt, std::vector<Rollout>& group) {
+  const auto golds = prompt.golds();
+  std::vector<std::string> turns;
   for (Rollout& rollout : group) {
     rollout.text = context.policy.tokenizer->decode(rollout.completion.ids, /*skip_special=*/true);
-    rollout.score = context.reward.score({.gold = prompt.gold,
-                                          .text = prompt.begun + rollout.text,
-                                          .truncated = rollout.truncated(),
-                                          .num_tokens = static_cast<int64_t>(rollout.completion.ids.size()),
-                                          .also_right = prompt.also_right});
-    if (!std::isfinite(rollout.score.reward)) {
+    turns.push_back(prompt.begun + rollout.text);
+  }
+  std::vector<reward::Item> items;
+  for (size_t i = 0; i < group.size(); ++i)
+    items.push_back(item_of(prompt, golds, group[i].completion, turns[i], group[i].sample));
+  auto scores = context.reward.score(items);
+  for (size_t i = 0; i < group.size(); ++i) {
+    group[i].score = std::move(scores[i]);
+    if (!std::isfinite(group[i].score.reward))
       throw base::Error("reward: prompt " + prompt.id + " got a reward that is not finite; check reward.terms");
-    }
   }
 }
 

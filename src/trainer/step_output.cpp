@@ -28,7 +28,7 @@ std::string verbatim(const std::string& text) {
 }
 
 std::string rollout_heading(const Rollout& rollout) {
-  return base::concat("**sample ", rollout.sample, "**: ", reward::to_string(rollout.score.verdict.kind), ", reward ",
+  return base::concat("**sample ", rollout.sample, "**: ", verifier::to_string(rollout.score.verdict.kind), ", reward ",
                       rollout.score.reward, ", advantage ", rollout.advantage, ", ", rollout.completion.ids.size(),
                       " tokens\n\n");
 }
@@ -121,7 +121,8 @@ std::string summary_of(const StepResult& result, int64_t step, int64_t steps, do
   return line + why_no_update(stats);
 }
 
-void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch, int64_t max_rollouts) {
+void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch,
+                    const std::vector<std::string>& reward_names, int64_t max_rollouts) {
   if (max_rollouts == 0) return;
   std::filesystem::create_directories(path.parent_path());
   io::JsonlWriter writer(path.string());
@@ -129,20 +130,24 @@ void write_rollouts(const std::filesystem::path& path, int64_t step, const Rollo
     for (int64_t i = batch.group_offsets[q]; i < batch.group_offsets[q + 1]; ++i) {
       const Rollout& rollout = batch.rollouts[static_cast<size_t>(i)];
       const Prompt& prompt = batch.prompts[q];
-      writer.write(nlohmann::ordered_json{{"step", step},
-                                          {"prompt_id", prompt.id},
-                                          {"sample", rollout.sample},
-                                          {"prompt", prompt.text},
-                                          {"prompt_ids", prompt.ids},
-                                          {"ids", rollout.completion.ids},
-                                          {"text", rollout.text},
-                                          {"logprobs", rollout.completion.log_probs},
-                                          {"finish_reason", to_string(rollout.completion.finish_reason)},
-                                          {"answer", rollout.score.verdict.pred_parsed},
-                                          {"gold", gold_json(prompt)},
-                                          {"verdict", reward::to_string(rollout.score.verdict.kind)},
-                                          {"reward", rollout.score.reward},
-                                          {"advantage", rollout.advantage}});
+      nlohmann::ordered_json row{{"step", step},
+                                 {"prompt_id", prompt.id},
+                                 {"sample", rollout.sample},
+                                 {"prompt", prompt.text},
+                                 {"prompt_ids", prompt.ids},
+                                 {"ids", rollout.completion.ids},
+                                 {"text", rollout.text},
+                                 {"logprobs", rollout.completion.log_probs},
+                                 {"finish_reason", to_string(rollout.completion.finish_reason)},
+                                 {"answer", rollout.score.verdict.pred_parsed},
+                                 {"gold", gold_json(prompt)},
+                                 {"verdict", verifier::to_string(rollout.score.verdict.kind)},
+                                 {"reward", rollout.score.reward},
+                                 {"advantage", rollout.advantage}};
+      for (size_t k = 0; k < rollout.score.values.size(); ++k)
+        row["rewards"][reward_names.at(k)] = rollout.score.values[k];
+      if (rollout.score.failed()) row["reward_failure"] = rollout.score.failure;
+      writer.write(row);
     }
   }
 }

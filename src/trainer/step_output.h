@@ -22,7 +22,9 @@ nlohmann::json gold_json(const Prompt& prompt);
 /// Histograms of completion lengths and rewards, and the first group as text.
 void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time, const RolloutBatch& batch);
 
-/// rollouts/step_*.jsonl: whole groups in prompt order until `max_rollouts` is reached.
-void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch, int64_t max_rollouts);
+/// rollouts/step_*.jsonl: whole groups in prompt order until `max_rollouts` is reached. reward_names: of the terms
+/// whose values each rollout has.
+void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch,
+                    const std::vector<std::string>& reward_names, int64_t max_rollouts);
 
 }  // namespace grpo::trainer

@@ -6,17 +6,29 @@
 namespace grpo::trainer {
 namespace {
 
-using Kind = reward::Verdict::Kind;
+using Kind = verifier::Verdict::Kind;
 
 bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == Kind::kRight; }
+
+bool has_failed(const Rollout& rollout) { return rollout.score.failed(); }
+
+// One of n rewards, and its terms' values.
+void add_rewards(const reward::Score& score, double n, StepStats& stats) {
+  stats.reward_mean += score.reward / n;
+  stats.term_means.resize(score.values.size());
+  for (size_t i = 0; i < score.values.size(); ++i) stats.term_means[i] += score.values[i] / n;
+}
 
 }  // namespace
 
 void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
   const auto n = static_cast<double>(batch.rollouts.size());
+  const auto failed = std::count_if(batch.rollouts.begin(), batch.rollouts.end(), has_failed);
+  const double scored = std::max(n - static_cast<double>(failed), 1.0);
+  stats.rewards_failed = failed;
   for (const Rollout& rollout : batch.rollouts) {
     const auto length = static_cast<int64_t>(rollout.completion.ids.size());
-    stats.reward_mean += rollout.score.reward / n;
+    if (!has_failed(rollout)) add_rewards(rollout.score, scored, stats);
     stats.accuracy += (is_right(rollout) ? 1.0 : 0.0) / n;
     stats.tokens_completion += length;
     stats.length_max = std::max(stats.length_max, length);
@@ -25,7 +37,9 @@ void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
     stats.over_budget += rollout.score.verdict.kind == Kind::kOverBudget ? 1 : 0;
   }
   double variance = 0.0;
-  for (const Rollout& rollout : batch.rollouts) variance += std::pow(rollout.score.reward - stats.reward_mean, 2) / n;
+  for (const Rollout& rollout : batch.rollouts) {
+    if (!has_failed(rollout)) variance += std::pow(rollout.score.reward - stats.reward_mean, 2) / scored;
+  }
   stats.reward_std = std::sqrt(variance);
 }
 

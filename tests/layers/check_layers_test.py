@@ -41,8 +41,8 @@ class CheckLayers(unittest.TestCase):
         self.assert_clean({})
 
     def test_an_arrow_against_the_map(self):
-        self.assert_found("src/reward/math.cpp", '\n#include "grpo/io/file.h"\n', 2,
-                          "reward may not include io (it may include: base)")
+        self.assert_found("src/verifier/math.cpp", '\n#include "grpo/io/file.h"\n', 2,
+                          "verifier may not include io (it may include: base)")
         self.assert_found("include/grpo/base/x.h", '#pragma once\n#include <grpo/io/file.h>\n', 2,
                           "base may not include io (it may include: none)")
         self.assert_found("src/rollout/x.cpp", '#include "grpo/tokenizer/tokenizer.h"\n', 1,
@@ -78,7 +78,7 @@ class CheckLayers(unittest.TestCase):
     def test_libtorch(self):
         self.assert_found("include/grpo/algo/x.h", "#pragma once\n#include <torch/torch.h>\n", 2,
                           "torch/torch.h: include what is used, e.g. ATen/ATen.h (compile time)")
-        for module in ("reward", "tokenizer", "data", "io"):
+        for module in ("verifier", "reward", "tokenizer", "data", "io"):
             for include in ("ATen/ATen.h", "torch/types.h", "c10/util/Half.h"):
                 self.assert_found(f"src/{module}/x.cpp", f"#include <{include}>\n", 1, f"{include}: {module} needs no LibTorch")
         self.assert_clean({"include/grpo/algo/x.h": "#pragma once\n#include <ATen/core/Tensor.h>\n"})
@@ -101,8 +101,8 @@ class CheckLayers(unittest.TestCase):
                           "base may not include io (it may include: none)")
 
     def test_cmake_uses(self):
-        self.assert_found("src/reward/CMakeLists.txt", "# reward\ngrpo_module(reward\n  SOURCES x.cpp USES base io\n  LINKS pcre)\n", 2,
-                          "USES: reward may not include io (it may include: base)")
+        self.assert_found("src/verifier/CMakeLists.txt", "# verifier\ngrpo_module(verifier\n  SOURCES x.cpp USES base io\n  LINKS pcre)\n", 2,
+                          "USES: verifier may not include io (it may include: base)")
         self.assert_found("src/io/CMakeLists.txt", "grpo_module(io SOURCES x.cpp USES base TORCH)\n", 1,
                           "TORCH: io needs no LibTorch")
         self.assert_clean({"src/algo/CMakeLists.txt": "grpo_module(algo SOURCES x.cpp USES base TORCH)\n"})

@@ -71,8 +71,8 @@ class InstalledTree(unittest.TestCase):
     def test_the_verifier_alone_needs_no_torch(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, "CMakeLists.txt"), "w", encoding="utf-8") as file:
-                file.write("cmake_minimum_required(VERSION 3.22)\nproject(verifier_alone LANGUAGES CXX)\nfind_package(grpo REQUIRED COMPONENTS reward)\n"
-                           "if(TARGET grpo::torch OR NOT TARGET grpo::reward)\n  message(FATAL_ERROR \"not the verifier alone\")\nendif()\n")
+                file.write("cmake_minimum_required(VERSION 3.22)\nproject(verifier_alone LANGUAGES CXX)\nfind_package(grpo REQUIRED COMPONENTS verifier)\n"
+                           "if(TARGET grpo::torch OR NOT TARGET grpo::verifier)\n  message(FATAL_ERROR \"not the verifier alone\")\nendif()\n")
             run(CMAKE, "-S", folder, "-B", os.path.join(folder, "build"), "-DCMAKE_PREFIX_PATH=" + self.tree,
                 env={**os.environ, "GRPO_CACHE": "/nonexistent"})
 

@@ -18,7 +18,7 @@ Rollout make_rollout(size_t prompt, int64_t length) {
   }
   rollout.completion.finish_reason = rollout::FinishReason::kStop;
   rollout.score.reward = 0.1 + 0.2;
-  rollout.score.verdict.kind = reward::Verdict::Kind::kOverBudget;
+  rollout.score.verdict.kind = verifier::Verdict::Kind::kOverBudget;
   rollout.score.verdict.pred_parsed = "\xfe";
   return rollout;
 }

@@ -18,7 +18,8 @@ class Evaluate : public ::testing::Test {
   Evaluate()
       : config_(tiny_config(dir_.path())),
         policy_(load_policy(config_.model, {})),
-        engine_(*policy_.model, {.exact = true}) {}
+        engine_(*policy_.model, {.exact = true}),
+        judge_(reward::make_reward({})) {}
 
   EvalSet set(const std::string& name, size_t first, size_t count) {
     const auto problems = data::load_problems(config_.data.train, "problem", "answer");
@@ -37,14 +38,30 @@ class Evaluate : public ::testing::Test {
         .sampling = {.temperature = 1.0, .top_p = 1.0, .top_k = 0, .max_new_tokens = 20, .stop_ids = policy_.stop_ids},
         .samples = 3,
         .greedy = true,
-        .seed = 5};
+        .seed = 5,
+        .judge = judge_.get()};
   }
 
   testing::TempDir dir_;
   TrainConfig config_;
   Policy policy_;
   rollout::Engine engine_;
+  std::unique_ptr<reward::RewardFunction> judge_;
 };
+
+// A response that the verifier accepts need not be the gold answer's own text.
+TEST_F(Evaluate, AsksTheJudgeThatItIsGiven) {
+  const auto kind_of_rule = [&](const reward::RewardConfig& config) {
+    const auto judge = reward::make_reward(reward::judge_of(config, "auto"));
+    auto asked = context();
+    asked.judge = judge.get();
+    return evaluate({set("a", 0, 8)}, asked, {""})[0].mean_at_k;
+  };
+  const double by_math = kind_of_rule({});
+  const double by_text = kind_of_rule({.terms = {{.type = reward::TermType::kExact}}});
+  EXPECT_GT(by_math, 0.0);
+  EXPECT_EQ(by_text, 0.0);  // the model's answers stand in boxes
+}
 
 // Each set has its own stream of random numbers, so what else is evaluated in the same run of the engine does not
 // matter.

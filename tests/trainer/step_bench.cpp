@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grpo/base/cores.h"
@@ -56,8 +58,12 @@ class IdsAsText : public tokenizer::Tokenizer {
 // Random weights answer nothing. By its text a completion is right or wrong, so half of the pairs are tied.
 class ByText : public reward::RewardFunction {
  public:
-  reward::Score score(const reward::Answer& answer) const override {
-    return {.reward = static_cast<double>(std::hash<std::string>()(answer.text) % 2), .verdict = {}};
+  std::vector<std::string> names() const override { return {"text"}; }
+  std::vector<reward::Score> score(std::span<const reward::Item> items) const override {
+    std::vector<reward::Score> scores;
+    for (const auto& item : items)
+      scores.push_back({.reward = static_cast<double>(std::hash<std::string_view>()(item.text) % 2)});
+    return scores;
   }
 };
 

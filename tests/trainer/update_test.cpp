@@ -2,7 +2,7 @@
 // gradient.
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <atomic>
 #include <memory>
@@ -11,7 +11,9 @@
 #include "grpo/optim/optimizer.h"
 #include "support/golden.h"
 #include "support/thread_ranks.h"
+#include "trainer/live_rollouts.h"
 #include "trainer/step_fixture.h"
+#include "trainer/step_stats.h"
 
 namespace grpo::trainer {
 namespace {
@@ -103,6 +105,33 @@ TEST(UpdatePolicy, MakesNoUpdateWhenNoGroupIsLive) {
   EXPECT_EQ(stats.figure("loss"), 0.0);
   EXPECT_TRUE(before.equal(fixture.policy().model->parameters().front().second.detach()));
   EXPECT_EQ(fixture.context().learner.optimizer.updates(), 0);
+}
+
+// A reward that is not known is no 0: its completion neither learns nor moves the mean of its group.
+TEST(FailedRewards, AreLeftOutOfGroupsLossAndMeans) {
+  RolloutBatch batch;
+  batch.prompts.resize(1);
+  for (const double reward : {1.0, 0.0, 0.0}) {
+    Rollout rollout;
+    rollout.completion = {.ids = {5, 6}, .log_probs = {-1.0f, -1.0f}};
+    rollout.score.reward = reward;
+    batch.rollouts.push_back(rollout);
+  }
+  batch.rollouts[2].score.failure = "regex: too many steps";
+  batch.group_offsets = {0, 3};
+  set_advantages(batch, {.kind = algo::Advantage::kDrGrpo});
+  EXPECT_EQ(batch.rollouts[0].advantage, 0.5);
+  EXPECT_EQ(batch.rollouts[1].advantage, -0.5);
+  EXPECT_EQ(batch.rollouts[2].advantage, 0.0);
+  auto config = config_with(1 << 20);
+  config.algorithm.kl.coef = 0.1;  // under which tied completions train too
+  EXPECT_THAT(live_rollouts(config.algorithm, batch, {0, 1, 2}), ::testing::ElementsAre(0, 1));
+  EXPECT_EQ(loss_scale(config, batch, {0, 1, 2}), 1.0 / 4.0);
+  StepStats stats;
+  count_rollouts(batch, stats);
+  EXPECT_EQ(stats.reward_mean, 0.5);
+  EXPECT_EQ(stats.reward_std, 0.5);
+  EXPECT_EQ(stats.rewards_failed, 1);
 }
 
 // ---- several ranks ----

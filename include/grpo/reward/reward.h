@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grpo/base/fields.h"
-#include "grpo/reward/gold.h"
-#include "grpo/reward/verifier.h"
+#include "grpo/verifier/gold.h"
+#include "grpo/verifier/verifier.h"
 
 namespace grpo::reward {
 
@@ -25,19 +27,21 @@ inline std::vector<std::string> enum_names(TermType) {
 
 struct RewardTerm {
   TermType type = TermType::kMath;
+  std::string name = {};  // in reward/<name>/mean; empty: that of the type
   double weight = 1.0;
   std::string pattern;  // of regex
   GRPO_FIELDS(f) {
     f("type", type, "what the term measures");
+    f("name", name, "in reward/<name>/mean and the rollout files; empty: the type. Two terms need two names");
     f("weight", weight, "factor in the sum");
     f("pattern", pattern,
       "Perl-compatible regular expression of a regex term (PCRE2, UTF-8); . matches line breaks only behind (?s)");
   }
 };
 
-/// The verifier's policy (VerifierConfig) as keys.
+/// The verifier's policy (verifier::VerifierConfig) as keys.
 struct VerifierOptions {
-  std::vector<std::string> fallbacks = enum_names(Fallback{});
+  std::vector<std::string> fallbacks = enum_names(verifier::Fallback{});
   int64_t decimal_digits = 10;
   int64_t steps = 20000;
   GRPO_FIELDS(f) {
@@ -49,13 +53,13 @@ struct VerifierOptions {
   }
 };
 /// Throws base::ConfigError on an unknown fallback.
-VerifierConfig verifier_config(const VerifierOptions& options);
+verifier::VerifierConfig verifier_config(const VerifierOptions& options);
 
 struct RewardConfig {
   std::vector<RewardTerm> terms = {RewardTerm{}};
   VerifierOptions verifier;
   double max_bad_golds = 0.01;
-  std::vector<std::string> placeholders = default_placeholders();
+  std::vector<std::string> placeholders = verifier::default_placeholders();
   GRPO_FIELDS(f) {
     f("terms", terms, "weighted terms; the reward is their sum");
     f("verifier", verifier, "policy of the math verifier, also in evaluation");
@@ -67,33 +71,48 @@ struct RewardConfig {
   }
 };
 
+/// The reward that judges an evaluation: the one term called `judge`, or with "auto" the first that compares with the
+/// gold answer, or math where there is none. Throws base::ConfigError for a name that no such term has.
+RewardConfig judge_of(const RewardConfig& config, const std::string& judge);
+
 /// The most that a term demands of a gold answer: an answer (math), a number (numeric), any text (exact); none without
 /// such a term.
-GoldUse gold_use(const RewardConfig& config);
+verifier::GoldUse gold_use(const RewardConfig& config);
 
-/// One completion to score.
-struct Answer {
-  std::string gold;
-  std::string text;
-  bool truncated = false;  // ended at the length limit
-  int64_t num_tokens = 0;
-  std::vector<std::string> also_right = {};  // other golds that are as right
+/// One completion to score, with all that is known of it. What it refers to outlives the call.
+struct Item {
+  std::string_view problem;            // its id
+  std::span<const std::string> golds;  // each of them right; at least one, which may be empty
+  std::string_view prompt;             // as the policy saw it
+  std::span<const int64_t> prompt_ids;
+  int64_t sample = 0;  // number in its group
+  /// The assistant's turn: what the prompt began it with, and the completion without special tokens.
+  std::string_view text;
+  std::span<const int64_t> ids;  // of the completion
+  bool truncated = false;        // ended at the length limit
 };
 
 struct Score {
-  double reward = 0.0;     // sum of weight times value; any real number
-  double magnitude = 0.0;  // sum of their absolute values: what the rounding of `reward` is a share of
-  Verdict verdict;         // of the first term that compares with the gold answer; unparsable when none does
+  double reward = 0.0;              // sum of weight times value; any real number
+  double magnitude = 0.0;           // sum of their absolute values: what the rounding of `reward` is a share of
+  verifier::Verdict verdict;        // of the first term that compares with the gold answer; unparsable when none does
+  std::vector<double> values = {};  // of each term, in the order of RewardFunction::names()
+  std::string failure = {};         // "<term>: why": a value is not known, and so no reward; empty when all are
+
+  bool failed() const { return !failure.empty(); }
 };
 
 /// Thread-safe.
 class RewardFunction {
  public:
   virtual ~RewardFunction() = default;
-  virtual Score score(const Answer& answer) const = 0;
+  /// The terms' names.
+  virtual std::vector<std::string> names() const = 0;
+  /// Of every item, in their order.
+  virtual std::vector<Score> score(std::span<const Item> items) const = 0;
 };
 
-/// Throws base::ConfigError when there is no term, a pattern is missing, misplaced or malformed.
+/// Throws base::ConfigError when there is no term, two have one name, a pattern is missing, misplaced or malformed.
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config);
 
 }  // namespace grpo::reward

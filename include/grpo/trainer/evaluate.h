@@ -57,13 +57,13 @@ struct EvalContext {
   uint64_t seed = 0;
   std::function<bool()> should_stop;
   std::function<void(const EvalProgress&)> on_progress;  // after each problem, on the calling thread
-  reward::VerifierConfig verifier = {};
-  dist::Communicator* communicator = nullptr;  // ranks that share the problems; null: this process alone
+  const reward::RewardFunction* judge = nullptr;         // its verdict says which answers are right
+  dist::Communicator* communicator = nullptr;            // ranks that share the problems; null: this process alone
   AnswerStore* answers = nullptr;  // completions of earlier runs, which are not sampled again; this process alone
 };
 
-/// Samples every problem of every set `samples` times in one run of the engine and verifies the answers with the math
-/// verifier. The same seed and weights give the same numbers at any step and beside any other set. Per-problem results
+/// Samples every problem of every set `samples` times in one run of the engine and has the answers
+/// judged. The same seed and weights give the same numbers at any step and beside any other set. Per-problem results
 /// go to outputs[set] (JSONL: id, prompt, gold, right, samples, greedy) where it is not empty. A collective: every rank
 /// gets the whole result. Empty when should_stop ended it, on any rank.
 std::vector<EvalResult> evaluate(const std::vector<EvalSet>& sets, const EvalContext& context,

@@ -21,7 +21,9 @@ using update::UpdateStats;
 struct StepStats {
   UpdateStats update;  // means over the step's applied updates; tokens are summed
   double reward_mean = 0.0;
-  double reward_std = 0.0;  // population, over rollouts
+  double reward_std = 0.0;              // population, over rollouts
+  std::vector<double> term_means = {};  // of each reward term, in the order of RewardFunction::names()
+  int64_t rewards_failed = 0;           // rollouts whose reward is not known; they are left out above
   double accuracy = 0.0;
   int64_t groups_live = 0;
   int64_t groups_dead_right = 0;

@@ -194,6 +194,7 @@ struct EvalOptions {
   int64_t top_k = 20;
   bool greedy = false;
   std::optional<int64_t> max_new_tokens;
+  std::string judge = "auto";
   GRPO_FIELDS(f) {
     f("every_steps", every_steps, "steps between evaluations; 0 is off", base::at_least(0));
     f("data", data,
@@ -204,6 +205,9 @@ struct EvalOptions {
     f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
     f("greedy", greedy, "one more completion a problem at temperature 0, reported as eval/<set>/greedy");
     f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::at_least(1));
+    f("judge", judge,
+      "the term of reward.terms that says which answers are right, by its name; auto: the first that compares with the "
+      "gold answer, or math where there is none");
   }
 };
 

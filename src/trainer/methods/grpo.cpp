@@ -1,5 +1,6 @@
 #include "trainer/methods/grpo.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "grpo/base/error.h"
@@ -8,7 +9,7 @@
 namespace grpo::trainer {
 namespace {
 
-bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == reward::Verdict::Kind::kRight; }
+bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == verifier::Verdict::Kind::kRight; }
 
 // What all ranks put on the wire for this step (docs/distributed.md has the formula): for rollouts, and for the update.
 std::vector<double> bytes_of_ranks(const StepStats& stats, dist::Communicator& communicator) {
@@ -88,6 +89,10 @@ void Grpo::record_accuracy() {
 
 metrics::MetricsLine Grpo::measures() const {
   auto line = metrics_of(result_, dead_predicted_, rollouts_total_);
+  const auto terms = reward_.names();
+  for (size_t k = 0; k < result_.stats.term_means.size(); ++k)
+    line.add("reward/" + terms[k] + "/mean", result_.stats.term_means[k]);
+  line.add("reward/failed", static_cast<double>(result_.stats.rewards_failed));
   if (sent_.empty()) return line;
   line.add("bytes/rollout", sent_[0]);
   line.add("bytes/update", sent_[1]);
@@ -106,8 +111,21 @@ StepSigns Grpo::signs() const {
 }
 
 std::vector<std::string> Grpo::warnings() {
-  const auto truncated = truncated_warning();
-  return truncated.empty() ? std::vector<std::string>() : std::vector{truncated};
+  std::vector<std::string> all;
+  for (auto& text : {truncated_warning(), failed_warning()}) {
+    if (!text.empty()) all.push_back(text);
+  }
+  return all;
+}
+
+std::string Grpo::failed_warning() const {
+  const auto& rollouts = result_.batch.rollouts;
+  const auto failed =
+      std::find_if(rollouts.begin(), rollouts.end(), [](const Rollout& rollout) { return rollout.score.failed(); });
+  if (failed == rollouts.end()) return "";
+  return base::concat("step ", step_, ": the rewards of ", result_.stats.rewards_failed, " of ", rollouts.size(),
+                      " completions are not known, and these are left out; of prompt ",
+                      result_.batch.prompts[failed->prompt].id, ", ", failed->score.failure);
 }
 
 // Of the first step alone.
@@ -122,7 +140,7 @@ std::string Grpo::truncated_warning() {
 }
 
 void Grpo::write_samples(const std::filesystem::path& file, int64_t most) const {
-  write_rollouts(file, step_, result_.batch, most);
+  write_rollouts(file, step_, result_.batch, reward_.names(), most);
 }
 
 void Grpo::show_samples(metrics::TensorBoardWriter& writer, double time) const {

@@ -33,6 +33,7 @@ class Grpo : public Method {
   double predict_dead(const std::vector<Prompt>& prompts) const;
   void record_accuracy();
   std::string truncated_warning();
+  std::string failed_warning() const;
 
   const TrainConfig& config_;
   Policy& policy_;

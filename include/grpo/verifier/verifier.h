@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace grpo::verifier {
+
+/// Where to look for the final answer of a response that has no \boxed{}. A box, where there is one, always decides.
+enum class Fallback {
+  kAnswerTag,   // <answer>...</answer>
+  kPhrase,      // "the answer is ...", in several languages; the last one
+  kHashes,      // "#### ..."
+  kWhole,       // a text that is nothing but an expression
+  kMath,        // the last $...$, \(...\), \[...\]
+  kLastNumber,  // the last number of the prose
+};
+
+/// The order of the enumerators is the default order.
+inline std::vector<std::string> enum_names(Fallback) {
+  return {"answer-tag", "phrase", "hashes", "whole", "math", "last-number"};
+}
+
+/// From names as above; throws base::ConfigError on an unknown one.
+std::vector<Fallback> fallbacks_named(const std::vector<std::string>& names);
+
+/// Policy of the verifier. Each default errs on the strict side: a wrong answer that counts as right teaches the policy
+/// to cheat, a right one that counts as wrong only costs a sample.
+struct VerifierConfig {
+  std::vector<Fallback> fallbacks = {Fallback::kAnswerTag, Fallback::kPhrase, Fallback::kHashes,
+                                     Fallback::kWhole,     Fallback::kMath,   Fallback::kLastNumber};
+  int decimal_digits = 10;  // significant digits a decimal needs to stand for an exact value: 0.83 is not 5/6
+  int points = 5;           // random points at which two formulas must agree; see docs/verifier.md for the error
+  int64_t steps = 20000;    // work budget of one comparison, about a microsecond each
+};
+
+/// What the verifier says of one answer, and why.
+struct Verdict {
+  enum class Kind { kRight, kWrong, kUnparsable, kOverBudget };
+  Kind kind = Kind::kUnparsable;
+  std::string gold_parsed;  // as it was read
+  std::string pred_parsed;  // the answer taken from the response, as it was read; empty when there is none
+  std::string rule;         // which extraction rule found it: "box", "boxes", "answer tag", "phrase", "####", ...
+  std::string reason;       // why not right
+};
+
+/// "right", "wrong", "unparsable", "over-budget".
+std::string to_string(Verdict::Kind kind);
+
+/// Whether the final answer of a response equals the gold answer; docs/verifier.md states the grammar and the rules.
+/// Thread-safe, without global state; never throws; the same input gets the same verdict on every machine. Work is
+/// linear in the response's length and bounded by config.steps in its answer.
+Verdict verify(std::string_view gold, std::string_view text, const VerifierConfig& config = {});
+
+}  // namespace grpo::verifier

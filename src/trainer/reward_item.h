@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "grpo/trainer/rollout_batch.h"
+
+namespace grpo::trainer {
+
+/// What a reward sees of a completion. golds: prompt.golds(). text: the assistant's whole turn. All that is given
+/// outlives the item.
+reward::Item item_of(const Prompt& prompt, std::span<const std::string> golds, const rollout::Completion& completion,
+                     std::string_view text, int64_t sample);
+
+}  // namespace grpo::trainer

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace grpo::verifier {
+
+/// More work than the limits of VerifierConfig allow. Caught in verify(), where it becomes Verdict::kOverBudget.
+struct OverBudget : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// The text is no expression of the grammar in docs/verifier.md.
+struct ParseError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// The expression has no value: 0/0, log 0, a root that no number fits.
+struct Undefined : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Work of one verify() call, counted in steps that take about a microsecond each. No clock is read, so the same input
+/// gets the same verdict on every machine.
+class Budget {
+ public:
+  explicit Budget(int64_t steps) : left_(steps) {}
+  void spend(int64_t steps) {
+    if (steps > left_) throw OverBudget("the comparison takes more steps than the budget allows");
+    left_ -= steps;
+  }
+
+ private:
+  int64_t left_;
+};
+
+// Sizes that bound the cost of a step. They are constants of the verifier, not knobs: raising one changes which inputs
+// end as over-budget, never which answers are equal.
+inline constexpr size_t kMaxAnswerBytes = 20000;  // longest known gold answer: under 600
+inline constexpr size_t kMaxTokens = 8000;
+inline constexpr int kMaxDepth = 100;                          // nested brackets; the parser recurses once per level
+inline constexpr int kMaxTreeDepth = 400;                      // a/b/c/d/... nests without brackets
+inline constexpr int64_t kMaxExactBits = 200000;               // numerator or denominator of an exact number
+inline constexpr int64_t kMaxLogMagnitude = int64_t{1} << 50;  // |log2| of a value that ball arithmetic may touch
+inline constexpr int kMaxListLength = 512;
+
+}  // namespace grpo::verifier

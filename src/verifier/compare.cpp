@@ -1,0 +1,477 @@
+#include "verifier/compare.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "verifier/claim.h"
+#include "verifier/exact.h"
+#include "verifier/matrix.h"
+#include "verifier/plus_minus.h"
+#include "verifier/polynomial.h"
+#include "verifier/quantity.h"
+#include "verifier/real_set.h"
+
+namespace grpo::verifier {
+namespace {
+
+using Refs = std::vector<Ref>;
+
+class Comparison {
+ public:
+  Comparison(const ScalarPolicy& policy, Arena& arena) : policy_(policy), arena_(arena) {}
+
+  bool same(Ref gold, Ref answer) {
+    arena_.budget().spend(2);
+    gold = prepared(gold);
+    answer = prepared(answer);
+    if (const auto named = named_collection(gold, answer)) return *named;
+    if (const auto set = set_and_list(gold, answer)) return *set;
+    if (gold->kind == Kind::kList || answer->kind == Kind::kList) return same_lists(gold, answer);
+    if (gold->kind == Kind::kRelation || answer->kind == Kind::kRelation) return same_relations(gold, answer);
+    if (gold->kind == Kind::kPiecewise || answer->kind == Kind::kPiecewise) return same_pieces(gold, answer);
+    if (describes_set(gold) || describes_set(answer)) return same_sets(gold, answer);
+    if (gold->kind == Kind::kMatrix || answer->kind == Kind::kMatrix) return same_matrices(gold, answer);
+    if (gold->kind == Kind::kSet || answer->kind == Kind::kSet) return same_finite_sets(gold, answer);
+    if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) return same_tuples(gold, answer);
+    if (gold->kind == Kind::kRatio || answer->kind == Kind::kRatio) return same_ratios(gold, answer);
+    return same_quantities(gold, answer, policy_, arena_);
+  }
+
+ private:
+  // Signs written out, matrices multiplied out, lists of one thing unwrapped.
+  Ref prepared(Ref node) {
+    node = evaluate_matrices(expand_plus_minus(node, arena_), arena_);
+    if (node->kind != Kind::kList) return node;
+    if (node->text != "or" && node->text != "pm") return node;  // "2, 2" are two values, "2 or 2" is one
+    std::set<std::string> texts;
+    for (Ref kid : node->kids) texts.insert(canonical_text(kid));
+    return texts.size() == 1 ? prepared(node->kids[0]) : node;
+  }
+
+  // "n \in \{3, 5\}", "S = \{1, 2\}" against a list or set: the name says nothing. An interval behind \in is no list.
+  std::optional<bool> named_collection(Ref gold, Ref answer) {
+    if ((gold->kind == Kind::kRelation) == (answer->kind == Kind::kRelation)) return std::nullopt;
+    const Ref relation = gold->kind == Kind::kRelation ? gold : answer;
+    const Ref other = gold->kind == Kind::kRelation ? answer : gold;
+    if (other->kind != Kind::kList && other->kind != Kind::kSet) return std::nullopt;
+    const Claim claim = read_claim(relation, policy_, arena_);
+    if (claim.name == nullptr || claim.values.size() != 1) return std::nullopt;
+    const Ref value = claim.values[0];
+    if (claim.name->kind == Kind::kTuple && value->kind == Kind::kTuple &&
+        claim.name->kids.size() == value->kids.size()) {
+      const Ref list = one_by_one(claim.name, value);  // (x, y) = (1, 2) as x = 1, y = 2
+      return relation == gold ? same(list, other) : same(other, list);
+    }
+    if (value->kind != Kind::kSet && value->kind != Kind::kList) return std::nullopt;
+    return relation == gold ? same(value, other) : same(other, value);
+  }
+
+  Ref one_by_one(Ref names, Ref values) {
+    Refs items;
+    for (size_t i = 0; i < names->kids.size(); ++i) {
+      Node item;
+      item.kind = Kind::kRelation;
+      item.kids = {names->kids[i], values->kids[i]};
+      item.relations = {Relation::kEqual};
+      items.push_back(arena_.keep(std::move(item)));
+    }
+    return arena_.make(Kind::kList, std::move(items), ",");
+  }
+
+  static bool is_condition(Ref node) { return node->kind == Kind::kRelation || describes_set(node); }
+  static bool is_order(Ref node) {
+    return node->kind == Kind::kRelation && std::any_of(node->relations.begin(), node->relations.end(), [](Relation r) {
+             return r != Relation::kEqual && r != Relation::kApprox && r != Relation::kCongruent;
+           });
+  }
+
+  // A list of conditions on one variable, or intervals joined by "or", against a set of reals. A comma means "and",
+  // unless nothing would be left: "x < -1, x > 3".
+  std::optional<bool> set_and_list(Ref gold, Ref answer) {
+    if ((gold->kind == Kind::kList) == (answer->kind == Kind::kList)) return std::nullopt;
+    const Ref list = gold->kind == Kind::kList ? gold : answer;
+    const Ref other = gold->kind == Kind::kList ? answer : gold;
+    const bool interval = other->kind == Kind::kTuple && other->kids.size() == 2;
+    if (!describes_set(other) && !interval && !is_order(other)) return std::nullopt;
+    const bool conditions = std::all_of(list->kids.begin(), list->kids.end(), is_condition) &&
+                            std::any_of(list->kids.begin(), list->kids.end(), is_order);
+    const bool intervals = list->text == "or" && describes_set(other) &&
+                           std::all_of(list->kids.begin(), list->kids.end(),
+                                       [](Ref kid) { return kid->kind == Kind::kTuple || kid->kind == Kind::kSet; });
+    if (!conditions && !intervals) return std::nullopt;
+    if (list->text != "or" && list->text != "and" && list->text != ",") return std::nullopt;
+    const bool alternatives =
+        list->text == "or" ||
+        (list->text == "," && is_empty_real_set(arena_.make(Kind::kIntersection, list->kids), arena_));
+    const Ref set = arena_.make(alternatives ? Kind::kUnion : Kind::kIntersection, list->kids);
+    return same_real_set(list == gold ? set : other, list == gold ? other : set, arena_);
+  }
+
+  // Pieces in any order, equal in value and condition.
+  bool same_pieces(Ref gold, Ref answer) {
+    if (gold->kind != answer->kind || gold->kids.size() != answer->kids.size()) return false;
+    std::vector<bool> used(gold->kids.size() / 2, false);
+    for (size_t i = 0; i < answer->kids.size(); i += 2) {
+      bool found = false;
+      for (size_t k = 0; k < gold->kids.size() && !found; k += 2) {
+        found = !used[k / 2] && same(gold->kids[k], answer->kids[i]) && same(gold->kids[k + 1], answer->kids[i + 1]);
+        if (found) used[k / 2] = true;
+      }
+      if (!found) return false;
+    }
+    return true;
+  }
+
+  static bool describes_set(Ref node) {
+    return node->kind == Kind::kUnion || node->kind == Kind::kIntersection || node->kind == Kind::kDifference ||
+           node->kind == Kind::kNamedSet;
+  }
+
+  // ---- lists, tuples, sets ----
+
+  bool in_order(const Refs& a, const Refs& b) {
+    if (a.size() != b.size()) return false;
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (!same(a[i], b[i])) return false;
+    }
+    return true;
+  }
+
+  // Every element of each side has an equal on the other; `counted` demands as many.
+  bool unordered(const Refs& gold, const Refs& answer, bool counted) {
+    if (counted && gold.size() != answer.size()) return false;
+    if (gold.size() * answer.size() > 40000) throw OverBudget("the lists are too long");
+    std::vector<bool> used(gold.size(), false);
+    for (Ref item : answer) {
+      bool found = false;
+      for (size_t i = 0; i < gold.size() && !found; ++i) {
+        if (counted && used[i]) continue;
+        found = same_element(gold[i], item);
+        if (found) used[i] = true;
+      }
+      if (!found) return false;
+    }
+    return std::find(used.begin(), used.end(), false) == used.end();
+  }
+
+  bool same_element(Ref gold, Ref answer) {
+    ++inside_;
+    const bool out = same(gold, answer);
+    --inside_;
+    return out;
+  }
+
+  static Refs flattened(Ref node) {
+    if (node->kind != Kind::kList) return {node};
+    Refs out;
+    for (Ref kid : node->kids) {
+      const Refs inner = flattened(kid);
+      out.insert(out.end(), inner.begin(), inner.end());
+    }
+    return out;
+  }
+
+  // "x = 5, y = -8": values in the order of their names. Empty when it is no such list.
+  Refs assigned(const Refs& items, bool& ordered) {
+    std::map<std::string, Ref> values;
+    Refs as_written;
+    std::string last;
+    ordered = true;
+    for (Ref item : items) {
+      if (item->kind != Kind::kRelation) return {};
+      const Claim claim = read_claim(item, policy_, arena_);
+      if (claim.name == nullptr || claim.values.empty()) return {};
+      const std::string name = canonical_text(claim.name);
+      if (!values.emplace(name, claim.values[0]).second) return {};
+      ordered = ordered && last < name;
+      last = name;
+      as_written.push_back(claim.values[0]);
+    }
+    Refs out;
+    for (const auto& [name, value] : values) out.push_back(value);
+    return out;
+  }
+
+  // Roots called x_1, x_2, ... have no order.
+  static bool numbers_roots(const Refs& items) {
+    return std::all_of(items.begin(), items.end(), [](Ref item) {
+      return item->kids[0]->kind == Kind::kSymbol && item->kids[0]->text.starts_with("x_");
+    });
+  }
+
+  bool same_lists(Ref gold, Ref answer) {
+    const Refs left = flattened(gold);
+    const Refs right = flattened(answer);
+    if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) return list_and_tuple(gold, answer, left, right);
+    if (gold->kind == Kind::kSet || answer->kind == Kind::kSet) {
+      return unordered(gold->kind == Kind::kSet ? gold->kids : left, answer->kind == Kind::kSet ? answer->kids : right,
+                       false);
+    }
+    if (gold->kind == Kind::kMatrix || answer->kind == Kind::kMatrix) return false;
+    if (const auto joined = joined_claim(gold, answer)) return *joined;
+    bool left_ordered = true;
+    bool right_ordered = true;
+    const Refs left_values = assigned(left, left_ordered);
+    const Refs right_values = assigned(right, right_ordered);
+    const bool bare = std::none_of(right.begin(), right.end(), [](Ref item) { return item->kind == Kind::kRelation; });
+    if (!left_values.empty() && bare && left.size() > 1) {
+      // Gold names its values: bare values must come in the same order.
+      Refs written;
+      for (Ref item : left) written.push_back(read_claim(item, policy_, arena_).values[0]);
+      return in_order(written, right) || (numbers_roots(left) && unordered(written, right, true));
+    }
+    if (right.size() == 1 && gold->text != "or") return false;  // "75, 75" asks for two values
+    if (left.size() == 1 || right.size() == 1)
+      return repeats(left, right, gold->text == "or" || answer->text == "or" || answer->text == "and");
+    return unordered(left, right, true);
+  }
+
+  // A single value said two or three ways ("0.5 or 1/2") is that value.
+  bool repeats(const Refs& left, const Refs& right, bool alternatives) {
+    const Refs& many = left.size() == 1 ? right : left;
+    if (many.size() > 3) return false;
+    const bool spelled = std::all_of(many.begin(), many.end(),
+                                     [&](Ref item) { return canonical_text(item) == canonical_text(many[0]); });
+    if (!spelled && !alternatives) return false;  // "77, 77\%"
+
+    const bool names = std::any_of(many.begin(), many.end(), [](Ref item) { return item->kind == Kind::kRelation; });
+    return !names && std::all_of(left.begin(), left.end(), [&](Ref a) {
+      return std::all_of(right.begin(), right.end(), [&](Ref b) { return same(a, b); });
+    });
+  }
+
+  // "n = 1, 2, 3": the name belongs to the whole list.
+  std::optional<bool> joined_claim(Ref gold, Ref answer) {
+    const auto strip = [&](Ref list) -> std::optional<Refs> {
+      if (list->kind != Kind::kList || list->kids[0]->kind != Kind::kRelation) return std::nullopt;
+      const Claim claim = read_claim(list->kids[0], policy_, arena_);
+      const bool rest =
+          std::all_of(list->kids.begin() + 1, list->kids.end(), [](Ref kid) { return kid->kind != Kind::kRelation; });
+      if (claim.name == nullptr || claim.values.empty() || !rest) return std::nullopt;
+      Refs out{claim.values[0]};
+      out.insert(out.end(), list->kids.begin() + 1, list->kids.end());
+      return out;
+    };
+    const auto left = strip(gold);
+    const auto right = strip(answer);
+    if (!left && !right) return std::nullopt;
+    if (left && right) {
+      const Claim a = read_claim(gold->kids[0], policy_, arena_);
+      const Claim b = read_claim(answer->kids[0], policy_, arena_);
+      if (!same_name(a.name, b.name)) return false;
+    }
+    const Ref a = left ? arena_.make(Kind::kList, *left, ",") : gold;
+    const Ref b = right ? arena_.make(Kind::kList, *right, ",") : answer;
+    return same(a, b);
+  }
+
+  // A bare list may stand for a tuple in the same order; assignments too, by their names. The other way round only from
+  // three values on, since a pair in brackets is often an interval or a point where two roots were asked for.
+  bool list_and_tuple(Ref gold, Ref answer, const Refs& left, const Refs& right) {
+    const bool gold_is_list = gold->kind == Kind::kList;
+    const Ref tuple = gold_is_list ? answer : gold;
+    const Refs& items = gold_is_list ? left : right;
+    bool ordered = true;
+    const Refs values = assigned(items, ordered);
+    if (!values.empty()) {
+      // Single letters come in alphabetical order (x, y, z); other names in the order they are written.
+      Refs written;
+      bool letters = true;
+      for (Ref item : items) {
+        const Claim claim = read_claim(item, policy_, arena_);
+        written.push_back(claim.values[0]);
+        letters = letters && claim.name->kind == Kind::kSymbol && claim.name->text.size() == 1;
+      }
+      return in_order(tuple->kids, values) || (!letters && in_order(tuple->kids, written));
+    }
+    if (gold_is_list && tuple->text == "[]" && tuple->spaced)
+      return in_order(items, tuple->kids);  // as Python prints a list
+    const bool round = tuple->text == "()" || tuple->kids.size() > 2;
+    if (!round || (gold_is_list && tuple->kids.size() < 3)) return false;
+    return in_order(tuple->kids, items);
+  }
+
+  bool same_tuples(Ref gold, Ref answer) {
+    if (gold->kind != answer->kind) return false;
+    const bool brackets_matter = gold->kids.size() == 2;
+    if (brackets_matter && gold->text != answer->text) return false;
+    return in_order(gold->kids, answer->kids);
+  }
+
+  bool same_finite_sets(Ref gold, Ref answer) {
+    if (gold->kind == Kind::kSet && answer->kind == Kind::kSet) return unordered(gold->kids, answer->kids, false);
+    if (inside_ > 0) return false;  // {{1}, 2} is not {1, 2}
+    const Ref set = gold->kind == Kind::kSet ? gold : answer;
+    return set->kids.size() == 1 &&
+           same(gold->kind == Kind::kSet ? set->kids[0] : gold, gold->kind == Kind::kSet ? answer : set->kids[0]);
+  }
+
+  bool same_sets(Ref gold, Ref answer) {
+    if (const auto decided = same_real_set(gold, answer, arena_)) return *decided;
+    if (gold->kind != answer->kind) return false;
+    if (gold->kind == Kind::kNamedSet) return gold->text == answer->text;
+    if (gold->kind == Kind::kDifference) return in_order(gold->kids, answer->kids);
+    return unordered(members(gold), members(answer), true);
+  }
+
+  static Refs members(Ref node) {
+    Refs out;
+    for (Ref kid : node->kids) {
+      const Refs inner = kid->kind == node->kind ? members(kid) : Refs{kid};
+      out.insert(out.end(), inner.begin(), inner.end());
+    }
+    return out;
+  }
+
+  bool same_matrices(Ref gold, Ref answer) {
+    if (gold->kind == Kind::kMatrix && answer->kind == Kind::kMatrix) {
+      return gold->columns == answer->columns && in_order(gold->kids, answer->kids);
+    }
+    // A column is a vector: (1, 2, 3).
+    const Ref matrix = gold->kind == Kind::kMatrix ? gold : answer;
+    const Ref other = gold->kind == Kind::kMatrix ? answer : gold;
+    return matrix->columns == 1 && other->kind == Kind::kTuple && other->text == "()" &&
+           in_order(gold->kids, answer->kids);
+  }
+
+  bool same_ratios(Ref gold, Ref answer) {
+    if (gold->kind != answer->kind)
+      return gold->kids.size() <= 2 && answer->kids.size() <= 2 && same_quantities(gold, answer, policy_, arena_);
+    if (gold->kids.size() != answer->kids.size()) return false;
+    for (size_t i = 1; i < gold->kids.size(); ++i) {
+      const Ref left = arena_.make(Kind::kMul, {gold->kids[0], answer->kids[i]});
+      const Ref right = arena_.make(Kind::kMul, {gold->kids[i], answer->kids[0]});
+      if (!equal_scalars(left, right, policy_, arena_)) return false;
+    }
+    // 5:0 and 50:0 are proportional but say nothing of each other.
+    return std::none_of(answer->kids.begin(), answer->kids.end(),
+                        [&](Ref kid) { return equal_scalars(kid, arena_.number(Rational(0)), policy_, arena_); });
+  }
+
+  // ---- relations ----
+
+  bool same_relations(Ref gold, Ref answer) {
+    if (gold->kind == Kind::kRelation && answer->kind == Kind::kRelation) return two_relations(gold, answer);
+    const Ref relation = gold->kind == Kind::kRelation ? gold : answer;
+    const Ref other = gold->kind == Kind::kRelation ? answer : gold;
+    const Claim claim = read_claim(relation, policy_, arena_, relation == answer);
+    for (Ref value : claim.values) {
+      const bool interval = relation->relations[0] == Relation::kIn && value->kind == Kind::kTuple;
+      if (interval && other->kind == Kind::kList) continue;
+      if (relation == gold ? same(value, other) : same(other, value)) return true;
+    }
+    if (!claim.values.empty()) return false;
+    return same_real_set(gold, answer, arena_).value_or(false);
+  }
+
+  static bool is_congruence(Ref node) {
+    return node->relations == std::vector<Relation>{Relation::kCongruent} && node->kids[1]->kind == Kind::kApply &&
+           node->kids[1]->text == "mod";
+  }
+
+  // x = 2 and x = 7 modulo 5: the same modulus, residues that differ by a multiple of it.
+  bool same_congruences(Ref gold, Ref answer) {
+    const Ref left = gold->kids[1];
+    const Ref right = answer->kids[1];
+    if (!same(gold->kids[0], answer->kids[0]) || !same(left->kids[1], right->kids[1])) return false;
+    if (same(left->kids[0], right->kids[0])) return true;
+    const Ref difference = arena_.make(Kind::kAdd, {left->kids[0], arena_.make(Kind::kNeg, {right->kids[0]})});
+    const auto multiple = exact_value(arena_.make(Kind::kDiv, {difference, left->kids[1]}), arena_.budget());
+    return multiple && multiple->is_integer();
+  }
+
+  bool two_relations(Ref gold, Ref answer) {
+    if (is_congruence(gold) && is_congruence(answer)) return same_congruences(gold, answer);
+    const Claim left = read_claim(gold, policy_, arena_);
+    const Claim right = read_claim(answer, policy_, arena_);
+    const bool named = left.name != nullptr && right.name != nullptr;
+    if (named && same_name(left.name, right.name)) {
+      for (Ref value : left.values) {
+        for (Ref other : right.values) {
+          if (may_rename(other, right.name, left.name) &&
+              same(value, rename_argument(other, right.name, left.name, arena_)))
+            return true;
+        }
+      }
+    }
+    if (!named && !left.values.empty() && !right.values.empty()) return same(left.values[0], right.values[0]);
+    return same_equations(gold, answer) || same_chains(gold, answer) ||
+           same_real_set(gold, answer, arena_).value_or(false);
+  }
+
+  // a = b and c = d with a - b = k (c - d), k constant and not 0; likewise inequalities, where the sign of k turns
+  // them.
+  bool same_equations(Ref gold, Ref answer) {
+    if (gold->relations.size() != 1 || answer->relations.size() != 1) return false;
+    const Relation one = gold->relations[0];
+    const Relation other = answer->relations[0];
+    if (one == Relation::kIn || one == Relation::kApprox || one == Relation::kCongruent || other == Relation::kIn ||
+        other == Relation::kApprox || other == Relation::kCongruent)
+      return false;
+    bool positive = true;
+    const Ref left = difference(gold);
+    const Ref right = difference(answer);
+    if (!contains(left, Kind::kSymbol) || !contains(right, Kind::kSymbol)) return false;
+    if (!proportional(left, right, arena_, positive)) {
+      const bool equations = one == Relation::kEqual && other == Relation::kEqual;
+      return equations && !is_solved(gold) && !is_solved(answer) &&
+             same_after_denominators(left, right, arena_.budget());
+    }
+    return other == (positive ? one : turned(one));
+  }
+
+  // y = ...: who is asked for y has to say so. A derivative is no unknown.
+  static bool is_solved(Ref equation) {
+    const Ref side = equation->kids[0];
+    const bool derivative = side->text.find("dot ") != std::string::npos || side->text.find('\'') != std::string::npos;
+    return (side->kind == Kind::kSymbol || side->kind == Kind::kApply) && !derivative;
+  }
+
+  static Relation turned(Relation relation) {
+    switch (relation) {
+      case Relation::kLess:
+        return Relation::kGreater;
+      case Relation::kLessEqual:
+        return Relation::kGreaterEqual;
+      case Relation::kGreater:
+        return Relation::kLess;
+      case Relation::kGreaterEqual:
+        return Relation::kLessEqual;
+      default:
+        return relation;
+    }
+  }
+
+  Ref difference(Ref relation) {
+    return arena_.make(Kind::kAdd, {relation->kids[0], arena_.make(Kind::kNeg, {relation->kids[1]})});
+  }
+
+  // f(2) < f(1) < f(4), read from either end.
+  bool same_chains(Ref gold, Ref answer) {
+    if (gold->kids.size() != answer->kids.size()) return false;
+    const auto matches = [&](const Refs& kids, const std::vector<Relation>& relations) {
+      return relations == gold->relations && in_order(gold->kids, kids);
+    };
+    if (matches(answer->kids, answer->relations)) return true;
+    Refs kids(answer->kids.rbegin(), answer->kids.rend());
+    std::vector<Relation> relations;
+    for (auto r = answer->relations.rbegin(); r != answer->relations.rend(); ++r) {
+      if (*r == Relation::kIn) return false;
+      relations.push_back(turned(*r));
+    }
+    return matches(kids, relations);
+  }
+
+  const ScalarPolicy& policy_;
+  Arena& arena_;
+  int inside_ = 0;  // lists and sets around
+};
+
+}  // namespace
+
+bool same_answer(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& arena) {
+  return Comparison(policy, arena).same(gold, answer);
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,253 @@
+#include "verifier/condition.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "verifier/char_class.h"
+#include "verifier/phrases.h"
+
+namespace grpo::verifier {
+namespace {
+
+using Type = Token::Type;
+using Tokens = std::vector<Token>;
+
+constexpr std::string_view kOpeners[] = {"for",   "where",    "with", "when", "whenever", "if",  "provided",
+                                         "given", "assuming", "such", "as",   "对于",     "其中"};
+
+// A condition of these words says where variables live, and nothing else.
+constexpr std::string_view kUniversal[] = {
+    "for",      "where",    "with",     "all",         "every",        "any",       "each",     "some",    "is",
+    "are",      "be",       "a",        "an",          "the",          "arbitrary", "real",     "complex", "rational",
+    "integer",  "integers", "positive", "nonnegative", "non-negative", "nonzero",   "non-zero", "natural", "whole",
+    "number",   "numbers",  "constant", "constants",   "value",        "values",    "of",       "and",     "reals",
+    "integral", "can",      "may",      "any",         "variable",     "parameter", "such",     "that",    "denotes",
+    "fixed",    "in",       "as",       "valid",       "其中",         "对于",      "为",       "整数"};
+// Words that divide the values of a variable.
+constexpr std::string_view kRestricting[] = {"if",   "when",  "whenever", "provided", "given", "assuming", "odd",
+                                             "even", "prime", "negative", "unless",   "only",  "not",      "except"};
+
+template <size_t N>
+bool is_one_of(std::string_view word, const std::string_view (&words)[N]) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+bool opens(const Token& token) {
+  if (token.is(Type::kCommand, "forall")) return true;
+  return is_word(token) && is_one_of(lower(token.text), kOpeners);
+}
+
+bool is_order(const Token& token) {
+  if (token.type == Type::kPunct)
+    return token.text == "<" || token.text == ">" || token.text == "<=" || token.text == ">=" || token.text == "!=" ||
+           token.text == "=";
+  static constexpr std::string_view kNames[] = {"le",       "leq", "leqslant", "ge", "geq",
+                                                "geqslant", "lt",  "gt",       "ne", "neq"};
+  return token.type == Type::kCommand && is_one_of(token.text, kNames);
+}
+
+bool is_in(const Token& token) { return token.is(Type::kCommand, "in") || token.is(Type::kWord, "in"); }
+
+// "k \in \mathbb{Z}", "m, n \in \mathbb{N}" from `at` on; the index behind it, or 0.
+size_t membership_end(const Tokens& tokens, size_t at) {
+  size_t i = at;
+  while (i < tokens.size() && (tokens[i].type == Type::kSymbol || tokens[i].is_punct(","))) ++i;
+  if (i == at || i >= tokens.size() || !is_in(tokens[i])) return 0;
+  ++i;
+  if (i >= tokens.size() || !(tokens[i].is(Type::kCommand, "mathbb") || tokens[i].is(Type::kCommand, "Bbb"))) return 0;
+  ++i;
+  if (!tokens[i].is_punct("{")) return i + 1;
+  while (i < tokens.size() && !tokens[i].is_punct("}")) ++i;
+  if (i + 1 < tokens.size() && (tokens[i + 1].is_punct("^") || tokens[i + 1].is_punct("_"))) {
+    ++i;
+    while (i + 1 < tokens.size() && tokens[i + 1].type != Type::kEnd && !tokens[i + 1].is_punct(")")) ++i;
+  }
+  return i + 1;
+}
+
+bool ends(const Tokens& tokens, size_t at) { return at < tokens.size() && tokens[at].type == Type::kEnd; }
+
+// Whether a condition begins at `at`: behind a comma, in brackets, or with one of its words.
+bool begins_condition(const Tokens& tokens, size_t at) {
+  if (opens(tokens[at])) return true;
+  const bool comma = tokens[at].is_punct(",") || tokens[at].is_punct(";");
+  if (comma && at + 1 < tokens.size()) return opens(tokens[at + 1]) || ends(tokens, membership_end(tokens, at + 1));
+  if (!tokens[at].is_punct("(") || at + 1 >= tokens.size()) return false;
+  const size_t inside = membership_end(tokens, at + 1);
+  const bool member = inside > 0 && inside < tokens.size() && tokens[inside].is_punct(")") && ends(tokens, inside + 1);
+  return member || (opens(tokens[at + 1]) && tokens[tokens.size() - 2].is_punct(")"));
+}
+
+int depth_change(const Token& token) {
+  if (token.type == Type::kCommand)
+    return token.text.starts_with("begin:") ? 1 : token.text.starts_with("end:") ? -1 : 0;
+  if (token.type != Type::kPunct) return 0;
+  if (token.text == "(" || token.text == "[" || token.text == "{" || token.text == "\\{") return 1;
+  return token.text == ")" || token.text == "]" || token.text == "}" || token.text == "\\}" ? -1 : 0;
+}
+
+// Behind \mathbb{Z}, \mathbb{R}^+, \mathbb{R}_{\ge 0} at `at`.
+size_t set_name_end(const Tokens& tokens, size_t at, std::string& name) {
+  const auto take_group = [&](size_t i) {
+    const bool group = i < tokens.size() && tokens[i].is_punct("{");
+    for (i += group ? 1 : 0; i < tokens.size() && tokens[i].type != Type::kEnd && !tokens[i].is_punct("}"); ++i) {
+      name += tokens[i].text;
+      if (!group) return i + 1;
+    }
+    return i + (group && i < tokens.size() ? 1 : 0);
+  };
+  at = take_group(at + 1);
+  while (at < tokens.size() && (tokens[at].is_punct("^") || tokens[at].is_punct("_"))) at = take_group(at + 1);
+  return at;
+}
+
+// The set that a word names, or its sign.
+std::string domain_of_word(std::string_view word) {
+  if (word.starts_with("integ") || word == "整数") return "Z";
+  if (word.starts_with("real")) return "R";
+  if (word == "rational") return "Q";
+  if (word == "complex") return "C";
+  if (word == "natural") return "N";
+  if (word == "positive") return "+";
+  if (word.starts_with("nonneg") || word.starts_with("non-neg")) return ">=0";
+  return word.starts_with("nonzero") || word.starts_with("non-zero") ? "*" : "";
+}
+
+// Positive integers are natural numbers; a sign stands behind its set.
+std::string tidied_domain(std::string domain) {
+  const size_t letter = domain.find_first_of("ZRQCN");
+  if (letter != std::string::npos && letter > 0)
+    domain = domain[letter] + domain.substr(0, letter) + domain.substr(letter + 1);
+  return domain == "Z+" || domain == "N+" || domain == "N*" ? "N" : domain;
+}
+
+void describe_word(const std::string& text, Condition& out) {
+  out.restricts = out.restricts || is_one_of(text, kRestricting) || !is_one_of(text, kUniversal);
+  out.every = out.every || text == "all" || text == "every" || text == "any" || text == "each";
+  out.some = out.some || text == "some";
+  out.domain += domain_of_word(text);
+}
+
+Condition describe(const Tokens& tokens, size_t begin) {
+  Condition out;
+  bool equation = false;
+  bool unread = false;  // "for all m + 1": a value, of which nothing is said
+  for (size_t i = begin; i < tokens.size() && tokens[i].type != Type::kEnd;) {
+    const Token& token = tokens[i++];
+    if (token.is_punct(",") || token.is_punct("(") || token.is_punct(")")) continue;
+    const bool word = token.type == Type::kText || token.type == Type::kWord;
+    std::string text = word ? lower(token.text) : token.text;
+    if (text == "neq" || text == "!=") text = "ne";
+    if (text == "leq" || text == "<=" || text == "leqslant") text = "le";
+    if (text == "geq" || text == ">=" || text == "geqslant") text = "ge";
+    const bool set = token.is(Type::kCommand, "mathbb") || token.is(Type::kCommand, "Bbb");
+    if (set) {
+      text.clear();
+      i = set_name_end(tokens, i - 1, text);
+      out.domain += text;
+    }
+    const bool name = token.type == Type::kSymbol || (word && token.text.size() == 1 && text != "a");
+    out.text += text + " ";
+    out.form += name ? "# " : text + " ";
+    if (name) out.names.insert(token.text);
+    if (word && is_word(token)) describe_word(text, out);
+    out.bounds = out.bounds || is_order(token);
+    out.every = out.every || token.is(Type::kCommand, "forall");
+    equation = equation || token.is_punct("=");
+    unread = unread || !(word || name || set || is_in(token) || token.is(Type::kCommand, "forall"));
+  }
+  out.domain = tidied_domain(out.domain);
+  out.restricts = out.restricts || equation || (unread && !out.bounds);
+  const size_t first = begin + (tokens[begin].type == Type::kSymbol ? 0 : 1);
+  const bool membership = first + 1 < tokens.size() && tokens[first].type == Type::kSymbol && is_in(tokens[first + 1]);
+  if (membership) out.parameter = tokens[first].text;
+  return out;
+}
+
+}  // namespace
+
+Condition take_condition(Tokens& tokens) {
+  int depth = 0;
+  for (size_t at = 1; at + 2 < tokens.size(); ++at) {
+    depth += depth_change(tokens[at - 1]);
+    const bool spaced = tokens[at].type == Type::kSymbol && tokens[at].space_before &&
+                        ends(tokens, membership_end(tokens, at)) && tokens[at - 1].type == Type::kSymbol;
+    if (depth != 0 || !(begins_condition(tokens, at) || spaced)) continue;
+    Condition out = describe(tokens, at);
+    const Token end = tokens.back();
+    tokens.resize(at);
+    while (tokens.size() > 1 && (tokens.back().is_punct(",") || tokens.back().is_punct(";"))) tokens.pop_back();
+    tokens.push_back(end);
+    return out;
+  }
+  return {};
+}
+
+namespace {
+
+bool has_names(Ref node) {
+  const bool name = node->kind == Kind::kSymbol || node->kind == Kind::kOpaque || node->kind == Kind::kApply;
+  return name || std::any_of(node->kids.begin(), node->kids.end(), has_names);
+}
+
+// `name` stands in `text` with no letter beside it: n in x_n, x in "\int f(x) dx".
+bool spells(std::string_view text, std::string_view name) {
+  const auto letter = [&](size_t i) { return i < text.size() && is_letter(text[i]); };
+  for (size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {
+    if (!(at > 0 && letter(at - 1)) && !letter(at + name.size())) return true;
+  }
+  return false;
+}
+
+bool mentions(Ref node, const std::string& name) {
+  if (!node->text.empty() && node->kind != Kind::kNumber && spells(node->text, name)) return true;
+  if (node->kind == Kind::kImaginary || node->kind == Kind::kEuler)
+    return name == (node->kind == Kind::kEuler ? "e" : "i");
+  return std::any_of(node->kids.begin(), node->kids.end(), [&](Ref kid) { return mentions(kid, name); });
+}
+
+bool mentions_all(Ref node, const std::set<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) { return mentions(node, name); });
+}
+
+}  // namespace
+
+void tie_condition(Condition& condition, Ref statement) {
+  const bool foreign = has_names(statement) && !mentions_all(statement, condition.names);
+  condition.restricts = condition.restricts || foreign;
+}
+
+bool agree(const Condition& a, Ref a_statement, const Condition& b, Ref b_statement) {
+  if (a.text == b.text) return true;
+  if (a.restricts || b.restricts) return false;
+  if (a.text.empty() || b.text.empty()) return true;
+  if ((a.every && b.some) || (a.some && b.every)) return false;
+  if (!a.domain.empty() && !b.domain.empty() && a.domain != b.domain) return false;
+  const bool other_names = a.form == b.form && a.names != b.names && mentions_all(a_statement, b.names) &&
+                           mentions_all(b_statement, a.names);
+  return !other_names && a.bounds == b.bounds && !a.bounds;
+}
+
+namespace {
+
+bool holds_symbol(Ref node, const std::string& name) {
+  if (node->kind == Kind::kSymbol && node->text == name) return true;
+  return std::any_of(node->kids.begin(), node->kids.end(), [&](Ref kid) { return holds_symbol(kid, name); });
+}
+
+Ref renamed(Ref node, const std::string& from, const std::string& to, Arena& arena) {
+  if (node->kind == Kind::kSymbol) return node->text == from ? arena.make(Kind::kSymbol, {}, to) : node;
+  if (node->kids.empty()) return node;
+  Node copy = *node;
+  for (Ref& kid : copy.kids) kid = renamed(kid, from, to, arena);
+  return arena.keep(std::move(copy));
+}
+
+}  // namespace
+
+Ref rename_parameter(Ref node, const Condition& from, const Condition& to, Arena& arena) {
+  const bool differ = !from.parameter.empty() && !to.parameter.empty() && from.parameter != to.parameter;
+  return differ && !holds_symbol(node, to.parameter) ? renamed(node, from.parameter, to.parameter, arena) : node;
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,576 @@
+#include "verifier/denial.h"
+
+#include <algorithm>
+#include <string>
+
+#include "verifier/char_class.h"
+#include "verifier/lexer.h"
+
+namespace grpo::verifier {
+namespace {
+
+constexpr size_t kReach = 48;  // bytes before or behind a value in which words may deny it
+
+constexpr std::string_view kDenials[] = {"not",
+                                         "n't",
+                                         "never",
+                                         "cannot",
+                                         "instead of",
+                                         "rather than",
+                                         "different from",
+                                         "other than",
+                                         "except",
+                                         "unlike",
+                                         "anything but",
+                                         "all but",
+                                         "everything but",
+                                         "anything except",
+                                         "excluding",
+                                         "no longer",
+                                         "wrong that",
+                                         "reject",
+                                         "rejects",
+                                         "impossible that",
+                                         "false that",
+                                         "hardly",
+                                         "wrongly",
+                                         "rule out",
+                                         "rules out",
+                                         "ruled out",
+                                         "exclude",
+                                         "excludes",
+                                         "discard",
+                                         "cannot accept",
+                                         "can't accept",
+                                         "wrong answer",
+                                         "incorrect answer",
+                                         "false answer",
+                                         "wrong value",
+                                         "incorrect value",
+                                         "wrong result",
+                                         "incorrect result",
+                                         "mistaken answer",
+                                         "wrong solution",
+                                         "falsch",
+                                         "faux",
+                                         "incorrecta",
+                                         "incorrecto",
+                                         "fehlerhaft",
+                                         "kein",
+                                         "keine",
+                                         "不是",
+                                         "并非",
+                                         "不等于",
+                                         "不为",
+                                         "不可能是",
+                                         "而不是",
+                                         "绝不是",
+                                         "nicht",
+                                         "nie",
+                                         "statt",
+                                         "pas",
+                                         "jamais",
+                                         "plutôt que",
+                                         "no es",
+                                         "nunca",
+                                         "en vez de",
+                                         "não é",
+                                         "non è",
+                                         "не",
+                                         "вместо",
+                                         "ليس",
+                                         "नहीं"};
+// May stand between such a word and the value.
+constexpr std::string_view kFillers[] = {
+    "equal to", "equal",    "be",  "to be",   "been", "have been", "the answer", "the value", "really", "simply",
+    "just",     "possibly", "say", "exactly", "是",   "等于",      "es",         "is",        "are",    ":"};
+constexpr std::string_view kWrongTo[] = {
+    "wrong to say",     "wrong to claim",     "wrong to answer", "wrong to conclude", "wrong to think",
+    "incorrect to say", "incorrect to claim", "mistake to say",  "false that",        "false to say"};
+
+// "none other than 5" is 5.
+constexpr std::string_view kNothingElse[] = {"none other than", "nothing other than", "no other than", "nothing but",
+                                             "none but"};
+
+constexpr std::string_view kDenialsBehind[] = {"is not the",
+                                               "is not correct",
+                                               "is not right",
+                                               "is not valid",
+                                               "is not possible",
+                                               "is not a solution",
+                                               "is not acceptable",
+                                               "is not allowed",
+                                               "is not it",
+                                               "is not what",
+                                               "is not true",
+                                               "isn't the",
+                                               "isn't right",
+                                               "isn't correct",
+                                               "isn't it",
+                                               "isn't valid",
+                                               "isn't possible",
+                                               "is wrong",
+                                               "is incorrect",
+                                               "is impossible",
+                                               "is false",
+                                               "is ruled out",
+                                               "can be ruled out",
+                                               "can be excluded",
+                                               "is excluded",
+                                               "must be rejected",
+                                               "should be rejected",
+                                               "is rejected",
+                                               "is invalid",
+                                               "is too big",
+                                               "is too small",
+                                               "is too large",
+                                               "is too high",
+                                               "is too low",
+                                               "is also wrong",
+                                               "cannot be right",
+                                               "cannot be correct",
+                                               "cannot be the",
+                                               "cannot be true",
+                                               "cannot be it",
+                                               "can't be right",
+                                               "can't be correct",
+                                               "can't be the",
+                                               "can't be true",
+                                               "can't be it",
+                                               "can not be right",
+                                               "was wrong",
+                                               "was incorrect",
+                                               "would be wrong",
+                                               "would be incorrect",
+                                               "must be wrong",
+                                               "fails",
+                                               "does not work",
+                                               "does not satisfy",
+                                               "does not hold",
+                                               "does not fit",
+                                               "doesn't work",
+                                               "doesn't satisfy",
+                                               "doesn't hold",
+                                               "doesn't fit",
+                                               "won't work",
+                                               "should not be",
+                                               "shouldn't be",
+                                               "不对",
+                                               "不是",
+                                               "是错",
+                                               "错",
+                                               "不正确",
+                                               "不成立",
+                                               "不可能",
+                                               "有误",
+                                               "ist falsch",
+                                               "ist nicht",
+                                               "est faux",
+                                               "est fausse",
+                                               "n'est pas",
+                                               "es incorrect",
+                                               "no es",
+                                               "está mal",
+                                               "está errad",
+                                               "não é",
+                                               "è sbagliat",
+                                               "non è",
+                                               "неверно",
+                                               "не является",
+                                               "ではない",
+                                               "ではありません",
+                                               "は間違",
+                                               "は誤",
+                                               "아니",
+                                               "이 아니",
+                                               "가 아니",
+                                               "은 틀",
+                                               "ليس",
+                                               "गलत",
+                                               "नहीं",
+                                               "is refuted",
+                                               "is mistaken",
+                                               "is erroneous",
+                                               "is out of the question",
+                                               "would be a mistake",
+                                               "would be an error",
+                                               "is a wrong",
+                                               "is an incorrect",
+                                               "is no solution",
+                                               "is unacceptable",
+                                               "is inadmissible",
+                                               "contradicts",
+                                               "leads to a contradiction",
+                                               "gives a contradiction",
+                                               "이 아닙",
+                                               "가 아닙",
+                                               "아닙",
+                                               "では無",
+                                               "じゃな",
+                                               "est incorrect",
+                                               "ist inkorrekt",
+                                               "es falso",
+                                               "está incorrect",
+                                               "ошибочн",
+                                               "неправильн"};
+
+// Anywhere between the last comma or stop and the value.
+constexpr std::string_view kClauseDenials[] = {"no way that",
+                                               "contrary to",
+                                               "impossible that the answer",
+                                               "false that the answer",
+                                               "don't think",
+                                               "do not think",
+                                               "don't believe",
+                                               "do not believe",
+                                               "doubt that",
+                                               "doubt the",
+                                               "wrong answer",
+                                               "wrong value",
+                                               "incorrect answer",
+                                               "incorrect value",
+                                               "common mistake gives",
+                                               "common mistake is",
+                                               "mistakenly",
+                                               "wrongly",
+                                               "incorrectly",
+                                               "erroneously",
+                                               "common error",
+                                               "common mistake",
+                                               "used to think",
+                                               "i thought it was",
+                                               "you might think",
+                                               "one would think",
+                                               "suppose the answer",
+                                               "suppose that the answer",
+                                               "assume the answer",
+                                               "assume that the answer",
+                                               "assuming the answer",
+                                               "if the answer",
+                                               "one might guess",
+                                               "one might think",
+                                               "one might say",
+                                               "it is tempting",
+                                               "no solution is",
+                                               "no value is",
+                                               "no number is",
+                                               "❌",
+                                               "✗",
+                                               "✘",
+                                               "错误答案",
+                                               "误以为",
+                                               "假设答案"};
+// Anywhere in the rest of the sentence behind it.
+constexpr std::string_view kLaterDenials[] = {"but that is incorrect",
+                                              "but that is wrong",
+                                              "but that's wrong",
+                                              "but this is wrong",
+                                              "but this is incorrect",
+                                              "but it is wrong",
+                                              "but that is not correct",
+                                              "but that is not right",
+                                              "but this is not correct",
+                                              "but this is not right",
+                                              "which is a mistake",
+                                              "but i was wrong",
+                                              "but that was wrong",
+                                              "but this was wrong",
+                                              "but it was wrong",
+                                              "but was wrong",
+                                              "but it is not",
+                                              "but it isn't",
+                                              "but this is not",
+                                              "but that is not",
+                                              "but that's not",
+                                              "which was wrong",
+                                              "which is wrong",
+                                              "which is incorrect",
+                                              "which is not correct",
+                                              "which is not right",
+                                              "which is not possible",
+                                              "which is not the answer",
+                                              "which is false",
+                                              "which is impossible",
+                                              "(wrong",
+                                              "(incorrect",
+                                              "(false)",
+                                              "(not correct",
+                                              "(not the answer",
+                                              "is a mistake",
+                                              "cannot decide",
+                                              "can't decide",
+                                              "could not decide",
+                                              "not sure which",
+                                              "unsure which",
+                                              "✗",
+                                              "✘",
+                                              "❌",
+                                              "但这是错",
+                                              "但不对"};
+// Marks of a struck or questioned value.
+constexpr std::string_view kStruckBefore[] = {"~~",        "<del>",      "<s>",        "<strike>", "\\sout{",
+                                              "\\cancel{", "\\xcancel{", "\\bcancel{", "\\st{"};
+
+constexpr std::string_view kBoxChangesBefore[] = {
+    "negative",     "minus",         "half of",       "twice",        "double",      "triple",
+    "root of",      "reciprocal of", "inverse of",    "opposite of",  "negative of", "square of",
+    "cube of",      "plus",          "multiple of",   "multiples of", "power of",    "factorial of",
+    "logarithm of", "divided by",    "multiplied by", "percent of"};
+constexpr std::string_view kBoxChangesBehind[] = {
+    "plus",        "minus",         "divided by",   "multiplied by", "and a half", "and one half",
+    "and a third", "and a quarter", "halves",       "thirds",        "fourths",    "fifths",
+    "sixths",      "sevenths",      "eighths",      "ninths",        "tenths",     "hundredths",
+    "thousandths", "choose",        "to the power", "raised to"};
+
+constexpr std::string_view kChangesBefore[] = {"than",
+                                               "at least",
+                                               "at most",
+                                               "up to",
+                                               "multiple of",
+                                               "multiples of",
+                                               "divisible by",
+                                               "divides",
+                                               "factor of",
+                                               "root of",
+                                               "half of",
+                                               "half",
+                                               "twice",
+                                               "double",
+                                               "triple",
+                                               "reciprocal of",
+                                               "inverse of",
+                                               "power of",
+                                               "logarithm of",
+                                               "square of",
+                                               "cube of",
+                                               "negative",
+                                               "minus",
+                                               "plus",
+                                               "nearest",
+                                               "between",
+                                               "under",
+                                               "over",
+                                               "above",
+                                               "below",
+                                               "mod",
+                                               "modulo",
+                                               "base",
+                                               "theorem",
+                                               "lemma",
+                                               "problem",
+                                               "question",
+                                               "case",
+                                               "step",
+                                               "part",
+                                               "figure",
+                                               "table",
+                                               "equation",
+                                               "section",
+                                               "chapter",
+                                               "exercise",
+                                               "example",
+                                               "rule",
+                                               "page",
+                                               "option",
+                                               "line",
+                                               "level",
+                                               "grade",
+                                               "corollary",
+                                               "proposition",
+                                               "condition",
+                                               "formula",
+                                               "method",
+                                               "attempt",
+                                               "note",
+                                               "item",
+                                               "or",
+                                               "either",
+                                               "maybe",
+                                               "perhaps",
+                                               "not",
+                                               "times",
+                                               "divided by",
+                                               "multiplied by",
+                                               "exceeds",
+                                               "exceed",
+                                               "but",
+                                               "could be",
+                                               "may be",
+                                               "might be",
+                                               "opposite of",
+                                               "negative of",
+                                               "out of",
+                                               "if"};
+
+constexpr std::string_view kChangesBehind[] = {"factorial", "squared",    "cubed",   "times",      "digit",  "th ",
+                                               "st ",       "nd ",        "rd ",     "or ",        "plus",   "minus",
+                                               "divided",   "multiplied", "choose",  "hundredths", "tenths", "or more",
+                                               "or less",   "and a half", "doubled", "tripled",    "halved"};
+
+// The last words before a value without the signs that open it.
+std::string tail_of(std::string_view before) {
+  std::string out;
+  for (const char c : before.substr(before.size() > kReach ? before.size() - kReach : 0)) {
+    if (c != '$' && c != '(' && c != '[' && c != '\\' && c != '*' && c != '{') out += c == '\n' ? ' ' : c;
+  }
+  return " " + lower(trim(out));
+}
+
+std::string head_of(std::string_view behind) {
+  size_t at = 0;
+  const size_t stop = behind.find("。");
+  if (stop != std::string_view::npos && stop < 8) behind.remove_prefix(stop + std::string_view("。").size());
+  while (at < behind.size() &&
+         (is_space(behind[at]) || std::string_view("$)*]\\}.").find(behind[at]) != std::string_view::npos)) {
+    if (behind[at] == '.' || (behind[at] == '\n' && at + 1 < behind.size() && behind[at + 1] == '\n')) return "";
+    ++at;
+  }
+  std::string head;
+  for (const char c : lower(behind.substr(at, kReach))) {
+    if (c != '$' && !(c == ' ' && head.ends_with(' '))) head += c;
+  }
+  return head + " ";
+}
+
+// `word` stands at the end of the text, as a word of its own where it is of Latin letters.
+bool ends_with_word(std::string_view text, std::string_view word) {
+  if (!text.ends_with(word)) return false;
+  const size_t at = text.size() - word.size();
+  return word == "n't" || !is_letter(word[0]) || at == 0 ||
+         !(is_letter(text[at - 1]) || is_digit(text[at - 1]) || (text[at - 1] & 0x80) != 0);
+}
+
+template <size_t N>
+bool ends_with_any(std::string_view text, const std::string_view (&words)[N]) {
+  return std::any_of(std::begin(words), std::end(words),
+                     [&](std::string_view word) { return ends_with_word(text, word); });
+}
+
+template <size_t N>
+bool starts_with_any(std::string_view text, const std::string_view (&words)[N]) {
+  return std::any_of(std::begin(words), std::end(words), [&](std::string_view word) {
+    if (!text.starts_with(word)) return false;
+    const char next = word.size() < text.size() ? text[word.size()] : ' ';
+    return !is_letter(word.back()) || !is_letter(next) || static_cast<unsigned char>(word[0]) >= 0x80;
+  });
+}
+
+bool in_last_clause(std::string_view before) {
+  constexpr size_t kClause = 100;
+  auto clause = before.substr(before.size() > kClause ? before.size() - kClause : 0);
+  for (const std::string_view stop : {". ", ".\n", "\n\n", "; ", ", ", "? ", "! ", ": ", "。", "，", " so ", " but ",
+                                      " hence ", " thus ", " therefore "}) {
+    const size_t at = clause.rfind(stop);
+    if (at != std::string_view::npos) clause = clause.substr(at + stop.size());
+  }
+  const std::string low = lower(clause);
+  if (low.find("no doubt") != std::string::npos || low.find("without doubt") != std::string::npos) return false;
+  const size_t count = low.find("number of ");
+  return std::any_of(std::begin(kClauseDenials), std::end(kClauseDenials), [&](std::string_view words) {
+    const size_t at = low.find(words);
+    const size_t end = at + words.size();
+    if (at == std::string::npos || (end < low.size() && is_letter(low[end]))) return false;  // "wrong answers"
+    const bool counted = count < at && (words.starts_with("wrong") || words.starts_with("incorrect"));
+    return !counted;  // "the number of wrongly spelled words is 5"
+  });
+}
+
+bool is_struck(std::string_view before) {
+  const size_t end = before.find_last_not_of("$ ");
+  const auto bare = before.substr(0, end == std::string_view::npos ? 0 : end + 1);
+  return std::any_of(std::begin(kStruckBefore), std::end(kStruckBefore),
+                     [&](std::string_view mark) { return bare.ends_with(mark); });
+}
+
+}  // namespace
+
+bool denied_before(std::string_view before) {
+  std::string tail = tail_of(before);
+  if (ends_with_any(tail, kNothingElse)) return false;
+  if (ends_with_any(tail, kWrongTo) || in_last_clause(before) || is_struck(before)) return true;
+  for (bool moved = true; moved;) {
+    if (ends_with_any(tail, kDenials)) return true;
+    moved = false;
+    for (const auto filler : kFillers) {
+      if (!ends_with_word(tail, filler)) continue;
+      tail = " " + std::string(trimmed(std::string_view(tail).substr(0, tail.size() - filler.size())));
+      moved = true;
+      break;
+    }
+  }
+  return false;
+}
+
+namespace {
+
+// "C is false, so it is the answer": the question asks which one is.
+bool asked_for(std::string_view behind) {
+  const size_t stop = std::min({behind.find(". "), behind.find('\n'), behind.size()});
+  const std::string sentence = lower(behind.substr(0, std::min<size_t>(stop, 100)));
+  for (const std::string_view link : {"so ", "hence ", "thus ", "therefore ", "and ", "which ", "making "}) {
+    for (const std::string_view subject : {"it is ", "this is ", "that is ", "it's ", "is ", "it "}) {
+      for (const std::string_view answer : {"the answer", "our answer", "what we", "the one we", "the required"}) {
+        const size_t at = sentence.find(std::string(link) + std::string(subject) + std::string(answer));
+        if (at != std::string::npos && sentence.find("not") > at) return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool denied_behind(std::string_view behind) {
+  if (starts_with_any(head_of(behind), kDenialsBehind)) return !asked_for(behind);
+  // "$\\boxed{5}$? No." and "Is it $\\boxed{5}$?"
+  size_t at = 0;
+  while (at < behind.size() && (behind[at] == '$' || behind[at] == ' ' || behind[at] == '*' || behind[at] == ')' ||
+                                behind.substr(at, 2) == "\\)"))
+    at += behind[at] == '\\' ? 2 : 1;
+  if (at < behind.size() && behind[at] == '?') return true;
+  const size_t stop = std::min({behind.find(". "), behind.find('\n'), behind.find(".\n"), behind.size()});
+  const std::string sentence = lower(behind.substr(0, std::min<size_t>(stop, 100)));
+  return std::any_of(std::begin(kLaterDenials), std::end(kLaterDenials),
+                     [&](std::string_view words) { return sentence.find(words) != std::string::npos; });
+}
+
+bool box_changed(std::string_view before, std::string_view behind) {
+  if (ends_with_any(tail_of(before), kBoxChangesBefore) || starts_with_any(head_of(behind), kBoxChangesBehind))
+    return true;
+  const auto head = head_of(behind);
+  for (const std::string_view words : {"percent of ", "% of ", "or ", "and ", "times ", "more than ", "less than ",
+                                       "fewer than "}) {  // "\boxed{5} or 6", "5% of 40"
+    if (!head.starts_with(words) || head.size() <= words.size()) continue;
+    size_t at = words.size();
+    while (at < head.size() && (head[at] == '$' || head[at] == '(' || head[at] == '-')) ++at;
+    if (at < head.size() && is_digit(head[at])) return true;
+  }
+  if (head.starts_with("or not")) return true;
+  // "5 mod 3" is 2, but a residue is told with its modulus.
+  const std::string low = lower(before.substr(before.size() > 80 ? before.size() - 80 : 0));
+  const bool residue = low.find("equiv") != std::string::npos || low.find("≡") != std::string::npos ||
+                       low.find("congruent") != std::string::npos || low.find("remainder") != std::string::npos ||
+                       low.find("residue") != std::string::npos;
+  if (!residue && (head.starts_with("mod ") || head.starts_with("modulo "))) return true;
+  const std::string tail = tail_of(before);
+  const bool either = ends_with_word(tail, "or") && tail.size() > 4 &&
+                      (is_digit(tail[tail.size() - 4]) || tail[tail.size() - 4] == '$');
+  return either;
+}
+
+bool changed_before(std::string_view before) {
+  const std::string tail = tail_of(before);
+  if (ends_with_any(tail, kChangesBefore)) return true;
+  if (tail.ends_with(" and") && tail.find(" between ") != std::string::npos) return true;  // "between 5 and 6"
+  for (const std::string_view word : {" in", " of"}) {                                     // "3 in 7"
+    if (tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1])) return true;
+  }
+  return false;
+}
+
+bool changed_behind(std::string_view behind) {
+  if (behind.size() > 1 && behind[0] == '-' && is_letter(behind[1])) return true;  // 5-digit
+  return starts_with_any(head_of(behind), kChangesBehind);
+}
+
+}  // namespace grpo::verifier

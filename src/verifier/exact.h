@@ -1,0 +1,19 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "verifier/ast.h"
+
+namespace grpo::verifier {
+
+/// The value of a constant expression when it is a rational number that sums, products, quotients, integer powers,
+/// exact roots, factorials, binomials, floors and their like reach within kMaxExactBits; nullopt otherwise (also when
+/// it is irrational, has variables, or is too large). Throws Undefined on 0/0 and its like.
+std::optional<Rational> exact_value(Ref node, Budget& budget);
+
+/// The same with values for its symbols.
+std::optional<Rational> exact_value_at(Ref node, std::map<std::string, Rational> values, Budget& budget);
+
+}  // namespace grpo::verifier

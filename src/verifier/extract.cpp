@@ -1,0 +1,215 @@
+#include "verifier/extract.h"
+
+#include <algorithm>
+
+#include "verifier/budget.h"
+#include "verifier/char_class.h"
+#include "verifier/denial.h"
+#include "verifier/lexer.h"
+#include "verifier/parser.h"
+#include "verifier/response.h"
+#include "verifier/unicode.h"
+#include "verifier/units.h"
+
+namespace grpo::verifier {
+namespace {
+
+constexpr size_t kMaxWhole = 4000;  // bytes of a response that may be one expression
+
+bool mentions(const std::string& low, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return low.find(word) != std::string::npos; });
+}
+
+bool gives_up(const std::string& low) {
+  return mentions(low, {"don't know", "do not know", "cannot ", "can't ", "could not ", "couldn't ", "unable",
+                        "not sure", "unsure", "give up", "no answer", "no idea", "impossible to", "not possible to"});
+}
+
+Extraction none(std::string rule, std::string reason) {
+  return {.candidates = {}, .rule = std::move(rule), .reason = std::move(reason)};
+}
+
+std::string answer_tag(std::string_view text) {
+  const size_t close = text.rfind("</answer>");
+  const size_t open = text.rfind("<answer>", close);
+  if (open == std::string_view::npos || close == std::string_view::npos || open > close) return "";
+  return trim(text.substr(open + 8, close - open - 8));
+}
+
+// Another final answer that the text states behind its last box: "... \\boxed{5}. That is wrong. The answer is 7."
+std::vector<std::string> later_statement(std::string_view behind) {
+  size_t at = 0;
+  const std::string sentence = behind_answer_phrase(behind, at);
+  const std::string low = " " + lower(sentence);
+  const bool value = std::any_of(sentence.begin(), sentence.end(), is_digit) || sentence.find('$') != std::string::npos;
+  if (!value || hedges(sentence) || sentence.find('?') != std::string::npos) return {};
+  if (mentions(low, {"approx", " about ", "roughly", " around ", "\\approx", "≈", " if ", " box", "same", "above"}))
+    return {};
+  const std::string clean = clean_answer(sentence);
+  size_t end = 0;
+  const std::string math = last_math(clean, end);
+  if (is_prose(to_latex(clean)))
+    return math.empty() ? std::vector<std::string>{} : std::vector<std::string>{clean_answer(math)};
+  return {clean};
+}
+
+// "The answer is 5? I doubt it.", "... 5. Actually it is 6.", "5, no wait, 6": what stands there is not the last word.
+bool is_taken_back(const std::string& text, const std::string& sentence, size_t at) {
+  const std::string low = " " + lower(sentence) + " ";
+  if (mentions(low, {", no ", ", no,", " no wait", " wait,", "hmm", " otherwise", " actually", " i mean", "oops",
+                     " scratch that"}))
+    return true;
+  const size_t begin = text.find(sentence, at);
+  const size_t end = begin == std::string::npos ? at : begin + sentence.size();
+  if (end >= text.size()) return false;
+  if (text[end] == '?') return true;
+  const std::string rest = lower(std::string_view(text).substr(end, 120));
+  const size_t first = rest.find_first_not_of(".!$* \n");
+  if (first == std::string::npos || rest.find_first_of("0123456789", first) == std::string::npos) return false;
+  static constexpr std::string_view kTurns[] = {"actually", "correction", "wait",    "hmm",    "no,",
+                                                "no ",      "but ",       "however", "oops",   "sorry",
+                                                "scratch",  "i mean",     "rather,", "instead"};
+  return std::any_of(std::begin(kTurns), std::end(kTurns),
+                     [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
+}
+
+// "\boxed{5}. Actually it should be 6."
+bool is_corrected(std::string_view behind) {
+  const std::string low = lower(behind.substr(0, 300));
+  static constexpr std::string_view kTurns[] = {"actually it should be",  "actually it is",      "actually, it is",
+                                                "actually, it should be", "actually the answer", "actually, the answer",
+                                                "should have been ",      "actually no",         "correction:"};
+  static constexpr std::string_view kVerdicts[] = {"that is wrong",       "that's wrong",      "this is wrong",
+                                                   "this is incorrect",   "that is incorrect", "this cannot be right",
+                                                   "that cannot be right"};
+  const size_t first = low.find_first_not_of("$.)*\\] \n");
+  if (first != std::string::npos &&
+      std::any_of(std::begin(kVerdicts), std::end(kVerdicts),
+                  [&](std::string_view words) { return low.compare(first, words.size(), words) == 0; }))
+    return true;
+  for (const auto turn : kTurns) {
+    const size_t at = low.find(turn);
+    if (at != std::string::npos && low.find_first_of("0123456789", at) != std::string::npos) return true;
+  }
+  return false;
+}
+
+Extraction from_boxes(const std::string& text, const Boxes& boxes) {
+  if (boxes.last_unfinished) return none("box", "the last box never closes: the response was cut off");
+  auto later = later_statement(std::string_view(text).substr(boxes.complete.back().end));
+  const bool corrected = is_corrected(std::string_view(text).substr(boxes.complete.back().end));
+  const auto standing = corrected ? std::vector<Box>{} : undenied(text, boxes.complete);
+  if (standing.empty() && later.empty()) return none("box", "the text denies its box");
+  Extraction out;
+  out.boxed = true;
+  out.rule = later.empty() ? "box" : "phrase";
+  out.candidates = std::move(later);
+  if (standing.empty()) return out;
+  const Box& last = standing.back();
+  if (box_changed(std::string_view(text).substr(0, standing[run_begin(text, standing)].begin),
+                  std::string_view(text).substr(last.end)))
+    return none("box", "words round the box change its value");
+  bool several = false;
+  std::string content = clean_answer(final_boxes(text, standing, several));
+  if (content.empty()) return none("box", "the box is empty");
+  if (several && out.candidates.empty()) out.rule = "boxes";
+  out.candidates.push_back(std::move(content));
+  return out;
+}
+
+// A quoted line of Markdown: "> 12".
+std::string_view unquoted(std::string_view text) {
+  const auto line = trimmed(text);
+  return line.starts_with("> ") && line.find('\n') == std::string_view::npos ? trimmed(line.substr(2)) : line;
+}
+
+Extraction from_fallback(Fallback fallback, const std::string& text) {
+  size_t at = 0;
+  switch (fallback) {
+    case Fallback::kAnswerTag: {
+      const std::string content = answer_tag(text);
+      if (content.empty()) return {};
+      auto readings = sentence_readings(content);
+      size_t phrase = 0;
+      const std::string behind = behind_answer_phrase(content, phrase);
+      if (!behind.empty()) readings = sentence_readings(behind);
+      return {.candidates = readings, .rule = "answer tag", .reason = ""};
+    }
+    case Fallback::kPhrase: {
+      const std::string sentence = behind_answer_phrase(text, at);
+      if (!sentence.empty() && is_taken_back(text, sentence, at))
+        return none("phrase", "the text takes its answer back");
+      // "####" behind the phrase is the later statement.
+      const size_t hashes = text.rfind("####");
+      if (sentence.empty() || (hashes != std::string::npos && hashes > at)) return {};
+      return {.candidates = sentence_readings(sentence), .rule = "phrase", .reason = ""};
+    }
+    case Fallback::kHashes: {
+      const size_t hashes = text.rfind("####");
+      if (hashes == std::string::npos) return {};
+      const std::string line =
+          clean_answer(std::string_view(text).substr(hashes + 4, text.find('\n', hashes) - hashes - 4));
+      if (line.empty()) return none("####", "nothing stands behind ####");
+      return {.candidates = {line}, .rule = "####", .reason = ""};
+    }
+    case Fallback::kMath: {
+      const std::string math = last_math(text, at);
+      size_t number_at = 0;
+      const std::string number = last_value(text, number_at);
+      const bool number_follows = !number.empty() && number_at > at;
+      const bool symbol = math.size() <= 2 && !math.empty() && is_letter(math[0]);
+      if (math.empty() || number_follows || symbol) return {};
+      const size_t begin = text.rfind(math, at);
+      const auto before = std::string_view(text).substr(0, begin == std::string::npos ? 0 : begin);
+      if (changed_before(before) || denied_before(before))
+        return none("math", "words give the last formula another sense");
+      if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
+      return {.candidates = {clean_answer(math)}, .rule = "math", .reason = ""};
+    }
+    case Fallback::kWhole: {
+      const std::string clean = clean_answer(unquoted(text));
+      if (clean.size() > kMaxWhole || clean.empty() || is_prose(to_latex(clean))) return {};
+      Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};
+      out.boxed =
+          clean.find('\\') != std::string::npos;  // an expression that does not parse is not searched for numbers
+      return out;
+    }
+    case Fallback::kLastNumber: {
+      const std::string low = lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0));
+      if (gives_up(low)) return none("last number", "the response gives up");
+      std::string number = last_value(text, at);
+      if (number.empty()) return {};
+      return {.candidates = {std::move(number)}, .rule = "last number", .reason = ""};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Extraction extract_answer(std::string_view response, const VerifierConfig& config) {
+  const Visible visible = visible_part(response);
+  if (visible.unfinished_thought) return none("", "the thought never closes: the response was cut off");
+  const Boxes boxes = find_boxes(visible.text);
+  if (!boxes.complete.empty() || boxes.last_unfinished) return from_boxes(visible.text, boxes);
+  Extraction found;
+  for (const Fallback fallback : config.fallbacks) {
+    Extraction next;
+    try {
+      next = from_fallback(fallback, visible.text);
+    } catch (const OverBudget& error) {
+      return none("", error.what());
+    }
+    if (!next.reason.empty()) return next;
+    if (next.candidates.empty()) continue;
+    // The text as a whole is one reading among others; the rest of the order stays behind it.
+    if (found.candidates.empty()) found.rule = next.rule;
+    found.candidates.insert(found.candidates.end(), next.candidates.begin(), next.candidates.end());
+    if (next.rule != "whole" || next.boxed) return found;
+  }
+  if (found.candidates.empty()) found.reason = "the response holds no final answer";
+  return found;
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,223 @@
+#include <algorithm>
+
+#include "verifier/char_class.h"
+#include "verifier/denial.h"
+#include "verifier/extract.h"
+#include "verifier/lexer.h"
+#include "verifier/number_lexer.h"
+#include "verifier/unicode.h"
+#include "verifier/units.h"
+
+// The value at the end of a prose text. The text is cut into runs of mathematics: digits, operators, brackets, single
+// letters, functions; words and the punctuation of sentences part them. The last run with a digit is the value,
+// operators included.
+namespace grpo::verifier {
+namespace {
+
+constexpr size_t kTail = 8000;  // bytes at the end of a text in which a value is looked for
+
+struct Run {
+  size_t begin = 0;
+  size_t end = 0;
+  bool digit = false;
+  bool ordinal = false;  // a digit with letters behind it that are no unit: 8th
+};
+
+// The unit of a value belongs to it. Words of sentences that are units as well ("5 in all") are none.
+bool names_unit(std::string_view word) {
+  constexpr std::string_view kWords[] = {"in", "as", "at", "am", "pm", "yd", "bit", "bar", "per"};
+  return find_unit(word) && std::find(std::begin(kWords), std::end(kWords), word) == std::end(kWords);
+}
+
+bool is_in(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
+
+class Runs {
+ public:
+  explicit Runs(std::string_view text) : text_(text) {}
+
+  Run last() {
+    while (at_ < text_.size()) step();
+    close(at_);
+    return last_;
+  }
+
+ private:
+  char peek(size_t ahead) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : ' '; }
+  char before() const { return at_ > 0 ? text_[at_ - 1] : '\n'; }
+
+  void close(size_t end) {
+    if (open_.digit) {
+      open_.end = end;
+      last_ = open_;
+    }
+    inside_ = false;
+    depth_ = 0;
+  }
+
+  void add(size_t length) {
+    if (!inside_) open_ = {at_, at_, false, false};
+    inside_ = true;
+    at_ += length;
+  }
+
+  void part(size_t length) {
+    close(at_);
+    open_ = {};
+    at_ += length;
+  }
+
+  void step() {
+    const char c = text_[at_];
+    if (is_digit(c)) {
+      number();
+    } else if (is_letter(c)) {
+      letters();
+    } else if ((c & 0x80) != 0) {
+      foreign();
+    } else if (c == '\\') {
+      command();
+    } else {
+      sign(c);
+    }
+  }
+
+  // H2O, AZYUK42: digits of a name are no value.
+  void number() {
+    size_t begin = at_;
+    while (begin > 0 && is_letter(text_[begin - 1])) --begin;
+    const bool glued = begin < at_ && !is_function_name(text_.substr(begin, at_ - begin));
+    if (glued && open_.digit) open_.ordinal = true;
+    add(lex_number_text(text_, at_, true).end - at_);
+    open_.digit = open_.digit || !glued;
+  }
+
+  void letters() {
+    size_t end = at_;
+    while (end < text_.size() && is_letter(text_[end])) ++end;
+    const auto word = text_.substr(at_, end - at_);
+    const bool behind_digit = inside_ && is_digit(before());
+    const bool letter = word.size() == 1 && word != "a" && word != "I" && word != "A";
+    if (letter || is_function_name(word) || word == "pi") return add(word.size());
+    if (inside_ && open_.digit && names_unit(word)) return add(word.size());
+    if (behind_digit && !find_unit(word)) open_.ordinal = true;
+    part(word.size());
+  }
+
+  void foreign() {
+    size_t end = at_;
+    const char32_t code = next_code_point(text_, end);
+    const std::string latex = to_latex(text_.substr(at_, end - at_));
+    const bool sign = code != 0x2014 && !latex.empty() && (latex[0] & 0x80) == 0 && !is_in(latex[0], " .,;:\"'!?");
+    if (sign) return add(end - at_);
+    part(end - at_);
+  }
+
+  // \pi and \sqrt belong to a run; \( and \] bound one.
+  void command() {
+    size_t end = at_ + 1;
+    while (end < text_.size() && is_letter(text_[end])) ++end;
+    const bool bound = end == at_ + 1 && is_in(peek(1), "()[]\\");
+    if (bound) return part(2);
+    const auto name = text_.substr(at_ + 1, end - at_ - 1);
+    if (name.starts_with("text") || name == "boxed" || name == "mathrm") return part(end - at_);
+    add(std::max<size_t>(2, end - at_));
+  }
+
+  void sign(char c) {
+    const bool line_start = at_ == 0 || before() == '\n';
+    const bool operand_follows =
+        is_digit(peek(1)) || is_letter(peek(1)) || is_in(peek(1), " ([{\\.|$-") || (peek(1) & 0x80) != 0;
+    if (c == '<' && (is_letter(peek(1)) || peek(1) == '/')) {  // a tag
+      const size_t close = text_.find('>', at_);
+      if (close != std::string_view::npos && close - at_ < 20) return part(close + 1 - at_);
+    }
+    if (c == ' ' || c == '$') return inside_ ? add(1) : void(++at_);
+    if (is_in(c, "([{")) {
+      add(1);
+      ++depth_;
+    } else if (is_in(c, ")]}")) {
+      add(1);
+      depth_ -= depth_ > 0 ? 1 : 0;
+    } else if (c == '.' || c == ',') {
+      const bool number = is_digit(peek(1)) && (is_digit(before()) || c == '.');
+      return number || (c == ',' && depth_ > 0) ? add(1) : part(1);
+    } else if (c == ':') {
+      return is_digit(peek(1)) && is_digit(before()) ? add(1) : part(1);
+    } else if (c == '*') {
+      const bool markup = peek(1) == '*' || before() == '*' || (is_space(before()) != is_space(peek(1))) || line_start;
+      return markup ? part(1) : add(1);
+    } else if (c == '-' || c == '+') {
+      const bool item = line_start && peek(1) == ' ';
+      const bool hyphen = is_letter(before()) && is_letter(peek(1)) && at_ > 1 && is_letter(text_[at_ - 2]);
+      return item || hyphen || !operand_follows ? part(1) : add(1);
+    } else if (is_in(c, "/^_<>|%!=")) {
+      add(1);
+    } else {
+      part(1);
+    }
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+  Run open_;
+  Run last_;
+  bool inside_ = false;
+  int depth_ = 0;
+};
+
+// Behind the last equals sign, without brackets that have no partner and signs that end nothing.
+std::string_view tidied(std::string_view run) {
+  const size_t equals = run.rfind('=');
+  if (equals != std::string_view::npos) run = run.substr(equals + 1);
+  for (bool moved = true; moved && !run.empty();) {
+    run = trimmed(run);
+    const auto count = [&](char c) { return std::count(run.begin(), run.end(), c); };
+    moved = false;
+    const char first = run.empty() ? ' ' : run.front();
+    const char last = run.empty() ? ' ' : run.back();
+    if ((first == '(' && count('(') > count(')')) || (first == '[' && count('[') > count(']')) ||
+        (first == '{' && count('{') > count('}')) || first == '%' || (first == '$' && count('$') % 2 == 0)) {
+      run.remove_prefix(1);
+      moved = true;
+    } else if ((last == ')' && count(')') > count('(')) || (last == ']' && count(']') > count('[')) ||
+               (last == '}' && count('}') > count('{')) || is_in(last, "(<=_$.,") || (last == '-' && run.size() > 1)) {
+      run.remove_suffix(1);
+      moved = true;
+    }
+  }
+  return run;
+}
+
+// "minus 12", where no number stands before the word.
+bool negated_by_word(std::string_view before) {
+  const std::string low = lower(trimmed(before.substr(before.size() > 24 ? before.size() - 24 : 0)));
+  for (const std::string_view word : {" minus", " negative"}) {
+    if (low.ends_with(word)) return low.size() == word.size() || !is_digit(low[low.size() - word.size() - 1]);
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string last_value(std::string_view text, size_t& at) {
+  at = std::string_view::npos;
+  const size_t offset = text.size() > kTail ? text.size() - kTail : 0;
+  const std::string_view tail = text.substr(offset);
+  const Run run = Runs(tail).last();
+  if (!run.digit || run.ordinal) return "";
+  const auto value = tidied(tail.substr(run.begin, run.end - run.begin));
+  if (std::none_of(value.begin(), value.end(), is_digit)) return "";
+  const auto begin = static_cast<size_t>(value.data() - tail.data());
+  const bool named = begin == run.begin || is_space(tail[begin - 1]);
+  if (named && negated_by_word(tail.substr(0, begin))) {
+    at = offset + begin;
+    return "-" + std::string(value);
+  }
+  if (named && changed_before(tail.substr(0, begin))) return "";
+  const auto behind = tail.substr(run.end);
+  if (denied_before(tail.substr(0, begin)) || changed_behind(behind) || denied_behind(behind)) return "";
+  at = offset + begin;
+  return std::string(value);
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+// The commands and names that the lexer knows, by what they do.
+namespace grpo::verifier {
+
+template <size_t N>
+bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+inline constexpr std::array<std::string_view, 46> kFunctions = {
+    "sin",    "cos",     "tan",     "cot",     "sec",   "csc",         "arcsin", "arccos", "arctan", "arccot",
+    "arcsec", "arccsc",  "asin",    "acos",    "atan",  "sinh",        "cosh",   "tanh",   "coth",   "sech",
+    "csch",   "arcsinh", "arccosh", "arctanh", "asinh", "acosh",       "atanh",  "log",    "ln",     "lg",
+    "exp",    "sqrt",    "max",     "min",     "gcd",   "lcm",         "abs",    "floor",  "ceil",   "cbrt",
+    "sgn",    "arg",     "cis",     "cosec",   "det",   "operatorname"};
+
+inline constexpr std::array<std::string_view, 46> kGreek = {
+    "alpha",   "beta",    "gamma",  "delta",   "epsilon", "varepsilon", "zeta",  "eta",    "theta", "vartheta",
+    "iota",    "kappa",   "lambda", "mu",      "nu",      "xi",         "rho",   "varrho", "sigma", "tau",
+    "upsilon", "phi",     "varphi", "chi",     "psi",     "omega",      "Gamma", "Delta",  "Theta", "Lambda",
+    "Xi",      "Pi",      "Sigma",  "Upsilon", "Phi",     "Psi",        "Omega", "ell",    "hbar",  "odot",
+    "mho",     "partial", "nabla",  "aleph",   "star",    "bigstar"};
+
+// Commands that only space or size things.
+inline constexpr std::array<std::string_view, 42> kInvisible = {
+    "tiny",      "scriptsize", "footnotesize", "small",        "large",        "Large",     "LARGE",
+    "huge",      "Huge",       "space",        "strut",        "quad",         "qquad",     "enspace",
+    "thinspace", "medspace",   "thickspace",   "negthinspace", "displaystyle", "textstyle", "scriptstyle",
+    "limits",    "nolimits",   "middle",       "big",          "Big",          "bigg",      "Bigg",
+    "bigl",      "bigr",       "Bigl",         "Bigr",         "biggl",        "biggr",     "Biggl",
+    "Biggr",     "hfill",      "rm",           "bf",           "it",           "nonumber",  "normalsize"};
+
+// Commands whose first group says nothing.
+inline constexpr std::array<std::string_view, 11> kSkipped = {
+    "hspace", "vspace", "phantom", "vphantom", "hphantom", "label", "tag", "color", "textcolor", "colorbox", "hspace*"};
+
+// Commands whose group is read as mathematics.
+inline constexpr std::array<std::string_view, 15> kStyles = {
+    "mathcal", "mathbf",         "boldsymbol", "mathit", "mathsf",     "mathtt",   "vec",      "bm",
+    "pmb",     "overrightarrow", "boxed",      "fbox",   "ensuremath", "mathring", "underline"};
+inline constexpr std::array<std::string_view, 11> kTexts = {
+    "text", "mbox", "textbf", "textit", "textrm", "textnormal", "textsf", "texttt", "hbox", "textup", "emph"};
+inline constexpr std::array<std::string_view, 4> kRomans = {"mathrm", "operatorname", "mathop", "operatorname*"};
+inline constexpr std::array<std::string_view, 6> kAccents = {"bar", "hat", "tilde", "overline", "widehat", "widetilde"};
+
+}  // namespace grpo::verifier

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "verifier/rational.h"
+
+namespace grpo::verifier {
+
+/// "seven", "forty-two": the number that one word (or hyphenated pair) names. In any case of letters.
+std::optional<Rational> number_word(std::string_view word);
+
+/// What a word multiplies the number before it by: "million", "dozen", "crore", and parts: "half", "thirds",
+/// "hundredths". nullopt for "second", which is a time, and for words that scale nothing.
+std::optional<Rational> scale_word(std::string_view word);
+
+/// "half", "third", "quarter": a scale below one.
+bool is_part_word(std::string_view word);
+
+}  // namespace grpo::verifier

@@ -1,0 +1,73 @@
+#include <string_view>
+#include <utility>
+
+#include "verifier/parser.h"
+
+// Combinations and permutations by their letters: C_{10}^{3}, A_5^2, {}_5C_2, ^5P_2, 5C2. Only with numbers n >= k, so
+// that a letter with other scripts stays a symbol.
+namespace grpo::verifier {
+namespace {
+
+bool is_count_letter(const Token& token) {
+  return token.type == Token::Type::kSymbol && (token.text == "C" || token.text == "P" || token.text == "A");
+}
+
+}  // namespace
+
+// The number in the script at `ahead`, and the index behind it in `ahead`; null when there is no such script.
+const Token* Parser::script_number(std::string_view mark, size_t& ahead) const {
+  if (!peek(ahead).is_punct(mark)) return nullptr;
+  const size_t braces = peek(ahead + 1).is_punct("{") ? 1 : 0;
+  const Token& token = peek(ahead + 1 + braces);
+  if (token.type != Type::kNumber || !token.number.is_integer() || !token.number.fits_int64()) return nullptr;
+  if (braces == 1 && !peek(ahead + 3).is_punct("}")) return nullptr;
+  ahead += 2 + 2 * braces;
+  return &token;
+}
+
+Ref Parser::count_of(char letter, const Rational& n, const Rational& k) {
+  if (letter == 'C') return arena_.make(Kind::kBinomial, {arena_.number(n), arena_.number(k)});
+  const auto factorial = [this](const Rational& value) {
+    return arena_.make(Kind::kFactorial, {arena_.number(value)}, "!");
+  };
+  return arena_.make(Kind::kDiv, {factorial(n), factorial(n - k)});
+}
+
+// At a letter: C_{10}^{3} and C^3_{10}. The lower script is n.
+Ref Parser::combination() {
+  if (!is_count_letter(peek())) return nullptr;
+  size_t end = 1;
+  const Token* n = script_number("_", end);
+  const Token* k = script_number("^", end);
+  if (n == nullptr && k != nullptr) n = script_number("_", end);
+  if (n == nullptr || k == nullptr || n->number < k->number || n->number < Rational(3)) return nullptr;
+  const Ref out = count_of(peek().text[0], n->number, k->number);
+  at_ += end;
+  return out;
+}
+
+// Before the letter: {}_5C_2, ^5C_2, _5C_2.
+Ref Parser::leading_combination() {
+  size_t end = 0;
+  const Token* n = script_number(at_punct("^") ? "^" : "_", end);
+  if (n == nullptr || !is_count_letter(peek(end))) return nullptr;
+  const char letter = peek(end).text[0];
+  const Token* k = script_number("_", ++end);
+  if (k == nullptr || n->number < k->number) return nullptr;
+  const Ref out = count_of(letter, n->number, k->number);
+  at_ += end;
+  return out;
+}
+
+// 5C2, without a space.
+Ref Parser::typed_combination() {
+  const bool typed = peek().type == Type::kNumber && is_count_letter(peek(1)) && peek(2).type == Type::kNumber &&
+                     !peek(1).space_before && !peek(2).space_before;
+  if (!typed || !peek().number.is_integer() || !peek(2).number.fits_int64() || peek().number < peek(2).number)
+    return nullptr;
+  const Ref out = count_of(peek(1).text[0], peek().number, peek(2).number);
+  at_ += 3;
+  return out;
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,196 @@
+#include <algorithm>
+#include <string>
+
+#include "verifier/number_words.h"
+#include "verifier/parser.h"
+#include "verifier/units.h"
+
+// Quantities: what stands behind a value and is its unit.
+namespace grpo::verifier {
+namespace {
+
+bool is_value(Ref node) { return node->kind <= Kind::kUnit; }
+
+bool is_constant(Ref node) {
+  return is_value(node) && !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply) &&
+         !contains(node, Kind::kOpaque);
+}
+
+}  // namespace
+
+bool is_times(const Token& token) {
+  return token.is_punct("*") ||
+         (token.type == Token::Type::kCommand &&
+          (token.text == "cdot" || token.text == "times" || token.text == "ast" || token.text == "bullet"));
+}
+
+bool is_divide(const Token& token) {
+  return token.is_punct("/") || (token.type == Token::Type::kCommand && (token.text == "div" || token.text == "slash"));
+}
+
+// 5 ft 6 in: a sum, if what follows is a quantity of the same kind.
+Ref Parser::joined_quantity(Ref left) {
+  Ref right = expression(kSumPower + 1);
+  if (starts_unit(right)) right = unit_of(right);
+  if (right->kind != Kind::kUnit) fail("a number follows a unit");
+  return arena_.make(Kind::kAdd, {left, right});
+}
+
+// A word that may be a unit, or a symbol that is one behind a number: \Omega, L_\odot, \mu m in a text.
+bool Parser::at_unit_word() const {
+  const Token& token = peek();
+  if (token.type == Type::kText) return conjunction(token.text).empty();
+  if (token.type == Type::kWord)
+    return !is_function_name(token.text) && conjunction(token.text).empty() && token.text != "pi";
+  if (token.type != Type::kSymbol) return false;
+  const bool micro = token.text == "mu" && peek(1).type == Type::kText;
+  const bool solar = peek(1).is_punct("_") && (peek(2).is(Type::kSymbol, "odot") ||
+                                               (peek(2).is_punct("{") && peek(3).is(Type::kSymbol, "odot")));
+  return token.text == "Omega" || micro || solar;
+}
+
+std::string Parser::take_unit_word() {
+  const Token token = take();
+  if (at_punct("_") &&
+      (peek(1).is(Type::kSymbol, "odot") || (peek(1).is_punct("{") && peek(2).is(Type::kSymbol, "odot")))) {
+    ++at_;
+    group_text();
+    if (token.text != "M" && token.text != "L" && token.text != "R") fail("an unknown unit of the sun");
+    return token.text == "M" ? "solar-mass" : token.text == "L" ? "solar-luminosity" : "solar-radius";
+  }
+  if (token.is(Type::kSymbol, "Omega")) return "Ω";
+  if (token.is(Type::kSymbol, "mu")) return "u" + take().text;
+  const bool kilo = token.text.size() == 1 && peek().is(Type::kSymbol, "Omega");
+  if (!kilo) return token.text;
+  ++at_;
+  return token.text + "Ω";
+}
+
+bool Parser::starts_unit(Ref left) const {
+  if (!is_value(left)) return false;
+  const Token& token = peek();
+  if (is_fraction_command(token))
+    return peek(1).is_punct("{") && peek(2).type == Type::kText && find_unit(peek(2).text);
+  if (token.type == Type::kCommand) {
+    return token.text == "dollar" || token.text == "euro" || token.text == "pound" || token.text == "yen" ||
+           token.text == "rupee";
+  }
+  if (!at_unit_word()) return false;
+  if (token.type == Type::kSymbol) return left->kind == Kind::kNumber;
+  if (token.type == Type::kText) return true;
+  if (peek(1).is_punct("(")) return false;
+  return find_unit(token.text).has_value() || scale_word(token.text).has_value() || is_constant(left);
+}
+
+std::string Parser::take_unit_phrase() {
+  std::string phrase;
+  bool group = false;  // inside the brackets of J/(mol K)
+  while (true) {
+    phrase += (phrase.empty() ? "" : " ") + take_unit_word();
+    if (at_punct("^")) {
+      ++at_;
+      phrase += "^" + group_text();
+    }
+    if (group && accept(")")) {
+      group = false;
+      phrase += " )";
+    }
+    const auto word_follows = [this](size_t ahead) {
+      return peek(ahead).type == Type::kText || peek(ahead).type == Type::kWord;
+    };
+    const bool joins =
+        (is_divide(peek()) || is_times(peek())) && (word_follows(1) || peek(1).is(Type::kSymbol, "Omega"));
+    const bool opens = is_divide(peek()) && peek(1).is_punct("(") && word_follows(2);
+    if (joins || opens) phrase += is_divide(take()) ? " / " : " * ";
+    if (opens) {
+      ++at_;
+      group = true;
+      phrase += "(";
+    }
+    if (joins || opens || at_unit_word()) continue;
+    if (group) fail("a bracket of a unit never closes");
+    return phrase;
+  }
+}
+
+// One side of \frac{\text{kg}\cdot\text{m}}{\text{s}^2}.
+std::string Parser::take_unit_group() {
+  expect("{");
+  std::string phrase;
+  while (!at_punct("}")) {
+    if (is_divide(peek()) || is_times(peek())) {
+      phrase += is_divide(take()) ? " / " : " * ";
+    } else if (accept("^")) {
+      phrase += "^" + group_text();
+    } else if (peek().type == Type::kText || at_unit_word()) {
+      phrase += " " + take_unit_word();
+    } else {
+      fail("a unit that is not understood");
+    }
+  }
+  ++at_;
+  return phrase;
+}
+
+// \frac{\text{miles}}{\text{hour}}
+std::string Parser::take_unit_fraction() {
+  ++at_;
+  const std::string top = take_unit_group();
+  return top + " / (" + take_unit_group() + " )";
+}
+
+// 5 million dollars, 7 tenths: takes the words that scale a number off the phrase and multiplies.
+Ref Parser::scaled(Ref value, std::string& phrase) {
+  while (true) {
+    const size_t end = std::min(phrase.find(' '), phrase.size());
+    const auto scale = scale_word(std::string_view(phrase).substr(0, end));
+    if (!scale) return value;
+    value = arena_.make(Kind::kMul, {value, arena_.number(*scale)});
+    phrase = trim(std::string_view(phrase).substr(end));
+    if (phrase.starts_with("of "))
+      phrase = trim(std::string_view(phrase).substr(3));
+    else if (phrase == "of")
+      phrase.clear();
+  }
+}
+
+Ref Parser::unit_of(Ref value) {
+  const Token& token = peek();
+  const std::string name = token.text;
+  std::string phrase;
+  if (token.type == Type::kCommand && !is_fraction_command(token)) {
+    ++at_;
+    phrase = name == "pound" ? "GBP" : name;
+  } else {
+    phrase = is_fraction_command(token) ? take_unit_fraction() : take_unit_phrase();
+  }
+  value = scaled(value, phrase);
+  if (phrase.empty()) return value;
+  const auto unit = parse_unit(phrase);
+  if (!unit) fail("words that are no unit: " + phrase);
+  const bool percent = unit->dimensions.size() == 1 && unit->dimensions.begin()->first == "percent";
+  const auto wrap = [&](Ref v) {
+    return percent ? arena_.make(Kind::kPercent, {v}) : arena_.make(Kind::kUnit, {v}, phrase);
+  };
+  if (value->kind == Kind::kAdd && contains(value->kids[0], Kind::kUnit)) {  // 5 ft + 6 in
+    std::vector<Ref> kids = value->kids;
+    kids.back() = wrap(kids.back());
+    return arena_.make(Kind::kAdd, std::move(kids));
+  }
+  return unit->says_nothing() ? value : wrap(value);
+}
+
+// 25^\circ C, 25^\circ\text{ Fahrenheit}
+Ref Parser::degree_scale(Ref degrees) {
+  const bool braces = at_punct("{") && peek(2).is_punct("}");  // ^\circ\mathrm{C}
+  const Token& token = peek(braces ? 1 : 0);
+  if (token.type != Type::kSymbol && token.type != Type::kText && token.type != Type::kWord) return degrees;
+  const std::string low = lower(token.text);
+  const bool celsius = token.text == "C" || low == "celsius";
+  const bool fahrenheit = token.text == "F" || low == "fahrenheit";
+  if (!celsius && !fahrenheit) return degrees;
+  at_ += braces ? 3 : 1;
+  return arena_.make(Kind::kUnit, {degrees->kids[0]}, celsius ? "celsius" : "fahrenheit");
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,324 @@
+#include "verifier/phrases.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <string_view>
+
+#include "verifier/char_class.h"
+#include "verifier/number_words.h"
+#include "verifier/phrase_rules.h"
+#include "verifier/text_answer.h"
+#include "verifier/units.h"
+
+namespace grpo::verifier {
+namespace {
+
+using Type = Token::Type;
+using Tokens = std::vector<Token>;
+
+template <size_t N>
+bool is_one_of(std::string_view word, const std::string_view (&words)[N]) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+bool is_any_word(const Token& token) { return token.type == Type::kText || token.type == Type::kWord; }
+
+bool ends_value(const Token& token) {
+  return token.type == Type::kNumber || token.type == Type::kSymbol || token.type == Type::kText ||
+         token.is_punct(")") || token.is_punct("}") || token.is_punct("]") || token.is_punct("!") ||
+         token.is(Type::kCommand, "pi");
+}
+
+bool starts_value(const Token& token) {
+  if (is_any_word(token) && token.text.size() > 1) {
+    static constexpr std::string_view kValues[] = {"pi",     "half", "negative", "minus",
+                                                   "square", "cube", "infinity", "about"};
+    return number_word(token.text) || is_function_name(token.text) || is_one_of(lower(token.text), kValues);
+  }
+  if (token.type == Type::kPunct)
+    return token.text == "(" || token.text == "{" || token.text == "[" || token.text == "\\{" || token.text == "-" ||
+           token.text == "|";
+  return token.type != Type::kEnd && !token.is(Type::kCommand, "cdot");
+}
+
+// The number of tokens that spell the phrase at `at`, or 0.
+size_t match(const Tokens& tokens, size_t at, std::string_view phrase) {
+  size_t count = 0;
+  for (size_t begin = 0; begin <= phrase.size(); ++count) {
+    const size_t end = std::min(phrase.find(' ', begin), phrase.size());
+    if (at + count >= tokens.size() || !is_any_word(tokens[at + count]) ||
+        lower(tokens[at + count].text) != phrase.substr(begin, end - begin))
+      return 0;
+    begin = end + 1;
+  }
+  return count;
+}
+
+// "x+1 squared" could be one thing or the other: only a single token, a bracket or a unit takes such a word.
+bool stands_alone(const Tokens& tokens, size_t at) {
+  return at == 0 || tokens[at].is_punct(")") || tokens[at].type == Type::kText || tokens[at - 1].is_punct("=") ||
+         (tokens[at - 1].is_punct("-") && at == 1);
+}
+
+// "the square root of 1 + i" could be one thing or the other.
+bool nothing_added(const Tokens& tokens, size_t at) {
+  for (size_t i = at + 1; i < tokens.size() && !tokens[i].is_punct("=") && !tokens[i].is_punct(","); ++i) {
+    static constexpr std::string_view kSigns[] = {"+",  "-",   "<",  ">",   "<=", ">=", "pm", "mp",
+                                                  "le", "leq", "ge", "geq", "lt", "gt", "ne", "neq"};
+    const bool sign = tokens[i].type == Type::kPunct || tokens[i].type == Type::kCommand;
+    if (sign && is_one_of(tokens[i].text, kSigns)) return tokens[at].is_punct("(") || tokens[at].is_punct("{");
+  }
+  return true;
+}
+
+bool fits(const Tokens& tokens, size_t at, size_t count, Place place) {
+  const bool left = at > 0 && ends_value(tokens[at - 1]);
+  const bool right = at + count < tokens.size() && starts_value(tokens[at + count]);
+  switch (place) {
+    case Place::kAnywhere:
+      return true;
+    case Place::kStart:
+      return at == 0 || !left;
+    case Place::kBehindValue:
+      return left;
+    case Place::kBehindOne:
+      return left && stands_alone(tokens, at - 1);
+    case Place::kBeforeValue:
+      return right;
+    case Place::kBeforeOne:
+      return right && nothing_added(tokens, at + count);
+    case Place::kBetween:
+      return left && right;
+    case Place::kWhole:
+      return left && right && at == 1 && at + count + 2 == tokens.size();  // "3 out of 4" and no more
+  }
+  return false;
+}
+
+void append_latex(Tokens& out, std::string_view latex) {
+  if (latex.empty()) return;
+  Tokens extra = lex(latex);
+  extra.pop_back();
+  std::move(extra.begin(), extra.end(), std::back_inserter(out));
+}
+
+Token number_token(const Rational& value) {
+  Token token;
+  token.type = Type::kNumber;
+  token.number = value;
+  token.text = value.to_string();
+  return token;
+}
+
+// "one hundred twenty-five" is one number; "two thirds" stays a number and a part.
+size_t take_number_words(const Tokens& tokens, size_t at, Tokens& out) {
+  Rational total(0);
+  Rational group(0);
+  size_t count = 0;
+  for (; at + count < tokens.size() && is_word(tokens[at + count]); ++count) {
+    const Token& token = tokens[at + count];
+    const auto value = number_word(token.text);
+    const auto scale = scale_word(token.text);
+    if (value) {
+      if (count > 0 && !(*value < Rational(100) &&
+                         (group.is_zero() || Rational(99) < group || (Rational(19) < group && *value < Rational(10)))))
+        break;
+      group = group + *value;
+    } else if (count > 0 && scale && scale->is_integer() && !(*scale < Rational(100))) {
+      group = (group.is_zero() ? Rational(1) : group) * *scale;
+      if (Rational(999) < *scale) {
+        total = total + group;
+        group = Rational(0);
+      }
+    } else {
+      break;
+    }
+  }
+  // "two lines" are not the number two: only parts, scales, units and words of mathematics may follow.
+  const size_t next = at + count;
+  const bool noun = count > 0 && next < tokens.size() && is_word(tokens[next]) && !scale_word(tokens[next].text) &&
+                    !find_unit(tokens[next].text) && parse_unit(tokens[next].text);
+  if (count == 0 || noun) return 0;
+  out.push_back(number_token(total + group));
+  return count;
+}
+
+template <size_t N>
+size_t apply(const Rule (&rules)[N], const Tokens& tokens, size_t at, Tokens& out) {
+  for (const Rule& rule : rules) {
+    const size_t count = match(tokens, at, rule.words);
+    if (count == 0 || !fits(tokens, at, count, rule.place)) continue;
+    append_latex(out, rule.latex);
+    return count;
+  }
+  return 0;
+}
+
+// "all real numbers x such that": what follows says which.
+size_t quantifier_at(const Tokens& tokens, size_t at) {
+  for (const std::string_view words : {"all real numbers", "all real values", "all real values of", "all values of",
+                                       "all numbers", "real numbers", "all reals"}) {
+    const size_t count = match(tokens, at, words);
+    if (count == 0 || at + count + 1 >= tokens.size() || tokens[at + count].type != Type::kSymbol) continue;
+    const size_t behind = at + count + 1;
+    for (const std::string_view link : {"such that", "with", "where", "satisfying", "for which"}) {
+      if (const size_t length = match(tokens, behind, link)) return behind + length - at;
+    }
+  }
+  return 0;
+}
+
+void rewrite(Tokens& tokens) {
+  Tokens out;
+  for (size_t at = 0; at < tokens.size();) {
+    size_t count = 0;
+    if (is_any_word(tokens[at])) {
+      count = quantifier_at(tokens, at);
+      if (count == 0) count = take_number_words(tokens, at, out);
+      if (count == 0) count = apply(kRules, tokens, at, out);
+      if (count == 0 && (out.empty() || !ends_value(out.back()))) count = apply(kSilent, tokens, at, out);
+    }
+    if (count == 0) out.push_back(tokens[at++]);
+    at += count;
+  }
+  tokens = std::move(out);
+}
+
+// "\mathbb{R} except 4": everything behind the word is taken out.
+void read_exceptions(Tokens& tokens) {
+  for (size_t i = 1; i + 1 < tokens.size(); ++i) {
+    const bool word = is_word(tokens[i]) && lower(tokens[i].text) == "except";
+    if (!word || !tokens[i - 1].is_punct("}")) continue;
+    const bool named = i + 2 < tokens.size() && tokens[i + 1].type == Type::kSymbol && tokens[i + 2].is_punct("=");
+    Tokens out(tokens.begin(), tokens.begin() + static_cast<long>(i));
+    append_latex(out, "\\setminus\\{");
+    out.insert(out.end(), tokens.begin() + static_cast<long>(i + (named ? 3 : 1)), tokens.end() - 1);
+    append_latex(out, "\\}");
+    out.push_back(tokens.back());
+    tokens = std::move(out);
+    return;
+  }
+}
+
+void drop_tail(Tokens& tokens) {
+  for (const auto tail : kTails) {
+    const size_t words = static_cast<size_t>(std::count(tail.begin(), tail.end(), ' ')) + 1;
+    if (tokens.size() < words + 2) continue;
+    const size_t at = tokens.size() - 1 - words;
+    if (match(tokens, at, tail) == words) tokens.erase(tokens.begin() + static_cast<long>(at), tokens.end() - 1);
+  }
+}
+
+bool is_verb(const Token& token) {
+  return is_any_word(token) &&
+         (token.text == "is" || token.text == "are" || token.text == "was" || token.text == "were");
+}
+
+bool may_name(const Token& token) {
+  if (is_any_word(token)) return !is_one_of(lower(token.text), kChanging) && !number_word(token.text);
+  return token.type == Type::kSymbol ||
+         (token.type == Type::kCommand && (token.text == "angle" || token.text == "triangle"));
+}
+
+// "Area of ABC =", "The value is", "Final answer:": one name, or nothing when all its words are generic.
+bool take_label(Tokens& tokens) {
+  constexpr size_t kMaxLabel = 12;
+  size_t end = 0;
+  while (end < tokens.size() && end < kMaxLabel && !is_verb(tokens[end]) && may_name(tokens[end])) ++end;
+  if (end == 0 || end + 2 > tokens.size() || !is_word(tokens[0])) return false;
+  const Token& mark = tokens[end];
+  if (!(mark.is_punct("=") || mark.is_punct(":") || is_verb(mark)) || tokens[end + 1].type == Type::kEnd) return false;
+  std::string name;
+  bool generic = true;
+  for (size_t i = 0; i < end; ++i) {
+    const std::string word =
+        is_any_word(tokens[i]) && !is_capitals(tokens[i].text) ? lower(tokens[i].text) : tokens[i].text;
+    generic = generic && is_one_of(word, kGeneric);
+    if (word != "the") name += (name.empty() ? "" : " ") + word;
+  }
+  Token symbol;
+  symbol.type = Type::kSymbol;
+  symbol.text = name;
+  Token equals;
+  equals.type = Type::kPunct;
+  equals.text = "=";
+  tokens.erase(tokens.begin(), tokens.begin() + static_cast<long>(end + 1));
+  if (!generic) tokens.insert(tokens.begin(), {symbol, equals});
+  return true;
+}
+
+// "213 (base 5)" and "1/2 (or 0.5)" without their brackets.
+void open_word_brackets(Tokens& tokens) {
+  for (size_t i = 1; i + 3 < tokens.size(); ++i) {
+    const bool word = tokens[i].is_punct("(") && is_word(tokens[i + 1]) &&
+                      (lower(tokens[i + 1].text) == "base" || lower(tokens[i + 1].text) == "or");
+    if (!word || !tokens[tokens.size() - 2].is_punct(")")) continue;
+    tokens.erase(tokens.end() - 2);
+    tokens.erase(tokens.begin() + static_cast<long>(i));
+    return;
+  }
+}
+
+// US\$12
+void drop_country(Tokens& tokens) {
+  if (tokens.size() > 2 && tokens[0].text == "U" && tokens[1].text == "S" && tokens[2].is(Type::kCommand, "dollar"))
+    tokens.erase(tokens.begin(), tokens.begin() + 2);
+}
+
+// "x: 3, y: 4": a letter, a colon and a space name a value.
+void read_colons(Tokens& tokens) {
+  for (size_t i = 0; i + 2 < tokens.size(); ++i) {
+    const bool begins = i == 0 || tokens[i - 1].is_punct(",") || tokens[i - 1].is_punct(";");
+    const bool label = begins && tokens[i].type == Type::kSymbol && tokens[i + 1].is_punct(":") &&
+                       !tokens[i + 1].space_before && tokens[i + 2].space_before;
+    if (label) tokens[i + 1].text = "=";
+  }
+}
+
+// The length of "(b)" or "b)" at `at`, or 0.
+size_t part_label(const Tokens& tokens, size_t at, char letter) {
+  const auto is_letter_token = [&](size_t i) {
+    return i < tokens.size() && tokens[i].text == std::string(1, letter) &&
+           (tokens[i].type == Type::kSymbol || tokens[i].type == Type::kText);
+  };
+  const auto closes = [&](size_t i) { return i < tokens.size() && tokens[i].is_punct(")"); };
+  if (tokens[at].is_punct("(") && is_letter_token(at + 1) && closes(at + 2)) return 3;
+  return is_letter_token(at) && closes(at + 1) ? 2 : 0;
+}
+
+// "(a) 5 (b) 7" is the list 5, 7. At least two parts, in the order of the alphabet.
+void read_part_labels(Tokens& tokens) {
+  Tokens out;
+  char letter = 'a';
+  for (size_t at = 0; at < tokens.size();) {
+    const size_t length = part_label(tokens, at, letter);
+    if (length == 0 || (letter == 'a' && at > 0)) {
+      if (letter == 'a') return;
+      out.push_back(tokens[at++]);
+      continue;
+    }
+    if (!out.empty() && !out.back().is_punct(",") && !out.back().is_punct(";")) append_latex(out, ",");
+    at += length;
+    ++letter;
+  }
+  if (letter > 'b') tokens = std::move(out);
+}
+
+}  // namespace
+
+bool is_word(const Token& token) { return is_any_word(token) && token.text.size() > 1; }
+
+void read_phrases(Tokens& tokens) {
+  read_part_labels(tokens);
+  read_colons(tokens);
+  drop_country(tokens);
+  if (std::none_of(tokens.begin(), tokens.end(), is_any_word)) return;
+  open_word_brackets(tokens);
+  drop_tail(tokens);
+  rewrite(tokens);
+  read_exceptions(tokens);
+  for (int i = 0; i < 3 && take_label(tokens); ++i) rewrite(tokens);
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,153 @@
+#include "verifier/quantity.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "verifier/units.h"
+
+namespace grpo::verifier {
+namespace {
+
+struct Quantity {
+  Ref value = nullptr;
+  std::optional<Unit> unit;
+  bool percent = false;
+};
+
+Quantity read(Ref node, Arena& arena) {
+  if (node->kind == Kind::kPercent) return {node->kids[0], std::nullopt, true};
+  if (node->kind == Kind::kUnit) return {node->kids[0], parse_unit(node->text), false};
+  if (node->kind == Kind::kNeg) {  // -5 m, -\$3, -20\%
+    Quantity inner = read(node->kids[0], arena);
+    inner.value = arena.make(Kind::kNeg, {inner.value});
+    return inner;
+  }
+  return {node, std::nullopt, false};
+}
+
+// Letters that are units far more often than unknowns behind a number: 6 m, 8.5 m/s, 6 J. Not h, t, x and their like.
+enum class Letters {
+  kAny,     // against a quantity whose unit is given
+  kLikely,  // against a bare number
+  kSpaced,  // the same in a gold answer: "6 s" is a time, "6m" a product
+};
+bool is_unit_letter(Ref symbol, Letters letters) {
+  const std::string& name = symbol->text;
+  if (letters == Letters::kAny) return find_unit(name).has_value();
+  const bool likely = name.size() == 1 && std::string_view("mgsLJWNVAK").find(name[0]) != std::string_view::npos;
+  return likely && (letters == Letters::kLikely || symbol->spaced);
+}
+
+// Splits a product of numbers and unit letters, "8.5 m/s^2", "4.7 \mu m". False when anything else is in it.
+bool split_units(Ref node, int sign, Letters letters, std::vector<Ref>& numbers, Unit& unit, bool& micro,
+                 Arena& arena) {
+  switch (node->kind) {
+    case Kind::kSymbol: {
+      if (node->text == "mu" && sign > 0 && !micro) return micro = true;
+      const auto found = is_unit_letter(node, letters) ? find_unit((micro ? "u" : "") + node->text) : std::nullopt;
+      micro = false;
+      if (found) unit = multiply(unit, *found, sign);
+      return found.has_value();
+    }
+    case Kind::kMul:
+      return std::all_of(node->kids.begin(), node->kids.end(),
+                         [&](Ref kid) { return split_units(kid, sign, letters, numbers, unit, micro, arena); });
+    case Kind::kDiv:
+      return split_units(node->kids[0], sign, letters, numbers, unit, micro, arena) &&
+             split_units(node->kids[1], -sign, letters, numbers, unit, micro, arena);
+    case Kind::kPow: {
+      const Ref exponent = node->kids[1];
+      if (node->kids[0]->kind == Kind::kSymbol && is_unit_letter(node->kids[0], letters) &&
+          exponent->kind == Kind::kNumber && exponent->number.fits_int64() && exponent->number < Rational(5)) {
+        unit = multiply(unit, *find_unit(node->kids[0]->text), sign * static_cast<int>(exponent->number.to_int64()));
+        return true;
+      }
+      break;
+    }
+    default:
+      break;
+  }
+  if (node->kind >= Kind::kList || contains(node, Kind::kSymbol) || contains(node, Kind::kApply) ||
+      contains(node, Kind::kOpaque) || contains(node, Kind::kUnit))
+    return false;
+  numbers.push_back(sign > 0 ? node : arena.make(Kind::kDiv, {arena.number(Rational(1)), node}));
+  return true;
+}
+
+// A number with unit letters that were read as variables.
+Quantity reread(const Quantity& plain, Letters letters, Arena& arena) {
+  if (plain.value->kind != Kind::kMul && plain.value->kind != Kind::kDiv) return plain;
+  std::vector<Ref> numbers;
+  Unit unit;
+  bool micro = false;
+  if (!split_units(plain.value, 1, letters, numbers, unit, micro, arena) || micro || numbers.empty() ||
+      unit.dimensions.empty())
+    return plain;
+  return {numbers.size() == 1 ? numbers[0] : arena.make(Kind::kMul, numbers), unit, false};
+}
+
+bool is_constant(Ref node) {
+  return !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply) && !contains(node, Kind::kOpaque);
+}
+
+Ref in_base_units(const Quantity& quantity, Arena& arena) {
+  std::vector<Ref> factors{quantity.value, arena.number(quantity.unit->factor)};
+  for (int i = 0; i < quantity.unit->pi_power; ++i) factors.push_back(arena.make(Kind::kPi));
+  return arena.make(Kind::kMul, std::move(factors));
+}
+
+// 50 may mean 50 %, but 3/4 and 0.75 are no percentages without their sign.
+bool may_be_percentage(Ref plain, Arena& arena) {
+  const Ref size = plain->kind == Kind::kNeg ? plain->kids[0] : plain;
+  return compare_reals(size, arena.number(Rational(1)), arena).value_or(-1) >= 0;
+}
+
+// "24 square units" for 24 cm^2: the same power of a length that has no name.
+bool is_unnamed_measure(const Unit& unnamed, const Unit& named) {
+  if (unnamed.dimensions.size() != 1 || named.dimensions.size() != 1 || unnamed.dimensions.begin()->first != "unit")
+    return false;
+  const auto& [name, power] = *named.dimensions.begin();
+  const int wanted = unnamed.dimensions.begin()->second;
+  return power == wanted && (name == "m" || wanted == 1);
+}
+
+bool is_angle(const Unit& unit) { return unit.dimensions.size() == 1 && unit.dimensions.begin()->first == "rad"; }
+
+}  // namespace
+
+bool same_quantities(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& arena) {
+  Quantity left = read(gold, arena);
+  Quantity right = read(answer, arena);
+  const auto equal = [&](Ref a, Ref b) { return equal_scalars(a, b, policy, arena); };
+  // Only against a number or a quantity: with other symbols about, letters are unknowns.
+  if (!right.unit && !right.percent && is_constant(left.value))
+    right = reread(right, left.unit ? Letters::kAny : Letters::kLikely, arena);
+  if (!left.unit && !left.percent && is_constant(right.value))
+    left = reread(left, right.unit ? Letters::kAny : Letters::kSpaced, arena);
+  if (left.unit && right.unit) {
+    if (is_unnamed_measure(*left.unit, *right.unit) || is_unnamed_measure(*right.unit, *left.unit))
+      return equal(left.value, right.value);
+    if (left.unit->dimensions != right.unit->dimensions) return false;
+    const bool same_unit = left.unit->factor == right.unit->factor && left.unit->pi_power == right.unit->pi_power;
+    return same_unit ? equal(left.value, right.value) : equal(in_base_units(left, arena), in_base_units(right, arena));
+  }
+  const bool compound =
+      (!left.unit && contains(left.value, Kind::kUnit)) || (!right.unit && contains(right.value, Kind::kUnit));
+  if (compound) return equal(gold, answer);  // 5 ft 6 in
+  if (left.percent && right.percent) return equal(left.value, right.value);
+  if ((left.unit && right.percent) || (right.unit && left.percent)) return false;
+  const bool percent = left.percent || right.percent;
+  const bool pi_degrees = (left.unit && is_angle(*left.unit) && contains(right.value, Kind::kPi)) ||
+                          (right.unit && is_angle(*right.unit) && contains(left.value, Kind::kPi));
+  const bool may_drop = percent ? may_be_percentage(left.percent ? right.value : left.value, arena) : !pi_degrees;
+  if (may_drop && equal(left.value, right.value)) return true;
+  if (percent) return equal(gold, answer);
+  // 30 degrees = pi/6: the degree sign is a factor, and only then a unit that may be left out.
+  if (left.unit && is_angle(*left.unit)) return equal(in_base_units(left, arena), right.value);
+  if (right.unit && is_angle(*right.unit)) return equal(left.value, in_base_units(right, arena));
+  return !left.unit && !right.unit && equal(gold, answer);
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "verifier/ast.h"
+
+namespace grpo::verifier {
+
+/// Whether two descriptions are the same set of real numbers: intervals, finite sets, R, their unions, intersections
+/// and differences, and inequalities in one variable that is alone or linear. Both are cut at all their endpoints and
+/// compared piece by piece. nullopt when one is no such set or endpoints cannot be ordered. Inequalities in two
+/// different variables are different.
+std::optional<bool> same_real_set(Ref a, Ref b, Arena& arena);
+
+/// Whether it is such a set and has no element.
+bool is_empty_real_set(Ref set, Arena& arena);
+
+}  // namespace grpo::verifier

@@ -1,0 +1,137 @@
+#include "verifier/response.h"
+
+#include <algorithm>
+#include <array>
+
+#include "verifier/char_class.h"
+#include "verifier/lexer.h"
+
+namespace grpo::verifier {
+namespace {
+
+// Tokens that end a turn.
+constexpr std::array<std::string_view, 9> kEnds = {
+    "<|im_end|>", "<|endoftext|>",         "<|eot_id|>",   "<|end_of_text|>", "</s>", "<|end|>",
+    "<|eom_id|>", "<｜end▁of▁sentence｜>", "<end_of_turn>"};
+// Tokens that begin an assistant's turn, and any turn.
+constexpr std::array<std::string_view, 7> kAssistants = {"<|im_start|>assistant",
+                                                         "<|start_header_id|>assistant<|end_header_id|>",
+                                                         "<｜Assistant｜>",
+                                                         "<|assistant|>",
+                                                         "[/INST]",
+                                                         "<start_of_turn>model",
+                                                         "<|im_start|> assistant"};
+constexpr std::array<std::string_view, 5> kTurns = {"<|im_start|>", "<|start_header_id|>", "<｜User｜>",
+                                                    "<start_of_turn>", "<|user|>"};
+constexpr std::array<std::string_view, 4> kThoughts = {"think", "thinking", "thought", "reasoning"};
+
+// Whether a mark of the lists above can begin here; a text full of '<' stays cheap.
+bool may_be_mark(std::string_view text, size_t at) {
+  const char next = at + 1 < text.size() ? text[at + 1] : ' ';
+  return text[at] == '[' ? next == '/' : next == '|' || next == '/' || next == 's' || next == 'e' || next == '\xEF';
+}
+
+template <size_t N>
+const std::string_view* starts_with_any(std::string_view text, size_t at,
+                                        const std::array<std::string_view, N>& names) {
+  for (const auto& name : names) {
+    if (text.substr(at, name.size()) == name) return &name;
+  }
+  return nullptr;
+}
+
+bool is_blank(std::string_view text) { return std::all_of(text.begin(), text.end(), is_space); }
+
+// One pass over the marks that begin with '<' or '['.
+std::string_view first_assistant_turn(std::string_view text) {
+  size_t begin = 0;
+  bool assistant = true;
+  for (size_t at = text.find_first_of("<["); at != std::string_view::npos; at = text.find_first_of("<[", at)) {
+    if (!may_be_mark(text, at)) {
+      ++at;
+    } else if (const auto* mark = starts_with_any(text, at, kAssistants)) {
+      if (assistant && begin > 0 && !is_blank(text.substr(begin, at - begin))) return text.substr(begin, at - begin);
+      begin = at + mark->size();
+      assistant = true;
+      at = begin;
+    } else if (const auto* end = starts_with_any(text, at, kEnds)) {
+      if (assistant && !is_blank(text.substr(begin, at - begin))) return text.substr(begin, at - begin);
+      begin = at + end->size();
+      at = begin;
+    } else if (const auto* turn = starts_with_any(text, at, kTurns)) {
+      if (assistant && !is_blank(text.substr(begin, at - begin))) return text.substr(begin, at - begin);
+      assistant = false;
+      at += turn->size();
+    } else {
+      ++at;
+    }
+  }
+  return assistant ? text.substr(begin) : std::string_view{};
+}
+
+std::string_view behind_thought(std::string_view text, bool& unfinished) {
+  size_t open = std::string_view::npos;
+  size_t close = std::string_view::npos;
+  size_t behind = 0;
+  for (const auto name : kThoughts) {
+    const std::string end = "</" + std::string(name) + ">";
+    const std::string start = "<" + std::string(name) + ">";
+    const size_t c = text.rfind(end);
+    if (c != std::string_view::npos && (close == std::string_view::npos || c > close)) {
+      close = c;
+      behind = c + end.size();
+    }
+    const size_t o = text.rfind(start);
+    if (o != std::string_view::npos && (open == std::string_view::npos || o > open)) open = o;
+  }
+  unfinished = open != std::string_view::npos && (close == std::string_view::npos || open > close);
+  return text.substr(behind);
+}
+
+// Only the lines of the fences themselves, when the whole answer stands inside them.
+void blank_fences(std::string& text) {
+  for (size_t line = 0; line < text.size();) {
+    const size_t end = std::min(text.find('\n', line), text.size());
+    const size_t first = std::min(text.find_first_not_of(" \t", line), end);
+    if (text.compare(first, 3, "```") == 0)
+      std::fill(text.begin() + static_cast<long>(line), text.begin() + static_cast<long>(end), ' ');
+    line = end + 1;
+  }
+}
+
+// ``` at the start of a line opens or closes a block.
+void blank_code_blocks(std::string& text) {
+  bool inside = false;
+  size_t line = 0;
+  while (line < text.size()) {
+    const size_t end = std::min(text.find('\n', line), text.size());
+    size_t first = line;
+    while (first < end && is_space(text[first])) ++first;
+    const bool fence = text.compare(first, 3, "```") == 0 || text.compare(first, 3, "~~~") == 0;
+    // A block on one line, ```x```, closes where it opens.
+    const bool one_line = fence && !inside && text.substr(first + 3, end - first - 3).find("```") != std::string::npos;
+    if (inside || fence) std::fill(text.begin() + static_cast<long>(line), text.begin() + static_cast<long>(end), ' ');
+    if (fence && !one_line) inside = !inside;
+    line = end + 1;
+  }
+}
+
+}  // namespace
+
+Visible visible_part(std::string_view response) {
+  Visible out;
+  const std::string_view turn = first_assistant_turn(response);
+  out.text = std::string(behind_thought(turn, out.unfinished_thought));
+  std::string outside = out.text;
+  blank_code_blocks(outside);
+  const bool all_inside = is_blank(outside) && (out.text.find("```latex") != std::string::npos ||
+                                                out.text.find("```tex") != std::string::npos ||
+                                                out.text.find("```markdown") != std::string::npos);
+  if (all_inside)
+    blank_fences(out.text);
+  else
+    out.text = std::move(outside);
+  return out;
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,126 @@
+#include <algorithm>
+
+#include "verifier/char_class.h"
+#include "verifier/denial.h"
+#include "verifier/extract.h"
+#include "verifier/lexer.h"
+#include "verifier/parser.h"
+#include "verifier/unicode.h"
+#include "verifier/units.h"
+
+namespace grpo::verifier {
+namespace {
+
+// Behind the braces at `at` when they hold the name of an environment, or words that may stand behind a value (a unit,
+// a name); else `at`.
+size_t skip_group_of_words(std::string_view text, size_t at, std::string_view command) {
+  const bool environment = command == "begin" || command == "end";
+  const bool words = command == "mbox" || command == "mathrm" || command.starts_with("text");
+  size_t open = at;
+  while (open < text.size() && text[open] == ' ') ++open;
+  if ((!environment && !words) || open >= text.size() || text[open] != '{') return at;
+  const size_t close = text.find('}', open);
+  if (close == std::string_view::npos) return at;
+  return environment || parse_unit(text.substr(open + 1, close - open - 1)) ? close + 1 : at;
+}
+
+// Where an explanation begins: "5, since x > 0", "26 because 52/2 = 26", "81, which is the total".
+size_t explanation_at(std::string_view clean) {
+  const std::string low = lower(clean);
+  size_t best = clean.size();
+  for (const std::string_view word :
+       {" since ", " because ", " as ", "; ", " (since", " (because", " so that ", ", so ", "，因为", "，所以"})
+    best = std::min(best, low.find(word));
+  for (size_t i = low.find(", "); i != std::string::npos; i = low.find(", ", i + 1)) {
+    size_t end = i + 2;
+    while (end < low.size() && is_letter(low[end])) ++end;
+    const auto word = std::string_view(low).substr(i + 2, end - i - 2);
+    if (word.size() > 1 && conjunction(word).empty() && !is_function_name(word) &&
+        (end == low.size() || low[end] == ' '))
+      best = std::min(best, i);
+  }
+  return best;
+}
+
+// Prose as the parser reads it: letters are words, $...$ is mathematics.
+std::string as_text(const std::string& prose) {
+  const bool plain = prose.find('{') == std::string::npos && prose.find('}') == std::string::npos;
+  return plain && is_prose(to_latex(prose)) ? "\\text{" + prose + "}" : prose;
+}
+
+size_t behind_verb(const std::string& clean) {
+  size_t verb = std::string::npos;
+  for (const std::string_view word : {" is ", " are ", " = ", " equals ", " be "}) {
+    const size_t found = clean.rfind(word);
+    if (found != std::string::npos && (verb == std::string::npos || found + word.size() > verb))
+      verb = found + word.size();
+  }
+  return verb;
+}
+
+}  // namespace
+
+bool hedges(std::string_view sentence) {
+  const std::string low = " " + lower(sentence) + " ";
+  static constexpr std::string_view kWords[] = {" not ",    "n't ",     " or ",    "either ",  "maybe",
+                                                "perhaps",  "one of",   "cannot",  "unknown",  "unsure",
+                                                "not sure", "between ", " never ", " neither "};
+  return std::any_of(std::begin(kWords), std::end(kWords),
+                     [&](std::string_view word) { return low.find(word) != std::string::npos; });
+}
+
+bool is_prose(std::string_view text) {
+  int words = 0;
+  bool long_word = false;
+  for (size_t i = 0; i < text.size();) {
+    if (text[i] == '\\') {
+      const size_t begin = ++i;
+      while (i < text.size() && is_letter(text[i])) ++i;
+      i = skip_group_of_words(text, i, text.substr(begin, i - begin));
+    } else if ((text[i] & 0x80) != 0) {
+      const size_t begin = i;
+      while (i < text.size() && (text[i] & 0x80) != 0) ++i;
+      long_word = long_word || i - begin < text.size();
+    } else if (is_letter(text[i])) {
+      const size_t begin = i;
+      while (i < text.size() && is_letter(text[i])) ++i;
+      const auto word = text.substr(begin, i - begin);
+      if (word.size() > 1 && !is_function_name(word) && !find_unit(word) && conjunction(word).empty()) ++words;
+      long_word =
+          long_word || (word.size() > 3 && !is_function_name(word) && !find_unit(word) && word.size() < text.size());
+    } else {
+      ++i;
+    }
+  }
+  return words >= 2 || long_word;
+}
+
+std::vector<std::string> sentence_readings(const std::string& sentence) {
+  const std::string clean = clean_answer(sentence);
+  std::vector<std::string> out{as_text(clean)};
+  if (out[0] != clean && clean.size() > 3 && clean[1] == '.') out.push_back(clean);  // "B. 12 apples"
+  const std::string short_form = clean_answer(std::string_view(clean).substr(0, explanation_at(clean)));
+  if (short_form != clean && !short_form.empty()) out.push_back(as_text(short_form));
+  const std::string& statement = short_form.empty() ? clean : short_form;
+  if (hedges(statement)) return out;
+  size_t end = 0;
+  const std::string math = last_math(statement, end);
+  const size_t verb = behind_verb(statement);
+  const bool verb_last = verb != std::string::npos && (math.empty() || verb >= end);
+  const auto from_verb = [&] { return as_text(clean_answer(std::string_view(statement).substr(verb))); };
+  if (verb_last) out.push_back(from_verb());
+  const size_t math_begin = end == std::string::npos || math.empty() ? 0 : statement.rfind(math, end);
+  const bool changed =
+      !math.empty() && (changed_before(std::string_view(statement).substr(0, math_begin)) ||
+                        changed_behind(std::string_view(statement).substr(std::min(end, statement.size()))));
+  if (!math.empty() && !changed) out.push_back(clean_answer(math));
+  if (verb != std::string::npos && !verb_last) out.push_back(from_verb());
+  size_t at = 0;
+  if (!changed && is_prose(statement)) {
+    const std::string value = last_value(statement, at);
+    if (!value.empty()) out.push_back(value);
+  }
+  return out;
+}
+
+}  // namespace grpo::verifier

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <optional>
+
+#include "verifier/ast.h"
+#include "verifier/scalar.h"
+
+namespace grpo::verifier {
+
+/// Sums, products and double factorials whose bounds hold symbols, such as \sum_{k=1}^{n} k, have values only where
+/// these are integers. Compares there, for eight integers; nullopt when neither side holds such a part.
+std::optional<bool> equal_at_integers(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena);
+
+}  // namespace grpo::verifier
