@@ -76,7 +76,7 @@ struct Completion {
 
 /// One request's completions, in sample order.
 struct Group {
-  size_t request = 0;  // index into the requests
+  size_t request = 0;  // its number: the index into the requests, or what Session::submit returned
   std::vector<Completion> completions;
 };
 
@@ -96,12 +96,44 @@ int64_t auto_max_sequences(bool cuda);
 /// and what lies beside the cache.
 double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb);
 
+/// A rollout under way: requests join whenever they are submitted, and groups are taken as they become whole. Order and
+/// random numbers are keyed by draw, sample and position, so what a request gives does not depend on when it joined
+/// (bit for bit with EngineConfig::exact). The engine that began it outlives it.
+class Session {
+ public:
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Returns the request's number: 0, 1, ... in the order of submission. REQUIRES: it is no longer than the session's
+  /// demand.
+  size_t submit(Request request);
+  /// Gives waiting requests room, prefills them, and decodes one step. False when there was nothing left to decode; all
+  /// that was submitted is whole then.
+  bool advance();
+  /// The groups that have become whole since the last call, in that order.
+  std::vector<Group> take();
+
+  /// Requests that are not whole yet.
+  size_t open() const;
+  EngineStats stats() const;
+
+ private:
+  friend class Engine;
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 /// Continuous batching over a paged KV cache: a finished sequence's slot is refilled at once, a group's prompt is
 /// prefilled once and its pages are shared. Knows ids only, no text.
 class Engine {
  public:
   Engine(const models::CausalLM& model, const EngineConfig& config);
   ~Engine();
+
+  /// A session for requests of this demand; one at a time. REQUIRES: the one before is gone.
+  std::unique_ptr<Session> begin(const Demand& demand, const SamplingConfig& sampling, const base::RandomKey& key);
 
   /// Samples every request; groups come back in request order. on_group, when given, is called on this thread as soon
   /// as a group is complete (in completion order) so that verifying can start while others still decode; should_stop,
@@ -111,7 +143,7 @@ class Engine {
                               const base::RandomKey& key, const std::function<void(const Group&)>& on_group = {},
                               const std::function<bool()>& should_stop = {}, const RequestQueue* queue = nullptr);
 
-  const EngineStats& stats() const;  // of the last generate()
+  const EngineStats& stats() const;  // of the last session
 
  private:
   struct State;
