@@ -11,6 +11,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/kernels/rowwise.h"
+#include "grpo/models/freeze.h"
 #include "grpo/models/weights.h"
 #include "grpo/nn/attention.h"
 #include "grpo/nn/checkpoint.h"
@@ -166,6 +167,16 @@ struct SamplingPass {
   }
 };
 
+bool is_trained(const DecoderLayer& layer) {
+  for (const Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+    if (linear->weight.requires_grad() || (linear->bias && linear->bias->requires_grad())) return true;
+  }
+  for (const at::Tensor* norm : {&layer.q_norm, &layer.k_norm, &layer.input_norm, &layer.post_attention_norm}) {
+    if (norm->defined() && norm->requires_grad()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 CausalLM::CausalLM() : state_(std::make_unique<State>()) {}
@@ -202,6 +213,35 @@ at::Device CausalLM::device() const { return state_->weights.embedding.device();
 const NamedTensors& CausalLM::parameters() const { return state_->parameters; }
 const std::vector<int64_t>& CausalLM::parameter_layers() const { return state_->parameter_layers; }
 
+namespace {
+
+void check_names_a_weight(const std::string& pattern, const NamedTensors& parameters) {
+  const auto named = [&](const auto& parameter) { return names_weight(pattern, parameter.first); };
+  if (std::any_of(parameters.begin(), parameters.end(), named)) return;
+  throw base::ConfigError(base::concat("model.freeze: ", pattern, " names no weight; weights are called like ",
+                                       parameters.front().first, " or ", parameters[parameters.size() / 2].first));
+}
+
+}  // namespace
+
+void CausalLM::freeze(const std::vector<std::string>& patterns) {
+  for (const auto& pattern : patterns) check_names_a_weight(pattern, state_->parameters);
+  for (auto& [name, tensor] : state_->parameters) {
+    if (names_weight(patterns, name)) tensor.set_requires_grad(false);
+  }
+  if (trained().parameters.empty()) throw base::ConfigError("model.freeze: no weight is left to train");
+}
+
+CausalLM::Trained CausalLM::trained() const {
+  Trained trained;
+  for (size_t i = 0; i < state_->parameters.size(); ++i) {
+    if (!state_->parameters[i].second.requires_grad()) continue;
+    trained.parameters.push_back(state_->parameters[i]);
+    trained.layers.push_back(state_->parameter_layers[i]);
+  }
+  return trained;
+}
+
 const at::Tensor& CausalLM::head_weight() const {
   return state_->config.tied_embeddings ? state_->weights.embedding : state_->weights.head;
 }
@@ -225,8 +265,13 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
   for (const auto& layer : weights.layers) {
     around.pass(next++, x);
     if (layer_outputs != nullptr) layer_outputs->push_back(x);
-    x = again ? nn::checkpoint([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x)
-              : pass->run(layer, x);
+    if (again && (x.requires_grad() || is_trained(layer))) {
+      // A layer that is computed again gives its weights their gradients where its input takes one.
+      if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
+      x = nn::checkpoint([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x);
+    } else {
+      x = pass->run(layer, x);
+    }
   }
   around.pass(next, x);
   x = nn::rms_norm(x, {weights.final_norm, state_->config.norm_eps});

@@ -78,6 +78,11 @@ at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& sh
   return tensor;
 }
 
+int64_t layer_of(const std::string& name) {
+  const std::string prefix = "model.layers.";
+  return name.rfind(prefix, 0) == 0 ? std::stoll(name.substr(prefix.size())) : -1;
+}
+
 // Where a tensor begins in its layer's memory, in elements: what vector code and cuBLAS like best.
 constexpr int64_t kAlignment = 64;
 
@@ -221,11 +226,22 @@ SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack) {
 }
 
 std::vector<int64_t> layers_of(const NamedTensors& parameters) {
-  const std::string prefix = "model.layers.";
   std::vector<int64_t> layers;
-  for (const auto& [name, tensor] : parameters)
-    layers.push_back(name.rfind(prefix, 0) == 0 ? std::stoll(name.substr(prefix.size())) : -1);
+  for (const auto& [name, tensor] : parameters) layers.push_back(layer_of(name));
   return layers;
+}
+
+std::vector<WeightSize> weight_sizes(const ModelConfig& config) {
+  std::vector<WeightSize> sizes;
+  DecoderWeights none;
+  visit_weights(
+      [&](const std::string& name, at::Tensor&, const std::vector<int64_t>& shape) {
+        double elements = 1.0;
+        for (const int64_t size : shape) elements *= static_cast<double>(size);
+        sizes.push_back({name, elements, layer_of(name)});
+      },
+      none, config);
+  return sizes;
 }
 
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config) {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "grpo/models/causal_lm.h"
@@ -56,5 +57,13 @@ NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& conf
 
 /// The layer that each belongs to, by its name; -1 for those outside of the layers.
 std::vector<int64_t> layers_of(const NamedTensors& parameters);
+
+/// The weights of a model of this shape, in the order in which it runs them.
+struct WeightSize {
+  std::string name;
+  double elements = 0.0;
+  int64_t layer = -1;
+};
+std::vector<WeightSize> weight_sizes(const ModelConfig& config);
 
 }  // namespace grpo::models

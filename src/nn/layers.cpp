@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -23,8 +24,15 @@ at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tens
   return product(x, weight.t(), bias);
 }
 
+bool takes_gradient(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
+
+// None for what is frozen, or for a first layer's input.
+at::Tensor weight_gradient(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& x) {
+  return takes_gradient(weight) ? product(grad.t(), x) : at::Tensor();
+}
+
 at::Tensor bias_gradient(const at::Tensor& bias, const at::Tensor& grad) {
-  return bias.defined() ? grad.sum(0) : at::Tensor();
+  return takes_gradient(bias) ? grad.sum(0) : at::Tensor();
 }
 
 // Inputs of a node must be defined or absent.
@@ -43,7 +51,8 @@ class LinearNode : public Function<LinearNode> {
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
-    return {product(grads[0], saved[1]), product(grads[0].t(), saved[0]), bias_gradient(saved[2], grads[0])};
+    return {takes_gradient(saved[0]) ? product(grads[0], saved[1]) : at::Tensor(),
+            weight_gradient(saved[1], grads[0], saved[0]), bias_gradient(saved[2], grads[0])};
   }
 };
 
@@ -65,21 +74,21 @@ class RmsNormNode : public Function<RmsNormNode> {
 
 // Linear layers that read the same input as one: their weights lie one behind the other.
 struct Joined {
-  std::vector<at::Tensor> weights;
+  std::vector<at::Tensor> weights, biases;
   at::Tensor weight, bias;  // of all rows
 
-  Joined(std::vector<at::Tensor> all, const std::vector<at::Tensor>& biases)
-      : weights(std::move(all)), weight(join_rows(weights)), bias(join_rows(biases)) {}
+  Joined(std::vector<at::Tensor> all, std::vector<at::Tensor> all_biases)
+      : weights(std::move(all)), biases(std::move(all_biases)), weight(join_rows(weights)), bias(join_rows(biases)) {}
 
-  // The gradients {weight, bias} of each layer, from those of all results.
+  // The gradients {weight, bias} of each layer, from those of all results: in one product where any of them is trained.
   void differentiate(const at::Tensor& grad, const at::Tensor& x, at::Tensor* results) const {
-    const auto of_weights = split_like(product(grad.t(), x), weights, 0);
-    const auto of_bias = bias_gradient(bias, grad);
-    const auto of_biases =
-        of_bias.defined() ? split_like(of_bias, weights, 0) : std::vector<at::Tensor>(weights.size());
+    const auto none = std::vector<at::Tensor>(weights.size());
+    const auto any = [](const auto& all) { return std::any_of(all.begin(), all.end(), takes_gradient); };
+    const auto of_weights = any(weights) ? split_like(product(grad.t(), x), weights, 0) : none;
+    const auto of_biases = any(biases) ? split_like(grad.sum(0), weights, 0) : none;
     for (size_t i = 0; i < weights.size(); ++i) {
-      results[2 * i] = of_weights[i];
-      results[2 * i + 1] = of_biases[i];
+      if (takes_gradient(weights[i])) results[2 * i] = of_weights[i];
+      if (takes_gradient(biases[i])) results[2 * i + 1] = of_biases[i];
     }
   }
 };
@@ -164,7 +173,7 @@ class GatedMlpNode : public Function<GatedMlpNode> {
     auto grad_gate_up = kept ? at::empty_like(gate_up) : gate_up;
     kernels::silu_mul_backward_(through, gate_up, grad_gate_up);  // `through` is now what the forward gave to `down`
     variable_list result(10);
-    result[7] = product(grad.t(), through);
+    result[7] = weight_gradient(down, grad, through);
     result[8] = bias_gradient(saved[7], grad);
     joined.differentiate(grad_gate_up, normed, &result[3]);
     std::tie(result[0], result[1]) = kernels::rms_norm_backward(product(grad_gate_up, joined.weight), x, norm, eps);

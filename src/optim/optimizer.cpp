@@ -129,8 +129,9 @@ void Optimizer::add_states() {
 }
 
 const std::vector<size_t>& Optimizer::buckets_of(int64_t layer) const {
-  GRPO_CHECK(layer >= 0 && layer < static_cast<int64_t>(layer_buckets_.size()), "no parameter is in layer ", layer);
-  return layer_buckets_[static_cast<size_t>(layer)];
+  static const std::vector<size_t> none;  // of a layer that is frozen
+  GRPO_CHECK(layer >= 0, "layer ", layer);
+  return layer < static_cast<int64_t>(layer_buckets_.size()) ? layer_buckets_[static_cast<size_t>(layer)] : none;
 }
 
 void Optimizer::begin_pass(bool last) { last_pass_ = last; }

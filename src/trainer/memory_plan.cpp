@@ -136,14 +136,15 @@ void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, co
                                        dtype_bytes > 2 ? "model.dtype: bfloat16, " : "", "or a smaller model"));
 }
 
-double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config,
-                    optim::OptimizerKind optimizer, int64_t dtype_bytes, int64_t ranks, int64_t passes) {
+double update_bytes(const models::TrainedElements& trained, const MemoryPlan& plan,
+                    const dist::DistributedConfig& config, optim::OptimizerKind optimizer, int64_t dtype_bytes,
+                    int64_t ranks, int64_t passes) {
   using optim::StateSharding;
-  const auto n = static_cast<double>(model.num_parameters());
+  const double n = trained.all;
   const auto b = static_cast<double>(dtype_bytes);
   const double r = config.reduce_dtype == dist::ReduceDtype::kBfloat16 ? 2.0 : 4.0;
   const auto m = static_cast<double>(passes);
-  const double in_layers = n - parameters_outside_layers(model);
+  const double in_layers = n - trained.outside_layers;
   const auto each = [&] {
     switch (plan.sharding) {
       case StateSharding::kNone:
@@ -215,7 +216,9 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const auto vocabulary = static_cast<double>(model.vocab_size);
   const auto ranks = static_cast<double>(target.ranks);
   const double outside = parameters_outside_layers(model);
-  const double layer = (n - outside) / static_cast<double>(std::max<int64_t>(model.num_layers, 1));
+  const auto layers = static_cast<double>(std::max<int64_t>(model.num_layers, 1));
+  const double layer = (n - outside) / layers;
+  const auto trained = models::trained_elements(model, config.model.freeze);
   const bool splits_sums = choice.sharding == StateSharding::kGradients || choice.sharding == StateSharding::kWeights;
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
   const auto sequences = static_cast<double>(std::min(decoded_together(config.rollout, target.cuda),
@@ -232,8 +235,8 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
                   .together = config.trainer.stream_update};
   add_weights(plan, n, layer, outside, b, ranks);
   const auto kind = config.optimizer.kind;
-  add_optimizer(plan, n, vocabulary * static_cast<double>(model.hidden_size),
-                state_bytes_each(kind, copies, (n - outside) / n), copies,
+  add_optimizer(plan, trained.all, vocabulary * static_cast<double>(model.hidden_size),
+                state_bytes_each(kind, copies, (trained.all - trained.outside_layers) / trained.all), copies,
                 choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
   if (target.cuda)
@@ -243,13 +246,16 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   if (!target.cuda && samples(config)) plan.parts.push_back({"sampler's copy of the weights", n * b, When::kRollout});
   if (samples(config))
     plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
-  plan.parts.push_back({"gradient sums", 4.0 * n / (splits_sums ? ranks : 1.0), When::kUpdate});
+  plan.parts.push_back({"gradient sums", 4.0 * trained.all / (splits_sums ? ranks : 1.0), When::kUpdate});
   if (splits_sums)
     plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
   else if (copies)
-    plan.parts.push_back({"gradients of a backward pass", n * b, When::kUpdate});
+    plan.parts.push_back({"gradients of a backward pass", trained.all * b, When::kUpdate});
   if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
-  plan.parts.push_back({"saved activations", tokens * saved_elements(model, choice.checkpointing) * b, When::kUpdate});
+  plan.parts.push_back(
+      {"saved activations",
+       tokens * saved_elements(model, choice.checkpointing) * b * static_cast<double>(trained.layers_passed) / layers,
+       When::kUpdate});
   // One after the other; the embedding's gradient comes last, when little else is there.
   plan.parts.push_back({"LM head, or a layer's backward",
                         std::max(head_bytes(model, tokens, b, target.cuda), tokens * backward_elements(model) * b),

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "grpo/models/causal_lm.h"
+#include "grpo/models/freeze.h"
 #include "grpo/models/model_config.h"
 #include "grpo/optim/optimizer.h"
 #include "grpo/trainer/train_config.h"
@@ -62,7 +63,8 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
 void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, const PlanTarget& target);
 
 /// Bytes that all ranks together send for an update (docs/distributed.md). passes: micro-batches of the rank with most.
-double update_bytes(const models::ModelConfig& model, const MemoryPlan& plan, const dist::DistributedConfig& config,
-                    optim::OptimizerKind optimizer, int64_t dtype_bytes, int64_t ranks, int64_t passes);
+double update_bytes(const models::TrainedElements& trained, const MemoryPlan& plan,
+                    const dist::DistributedConfig& config, optim::OptimizerKind optimizer, int64_t dtype_bytes,
+                    int64_t ranks, int64_t passes);
 
 }  // namespace grpo::trainer

@@ -98,6 +98,7 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   const TrainConfig& config = run.config;
   check_weights_fit(config.model, target);
   run.policy = load_policy(config.model, config.rollout.stop_ids, weights, run.communicator.local_rank());
+  run.policy.model->freeze(config.model.freeze);
   if (config.algorithm.kl.coef == 0.0) return;
   run.reference = models::CausalLM::load(
       config.model.path, run.policy.model->dtype(), run.policy.model->device(),
@@ -107,13 +108,14 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
 std::unique_ptr<optim::Optimizer> make_optimizer(Run& run, const MemoryPlan& plan) {
   const bool in_bf16 = run.config.distributed.reduce_dtype == dist::ReduceDtype::kBfloat16;
   models::CausalLM& model = *run.policy.model;
+  auto trained = model.trained();
   auto optimizer =
-      std::make_unique<optim::Optimizer>(model.parameters(), run.config.optimizer,
+      std::make_unique<optim::Optimizer>(std::move(trained.parameters), run.config.optimizer,
                                          optim::OptimizerOptions{.decays = {},
                                                                  .communicator = &run.communicator,
                                                                  .sharding = plan.sharding,
                                                                  .reduce_dtype = in_bf16 ? at::kBFloat16 : at::kFloat,
-                                                                 .layers = model.parameter_layers(),
+                                                                 .layers = std::move(trained.layers),
                                                                  .offload = plan.offload});
   if (run.communicator.size() > 1) model.set_layer_hooks(update::layer_hooks(*optimizer));
   return optimizer;

@@ -102,11 +102,13 @@ DecodeStep decode_step(const models::ModelConfig& model, const Load& load, doubl
           .multiply_s = 2.0 * n * load.together / rates.flops};
 }
 
-double operations_per_trained_token(const TrainConfig& config) {
+// A multiplication and an addition of each weight in the forward pass, in the gradient that passes it, and in its own.
+double operations_per_trained_token(const TrainConfig& config, double n, const models::TrainedElements& trained) {
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   const bool old_pass = updates > 1 && config.algorithm.old_logprobs == OldLogProbs::kTrainer;
-  return 6.0 * static_cast<double>(config.trainer.epochs_per_step) + (old_pass ? 2.0 : 0.0) +
-         (config.algorithm.kl.coef > 0.0 ? 2.0 : 0.0);
+  const double update = 2.0 * n + 2.0 * trained.passed + 2.0 * trained.all;
+  const double passes_without_gradient = (old_pass ? 1.0 : 0.0) + (config.algorithm.kl.coef > 0.0 ? 1.0 : 0.0);
+  return update * static_cast<double>(config.trainer.epochs_per_step) + passes_without_gradient * 2.0 * n;
 }
 
 // Of the rank that has most, in one update.
@@ -144,6 +146,7 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& whole, i
   TrainConfig config = whole;
   if (!samples) config.rollout.group_size = 1;
   const auto n = static_cast<double>(model.num_parameters());
+  const auto trained = models::trained_elements(model, config.model.freeze);
   const int64_t ranks = target.ranks;
   const Load load = load_of(config, ranks, target.cuda);
   const DecodeStep decode = decode_step(model, load, static_cast<double>(dtype_bytes), rates);
@@ -151,17 +154,17 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& whole, i
   plan.rollout_s = std::ceil(load.sampled / load.together) * load.completion_tokens * decode.seconds() +
                    2.0 * n * load.prompt_tokens * load.prompts / rates.flops;
   if (!samples) plan.rollout_s = 0.0;
-  plan.update_s = operations_per_trained_token(config) * n * load.trained * load.tokens() / rates.flops;
+  plan.update_s = operations_per_trained_token(config, n, trained) * load.trained * load.tokens() / rates.flops;
   plan.idle_ranks = std::max<int64_t>(ranks - config.rollout.prompts_per_step, 0);
   if (ranks > 1) {
     const auto memory = plan_memory(model, config, dtype_bytes, target);
     const auto updates = static_cast<double>(config.trainer.updates_per_step * config.trainer.epochs_per_step);
     plan.micro_batches = micro_batches(config, load, memory.micro_batch_tokens);
     plan.rollout_bytes = samples ? rollout_bytes(config, load, ranks) : 0.0;
-    plan.update_bytes =
-        updates *
-        update_bytes(model, memory, config.distributed, config.optimizer.kind, dtype_bytes, ranks, plan.micro_batches) /
-        static_cast<double>(ranks);
+    plan.update_bytes = updates *
+                        update_bytes(trained, memory, config.distributed, config.optimizer.kind, dtype_bytes, ranks,
+                                     plan.micro_batches) /
+                        static_cast<double>(ranks);
     plan.communication_s = (plan.rollout_bytes + plan.update_bytes) /
                            (ranks > rates.ranks_per_host ? rates.between_hosts : rates.inside_host);
   }

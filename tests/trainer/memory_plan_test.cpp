@@ -140,12 +140,16 @@ TEST(MemoryPlan, BytesOfAnUpdateFollowTheFormulas) {
   dist::DistributedConfig narrow{.reduce_dtype = dist::ReduceDtype::kBfloat16};
   using enum optim::StateSharding;
   using enum optim::OptimizerKind;
-  EXPECT_EQ(update_bytes(model, {.sharding = kNone}, {}, kAdamW, 2, 4, 3), 8.0 * n * 3.0);
-  EXPECT_EQ(update_bytes(model, {.sharding = kNone}, narrow, kAdamW, 2, 4, 3), 4.0 * n * 3.0);
-  EXPECT_EQ(update_bytes(model, {.sharding = kOptimizer}, {}, kAdamW, 2, 4, 3), 6.0 * n * 3.0);
-  EXPECT_EQ(update_bytes(model, {.sharding = kOptimizer}, {}, kMuon, 2, 4, 3), (6.0 * n + 4.0 * in_layers) * 3.0);
-  EXPECT_EQ(update_bytes(model, {.sharding = kGradients}, narrow, kAdamW, 4, 4, 3), (2.0 * 3.0 + 4.0) * n * 3.0);
-  EXPECT_EQ(update_bytes(model, {.sharding = kWeights}, {}, kAdamW, 2, 4, 3),
+  EXPECT_EQ(update_bytes(models::trained_elements(model, {}), {.sharding = kNone}, {}, kAdamW, 2, 4, 3), 8.0 * n * 3.0);
+  EXPECT_EQ(update_bytes(models::trained_elements(model, {}), {.sharding = kNone}, narrow, kAdamW, 2, 4, 3),
+            4.0 * n * 3.0);
+  EXPECT_EQ(update_bytes(models::trained_elements(model, {}), {.sharding = kOptimizer}, {}, kAdamW, 2, 4, 3),
+            6.0 * n * 3.0);
+  EXPECT_EQ(update_bytes(models::trained_elements(model, {}), {.sharding = kOptimizer}, {}, kMuon, 2, 4, 3),
+            (6.0 * n + 4.0 * in_layers) * 3.0);
+  EXPECT_EQ(update_bytes(models::trained_elements(model, {}), {.sharding = kGradients}, narrow, kAdamW, 4, 4, 3),
+            (2.0 * 3.0 + 4.0) * n * 3.0);
+  EXPECT_EQ(update_bytes(models::trained_elements(model, {}), {.sharding = kWeights}, {}, kAdamW, 2, 4, 3),
             ((4.0 * 3.0 + 2.0) * n + 2.0 * 2.0 * 3.0 * in_layers) * 3.0);
 }
 

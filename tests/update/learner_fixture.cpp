@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "grpo/base/error.h"
 #include "grpo/base/random.h"
@@ -12,15 +13,18 @@
 namespace grpo::update {
 
 LearnerFixture::LearnerFixture(const std::filesystem::path& model_folder, const Objective& objective,
-                               const optim::OptimizerConfig& optimizer, int64_t tokens, const OnRanks* ranks)
+                               const optim::OptimizerConfig& optimizer, int64_t tokens, const OnRanks* ranks,
+                               const std::vector<std::string>& frozen)
     : budget_(tokens) {
   at::set_num_threads(1);  // the models are tiny: more threads would wait for each other
   model_ = models::CausalLM::load(model_folder, at::kFloat, at::kCPU);
+  model_->freeze(frozen);
+  auto trained = model_->trained();
   if (ranks == nullptr) single_ = dist::make_communicator({.backend = dist::Backend::kSingle});
   dist::Communicator& communicator = ranks == nullptr ? *single_ : ranks->communicator;
-  optim::OptimizerOptions options{.communicator = &communicator, .layers = model_->parameter_layers()};
+  optim::OptimizerOptions options{.communicator = &communicator, .layers = trained.layers};
   if (ranks != nullptr) options.sharding = ranks->sharding;
-  optimizer_ = std::make_unique<optim::Optimizer>(model_->parameters(), optimizer, options);
+  optimizer_ = std::make_unique<optim::Optimizer>(std::move(trained.parameters), optimizer, options);
   if (ranks != nullptr && ranks->around_layers) model_->set_layer_hooks(layer_hooks(*optimizer_));
   learner_.reset(new Learner{.model = *model_,
                              .reference = nullptr,

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "grpo/update/update.h"
@@ -17,7 +18,8 @@ class LearnerFixture {
     bool around_layers = true;  // the optimizer works beside the passes, as in training
   };
   LearnerFixture(const std::filesystem::path& model_folder, const Objective& objective,
-                 const optim::OptimizerConfig& optimizer, int64_t tokens, const OnRanks* ranks = nullptr);
+                 const optim::OptimizerConfig& optimizer, int64_t tokens, const OnRanks* ranks = nullptr,
+                 const std::vector<std::string>& frozen = {});
 
   Learner& learner() { return *learner_; }
   const Watch& watch() const { return watch_; }

@@ -6,6 +6,7 @@
 
 #include <numeric>
 
+#include "grpo/models/freeze.h"
 #include "support/golden.h"
 #include "support/thread_ranks.h"
 #include "update/learner_fixture.h"
@@ -161,6 +162,31 @@ TEST_P(UpdateOfSequencesOnRanks, IsTheUpdateOfOne) {
     EXPECT_TRUE(fixture.update(batch).applied);
     fixture.learner().optimizer.gather_weights();
     EXPECT_LT(max_difference(fixture.weights(), one.weights()), 1e-6);
+  });
+}
+
+// A layer that is frozen whole, one in part, and the embedding, which is the head as well.
+TEST_P(UpdateOfSequencesOnRanks, LeavesFrozenWeightsAloneAndTrainsTheOthersAsOneDoes) {
+  const std::vector<std::string> frozen = {"embed", "layers.1", "layers.0.self_attn.q_proj", "layers.0.mlp"};
+  const auto batch = uneven_batch(256);
+  LearnerFixture one(model(), {}, small_steps(), 17, nullptr, frozen);
+  const auto before = one.weights();
+  EXPECT_TRUE(one.update(batch).applied);
+  const auto after = one.weights();
+  size_t moved = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    const bool same = before[i].second.equal(after[i].second);
+    EXPECT_EQ(same, models::names_weight(frozen, before[i].first)) << before[i].first;
+    moved += same ? 0 : 1;
+  }
+  EXPECT_GT(moved, 0u);
+  dist::run_ranks(3, [&](dist::Communicator& communicator) {
+    const LearnerFixture::OnRanks ranks{communicator, GetParam()};
+    LearnerFixture fixture(model(), {}, small_steps(), 17, &ranks, frozen);
+    fixture.learner().optimizer.release_weights();
+    EXPECT_TRUE(fixture.update(batch).applied);
+    fixture.learner().optimizer.gather_weights();
+    EXPECT_LT(max_difference(fixture.weights(), after), 1e-6);
   });
 }
 

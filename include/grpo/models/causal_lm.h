@@ -69,8 +69,20 @@ class CausalLM {
   at::ScalarType dtype() const;
   at::Device device() const;
 
-  /// Every weight under its checkpoint name, in the model's order; leaves that require grad. A tied head is not listed.
+  /// Every weight under its checkpoint name, in the model's order; leaves that require grad unless frozen. A tied head
+  /// is not listed.
   const NamedTensors& parameters() const;
+
+  /// Weights that a pattern names (freeze.h) take no gradient from now on: what only their gradients need is neither
+  /// kept nor computed. Throws base::ConfigError for a pattern that names none, or when no weight is left to train.
+  void freeze(const std::vector<std::string>& patterns);
+
+  /// Those of parameters() that are not frozen, and their layers.
+  struct Trained {
+    NamedTensors parameters;
+    std::vector<int64_t> layers;
+  };
+  Trained trained() const;
 
   /// The layer that each of parameters() belongs to; -1 for the embedding, the final norm and the head. The parameters
   /// of a layer are views of one piece of memory (storage), which holds nothing else but gaps between them.

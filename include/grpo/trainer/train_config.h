@@ -36,6 +36,7 @@ struct ModelOptions {
   base::TextOrMap chat_template{.text = "auto", .map = {}};
   base::Auto<int64_t> max_positions;
   base::Auto<double> rope_theta;
+  std::vector<std::string> freeze;
   GRPO_FIELDS(f) {
     f("path", path, "Hugging Face model folder");
     f("dtype", dtype, "of the working weights: auto (as stored on a GPU, float32 on the CPU), float32, bfloat16");
@@ -43,6 +44,10 @@ struct ModelOptions {
     f("template", chat_template, "prompt template: auto, none, a built-in name, a text with {problem}, or a mapping");
     f("max_positions", max_positions, "context length to train with; auto: the model's", base::at_least(1));
     f("rope_theta", rope_theta, "rotary base; auto: the model's", base::above(0));
+    f("freeze", freeze,
+      "weights that are not trained, by the beginning of a part of their names, as [embed, layers.0, k_proj]; they "
+      "take "
+      "no gradient, no moments and no master");
   }
 };
 
