@@ -41,15 +41,21 @@ ShardedWeights::ShardedWeights(const std::vector<Bucket>& buckets, const std::ve
   for (const Bucket& bucket : buckets) {
     Entry entry;
     entry.whole = flat_memory(parameters[bucket.pieces[0].parameter], bucket.shard * communicator.size());
-    if (keep_shards) entry.own = entry.whole.narrow(0, communicator.rank() * bucket.shard, bucket.shard).clone();
     entries_.push_back(std::move(entry));
+    if (keep_shards) entries_.back().own = own_part(entries_.size() - 1).clone();
   }
+}
+
+at::Tensor ShardedWeights::own_part(size_t bucket) const {
+  const int64_t shard = buckets_[bucket].shard;
+  return entries_[bucket].whole.narrow(0, communicator_.rank() * shard, shard);
 }
 
 at::Tensor& ShardedWeights::own(size_t bucket) {
   Entry& entry = entries_[bucket];
   GRPO_CHECK(entry.state != State::kUnderWay, "bucket ", bucket, " is written while it is gathered");
-  if (!entry.own.defined()) entry.own = at::zeros({buckets_[bucket].shard}, entry.whole.options());
+  // A copy, since weights that are frozen lie between those that are written.
+  if (!entry.own.defined()) entry.own = own_part(bucket).clone();
   entry.state = State::kOld;
   return entry.own;
 }

@@ -31,6 +31,9 @@ class ShardedWeights {
   void release(size_t bucket);
 
  private:
+  /// This rank's part of the whole.
+  at::Tensor own_part(size_t bucket) const;
+
   enum class State { kOld, kUnderWay, kWhole };
   struct Entry {
     at::Tensor whole;  // [ranks * shard] on the parameters' memory, with a version counter of its own

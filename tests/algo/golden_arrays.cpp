@@ -6,6 +6,7 @@
 #include <iostream>
 #include <stdexcept>
 
+#include "grpo/algo/packed.h"
 #include "grpo/base/error.h"
 
 namespace grpo::algo {
@@ -42,13 +43,29 @@ at::Tensor PackedRows::unpack(const at::Tensor& values) const {
 
 double PackedRows::tokens() const { return mask_.sum().item<double>(); }
 
+namespace {
+
+// Theirs are float32, too coarse for what is compared in double.
+at::Tensor weights_in_double(const std::vector<int64_t>& ends, Aggregation aggregation, double scale) {
+  auto weights = at::full({ends.back()}, scale, at::kDouble);
+  for (size_t i = 0; i + 1 < ends.size() && aggregation == Aggregation::kSeqMeanTokenMean; ++i)
+    weights.narrow(0, ends[i], ends[i + 1] - ends[i]).div_(static_cast<double>(ends[i + 1] - ends[i]));
+  return weights;
+}
+
+}  // namespace
+
 at::Tensor weighted_loss(const at::Tensor& terms, at::IntArrayRef offsets, Aggregation aggregation,
                          const Denominators& denominators, const at::Tensor& mask) {
   const auto counted = mask.defined() ? terms.masked_select(mask) : terms;
   const auto lengths = tokens_per_rollout(mask, offsets);
   std::vector<int64_t> ends = {0};
-  for (int64_t i = 0; i < lengths.size(0); ++i) ends.push_back(ends.back() + lengths[i].item<int64_t>());
-  return (counted * token_weights(ends, aggregation, loss_scale(aggregation, denominators))).sum();
+  for (int64_t i = 0; i < lengths.size(0); ++i)
+    ends.push_back(ends.back() + static_cast<int64_t>(lengths[i].item<double>()));
+  const double scale = loss_scale(aggregation, denominators);
+  const auto weights = terms.scalar_type() == at::kDouble ? weights_in_double(ends, aggregation, scale)
+                                                          : token_weights(ends, aggregation, scale);
+  return (counted * weights).sum();
 }
 
 double measured(const std::vector<Measure>& measures, const std::string& name) {

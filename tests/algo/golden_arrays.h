@@ -34,7 +34,8 @@ class PackedRows {
   std::vector<int64_t> offsets_;
 };
 
-/// The loss of packed terms: the sum of terms times token_weights() over the tokens that count. mask: as
+/// The loss of packed terms: the sum of terms times token_weights() over the tokens that count (in double where
+/// the terms are). mask: as
 /// PackedRows::mask().
 at::Tensor weighted_loss(const at::Tensor& terms, at::IntArrayRef offsets, Aggregation aggregation,
                          const Denominators& denominators, const at::Tensor& mask = {});

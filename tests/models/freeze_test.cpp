@@ -1,6 +1,7 @@
 #include "grpo/models/freeze.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "grpo/base/error.h"
@@ -54,6 +55,7 @@ INSTANTIATE_TEST_SUITE_P(All, FrozenWeights,
 
 // Whatever is frozen, above or below: the rest learns as if nothing were.
 TEST_P(FrozenWeights, TakeNoGradientAndLeaveThatOfTheOthersAsItIs) {
+  at::set_num_threads(1);  // the model is tiny: threads would wait for each other
   const auto whole = small_model();
   whole->set_training_options({.checkpointing = GetParam()});
   loss_of(*whole).backward();

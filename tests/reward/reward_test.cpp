@@ -15,13 +15,15 @@ RewardTerm term(TermType type, double weight = 1.0, std::string pattern = "") {
 struct Answer {
   std::string gold, text;
   int64_t num_tokens = 0;
+  std::vector<std::string> also_right = {};
 };
 
 Score score_of(const RewardConfig& config, const Answer& answer) {
-  const std::vector<std::string> golds = {answer.gold};
+  std::vector<std::string> golds = {answer.gold};
+  golds.insert(golds.end(), answer.also_right.begin(), answer.also_right.end());
   const std::vector<int64_t> ids(static_cast<size_t>(answer.num_tokens));
   const Item item{.golds = golds, .text = answer.text, .ids = ids};
-  return score_of(config, {&item, 1}).front();
+  return make_reward(config)->score({&item, 1}).front();
 }
 
 double value(const RewardTerm& one, const Answer& answer) { return score_of({.terms = {one}}, answer).reward; }
@@ -144,9 +146,8 @@ TEST(Reward, WrongConfigurationsSayWhatIsWrong) {
 
 TEST(Reward, AcceptsAnyOfSeveralRightAnswers) {
   for (const TermType type : {TermType::kMath, TermType::kNumeric, TermType::kExact}) {
-    const auto reward = make_reward({.terms = {{.type = type, .weight = 2.0, .pattern = ""}}, .verifier = {}});
     const auto score = [&](const std::string& text) {
-      return reward->score({.gold = "7", .text = text, .also_right = {"8", "9"}}).reward;
+      return value(term(type, 2.0), {.gold = "7", .text = text, .also_right = {"8", "9"}});
     };
     EXPECT_EQ(score("7"), 2.0);
     EXPECT_EQ(score("9"), 2.0);
@@ -155,10 +156,8 @@ TEST(Reward, AcceptsAnyOfSeveralRightAnswers) {
 }
 
 TEST(Reward, KnowsHowLargeItsTermsWere) {
-  const auto reward = make_reward({.terms = {{.type = TermType::kExact, .weight = 0.5, .pattern = ""},
-                                             {.type = TermType::kLength, .weight = -0.25, .pattern = ""}},
-                                   .verifier = {}});
-  const auto score = reward->score({.gold = "7", .text = "7", .num_tokens = 2});
+  const auto score = score_of({.terms = {term(TermType::kExact, 0.5), term(TermType::kLength, -0.25)}},
+                              {.gold = "7", .text = "7", .num_tokens = 2});
   EXPECT_EQ(score.reward, 0.0);
   EXPECT_EQ(score.magnitude, 1.0);
 }

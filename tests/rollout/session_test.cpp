@@ -45,8 +45,10 @@ TEST(Session, GivesTheSameWhenRequestsJoinLate) {
     const auto session = engine.begin(kDemand, kSampling, kKey);
     size_t next = 0;
     const auto groups = run(*session, [&](int64_t step) {
-      while (next < requests.size() && step >= static_cast<int64_t>(next) * std::min<int64_t>(apart, 60))
-        EXPECT_EQ(session->submit(requests[next]), next++);
+      while (next < requests.size() && step >= static_cast<int64_t>(next) * std::min<int64_t>(apart, 60)) {
+        EXPECT_EQ(session->submit(requests[next]), next);
+        ++next;
+      }
       return next < requests.size();
     });
     EXPECT_EQ(session->open(), 0u);
