@@ -17,6 +17,7 @@ std::string line(int64_t live, int64_t trained_tokens, bool applied) {
   result.stats.groups_live = live;
   result.stats.update.tokens = trained_tokens;
   result.stats.update.applied = applied;
+  result.stats.update.figures = {{"entropy", algo::Fold::kMean, 1.0}};
   return summary_of(result, 1, 2, 1.0, 1.0);
 }
 
