@@ -39,6 +39,8 @@ SOURCES = HEADERS | {".cpp", ".cc", ".cu"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 PRAGMA_ONCE = re.compile(r"^\s*#\s*pragma\s+once\b", re.MULTILINE)
+PARALLEL_FOR = re.compile(r"\bat::parallel_(for|reduce)\b")
+PARALLEL_SOURCE = pathlib.Path("src/kernels/parallel.cpp")  # the one that is compiled with OpenMP
 GRPO_MODULE = re.compile(r"grpo_module\(\s*(\w+)(.*?)\)", re.DOTALL)
 CMAKE_KEYWORDS = {"SOURCES", "USES", "LINKS", "TORCH"}
 
@@ -124,6 +126,8 @@ def check_source(path, module, is_public, root):
     if path.suffix in HEADERS and not PRAGMA_ONCE.search(text):
         yield 1, "no #pragma once"
     for number, line in enumerate(text.splitlines(), start=1):
+        if PARALLEL_FOR.search(line) and path != root / PARALLEL_SOURCE:
+            yield number, f"at::parallel_for runs on one thread without OpenMP: use what {PARALLEL_SOURCE} offers"
         match = INCLUDE.match(line)
         if not match:
             continue

@@ -48,6 +48,11 @@ class CheckLayers(unittest.TestCase):
         self.assert_found("src/rollout/x.cpp", '#include "grpo/tokenizer/tokenizer.h"\n', 1,
                           "rollout may not include tokenizer (it may include: base, io, kernels, models, nn)")
 
+    def test_threads_of_a_source_without_openmp(self):
+        self.assert_found("src/nn/x.cpp", "// at::parallel_for\nvoid f() { at::parallel_for(0, 1, 1, g); }\n", 2,
+                          "at::parallel_for runs on one thread without OpenMP: use what src/kernels/parallel.cpp offers")
+        self.assert_clean({"src/kernels/parallel.cpp": "void f() { at::parallel_for(0, 1, 1, g); }\n"})
+
     def test_arrows_reach_through(self):
         self.assert_clean({"src/rollout/x.cpp": '#include "grpo/io/file.h"\n',
                            "src/app/x.cpp": '#include "grpo/config/config.h"\n#include "grpo/algo/kl.h"\n',
