@@ -135,6 +135,11 @@ std::string render_llama3(Messages messages, const ChatContext& context) {
   return context.add_generation_prompt ? text + llama_header("assistant") : text;
 }
 
+// JSON holds no bytes that are not UTF-8: they become U+FFFD, as everywhere else.
+std::string json_text(const std::string& content) {
+  return nlohmann::json(content).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 /// 3.1 and 3.2 always write a system turn, with two dates.
 std::string render_llama31(Messages messages, const ChatContext& context) {
   require_messages(messages);
@@ -144,7 +149,7 @@ std::string render_llama31(Messages messages, const ChatContext& context) {
                      (own_system ? python_strip(messages[0].content) : "") + "<|eot_id|>";
   for (const auto& [role, content] : messages.subspan(own_system ? 1 : 0)) {
     const bool tool = role == "tool" || role == "ipython";
-    text += tool ? llama_turn("ipython", nlohmann::json(content).dump()) : llama_turn(role, python_strip(content));
+    text += tool ? llama_turn("ipython", json_text(content)) : llama_turn(role, python_strip(content));
   }
   return context.add_generation_prompt ? text + llama_header("assistant") : text;
 }

@@ -75,26 +75,27 @@ std::vector<fs::path> files_after(const fs::path& folder, int64_t step) {
 
 // Left by a process that was killed while it wrote one of these.
 void remove_unfinished(const fs::path& folder) {
-  if (!fs::is_directory(folder)) return;
   std::vector<fs::path> unfinished;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    for (const char* stem : {"run.json", "config.yaml", "metrics.jsonl", "events.out.tfevents."}) {
-      if (name.starts_with(stem) && io::is_unfinished_name(name)) unfinished.push_back(entry.path());
+  for (const auto& there : {folder, folder / "events", folder / "checkpoints"}) {
+    if (!fs::is_directory(there)) continue;
+    for (const auto& entry : fs::directory_iterator(there)) {
+      const std::string name = entry.path().filename().string();
+      for (const char* stem : {"run.json", "config.yaml", "metrics.jsonl", "events.out.tfevents.", "last_good"}) {
+        if (name.starts_with(stem) && io::is_unfinished_name(name)) unfinished.push_back(entry.path());
+      }
     }
   }
   for (const auto& path : unfinished) fs::remove(path);
+  checkpoint::Store(folder / "checkpoints").remove_leftovers();
 }
 
 // Removes what a run wrote after the checkpoint it continues from.
 void cut_back(const fs::path& folder, int64_t last_step) {
-  for (const auto& there : {folder, folder / "events"}) remove_unfinished(there);
   for (const char* name : {"rollouts", "eval"}) {
     for (const auto& path : files_after(folder / name, last_step)) fs::remove(path);
   }
   metrics::cut_back(folder / "metrics.jsonl", last_step);
   metrics::cut_back_events(folder / "events", last_step);
-  checkpoint::Store(folder / "checkpoints").remove_leftovers();
 }
 
 void move_into(const fs::path& folder, const std::vector<fs::path>& paths) {
@@ -103,9 +104,25 @@ void move_into(const fs::path& folder, const std::vector<fs::path>& paths) {
   for (const auto& path : paths) fs::rename(path, folder / path.filename());
 }
 
-// Newest first: a process that is killed in between leaves a run that is shorter, not one with a hole.
+// A second name for each: the first ones are removed after this. Not every file system has links.
+void keep_in(const fs::path& folder, const std::vector<fs::path>& paths) {
+  if (!paths.empty()) fs::create_directories(folder);
+  for (const auto& path : paths) {
+    std::error_code refused;
+    fs::create_hard_link(path, folder / path.filename(), refused);
+    if (refused) fs::copy_file(path, folder / path.filename());
+  }
+}
+
+// The checkpoints last, newest first: until the last of them has moved, a process that is killed in between leaves a
+// run that continues from a later one, and everything that is cut back then is in aside.<n>/ already.
 void move_later_aside(const fs::path& folder, int64_t step) {
   const fs::path aside = numbered(folder / "aside");
+  fs::create_directories(aside);
+  for (const char* name : {"metrics.jsonl", "events"}) {
+    if (fs::exists(folder / name)) fs::copy(folder / name, aside / name, fs::copy_options::recursive);
+  }
+  for (const char* name : {"rollouts", "eval"}) keep_in(aside / name, files_after(folder / name, step));
   const checkpoint::Store store(folder / "checkpoints");
   std::vector<fs::path> later;
   std::vector<std::string> names;
@@ -114,11 +131,6 @@ void move_later_aside(const fs::path& folder, int64_t step) {
   }
   for (const auto& path : later) names.push_back(path.filename().string());
   move_into(aside / "checkpoints", later);
-  for (const char* name : {"rollouts", "eval"}) move_into(aside / name, files_after(folder / name, step));
-  fs::create_directories(aside);
-  for (const char* name : {"metrics.jsonl", "events"}) {
-    if (fs::exists(folder / name)) fs::copy(folder / name, aside / name, fs::copy_options::recursive);
-  }
   base::log_warning(base::concat("goes back to step ", step, ": what this run made after it is kept in ",
                                  aside.string(), " (", base::join(names, ", "),
                                  ", with their metrics, rollouts and evaluations)"));
@@ -130,8 +142,6 @@ void move_results_aside(const fs::path& folder) {
   for (const char* name : kResults) {
     if (is_there(folder / name)) results.push_back(folder / name);
   }
-  remove_unfinished(folder);
-  checkpoint::Store(folder / "checkpoints").remove_leftovers();
   move_into(aside, results);
   base::log_warning(base::concat("begins anew, since the earlier start left no checkpoint: what it made is kept in ",
                                  aside.string()));
@@ -253,6 +263,7 @@ StartPlan plan_start(const RunConfig& run, const std::string& resume) {
 }
 
 fs::path carry_out(const StartPlan& plan) {
+  if (plan.before != Before::kSetAside) remove_unfinished(plan.folder);
   switch (plan.before) {
     case Before::kNothing:
       break;

@@ -195,6 +195,11 @@ TEST(ChatTemplateAuto, DoesNotTakeOtherLoopsForPlainChatml) {
   }
 }
 
+TEST(ChatTemplate, WritesToolTextsOfAnyBytes) {
+  const std::vector<Message> messages = {{"user", "q"}, {"tool", "a\xff\"b"}};
+  EXPECT_THAT(spoken(resolved("llama3.1"), messages), HasSubstr("\"a\xef\xbf\xbd\\\"b\""));
+}
+
 TEST(ChatTemplateAuto, SaysThatTheFolderHasNone) {
   const testing::TempDir model;
   EXPECT_THAT([&] { ChatTemplate::resolve({.text = "auto", .map = {}}, model.path()); },

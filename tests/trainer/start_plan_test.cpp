@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
@@ -17,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr const char* kRunJson = R"({"version": "1", "starts": []})";
 
@@ -55,6 +57,13 @@ class StartPlanTest : public ::testing::Test {
       return error.what();
     }
     return "no error";
+  }
+  std::vector<std::string> unfinished() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_)) {
+      if (entry.path().filename().string().find(".tmp") != std::string::npos) names.push_back(entry.path());
+    }
+    return names;
   }
   fs::path checkpoint_of(int64_t step) const { return folder_ / "checkpoints" / checkpoint::step_name(step); }
 
@@ -143,6 +152,45 @@ TEST_F(StartPlanTest, StartingOverKeepsWhatTheInterruptedStartMade) {
   carry_out(plan());
   EXPECT_EQ(io::read_file(folder_ / "aside.1" / "metrics.jsonl"), "{\"step\":1}\n");
   EXPECT_FALSE(fs::exists(folder_ / "metrics.jsonl"));
+}
+
+// Going back copies them: a copy that fails must not find the checkpoints gone already.
+TEST_F(StartPlanTest, GoingBackMovesNoCheckpointBeforeAllElseIsKept) {
+  put_run();
+  fs::create_directories(folder_ / "events");
+  ASSERT_EQ(::mkfifo((folder_ / "events" / "no_file").c_str(), 0600), 0);
+  const auto back = plan(checkpoint_of(2).string());
+  EXPECT_THROW(carry_out(back), fs::filesystem_error);
+  for (const int64_t step : {2, 4, 6}) EXPECT_TRUE(fs::exists(checkpoint_of(step) / "MANIFEST")) << step;
+  EXPECT_TRUE(fs::exists(folder_ / "rollouts" / "step_00000006.jsonl"));
+  EXPECT_EQ(plan().step, 6);
+}
+
+TEST_F(StartPlanTest, StartingOverLeavesNothingOfACheckpointThatWasHalfWritten) {
+  put("run.json", kRunJson);
+  put("metrics.jsonl", "{\"step\":1}\n{\"step\":2}\n");
+  put("checkpoints/.tmp-step_00000002/optimizer.safetensors.tmp-123-4", "half");
+  put("checkpoints/.tmp-step_00000002-rank_1/optimizer.safetensors", "its part");
+  EXPECT_EQ(plan().before, Before::kStartOver);
+  carry_out(plan());
+  EXPECT_THAT(unfinished(), IsEmpty());
+  EXPECT_TRUE(fs::exists(folder_ / "aside.1" / "metrics.jsonl"));
+}
+
+TEST_F(StartPlanTest, EveryStartRemovesFilesThatAKillLeftHalfWritten) {
+  for (const std::string resume : {"no checkpoint", "no results", "auto", "back"}) {
+    fs::remove_all(folder_);
+    if (resume == "auto" || resume == "back") put_run();
+    if (resume == "no checkpoint") put("metrics.jsonl", "{\"step\":1}\n");
+    put("run.json", kRunJson);
+    for (const char* file : {"run.json", "config.yaml", "metrics.jsonl"}) put(file + std::string(".tmp-123-4"), "half");
+    if (resume != "no results") {
+      put("events/events.out.tfevents.1.grpo.2.0.tmp-123-5", "half");
+      put("checkpoints/last_good.tmp-123-6", "half");
+    }
+    carry_out(plan(resume == "back" ? checkpoint_of(2).string() : "auto"));
+    EXPECT_THAT(unfinished(), IsEmpty()) << resume;
+  }
 }
 
 TEST_F(StartPlanTest, ADamagedNewestCheckpointStopsAndNamesTheWayOut) {
