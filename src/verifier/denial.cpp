@@ -402,10 +402,43 @@ constexpr std::string_view kChangesBefore[] = {"than",
                                                "out of",
                                                "if"};
 
-constexpr std::string_view kChangesBehind[] = {"factorial", "squared",    "cubed",   "times",      "digit",  "th ",
-                                               "st ",       "nd ",        "rd ",     "or ",        "plus",   "minus",
-                                               "divided",   "multiplied", "choose",  "hundredths", "tenths", "or more",
-                                               "or less",   "and a half", "doubled", "tripled",    "halved"};
+constexpr std::string_view kChangesBehind[] = {"factorial",
+                                               "squared",
+                                               "cubed",
+                                               "times",
+                                               "digit",
+                                               "th ",
+                                               "st ",
+                                               "nd ",
+                                               "rd ",
+                                               "or ",
+                                               "plus",
+                                               "minus",
+                                               "divided",
+                                               "multiplied",
+                                               "choose",
+                                               "hundredths",
+                                               "tenths",
+                                               "or more",
+                                               "or less",
+                                               "and a half",
+                                               "doubled",
+                                               "tripled",
+                                               "halved",
+                                               "but it may",
+                                               "but it might",
+                                               "but it could",
+                                               "but i may",
+                                               "but i might",
+                                               "but i could",
+                                               "but this may",
+                                               "but this might",
+                                               "but that may",
+                                               "but that might",
+                                               "but i am not",
+                                               "but i'm not",
+                                               "though i am not",
+                                               "although i am not"};
 
 // The last words before a value without the signs that open it.
 std::string tail_of(std::string_view before) {
@@ -570,7 +603,9 @@ bool changed_before(std::string_view before) {
 
 bool changed_behind(std::string_view behind) {
   if (behind.size() > 1 && behind[0] == '-' && is_letter(behind[1])) return true;  // 5-digit
-  return starts_with_any(head_of(behind), kChangesBehind);
+  const std::string head = head_of(behind);
+  const std::string_view said = head.starts_with(", ") ? std::string_view(head).substr(2) : std::string_view(head);
+  return starts_with_any(said, kChangesBehind);
 }
 
 }  // namespace grpo::verifier

@@ -198,7 +198,8 @@ std::optional<Unit> find_unit(std::string_view word) {
 bool is_unit_formula(std::string_view text) {
   const auto parts = split_phrase(text);
   return !parts.empty() && std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
-    return !is_letter(part[0]) || lower(part) == "per" || find_unit(part).has_value();
+    return !is_letter(part[0]) || lower(part) == "per" || part == "cdot" || part == "times" ||
+           find_unit(part).has_value();
   });
 }
 
