@@ -43,6 +43,19 @@ constexpr std::string_view kUnsettling[] = {"or ",
                                             "along with",
                                             "as well as",
                                             "and also",
+                                            "plus (",
+                                            "with (",
+                                            "would be wrong",
+                                            "would be incorrect",
+                                            "is the wrong",
+                                            "is a wrong",
+                                            "is tempting",
+                                            "is a distractor",
+                                            "except ",
+                                            "\\times ",
+                                            "✗",
+                                            "✘",
+                                            "❌",
                                             "\\to",
                                             "\\rightarrow",
                                             "\\longrightarrow",
@@ -85,7 +98,7 @@ Label label_at(std::string_view text) {
   const char next = text[1];
   const bool mark = next == '.' || next == ')' || (next == ':' && (text.size() == 2 || text[2] == ' '));
   if (mark) return {text[0], 2, true};
-  if (text.size() > 3 && text.substr(1, 3) == " - " && is_letter(text[4 < text.size() ? 4 : 3]))
+  if (text.size() > 5 && text.substr(1, 3) == " - " && is_letter(text[4]) && is_letter(text[5]))  // A - B subtracts
     return {text[0], 4, true};
   const bool ends = next == ' ' || next == ',' || next == ';' || next == '&';
   return ends ? Label{text[0], 1, false} : Label{};

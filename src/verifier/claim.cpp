@@ -272,7 +272,8 @@ bool same_name(Ref a, Ref a_value, Ref b, Ref b_value) {
   const auto is_graph = [](Ref symbol, Ref call, Ref value) {
     const bool names = symbol->kind == Kind::kSymbol && call->kind == Kind::kApply && call->kids.size() == 1 &&
                        call->kids[0]->kind == Kind::kSymbol;
-    return names && (symbol->text == "y" || (symbol->text == call->text && !has_symbols(value)));
+    if (!names || symbol->text == "y") return names;
+    return symbol->text == call->text && !is_capital(call->kids[0]) && !has_symbols(value);  // E = 3 is no E(X) = 3
   };
   return is_graph(a, b, b_value) || is_graph(b, a, a_value);
 }

@@ -391,6 +391,8 @@ class Comparison {
   }
 
   bool same_ratios(Ref gold, Ref answer) {
+    const auto is_integer = [](Ref node) { return node->kind == Kind::kNumber && node->number.is_integer(); };
+    if (is_integer(gold) || is_integer(answer)) return false;  // odds of 5:1 are no 5
     if (gold->kind != answer->kind)
       return gold->kids.size() <= 2 && answer->kids.size() <= 2 && same_quantities(gold, answer, policy_, arena_);
     if (gold->kids.size() != answer->kids.size()) return false;

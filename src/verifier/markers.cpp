@@ -99,8 +99,9 @@ size_t sentence_end(std::string_view text, size_t at) {
     const bool abbreviation =
         i >= 1 && c == '.' &&
         (text.substr(i >= 3 ? i - 3 : 0, 4) == "a.m." || text.substr(i >= 3 ? i - 3 : 0, 4) == "p.m.");
-    const bool factorial =
-        c == '!' && i > at && is_digit(text[i - 1]) && (i + 1 == text.size() || is_space(text[i + 1]));
+    const bool factorial = c == '!' && i > at &&
+                           (is_digit(text[i - 1]) || (text[i - 1] == ')' && i > at + 1 && is_digit(text[i - 2]))) &&
+                           (i + 1 == text.size() || is_space(text[i + 1]));
     const bool item = c == '.' && i == at + 1 && is_upper(text[at]);  // "B. 12"
     if (stop && !abbreviation && !factorial && !item) return i;
   }

@@ -188,7 +188,7 @@ inline constexpr std::string_view kChanging[] = {
     "not",    "no",    "never",     "neither", "nor",     "less",   "more",  "fewer",    "least",
     "most",   "than",  "twice",     "half",    "double",  "triple", "minus", "negative", "plus",
     "cannot", "wrong", "incorrect", "except",  "without", "unless", "maybe", "perhaps",  "either",
-    "or",     "if",    "between",   "square",  "root",    "isn't",  "non"};
+    "or",     "if",    "between",   "square",  "root",    "isn't",  "non",   "suppose",  "assume"};
 // A label of these words alone names nothing.
 inline constexpr std::string_view kGeneric[] = {
     "the",     "final",    "answer", "answers", "result", "solution", "solutions", "value", "required",

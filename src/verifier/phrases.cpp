@@ -92,7 +92,8 @@ bool fits(const Tokens& tokens, size_t at, size_t count, Place place) {
     case Place::kBetween:
       return left && right;
     case Place::kWhole:
-      return left && right && at == 1 && at + count + 2 == tokens.size();  // "3 out of 4" and no more
+      return left && right && at == 1 && tokens[0].type == Type::kNumber &&
+             at + count + 2 == tokens.size();  // "3 out of 4" and no more
   }
   return false;
 }

@@ -70,9 +70,9 @@ std::string behind_not_but(const std::string& statement) {
 
 bool hedges(std::string_view sentence) {
   const std::string low = " " + lower(sentence) + " ";
-  static constexpr std::string_view kWords[] = {" not ",    "n't ",     " or ",    "either ",  "maybe",
-                                                "perhaps",  "one of",   "cannot",  "unknown",  "unsure",
-                                                "not sure", "between ", " never ", " neither "};
+  static constexpr std::string_view kWords[] = {
+      " not ",  "n't ",     " or ",     "either ", "maybe",     "perhaps",    "one of",     "cannot",  "unknown",
+      "unsure", "not sure", "between ", " never ", " neither ", " might be ", " could be ", " may be "};
   return std::any_of(std::begin(kWords), std::end(kWords),
                      [&](std::string_view word) { return low.find(word) != std::string::npos; });
 }
