@@ -148,6 +148,9 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const std::string sentence = behind_answer_phrase(text, at);
       if (!sentence.empty() && is_taken_back(text, sentence, at))
         return none("phrase", "the text takes its answer back");
+      if (const size_t value = text.find(sentence, at);
+          !sentence.empty() && value != std::string::npos && denied_before(std::string_view(text).substr(0, value)))
+        return none("phrase", "the text denies its answer");
       // "####" behind the phrase is the later statement.
       const size_t hashes = find_last(text, "####");
       if (sentence.empty() || (hashes != std::string::npos && hashes > at)) return {};
@@ -177,6 +180,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     }
     case Fallback::kWhole: {
       const std::string clean = clean_answer(unquoted(text));
+      if (text.find("~~") != std::string::npos) return {};  // struck out, or not
       if (clean.size() > kMaxWhole || clean.empty() || (is_prose(to_latex(clean)) && !is_bare_choice(clean))) return {};
       Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};
       out.boxed =

@@ -46,9 +46,9 @@ constexpr std::string_view kNoUnits[] = {
     "mln", "mrd", "works", "work", "fails"};
 
 // Characters of Chinese and Japanese that count or compare.
-constexpr std::string_view kNoUnitCharacters[] = {"分之", "倍", "以上", "以下", "左右", "多",     "余",   "半", "负",
-                                                  "不",   "错", "非",   "没",   "或",   "和",     "是",   "至", "到",
-                                                  "百",   "千", "万",   "亿",   "第",   "平方根", "次方", "折", "成"};
+constexpr std::string_view kNoUnitCharacters[] = {
+    "分之", "倍", "以上", "以下", "左右", "多", "余", "半", "负",     "不",   "错", "非", "没",   "或",   "和",
+    "是",   "至", "到",   "百",   "千",   "万", "亿", "第", "平方根", "次方", "折", "成", "では", "아닙", "아니"};
 
 bool is_statement_word(const std::string& word) {
   if (std::find(std::begin(kNoUnits), std::end(kNoUnits), word) != std::end(kNoUnits)) return true;

@@ -222,7 +222,9 @@ class Judge {
       return false;
     const Boxes boxes = find_boxes(response);
     const std::string text = clean_answer(gold);
-    return !text.empty() && boxes.complete.empty() && !boxes.last_unfinished && text == clean_answer(response);
+    const bool struck = response.find("~~") != std::string_view::npos;
+    return !text.empty() && boxes.complete.empty() && !boxes.last_unfinished && !struck &&
+           text == clean_answer(response);
   }
 
   // Of a box there is one reading. Of prose, the first that is mathematics; else the first, as text.
