@@ -624,8 +624,11 @@ bool changed_before(std::string_view before) {
   const std::string tail = tail_of(before);
   if (ends_with_any(tail, kChangesBefore)) return true;
   if (tail.ends_with(" and") && tail.find(" between ") != std::string::npos) return true;  // "between 5 and 6"
+  const bool moves = tail.find(" from ") != std::string::npos;                             // "from 3 to 5" ends at 5
   for (const std::string_view word : {" in", " of", " to", " through"}) {                  // "3 in 7", "4.5 to 5"
-    if (tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1])) return true;
+    const bool behind_digit =
+        tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1]);
+    if (behind_digit && !(moves && word == " to")) return true;
   }
   return false;
 }
