@@ -51,8 +51,15 @@ def strip_answer(text):
 BARE_WORD = re.compile(TEXT.pattern + r"|(?<![\\A-Za-z{])([A-Za-z]{4,})(?![A-Za-z}])")
 
 
+BARE_QUANTITY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s+([mgsLJWNVAK]|(?i:min|sec))\s*")
+
+
 def plain_words(raw):
-    """Runs of four and more bare letters are words, shorter ones products of symbols."""
+    """Runs of four and more bare letters are words, shorter ones products of symbols; behind a number and a space a letter
+    may be a unit, and min and sec are one in any case."""
+    if quantity := BARE_QUANTITY.fullmatch(raw):
+        unit = quantity.group(2)
+        return f"{quantity.group(1)}\\text{{ {unit.lower() if len(unit) > 1 else unit}}}"
     return BARE_WORD.sub(lambda m: m.group() if m.group(2) is None or m.group(2) in FUNCTIONS else "\\text{" + m.group(2) + "}", raw)
 
 

@@ -231,6 +231,8 @@ def shift_point(text):
 
 
 def comma_for_point(text):
+    if re.fullmatch(r"\$?(?:0|\d{4,}),\d{2,}\$?", text):  # 0,75 and 1000,99 are decimals and no lists
+        return []
     return [text[:m.start()] + "." + text[m.end():] for m in re.finditer(r"(?<=\d),\s*(?=\d)", text)]
 
 

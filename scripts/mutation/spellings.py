@@ -7,7 +7,7 @@ import re
 
 from .compare import compare_texts
 from .numbers import EQUAL, UNEQUAL
-from .latex import TEXT, Unread, readings, tokens
+from .latex import BARE_QUANTITY, TEXT, Unread, readings, tokens
 from .mutations import rebuilt, top_elements
 
 ACCENT = re.compile(r"\\(?:dot|ddot|hat|vec|bar|overline|phantom|text|mbox|mathrm)(?![a-z])|,\\!")
@@ -104,8 +104,8 @@ def aliases(text):
 
 
 def explicit_product(text):
-    """2x as 2\\cdot x, but for letters that are digits, as in 3A_{16}, or belong to a time, as in 11:59 PM."""
-    if TEXT.search(text) or re.search(r"\d:\d\d", text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
+    """2x as 2\\cdot x, but for letters that are digits, as in 3A_{16}, or belong to a time, as in 11:59 PM, or are a unit."""
+    if TEXT.search(text) or BARE_QUANTITY.fullmatch(text) or re.search(r"\d:\d\d", text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
         return []
     product = re.sub(r"(?<![\w.^_{,!\\])(\d+)\s*(?=[a-zA-Z]|\\(?:sqrt|pi)(?![a-z]))(?!e\d)", r"\1\\cdot ", text)
     return [product] if compare_texts(text, product) != UNEQUAL else []

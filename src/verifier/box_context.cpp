@@ -233,11 +233,19 @@ std::string neighbours(std::string_view before, std::string_view behind) {
 
 // In prose only what touches the box counts: -\boxed{7}, \boxed{7}^2, \boxed{7}%, "\boxed{5} million".
 std::string in_prose(std::string_view text, const Box& box, std::string content) {
-  if (box.begin > 0 && (text[box.begin - 1] == '-' || text[box.begin - 1] == '+')) {
-    const char before = box.begin > 1 ? text[box.begin - 2] : ' ';
-    if (is_space(before)) content = std::string(1, text[box.begin - 1]) + "{" + content + "}";
+  const bool dollar = box.begin > 0 && text[box.begin - 1] == '$' && (box.begin < 2 || text[box.begin - 2] != '$');
+  const size_t open = box.begin - (dollar ? 1 : 0);  // of -$\boxed{5}$ and 2$\boxed{5}$
+  const char touching = open > 0 ? text[open - 1] : ' ';
+  if (touching == '-' || touching == '+') {
+    const char before = open > 1 ? text[open - 2] : ' ';
+    if (is_space(before)) content = std::string(1, touching) + "{" + content + "}";
+  } else if (dollar && is_digit(touching)) {
+    content = std::string(1, touching) + "\\cdot{" + content + "}";
   }
   const auto behind = text.substr(box.end);
+  const size_t slash = behind.starts_with('$') ? 1 : 0;
+  if (behind.size() > slash + 1 && behind[slash] == '/' && is_digit(behind[slash + 1]))
+    return "{" + content + "}/" + std::string(1, behind[slash + 1]);
   if (behind.starts_with('%') || behind.starts_with("\\%")) return content + "\\%";
   if (behind.starts_with('^'))
     return "{" + content + "}" + std::string(behind.substr(0, behind[1] == '{' ? group_end(behind, 1) : 2));

@@ -15,6 +15,8 @@ constexpr size_t kMaxGap = 60;  // bytes between two boxes that still belong tog
 
 // Length of a box command at `at` that no letter continues, or 0.
 size_t command_at(std::string_view text, size_t at) {
+  const char first = at + 1 < text.size() ? text[at + 1] : ' ';
+  if (first != 'b' && first != 'f') return 0;  // most backslashes begin another command
   for (const auto& command : kCommands) {
     if (text.substr(at, command.size()) != command) continue;
     const size_t end = at + command.size();

@@ -39,6 +39,23 @@ constexpr std::string_view kUnsettling[] = {"or ",
                                             "?",
                                             "seems wrong",
                                             "and not",
+                                            "together with",
+                                            "along with",
+                                            "as well as",
+                                            "and also",
+                                            "plus (",
+                                            "with (",
+                                            "would be wrong",
+                                            "would be incorrect",
+                                            "is the wrong",
+                                            "is a wrong",
+                                            "is tempting",
+                                            "is a distractor",
+                                            "except ",
+                                            "\\times ",
+                                            "✗",
+                                            "✘",
+                                            "❌",
                                             "\\to",
                                             "\\rightarrow",
                                             "\\longrightarrow",
@@ -81,7 +98,7 @@ Label label_at(std::string_view text) {
   const char next = text[1];
   const bool mark = next == '.' || next == ')' || (next == ':' && (text.size() == 2 || text[2] == ' '));
   if (mark) return {text[0], 2, true};
-  if (text.size() > 3 && text.substr(1, 3) == " - " && is_letter(text[4 < text.size() ? 4 : 3]))
+  if (text.size() > 5 && text.substr(1, 3) == " - " && is_letter(text[4]) && is_letter(text[5]))  // A - B subtracts
     return {text[0], 4, true};
   const bool ends = next == ' ' || next == ',' || next == ';' || next == '&';
   return ends ? Label{text[0], 1, false} : Label{};
@@ -124,6 +141,20 @@ void sort_letters(std::string& letters) {
   if (!repeats || sorted.size() == 1) letters = sorted;
 }
 
+// "(A) 12 (B) 13" repeats the options: behind the next letter stands a text of its own. "(A) both (B) and (C)" is one.
+bool lists_options(char letter, std::string_view rest) {
+  for (size_t at = 1; at < rest.size(); ++at) {
+    if (rest[at] != '(' && rest[at - 1] != ' ') continue;
+    const Label label = label_at(rest.substr(at));
+    if (!label.marked || label.letter != letter + 1) continue;
+    const std::string behind = lower(trimmed(rest.substr(at + label.length)));
+    if (!behind.empty() && !behind.starts_with("and ") && !behind.starts_with("or ") && behind[0] != ',' &&
+        behind[0] != ')' && behind[0] != '.')
+      return true;
+  }
+  return false;
+}
+
 bool is_negated(const std::string& low) { return low.starts_with("not ") || low.starts_with("neither "); }
 
 }  // namespace
@@ -146,6 +177,7 @@ std::optional<Choice> parse_choice(std::string_view latex) {
     }
   }
   std::string_view left = text;
+  const bool small = left.size() > 1 && left[0] == '(' && is_lower(left[1]);
   for (Label label = label_at(left); label.length > 0;) {
     choice.letters += label.letter;
     choice.marked = choice.marked || label.marked;
@@ -172,7 +204,9 @@ std::optional<Choice> parse_choice(std::string_view latex) {
   if (!choice.rest.empty() && !choice.marked) return std::nullopt;  // "A x": a product
   if (choice.letters.size() > 1) choice.marked = true;
   const std::string first_word = choice.rest.substr(0, choice.rest.find(' '));
-  if (unsettles(choice.rest) || scale_word(first_word)) choice.settled = false;
+  const bool options = lists_options(choice.letters.back(), choice.rest);
+  if (options && small) return std::nullopt;  // "(a) 3 (b) 8" are answers to parts
+  if (options || unsettles(choice.rest) || scale_word(first_word)) choice.settled = false;
   sort_letters(choice.letters);
   return choice;
 }

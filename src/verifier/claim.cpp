@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "verifier/char_class.h"
+#include "verifier/index.h"
 #include "verifier/numeric.h"
 #include "verifier/quantity.h"
 
@@ -31,8 +32,13 @@ std::set<std::string> symbols_of(Ref node) {
   return names;
 }
 
-bool has_symbols(Ref node) {
-  return contains(node, Kind::kSymbol) || contains(node, Kind::kApply) || contains(node, Kind::kOpaque);
+// Symbols but the indices of sums.
+bool has_symbols(Ref node, const std::set<std::string>& indices = {}) {
+  if (node->kind == Kind::kSymbol) return !indices.contains(node->text);
+  if (node->kind == Kind::kApply || node->kind == Kind::kOpaque) return true;
+  std::set<std::string> inner = indices;
+  if (is_series(node)) inner.insert(node->text);
+  return std::any_of(node->kids.begin(), node->kids.end(), [&](Ref kid) { return has_symbols(kid, inner); });
 }
 
 // `decimal` is `value` rounded or cut to the places it shows.
@@ -81,6 +87,9 @@ bool is_name(Ref node) {
       return is_capitals(node);
     case Kind::kEuler:
       return false;
+    case Kind::kPow:  // \sigma^2 is a variance
+      return is_symbol(node->kids[0]) && (node->kids[0]->text == "sigma" || node->kids[0]->text == "chi") &&
+             node->kids[1]->kind == Kind::kNumber && node->kids[1]->number == Rational(2);
     case Kind::kFunction:
       return node->text == "abs" &&
              (is_capitals(node->kids[0]) || (is_symbol(node->kids[0]) && !is_unknown(node->kids[0])));
@@ -96,6 +105,13 @@ bool is_name(Ref node) {
 }
 
 namespace {
+
+// a_i, of which the index makes several names.
+bool is_indexed(Ref term, const std::string& index, std::set<std::string>& names) {
+  if (term->kind != Kind::kSymbol || term->text == index || !has_index(term, index)) return false;
+  names.insert({term->text, term->text + " and others"});
+  return true;
+}
 
 // Only symbols, products, powers and functions of them, without a number but in exponents: m + n, |z - w|, \\sin A.
 // Says no equation of one unknown, such as x^2 = 4.
@@ -113,6 +129,11 @@ bool is_composed(Ref node, std::set<std::string>& names) {
              (node->kids[1]->kind == Kind::kNumber || is_composed(node->kids[1], names));
     case Kind::kRoot:
       return is_composed(node->kids[0], names);
+    case Kind::kSum:
+    case Kind::kProduct:  // \sum_{i=1}^{10} a_i
+      return has_index(node->kids[0], node->text) && node->kids[0]->kind != Kind::kSymbol
+                 ? is_composed(node->kids[0], names)
+                 : is_indexed(node->kids[0], node->text, names);
     case Kind::kAdd:
     case Kind::kMul:
     case Kind::kNeg:
@@ -171,7 +192,7 @@ Claim read_claim(Ref relation, const ScalarPolicy& policy, Arena& arena, bool co
     claim.name = kids[1];
     value = kids[0];
   } else if (claim.name == nullptr) {
-    const bool numbers = std::none_of(kids.begin(), kids.end(), has_symbols);
+    const bool numbers = std::none_of(kids.begin(), kids.end(), [](Ref kid) { return has_symbols(kid); });
     if (!numbers) return {};
     for (size_t i = 0; i < exact_end; ++i) {
       if (!same_quantities(kids[i], kids[i + 1], policy, arena)) return {};
@@ -190,10 +211,45 @@ Claim read_claim(Ref relation, const ScalarPolicy& policy, Arena& arena, bool co
 
 namespace {
 
-// An argument that only stands for any number, as in f(x) = x^2. Capitals name things, as events and points do, and
-// what stands between two operands of a product is no argument.
-bool is_free_argument(Ref argument) {
-  return is_symbol(argument) && !argument->vector && !argument->text.empty() && !is_upper(argument->text[0]);
+// Whether a symbol stands in `node`, and nowhere in the argument of a name: A of 2A, not of P(A|B).
+bool is_formula_of(Ref node, Ref symbol) {
+  bool found = false;
+  const auto look = [&](auto& self, Ref at, bool named) -> bool {
+    if (at->kind == Kind::kSymbol && at->text == symbol->text) {
+      found = true;
+      return !named;
+    }
+    const bool inside = named || at->kind == Kind::kApply;
+    return std::all_of(at->kids.begin(), at->kids.end(), [&](Ref kid) { return self(self, kid, inside); });
+  };
+  return look(look, node, false) && found && !contains(node, Kind::kOpaque);
+}
+
+// An argument that only stands for any number, as in f(x) = x^2. Capitals may name things, as events and points do,
+// unless the value is a formula of them; and what stands between two operands of a product is no argument.
+bool is_free_argument(Ref argument, Ref value) {
+  if (!is_symbol(argument) || argument->vector || argument->text.empty()) return false;
+  return !is_upper(argument->text[0]) || is_formula_of(value, argument);
+}
+
+// The letters of a name that stand for any number: x of f(x), n of a_n.
+std::vector<std::string> parameters_of(Ref name) {
+  std::vector<std::string> out;
+  if (name->kind == Kind::kApply) {
+    for (Ref kid : name->kids) out.push_back(kid->text);
+  } else if (const std::string index = index_of(name); !index.empty()) {
+    out.push_back(index);
+  }
+  return out;
+}
+
+// a_n = 2n and a_k = 2k. A force F_x is no F_y, and a constant says nothing of its index.
+bool is_same_sequence(Ref a, Ref a_value, Ref b, Ref b_value) {
+  const std::string left = index_of(a);
+  const std::string right = index_of(b);
+  if (left.empty() || right.empty() || a->text.substr(0, a->text.find('_')) != b->text.substr(0, b->text.find('_')))
+    return false;
+  return has_index(a_value, left) && has_index(b_value, right);
 }
 
 bool is_operation(Ref apply) {
@@ -203,37 +259,46 @@ bool is_operation(Ref apply) {
 
 }  // namespace
 
-bool same_name(Ref a, Ref b) {
-  if (canonical_text(a) == canonical_text(b)) return true;
+bool same_name(Ref a, Ref a_value, Ref b, Ref b_value) {
+  if (canonical_text(a) == canonical_text(b) || is_same_sequence(a, a_value, b, b_value)) return true;
+  const auto all_free = [](Ref name, Ref value) {
+    return std::all_of(name->kids.begin(), name->kids.end(), [&](Ref kid) { return is_free_argument(kid, value); });
+  };
   const bool functions = a->kind == Kind::kApply && b->kind == Kind::kApply;
   if (functions)
-    return a->text == b->text && a->kids.size() == b->kids.size() && !is_operation(a) &&
-           std::all_of(a->kids.begin(), a->kids.end(), is_free_argument) &&
-           std::all_of(b->kids.begin(), b->kids.end(), is_free_argument);
-  // y = 2x and f(x) = 2x describe the same graph.
-  const auto is_y = [](Ref node) { return node->kind == Kind::kSymbol && node->text == "y"; };
-  const auto is_function = [](Ref node) {
-    return node->kind == Kind::kApply && node->kids.size() == 1 && node->kids[0]->kind == Kind::kSymbol;
+    return a->text == b->text && a->kids.size() == b->kids.size() && !is_operation(a) && all_free(a, a_value) &&
+           all_free(b, b_value);
+  // y = 2x and f(x) = 2x describe the same graph; f = 0 says f(x) = 0, but f = x is another equation.
+  const auto is_graph = [](Ref symbol, Ref call, Ref value) {
+    const bool names = symbol->kind == Kind::kSymbol && call->kind == Kind::kApply && call->kids.size() == 1 &&
+                       call->kids[0]->kind == Kind::kSymbol;
+    if (!names || symbol->text == "y") return names;
+    return symbol->text == call->text && !is_capital(call->kids[0]) && !has_symbols(value);  // E = 3 is no E(X) = 3
   };
-  return (is_y(a) && is_function(b)) || (is_function(a) && is_y(b));
+  return is_graph(a, b, b_value) || is_graph(b, a, a_value);
 }
 
 bool may_rename(Ref value, Ref from_name, Ref to_name) {
-  if (from_name->kind != Kind::kApply || to_name->kind != Kind::kApply) return true;
+  const auto from = parameters_of(from_name);
+  const auto to = parameters_of(to_name);
+  if (from.size() != to.size()) return true;
   const auto free = symbols_of(value);
-  for (size_t i = 0; i < from_name->kids.size(); ++i) {
-    const std::string& from = from_name->kids[i]->text;
-    const std::string& to = to_name->kids[i]->text;
-    if (from != to && free.contains(to)) return false;
+  for (size_t i = 0; i < from.size(); ++i) {
+    const bool renamed_too = std::find(from.begin(), from.end(), to[i]) != from.end();  // f(x, y) as f(y, x)
+    if (from[i] != to[i] && !renamed_too && (free.contains(to[i]) || has_index(value, to[i]))) return false;
   }
   return true;
 }
 
 Ref rename_argument(Ref value, Ref from_name, Ref to_name, Arena& arena) {
-  if (from_name->kind != Kind::kApply || to_name->kind != Kind::kApply) return value;
+  const auto from = parameters_of(from_name);
+  const auto to = parameters_of(to_name);
+  if (from.empty() || from.size() != to.size()) return value;
+  if (from_name->kind == Kind::kSymbol)
+    return with_index(value, from[0], to[0], arena.make(Kind::kSymbol, {}, to[0]), arena);
   if (value->kind == Kind::kSymbol) {
-    for (size_t i = 0; i < from_name->kids.size(); ++i) {
-      if (value->text == from_name->kids[i]->text) return to_name->kids[i];
+    for (size_t i = 0; i < from.size(); ++i) {
+      if (value->text == from[i]) return to_name->kids[i];
     }
     return value;
   }

@@ -27,8 +27,9 @@ bool is_name(Ref node);
 /// An expression of several names, or a function of one: m + n, |z - w|, \\sin A.
 bool is_composite_name(Ref node);
 
-/// Same name; f(n) and f(x) differ only in the bound letter, which `renamed` replaces in the second value.
-bool same_name(Ref a, Ref b);
+/// Same name; f(n) and f(x), a_n and a_k differ only in a letter that stands for any number. A capital does where its
+/// value is a formula of it (T(A) = 2A), the letter of a sequence where both values are.
+bool same_name(Ref a, Ref a_value, Ref b, Ref b_value);
 /// Whether renaming keeps the meaning: f(t) = x^2 is no f(x) = x^2.
 bool may_rename(Ref value, Ref from_name, Ref to_name);
 Ref rename_argument(Ref value, Ref from_name, Ref to_name, Arena& arena);

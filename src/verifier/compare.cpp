@@ -29,6 +29,7 @@ class Comparison {
     if (const auto set = set_and_list(gold, answer)) return *set;
     if (gold->kind == Kind::kList || answer->kind == Kind::kList) return same_lists(gold, answer);
     if (gold->kind == Kind::kRelation || answer->kind == Kind::kRelation) return same_relations(gold, answer);
+    if (gold->kind == Kind::kTuple && is_named_point(answer)) answer = arena_.make(Kind::kTuple, answer->kids, "()");
     if (gold->kind == Kind::kPiecewise || answer->kind == Kind::kPiecewise) return same_pieces(gold, answer);
     if (describes_set(gold) || describes_set(answer)) return same_sets(gold, answer);
     if (gold->kind == Kind::kMatrix || answer->kind == Kind::kMatrix) return same_matrices(gold, answer);
@@ -39,9 +40,22 @@ class Comparison {
   }
 
  private:
+  // f(x) \equiv 0 says that f(x) = 0 for all x; of numbers \equiv means a remainder.
+  Ref without_identity(Ref node) {
+    if (node->kind != Kind::kRelation || node->relations != std::vector<Relation>{Relation::kCongruent}) return node;
+    const Ref name = node->kids[0];
+    const bool function =
+        name->kind == Kind::kApply || (name->kind == Kind::kSymbol && name->text.size() == 1 &&
+                                       std::string_view("fghFGH").find(name->text) != std::string_view::npos);
+    if (!function || name->text == "mod" || contains(node->kids[1], Kind::kApply)) return node;
+    Node copy = *node;
+    copy.relations = {Relation::kEqual};
+    return arena_.keep(std::move(copy));
+  }
+
   // Signs written out, matrices multiplied out, lists of one thing unwrapped.
   Ref prepared(Ref node) {
-    node = evaluate_matrices(expand_plus_minus(node, arena_), arena_);
+    node = without_identity(evaluate_matrices(expand_plus_minus(node, arena_), arena_));
     if (node->kind != Kind::kList) return node;
     if (node->text != "or" && node->text != "pm") return node;  // "2, 2" are two values, "2 or 2" is one
     std::set<std::string> texts;
@@ -96,16 +110,35 @@ class Comparison {
     if (!describes_set(other) && !interval && !is_order(other)) return std::nullopt;
     const bool conditions = std::all_of(list->kids.begin(), list->kids.end(), is_condition) &&
                             std::any_of(list->kids.begin(), list->kids.end(), is_order);
-    const bool intervals = list->text == "or" && describes_set(other) &&
-                           std::all_of(list->kids.begin(), list->kids.end(),
-                                       [](Ref kid) { return kid->kind == Kind::kTuple || kid->kind == Kind::kSet; });
+    const bool intervals = describes_set(other) && std::all_of(list->kids.begin(), list->kids.end(), [](Ref kid) {
+                             return kid->kind == Kind::kTuple || kid->kind == Kind::kSet;
+                           });
     if (!conditions && !intervals) return std::nullopt;
     if (list->text != "or" && list->text != "and" && list->text != ",") return std::nullopt;
     const bool alternatives =
         list->text == "or" ||
-        (list->text == "," && is_empty_real_set(arena_.make(Kind::kIntersection, list->kids), arena_));
+        ((list->text == "," || intervals) && is_empty_real_set(arena_.make(Kind::kIntersection, list->kids), arena_));
     const Ref set = arena_.make(alternatives ? Kind::kUnion : Kind::kIntersection, list->kids);
     return same_real_set(list == gold ? set : other, list == gold ? other : set, arena_);
+  }
+
+  // Where a piece holds: by its condition, or everywhere else.
+  bool same_piece(Ref gold, size_t k, Ref answer, size_t i) {
+    const auto is_rest = [](Ref condition) {
+      return condition->kind == Kind::kSymbol && condition->text == "otherwise";
+    };
+    if (is_rest(gold->kids[k]) == is_rest(answer->kids[i])) return same(gold->kids[k], answer->kids[i]);
+    const auto condition = [&](Ref pieces, size_t at) {
+      if (!is_rest(pieces->kids[at])) return pieces->kids[at];
+      Refs others;
+      for (size_t other = 1; other < pieces->kids.size(); other += 2) {
+        if (other != at) others.push_back(pieces->kids[other]);
+      }
+      const Ref reals = arena_.make(Kind::kNamedSet, {}, "R");
+      return arena_.make(Kind::kDifference,
+                         {reals, others.size() == 1 ? others[0] : arena_.make(Kind::kUnion, std::move(others))});
+    };
+    return gold->kids.size() > 2 && same_real_set(condition(gold, k), condition(answer, i), arena_).value_or(false);
   }
 
   // Pieces in any order, equal in value and condition.
@@ -115,12 +148,19 @@ class Comparison {
     for (size_t i = 0; i < answer->kids.size(); i += 2) {
       bool found = false;
       for (size_t k = 0; k < gold->kids.size() && !found; k += 2) {
-        found = !used[k / 2] && same(gold->kids[k], answer->kids[i]) && same(gold->kids[k + 1], answer->kids[i + 1]);
+        found = !used[k / 2] && same(gold->kids[k], answer->kids[i]) && same_piece(gold, k + 1, answer, i + 1);
         if (found) used[k / 2] = true;
       }
       if (!found) return false;
     }
     return true;
+  }
+
+  // A(5, 7) is a point; f(5, 7) is a value.
+  static bool is_named_point(Ref node) {
+    const bool capital =
+        node->kind == Kind::kApply && node->text.size() == 1 && node->text[0] >= 'A' && node->text[0] <= 'Z';
+    return capital && node->kids.size() > 1 && node->text != "F" && node->text != "G" && node->text != "H";
   }
 
   static bool describes_set(Ref node) {
@@ -145,10 +185,11 @@ class Comparison {
     std::vector<bool> used(gold.size(), false);
     for (Ref item : answer) {
       bool found = false;
-      for (size_t i = 0; i < gold.size() && !found; ++i) {
+      for (size_t i = 0; i < gold.size() && !(found && counted); ++i) {
         if (counted && used[i]) continue;
-        found = same_element(gold[i], item);
-        if (found) used[i] = true;
+        const bool equal = same_element(gold[i], item);
+        if (equal) used[i] = true;
+        found = found || equal;
       }
       if (!found) return false;
     }
@@ -209,6 +250,7 @@ class Comparison {
                        false);
     }
     if (gold->kind == Kind::kMatrix || answer->kind == Kind::kMatrix) return false;
+    if (gold->text == "parts" || answer->text == "parts") return in_order(left, right);  // "(a) 8 (b) 3" is no 3, 8
     if (const auto joined = joined_claim(gold, answer)) return *joined;
     bool left_ordered = true;
     bool right_ordered = true;
@@ -259,7 +301,7 @@ class Comparison {
     if (left && right) {
       const Claim a = read_claim(gold->kids[0], policy_, arena_);
       const Claim b = read_claim(answer->kids[0], policy_, arena_);
-      if (!same_name(a.name, b.name)) return false;
+      if (!same_name(a.name, a.values[0], b.name, b.values[0])) return false;
     }
     const Ref a = left ? arena_.make(Kind::kList, *left, ",") : gold;
     const Ref b = right ? arena_.make(Kind::kList, *right, ",") : answer;
@@ -328,14 +370,29 @@ class Comparison {
     if (gold->kind == Kind::kMatrix && answer->kind == Kind::kMatrix) {
       return gold->columns == answer->columns && in_order(gold->kids, answer->kids);
     }
-    // A column is a vector: (1, 2, 3).
     const Ref matrix = gold->kind == Kind::kMatrix ? gold : answer;
     const Ref other = gold->kind == Kind::kMatrix ? answer : gold;
+    if (const Refs entries = listed_rows(other, matrix->columns); !entries.empty())
+      return in_order(matrix->kids, entries);
+    // A column is a vector: (1, 2, 3).
     return matrix->columns == 1 && other->kind == Kind::kTuple && other->text == "()" &&
            in_order(gold->kids, answer->kids);
   }
 
+  // [[1, 2], [3, 4]], as Python prints a matrix: its entries. Empty when it is none of so many columns.
+  static Refs listed_rows(Ref list, int columns) {
+    Refs entries;
+    if (list->kind != Kind::kTuple || list->text != "[]") return {};
+    for (Ref row : list->kids) {
+      if (row->kind != Kind::kTuple || row->text != "[]" || static_cast<int>(row->kids.size()) != columns) return {};
+      entries.insert(entries.end(), row->kids.begin(), row->kids.end());
+    }
+    return entries;
+  }
+
   bool same_ratios(Ref gold, Ref answer) {
+    const auto is_integer = [](Ref node) { return node->kind == Kind::kNumber && node->number.is_integer(); };
+    if (is_integer(gold) || is_integer(answer)) return false;  // odds of 5:1 are no 5
     if (gold->kind != answer->kind)
       return gold->kids.size() <= 2 && answer->kids.size() <= 2 && same_quantities(gold, answer, policy_, arena_);
     if (gold->kids.size() != answer->kids.size()) return false;
@@ -386,13 +443,11 @@ class Comparison {
     const Claim left = read_claim(gold, policy_, arena_);
     const Claim right = read_claim(answer, policy_, arena_);
     const bool named = left.name != nullptr && right.name != nullptr;
-    if (named && same_name(left.name, right.name)) {
-      for (Ref value : left.values) {
-        for (Ref other : right.values) {
-          if (may_rename(other, right.name, left.name) &&
-              same(value, rename_argument(other, right.name, left.name, arena_)))
-            return true;
-        }
+    for (Ref value : named ? left.values : Refs{}) {
+      for (Ref other : right.values) {
+        if (same_name(left.name, value, right.name, other) && may_rename(other, right.name, left.name) &&
+            same(value, rename_argument(other, right.name, left.name, arena_)))
+          return true;
       }
     }
     if (!named && !left.values.empty() && !right.values.empty()) return same(left.values[0], right.values[0]);

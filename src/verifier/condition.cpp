@@ -67,15 +67,41 @@ size_t membership_end(const Tokens& tokens, size_t at) {
 
 bool ends(const Tokens& tokens, size_t at) { return at < tokens.size() && tokens[at].type == Type::kEnd; }
 
+// "x > 0" up to the end or to a last bracket, behind a formula of x that says no relation itself: 2x (x \ne 0).
+bool bounds_symbol(const Tokens& tokens, size_t at, bool in_brackets) {
+  const bool order = at + 2 < tokens.size() && tokens[at].type == Type::kSymbol && is_order(tokens[at + 1]) &&
+                     !tokens[at + 1].is_punct("=");
+  if (!order) return false;
+  const size_t last = tokens.size() - (in_brackets ? 2 : 1);
+  if (in_brackets && !tokens[last].is_punct(")")) return false;
+  for (size_t i = at + 2; i < last; ++i) {
+    if (tokens[i].is_punct(",") || tokens[i].is_punct(")") || tokens[i].is_punct(";") ||
+        tokens[i].type == Type::kText || tokens[i].type == Type::kWord)
+      return false;
+  }
+  const bool function = tokens[0].type == Type::kSymbol && tokens[1].is_punct("(");
+  bool holds = false;
+  for (size_t i = 0; i + 1 < at; ++i) {
+    const bool equals = tokens[i].is_punct("=") && function;
+    if ((is_order(tokens[i]) && !equals) || is_in(tokens[i]) || tokens[i].is_punct(",") || tokens[i].is_punct(";"))
+      return false;
+    holds = holds || tokens[i].is(Type::kSymbol, tokens[at].text);
+  }
+  return holds;
+}
+
 // Whether a condition begins at `at`: behind a comma, in brackets, or with one of its words.
 bool begins_condition(const Tokens& tokens, size_t at) {
   if (opens(tokens[at])) return true;
   const bool comma = tokens[at].is_punct(",") || tokens[at].is_punct(";");
-  if (comma && at + 1 < tokens.size()) return opens(tokens[at + 1]) || ends(tokens, membership_end(tokens, at + 1));
+  if (comma && at + 1 < tokens.size())
+    return opens(tokens[at + 1]) || ends(tokens, membership_end(tokens, at + 1)) ||
+           bounds_symbol(tokens, at + 1, false);
   if (!tokens[at].is_punct("(") || at + 1 >= tokens.size()) return false;
   const size_t inside = membership_end(tokens, at + 1);
   const bool member = inside > 0 && inside < tokens.size() && tokens[inside].is_punct(")") && ends(tokens, inside + 1);
-  return member || (opens(tokens[at + 1]) && tokens[tokens.size() - 2].is_punct(")"));
+  return member || bounds_symbol(tokens, at + 1, true) ||
+         (opens(tokens[at + 1]) && tokens[tokens.size() - 2].is_punct(")"));
 }
 
 int depth_change(const Token& token) {

@@ -4,7 +4,9 @@
 
 #include "verifier/budget.h"
 #include "verifier/char_class.h"
+#include "verifier/choice.h"
 #include "verifier/denial.h"
+#include "verifier/find_last.h"
 #include "verifier/lexer.h"
 #include "verifier/parser.h"
 #include "verifier/response.h"
@@ -26,13 +28,19 @@ bool gives_up(const std::string& low) {
                         "not sure", "unsure", "give up", "no answer", "no idea", "impossible to", "not possible to"});
 }
 
+// "选C", "Option C" and no more.
+bool is_bare_choice(const std::string& text) {
+  const auto choice = parse_choice(to_latex(text));
+  return choice && choice->settled && choice->marked && choice->rest.empty();
+}
+
 Extraction none(std::string rule, std::string reason) {
   return {.candidates = {}, .rule = std::move(rule), .reason = std::move(reason)};
 }
 
 std::string answer_tag(std::string_view text) {
-  const size_t close = text.rfind("</answer>");
-  const size_t open = text.rfind("<answer>", close);
+  const size_t close = find_last(text, "</answer>");
+  const size_t open = find_last(text, "<answer>", close);
   if (open == std::string_view::npos || close == std::string_view::npos || open > close) return "";
   return trim(text.substr(open + 8, close - open - 8));
 }
@@ -140,13 +148,16 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const std::string sentence = behind_answer_phrase(text, at);
       if (!sentence.empty() && is_taken_back(text, sentence, at))
         return none("phrase", "the text takes its answer back");
+      if (const size_t value = text.find(sentence, at);
+          !sentence.empty() && value != std::string::npos && denied_before(std::string_view(text).substr(0, value)))
+        return none("phrase", "the text denies its answer");
       // "####" behind the phrase is the later statement.
-      const size_t hashes = text.rfind("####");
+      const size_t hashes = find_last(text, "####");
       if (sentence.empty() || (hashes != std::string::npos && hashes > at)) return {};
       return {.candidates = sentence_readings(sentence), .rule = "phrase", .reason = ""};
     }
     case Fallback::kHashes: {
-      const size_t hashes = text.rfind("####");
+      const size_t hashes = find_last(text, "####");
       if (hashes == std::string::npos) return {};
       const std::string line =
           clean_answer(std::string_view(text).substr(hashes + 4, text.find('\n', hashes) - hashes - 4));
@@ -169,7 +180,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     }
     case Fallback::kWhole: {
       const std::string clean = clean_answer(unquoted(text));
-      if (clean.size() > kMaxWhole || clean.empty() || is_prose(to_latex(clean))) return {};
+      if (text.find("~~") != std::string::npos) return {};  // struck out, or not
+      if (clean.size() > kMaxWhole || clean.empty() || (is_prose(to_latex(clean)) && !is_bare_choice(clean))) return {};
       Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};
       out.boxed =
           clean.find('\\') != std::string::npos;  // an expression that does not parse is not searched for numbers

@@ -29,6 +29,13 @@ bool names_unit(std::string_view word) {
   return find_unit(word) && std::find(std::begin(kWords), std::end(kWords), word) == std::end(kWords);
 }
 
+// "5 million" is another number than 5.
+bool names_scale(std::string_view word) {
+  constexpr std::string_view kScales[] = {"hundred",  "thousand", "million", "billion",
+                                          "trillion", "dozen",    "lakh",    "crore"};
+  return std::find(std::begin(kScales), std::end(kScales), word) != std::end(kScales);
+}
+
 bool is_in(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
 
 class Runs {
@@ -98,7 +105,7 @@ class Runs {
     const bool behind_digit = inside_ && is_digit(before());
     const bool letter = word.size() == 1 && word != "a" && word != "I" && word != "A";
     if (letter || is_function_name(word) || word == "pi") return add(word.size());
-    if (inside_ && open_.digit && names_unit(word)) return add(word.size());
+    if (inside_ && open_.digit && (names_unit(word) || names_scale(word))) return add(word.size());
     if (behind_digit && !find_unit(word)) open_.ordinal = true;
     part(word.size());
   }

@@ -84,7 +84,28 @@ class Lexer {
     }
   }
 
+  // Python's 0xFF and 0b1101.
+  bool lex_prefixed_number() {
+    const int base = peek(1) == 'x' ? 16 : peek(1) == 'b' ? 2 : 0;
+    if (peek() != '0' || base == 0) return false;
+    size_t end = at_ + 2;
+    const auto is_digit_of_base = [&](char c) {
+      return base == 2 ? c == '0' || c == '1' : is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    };
+    while (end < text_.size() && is_digit_of_base(text_[end])) ++end;
+    const bool goes_on = end < text_.size() && (is_letter(text_[end]) || is_digit(text_[end]) || text_[end] == '.');
+    if (end < at_ + 4 || end > at_ + 40 || goes_on) return false;
+    std::string digits(text_.substr(at_ + 2, end - at_ - 2));
+    for (char& c : digits) c = is_lower(c) ? static_cast<char>(c - 'a' + 'A') : c;
+    at_ = end;
+    push(Type::kNumber, digits);
+    tokens_.back().number = Rational::from_digits(digits, base);
+    tokens_.back().text = tokens_.back().number.to_string();
+    return true;
+  }
+
   void lex_number() {
+    if (lex_prefixed_number()) return;
     const bool loose = !options_.commas_separate && depth_ == 0;
     NumberText number = lex_number_text(text_, at_, loose);
     at_ = number.end;
@@ -247,6 +268,11 @@ class Lexer {
     } else if (name == "lbrace" || name == "rbrace") {
       depth_ = std::max(0, depth_ + (name == "lbrace" ? 1 : -1));
       push(Type::kPunct, name == "lbrace" ? "\\{" : "\\}");
+    } else if (name == "fcolorbox") {
+      skip_group();
+      skip_group();
+    } else if (name == "Re" || name == "Im") {
+      push(Type::kText, name);
     } else if (name == "prime") {
       push(Type::kPunct, "'");
     } else if (name == "mid" || name == "vert" || name == "lvert" || name == "rvert" || name == "Vert" ||
@@ -332,7 +358,7 @@ class Lexer {
   // \mathrm{e} and \mathrm{58} are mathematics, \mathrm{cm} is a word; \mathrm{m} is a unit behind a number.
   void lex_roman() {
     skip_spaces();
-    if (peek() != '{') return;
+    if (peek() != '{') return lex_roman_letter();
     const size_t open = at_;
     ++at_;
     const std::string_view raw = trimmed(braced(text_, at_));
@@ -341,15 +367,42 @@ class Lexer {
       if (!is_space(c) && c != '~') body += c;
     }
     const bool letters = !body.empty() && std::all_of(body.begin(), body.end(), is_letter);
-    if (letters && is_function_name(body)) {
+    const auto unit_place = [this] { return after_value() || after_unit(); };
+    if (letters && is_function_name(body) && !(find_unit(body) && unit_place())) {  // 5\,\mathrm{min} is a time
       push(Type::kCommand, body);
-    } else if (letters && body.size() == 1 && (!after_value() || body == "e" || body == "i" || body == "d")) {
-      at_ = open;
+    } else if (letters && body.size() == 1 && (is_upright_constant(body) || !unit_place())) {
+      push(Type::kSymbol, body);
     } else if (letters || (after_value() && has_letter(body) && reads_as_unit(raw))) {
       append_prose(raw);
     } else {
       at_ = open;
     }
+  }
+
+  static bool is_upright_constant(std::string_view letter) { return letter == "e" || letter == "i" || letter == "d"; }
+
+  // \mathrm m: a unit behind a value, else a symbol.
+  void lex_roman_letter() {
+    const std::string letter(1, peek());
+    const bool place = after_value() || after_unit();
+    if (!place || !is_letter(letter[0]) || is_upright_constant(letter) || !find_unit(letter)) return;
+    ++at_;
+    push(Type::kText, letter);
+  }
+
+  // Behind a unit and its exponent, with or without a sign that joins another unit: m\cdot, s^{-1}, kg/
+  bool after_unit() const {
+    size_t end = tokens_.size();
+    const auto last = [&](std::string_view text) { return end > 0 && tokens_[end - 1].text == text; };
+    if (last("*") || last("/") || last("cdot") || last("times")) --end;
+    if (end > 3 && last("}")) {
+      while (end > 0 && !last("{")) --end;
+      end = last("{") ? end - 1 : 0;
+      end = last("^") ? end - 1 : 0;
+    } else if (end > 1 && tokens_[end - 1].type == Type::kNumber && tokens_[end - 2].is_punct("^")) {
+      end -= 2;
+    }
+    return end > 0 && tokens_[end - 1].type == Type::kText && find_unit(tokens_[end - 1].text).has_value();
   }
 
   // cm, m/s^2, {}^\circ C, N\cdot m, \mu m
@@ -377,7 +430,7 @@ class Lexer {
       return;
     }
     if (digits) throw ParseError("an accent over digits");
-    std::string key = name + " ";
+    std::string key = (name == "overline" ? "bar" : name.starts_with("wide") ? name.substr(4) : name) + " ";
     for (const char c : body) {
       if (is_letter(c) || is_digit(c)) key += c;
     }
@@ -392,6 +445,7 @@ class Lexer {
       ++at_;
       return;
     }
+    if (word == "Abs" && peek() == '(') return push(Type::kWord, "abs");
     for (auto& run : split_letters(word, after_value()))
       push(run.word ? Type::kWord : Type::kSymbol, std::move(run.text));
   }
@@ -485,6 +539,8 @@ std::vector<Token> lex(std::string_view text, const LexOptions& options) {
   tokens.emplace_back();
   split_digit_arguments(tokens);
   drop_double_brackets(tokens);
+  read_python_names(tokens);
+  group_divisors(tokens);
   join_segments(tokens);
   return tokens;
 }

@@ -43,8 +43,8 @@ inline constexpr std::array<std::string_view, 11> kSkipped = {
 inline constexpr std::array<std::string_view, 15> kStyles = {
     "mathcal", "mathbf",         "boldsymbol", "mathit", "mathsf",     "mathtt",   "vec",      "bm",
     "pmb",     "overrightarrow", "boxed",      "fbox",   "ensuremath", "mathring", "underline"};
-inline constexpr std::array<std::string_view, 11> kTexts = {
-    "text", "mbox", "textbf", "textit", "textrm", "textnormal", "textsf", "texttt", "hbox", "textup", "emph"};
+inline constexpr std::array<std::string_view, 12> kTexts = {
+    "text", "mbox", "textbf", "textit", "textrm", "textnormal", "textsf", "texttt", "hbox", "textup", "textsc", "emph"};
 inline constexpr std::array<std::string_view, 4> kRomans = {"mathrm", "operatorname", "mathop", "operatorname*"};
 inline constexpr std::array<std::string_view, 6> kAccents = {"bar", "hat", "tilde", "overline", "widehat", "widetilde"};
 

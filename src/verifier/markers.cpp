@@ -23,20 +23,22 @@ constexpr Phrase kPhrases[] = {
     {"antwort"},        {"resposta"},       {"risposta"},    {"ответ"},         {"Ответ"},       {"答案", false},
     {"答え", false},    {"答：", false},    {"故选", false}, {"所以选", false}, {"应选", false}, {"因此选", false},
     {"答:", false},     {"정답", false},    {"답은", false}, {"الإجابة"},       {"الجواب"},      {"الاجابة"},
-    {"उत्तर", false},    {"जवाब", false},
+    {"उत्तर", false},    {"जवाब", false},    {"正解", false}, {"本题选", false}, {"正确选项"},
 };
 
 // What may stand between the phrase and the answer.
 constexpr std::string_view kJoiners[] = {
-    "would be", "must be", "will be", "should be", "is",     "are",   "was",      "est",     "es",      "é",    "è",
-    "ist",      "lautet",  "son",     "sont",      "finale", "final", "النهائية", "النهائي", "الصحيحة", "是",   "为",
-    "為",       "は",      "은",      "는",        "هي",     "هو",    "है",        "：",      ":",       "=",    "**",
-    "*",        "__",      "\\text",  "therefore", "simply", "thus",  "indeed",   "应为",    "应该是",  "等于",
+    "would be", "must be", "will be",   "should be", "is",   "are",      "was",      "est",      "es",       "é",
+    "è",        "ist",     "lautet",    "son",       "sont", "finale",   "final",    "النهائية", "النهائي",  "الصحيحة",
+    "是",       "为",      "為",        "は",        "은",   "는",       "هي",       "هو",       "है",        "：",
+    ":",        "=",       "**",        "*",         "__",   "correcta", "correcte", "correta",  "corretta", "korrekte",
+    "exacte",   "\\text",  "therefore", "simply",    "thus", "indeed",   "应为",     "应该是",   "等于",
 };
 
 bool is_joining(std::string_view joiner) {
   return joiner != "finale" && joiner != "final" && joiner != "**" && joiner != "*" && joiner != "__" &&
-         joiner != "النهائية" && joiner != "النهائي" && joiner != "الصحيحة";
+         !joiner.starts_with("corre") && joiner != "korrekte" && joiner != "exacte" && joiner != "النهائية" &&
+         joiner != "النهائي" && joiner != "الصحيحة";
 }
 
 // Skips joiners; `joined` tells whether a real one was among them.
@@ -97,8 +99,9 @@ size_t sentence_end(std::string_view text, size_t at) {
     const bool abbreviation =
         i >= 1 && c == '.' &&
         (text.substr(i >= 3 ? i - 3 : 0, 4) == "a.m." || text.substr(i >= 3 ? i - 3 : 0, 4) == "p.m.");
-    const bool factorial =
-        c == '!' && i > at && is_digit(text[i - 1]) && (i + 1 == text.size() || is_space(text[i + 1]));
+    const bool factorial = c == '!' && i > at &&
+                           (is_digit(text[i - 1]) || (text[i - 1] == ')' && i > at + 1 && is_digit(text[i - 2]))) &&
+                           (i + 1 == text.size() || is_space(text[i + 1]));
     const bool item = c == '.' && i == at + 1 && is_upper(text[at]);  // "B. 12"
     if (stop && !abbreviation && !factorial && !item) return i;
   }
@@ -153,8 +156,8 @@ std::string behind_answer_phrase(std::string_view text, size_t& at) {
     }
   }
   at = best_at == std::string_view::npos ? best_at : best_at + offset;
-  // Hindi puts the verb last: "उत्तर 42 है".
-  for (const std::string_view verb : {" है", "है"}) {
+  // Hindi, Korean and Japanese put the verb last: "उत्तर 42 है".
+  for (const std::string_view verb : {" है", "है", "입니다", "이다", "です", "である"}) {
     if (best.ends_with(verb)) best.resize(best.size() - verb.size());
   }
   return best;
@@ -271,6 +274,7 @@ std::string clean_answer(std::string_view text) {
           rest[rest.size() - 2] == '\\')
         continue;
       rest = trimmed(rest.substr(0, rest.size() - tail.size()));
+      if (rest.ends_with('\\') && !rest.ends_with("\\\\")) rest.remove_suffix(1);  // a space that lost its end
       moved = true;
     }
   }

@@ -55,6 +55,8 @@ struct Scanner {
     at += lead;
     if (lead == 0 || lead > 3) return;
     if (read_groups([&](size_t i) { return sure_separator(text, i); }, [](size_t) { return true; })) return;
+    const auto python = [&](size_t i) { return starts(text, i, "_") ? size_t{1} : size_t{0}; };  // 1_000
+    if (read_groups(python, [&](size_t end) { return !starts(text, end, "_"); })) return;
     if (!commas_group || whole == "0") return;
     // 1,234,567 but not 100,200,30 and not 1,234,5678.
     const auto no_more_items = [&](size_t end) {

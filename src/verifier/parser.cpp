@@ -85,6 +85,12 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   }
   if (min_power <= kProductPower && is_divide(token)) {
     ++at_;
+    if (left->kind == Kind::kNumber && token.is_punct("/") && at_punct("/") &&
+        !peek().space_before) {  // Python's 7 // 2
+      ++at_;
+      const Ref quotient = arena_.make(Kind::kDiv, {left, expression(kProductPower + 1)});
+      return arena_.make(Kind::kFunction, {quotient}, "floor");
+    }
     if (const Ref derivative = typed_derivative(left)) return derivative;
     return arena_.make(Kind::kDiv, {left, expression(kProductPower + 1)});
   }

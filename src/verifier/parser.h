@@ -84,6 +84,7 @@ class Parser {
   Ref vector_product(Ref left, const std::string& sign);
   Ref degree_scale(Ref degrees);
   bool at_unit_word() const;
+  bool at_time_word() const;
   std::string take_unit_word();
   std::string take_unit_group();
   bool starts_unit(Ref left) const;
@@ -100,6 +101,7 @@ class Parser {
   Ref bracketed_based_number();
   std::string base_text();
   Ref combination();
+  Ref symbolic_combination();
   Ref leading_combination();
   Ref typed_combination();
   Ref count_of(char letter, const Rational& n, const Rational& k);
@@ -108,6 +110,7 @@ class Parser {
   size_t literal_fraction_end() const;
   Ref symbol();
   Ref word();
+  Ref python_call(const std::string& name);
   Ref named_value(const std::string& low);  // null when the word is no value
   Ref text_operand();
   Ref bracket();
@@ -131,6 +134,7 @@ class Parser {
   Ref cases(const std::string& environment);
   Ref braced_rows();
   Ref piece_condition();
+  Ref worded_condition();
   bool is_relation_ahead(size_t ahead);
   Ref function(const std::string& name);
   Ref function_argument();

@@ -287,10 +287,11 @@ Ref Parser::ratio() {
 Statement parse_statement(std::string_view text, Arena& arena, const LexOptions& options) {
   if (text.size() > kMaxAnswerBytes) throw OverBudget("the answer is too long");
   auto tokens = lex(text, options);
-  read_phrases(tokens);
+  const bool parts = read_phrases(tokens);
   Statement out;
   out.condition = take_condition(tokens);
   out.node = Parser(std::move(tokens), arena).answer();
+  if (parts && out.node->kind == Kind::kList) out.node = arena.make(Kind::kList, out.node->kids, "parts");
   if (!out.condition.text.empty()) tie_condition(out.condition, out.node);
   return out;
 }

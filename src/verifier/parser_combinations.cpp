@@ -9,7 +9,8 @@ namespace grpo::verifier {
 namespace {
 
 bool is_count_letter(const Token& token) {
-  return token.type == Token::Type::kSymbol && (token.text == "C" || token.text == "P" || token.text == "A");
+  const bool letter = token.type == Token::Type::kSymbol || token.type == Token::Type::kText;
+  return letter && (token.text == "C" || token.text == "P" || token.text == "A");
 }
 
 }  // namespace
@@ -40,10 +41,33 @@ Ref Parser::combination() {
   const Token* n = script_number("_", end);
   const Token* k = script_number("^", end);
   if (n == nullptr && k != nullptr) n = script_number("_", end);
+  if (n == nullptr && k == nullptr) return symbolic_combination();
   if (n == nullptr || k == nullptr || n->number < k->number || n->number < Rational(3)) return nullptr;
   const Ref out = count_of(peek().text[0], n->number, k->number);
   at_ += end;
   return out;
+}
+
+// C_n^k and C_m^3: the lower script is n or m, which of a power of a constant it would hardly be.
+Ref Parser::symbolic_combination() {
+  const auto script = [this](std::string_view mark, size_t at, size_t& end) -> const Token* {
+    if (!peek(at).is_punct(mark)) return nullptr;
+    const size_t braces = peek(at + 1).is_punct("{") ? 1 : 0;
+    if (braces == 1 && !peek(at + 3).is_punct("}")) return nullptr;
+    end = at + 2 + 2 * braces;
+    return &peek(at + 1 + braces);
+  };
+  if (peek().text != "C") return nullptr;
+  size_t end = 0;
+  const Token* n = script("_", 1, end);
+  const Token* k = n == nullptr ? nullptr : script("^", end, end);
+  const bool names = k != nullptr && n->type == Type::kSymbol && (n->text == "n" || n->text == "m") &&
+                     (k->type == Type::kNumber || (k->type == Type::kSymbol && k->text.size() == 1));
+  if (!names) return nullptr;
+  const Ref lower = arena_.make(Kind::kSymbol, {}, n->text);
+  const Ref upper = k->type == Type::kNumber ? arena_.number(k->number) : arena_.make(Kind::kSymbol, {}, k->text);
+  at_ += end;
+  return arena_.make(Kind::kBinomial, {lower, upper});
 }
 
 // Before the letter: {}_5C_2, ^5C_2, _5C_2.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "verifier/char_class.h"
+#include "verifier/number_words.h"
 #include "verifier/parser.h"
 
 namespace grpo::verifier {
@@ -35,7 +36,11 @@ Ref Parser::command() {
   if (name == "infty") return arena_.make(Kind::kInfinity);
   if (name == "imath") return arena_.make(Kind::kImaginary);
   if (name == "emptyset" || name == "varnothing") return arena_.make(Kind::kSet);
-  if (name == "mathbb" || name == "Bbb") return named_set(group_text());
+  if (name == "mathbb" || name == "Bbb") {
+    const std::string set = group_text();
+    const bool operation = (set == "E" || set == "P") && (at_punct("[") || at_punct("("));  // an expectation
+    return operation ? arena_.make(Kind::kApply, {bracket()}, set) : named_set(set);
+  }
   if (name == "sum") return big_operator(Kind::kSum);
   if (name == "prod") return big_operator(Kind::kProduct);
   if (name == "lfloor") return between("floor", Kind::kFunction, "rfloor");
@@ -160,7 +165,13 @@ Ref Parser::between(const std::string& name, Kind kind, const std::string& close
 
 Ref Parser::currency(const std::string& name) {
   if (at_punct("{") && peek(1).is_punct("}")) at_ += 2;
-  const Ref value = expression(20);
+  Ref value = expression(20);
+  while (peek().type == Type::kText || peek().type == Type::kWord) {  // \$5 million
+    const auto scale = scale_word(peek().text);
+    if (!scale) break;
+    ++at_;
+    value = arena_.make(Kind::kMul, {value, arena_.number(*scale)});
+  }
   return arena_.make(Kind::kUnit, {value}, name == "pound" ? "GBP" : name);
 }
 

@@ -118,7 +118,8 @@ Ref Parser::cases(const std::string& environment) {
       ++at_;
       pieces.push_back(arena_.make(Kind::kSymbol, {}, "otherwise"));
     } else {
-      pieces.push_back(piece_condition());
+      const Ref worded = worded_condition();
+      pieces.push_back(worded != nullptr ? worded : piece_condition());
     }
     accept(",");
     accept(".");
@@ -148,6 +149,26 @@ bool Parser::is_relation_ahead(size_t ahead) {
   const bool out = relation_operator().has_value();
   at_ = start;
   return out;
+}
+
+// "n\text{ is even}", "n\text{ even}": a name and words, which are compared as such. Null when it is no such condition.
+Ref Parser::worded_condition() {
+  constexpr std::string_view kSilentWords[] = {"is", "are", "if", "when", "for"};
+  std::string text;
+  size_t words = 0;
+  size_t end = 0;
+  for (; peek(end).type == Type::kSymbol || is_word(peek(end)); ++end) {
+    const std::string word = is_word(peek(end)) ? lower(peek(end).text) : peek(end).text;
+    if (is_one_of(word, kSilentWords)) continue;
+    words += is_word(peek(end)) ? 1 : 0;
+    text += (text.empty() ? "" : " ") + word;
+  }
+  const Token& behind = peek(end);
+  const bool ends = behind.is_punct("\\\\") || behind.is_punct(",") || behind.is_punct(".") ||
+                    (behind.type == Type::kCommand && behind.text.starts_with("end:"));
+  if (words == 0 || words > 2 || !ends) return nullptr;
+  at_ += end;
+  return arena_.make(Kind::kOpaque, {}, text);
 }
 
 // "x \ge 0", "x < -1 \text{ or } x > 1".

@@ -39,6 +39,11 @@ bool names_function(std::string_view name) {
          (name.size() == 1 || name[1] == '_' || name[1] == '\'');
 }
 
+// n of C(n, k): a number, n or m.
+bool is_count(Ref node) {
+  return node->kind == Kind::kNumber || (node->kind == Kind::kSymbol && (node->text == "n" || node->text == "m"));
+}
+
 bool is_plain_argument(Ref node) {
   if (node->kind == Kind::kTuple) return std::all_of(node->kids.begin(), node->kids.end(), is_plain_argument);
   return node->kind == Kind::kSymbol || node->kind == Kind::kNumber;
@@ -242,7 +247,11 @@ Ref Parser::apply(Ref name) {
   const bool several = argument->kind == Kind::kTuple && !argument->parenthesized;
   const bool numbers = several && argument->kids.size() == 2 && argument->kids[0]->kind == Kind::kNumber &&
                        argument->kids[1]->kind == Kind::kNumber;
-  if (name->text == "C" && numbers) return arena_.make(Kind::kBinomial, argument->kids);  // C(10, 3)
+  const bool count = several && argument->kids.size() == 2 && name->text == "C" && is_count(argument->kids[0]);
+  if (count) return arena_.make(Kind::kBinomial, argument->kids);  // C(10, 3), C(n, 3)
+  const bool arrangements = numbers && name->text == "P" && !(argument->kids[0]->number < argument->kids[1]->number);
+  if (arrangements && argument->kids[0]->number.is_integer() && argument->kids[1]->number.is_integer())
+    return count_of('P', argument->kids[0]->number, argument->kids[1]->number);  // P(7, 3)
   return arena_.make(Kind::kApply, several ? argument->kids : std::vector<Ref>{argument}, name->text);
 }
 
@@ -260,14 +269,30 @@ Ref Parser::word() {
   if (is_function_name(token.text)) return function(token.text);
   if (!conjunction(low).empty()) fail("a conjunction where a value should stand");
   const std::string name = is_capitals(token.text) ? token.text : low;
-  if (name == "factorial" && at_punct("("))
-    return arena_.make(Kind::kFactorial, {bracket()}, "!");  // as Python writes it
+  if (at_punct("(")) {
+    if (const Ref call = python_call(name)) return call;
+  }
   return arena_.make(Kind::kSymbol, {}, name);
+}
+
+// factorial(5), Fraction(2, 5), comb(7, 3), as Python writes them. Null for other names, and nothing is taken.
+Ref Parser::python_call(const std::string& name) {
+  const size_t start = at_;
+  if (name == "factorial") return arena_.make(Kind::kFactorial, {bracket()}, "!");
+  const bool quotient = name == "fraction" || name == "rational";
+  const bool choice = name == "comb" || name == "binomial" || name == "binom";
+  if (!quotient && !choice) return nullptr;
+  const Ref argument = bracket();
+  if (argument->kind == Kind::kTuple && argument->kids.size() == 2 && argument->text == "()")
+    return arena_.make(quotient ? Kind::kDiv : Kind::kBinomial, argument->kids);
+  at_ = start;
+  return nullptr;
 }
 
 // A single word is a name; a sentence is no mathematics.
 Ref Parser::text_operand() {
   if (const Ref based = based_number()) return based;
+  if (const Ref count = combination()) return count;  // \text{C}_7^3
   const Token token = take();
   if (const Ref value = named_value(lower(token.text))) return value;
   if (peek().type == Type::kText && conjunction(peek().text).empty()) fail("a sentence");

@@ -36,12 +36,21 @@ Ref Parser::joined_quantity(Ref left) {
   return arena_.make(Kind::kAdd, {left, right});
 }
 
+// "5 min", "30 sec": names of functions that are units where no argument follows.
+bool Parser::at_time_word() const {
+  const Token& next = peek(1);
+  const bool ends =
+      next.type == Type::kEnd || next.type == Type::kText || next.type == Type::kWord ||
+      (next.type == Type::kPunct && std::string_view(",;.)}]=<>/").find(next.text) != std::string_view::npos);
+  return ends && find_unit(peek().text).has_value();
+}
+
 // A word that may be a unit, or a symbol that is one behind a number: \Omega, L_\odot, \mu m in a text.
 bool Parser::at_unit_word() const {
   const Token& token = peek();
   if (token.type == Type::kText) return conjunction(token.text).empty();
-  if (token.type == Type::kWord)
-    return !is_function_name(token.text) && conjunction(token.text).empty() && token.text != "pi";
+  if (token.type == Type::kWord && is_function_name(token.text)) return at_time_word();
+  if (token.type == Type::kWord) return conjunction(token.text).empty() && token.text != "pi";
   if (token.type != Type::kSymbol) return false;
   const bool micro = token.text == "mu" && peek(1).type == Type::kText;
   const bool solar = peek(1).is_punct("_") && (peek(2).is(Type::kSymbol, "odot") ||
@@ -78,6 +87,7 @@ bool Parser::starts_unit(Ref left) const {
   if (!at_unit_word()) return false;
   if (token.type == Type::kSymbol) return left->kind == Kind::kNumber;
   if (token.type == Type::kText) return true;
+  if (is_function_name(token.text)) return is_constant(left);
   if (peek(1).is_punct("(")) return false;
   return find_unit(token.text).has_value() || scale_word(token.text).has_value() || is_constant(left);
 }
@@ -122,7 +132,8 @@ std::string Parser::take_unit_group() {
       phrase += is_divide(take()) ? " / " : " * ";
     } else if (accept("^")) {
       phrase += "^" + group_text();
-    } else if (peek().type == Type::kText || at_unit_word()) {
+    } else if (peek().type == Type::kText || at_unit_word() ||
+               (peek().type == Type::kSymbol && find_unit(peek().text))) {
       phrase += " " + take_unit_word();
     } else {
       fail("a unit that is not understood");

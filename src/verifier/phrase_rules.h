@@ -118,6 +118,12 @@ inline constexpr Rule kSilent[] = {
     {"the final answer is", "", Place::kStart},
     {"the correct answer is", "", Place::kStart},
     {"the answer is", "", Place::kStart},
+    {"答案是", "", Place::kStart},
+    {"答案为", "", Place::kStart},
+    {"a total of", "", Place::kBeforeValue},
+    {"total", "", Place::kBeforeValue},
+    {"in the year", "", Place::kStart},
+    {"the year", "", Place::kStart},
     {"answer is", "", Place::kStart},
     {"there are", "", Place::kStart},
     {"there is", "", Place::kStart},
@@ -182,7 +188,7 @@ inline constexpr std::string_view kChanging[] = {
     "not",    "no",    "never",     "neither", "nor",     "less",   "more",  "fewer",    "least",
     "most",   "than",  "twice",     "half",    "double",  "triple", "minus", "negative", "plus",
     "cannot", "wrong", "incorrect", "except",  "without", "unless", "maybe", "perhaps",  "either",
-    "or",     "if",    "between",   "square",  "root",    "isn't",  "non"};
+    "or",     "if",    "between",   "square",  "root",    "isn't",  "non",   "suppose",  "assume"};
 // A label of these words alone names nothing.
 inline constexpr std::string_view kGeneric[] = {
     "the",     "final",    "answer", "answers", "result", "solution", "solutions", "value", "required",

@@ -1,6 +1,7 @@
 #include "verifier/phrases.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -91,7 +92,8 @@ bool fits(const Tokens& tokens, size_t at, size_t count, Place place) {
     case Place::kBetween:
       return left && right;
     case Place::kWhole:
-      return left && right && at == 1 && at + count + 2 == tokens.size();  // "3 out of 4" and no more
+      return left && right && at == 1 && tokens[0].type == Type::kNumber &&
+             at + count + 2 == tokens.size();  // "3 out of 4" and no more
   }
   return false;
 }
@@ -266,6 +268,29 @@ void drop_country(Tokens& tokens) {
     tokens.erase(tokens.begin(), tokens.begin() + 2);
 }
 
+// USD 20, Rs. 20: the code of a currency in front of a number is its sign.
+void read_currency_code(Tokens& tokens) {
+  struct Code {
+    std::string_view code;
+    std::string_view command;
+  };
+  constexpr Code kCodes[] = {{"USD", "dollar"}, {"EUR", "euro"},  {"GBP", "pound"},
+                             {"JPY", "yen"},    {"INR", "rupee"}, {"Rs", "rupee"}};
+  for (const auto& [code, command] : kCodes) {
+    std::string text;
+    size_t end = 0;
+    while (end < tokens.size() && text.size() < code.size() && tokens[end].type != Type::kEnd)
+      text += tokens[end++].text;
+    if (text != code || end >= tokens.size()) continue;
+    if (tokens[end].is_punct(".")) ++end;
+    if (end >= tokens.size() || tokens[end].type != Type::kNumber) continue;
+    tokens.erase(tokens.begin() + 1, tokens.begin() + static_cast<long>(end));
+    tokens[0].type = Type::kCommand;
+    tokens[0].text = command;
+    return;
+  }
+}
+
 // "x: 3, y: 4": a letter, a colon and a space name a value.
 void read_colons(Tokens& tokens) {
   for (size_t i = 0; i + 2 < tokens.size(); ++i) {
@@ -276,49 +301,75 @@ void read_colons(Tokens& tokens) {
   }
 }
 
-// The length of "(b)" or "b)" at `at`, or 0.
-size_t part_label(const Tokens& tokens, size_t at, char letter) {
-  const auto is_letter_token = [&](size_t i) {
-    return i < tokens.size() && tokens[i].text == std::string(1, letter) &&
-           (tokens[i].type == Type::kSymbol || tokens[i].type == Type::kText);
-  };
-  const auto closes = [&](size_t i) { return i < tokens.size() && tokens[i].is_punct(")"); };
-  if (tokens[at].is_punct("(") && is_letter_token(at + 1) && closes(at + 2)) return 3;
-  return is_letter_token(at) && closes(at + 1) ? 2 : 0;
+// The length of "(b)", "b)", "Part (b):" at `at`, or 0.
+size_t part_label(const Tokens& tokens, size_t at, std::string_view label) {
+  size_t i = at;
+  if (is_word(tokens[i]) && lower(tokens[i].text) == "part") ++i;
+  const bool opened = tokens[i].is_punct("(");
+  if (!opened && is_digit(label[0])) return 0;
+  i += opened ? 1 : 0;
+  std::string text;
+  for (; i < tokens.size() && text.size() < label.size() && tokens[i].type != Type::kEnd; ++i) text += tokens[i].text;
+  if (text != label || i >= tokens.size() || !tokens[i].is_punct(")")) return 0;
+  ++i;
+  const bool colon = i < tokens.size() && tokens[i].is_punct(":");
+  return i + (colon ? 1 : 0) - at;
 }
 
-// "(a) 5 (b) 7" is the list 5, 7. At least two parts, in the order of the alphabet.
-void read_part_labels(Tokens& tokens) {
+bool is_sign(const Token& token, std::string_view signs) {
+  const bool times = token.is(Type::kCommand, "cdot") || token.is(Type::kCommand, "times");
+  return times || (token.type == Type::kPunct && token.text.size() == 1 && signs.find(token.text) != std::string::npos);
+}
+
+// A label stands between values, not between the operands of a formula: (a)+(b).
+bool separates_parts(const Tokens& tokens, size_t at, size_t length) {
+  const Token& behind = tokens[at + length];
+  const bool left = at == 0 || !is_sign(tokens[at - 1], "+-*/^=_([{<>|");
+  return left && behind.type != Type::kEnd && !is_sign(behind, "+*/^=)_!,;(");
+}
+
+// "(a) 5 (b) 7" is the list 5, 7 in this order. At least two parts, with labels that count.
+bool read_part_labels(Tokens& tokens, const std::array<std::string_view, 6>& labels) {
   Tokens out;
-  char letter = 'a';
+  size_t part = 0;
   for (size_t at = 0; at < tokens.size();) {
-    const size_t length = part_label(tokens, at, letter);
-    if (length == 0 || (letter == 'a' && at > 0)) {
-      if (letter == 'a') return;
+    const size_t length = part < labels.size() ? part_label(tokens, at, labels[part]) : 0;
+    if (length == 0 || !separates_parts(tokens, at, length)) {
+      if (part == 0) return false;
       out.push_back(tokens[at++]);
       continue;
     }
     if (!out.empty() && !out.back().is_punct(",") && !out.back().is_punct(";")) append_latex(out, ",");
     at += length;
-    ++letter;
+    ++part;
   }
-  if (letter > 'b') tokens = std::move(out);
+  if (part > 1) tokens = std::move(out);
+  return part > 1;
+}
+
+bool read_part_labels(Tokens& tokens) {
+  constexpr std::array<std::string_view, 6> kLetters = {"a", "b", "c", "d", "e", "f"};
+  constexpr std::array<std::string_view, 6> kRoman = {"i", "ii", "iii", "iv", "v", "vi"};
+  constexpr std::array<std::string_view, 6> kDigits = {"1", "2", "3", "4", "5", "6"};
+  return read_part_labels(tokens, kLetters) || read_part_labels(tokens, kRoman) || read_part_labels(tokens, kDigits);
 }
 
 }  // namespace
 
 bool is_word(const Token& token) { return is_any_word(token) && token.text.size() > 1; }
 
-void read_phrases(Tokens& tokens) {
-  read_part_labels(tokens);
+bool read_phrases(Tokens& tokens) {
+  const bool parts = read_part_labels(tokens);
   read_colons(tokens);
   drop_country(tokens);
-  if (std::none_of(tokens.begin(), tokens.end(), is_any_word)) return;
+  read_currency_code(tokens);
+  if (std::none_of(tokens.begin(), tokens.end(), is_any_word)) return parts;
   open_word_brackets(tokens);
   drop_tail(tokens);
   rewrite(tokens);
   read_exceptions(tokens);
   for (int i = 0; i < 3 && take_label(tokens); ++i) rewrite(tokens);
+  return parts;
 }
 
 }  // namespace grpo::verifier

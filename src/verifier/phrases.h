@@ -10,8 +10,9 @@ namespace grpo::verifier {
 /// "the square root of 2", "x is at least 2" -> x \ge 2, "all real numbers" -> \mathbb{R}, "negative 7" -> -7,
 /// "twenty-five". Takes away what says nothing ("the answer is", "exactly", "Final answer:", "... is the answer", "(a)
 /// 5 (b) 7" -> 5, 7) and makes the words before an equals sign, "is" or a colon one name ("Area of ABC = 84"). Words
-/// with no rule stay: the parser takes them for a name or a unit, or refuses them.
-void read_phrases(std::vector<Token>& tokens);
+/// with no rule stay: the parser takes them for a name or a unit, or refuses them. Returns whether the answer is a list
+/// of labelled parts, whose order counts.
+bool read_phrases(std::vector<Token>& tokens);
 
 /// Whether a token is a word of at least two letters.
 bool is_word(const Token& token);

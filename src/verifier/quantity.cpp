@@ -37,6 +37,7 @@ bool is_unit_letter(Ref symbol, Letters letters) {
   const std::string& name = symbol->text;
   if (letters == Letters::kAny) return find_unit(name).has_value();
   const bool likely = name.size() == 1 && std::string_view("mgsLJWNVAK").find(name[0]) != std::string_view::npos;
+  if (name.size() > 1) return find_unit(name).has_value();  // kg of \frac{J}{kg\cdot K}
   return likely && (letters == Letters::kLikely || symbol->spaced);
 }
 
@@ -58,10 +59,12 @@ bool split_units(Ref node, int sign, Letters letters, std::vector<Ref>& numbers,
       return split_units(node->kids[0], sign, letters, numbers, unit, micro, arena) &&
              split_units(node->kids[1], -sign, letters, numbers, unit, micro, arena);
     case Kind::kPow: {
-      const Ref exponent = node->kids[1];
+      const bool inverse = node->kids[1]->kind == Kind::kNeg;
+      const Ref exponent = inverse ? node->kids[1]->kids[0] : node->kids[1];
       if (node->kids[0]->kind == Kind::kSymbol && is_unit_letter(node->kids[0], letters) &&
           exponent->kind == Kind::kNumber && exponent->number.fits_int64() && exponent->number < Rational(5)) {
-        unit = multiply(unit, *find_unit(node->kids[0]->text), sign * static_cast<int>(exponent->number.to_int64()));
+        const auto power = static_cast<int>(exponent->number.to_int64());
+        unit = multiply(unit, *find_unit(node->kids[0]->text), inverse ? -sign * power : sign * power);
         return true;
       }
       break;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "verifier/char_class.h"
+#include "verifier/find_last.h"
 #include "verifier/lexer.h"
 
 namespace grpo::verifier {
@@ -76,12 +77,12 @@ std::string_view behind_thought(std::string_view text, bool& unfinished) {
   for (const auto name : kThoughts) {
     const std::string end = "</" + std::string(name) + ">";
     const std::string start = "<" + std::string(name) + ">";
-    const size_t c = text.rfind(end);
+    const size_t c = find_last(text, end);
     if (c != std::string_view::npos && (close == std::string_view::npos || c > close)) {
       close = c;
       behind = c + end.size();
     }
-    const size_t o = text.rfind(start);
+    const size_t o = find_last(text, start);
     if (o != std::string_view::npos && (open == std::string_view::npos || o > open)) open = o;
   }
   unfinished = open != std::string_view::npos && (close == std::string_view::npos || open > close);
@@ -107,7 +108,8 @@ void blank_code_blocks(std::string& text) {
     const size_t end = std::min(text.find('\n', line), text.size());
     size_t first = line;
     while (first < end && is_space(text[first])) ++first;
-    const bool fence = text.compare(first, 3, "```") == 0 || text.compare(first, 3, "~~~") == 0;
+    const bool may_be_fence = first < end && (text[first] == '`' || text[first] == '~');
+    const bool fence = may_be_fence && (text.compare(first, 3, "```") == 0 || text.compare(first, 3, "~~~") == 0);
     // A block on one line, ```x```, closes where it opens.
     const bool one_line = fence && !inside && text.substr(first + 3, end - first - 3).find("```") != std::string::npos;
     if (inside || fence) std::fill(text.begin() + static_cast<long>(line), text.begin() + static_cast<long>(end), ' ');

@@ -5,6 +5,7 @@
 
 #include "grpo/base/random.h"
 #include "verifier/exact.h"
+#include "verifier/index.h"
 #include "verifier/numeric.h"
 #include "verifier/polynomial.h"
 #include "verifier/series.h"
@@ -337,6 +338,9 @@ int infinity_sign(Ref node) {
 bool equal_scalars(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena) {
   if (is_structure(a) || is_structure(b)) return false;
   Budget& budget = arena.budget();
+  if (same_infinite_series(a, b, policy, arena)) return true;
+  a = spelled_out_series(a, arena);
+  b = spelled_out_series(b, arena);
   if (contains(a, Kind::kInfinity) || contains(b, Kind::kInfinity)) {
     return infinity_sign(a) != 0 && infinity_sign(a) == infinity_sign(b);
   }

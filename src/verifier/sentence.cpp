@@ -58,13 +58,21 @@ size_t behind_verb(const std::string& clean) {
   return verb;
 }
 
+// "not 28 but 27": the answer is what stands behind the last "but", unless that hedges too.
+std::string behind_not_but(const std::string& statement) {
+  const size_t but = statement.rfind(" but ");
+  if (!lower(statement).starts_with("not ") || but == std::string::npos) return "";
+  const std::string other = clean_answer(std::string_view(statement).substr(but + 5));
+  return hedges(other) ? "" : other;
+}
+
 }  // namespace
 
 bool hedges(std::string_view sentence) {
   const std::string low = " " + lower(sentence) + " ";
-  static constexpr std::string_view kWords[] = {" not ",    "n't ",     " or ",    "either ",  "maybe",
-                                                "perhaps",  "one of",   "cannot",  "unknown",  "unsure",
-                                                "not sure", "between ", " never ", " neither "};
+  static constexpr std::string_view kWords[] = {
+      " not ",  "n't ",     " or ",     "either ", "maybe",     "perhaps",    "one of",     "cannot",  "unknown",
+      "unsure", "not sure", "between ", " never ", " neither ", " might be ", " could be ", " may be "};
   return std::any_of(std::begin(kWords), std::end(kWords),
                      [&](std::string_view word) { return low.find(word) != std::string::npos; });
 }
@@ -102,6 +110,7 @@ std::vector<std::string> sentence_readings(const std::string& sentence) {
   const std::string short_form = clean_answer(std::string_view(clean).substr(0, explanation_at(clean)));
   if (short_form != clean && !short_form.empty()) out.push_back(as_text(short_form));
   const std::string& statement = short_form.empty() ? clean : short_form;
+  if (const std::string other = behind_not_but(statement); !other.empty()) out.push_back(as_text(other));
   if (hedges(statement)) return out;
   size_t end = 0;
   const std::string math = last_math(statement, end);

@@ -5,12 +5,12 @@
 #include <set>
 #include <string>
 
+#include "verifier/index.h"
+
 namespace grpo::verifier {
 namespace {
 
 constexpr int64_t kIntegers = 8;  // values at which both sides are compared
-
-bool is_series(Ref node) { return node->kind == Kind::kSum || node->kind == Kind::kProduct; }
 
 void collect_symbols(Ref node, std::set<std::string>& names) {
   if (node->kind == Kind::kSymbol) names.insert(node->text);
@@ -30,7 +30,12 @@ void collect_integers(Ref node, std::set<std::string>& names) {
 Ref substituted(Ref node, const std::map<std::string, Rational>& values, Arena& arena) {
   if (node->kind == Kind::kSymbol) {
     const auto found = values.find(node->text);
-    return found == values.end() ? node : arena.number(found->second);
+    if (found != values.end()) return arena.number(found->second);
+    Ref out = node;  // a_n
+    for (const auto& [name, value] : values) {
+      if (has_index(out, name)) out = with_index(out, name, value.to_string(), arena.number(value), arena);
+    }
+    return out;
   }
   if (node->kids.empty()) return node;
   Node copy = *node;
@@ -42,6 +47,17 @@ Ref substituted(Ref node, const std::map<std::string, Rational>& values, Arena& 
 }
 
 }  // namespace
+
+bool same_infinite_series(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena) {
+  if (!is_infinite_series(a) || !is_infinite_series(b) || a->kind != b->kind) return false;
+  for (const size_t bound : {size_t{1}, size_t{2}}) {
+    if (!equal_scalars(a->kids[bound], b->kids[bound], policy, arena)) return false;
+  }
+  const std::string name = "#";
+  const Ref index = arena.make(Kind::kSymbol, {}, name);
+  const auto term = [&](Ref series) { return with_index(series->kids[0], series->text, name, index, arena); };
+  return equal_scalars(term(a), term(b), policy, arena);
+}
 
 std::optional<bool> equal_at_integers(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena) {
   std::set<std::string> names;

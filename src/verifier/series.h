@@ -11,4 +11,7 @@ namespace grpo::verifier {
 /// these are integers. Compares there, for eight integers; nullopt when neither side holds such a part.
 std::optional<bool> equal_at_integers(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena);
 
+/// Whether two infinite sums or products have the same bounds and, index for index, equal terms. False proves nothing.
+bool same_infinite_series(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena);
+
 }  // namespace grpo::verifier

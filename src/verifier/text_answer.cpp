@@ -154,7 +154,7 @@ std::string plain_text(std::string_view latex) {
       i += name.size();
     } else if (c == '\\' && i + 1 < latex.size()) {
       ++i;
-      if (std::string_view("$%{}#_&").find(latex[i]) != std::string_view::npos)
+      if (std::string_view("$%{}#_&'").find(latex[i]) != std::string_view::npos)
         out += latex[i];
       else if (latex[i] != '!')
         add_space(out);
@@ -356,7 +356,8 @@ bool says_nothing_exists(std::string_view latex) {
                                                   "not defined",
                                                   "empty"};
   const std::string plain = plain_text(latex);
-  if (plain.find('{') != std::string::npos) return plain == "{}" || plain == "{ }";
+  if (plain.find('{') != std::string::npos || plain.find('[') != std::string::npos)
+    return plain == "{}" || plain == "{ }" || plain == "[]";  // Python prints an empty list
   std::string key;
   if (std::any_of(plain.begin(), plain.end(), [](char c) { return c == '-' || c == '+' || is_digit(c); })) return false;
   for (const auto& word : words_of(lower(plain))) key += (key.empty() ? "" : " ") + word;

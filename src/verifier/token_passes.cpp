@@ -57,19 +57,22 @@ std::vector<size_t> matching_brackets(const std::vector<Token>& tokens) {
 
 // \log_28 is the logarithm of 8, while \log_10 5 has base 10: the base is one digit unless an argument follows.
 void split_log_base(std::vector<Token>& tokens) {
-  for (size_t i = 2; i + 1 < tokens.size(); ++i) {
-    const bool base = is_log(tokens[i - 2]) && tokens[i - 1].is_punct("_") && tokens[i].type == Type::kNumber &&
-                      tokens[i].text.size() > 1;
-    const Token& next = tokens[i + 1];
-    const bool argument =
-        next.type != Type::kEnd && (next.type != Type::kPunct || next.text == "(" || next.text == "{");
-    if (!base || argument) continue;
-    int one = 1;
-    std::vector<Token> parts;
-    push_digits(tokens[i], one, parts);
-    tokens[i] = parts[0];
-    tokens.insert(tokens.begin() + static_cast<long>(i + 1), parts.begin() + 1, parts.end());
+  if (std::none_of(tokens.begin(), tokens.end(), is_log)) return;
+  std::vector<Token> out;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const bool base = i > 1 && i + 1 < tokens.size() && is_log(tokens[i - 2]) && tokens[i - 1].is_punct("_") &&
+                      tokens[i].type == Type::kNumber && tokens[i].text.size() > 1;
+    const auto argument = [](const Token& next) {
+      return next.type != Type::kEnd && (next.type != Type::kPunct || next.text == "(" || next.text == "{");
+    };
+    int digits = base && !argument(tokens[i + 1]) ? 1 : 0;
+    if (digits == 1) {
+      push_digits(tokens[i], digits, out);
+    } else {
+      out.push_back(tokens[i]);
+    }
   }
+  tokens = std::move(out);
 }
 
 }  // namespace
@@ -132,11 +135,89 @@ void join_segments(std::vector<Token>& tokens) {
   const auto name = [&](size_t at) { return std::minmax(tokens[at].text, tokens[at + 1].text); };
   const bool differ = std::any_of(pairs.begin(), pairs.end(), [&](size_t at) { return name(at) != name(pairs[0]); });
   if (!differ) return;
-  for (auto at = pairs.rbegin(); at != pairs.rend(); ++at) {
-    const auto [first, second] = name(*at);
-    tokens[*at].text = first + second;
-    tokens.erase(tokens.begin() + static_cast<long>(*at + 1));
+  std::vector<Token> out;
+  auto pair = pairs.begin();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    out.push_back(tokens[i]);
+    if (pair == pairs.end() || *pair != i) continue;
+    const auto [first, second] = name(i++);
+    out.back().text = first + second;
+    ++pair;
   }
+  tokens = std::move(out);
+}
+
+namespace {
+
+// The imaginary unit of an answer that is "3 + 4*I" and nothing else; npos when there is none.
+size_t python_unit(const std::vector<Token>& tokens) {
+  const size_t begin = tokens[0].is_punct("-") ? 1 : 0;
+  if (tokens.size() != begin + 6) return std::string_view::npos;
+  const bool sign = tokens[begin + 1].is_punct("+") || tokens[begin + 1].is_punct("-");
+  const bool numbers = tokens[begin].type == Type::kNumber && tokens[begin + 2].type == Type::kNumber;
+  const bool unit = tokens[begin + 3].is_punct("*") && tokens[begin + 4].is(Type::kSymbol, "I");
+  return sign && numbers && unit ? begin + 4 : std::string_view::npos;
+}
+
+}  // namespace
+
+namespace {
+
+Token punct(const char* text) {
+  Token token;
+  token.type = Type::kPunct;
+  token.text = text;
+  return token;
+}
+
+bool holds_anywhere(const std::vector<Token>& tokens, bool (*test)(const std::vector<Token>&, size_t)) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (test(tokens, i)) return true;
+  }
+  return false;
+}
+
+// log2( and log10(, without spaces.
+bool has_typed_base(const std::vector<Token>& tokens, size_t at) {
+  if (at + 2 >= tokens.size() || !tokens[at].is(Type::kWord, "log")) return false;
+  const Token& base = tokens[at + 1];
+  return base.type == Type::kNumber && (base.text == "2" || base.text == "10") && !base.space_before &&
+         tokens[at + 2].is_punct("(") && !tokens[at + 2].space_before;
+}
+
+// AB/CD at its sign.
+bool divides_pairs(const std::vector<Token>& tokens, size_t at) {
+  if (at < 2 || at + 3 >= tokens.size() || !tokens[at].is_punct("/")) return false;
+  return is_pair(tokens, at - 2) && is_pair(tokens, at + 1) && !tokens[at - 1].space_before &&
+         !tokens[at + 2].space_before && !tokens[at + 3].is_punct("^") && !tokens[at + 3].is_punct("!");
+}
+
+}  // namespace
+
+void read_python_names(std::vector<Token>& tokens) {
+  if (const size_t unit = python_unit(tokens); unit != std::string_view::npos) tokens[unit].text = "i";
+  if (!holds_anywhere(tokens, has_typed_base)) return;
+  std::vector<Token> out;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    out.push_back(tokens[i]);
+    if (has_typed_base(tokens, i)) out.push_back(punct("_"));
+  }
+  tokens = std::move(out);
+}
+
+void group_divisors(std::vector<Token>& tokens) {
+  if (!holds_anywhere(tokens, divides_pairs)) return;
+  std::vector<Token> out;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    out.push_back(tokens[i]);
+    if (!divides_pairs(tokens, i)) continue;
+    out.push_back(punct("{"));
+    out.push_back(tokens[i + 1]);
+    out.push_back(tokens[i + 2]);
+    out.push_back(punct("}"));
+    i += 2;
+  }
+  tokens = std::move(out);
 }
 
 void drop_double_brackets(std::vector<Token>& tokens) {

@@ -21,6 +21,7 @@ constexpr Replacement kReplacements[] = {
     {0x00AD, ""},
     {0x00B0, "\\degree "},
     {0x00B1, "\\pm "},
+    {0x00B5, "\\mu "},
     {0x00B7, "\\cdot "},
     {0x00BA, "\\degree "},
     {0x00BC, "\\frac{1}{4}"},

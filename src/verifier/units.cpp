@@ -42,15 +42,19 @@ constexpr std::string_view kNoUnits[] = {
     // words of mathematics
     "times", "fold", "twice", "thrice", "once", "plus", "minus", "negative", "positive", "squared", "cubed", "doubled",
     "tripled", "halved", "factorial", "choose", "root", "log", "ln", "modulo", "mod", "divided", "multiplied", "power",
-    "reciprocal", "inverse", "imaginary", "base", "pi", "infinity", "th", "st", "nd", "rd", "bn", "mn"};
+    "reciprocal", "inverse", "imaginary", "base", "pi", "infinity", "th", "st", "nd", "rd", "bn", "mn", "mil", "mio",
+    "mln", "mrd", "works", "work", "fails"};
 
 // Characters of Chinese and Japanese that count or compare.
-constexpr std::string_view kNoUnitCharacters[] = {"分之", "倍", "以上", "以下", "左右", "多",     "余",  "半", "负",
-                                                  "不",   "错", "非",   "没",   "或",   "和",     "是",  "至", "到",
-                                                  "百",   "千", "万",   "亿",   "第",   "平方根", "次方"};
+constexpr std::string_view kNoUnitCharacters[] = {
+    "分之", "倍", "以上", "以下", "左右", "多", "余", "半", "负",     "不",   "错", "非", "没",   "或",   "和",
+    "是",   "至", "到",   "百",   "千",   "万", "亿", "第", "平方根", "次方", "折", "成", "では", "아닙", "아니"};
 
 bool is_statement_word(const std::string& word) {
   if (std::find(std::begin(kNoUnits), std::end(kNoUnits), word) != std::end(kNoUnits)) return true;
+  for (const std::string_view part : {"n't", "hundred", "thousand", "million", "billion"}) {
+    if (word.find(part) != std::string::npos) return true;
+  }
   if ((word[0] & 0x80) != 0)
     return std::any_of(std::begin(kNoUnitCharacters), std::end(kNoUnitCharacters),
                        [&](std::string_view c) { return word.find(c) != std::string::npos; });
@@ -198,7 +202,8 @@ std::optional<Unit> find_unit(std::string_view word) {
 bool is_unit_formula(std::string_view text) {
   const auto parts = split_phrase(text);
   return !parts.empty() && std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
-    return !is_letter(part[0]) || lower(part) == "per" || find_unit(part).has_value();
+    return !is_letter(part[0]) || lower(part) == "per" || part == "cdot" || part == "times" ||
+           find_unit(part).has_value();
   });
 }
 

@@ -37,7 +37,8 @@ struct Reading {
 };
 
 // "1000,99": a decimal comma, when nothing else in the text is a number.
-std::optional<std::string> with_decimal_point(const std::string& text) {
+std::optional<std::string> with_decimal_point(std::string text) {
+  if (const size_t braces = text.find("{,}"); braces != std::string::npos) text.replace(braces, 3, ",");
   const size_t comma = text.find(',');
   if (comma == std::string::npos || comma == 0 || !is_digit(text[comma - 1])) return std::nullopt;
   size_t begin = comma;
@@ -46,13 +47,14 @@ std::optional<std::string> with_decimal_point(const std::string& text) {
   while (end < text.size() && is_digit(text[end])) ++end;
   if (end == comma + 1) return std::nullopt;
   const auto elsewhere = [](char c) { return is_digit(c) || c == ',' || c == '(' || c == '[' || c == '{' || c == '.'; };
+  const std::string_view behind = std::string_view(text).substr(end);
+  const size_t words = behind.starts_with("\\text{") ? 6 : 0;  // 1,75\text{ litres}
   const bool alone = std::none_of(text.begin(), text.begin() + static_cast<long>(begin), elsewhere) &&
-                     std::none_of(text.begin() + static_cast<long>(end), text.end(), elsewhere);
+                     std::none_of(behind.begin() + static_cast<long>(words), behind.end(), elsewhere);
   const bool thousands = end - comma == 4 && text.substr(begin, comma - begin) != "0";
   if (!alone || thousands) return std::nullopt;
-  std::string out = text;
-  out[comma] = '.';
-  return out;
+  text[comma] = '.';
+  return text;
 }
 
 // A gold answer "11,13" is a list; "0,25" and "1000,99" are no lists anyone would write.
@@ -220,7 +222,9 @@ class Judge {
       return false;
     const Boxes boxes = find_boxes(response);
     const std::string text = clean_answer(gold);
-    return !text.empty() && boxes.complete.empty() && !boxes.last_unfinished && text == clean_answer(response);
+    const bool struck = response.find("~~") != std::string_view::npos;
+    return !text.empty() && boxes.complete.empty() && !boxes.last_unfinished && !struck &&
+           text == clean_answer(response);
   }
 
   // Of a box there is one reading. Of prose, the first that is mathematics; else the first, as text.
