@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -128,13 +129,26 @@ std::unique_ptr<Term> make_term(const RewardTerm& term, const VerifierConfig& ve
 
 std::string type_name(const RewardTerm& term) { return enum_names(term.type)[static_cast<size_t>(term.type)]; }
 
-std::string name_of(const RewardTerm& term) { return term.name.empty() ? type_name(term) : term.name; }
+// A term without a name is called by its type, and the second one of a type "regex_2".
+std::vector<std::string> names_of(const std::vector<RewardTerm>& terms) {
+  std::vector<std::string> names;
+  std::map<TermType, int> unnamed;
+  for (const RewardTerm& term : terms) {
+    const int number = term.name.empty() ? ++unnamed[term.type] : 0;
+    names.push_back(!term.name.empty() ? term.name
+                    : number == 1      ? type_name(term)
+                                       : base::concat(type_name(term), "_", number));
+  }
+  return names;
+}
 
 class WeightedSum : public RewardFunction {
  public:
   explicit WeightedSum(const RewardConfig& config) {
     const VerifierConfig verifier = verifier_config(config.verifier);
-    for (const auto& term : config.terms) parts_.push_back({name_of(term), term.weight, make_term(term, verifier)});
+    const auto names = names_of(config.terms);
+    for (size_t i = 0; i < names.size(); ++i)
+      parts_.push_back({names[i], config.terms[i].weight, make_term(config.terms[i], verifier)});
   }
 
   std::vector<std::string> names() const override {
@@ -211,9 +225,12 @@ GoldUse gold_use(const RewardConfig& config) {
 
 RewardConfig judge_of(const RewardConfig& config, const std::string& judge) {
   RewardConfig judging = config;
-  std::erase_if(judging.terms, [&](const RewardTerm& term) {
-    return !compares_with_gold(term) || (judge != "auto" && name_of(term) != judge);
-  });
+  judging.terms.clear();
+  const auto names = names_of(config.terms);
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (compares_with_gold(config.terms[i]) && (judge == "auto" || names[i] == judge))
+      judging.terms.push_back(config.terms[i]);
+  }
   if (judging.terms.empty() && judge != "auto") {
     throw base::ConfigError(
         "eval.judge: no term of reward.terms that compares with the gold answer (math, exact, "
@@ -228,11 +245,11 @@ RewardConfig judge_of(const RewardConfig& config, const std::string& judge) {
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config) {
   if (config.terms.empty())
     throw base::ConfigError("reward.terms: name at least one term, such as {type: math, weight: 1.0}");
-  std::set<std::string> names;
-  for (const auto& term : config.terms) {
-    check(term);
-    if (!names.insert(name_of(term)).second)
-      throw base::ConfigError("reward.terms: two terms are called " + name_of(term) + "; give each a name of its own");
+  for (const auto& term : config.terms) check(term);
+  std::set<std::string> known;
+  for (const auto& name : names_of(config.terms)) {
+    if (!known.insert(name).second)
+      throw base::ConfigError("reward.terms: two terms are called " + name + "; give each a name of its own");
   }
   return std::make_unique<WeightedSum>(config);
 }

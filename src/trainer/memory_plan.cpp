@@ -208,6 +208,16 @@ void add_weights(MemoryPlan& plan, double n, double layer, double outside, doubl
   plan.parts.push_back({"two layers' and other weights", (2.0 * layer + outside) * b, When::kUpdate});
 }
 
+// Gradients of a backward pass in the working dtype, where they are not the sums themselves. Layer after layer they
+// take the place of its saved activations, so that only what they are larger comes on top: at the end, with one
+// layer's. REQUIRES: the saved activations are the latest part.
+void add_gradients_beyond_activations(MemoryPlan& plan, double gradients, const models::ModelConfig& model,
+                                      double bytes_of_an_element) {
+  const double beyond = gradients + bytes_of_an_element * saved_elements_of_a_layer(model) - plan.parts.back().bytes;
+  if (gradients > 0.0 && beyond > 0.0)
+    plan.parts.push_back({"gradients beyond activations", beyond, MemoryPart::When::kUpdate});
+}
+
 MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, const TrainConfig& config,
                      int64_t dtype_bytes, const PlanTarget& target) {
   using optim::StateSharding;
@@ -247,18 +257,19 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   if (samples(config))
     plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
   plan.parts.push_back({"gradient sums", 4.0 * trained.all / (splits_sums ? ranks : 1.0), When::kUpdate});
-  if (splits_sums)
-    plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
-  else if (copies)
-    plan.parts.push_back({"gradients of a backward pass", trained.all * b, When::kUpdate});
+  if (splits_sums) plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
   if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
   plan.parts.push_back(
       {"saved activations",
        tokens * saved_elements(model, choice.checkpointing) * b * static_cast<double>(trained.layers_passed) / layers,
        When::kUpdate});
+  const double whole_gradients = copies && !splits_sums ? b : 0.0;
+  add_gradients_beyond_activations(plan, whole_gradients * trained.all, model, tokens * b);
   // One after the other; the embedding's gradient comes last, when little else is there.
   plan.parts.push_back({"LM head, or a layer's backward",
-                        std::max(head_bytes(model, tokens, b, target.cuda), tokens * backward_elements(model) * b),
+                        std::max(head_bytes(model, tokens, b, target.cuda),
+                                 whole_gradients * vocabulary * static_cast<double>(model.hidden_size) +
+                                     tokens * backward_elements(model) * b),
                         When::kUpdate});
   if (kind == optim::OptimizerKind::kMuon)
     plan.parts.back().bytes =

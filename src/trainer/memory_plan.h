@@ -24,10 +24,10 @@ struct MemoryPart {
 ///   weights n b; fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n (Muon: 4 of the layers'
 ///   parameters), / R when split, on the host when offloaded. zero3: n b for sampling alone, always n b / R, in the
 ///   update two layers and what is outside of layers rollout: the sampler's prepacked copy n b (CPU only), KV pages,
-///   logits of the running sequences update: fp32 gradient sums 4 n (/ R with zero2 and zero3), gradients of a backward
-///   pass n b (of a layer with those), saved activations of
-///           a micro-batch, and beside them the larger of what the LM head needs (a chunk's logits, the weight's
-///           gradient in fp32) and what the backward pass of one layer does, or Muon with the largest matrix
+///   logits of the running sequences update: fp32 gradient sums 4 n (/ R with zero2 and zero3, and then the gradients
+///   of a layer and others), saved activations of a micro-batch, or the gradients n b that take their place layer after
+///   layer, and beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and
+///   what the backward pass of one layer does, or Muon with the largest matrix
 ///   on a GPU: CUDA's context, libraries and graphs
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {

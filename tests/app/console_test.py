@@ -95,7 +95,7 @@ class Console(unittest.TestCase):
         evaluations = [i for i, line in enumerate(lines) if "info eval step" in line]
         self.assertEqual(len(evaluations), 3, lines)
         self.assertLess(max(evaluations), heads[0])
-        self.assertRegex(lines[heads[0] - 1], r"finished at step 6 in \d+ s: .*/quickstart_2grpo$")
+        self.assertRegex(lines[heads[0] - 1], r"finished at step 6 in [\d.]+ s: .*/quickstart_2grpo$")
 
     def test_a_narrow_terminal_never_wraps_the_block(self):
         lines = screen(on_a_terminal(30))

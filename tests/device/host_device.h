@@ -33,6 +33,8 @@
 //   GRPO_HOST_DEVICE_MEMORY      bytes of memory of each device (80e9)
 //   GRPO_HOST_DEVICE_COUNT       devices (1)
 //   GRPO_HOST_DEVICE_ARITHMETIC  0: nothing is computed and no memory touched, for models that this machine cannot hold
+//   GRPO_HOST_DEVICE_REPORT      a file that gets the most memory that was held and handed out, as JSON, whenever it
+//                                has grown by a thousandth
 //
 // Where the machine has a real GPU the library steps aside: it starts the program again without itself.
 

@@ -69,6 +69,18 @@ TEST(LoadErrors, NameATensorWhoseValuesAreNotFinite) {
   }
 }
 
+// A large one is looked at in pieces.
+TEST(LoadErrors, NameALargeTensorWhoseLastValueIsNotFinite) {
+  const testing::TempDir dir;
+  auto json = testing::small_config_json();
+  json["vocab_size"] = (1 << 20) / json["hidden_size"].get<int64_t>() + 7;
+  small_model(json)->save(dir.path(), {});
+  EXPECT_EQ(load_error(dir.path()), "");
+  change(dir.path(), "model.embed_tokens.weight",
+         [](at::Tensor tensor) { return tensor.view({-1})[-1].fill_(std::nan("")), tensor; });
+  EXPECT_THAT(load_error(dir.path()), HasSubstr("model.embed_tokens.weight holds values that are not finite"));
+}
+
 TEST(LoadErrors, NameATensorThatIsNotStoredAsFloatingPoint) {
   const testing::TempDir dir;
   small_model()->save(dir.path(), {});

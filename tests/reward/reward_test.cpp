@@ -101,6 +101,12 @@ TEST(Reward, TheVerdictIsThatOfTheFirstTermThatCompares) {
   EXPECT_EQ(score_of(config, {.gold = "3", .text = "\\boxed{3}"}).verdict.rule, "exact");
 }
 
+TEST(Reward, TermsOfOneTypeAreNumbered) {
+  const auto regex = term(TermType::kRegex, 1.0, "x");
+  EXPECT_THAT(make_reward({.terms = {regex, term(TermType::kMath), regex, regex}})->names(),
+              ::testing::ElementsAre("regex", "math", "regex_2", "regex_3"));
+}
+
 // One batch has many prompts and answers; each is scored as if it were alone.
 TEST(Reward, ScoresABatchItemByItem) {
   const std::vector<std::string> golds = {"7", "8"}, other = {"9"};
@@ -137,8 +143,9 @@ TEST(Reward, WrongConfigurationsSayWhatIsWrong) {
   EXPECT_THAT(message({.terms = {term(TermType::kRegex)}}), ::testing::HasSubstr("pattern"));
   EXPECT_THAT(message({.terms = {term(TermType::kMath, 1.0, "x")}}), ::testing::HasSubstr("not to math"));
   EXPECT_THAT(message({.terms = {term(TermType::kRegex, 1.0, "(")}}), ::testing::HasSubstr("parenthes"));
-  EXPECT_THAT(message({.terms = {term(TermType::kMath), term(TermType::kMath)}}),
-              ::testing::HasSubstr("two terms are called math"));
+  auto twice = term(TermType::kRegex, 1.0, "x");
+  twice.name = "math";
+  EXPECT_THAT(message({.terms = {term(TermType::kMath), twice}}), ::testing::HasSubstr("two terms are called math"));
   RewardConfig fallback{.terms = {term(TermType::kMath)}};
   fallback.verifier.fallbacks = {"last_number"};
   EXPECT_THAT(message(fallback), ::testing::HasSubstr("did you mean last-number"));

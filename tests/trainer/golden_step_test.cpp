@@ -12,6 +12,7 @@
 #include "grpo/models/weights.h"
 #include "grpo/update/profile.h"
 #include "support/golden.h"
+#include "support/on_host_device.h"
 #include "support/thread_ranks.h"
 #include "trainer/step_fixture.h"
 
@@ -268,6 +269,7 @@ TEST_F(GpuStep, GoldenGradientInBf16) { expect_gradient_of_fp32({at::kCUDA, 0});
 
 // However many micro-batches: the host waits for the device as often. Counted in the trace of its runtime.
 TEST_F(GpuStep, WaitsForTheDeviceAsOftenForManyMicroBatchesAsForOne) {
+  if (testing::on_host_device()) GTEST_SKIP() << "no trace; tests/device/update_test.cpp counts the calls themselves";
   const auto waits = [&](int64_t tokens) {
     auto config = this->config(1e-6);
     config.trainer.micro_batch_tokens = tokens;
@@ -286,7 +288,9 @@ TEST_F(GpuStep, WaitsForTheDeviceAsOftenForManyMicroBatchesAsForOne) {
     }
     return count;
   };
-  EXPECT_EQ(waits(8), waits(1 << 20));
+  const auto one = waits(1 << 20);
+  EXPECT_GE(one, 1) << "the trace knows nothing of the runtime";
+  EXPECT_EQ(waits(8), one);
 }
 
 }  // namespace

@@ -249,5 +249,26 @@ TEST(MemoryPlan, CountsWhatABackwardPassHoldsBesideTheActivations) {
             6.0 * 152064 * 3584);
 }
 
+// Where weights have gradients of their own dtype: at a pass's end they are all there, and the activations are not.
+TEST(MemoryPlan, CountsGradientsOfAPassOnlyBeyondTheActivationsWhosePlaceTheyTake) {
+  TrainConfig config = gpu_config();
+  const auto plan = [&](int64_t dtype_bytes) {
+    return plan_memory(qwen_1_5b(), config, dtype_bytes, {.ranks = 1, .cuda = true});
+  };
+  const double gradients = 2.0 * static_cast<double>(qwen_1_5b().num_parameters());
+  const auto many = plan(2);
+  ASSERT_GT(bytes_of(many, "saved activations"), 2.0 * gradients);
+  for (const auto& part : many.parts) EXPECT_NE(part.name, "gradients beyond activations");
+
+  config.data.max_prompt_tokens = 64;
+  config.rollout.max_new_tokens = 192;
+  config.trainer.micro_batch_tokens = 256;
+  const auto few = plan(2);
+  const double saved = bytes_of(few, "saved activations");
+  ASSERT_LT(saved, gradients);
+  EXPECT_NEAR(bytes_of(few, "gradients beyond activations"), gradients - saved * 27.0 / 28.0, 1e3);  // one layer's stay
+  for (const auto& part : plan(4).parts) EXPECT_NE(part.name, "gradients beyond activations");  // they are the sums
+}
+
 }  // namespace
 }  // namespace grpo::trainer

@@ -32,7 +32,8 @@ struct RewardTerm {
   std::string pattern;  // of regex
   GRPO_FIELDS(f) {
     f("type", type, "what the term measures");
-    f("name", name, "in reward/<name>/mean and the rollout files; empty: the type. Two terms need two names");
+    f("name", name,
+      "in reward/<name>/mean and the rollout files; empty: the type, as regex, and regex_2 for the second");
     f("weight", weight, "factor in the sum");
     f("pattern", pattern,
       "Perl-compatible regular expression of a regex term (PCRE2, UTF-8); . matches line breaks only behind (?s)");

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "device/operators/aliases.h"
+#include "device/operators/shapes.h"
 
 namespace grpo::host_device {
 namespace {
@@ -96,6 +97,7 @@ Stack with_zeros(const OperatorHandle& op, const Stack& arguments) {
 
 // What the operator would return, without the values.
 Stack results_of(const OperatorHandle& op, const Stack& arguments) {
+  if (auto known = known_shapes(op, arguments)) return *std::move(known);
   if (op.hasKernelForDispatchKey(c10::DispatchKey::Meta)) {
     try {
       return without_values(op, arguments);

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "device/runtime/report.h"
 #include "device/runtime/settings.h"
 #include "device/runtime/streams.h"
 
@@ -55,6 +56,8 @@ void* map_pages(size_t bytes) {
   return pages == MAP_FAILED ? nullptr : pages;
 }
 
+constexpr uintptr_t kPage = 4096;
+
 // As large as a piece must be for new pages to be cheaper than writing the old ones.
 constexpr size_t kPatternBytes = size_t{16} << 20;
 
@@ -71,11 +74,11 @@ int pattern_file() {
 }
 
 // REQUIRES: whole pages that were mapped here. Offsets follow addresses, so that neighbours stay one mapping.
-void map_pattern(char* begin, char* end) {
+void map_pattern(char* begin, char* end, int sharing) {
   while (begin < end) {
     const size_t offset = reinterpret_cast<uintptr_t>(begin) % kPatternBytes;
     const size_t bytes = std::min(kPatternBytes - offset, static_cast<size_t>(end - begin));
-    if (mmap(begin, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, pattern_file(),
+    if (mmap(begin, bytes, PROT_READ | PROT_WRITE, sharing | MAP_FIXED | MAP_NORESERVE, pattern_file(),
              static_cast<off_t>(offset)) == MAP_FAILED)
       std::abort();
     begin += bytes;
@@ -95,6 +98,8 @@ bool allocate(void** pointer, size_t bytes, int device) {
   m.used[device] += bytes;
   ++m.counts.allocations;
   m.counts.bytes += static_cast<int64_t>(bytes);
+  m.counts.most_bytes = std::max(m.counts.most_bytes, m.counts.bytes);
+  report(m.counts);
   return true;
 }
 
@@ -121,12 +126,16 @@ void on_allocated(const void* data, size_t bytes) {
   auto& m = memory();
   const std::lock_guard lock(m.mutex);
   m.pieces[static_cast<const char*>(data)] = {bytes, m.next++, 0};
+  m.counts.handed_out += static_cast<int64_t>(bytes);
+  m.counts.most_handed_out = std::max(m.counts.most_handed_out, m.counts.handed_out);
+  report(m.counts);
 }
 
 void on_freed(const void* data, size_t bytes, cudaStream_t stream) {
   {
-    const std::lock_guard lock(memory().mutex);
-    memory().pieces.erase(static_cast<const char*>(data));
+    auto& m = memory();
+    const std::lock_guard lock(m.mutex);
+    if (m.pieces.erase(static_cast<const char*>(data)) != 0) m.counts.handed_out -= static_cast<int64_t>(bytes);
   }
   poison_later(stream, const_cast<void*>(data), bytes);
 }
@@ -171,6 +180,10 @@ int device_of(const void* pointer) {
 bool allocate_pinned(void** pointer, size_t bytes) {
   *pointer = map_pages(bytes);
   if (*pointer == nullptr) return false;
+  if (!settings().arithmetic && bytes >= kPatternBytes) {  // who fills it always writes the same pages
+    auto* const begin = static_cast<char*>(*pointer);
+    map_pattern(begin, begin + (bytes + kPage - 1) / kPage * kPage, MAP_SHARED);
+  }
   register_pinned(*pointer, bytes);
   return true;
 }
@@ -204,12 +217,11 @@ void fill(void* pointer, size_t bytes) {
 void fill_device(void* pointer, size_t bytes) {
   if (!settings().arithmetic) return;
   if (bytes < kPatternBytes) return fill(pointer, bytes);
-  constexpr uintptr_t kPage = 4096;
   auto *const begin = static_cast<char*>(pointer), *const end = begin + bytes;
   char* const first = begin + (kPage - reinterpret_cast<uintptr_t>(begin) % kPage) % kPage;
   char* const last = end - reinterpret_cast<uintptr_t>(end) % kPage;
   fill(begin, static_cast<size_t>(first - begin));
-  map_pattern(first, last);
+  map_pattern(first, last, MAP_PRIVATE);
   fill(last, static_cast<size_t>(end - last));
 }
 

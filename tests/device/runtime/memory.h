@@ -53,7 +53,8 @@ void fill_device(void* pointer, size_t bytes);
 uint64_t fingerprint(const void* pointer, size_t bytes);
 
 struct MemoryCounts {
-  int64_t allocations = 0, bytes = 0;
+  int64_t allocations = 0, bytes = 0, most_bytes = 0;  // cudaMalloc
+  int64_t handed_out = 0, most_handed_out = 0;         // bytes, by LibTorch's allocator
 };
 MemoryCounts memory_counts();
 

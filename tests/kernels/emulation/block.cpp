@@ -17,21 +17,25 @@ using boost::context::detail::jump_fcontext;
 using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
-constexpr size_t kStackBytes = 64 * 1024;
+// Nine lines of the cache more than a power of two: the ends of the stacks, where all the work is, would otherwise lie
+// in the same few sets of the cache and push each other out.
+constexpr size_t kStackBytes = 64 * 1024 + 9 * 64;
 constexpr unsigned kWarp = 32;
 
 enum class State { kRuns, kWaitsForBlock, kWaitsForWarp, kLeft };
 
 struct Thread {
   fcontext_t context = nullptr;
-  std::unique_ptr<char[]> stack;
   State state = State::kRuns;
+  bool second_slots = false;  // of its warp's two sets: the one that its latest exchange used
 };
 
 struct Block {
   BlockIndex index;
   std::vector<Thread> threads;
-  std::vector<uint64_t> slots;
+  std::unique_ptr<char[]> stacks;  // of so many threads, one behind the other
+  size_t num_stacks = 0;
+  std::vector<uint64_t> slots;  // two sets for each warp
   std::vector<std::max_align_t> shared;
   const std::function<void()>* kernel = nullptr;
   fcontext_t scheduler = nullptr;
@@ -100,6 +104,12 @@ bool release_waiting() {
   return released;
 }
 
+void make_stacks(size_t threads) {
+  if (block.num_stacks >= threads) return;
+  block.stacks = std::make_unique_for_overwrite<char[]>(threads * kStackBytes);
+  block.num_stacks = threads;
+}
+
 bool all_left() {
   for (const Thread& thread : block.threads) {
     if (thread.state != State::kLeft) return false;
@@ -115,16 +125,14 @@ void run_block(BlockIndex index, unsigned threads, size_t shared_bytes, const st
   if (threads % kWarp != 0)
     throw std::logic_error("a block of " + std::to_string(threads) + " threads: not whole warps");
   block.index = index;
-  block.slots.assign(threads, 0);
+  block.slots.assign(2 * threads, 0);
   block.shared.resize(shared_bytes / sizeof(std::max_align_t) + 1);
   block.kernel = &kernel;
   block.error = nullptr;
-  block.threads.resize(threads);
-  for (Thread& thread : block.threads) {
-    if (!thread.stack) thread.stack = std::make_unique<char[]>(kStackBytes);
-    thread.state = State::kRuns;
-    thread.context = make_fcontext(thread.stack.get() + kStackBytes, kStackBytes, begin_thread);
-  }
+  make_stacks(threads);
+  block.threads.assign(threads, {});
+  for (size_t i = 0; i < threads; ++i)
+    block.threads[i].context = make_fcontext(block.stacks.get() + (i + 1) * kStackBytes, kStackBytes, begin_thread);
   while (!all_left()) {
     const bool ran = run_round();
     if (block.error) std::rethrow_exception(block.error);
@@ -140,6 +148,10 @@ void wait_for_block() { wait(State::kWaitsForBlock); }
 void wait_for_warp() { wait(State::kWaitsForWarp); }
 void trap() { throw std::runtime_error("a kernel stopped with __trap()"); }
 
-uint64_t& warp_slot(int lane) { return block.slots[block.running / kWarp * kWarp + static_cast<unsigned>(lane)]; }
+uint64_t* next_warp_slots() {
+  Thread& thread = running_thread();
+  thread.second_slots = !thread.second_slots;
+  return &block.slots[2 * (block.running / kWarp * kWarp) + (thread.second_slots ? kWarp : 0)];
+}
 
 }  // namespace grpo::testing

@@ -37,8 +37,9 @@ void wait_for_block();
 void wait_for_warp();
 [[noreturn]] void trap();
 
-/// The place of a lane of this warp for 8 bytes.
-uint64_t& warp_slot(int lane);
+/// The places of this warp's lanes for 8 bytes, for one exchange: a lane that is ahead already has others, so that one
+/// wait is enough, between writing and reading.
+uint64_t* next_warp_slots();
 
 inline int lane_of_thread() { return static_cast<int>(emulated_thread().x % 32); }
 
@@ -46,20 +47,20 @@ inline int lane_of_thread() { return static_cast<int>(emulated_thread().x % 32);
 template <typename T, typename Source>
 T exchange_in_warp(T value, const Source& source) {
   static_assert(sizeof(T) <= sizeof(uint64_t) && std::is_trivially_copyable_v<T>);
-  std::memcpy(&warp_slot(lane_of_thread()), &value, sizeof value);
+  uint64_t* const slots = next_warp_slots();
+  std::memcpy(slots + lane_of_thread(), &value, sizeof value);
   wait_for_warp();
   T result;
-  std::memcpy(&result, &warp_slot(source(lane_of_thread())), sizeof result);
-  wait_for_warp();
+  std::memcpy(&result, slots + source(lane_of_thread()), sizeof result);
   return result;
 }
 
 inline unsigned ballot_in_warp(bool vote) {
-  warp_slot(lane_of_thread()) = vote ? 1 : 0;
+  uint64_t* const slots = next_warp_slots();
+  slots[lane_of_thread()] = vote ? 1 : 0;
   wait_for_warp();
   unsigned votes = 0;
-  for (int lane = 0; lane < 32; ++lane) votes |= static_cast<unsigned>(warp_slot(lane)) << lane;
-  wait_for_warp();
+  for (int lane = 0; lane < 32; ++lane) votes |= static_cast<unsigned>(slots[lane]) << lane;
   return votes;
 }
 
