@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Builds the fuzz targets (tests/fuzz, and the verifier's) with clang's libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer,
+# and runs one after the other until each has used so many seconds of processor time:
+#   scripts/fuzz.sh [SECONDS [TARGET...]]      600 and all of them unless said; TARGET is config, http, verifier, ...
+# They begin with their seeds and with what earlier runs found worth keeping (build-fuzz/corpus). Whatever breaks a target is kept
+# in build-fuzz/findings/TARGET and makes the exit code 1; it belongs among the seeds once its cause is mended.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${1:-600}
+[ $# -eq 0 ] || shift
+targets=("$@")
+goals=("${targets[@]/#/grpo_fuzz_}")
+[ $# -gt 0 ] || goals=(grpo_fuzzers)
+scripts/build.sh --preset fuzz --target "${goals[@]}"
+[ $# -gt 0 ] || mapfile -t targets < <(find build-fuzz/bin -name 'grpo_fuzz_*' -printf '%f\n' | sed s/^grpo_fuzz_// | sort)
+
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1
+TIMEFORMAT='%U %S'
+failed=0
+
+# slice TARGET SECONDS: runs it for so long and prints the processor time that it used.
+slice() {
+  local seeds=tests/fuzz/seeds/$1
+  [ -d "$seeds" ] || seeds=tests/data/$1_seeds
+  { time "build-fuzz/bin/grpo_fuzz_$1" "build-fuzz/corpus/$1" "$seeds" -artifact_prefix="build-fuzz/findings/$1/" -max_total_time="$2" \
+    -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 >>"build-fuzz/logs/$1" 2>&1; } 2>&1
+}
+
+for target in "${targets[@]}"; do
+  mkdir -p build-fuzz/corpus/"$target" build-fuzz/findings/"$target" build-fuzz/logs
+  : >build-fuzz/logs/"$target"
+  used=0  # hundredths of a second: on a busy machine a minute may bring less than one
+  while [ "$used" -lt $((100 * seconds)) ]; do
+    left=$((seconds - used / 100))
+    spent=$(slice "$target" $((left < 60 ? left : 60))) || break
+    used=$((used + $(awk '{print int(100 * ($1 + $2) + 1)}' <<<"$spent")))
+  done
+  runs=$(awk '/^stat::number_of_executed_units/ {sum += $2} END {print sum + 0}' build-fuzz/logs/"$target")
+  findings=$(find build-fuzz/findings/"$target" -type f | wc -l)
+  printf '%-16s %6d s of processor time, %10d runs, %d findings\n' "$target" $((used / 100)) "$runs" "$findings"
+  [ "$findings" -eq 0 ] || failed=1
+done
+exit "$failed"
