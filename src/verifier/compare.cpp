@@ -483,21 +483,6 @@ class Comparison {
     return (side->kind == Kind::kSymbol || side->kind == Kind::kApply) && !derivative;
   }
 
-  static Relation turned(Relation relation) {
-    switch (relation) {
-      case Relation::kLess:
-        return Relation::kGreater;
-      case Relation::kLessEqual:
-        return Relation::kGreaterEqual;
-      case Relation::kGreater:
-        return Relation::kLess;
-      case Relation::kGreaterEqual:
-        return Relation::kLessEqual;
-      default:
-        return relation;
-    }
-  }
-
   Ref difference(Ref relation) {
     return arena_.make(Kind::kAdd, {relation->kids[0], arena_.make(Kind::kNeg, {relation->kids[1]})});
   }

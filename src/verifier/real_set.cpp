@@ -7,6 +7,22 @@
 #include "verifier/scalar.h"
 
 namespace grpo::verifier {
+
+Relation turned(Relation relation) {
+  switch (relation) {
+    case Relation::kLess:
+      return Relation::kGreater;
+    case Relation::kLessEqual:
+      return Relation::kGreaterEqual;
+    case Relation::kGreater:
+      return Relation::kLess;
+    case Relation::kGreaterEqual:
+      return Relation::kLessEqual;
+    default:
+      return relation;
+  }
+}
+
 namespace {
 
 struct NoRealSet {};
@@ -29,21 +45,6 @@ bool holds(Relation relation, int sign) {
       return sign != 0;
     default:
       throw NoRealSet{};
-  }
-}
-
-Relation flipped(Relation relation) {
-  switch (relation) {
-    case Relation::kLess:
-      return Relation::kGreater;
-    case Relation::kLessEqual:
-      return Relation::kGreaterEqual;
-    case Relation::kGreater:
-      return Relation::kLess;
-    case Relation::kGreaterEqual:
-      return Relation::kLessEqual;
-    default:
-      return relation;
   }
 }
 
@@ -160,14 +161,14 @@ class RealSets {
       return node->kind == Kind::kFunction && node->text == "abs" && node->kids[0]->kind == Kind::kSymbol;
     };
     if (is_absolute(left) && is_constant(right)) return {left->kids[0]->text, relation, right, true};
-    if (is_absolute(right) && is_constant(left)) return {right->kids[0]->text, flipped(relation), left, true};
+    if (is_absolute(right) && is_constant(left)) return {right->kids[0]->text, turned(relation), left, true};
     const auto is_name = [](Ref node) { return node->kind == Kind::kSymbol || node->kind == Kind::kApply; };
     if (is_name(left) && is_constant(right)) return {canonical_text(left), relation, right};
-    if (is_name(right) && is_constant(left)) return {canonical_text(right), flipped(relation), left};
+    if (is_name(right) && is_constant(left)) return {canonical_text(right), turned(relation), left};
     const Ref difference = arena_.make(Kind::kAdd, {left, arena_.make(Kind::kNeg, {right})});
     const auto linear = as_linear(difference, arena_.budget());
     if (!linear) throw NoRealSet{};
-    return {linear->variable, linear->slope.is_negative() ? flipped(relation) : relation,
+    return {linear->variable, linear->slope.is_negative() ? turned(relation) : relation,
             arena_.number(-linear->offset / linear->slope)};
   }
 

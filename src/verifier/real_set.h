@@ -7,6 +7,9 @@
 
 namespace grpo::verifier {
 
+/// The relation with its sides exchanged: a < b is b > a.
+Relation turned(Relation relation);
+
 /// Whether two descriptions are the same set of real numbers: intervals, finite sets, R, their unions, intersections
 /// and differences, and inequalities in one variable that is alone or linear. Both are cut at all their endpoints and
 /// compared piece by piece. nullopt when one is no such set or endpoints cannot be ordered. Inequalities in two
