@@ -19,9 +19,11 @@ function(grpo_module name)
   endif()
 endfunction()
 
-# Compiles a target against LibTorch's CPU part with the one precompiled header of the build.
+# Compiles a target against LibTorch's CPU part with the one precompiled header of the build. A source includes the operators
+# it calls (ATen/ops/...): AT_PER_OPERATOR_HEADERS keeps LibTorch's own headers from including all of them.
 function(grpo_use_torch target)
   target_link_libraries(${target} PRIVATE grpo::torch)
+  target_compile_definitions(${target} PRIVATE AT_PER_OPERATOR_HEADERS)
   target_precompile_headers(${target} REUSE_FROM grpo_torch_pch)
   get_target_property(type ${target} TYPE)
   if(type STREQUAL "EXECUTABLE")

@@ -1,6 +1,7 @@
 #include "grpo/algo/advantage.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,7 @@
 #include "grpo/algo/aggregation.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/ones.h>
 
 #include <array>
 

@@ -1,5 +1,6 @@
 // PPO's clipped objective with separate bounds and a dual clip, per token and (GSPO) per sequence.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/where.h>
 
 #include "algo/loss_terms.h"
 #include "grpo/algo/packed.h"

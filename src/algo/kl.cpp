@@ -1,6 +1,7 @@
 #include "grpo/algo/kl.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/expm1.h>
 
 #include <array>
 

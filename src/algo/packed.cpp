@@ -1,6 +1,9 @@
 #include "grpo/algo/packed.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/repeat_interleave.h>
+#include <ATen/ops/segment_reduce.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <vector>

@@ -1,4 +1,5 @@
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/sigmoid.h>
 
 #include "algo/loss_terms.h"
 

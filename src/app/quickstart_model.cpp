@@ -1,7 +1,8 @@
 // Makes the model of configs/quickstart: a 0.25 M-parameter Qwen2 that adds five digits, by supervised training on
 // answers that are mostly guesses. Same seed and machine type, same file. docs/quickstart_model.md tells why it is made
 // so.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>

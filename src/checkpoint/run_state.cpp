@@ -1,6 +1,6 @@
 #include "grpo/checkpoint/run_state.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>

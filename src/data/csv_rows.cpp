@@ -2,6 +2,7 @@
 
 #include <csv.h>
 
+#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 

@@ -1,5 +1,6 @@
 #include "data/number_texts.h"
 
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "grpo/base/error.h"

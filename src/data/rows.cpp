@@ -1,6 +1,7 @@
 #include "data/rows.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "data/csv_rows.h"
 #include "data/number_texts.h"

@@ -1,6 +1,7 @@
 #include "kernels/page_lists.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 
 #include "grpo/base/error.h"
 

@@ -1,6 +1,7 @@
 #include "grpo/kernels/paged_kv.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty_like.h>
 
 #include <algorithm>
 #include <cstring>

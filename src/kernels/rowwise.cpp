@@ -1,6 +1,12 @@
 #include "grpo/kernels/rowwise.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"

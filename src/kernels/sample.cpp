@@ -1,6 +1,7 @@
 #include "grpo/kernels/sample.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>

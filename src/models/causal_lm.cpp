@@ -1,6 +1,8 @@
 #include "grpo/models/causal_lm.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/embedding.h>
 
 #include <algorithm>
 #include <array>

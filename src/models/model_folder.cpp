@@ -1,6 +1,6 @@
 #include "models/model_folder.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 
 #include <algorithm>
 #include <cstdio>

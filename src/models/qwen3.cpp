@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "models/family.h"
 
 namespace grpo::models {

@@ -1,6 +1,7 @@
 #include "grpo/models/weights.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/from_blob.h>
 
 #include "grpo/base/error.h"
 

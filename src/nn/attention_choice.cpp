@@ -1,5 +1,6 @@
-#include <ATen/ATen.h>
 #include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/randn.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/version.h>
 

@@ -1,7 +1,8 @@
 #include "nn/join.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/ops/cat.h>
 
 #include <algorithm>
 

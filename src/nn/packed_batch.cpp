@@ -1,6 +1,7 @@
 #include "grpo/nn/packed_batch.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 
 #include "grpo/base/error.h"
 

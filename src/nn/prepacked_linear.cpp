@@ -1,6 +1,7 @@
 #include "grpo/nn/prepacked_linear.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/linear.h>
 
 #include "nn/onednn.h"
 

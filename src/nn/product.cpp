@@ -1,6 +1,8 @@
 #include "nn/product.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/mm.h>
 
 #include "nn/onednn.h"
 

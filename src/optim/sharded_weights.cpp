@@ -1,6 +1,7 @@
 #include "optim/sharded_weights.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 
 #include <cstring>
 

@@ -1,6 +1,8 @@
 #include "rollout/kv_cache.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include "grpo/kernels/upload.h"
 

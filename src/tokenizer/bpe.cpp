@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <queue>
 
 #include "tokenizer/component.h"

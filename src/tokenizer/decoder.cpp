@@ -1,6 +1,7 @@
 #include "tokenizer/decoder.h"
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "tokenizer/byte_level.h"

@@ -1,6 +1,7 @@
 #include "tokenizer/hf_tokenizer.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "tokenizer/component.h"
 #include "tokenizer/post_processor.h"

@@ -1,5 +1,6 @@
 #include "tokenizer/pre_tokenizer.h"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "tokenizer/byte_level.h"

@@ -1,5 +1,7 @@
 #include "tokenizer/tokenizer_file.h"
 
+#include <nlohmann/json.hpp>
+
 #include "grpo/base/error.h"
 #include "grpo/io/parse_json.h"
 

@@ -1,6 +1,7 @@
 #include "trainer/across_ranks.h"
 
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 namespace grpo::trainer {
 namespace {

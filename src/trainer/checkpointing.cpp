@@ -1,6 +1,7 @@
 #include "trainer/checkpointing.h"
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <future>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 

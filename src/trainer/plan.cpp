@@ -1,7 +1,8 @@
 #include "trainer/plan.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/zeros.h>
 
 #include <cstdio>
 #include <filesystem>

@@ -1,5 +1,7 @@
 #include "trainer/resume.h"
 
+#include <nlohmann/json.hpp>
+
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/checkpoint/run_state.h"

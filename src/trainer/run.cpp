@@ -2,6 +2,7 @@
 #include "trainer/run.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "grpo/base/cache.h"

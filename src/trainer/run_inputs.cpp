@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"

@@ -1,6 +1,7 @@
 #include "update/across_ranks.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <numeric>

@@ -1,6 +1,6 @@
 #include "update/gradient_pass.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 
 #include <optional>
 

@@ -1,8 +1,12 @@
 // The objective of one micro-batch: log-probs of its targets, ratio and clipping, KL and entropy, weighted sum.
 #include "update/micro_batch_loss.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <utility>
 

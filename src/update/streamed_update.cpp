@@ -1,6 +1,7 @@
 #include "grpo/update/streamed_update.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ThreadLocalState.h>
 
 #include <iterator>
 #include <utility>

@@ -1,7 +1,7 @@
 // One update: a share of the sequences for each rank, their micro-batches, the reduction, the optimizer step.
 #include "grpo/update/update.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 
 #include <algorithm>
 #include <optional>

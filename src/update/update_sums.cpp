@@ -1,7 +1,9 @@
 #include "update/update_sums.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <utility>

@@ -2,10 +2,14 @@
 // loss). Tolerances, relative to the largest expected value: 1e-9 against expected_f64; 2e-5 against float32 code, 5e-3
 // where the rewards of a group are so close that float32 loses them. Degenerate groups are compared with expected_f64
 // only: the libraries leave rounding noise there.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/argsort.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "algo/golden_arrays.h"
 #include "grpo/algo/advantage.h"

@@ -5,9 +5,10 @@
 //   cispo -> token_mean of loss cispo with bounds [0, epsilon_high]; importance_sampling_level sequence -> gspo, whose
 //   straight-through gradient equals TRL's where all tokens of a rollout share one advantage; delta -> dual_clip, which
 //   is the same function for delta >= 1 + epsilon_high; beta -> k3 added per token.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "algo/golden_arrays.h"

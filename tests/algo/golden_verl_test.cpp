@@ -2,8 +2,10 @@
 // Tolerance 1e-5 relative to the largest expected value (README: some values are large), 1e-6 for the clip fractions.
 // verl leaves rows without a token out of sequence means: empty_rows skip. actor/ppo_kl is a metric that this project
 // does not report.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
 
 #include "algo/golden_arrays.h"
 #include "grpo/algo/aggregation.h"

@@ -1,6 +1,7 @@
 #include "grpo/algo/packed.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 namespace grpo::algo {

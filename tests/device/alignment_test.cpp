@@ -1,4 +1,6 @@
 // Compiled as our kernels are: vectors that are not aligned are found.
+#include <ATen/ops/ones.h>
+
 #include "device/device_fixture.h"
 
 namespace grpo::host_device {

@@ -1,6 +1,9 @@
 // Graphs: what is recorded runs at each replay, and what CUDA forbids meanwhile is an error that names the call.
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 
 #include "device/device_fixture.h"
 

@@ -1,5 +1,8 @@
 // What a decode step costs the host, and that mistakes in it are found.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <ATen/record_function.h>
 
 #include <numeric>

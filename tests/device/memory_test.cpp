@@ -1,5 +1,8 @@
 // Memory: patterns where nothing may be read yet, and pinned memory that is in use.
 #include <ATen/cuda/CUDAEvent.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 
 #include <cmath>
 #include <cstring>

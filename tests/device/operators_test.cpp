@@ -1,4 +1,18 @@
 // Operators: the CPU's numbers in the device's memory, in whatever way the operator returns them.
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/tensor.h>
+
 #include "device/device_fixture.h"
 
 namespace grpo::host_device {

@@ -1,5 +1,7 @@
 // Order: what streams and events demand is kept, what they do not is not.
 #include <ATen/cuda/CUDAEvent.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 
 #include <atomic>
 #include <chrono>

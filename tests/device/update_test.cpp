@@ -1,5 +1,6 @@
 // Updates on the device are the CPU's, in whatever order its streams run.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 
 #include "device/device_fixture.h"
 #include "grpo/base/log.h"

@@ -1,6 +1,13 @@
 // One rank of the tests in process_group_test.cpp: grpo_dist_worker SCENARIO TIMEOUT_S, with torchrun's variables set.
 // Or torchrun's agent, as far as the ranks see it: grpo_dist_worker agent PORT.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <chrono>

@@ -1,6 +1,10 @@
 #include "kernels/paged_cache.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/randperm.h>
+#include <ATen/ops/tensor.h>
 
 #include <limits>
 

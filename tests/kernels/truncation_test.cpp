@@ -1,6 +1,9 @@
 #include "kernels/truncation.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/round.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,7 +1,9 @@
 #include "grpo/models/freeze.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/linear.h>
 #include <gtest/gtest.h>
 
 #include "grpo/base/error.h"

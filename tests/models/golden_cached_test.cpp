@@ -1,5 +1,9 @@
 // The sampling path against the reference: extend over a paged cache.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/linear.h>
 #include <gtest/gtest.h>
 
 #include "models/cached_pass.h"

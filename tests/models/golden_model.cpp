@@ -1,6 +1,7 @@
 #include "models/golden_model.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 
 #include <stdexcept>
 

@@ -1,5 +1,7 @@
 // The calls around layers, and the memory that a layer's weights share.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
 #include <gtest/gtest.h>
 
 #include <map>

@@ -1,6 +1,9 @@
 #include "models/rope.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/pow.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

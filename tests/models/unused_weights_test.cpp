@@ -1,5 +1,7 @@
 // Tensors of a model's files that its config.json has no place for.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros_like.h>
 #include <gmock/gmock.h>
 
 #include "grpo/base/error.h"

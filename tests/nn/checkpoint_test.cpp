@@ -1,7 +1,13 @@
 #include "grpo/nn/checkpoint.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/tanh.h>
 #include <gtest/gtest.h>
 
 namespace grpo::nn {

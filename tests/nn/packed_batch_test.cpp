@@ -1,6 +1,8 @@
 #include "grpo/nn/packed_batch.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 
 #include <stdexcept>

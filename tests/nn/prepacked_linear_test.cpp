@@ -1,6 +1,11 @@
 #include "grpo/nn/prepacked_linear.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 namespace grpo::nn {

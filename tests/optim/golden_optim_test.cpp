@@ -1,10 +1,12 @@
 // AdamW, clipping and schedules against torch's AdamW, clip_grad_norm_ and transformers' schedules
 // (tests/golden/README.md, optim). Tolerances: 5e-6 absolute for weights, moments and norms (README; norms and moments
 // relative where above 1), 1e-12 for rates.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "grpo/io/safetensors.h"
 #include "grpo/optim/optimizer.h"

@@ -1,5 +1,5 @@
 // Measures updates; not a test. scripts/gpu_check.sh runs it. One JSON line a measurement.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 
 #include <cmath>
 #include <cstdio>

@@ -2,7 +2,10 @@
 // (docs/performance.md, "An update, counted"). It runs on the CPU, with small batches of a model of one and of two
 // layers whose matrices have their real sizes: all counts but attention's are linear in layers and in tokens, so four
 // runs give those of any model and batch.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -10,6 +13,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <utility>

@@ -1,8 +1,9 @@
 // Measures sampling and the gradient on the CPU; not a test. Each line of standard input, "decode N NEW" or
 // "gradient N LENGTH", runs it once and prints one line of JSON; scripts/bench_cpu.py alternates these with another
 // program's.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
 #include <sys/resource.h>
 
 #include <chrono>

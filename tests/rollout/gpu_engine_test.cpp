@@ -1,5 +1,9 @@
 // Rollouts on a CUDA device.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/quantile.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include "grpo/io/safetensors.h"

@@ -1,5 +1,9 @@
 // Measures rollouts on a CUDA device; not a test. scripts/gpu_check.sh runs it. One JSON line a measurement.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
 
 #include <algorithm>
 #include <chrono>

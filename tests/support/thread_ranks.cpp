@@ -1,6 +1,9 @@
 #include "support/thread_ranks.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/maximum.h>
 
 #include <barrier>
 #include <deque>

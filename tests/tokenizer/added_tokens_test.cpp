@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <ctime>
+#include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
 #include "tokenizer/hf_tokenizer.h"

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "grpo/tokenizer/chat_template.h"

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "grpo/tokenizer/tokenizer.h"
 #include "support/golden.h"

@@ -1,5 +1,7 @@
 #include "tokenizer/small_tokenizer.h"
 
+#include <nlohmann/json.hpp>
+
 #include "grpo/io/json.h"
 #include "support/golden.h"
 

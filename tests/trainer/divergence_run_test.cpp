@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/checkpoint/store.h"

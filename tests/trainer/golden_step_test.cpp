@@ -1,5 +1,5 @@
 // One GRPO update of a tiny model against TRL's numbers (tests/golden/README.md, "step").
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "grpo/base/error.h"
 
 namespace grpo::trainer {

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/config/config.h"

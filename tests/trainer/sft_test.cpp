@@ -1,12 +1,13 @@
 // Supervised fine-tuning against golden numbers: the reference's mean negative log-likelihood, and its gradient's norm.
 #include "trainer/methods/sft.h"
 
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
 #include "grpo/update/update.h"

@@ -1,8 +1,8 @@
 // Measures whole GRPO steps of a model with random weights; not a test. scripts/gpu_check.sh runs it on a GPU. One JSON
 // line a measurement, ratios of what was measured in this one run.
-#include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <c10/core/CachingDeviceAllocator.h>
 
 #include <algorithm>

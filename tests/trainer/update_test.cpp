@@ -1,6 +1,6 @@
 // What the update promises: dead groups may be skipped, and a batch may be split in any way, without changing the
 // gradient.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/record_function.h>
 #include <gmock/gmock.h>
 

@@ -1,6 +1,8 @@
 // When a micro-batch does not fit, the update starts over with smaller ones: same gradient, and later updates keep to
 // it.
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 #include <c10/util/Exception.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

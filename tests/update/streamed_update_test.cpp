@@ -1,7 +1,7 @@
 // An update that begins before all its sequences are known is the update, in whatever time they come.
 #include "grpo/update/streamed_update.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <chrono>

@@ -1,7 +1,8 @@
 // Sequences in, one update out: what is trained, with which weight, and that no split changes the gradient.
 #include "grpo/update/update.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include <numeric>

@@ -1,7 +1,8 @@
 #include "kernels/cuda/attention.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/cuda/CUDAEvent.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,8 @@
 #include "kernels/cuda/update_table.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 
 #include "kernels/cuda/operands.h"
 #include "kernels/cuda/update_launchers.h"

@@ -1,6 +1,7 @@
 #include "trainer/methods/grpo.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "grpo/base/error.h"

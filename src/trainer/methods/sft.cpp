@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "grpo/algo/aggregation.h"
 #include "grpo/base/error.h"

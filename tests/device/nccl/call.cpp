@@ -1,6 +1,7 @@
 #include "device/nccl/call.h"
 
 #include <array>
+#include <nlohmann/json.hpp>
 
 namespace grpo::device_nccl {
 

@@ -1,5 +1,6 @@
 // The exported functions that move values, and those about errors, groups, operators and memory.
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "device/nccl/clique.h"
 

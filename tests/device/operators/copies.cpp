@@ -1,6 +1,6 @@
 #include "device/operators/copies.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/copy_native.h>
 
 #include "device/operators/aliases.h"

@@ -1,7 +1,9 @@
 #include "device/operators/fallback.h"
 
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Generator.h>
+#include <ATen/ops/empty_strided.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <atomic>

@@ -1,6 +1,7 @@
 #include "device/operators/products.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
 
 #include "device/operators/aliases.h"
 

@@ -1,6 +1,8 @@
 #include "device/operators/shapes.h"
 
-#include <ATen/ATen.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/WrapDimUtils.h>
+#include <ATen/ops/empty.h>
 
 #include <map>
 #include <string>
