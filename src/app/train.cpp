@@ -56,7 +56,7 @@ void listen_for_deaths() {
 }
 
 // auto: one rank for each GPU that this run would use.
-int64_t num_local_ranks(const std::string& nproc, const std::string& device) {
+int64_t num_local_ranks(const std::string& nproc, models::DeviceChoice device) {
   if (nproc == "auto") return models::resolve_device(device).is_cuda() ? kernels::cuda_device_count() : 1;
   int64_t count = 0;
   const auto [end, error] = std::from_chars(nproc.data(), nproc.data() + nproc.size(), count);

@@ -140,4 +140,13 @@ LoadedConfig load(const base::Fields& root, const Source& source) {
   return loaded;
 }
 
+void read_field(const base::Field& field, const std::string& name, const std::string& text) {
+  const bool is_text = std::holds_alternative<std::string*>(field.value) ||
+                       std::holds_alternative<base::TextOrMap*>(field.value) ||
+                       std::holds_alternative<std::vector<std::string>*>(field.value);
+  const base::Fields no_others;
+  NodeReader(no_others, kCommandLine)
+      .read_value(is_text ? YAML::Node(text) : parse_override_value(name, text), field, name);
+}
+
 }  // namespace grpo::config

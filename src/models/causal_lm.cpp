@@ -14,9 +14,9 @@
 #include "grpo/models/freeze.h"
 #include "grpo/models/weights.h"
 #include "grpo/nn/attention.h"
-#include "grpo/nn/checkpoint.h"
 #include "grpo/nn/layers.h"
 #include "grpo/nn/prepacked_linear.h"
+#include "grpo/nn/recompute.h"
 #include "models/decoder_weights.h"
 #include "models/model_folder.h"
 #include "models/rope.h"
@@ -69,7 +69,7 @@ struct TrainingPass {
   const ModelConfig& config;
   nn::AttentionPlan plan;
   nn::Rope rope;
-  Checkpointing checkpointing;
+  Recompute recompute;
 
   // Queries, keys and values: [T, heads, head_dim]. Norms of heads are between projections and rotation.
   std::array<at::Tensor, 3> heads_of(const DecoderLayer& layer, const at::Tensor& x) const {
@@ -93,8 +93,7 @@ struct TrainingPass {
   at::Tensor run(const DecoderLayer& layer, const at::Tensor& x) const {
     const auto mid = x + attention(layer, x);
     return mid + nn::gated_mlp(mid, {layer.post_attention_norm, config.norm_eps}, weights_of(layer.gate),
-                               weights_of(layer.up), weights_of(layer.down),
-                               checkpointing != Checkpointing::kSelective);
+                               weights_of(layer.up), weights_of(layer.down), recompute != Recompute::kSelective);
   }
 };
 
@@ -257,8 +256,8 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
       TrainingPass{.config = state_->config,
                    .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
                    .rope = {batch.positions, cos, sin, state_->config.head_dim},
-                   .checkpointing = state_->training.checkpointing});
-  const bool again = state_->training.checkpointing == Checkpointing::kFull && at::GradMode::is_enabled();
+                   .recompute = state_->training.recompute});
+  const bool again = state_->training.recompute == Recompute::kFull && at::GradMode::is_enabled();
   const AroundLayers around(state_->hooks, weights.layers.size());
   int64_t next = 0;
   auto x = at::embedding(weights.embedding, batch.ids);
@@ -268,7 +267,7 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
     if (again && (x.requires_grad() || is_trained(layer))) {
       // A layer that is computed again gives its weights their gradients where its input takes one.
       if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
-      x = nn::checkpoint([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x);
+      x = nn::recomputed([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x);
     } else {
       x = pass->run(layer, x);
     }

@@ -29,15 +29,15 @@ Demand most_of(const Demand& a, const Demand& b) {
   return {.longest = std::max(a.longest, b.longest), .sequences = std::max(a.sequences, b.sequences)};
 }
 
-int64_t longest_of(const Request& request, const SamplingConfig& sampling) {
-  return static_cast<int64_t>(request.prompt_ids.size()) + sampling.max_new_tokens;
+int64_t longest_of(const Request& request, const GenerationOptions& options) {
+  return static_cast<int64_t>(request.prompt_ids.size()) + options.max_new_tokens;
 }
 
-Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const SamplingConfig& sampling) {
+Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const GenerationOptions& options) {
   Demand demand;
   int64_t most_samples = 0;
   for (const Request& request : requests) {
-    demand.longest = std::max(demand.longest, longest_of(request, sampling));
+    demand.longest = std::max(demand.longest, longest_of(request, options));
     demand.sequences += request.num_samples;
     most_samples = std::max(most_samples, request.num_samples);
   }
@@ -78,7 +78,7 @@ struct Session::State {
   const size_t steps_ahead;
   const int64_t vocab_size;
   const Demand demand;
-  const SamplingConfig sampling;
+  const GenerationOptions options;
   const base::RandomKey key;
   EngineStats& last_stats;  // the engine's
   bool& busy;               // the engine's
@@ -107,7 +107,7 @@ struct Session::State {
                " prompt ids and ", request.num_samples, " samples");
     for (const int64_t id : request.prompt_ids)
       GRPO_CHECK(id >= 0 && id < vocab_size, "prompt id ", id, " of a vocabulary of ", vocab_size);
-    GRPO_CHECK(longest_of(request, sampling) <= demand.longest, "a request of up to ", longest_of(request, sampling),
+    GRPO_CHECK(longest_of(request, options) <= demand.longest, "a request of up to ", longest_of(request, options),
                " tokens in a session for ", demand.longest);
   }
 
@@ -147,7 +147,7 @@ struct Session::State {
     const auto prompts = scheduler.admit();
     if (prompts.empty()) return false;
     std::vector<NewTokens> sequences;
-    for (const Prompt* prompt : prompts) {
+    for (const WaitingPrompt* prompt : prompts) {
       const auto& ids = requests[prompt->request].request.prompt_ids;
       sequences.push_back({.ids = ids.data(), .count = prompt->tokens, .cached = 0, .pages = &prompt->pages});
       counted.prompt_tokens += prompt->tokens;
@@ -198,9 +198,9 @@ struct Session::State {
       rows.push_back({.slot = sequence->slot,
                       .cached = sequence->cached,
                       .pages = &sequence->pages,
-                      .params = {.temperature = request.greedy ? 0.0 : sampling.temperature,
-                                 .top_k = sampling.top_k,
-                                 .top_p = sampling.top_p,
+                      .params = {.temperature = request.greedy ? 0.0 : options.sampling.temperature,
+                                 .top_k = options.sampling.top_k,
+                                 .top_p = options.sampling.top_p,
                                  .uniform = base::uniform(request.key.value_or(key), request.draw, sample,
                                                           static_cast<uint32_t>(sequence->drawn))}});
     }
@@ -221,7 +221,7 @@ struct Session::State {
         append(*step.sequences[i], step.tokens.ids()[i], step.tokens.log_probs()[i]);
     }
     scheduler.retire(
-        [this](const Sequence& sequence) { return sequence.ended || sequence.drawn == sampling.max_new_tokens; });
+        [this](const Sequence& sequence) { return sequence.ended || sequence.drawn == options.max_new_tokens; });
   }
 
   void append(Sequence& sequence, int64_t id, float log_prob) {
@@ -236,7 +236,7 @@ struct Session::State {
     completion.log_probs.push_back(log_prob);
     ++counted.completion_tokens;
     const bool stopped = is_stop(id);
-    sequence.ended = stopped || static_cast<int64_t>(completion.ids.size()) == sampling.max_new_tokens;
+    sequence.ended = stopped || static_cast<int64_t>(completion.ids.size()) == options.max_new_tokens;
     if (!sequence.ended) return;
     completion.finish_reason = stopped ? FinishReason::kStop : FinishReason::kLength;
     Progress& progress = requests[sequence.request];
@@ -245,8 +245,8 @@ struct Session::State {
   }
 
   bool is_stop(int64_t id) const {
-    return !sampling.ignore_eos &&
-           std::find(sampling.stop_ids.begin(), sampling.stop_ids.end(), id) != sampling.stop_ids.end();
+    return !options.ignore_eos &&
+           std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end();
   }
 
   EngineStats stats() const {
@@ -280,51 +280,51 @@ EngineStats Session::stats() const { return state_->stats(); }
 
 struct Engine::State {
   const models::CausalLM& model;
-  EngineConfig config;
+  EngineOptions options;
   std::optional<KvCache> cache;
   std::optional<ModelRunner> runner;
   std::vector<const void*> weights;  // where they lay when the runner was made
   EngineStats stats;
   bool busy = false;  // a session is under way
 
-  int64_t pages_for(int64_t tokens) const { return (tokens + config.page_size - 1) / config.page_size; }
+  int64_t pages_for(int64_t tokens) const { return (tokens + options.page_size - 1) / options.page_size; }
 
-  double idle_share() const { return config.idle_share.value.value_or(model.device().is_cuda() ? 1.0 / 32.0 : 0.0); }
+  double idle_share() const { return options.idle_share.value.value_or(model.device().is_cuda() ? 1.0 / 32.0 : 0.0); }
 
-  int64_t steps_ahead() const { return config.steps_ahead.value.value_or(model.device().is_cuda() ? 2 : 0); }
+  int64_t steps_ahead() const { return options.steps_ahead.value.value_or(model.device().is_cuda() ? 2 : 0); }
 
   double kv_memory_gb() const {
-    if (config.kv_memory_gb.value) return *config.kv_memory_gb.value;
+    if (options.kv_memory_gb.value) return *options.kv_memory_gb.value;
     double weights = 0.0;
     for (const auto& [name, tensor] : model.parameters()) weights += static_cast<double>(tensor.nbytes());
     const double device = model.device().is_cuda() ? kernels::cuda_memory_bytes(model.device().index()) : 0.0;
-    return auto_kv_memory_gb(device / 1e9, weights / 1e9, config.beside_gb);
+    return auto_kv_memory_gb(device / 1e9, weights / 1e9, options.beside_gb);
   }
 
   int64_t pages_wanted(const Demand& demand) const {
-    if (config.num_pages.value) return *config.num_pages.value;
+    if (options.num_pages.value) return *options.num_pages.value;
     // One page list more: a prompt stays in the cache while its samples start.
-    const int64_t all = pages_for(demand.longest) * (std::min(config.max_sequences, demand.sequences) + 1) + 1;
-    const auto bound = static_cast<int64_t>(kv_memory_gb() * 1e9) / KvCache::page_bytes(model, config.page_size);
+    const int64_t all = pages_for(demand.longest) * (std::min(options.max_sequences, demand.sequences) + 1) + 1;
+    const auto bound = static_cast<int64_t>(kv_memory_gb() * 1e9) / KvCache::page_bytes(model, options.page_size);
     return std::min(all, std::max<int64_t>(bound, 1));
   }
 
   // Memory for the call; kept from call to call, grown when a call wants more.
   int64_t prepare_cache(const Demand& demand) {
-    const int64_t pages = pages_wanted(most_of(demand, config.expected));
+    const int64_t pages = pages_wanted(most_of(demand, options.expected));
     // The longest sequence, and beside it one page while it starts or comes back.
     const int64_t least = pages_for(demand.longest) + 1;
     if (pages < least) {
       throw base::ConfigError(
-          base::concat("the KV cache has ", pages, " pages of ", config.page_size, " tokens, but one sequence of ",
+          base::concat("the KV cache has ", pages, " pages of ", options.page_size, " tokens, but one sequence of ",
                        demand.longest, " tokens needs ", least, "; raise rollout.kv_memory_gb to at least ",
-                       static_cast<double>(least * KvCache::page_bytes(model, config.page_size)) / 1e9,
+                       static_cast<double>(least * KvCache::page_bytes(model, options.page_size)) / 1e9,
                        " or lower rollout.max_new_tokens"));
     }
     if (!cache || cache->num_pages() < pages) {
       runner.reset();
       cache.reset();  // first the old memory goes
-      cache.emplace(model, pages, config.page_size);
+      cache.emplace(model, pages, options.page_size);
     }
     return pages;
   }
@@ -333,39 +333,39 @@ struct Engine::State {
   ModelRunner& prepare_runner(const Demand& demand) {
     std::vector<const void*> places;
     for (const auto& [name, tensor] : model.parameters()) places.push_back(tensor.const_data_ptr());
-    const int64_t longest = most_of(demand, config.expected).longest;
+    const int64_t longest = most_of(demand, options.expected).longest;
     const bool fits = runner && runner->options().max_tokens >= longest && places == weights;
     if (fits) return *runner;
     weights = std::move(places);
-    const bool graphs = config.graphs.value.value_or(model.device().is_cuda());
+    const bool graphs = options.graphs.value.value_or(model.device().is_cuda());
     return runner.emplace(model, *cache,
-                          ModelRunner::Options{.max_sequences = config.max_sequences,
+                          ModelRunner::Options{.max_sequences = options.max_sequences,
                                                .max_tokens = (longest + kTokensStep - 1) / kTokensStep * kTokensStep,
-                                               .exact = config.exact,
+                                               .exact = options.exact,
                                                .padded = graphs || model.device().is_cuda(),
-                                               .decode_kernel = config.decode_kernel,
+                                               .decode_kernel = options.decode_kernel,
                                                .graphs = graphs});
   }
 };
 
-Engine::Engine(const models::CausalLM& model, const EngineConfig& config)
+Engine::Engine(const models::CausalLM& model, const EngineOptions& options)
     : state_(new State{
-          .model = model, .config = config, .cache = {}, .runner = {}, .weights = {}, .stats = {}, .busy = false}) {
-  GRPO_CHECK(config.page_size >= 1 && config.max_sequences >= 1, "page_size ", config.page_size, ", max_sequences ",
-             config.max_sequences);
+          .model = model, .options = options, .cache = {}, .runner = {}, .weights = {}, .stats = {}, .busy = false}) {
+  GRPO_CHECK(options.page_size >= 1 && options.max_sequences >= 1, "page_size ", options.page_size, ", max_sequences ",
+             options.max_sequences);
 }
 
 Engine::~Engine() = default;
 
-std::unique_ptr<Session> Engine::begin(const Demand& demand, const SamplingConfig& sampling,
+std::unique_ptr<Session> Engine::begin(const Demand& demand, const GenerationOptions& options,
                                        const base::RandomKey& key) {
-  GRPO_CHECK(sampling.max_new_tokens >= 1, "max_new_tokens ", sampling.max_new_tokens);
+  GRPO_CHECK(options.max_new_tokens >= 1, "max_new_tokens ", options.max_new_tokens);
   State& state = *state_;
   GRPO_CHECK(!state.busy, "the engine's last session is still there");
   const int64_t pages = state.prepare_cache(demand);
   ModelRunner& runner = state.prepare_runner(demand);
-  const Scheduler::Limits limits{.max_sequences = state.config.max_sequences,
-                                 .page_size = state.config.page_size,
+  const Scheduler::Limits limits{.max_sequences = state.options.max_sequences,
+                                 .page_size = state.options.page_size,
                                  .num_pages = pages,
                                  .prefill_tokens = kPrefillTokens,
                                  .idle_share = state.idle_share()};
@@ -374,7 +374,7 @@ std::unique_ptr<Session> Engine::begin(const Demand& demand, const SamplingConfi
                                                            .steps_ahead = static_cast<size_t>(state.steps_ahead()),
                                                            .vocab_size = state.model.config().vocab_size,
                                                            .demand = demand,
-                                                           .sampling = sampling,
+                                                           .options = options,
                                                            .key = key,
                                                            .last_stats = state.stats,
                                                            .busy = state.busy,
@@ -382,12 +382,12 @@ std::unique_ptr<Session> Engine::begin(const Demand& demand, const SamplingConfi
   return std::unique_ptr<Session>(new Session(std::move(begun)));
 }
 
-std::vector<Group> Engine::generate(const std::vector<Request>& requests, const SamplingConfig& sampling,
+std::vector<Group> Engine::generate(const std::vector<Request>& requests, const GenerationOptions& options,
                                     const base::RandomKey& key, const std::function<void(const Group&)>& on_group,
                                     const std::function<bool()>& should_stop, const RequestQueue* queue) {
   state_->stats = {};
   if (requests.empty()) return {};
-  const auto session = begin(demand_of(requests, queue, sampling), sampling, key);
+  const auto session = begin(demand_of(requests, queue, options), options, key);
   std::vector<Group> groups(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) groups[i].request = i;
   std::vector<size_t> submitted;  // the request of each number in the session

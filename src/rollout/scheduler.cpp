@@ -40,13 +40,13 @@ size_t Scheduler::resume() {
   return count;
 }
 
-std::vector<const Prompt*> Scheduler::admit() {
-  std::vector<const Prompt*> admitted;
+std::vector<const WaitingPrompt*> Scheduler::admit() {
+  std::vector<const WaitingPrompt*> admitted;
   if (!preempted_.empty() || prompts_.empty() || prompts_.front().in_cache() || !fills_slots()) return admitted;
   int64_t tokens = 0;
   int64_t samples = 0;
   int64_t pages = 0;
-  for (Prompt& prompt : prompts_) {
+  for (WaitingPrompt& prompt : prompts_) {
     const int64_t starting = std::min(prompt.num_samples - prompt.started, free_slots() - samples);
     // The prompt's own pages, and one for each sample that starts now.
     pages += pages_for(prompt.tokens) + starting;
@@ -58,7 +58,7 @@ std::vector<const Prompt*> Scheduler::admit() {
     samples += starting;
     if (alone && pages > pages_.num_free()) break;
   }
-  for (Prompt& prompt : prompts_) {
+  for (WaitingPrompt& prompt : prompts_) {
     if (admitted.empty() || prompt.request > admitted.back()->request) break;
     prompt.pages = take_pages(prompt.tokens);
   }
@@ -75,7 +75,7 @@ size_t Scheduler::start_samples(std::vector<PageCopy>& copies) {
   if (!preempted_.empty()) return 0;
   const size_t before = running_.size();
   while (!prompts_.empty() && prompts_.front().in_cache()) {
-    Prompt& prompt = prompts_.front();
+    WaitingPrompt& prompt = prompts_.front();
     while (prompt.started < prompt.num_samples && free_slots() > 0 && start_sample(prompt, copies)) {
     }
     if (prompt.started < prompt.num_samples) break;
@@ -84,7 +84,7 @@ size_t Scheduler::start_samples(std::vector<PageCopy>& copies) {
   return running_.size() - before;
 }
 
-bool Scheduler::start_sample(Prompt& prompt, std::vector<PageCopy>& copies) {
+bool Scheduler::start_sample(WaitingPrompt& prompt, std::vector<PageCopy>& copies) {
   auto started = std::make_shared<Sequence>();
   Sequence& sequence = *started;
   sequence.request = prompt.request;
@@ -153,7 +153,7 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::retire(const std::function<boo
 }
 
 bool Scheduler::prompt_in_cache(size_t request) const {
-  for (const Prompt& prompt : prompts_) {
+  for (const WaitingPrompt& prompt : prompts_) {
     if (!prompt.in_cache()) return false;
     if (prompt.request == request) return true;
   }

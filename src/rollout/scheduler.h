@@ -41,7 +41,7 @@ class Scheduler {
   size_t resume();
 
   /// Prompts to prefill now, in request order; they have pages.
-  std::vector<const Prompt*> admit();
+  std::vector<const WaitingPrompt*> admit();
 
   /// Starts samples of prompts in the cache as slots allow; returns how many were appended to running(), in request and
   /// sample order. Their first token is to be drawn. Whole prompt pages are shared; a last page that is not full is
@@ -75,11 +75,11 @@ class Scheduler {
   void release(std::vector<int32_t>& pages);
   bool drop_prompt();
   void preempt_youngest();
-  bool start_sample(Prompt& prompt, std::vector<PageCopy>& copies);
+  bool start_sample(WaitingPrompt& prompt, std::vector<PageCopy>& copies);
 
   Limits limits_;
   PageAllocator pages_;
-  std::deque<Prompt> prompts_;                       // in request order; the first ones may be in the cache
+  std::deque<WaitingPrompt> prompts_;                // in request order; the first ones may be in the cache
   std::deque<std::shared_ptr<Sequence>> preempted_;  // oldest first
   std::vector<std::shared_ptr<Sequence>> running_;
   std::vector<int64_t> slots_;  // free ones; the last is given first

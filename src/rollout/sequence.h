@@ -20,7 +20,7 @@ struct Sequence {
 };
 
 /// A request whose samples have not all started.
-struct Prompt {
+struct WaitingPrompt {
   size_t request = 0;
   int64_t tokens = 0;
   int64_t num_samples = 0;

@@ -99,7 +99,7 @@ class Sampling {
       if (context_.greedy) ask(i, 1, true);
     }
     const auto groups = context_.engine->generate(
-        requests_, context_.sampling, {}, [&](const auto& group) { receive(group); }, context_.should_stop);
+        requests_, context_.generation, {}, [&](const auto& group) { receive(group); }, context_.should_stop);
     scorer_.wait();
     return groups.size() == requests_.size();
   }

@@ -17,7 +17,7 @@ int64_t longest_of(const std::vector<Prompt>& prompts) {
 
 rollout::Demand expected_demand(const TrainConfig& config, const std::vector<Prompt>& prompts,
                                 const std::vector<EvalSet>& eval_sets, bool cuda) {
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   rollout::Demand demand{.longest = longest_of(prompts) + rollout.max_new_tokens,
                          .sequences = rollout.prompts_per_step * rollout.group_size};
   const int64_t evaluated = config.eval.max_new_tokens.value_or(rollout.max_new_tokens);

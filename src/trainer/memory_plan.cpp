@@ -29,10 +29,10 @@ double parameters_outside_layers(const models::ModelConfig& model) {
   return static_cast<double>(model.hidden_size * (model.vocab_size * (model.tied_embeddings ? 1 : 2) + 1));
 }
 
-double sum(const std::vector<MemoryPart>& parts, When phase) {
+double sum(const std::vector<MemoryPart>& parts, When when) {
   double bytes = 0.0;
   for (const auto& part : parts) {
-    if (part.when == When::kAlways || part.when == phase) bytes += part.bytes;
+    if (part.when == When::kAlways || part.when == when) bytes += part.bytes;
   }
   return bytes;
 }
@@ -48,15 +48,15 @@ double saved_elements_of_a_layer(const models::ModelConfig& model) {
          2.0 * static_cast<double>(model.intermediate_size);
 }
 
-double saved_elements(const models::ModelConfig& model, models::Checkpointing checkpointing) {
+double saved_elements(const models::ModelConfig& model, models::Recompute recompute) {
   const auto layers = static_cast<double>(model.num_layers), hidden = static_cast<double>(model.hidden_size);
   const double whole = saved_elements_of_a_layer(model);
-  switch (checkpointing) {
-    case models::Checkpointing::kNone:
+  switch (recompute) {
+    case models::Recompute::kNone:
       return layers * whole;
-    case models::Checkpointing::kSelective:
+    case models::Recompute::kSelective:
       return layers * (whole - 2.0 * static_cast<double>(model.intermediate_size));
-    case models::Checkpointing::kFull:
+    case models::Recompute::kFull:
       break;
   }
   return layers * hidden + whole;  // one layer is computed again at a time
@@ -92,7 +92,7 @@ bool samples(const TrainConfig& config) {
 // At full length in every slot.
 double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes, bool cuda) {
   if (!samples(config)) return 0.0;
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   const auto pages = [&](int64_t tokens) {
     return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size);
   };
@@ -121,7 +121,7 @@ double MemoryPlan::peak() const {
   return all;
 }
 
-int64_t decoded_together(const RolloutOptions& rollout, bool cuda) {
+int64_t decoded_together(const RolloutConfig& rollout, bool cuda) {
   return rollout.max_sequences.value.value_or(rollout::auto_max_sequences(cuda));
 }
 
@@ -166,7 +166,7 @@ namespace {
 
 // What a plan can be chosen from.
 struct Choice {
-  models::Checkpointing checkpointing;
+  models::Recompute recompute;
   optim::StateSharding sharding;
   bool offload;
   int64_t micro_batch_tokens;
@@ -236,7 +236,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const auto tokens =
       static_cast<double>(std::max(choice.micro_batch_tokens, longest_rollout(config)));  // a rollout is never split
 
-  MemoryPlan plan{.checkpointing = choice.checkpointing,
+  MemoryPlan plan{.recompute = choice.recompute,
                   .micro_batch_tokens = choice.micro_batch_tokens,
                   .sharding = choice.sharding,
                   .offload = choice.offload,
@@ -261,7 +261,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
   plan.parts.push_back(
       {"saved activations",
-       tokens * saved_elements(model, choice.checkpointing) * b * static_cast<double>(trained.layers_passed) / layers,
+       tokens * saved_elements(model, choice.recompute) * b * static_cast<double>(trained.layers_passed) / layers,
        When::kUpdate});
   const double whole_gradients = copies && !splits_sums ? b : 0.0;
   add_gradients_beyond_activations(plan, whole_gradients * trained.all, model, tokens * b);
@@ -291,19 +291,19 @@ bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
 }
 
 // Without what costs time first.
-std::vector<models::Checkpointing> checkpointing_choices(ActivationCheckpointing wanted) {
-  using models::Checkpointing;
+std::vector<models::Recompute> recompute_choices(RecomputeChoice wanted) {
+  using models::Recompute;
   switch (wanted) {
-    case ActivationCheckpointing::kNone:
-      return {Checkpointing::kNone};
-    case ActivationCheckpointing::kSelective:
-      return {Checkpointing::kSelective};
-    case ActivationCheckpointing::kFull:
-      return {Checkpointing::kFull};
-    case ActivationCheckpointing::kAuto:
+    case RecomputeChoice::kNone:
+      return {Recompute::kNone};
+    case RecomputeChoice::kSelective:
+      return {Recompute::kSelective};
+    case RecomputeChoice::kFull:
+      return {Recompute::kFull};
+    case RecomputeChoice::kAuto:
       break;
   }
-  return {Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull};
+  return {Recompute::kNone, Recompute::kSelective, Recompute::kFull};
 }
 
 // Where the user leaves it to the plan how activations are kept, a GPU takes smaller micro-batches before it computes
@@ -315,7 +315,7 @@ std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTa
   std::vector<int64_t> choices = {whole};
   const bool sent_each_time =
       sharding == optim::StateSharding::kGradients || sharding == optim::StateSharding::kWeights;
-  if (!target.cuda || sent_each_time || config.trainer.activation_checkpointing != ActivationCheckpointing::kAuto)
+  if (!target.cuda || sent_each_time || config.trainer.activation_checkpointing != RecomputeChoice::kAuto)
     return choices;
   for (const int64_t part : {whole / 2, whole / 4}) {
     if (part >= std::max(kFewestTokens, longest_rollout(config))) choices.push_back(part);
@@ -324,20 +324,20 @@ std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTa
 }
 
 // streams: a streamed update sends gradients once, at its end.
-std::vector<optim::StateSharding> sharding_choices(dist::Sharding wanted, int64_t ranks, bool streams) {
+std::vector<optim::StateSharding> sharding_choices(dist::ShardingChoice wanted, int64_t ranks, bool streams) {
   using optim::StateSharding;
   if (ranks == 1) return {StateSharding::kNone};
-  if (streams && wanted == dist::Sharding::kAuto) return {StateSharding::kOptimizer};
+  if (streams && wanted == dist::ShardingChoice::kAuto) return {StateSharding::kOptimizer};
   switch (wanted) {
-    case dist::Sharding::kNone:
+    case dist::ShardingChoice::kNone:
       return {StateSharding::kNone};
-    case dist::Sharding::kZero1:
+    case dist::ShardingChoice::kZero1:
       return {StateSharding::kOptimizer};
-    case dist::Sharding::kZero2:
+    case dist::ShardingChoice::kZero2:
       return {StateSharding::kGradients};
-    case dist::Sharding::kZero3:
+    case dist::ShardingChoice::kZero3:
       return {StateSharding::kWeights};
-    case dist::Sharding::kAuto:
+    case dist::ShardingChoice::kAuto:
       break;
   }
   return {StateSharding::kOptimizer, StateSharding::kGradients, StateSharding::kWeights};
@@ -357,11 +357,11 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   for (const bool offload : offload_choices(config.trainer.offload_optimizer, target.cuda)) {
     for (const auto sharding :
          sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update)) {
-      for (const auto checkpointing : checkpointing_choices(config.trainer.activation_checkpointing)) {
+      for (const auto recompute : recompute_choices(config.trainer.activation_checkpointing)) {
         for (const int64_t tokens : micro_batch_choices(config, target, sharding)) {
           plan = plan_with(
-              {.checkpointing = checkpointing, .sharding = sharding, .offload = offload, .micro_batch_tokens = tokens},
-              model, config, dtype_bytes, target);
+              {.recompute = recompute, .sharding = sharding, .offload = offload, .micro_batch_tokens = tokens}, model,
+              config, dtype_bytes, target);
           if (fits(plan, most_kv, target)) return plan;
         }
       }

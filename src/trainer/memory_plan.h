@@ -31,8 +31,8 @@ struct MemoryPart {
 ///   on a GPU: CUDA's context, libraries and graphs
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
-  models::Checkpointing checkpointing =
-      models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
+  models::Recompute recompute =
+      models::Recompute::kNone;  // trainer.activation_checkpointing; auto: the least that fits
   int64_t micro_batch_tokens =
       0;  // trainer.micro_batch_tokens, or a part of it on a GPU where activations then need not be computed again
   optim::StateSharding sharding = optim::StateSharding::kNone;  // distributed.sharding; auto: the first that fits
@@ -54,7 +54,7 @@ struct PlanTarget {
 };
 
 /// rollout.max_sequences, resolved.
-int64_t decoded_together(const RolloutOptions& rollout, bool cuda);
+int64_t decoded_together(const RolloutConfig& rollout, bool cuda);
 
 MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
                        const PlanTarget& target);

@@ -19,6 +19,7 @@
 #include "trainer/memory_plan.h"
 #include "trainer/plan_inputs.h"
 #include "trainer/plan_warnings.h"
+#include "trainer/sampling_numbers.h"
 #include "trainer/share_prompts.h"
 #include "trainer/time_plan.h"
 
@@ -31,7 +32,7 @@ std::string name_of(E value) {
 }
 
 bool plans_gpu(const TrainConfig& config, std::optional<double> memory_gb) {
-  return memory_gb.has_value() || config.model.device == "cuda";
+  return memory_gb.has_value() || config.model.device == models::DeviceChoice::kCuda;
 }
 
 // The largest |A| of a group of G with `right` rewards of 1 and the rest 0, every group of the step being like it.
@@ -64,7 +65,7 @@ void describe_examples(std::ostringstream& out, const TrainConfig& config, int64
 
 void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
   if (learns_written_texts(config.algorithm)) return describe_examples(out, config, problems, steps);
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   out << "batch: " << rollout.prompts_per_step << " prompts x " << rollout.group_size
       << " completions = " << rollout.prompts_per_step * rollout.group_size << " rollouts a step; " << updates
@@ -86,7 +87,7 @@ void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t 
 void describe_optimizer(std::ostringstream& out, const optim::OptimizerConfig& config) {
   const bool muon = config.kind == optim::OptimizerKind::kMuon;
   out << "optimizer: " << (muon ? "Muon for the layers' matrices, else AdamW" : "AdamW") << ", lr " << config.lr
-      << " after " << config.warmup_steps << " warm-up updates\n";
+      << " after " << config.warmup_updates << " warm-up updates\n";
 }
 
 void describe_objective(std::ostringstream& out, const TrainConfig& config) {
@@ -107,15 +108,16 @@ void describe_objective(std::ostringstream& out, const TrainConfig& config) {
 }
 
 void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
-  const EvalOptions& eval = config.eval;
+  const EvalConfig& eval = config.eval;
   if (eval.every_steps == 0) {
     out << "evaluation: none (eval.every_steps 0)\n";
     return;
   }
   const int64_t times = 1 + steps / eval.every_steps + (steps % eval.every_steps == 0 ? 0 : 1);
   out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples
-      << " samples = " << problems * eval.samples << " completions, temperature " << eval.temperature << ", top_p "
-      << eval.top_p << ", top_k " << eval.top_k << "\n";
+      << " samples = " << problems * eval.samples << " completions";
+  for_each_number(eval.sampling, [&](const std::string& name, auto value) { out << ", " << name << " " << value; });
+  out << "\n";
 }
 
 double gigabytes(double bytes) { return bytes / 1e9; }
@@ -176,10 +178,10 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
   return base::join(out, ", ");
 }
 
-const char* checkpointing_name(models::Checkpointing checkpointing) {
-  return checkpointing == models::Checkpointing::kNone        ? "none"
-         : checkpointing == models::Checkpointing::kSelective ? "selective"
-                                                              : "full";
+const char* recompute_name(models::Recompute recompute) {
+  return recompute == models::Recompute::kNone        ? "none"
+         : recompute == models::Recompute::kSelective ? "selective"
+                                                      : "full";
 }
 
 // "zero1", "auto: zero1".
@@ -189,7 +191,7 @@ std::string sharding_text(optim::StateSharding chosen, const dist::DistributedCo
                            : chosen == StateSharding::kOptimizer ? "zero1"
                            : chosen == StateSharding::kGradients ? "zero2"
                                                                  : "zero3";
-  return config.sharding == dist::Sharding::kAuto ? base::concat("auto: ", name) : name;
+  return config.sharding == dist::ShardingChoice::kAuto ? base::concat("auto: ", name) : name;
 }
 
 void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model,
@@ -217,7 +219,7 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
     out << line;
   }
   out << "  update: micro-batches of " << plan.micro_batch_tokens << " tokens, activation checkpointing "
-      << checkpointing_name(plan.checkpointing);
+      << recompute_name(plan.recompute);
   if (plan.micro_batch_tokens < config.trainer.micro_batch_tokens)
     out << "; larger ones would compute more activations again";
   out << "\n";
@@ -311,7 +313,8 @@ void validate_stream(const TrainConfig& config) {
     refuse(base::concat("algorithm.advantage: ", name_of(config.algorithm.advantage.kind)),
            "it needs every reward of the step before the first advantage");
   }
-  if (config.distributed.sharding == dist::Sharding::kZero2 || config.distributed.sharding == dist::Sharding::kZero3) {
+  if (config.distributed.sharding == dist::ShardingChoice::kZero2 ||
+      config.distributed.sharding == dist::ShardingChoice::kZero3) {
     refuse(base::concat("distributed.sharding: ", name_of(config.distributed.sharding)),
            "ranks would wait for each other in the middle of their rollouts; use zero1");
   }
@@ -334,7 +337,7 @@ void validate(const TrainConfig& config) {
   validate_stream(config);
   validate_stop_on(config.trainer.stop_on);
   optim::validate(config.optimizer);
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   if (rollout.prompts_per_step % config.trainer.updates_per_step != 0) {
     throw base::ConfigError(base::concat("trainer.updates_per_step ", config.trainer.updates_per_step,
                                          " does not divide rollout.prompts_per_step ", rollout.prompts_per_step,

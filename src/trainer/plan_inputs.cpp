@@ -119,7 +119,7 @@ PlanInputs plan_inputs(const TrainConfig& config, const PlanAssumptions& assumpt
 
 at::ScalarType plan_dtype(const TrainConfig& config, const PlanAssumptions& assumptions, bool cuda) {
   const at::Device device = cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU);
-  if (cuda && !assumptions.shape.empty() && config.model.dtype == "auto") return at::kBFloat16;
+  if (cuda && !assumptions.shape.empty() && config.model.dtype == models::DtypeChoice::kAuto) return at::kBFloat16;
   return models::resolve_dtype(config.model.dtype, config.model.path, device);
 }
 

@@ -56,7 +56,7 @@ std::string print_of_weights(const fs::path& folder) {
   return io::hash_bytes(all);
 }
 
-std::string print_of_shape(const ModelOptions& model) {
+std::string print_of_shape(const PolicyConfig& model) {
   const auto config = models::read_model_config(
       model.path, {.max_positions = model.max_positions.value, .rope_theta = model.rope_theta.value});
   return io::hash_bytes(models::to_json(config, "").dump());

@@ -17,14 +17,9 @@
 namespace grpo::trainer {
 namespace {
 
-rollout::SamplingConfig sampling_of(const StepContext& context) {
-  const RolloutOptions& options = context.config.rollout;
-  return {.temperature = options.temperature,
-          .top_p = options.top_p,
-          .top_k = options.top_k,
-          .max_new_tokens = options.max_new_tokens,
-          .stop_ids = context.policy.stop_ids,
-          .ignore_eos = false};
+rollout::GenerationOptions generation_options(const StepContext& context) {
+  const RolloutConfig& config = context.config.rollout;
+  return {.sampling = config.sampling, .max_new_tokens = config.max_new_tokens, .stop_ids = context.policy.stop_ids};
 }
 
 // For the prompts [first, last) of the share.
@@ -106,20 +101,20 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
     if (stream != nullptr && stream->failed()) return true;
     return context.should_stop && context.should_stop();
   };
-  std::optional<update::Phase> phase(std::in_place, "rollout");
+  std::optional<update::TraceRange> range(std::in_place, "rollout");
   std::optional<rollout::RequestQueue> queue;
   if (shares_prompts(context.config, context.learner.communicator.size())) {
     const int64_t together = decoded_together(context.config.rollout, context.policy.model->device().is_cuda());
     queue = prompt_queue(context.learner.communicator, context.config, together, context.step, prompts.size());
   }
-  const auto done =
-      context.engine.generate(requests, sampling_of(context), key, on_group, should_stop, queue ? &*queue : nullptr);
+  const auto done = context.engine.generate(requests, generation_options(context), key, on_group, should_stop,
+                                            queue ? &*queue : nullptr);
   sampled.stopped = done.size() != requests.size();
   stats.tokens_prompt = context.engine.stats().prompt_tokens;
   stats.preempted = context.engine.stats().preempted;
   stats.rollout_s = rollout_timer.seconds();
   metrics::Timer reward_timer;
-  phase.emplace("reward");
+  range.emplace("reward");
   context.learner.communicator.enter_phase(base::concat("step ", context.step, ", reward"));
   scorer.wait();
   stats.reward_s = reward_timer.seconds();

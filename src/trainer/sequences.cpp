@@ -29,7 +29,7 @@ update::Objective objective_of(const TrainConfig& config) {
           .kl_coef = algorithm.kl.coef,
           .kl_estimator = algorithm.kl.estimator,
           .entropy_coef = algorithm.entropy_coef,
-          .temperature = config.rollout.temperature};
+          .temperature = config.rollout.sampling.temperature};
 }
 
 update::Batch batch_of(const TrainConfig& config, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {

@@ -75,7 +75,7 @@ struct Load {
 
 Load load_of(const TrainConfig& config, int64_t ranks, bool cuda) {
   const auto share = [ranks](int64_t count) { return static_cast<double>((count + ranks - 1) / ranks); };
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   Load load{.prompts = share(rollout.prompts_per_step),
             .trained = share(rollout.prompts_per_step * rollout.group_size)};
   load.sampled = load.prompts * static_cast<double>(rollout.group_size);

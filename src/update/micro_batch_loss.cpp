@@ -108,7 +108,7 @@ TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& se
   to_device({&inputs.advantages, &inputs.weights, &inputs.sampler_log_probs, &inputs.old_log_probs},
             learner.model.device());
   if (learner.objective.kl_coef > 0.0) {
-    const Phase phase("reference");
+    const TraceRange range("reference");
     inputs.reference = target_log_probs(*learner.reference, micro, learner.objective);
   }
   return inputs;

@@ -74,7 +74,7 @@ void fold(Figure& figure, const Figure& update, bool applied) {
 }  // namespace
 
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
-  const Phase phase("old log-probs");
+  const TraceRange range("old log-probs");
   const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
     return fits_memory(learner, watch, sequences, part, [&] {
       const auto micro = pack_micro_batch(sequences, part, learner.model.device());

@@ -217,7 +217,7 @@ class OtherTrainers(unittest.TestCase):
         for flags in (("--top-k", "-1"), ("--top-p", "0"), ("--temperature", "nan"), ("--samples", "0")):
             result = self.generate(*flags)
             self.assertEqual(result.returncode, 2, result.stderr)
-            self.assertIn(flags[0] + " must", result.stderr)
+            self.assertIn(flags[0] + ": expected", result.stderr)
         chat = [{"prompt": [{"role": "user", "content": "hi"}]}]
         result = self.generate("--template", "chatml", rows=chat, model=self.byte_model())
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -79,10 +79,10 @@ TEST_F(OneProcess, FailsAtWhatWouldFailWithSeveralRanks) {
 
 TEST_F(OneProcess, TakesEveryShardingAndRefusesABackendThatIsNotHere) {
   EXPECT_EQ(error_of({.backend = Backend::kGloo}), "no error");  // one rank needs no backend
-  EXPECT_EQ(error_of({.sharding = Sharding::kZero1}), "no error");
-  EXPECT_EQ(error_of({.sharding = Sharding::kZero2}), "no error");
-  EXPECT_EQ(error_of({.sharding = Sharding::kZero3}), "no error");
-  EXPECT_EQ(error_of({.sharding = Sharding::kNone}), "no error");
+  EXPECT_EQ(error_of({.sharding = ShardingChoice::kZero1}), "no error");
+  EXPECT_EQ(error_of({.sharding = ShardingChoice::kZero2}), "no error");
+  EXPECT_EQ(error_of({.sharding = ShardingChoice::kZero3}), "no error");
+  EXPECT_EQ(error_of({.sharding = ShardingChoice::kNone}), "no error");
   if (nccl_problem(0).empty()) GTEST_SKIP() << "there is a CUDA device and NCCL";
   EXPECT_THAT(error_of({.backend = Backend::kNccl}),
               HasSubstr("distributed.backend: nccl: " + nccl_problem(0) + "; use auto or gloo"));
@@ -96,7 +96,7 @@ TEST_F(OneProcess, IsOneOfSeveralOnlyWhenTheEnvironmentSaysAllOfIt) {
 
 TEST(DistributedNames, AreThoseOfTheConfiguration) {
   EXPECT_THAT(enum_names(Backend{}), ElementsAre("auto", "single", "gloo", "nccl"));
-  EXPECT_THAT(enum_names(Sharding{}), ElementsAre("auto", "none", "zero1", "zero2", "zero3"));
+  EXPECT_THAT(enum_names(ShardingChoice{}), ElementsAre("auto", "none", "zero1", "zero2", "zero3"));
   EXPECT_THAT(enum_names(ReduceDtype{}), ElementsAre("float32", "bfloat16"));
 }
 

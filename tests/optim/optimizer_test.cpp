@@ -34,7 +34,7 @@ void set_gradients(NamedTensors& parameters, int64_t step) {
 OptimizerConfig test_config() {
   OptimizerConfig config;
   config.lr = 1e-2;
-  config.warmup_steps = 2;
+  config.warmup_updates = 2;
   config.schedule = Schedule::kCosine;
   config.weight_decay = 0.1;
   return config;
@@ -61,7 +61,7 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, EveryDtype, ::testing::Values(at::kFloat, at::k
 TEST_P(EveryDtype, FirstUpdateFollowsTheFormulas) {
   auto parameters = make_parameters(GetParam());
   OptimizerConfig config = test_config();
-  config.warmup_steps = 0;
+  config.warmup_updates = 0;
   config.clip_grad_norm = 0.5;
   const auto before = make_parameters(GetParam());
   Optimizer optimizer(parameters, config);
@@ -187,7 +187,7 @@ TEST(AdamW, FirstUpdateOfAWarmUpMovesTheMomentsButNotTheWeights) {
 TEST(AdamW, DecaysMatricesOnlyUnlessToldOtherwise) {
   const auto moved = [](OptimizerConfig config, OptimizerOptions options) {
     auto parameters = make_parameters(at::kFloat);
-    config.warmup_steps = 0;
+    config.warmup_updates = 0;
     Optimizer optimizer(parameters, config, std::move(options));
     optimizer.step(20);
     const auto before = make_parameters(at::kFloat);

@@ -13,8 +13,8 @@ namespace grpo::rollout {
 namespace {
 
 using testing::expect_equal;
+using testing::kGeneration;
 using testing::kKey;
-using testing::kSampling;
 using testing::requests_of;
 using testing::small_model;
 
@@ -26,10 +26,10 @@ class GpuEngine : public ::testing::Test {
   }
 };
 
-std::vector<Group> generate(const models::CausalLM& model, const EngineConfig& config,
+std::vector<Group> generate(const models::CausalLM& model, const EngineOptions& config,
                             const std::vector<Request>& requests) {
   Engine engine(model, config);
-  return engine.generate(requests, kSampling, kKey);
+  return engine.generate(requests, kGeneration, kKey);
 }
 
 // A model whose attention FlashInfer serves: heads of 64.
@@ -60,17 +60,17 @@ TEST_F(GpuEngine, GraphsAndStepsAheadChangeNoBit) {
 
 TEST_F(GpuEngine, RecordsAgainWhenAllItsGraphsAreGone) {
   const auto model = flash_model(at::kCUDA);
-  const SamplingConfig sampling{.max_new_tokens = 10, .ignore_eos = true};
+  const GenerationOptions generation{.max_new_tokens = 10, .ignore_eos = true};
   Engine engine(*model, {.max_sequences = 8});
   for (const size_t longest : {10, 300, 1500}) {  // each wants a bigger cache
-    engine.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    engine.generate(requests_of({longest, 5}, 4), generation, kKey);
     EXPECT_EQ(engine.stats().recorded, 1);
-    engine.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    engine.generate(requests_of({longest, 5}, 4), generation, kKey);
     EXPECT_EQ(engine.stats().recorded, 0);
   }
   Engine told(*model, {.max_sequences = 8, .expected = {.longest = 1510, .sequences = 8}});
   for (const size_t longest : {10, 300, 1500}) {
-    told.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    told.generate(requests_of({longest, 5}, 4), generation, kKey);
     EXPECT_EQ(told.stats().recorded, longest == 10 ? 1 : 0);
   }
 }

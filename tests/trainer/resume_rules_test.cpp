@@ -76,7 +76,7 @@ TEST_F(ResumeRules, LetARunGoOnWithLessMemory) {
   config_.rollout.kv_memory_gb.value = 0.5;
   config_.rollout.max_sequences.value = 4;
   config_.rollout.page_size = 8;
-  config_.trainer.activation_checkpointing = ActivationCheckpointing::kFull;
+  config_.trainer.activation_checkpointing = RecomputeChoice::kFull;
   EXPECT_EQ(error(), "no error");
 }
 
@@ -138,7 +138,7 @@ TEST_F(ResumeRules, SayThatAnEvaluationSetChanged) {
 
 TEST_F(ResumeRules, SayThatTheRateJumpsWhenTheEndMoves) {
   config_.optimizer.schedule = optim::Schedule::kLinear;
-  config_.optimizer.warmup_steps = 0;
+  config_.optimizer.warmup_updates = 0;
   run();
   config_.trainer.steps = 4;
   EXPECT_THAT(warnings(), AllOf(HasSubstr("warning"),

@@ -22,7 +22,7 @@ StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig 
   at::set_num_threads(1);  // the models are tiny: more threads would wait for each other
   policy_.folder = model_folder;
   policy_.model = models::CausalLM::load(model_folder, dtype, device);
-  engine_ = std::make_unique<rollout::Engine>(*policy_.model, rollout::EngineConfig{});
+  engine_ = std::make_unique<rollout::Engine>(*policy_.model, rollout::EngineOptions{});
   reward_ = reward::make_reward(config_.reward);
   if (ranks == nullptr) single_ = dist::make_communicator(config_.distributed);
   communicator_ = ranks == nullptr ? single_.get() : &ranks->communicator;

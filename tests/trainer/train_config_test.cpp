@@ -65,6 +65,15 @@ TEST(Validate, RefusesATopPOfZero) {
   }
 }
 
+TEST(TrainConfig, NamesTheNearestDtypeAndDevice) {
+  const auto message = [](const std::string& override) {
+    return testing::message_of<base::ConfigError>(
+        [&] { load(testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {override}); });
+  };
+  EXPECT_THAT(message("model.dtype=float23"), HasSubstr("model.dtype: unknown value float23 (did you mean float32?)"));
+  EXPECT_THAT(message("model.device=gpu"), HasSubstr("model.device: unknown value gpu (known: auto, cpu, cuda)"));
+}
+
 TEST(TrainConfig, IsDocumentedAsItIs) {
   TrainConfig config;
   EXPECT_EQ(io::read_file(grpo::testing::source_dir() / "docs" / "config.md"),

@@ -16,8 +16,8 @@ enum class Backend { kAuto, kSingle, kGloo, kNccl };
 std::vector<std::string> enum_names(Backend);
 
 /// What is split over the ranks beside the prompts: nothing; the optimizer's state; also gradient sums; also weights.
-enum class Sharding { kAuto, kNone, kZero1, kZero2, kZero3 };
-std::vector<std::string> enum_names(Sharding);
+enum class ShardingChoice { kAuto, kNone, kZero1, kZero2, kZero3 };
+std::vector<std::string> enum_names(ShardingChoice);
 
 enum class StealPrompts { kAuto, kAlways, kNever };
 std::vector<std::string> enum_names(StealPrompts);
@@ -27,7 +27,7 @@ std::vector<std::string> enum_names(ReduceDtype);
 
 struct DistributedConfig {
   Backend backend = Backend::kAuto;
-  Sharding sharding = Sharding::kAuto;
+  ShardingChoice sharding = ShardingChoice::kAuto;
   ReduceDtype reduce_dtype = ReduceDtype::kFloat32;
   int64_t timeout_s = 1800;
   StealPrompts steal_prompts = StealPrompts::kAuto;

@@ -27,7 +27,7 @@ struct PagedBatch {
 };
 
 /// What a layer keeps for its backward (arXiv 1604.06174); the rest is computed again.
-enum class Checkpointing {
+enum class Recompute {
   kNone,       // all that the backward reads
   kSelective,  // all but the MLP's two wide activations, which are cheap for their size
   kFull,       // the layer's input alone
@@ -35,7 +35,7 @@ enum class Checkpointing {
 
 /// How the differentiable pass computes.
 struct TrainingOptions {
-  Checkpointing checkpointing = Checkpointing::kNone;
+  Recompute recompute = Recompute::kNone;
   nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
 };
 

@@ -20,7 +20,7 @@ inline std::vector<std::string> enum_names(OptimizerKind) { return {"adamw", "mu
 struct OptimizerConfig {
   OptimizerKind kind = OptimizerKind::kAdamW;
   double lr = 1e-6;
-  int64_t warmup_steps = 0;  // updates
+  int64_t warmup_updates = 0;
   Schedule schedule = Schedule::kConstant;
   double min_lr_ratio = 0.0;
   double weight_decay = 0.01;
@@ -33,7 +33,7 @@ struct OptimizerConfig {
     f("kind", kind,
       "formula: adamw, or muon for the layers' matrices with AdamW for embeddings, head, norms and biases");
     f("lr", lr, "learning rate after the warm-up", base::at_least(0));
-    f("warmup_steps", warmup_steps, "updates over which the rate rises from 0 (the first has rate 0); 0 is off",
+    f("warmup_steps", warmup_updates, "updates over which the rate rises from 0 (the first has rate 0); 0 is off",
       base::at_least(0));
     f("schedule", schedule, "learning rate after the warm-up: constant, or to the end of the run linear or cosine");
     f("min_lr_ratio", min_lr_ratio, "share of lr that linear and cosine end at", base::between(0, 1));

@@ -6,7 +6,7 @@
 
 namespace grpo::optim {
 
-/// Factor on OptimizerConfig::lr for the update with this index, from 0. With w = warmup_steps, u = update_index,
+/// Factor on OptimizerConfig::lr for the update with this index, from 0. With w = warmup_updates, u = update_index,
 /// n = total_updates, p = min(1, (u - w) / max(1, n - w)) and q = min_lr_ratio:
 ///   u < w     u / w, so the first update of a warm-up has rate 0
 ///   constant  1

@@ -51,7 +51,7 @@ struct EvalProgress {
 struct EvalContext {
   rollout::Engine* engine = nullptr;
   const tokenizer::Tokenizer* tokenizer = nullptr;
-  rollout::SamplingConfig sampling;
+  rollout::GenerationOptions generation;
   int64_t samples = 1;
   bool greedy = false;  // one more completion a problem at temperature 0
   uint64_t seed = 0;

@@ -23,12 +23,16 @@ struct Policy {
   std::vector<int64_t> stop_ids;  // eos of generation_config, config and tokenizer, and the template's end of turn
 };
 
-/// Loads the policy from options.path (already resolved). weights: the folder with the weights when they are not the
-/// start ones (a checkpoint's model/); empty: options.path. local_rank: see models::resolve_device.
+/// Loads the policy from config.path (already resolved). weights: the folder with the weights when they are not the
+/// start ones (a checkpoint's model/); empty: config.path. local_rank: see models::resolve_device.
 /// Throws base::ConfigError or base::IoError: missing folder, unknown architecture or template, a tokenizer whose ids
 /// exceed the model's vocabulary (special tokens may, as long as no prompt has them).
-Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
+Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
                    const std::filesystem::path& weights = {}, int64_t local_rank = 0);
+
+/// The weights alone, for work on token ids. local_rank: see models::resolve_device.
+std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights = {},
+                                             int64_t local_rank = 0);
 
 struct PromptOptions {
   std::string system = "auto";        // as data.system

@@ -8,12 +8,12 @@
 namespace grpo::update {
 
 /// A phase of a step by name: in the trace of a StepProfile, and as an NVTX range for NVIDIA's tools.
-class Phase {
+class TraceRange {
  public:
-  explicit Phase(const char* name);
-  ~Phase();
-  Phase(const Phase&) = delete;
-  Phase& operator=(const Phase&) = delete;
+  explicit TraceRange(const char* name);
+  ~TraceRange();
+  TraceRange(const TraceRange&) = delete;
+  TraceRange& operator=(const TraceRange&) = delete;
 
  private:
   at::RecordFunction record_;

@@ -1,4 +1,4 @@
-#include "grpo/nn/checkpoint.h"
+#include "grpo/nn/recompute.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -19,7 +19,7 @@ struct KeptWork : torch::CustomClassHolder {
   Work work;
 };
 
-class CheckpointNode : public torch::autograd::Function<CheckpointNode> {
+class RecomputedNode : public torch::autograd::Function<RecomputedNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Work& work) {
     context->save_for_backward({x});
@@ -40,6 +40,6 @@ class CheckpointNode : public torch::autograd::Function<CheckpointNode> {
 
 }  // namespace
 
-at::Tensor checkpoint(const Work& function, const at::Tensor& x) { return CheckpointNode::apply(x, function); }
+at::Tensor recomputed(const Work& function, const at::Tensor& x) { return RecomputedNode::apply(x, function); }
 
 }  // namespace grpo::nn
