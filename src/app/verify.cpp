@@ -11,7 +11,7 @@
 #include "app/commands.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
-#include "grpo/io/file.h"
+#include "grpo/io/base64.h"
 #include "grpo/io/json.h"
 #include "grpo/verifier/gold.h"
 #include "grpo/verifier/verifier.h"

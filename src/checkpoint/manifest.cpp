@@ -5,6 +5,7 @@
 #include "grpo/base/error.h"
 #include "grpo/checkpoint/store.h"
 #include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 #include "grpo/io/json.h"
 
 namespace grpo::checkpoint {

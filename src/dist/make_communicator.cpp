@@ -16,7 +16,7 @@ void check_nccl(int64_t device) {
 }  // namespace
 
 std::vector<std::string> enum_names(Backend) { return {"auto", "single", "gloo", "nccl"}; }
-std::vector<std::string> enum_names(StealPrompts) { return {"auto", "always", "never"}; }
+std::vector<std::string> enum_names(StealPrompts) { return {"auto", "never"}; }
 std::vector<std::string> enum_names(ShardingChoice) { return {"auto", "none", "zero1", "zero2", "zero3"}; }
 std::vector<std::string> enum_names(ReduceDtype) { return {"float32", "bfloat16"}; }
 

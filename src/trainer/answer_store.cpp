@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;

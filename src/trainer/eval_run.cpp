@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
-#include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 #include "grpo/io/json.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/models/device.h"

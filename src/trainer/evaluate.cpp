@@ -7,9 +7,10 @@
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
 #include "grpo/trainer/eval_metrics.h"
-#include "trainer/across_ranks.h"
+#include "trainer/gather_json.h"
 #include "trainer/reward_item.h"
 #include "trainer/scorer.h"
+#include "trainer/share_prompts.h"
 #include "trainer/step_output.h"
 
 namespace grpo::trainer {

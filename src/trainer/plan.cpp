@@ -356,7 +356,6 @@ void validate(const TrainConfig& config) {
                                          " leaves no room for a prompt beside rollout.max_new_tokens ",
                                          rollout.max_new_tokens));
   }
-  validate_prompt_sharing(config);
   if (config.run.name.empty() || config.run.name.find('/') != std::string::npos) {
     throw base::ConfigError("run.name: must be one folder name, not empty and without /");
   }

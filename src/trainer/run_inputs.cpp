@@ -4,7 +4,7 @@
 #include <array>
 
 #include "grpo/base/error.h"
-#include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 #include "grpo/io/safetensors.h"
 #include "grpo/models/model_config.h"
 #include "grpo/trainer/answer_store.h"

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
 
 #include "grpo/metrics/metrics_file.h"
 #include "grpo/metrics/tensorboard.h"

@@ -9,7 +9,6 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "grpo/metrics/timer.h"
 

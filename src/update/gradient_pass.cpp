@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "grpo/update/profile.h"
-#include "update/across_ranks.h"
 #include "update/micro_batch.h"
 #include "update/micro_batch_loss.h"
 #include "update/passes.h"
+#include "update/reduce_stats.h"
 
 namespace grpo::update {
 namespace {

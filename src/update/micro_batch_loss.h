@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <vector>
+
 #include "grpo/nn/lm_head.h"
 #include "grpo/update/learner.h"
 #include "update/micro_batch.h"

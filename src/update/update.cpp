@@ -8,7 +8,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/update/profile.h"
-#include "update/across_ranks.h"
+#include "update/balanced_share.h"
 #include "update/gradient_pass.h"
 #include "update/micro_batch.h"
 #include "update/micro_batch_loss.h"

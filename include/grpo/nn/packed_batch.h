@@ -16,7 +16,6 @@ struct PackedBatch {
   /// Packs whole sequences in order. REQUIRES: every sequence has at least one id.
   static PackedBatch pack(const std::vector<std::vector<int64_t>>& sequences, at::Device device = at::kCPU);
   int64_t num_tokens() const { return offsets.back(); }
-  int64_t num_sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
 };
 
 }  // namespace grpo::nn
