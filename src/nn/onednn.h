@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <optional>
 
 // oneDNN's operators as LibTorch registers them; they have no public C++ function.
