@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "grpo/base/error.h"
-#include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::app {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "dist/nccl_library.h"
 #include "grpo/base/error.h"
+#include "support/message_of.h"
 
 namespace grpo::dist {
 namespace {
@@ -25,12 +26,7 @@ class Variable {
 };
 
 std::string error_of(const DistributedConfig& config) {
-  try {
-    make_communicator(config);
-  } catch (const base::ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing::message_of<base::ConfigError>([&] { make_communicator(config); });
 }
 
 class OneProcess : public ::testing::Test {

@@ -2,10 +2,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "grpo/io/safetensors.h"
 #include "grpo/kernels/cuda.h"
-#include "grpo/models/weights.h"
 #include "grpo/nn/lm_head.h"
+#include "rollout/golden_greedy.h"
 #include "rollout/small_engine.h"
 #include "support/golden.h"
 
@@ -148,22 +147,8 @@ TEST_F(GpuEngine, LogProbsAgreeWithTheTrainers) {
 TEST_F(GpuEngine, GreedyContinuationsOfGoldenModels) {
   for (const auto& folder : testing::golden_folders("models")) {
     const auto model = models::CausalLM::load(folder, at::kFloat, at::kCUDA);
-    const auto expected = io::Safetensors::open(folder / "expected.safetensors");
-    const auto ids = models::tensor_view(expected.at("input_ids")).contiguous();
-    const auto mask = models::tensor_view(expected.at("attention_mask"));
-    const auto greedy = models::tensor_view(expected.at("greedy")).contiguous();
-    std::vector<Request> requests;
-    for (int64_t row = 0; row < ids.size(0); ++row) {
-      const auto* first = ids[row].const_data_ptr<int64_t>();
-      requests.push_back({.prompt_ids = {first, first + mask[row].sum().item<int64_t>()}});
-    }
     Engine engine(*model, {});
-    const auto groups = engine.generate(requests, {.temperature = 0.0, .max_new_tokens = greedy.size(1)}, kKey);
-    for (int64_t row = 0; row < ids.size(0); ++row) {
-      const auto* want = greedy[row].const_data_ptr<int64_t>();
-      EXPECT_EQ(groups[static_cast<size_t>(row)].completions[0].ids, std::vector<int64_t>(want, want + greedy.size(1)))
-          << folder;
-    }
+    testing::expect_golden_greedy(engine, folder);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/trainer/train.h"
+#include "support/message_of.h"
 #include "trainer/time_plan.h"
 #include "trainer/tiny_run.h"
 
@@ -64,13 +65,8 @@ TEST_F(Plan, NeedsNeitherDataNorModelForAnAssumedSize) {
 }
 
 TEST_F(Plan, NamesTheOptionThatDoesWithoutWhatIsMissing) {
-  const auto error = [&](const PlanAssumptions& assumptions) -> std::string {
-    try {
-      describe_plan(config_, {}, 1, {}, assumptions);
-    } catch (const base::ConfigError& mistake) {
-      return mistake.what();
-    }
-    return "no error";
+  const auto error = [&](const PlanAssumptions& assumptions) {
+    return testing::message_of<base::ConfigError>([&] { describe_plan(config_, {}, 1, {}, assumptions); });
   };
   config_.model.path = "nowhere";
   EXPECT_THAT(error({}), HasSubstr("--shape 1.5b"));
@@ -119,7 +115,7 @@ TEST_F(Plan, WarnsOfContradictions) {
   warns("checkpoint.every_steps 7");
   config_.logging.rollouts_per_step = 1;
   warns("logging.rollouts_per_step 1");
-  config_.eval = {.every_steps = 100, .data = config_.data.train, .temperature = 0.0};
+  config_.eval = {.every_steps = 100, .data = config_.data.train, .sampling = {.temperature = 0.0}};
   warns("eval.every_steps 100 is more than the 6 steps");
   warns("eval.temperature 0 is greedy");
   warns("4096 of the 4096 problems of eval.data are in data.train");

@@ -8,6 +8,7 @@
 #include "grpo/config/config.h"
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
+#include "support/message_of.h"
 #include "support/paths.h"
 #include "trainer/tiny_run.h"
 
@@ -28,12 +29,7 @@ class ResumeRules : public ::testing::Test {
 
   void run(TrainOptions options = {}) { EXPECT_EQ(train(config_, options), Outcome::kFinished); }
   std::string error(TrainOptions options = {}) {
-    try {
-      train(config_, options);
-    } catch (const base::Error& mistake) {
-      return mistake.what();
-    }
-    return "no error";
+    return testing::message_of<base::Error>([&] { train(config_, options); });
   }
   std::string warnings(TrainOptions options = {}) {
     base::set_quiet(false);
