@@ -22,7 +22,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A broken connection only says that a peer is gone. The watch knows which one and why, or will within this time.
+// A broken connection only says that a peer is gone. The watch knows which one and why, or will know within this time.
 constexpr std::chrono::seconds kVerdict{12};
 
 /// How often a rank sends the tensor in Gloo's broadcast, a binomial tree.
@@ -53,13 +53,15 @@ class C10dCommunicator : public Communicator {
         });
   }
 
-  // While an exception destroys this, the watch goes on until report_failure has told the others.
+  // While an exception destroys this object, the watch goes on until report_failure has told the others.
   ~C10dCommunicator() override {
     minder_.reset();
-    if (device_group_ && std::uncaught_exceptions() > 0) device_group_->abort();  // does not wait for those that failed
+    // abort() does not wait for collectives that failed.
+    if (device_group_ && std::uncaught_exceptions() > 0) device_group_->abort();
     if (std::uncaught_exceptions() > 0) return;
     watch_->leave(std::chrono::seconds(timeout_s_));
-    if (device_group_) device_group_->shutdown();  // all ranks are here; its destructor alone would warn of a leak
+    // All ranks have come here; the group's destructor alone would warn of a leak.
+    if (device_group_) device_group_->shutdown();
     set_current_watch(nullptr);
   }
 
@@ -116,7 +118,8 @@ class C10dCommunicator : public Communicator {
   int64_t bytes_sent_ = 0;
 };
 
-// c10d's work, which has started, and what is left to do when it is done. A thread of Gloo's moves it meanwhile.
+// A collective that has started: c10d's work, and what is left to do when it is done. A thread of Gloo's moves it
+// meanwhile.
 class C10dCommunicator::Underway : public Pending {
  public:
   Underway(C10dCommunicator& owner, Started started, Work work, std::function<void()> finish)
@@ -136,7 +139,7 @@ class C10dCommunicator::Underway : public Pending {
  private:
   C10dCommunicator& owner_;
   Started started_;
-  Work work_;  // null when there is nothing to send, or it is done
+  Work work_;  // null when there is nothing to send, or when it is done
   std::function<void()> finish_;
 };
 
@@ -186,7 +189,8 @@ std::string C10dCommunicator::waited_message(const Started& started, const std::
   }
 }
 
-// Gloo's ring: each part of the tensor is summed on one rank and then passed round, hence the same bits everywhere.
+// Gloo reduces in a ring: each part of the tensor is summed on one rank and then passed round, so every rank gets the
+// same bits.
 std::unique_ptr<Pending> C10dCommunicator::start_all_reduce(const at::Tensor& tensor,
                                                             c10d::ReduceOp::RedOpType operation, const char* name) {
   check_tensor(tensor);
@@ -250,7 +254,7 @@ std::unique_ptr<Pending> C10dCommunicator::start_all_gather_into(const at::Tenso
       [to]() mutable { to.store(); });
 }
 
-// Parts of all ranks, [ranks, n], added up in the order of ranks.
+// Adds up the parts of all ranks, [ranks, n], in the order of the ranks.
 void add_parts(const at::Tensor& output, const at::Tensor& parts) {
   const auto dtype = is_narrow(parts) ? at::kFloat : parts.scalar_type();
   const bool in_place = output.scalar_type() == dtype && output.is_contiguous() && output.device() == parts.device();
@@ -261,7 +265,8 @@ void add_parts(const at::Tensor& output, const at::Tensor& parts) {
 }
 
 // Gloo's own reduce-scatter is an all-reduce of the whole input, and NCCL's rounds 16-bit sums at each hop. Here each
-// part goes straight to the rank that adds it up, in the order of the ranks; NCCL adds fp32 itself.
+// part goes straight to the rank that adds it up, in the order of the ranks. Only fp32 is left to NCCL's own
+// reduce-scatter.
 std::unique_ptr<Pending> C10dCommunicator::start_reduce_scatter_sum(const at::Tensor& output, const at::Tensor& input) {
   check_reduce_scatter(output, input, ranks_.size);
   const Staged from(input, stays(input));
@@ -287,7 +292,7 @@ std::unique_ptr<Pending> C10dCommunicator::start_reduce_scatter_sum(const at::Te
       });
 }
 
-// The lengths first, then everyone's bytes filled up to the longest.
+// Exchanges the lengths first, then everyone's bytes, filled up to the longest.
 std::vector<std::string> C10dCommunicator::gather_bytes(const std::string& bytes) {
   auto lengths = at::empty({ranks_.size}, at::kLong);
   gather_flat(lengths, at::full({1}, static_cast<int64_t>(bytes.size()), at::kLong));

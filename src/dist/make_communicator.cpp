@@ -26,7 +26,7 @@ std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config)
   const Ranks ranks = ranks_from(environment);
   const auto drill = drill_from(environment, ranks.size);
   if (config.backend == Backend::kNccl) check_nccl(ranks.local_rank);
-  if (ranks.size == 1) return std::make_unique<SingleCommunicator>(drill);  // no store, no threads
+  if (ranks.size == 1) return std::make_unique<SingleCommunicator>(drill);  // it needs no store and no threads
   return join_process_group(ranks, config);
 }
 

@@ -47,7 +47,7 @@ StorePointer connect_store(const Ranks& ranks, bool as_server, std::chrono::seco
   try {
     if (as_server) options.masterListenFd = listen_at(ranks.host, ranks.port, ranks.one_host);
     StorePointer store = c10::make_intrusive<c10d::TCPStore>(ranks.host, options);
-    // torchrun's store lives on when it starts the job again: each start has keys of its own.
+    // torchrun's store lives on when torchrun starts the job again, so each start has keys of its own.
     return c10::make_intrusive<c10d::PrefixStore>("grpo/" + ranks.attempt, store);
   } catch (const std::exception& error) {
     throw base::DistError(base::concat(

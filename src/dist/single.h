@@ -16,7 +16,7 @@
 
 namespace grpo::dist {
 
-/// One process: sums and maxima are what it already has.
+/// The communicator of a run of one process: sums and maxima over the ranks are what it already has.
 class SingleCommunicator : public Communicator {
  public:
   explicit SingleCommunicator(std::optional<Drill> drill = {}) : drill_(std::move(drill)) {}

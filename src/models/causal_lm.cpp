@@ -40,7 +40,7 @@ struct CausalLM::State {
   std::mutex sampling_mutex;
   std::shared_ptr<const SamplingWeights> sampling, exact_sampling;  // null: to be made from `weights`
 
-  // The exact kernels fix their own order of summation and read plain matrices.
+  // The exact kernels fix their own order of summation, and therefore read plain matrices.
   std::shared_ptr<const SamplingWeights> weights_to_sample(bool exact) {
     const std::lock_guard lock(sampling_mutex);
     auto& made = exact ? exact_sampling : sampling;
@@ -64,7 +64,7 @@ namespace {
 
 nn::LinearWeights weights_of(const Linear& linear) { return {linear.weight, linear.bias.value_or(at::Tensor())}; }
 
-// The differentiable forward pass of one batch: what every layer shares.
+// The differentiable forward pass of one batch: what all layers share.
 struct TrainingPass {
   const ModelConfig& config;
   nn::AttentionPlan plan;
@@ -97,15 +97,15 @@ struct TrainingPass {
   }
 };
 
-// The hooks around the layers of one pass. Where a layer ends and the next begins one call of the backward serves both:
-// what comes out of a layer gets its gradient when the layer behind it is done, the gradients of that one's weights
-// among it.
+// Calls the hooks around the layers of one pass. Where a layer ends and the next one begins, one call of the backward
+// serves both: the output of a layer gets its gradient once the layer behind it is done, and with it the gradients of
+// that layer's weights.
 class AroundLayers {
  public:
   AroundLayers(std::shared_ptr<const LayerHooks> hooks, size_t layers)
       : hooks_(std::move(hooks)), layers_(static_cast<int64_t>(layers)) {}
 
-  /// x: what layer `next` reads and the one before it wrote.
+  /// x: the tensor that layer `next` reads and that the layer before it wrote.
   void pass(int64_t next, const at::Tensor& x) const {
     if (!hooks_) return;
     if (next > 0) hooks_->after_forward(next - 1);
@@ -122,8 +122,8 @@ class AroundLayers {
   int64_t layers_;
 };
 
-// The sampler's forward pass over the paged cache. What a layer adds to the stream is added where the next norm reads
-// it.
+// The sampler's forward pass over the paged cache. What a layer adds to the residual stream is added only where the
+// next norm reads it, in one kernel with that norm.
 struct SamplingPass {
   const ModelConfig& config;
   const PagedBatch& batch;
@@ -251,7 +251,7 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s)
     longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
   const auto [cos, sin] = state_->rope_for(longest);
-  // Shared with nodes of the graph that compute a layer again.
+  // It is shared with those nodes of the graph that compute a layer again.
   const auto pass = std::make_shared<const TrainingPass>(
       TrainingPass{.config = state_->config,
                    .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
@@ -265,7 +265,7 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
     around.pass(next++, x);
     if (layer_outputs != nullptr) layer_outputs->push_back(x);
     if (again && (x.requires_grad() || is_trained(layer))) {
-      // A layer that is computed again gives its weights their gradients where its input takes one.
+      // A layer that is computed again gives its weights their gradients only when its input takes a gradient.
       if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
       x = nn::recomputed([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x);
     } else {

@@ -8,7 +8,7 @@
 
 namespace grpo::models {
 
-/// config.json with the overrides written into it.
+/// Reads config.json and writes the overrides into it.
 nlohmann::json read_config_json(const std::filesystem::path& folder, const ConfigOverrides& overrides);
 
 /// Writes a Hugging Face folder. source_config: the config.json to keep (only the dtype is updated); null: made from

@@ -21,8 +21,8 @@ namespace grpo::rollout {
 namespace {
 
 constexpr int64_t kPrefillTokens = 4096;
-// Graphs are made for sequences of so many tokens or a multiple, so that slowly growing calls do not make them anew
-// each time.
+// Graphs are made for the next multiple of so many tokens, so that calls whose sequences grow slowly do not make them
+// anew each time.
 constexpr int64_t kTokensStep = 1024;
 
 Demand most_of(const Demand& a, const Demand& b) {
@@ -57,8 +57,8 @@ double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb) 
 
 std::string to_string(FinishReason reason) { return reason == FinishReason::kStop ? "stop" : "length"; }
 
-// Does what the scheduler decides. The host may be some steps ahead of the tokens that have come back; it then sees a
-// stop token late, and what was drawn past it is dropped.
+// Carries out what the scheduler decides. The host may be some steps ahead of the tokens that have come back from the
+// device. It then sees a stop token late, and what was drawn past it is dropped.
 struct Session::State {
   using Sequences = std::vector<std::shared_ptr<Sequence>>;
 
@@ -129,7 +129,8 @@ struct Session::State {
     return true;
   }
 
-  // Brings preempted sequences' keys and values back; their next token is drawn in the decode step that follows.
+  // Computes the keys and values of sequences that come back after a preemption; their next token is drawn in the
+  // decode step that follows.
   void recompute() {
     const size_t count = scheduler.resume();
     auto& running = scheduler.running();
@@ -142,7 +143,7 @@ struct Session::State {
     }
   }
 
-  // False when no prompt is admitted.
+  // Prefills the prompts that are admitted now. Returns false when there are none.
   bool prefill() {
     const auto prompts = scheduler.admit();
     if (prompts.empty()) return false;
@@ -158,7 +159,7 @@ struct Session::State {
     return true;
   }
 
-  // Draws the first token of the samples that start now.
+  // Draws the first token of every sample that starts now.
   void start_samples() {
     std::vector<PageCopy> copies;
     const size_t count = scheduler.start_samples(copies);
@@ -179,7 +180,8 @@ struct Session::State {
   }
 
   void decode() {
-    // Who gives its pages up is recomputed from its tokens.
+    // A sequence that gives its pages up is computed again from its tokens later, so they must all have come back
+    // before.
     if (!scheduler.has_room()) collect(0);
     scheduler.make_room();
     const Sequences running = scheduler.running();
@@ -212,7 +214,7 @@ struct Session::State {
     steps.push_back(std::move(step));
   }
 
-  // Takes tokens from the device until no more than `left` steps are on their way; sequences that are through leave.
+  // Takes tokens from the device until at most `left` steps are still on their way; sequences that are finished leave.
   void collect(size_t left) {
     for (; steps.size() > left; steps.pop_front()) {
       Step& step = steps.front();
@@ -283,7 +285,7 @@ struct Engine::State {
   EngineOptions options;
   std::optional<KvCache> cache;
   std::optional<ModelRunner> runner;
-  std::vector<const void*> weights;  // where they lay when the runner was made
+  std::vector<const void*> weights;  // where the weights lay when the runner was made
   EngineStats stats;
   bool busy = false;  // a session is under way
 
@@ -303,16 +305,17 @@ struct Engine::State {
 
   int64_t pages_wanted(const Demand& demand) const {
     if (options.num_pages.value) return *options.num_pages.value;
-    // One page list more: a prompt stays in the cache while its samples start.
+    // Room for one sequence more than run together, because a prompt stays in the cache while its samples start.
     const int64_t all = pages_for(demand.longest) * (std::min(options.max_sequences, demand.sequences) + 1) + 1;
     const auto bound = static_cast<int64_t>(kv_memory_gb() * 1e9) / KvCache::page_bytes(model, options.page_size);
     return std::min(all, std::max<int64_t>(bound, 1));
   }
 
-  // Memory for the call; kept from call to call, grown when a call wants more.
+  // Makes sure that there is a cache for the call. It is kept from call to call, and made larger when a call wants
+  // more.
   int64_t prepare_cache(const Demand& demand) {
     const int64_t pages = pages_wanted(most_of(demand, options.expected));
-    // The longest sequence, and beside it one page while it starts or comes back.
+    // The longest sequence must fit, and beside it one page while it starts or comes back.
     const int64_t least = pages_for(demand.longest) + 1;
     if (pages < least) {
       throw base::ConfigError(
@@ -323,13 +326,13 @@ struct Engine::State {
     }
     if (!cache || cache->num_pages() < pages) {
       runner.reset();
-      cache.reset();  // first the old memory goes
+      cache.reset();  // the old memory is freed first: there may be no room for both
       cache.emplace(model, pages, options.page_size);
     }
     return pages;
   }
 
-  // Graphs remember where weights, cache and tables lie.
+  // The runner is made anew when weights or cache have moved, because its graphs remember where they lie.
   ModelRunner& prepare_runner(const Demand& demand) {
     std::vector<const void*> places;
     for (const auto& [name, tensor] : model.parameters()) places.push_back(tensor.const_data_ptr());
@@ -390,7 +393,7 @@ std::vector<Group> Engine::generate(const std::vector<Request>& requests, const 
   const auto session = begin(demand_of(requests, queue, options), options, key);
   std::vector<Group> groups(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) groups[i].request = i;
-  std::vector<size_t> submitted;  // the request of each number in the session
+  std::vector<size_t> submitted;  // the index of the request that has each number in the session
   const auto submit = [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) {
       session->submit(requests[i]);

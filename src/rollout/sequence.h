@@ -7,7 +7,7 @@
 
 namespace grpo::rollout {
 
-/// One completion in the making. The device may be some steps behind what the host has asked it for.
+/// One completion that is being sampled. The device may be some steps behind what the host has asked it for.
 struct Sequence {
   size_t request = 0;
   int64_t sample = 0;     // index inside the request, from 0

@@ -56,7 +56,7 @@ nlohmann::ordered_json to_json(const EvalResult& result, size_t problems) {
   return json;
 }
 
-// What completions depend on besides prompt, data set and sample number.
+// Describes what completions depend on, besides prompt, data set and sample number.
 nlohmann::ordered_json description_of(const EvalRun& run, const Policy& policy) {
   nlohmann::ordered_json json{{"weights", hash_model_folder(policy.folder)},
                               {"dtype", models::dtype_name(policy.model->dtype())}};

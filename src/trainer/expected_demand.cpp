@@ -23,7 +23,7 @@ rollout::Demand expected_demand(const TrainConfig& config, const std::vector<Pro
   const int64_t evaluated = config.eval.max_new_tokens.value_or(rollout.max_new_tokens);
   for (const EvalSet& set : eval_sets) demand.longest = std::max(demand.longest, longest_of(set.prompts) + evaluated);
   if (!eval_sets.empty())
-    demand.sequences = std::max(demand.sequences, decoded_together(rollout, cuda));  // it fills every slot
+    demand.sequences = std::max(demand.sequences, decoded_together(rollout, cuda));  // an evaluation fills every slot
   return demand;
 }
 

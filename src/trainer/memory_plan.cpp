@@ -16,15 +16,15 @@ constexpr double kUsableShare =
     0.92;  // of a device's or process's memory; the rest is the allocator's and the driver's
 constexpr double kProgramBytes =
     0.35e9;  // LibTorch, code and small buffers of a CPU process: resident size of a tiny run
-// On a GPU: CUDA's context, the code of LibTorch, cuBLAS and our kernels, cuBLAS's workspaces and what graphs hold
-// beside their logits. An estimate: no device has been measured yet.
+// What a GPU holds besides tensors: CUDA's context, the code of LibTorch, cuBLAS and our kernels, cuBLAS's workspaces,
+// and what graphs hold besides their logits. It is an estimate: no device has been measured yet.
 constexpr double kDeviceBytes = 1.5e9;
-// A pass reads and writes every weight's gradient whatever its tokens, about 10 bytes a parameter beside 6 operations a
-// parameter and token: on a GPU of 400 operations a byte a twentieth of the pass at 8,192 tokens. Computing gate and up
-// again costs a tenth.
+// Micro-batches are not made smaller than this to save memory. A pass reads and writes every weight's gradient whatever
+// its tokens, which is about 10 bytes a parameter beside 6 operations for each parameter and token; on a GPU that makes
+// 400 operations a byte it is a twentieth of the pass at 8,192 tokens. Computing gate and up again costs a tenth.
 constexpr int64_t kFewestTokens = 8192;
 
-// The embedding, the final norm and the head.
+// The parameters of the embedding, the final norm and the head.
 double parameters_outside_layers(const models::ModelConfig& model) {
   return static_cast<double>(model.hidden_size * (model.vocab_size * (model.tied_embeddings ? 1 : 2) + 1));
 }
@@ -37,9 +37,9 @@ double sum(const std::vector<MemoryPart>& parts, When when) {
   return bytes;
 }
 
-// Tensors that the backward pass of one layer needs, in elements a token (models/causal_lm.cpp, TrainingPass): its
-// input and the middle of the residual stream, rotated queries and keys, values, attention's result, gate and up.
-// Summed over layers.
+// The tensors that the backward pass of one layer needs, in elements a token, summed over layers (models/causal_lm.cpp,
+// TrainingPass): its input and the middle of the residual stream, rotated queries and keys, values, attention's result,
+// gate and up.
 double saved_elements_of_a_layer(const models::ModelConfig& model) {
   const double heads = static_cast<double>(model.num_heads * model.head_dim);
   const double kv_heads = static_cast<double>(model.num_kv_heads * model.head_dim);
@@ -59,22 +59,23 @@ double saved_elements(const models::ModelConfig& model, models::Recompute recomp
     case models::Recompute::kFull:
       break;
   }
-  return layers * hidden + whole;  // one layer is computed again at a time
+  return layers * hidden + whole;  // layers are computed again one at a time
 }
 
-// Beside what is saved, while a layer's backward pass runs (nn/layers.cpp), in elements a token: the MLP's gradients of
-// gate and up, that of their product, which becomes the product; the norm and gradients of the residual stream.
+// What a layer's backward pass holds beside what is saved (nn/layers.cpp), in elements a token: the MLP's gradients of
+// gate and up, and that of their product, whose memory takes the product itself; the norm and the gradients of the
+// residual stream.
 double backward_elements(const models::ModelConfig& model) {
   return 3.0 * static_cast<double>(model.intermediate_size) + 4.0 * static_cast<double>(model.hidden_size);
 }
 
-// Beside what is saved, while the head runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their place; the
-// weight's gradient in fp32, and in the working dtype when it is done; hidden states of the trained tokens and their
-// gradient.
+// What the head holds beside what is saved while it runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their
+// place; the weight's gradient in fp32, and in the working dtype when it is done; the hidden states of the trained
+// tokens and their gradient.
 double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool cuda) {
   const auto vocabulary = static_cast<double>(model.vocab_size), hidden = static_cast<double>(model.hidden_size);
   const double chunk = std::min(static_cast<double>(nn::auto_chunk_tokens(cuda)), tokens);
-  const double copies = cuda ? 1.0 : 2.0;  // oneDNN turns the gradient around in memory
+  const double copies = cuda ? 1.0 : 2.0;  // oneDNN makes a transposed copy of the gradient
   return copies * chunk * vocabulary * dtype_bytes + (4.0 + dtype_bytes) * vocabulary * hidden +
          2.0 * tokens * hidden * dtype_bytes;
 }
@@ -84,12 +85,12 @@ int64_t longest_rollout(const TrainConfig& config) {
   return config.rollout.max_total_tokens ? std::min(longest, *config.rollout.max_total_tokens) : longest;
 }
 
-// In steps or in evaluations.
+// Whether the run samples at all, in steps or in evaluations.
 bool samples(const TrainConfig& config) {
   return !learns_written_texts(config.algorithm) || config.eval.every_steps > 0;
 }
 
-// At full length in every slot.
+// The size of the KV cache when every slot holds a sequence of full length.
 double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes, bool cuda) {
   if (!samples(config)) return 0.0;
   const RolloutConfig& rollout = config.rollout;
@@ -99,7 +100,7 @@ double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config
   const double page = 2.0 *
                       static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) *
                       dtype_bytes;
-  // Evaluation fills every slot.
+  // An evaluation fills every slot.
   const int64_t slots = decoded_together(rollout, cuda);
   const int64_t wanted = config.eval.every_steps > 0 ? slots : rollout.prompts_per_step * rollout.group_size;
   return (pages(longest_rollout(config)) * static_cast<double>(std::min(slots, wanted) + 1) + 1.0) * page;
@@ -164,7 +165,7 @@ double update_bytes(const models::TrainedElements& trained, const MemoryPlan& pl
 
 namespace {
 
-// What a plan can be chosen from.
+// The choices that make one plan.
 struct Choice {
   models::Recompute recompute;
   optim::StateSharding sharding;
@@ -172,20 +173,21 @@ struct Choice {
   int64_t micro_batch_tokens;
 };
 
-// Bytes of moments, and of masters where weights are copies of them, for each parameter: AdamW has two moments, Muon
-// one of the layers' matrices, beside which the layers' vectors are nothing.
+// The bytes of moments, and of masters where the weights are copies of them, for each parameter. AdamW has two moments.
+// Muon has one for the layers' matrices, beside which the layers' vectors are nothing.
 double state_bytes_each(optim::OptimizerKind kind, bool copies, double share_in_layers) {
   const double moments = kind == optim::OptimizerKind::kMuon ? 8.0 - 4.0 * share_in_layers : 8.0;
   return moments + (copies ? 4.0 : 0.0);
 }
 
-// What Muon works with beside its state: a matrix put together where ranks split it, and three more of its size.
+// What Muon needs beside its state while it works: a matrix that is put together where ranks split it, and three more
+// of its size.
 double muon_bytes(const models::ModelConfig& model, bool split, double b) {
   const double matrix = static_cast<double>(model.hidden_size * model.intermediate_size);
   return matrix * ((split ? 2.0 * 4.0 : 0.0) + 3.0 * b + 4.0);
 }
 
-// The optimizer's state, wherever it is. bytes: for each of n parameters.
+// Adds the optimizer's state, wherever it is kept. bytes: for each of n parameters.
 void add_optimizer(MemoryPlan& plan, double n, double largest, double bytes, bool copies, double share, bool cuda) {
   const std::string name = copies ? "masters and moments" : "moments";
   if (!plan.offload) {
@@ -193,7 +195,7 @@ void add_optimizer(MemoryPlan& plan, double n, double largest, double bytes, boo
     return;
   }
   plan.host_bytes = bytes * n / share;
-  if (!cuda) plan.parts.push_back({name, plan.host_bytes});  // the host's memory is the rank's
+  if (!cuda) plan.parts.push_back({name, plan.host_bytes});  // without a GPU the host's memory is the rank's memory
   const double at_a_time = std::max(largest / share, static_cast<double>(optim::OptimizerOptions{}.offload_elements));
   plan.parts.push_back({"part of " + name, bytes * std::min(n / share, at_a_time), When::kUpdate});
 }
@@ -208,9 +210,10 @@ void add_weights(MemoryPlan& plan, double n, double layer, double outside, doubl
   plan.parts.push_back({"two layers' and other weights", (2.0 * layer + outside) * b, When::kUpdate});
 }
 
-// Gradients of a backward pass in the working dtype, where they are not the sums themselves. Layer after layer they
-// take the place of its saved activations, so that only what they are larger comes on top: at the end, with one
-// layer's. REQUIRES: the saved activations are the latest part.
+// Adds the gradients of a backward pass in the working dtype, where they are not the sums themselves. Layer after layer
+// they take the place of its saved activations, so that only the amount by which they are larger comes on top; it is
+// reached at the end, together with what one layer's backward holds. REQUIRES: the saved activations are the latest
+// part.
 void add_gradients_beyond_activations(MemoryPlan& plan, double gradients, const models::ModelConfig& model,
                                       double bytes_of_an_element) {
   const double beyond = gradients + bytes_of_an_element * saved_elements_of_a_layer(model) - plan.parts.back().bytes;
@@ -265,7 +268,8 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
        When::kUpdate});
   const double whole_gradients = copies && !splits_sums ? b : 0.0;
   add_gradients_beyond_activations(plan, whole_gradients * trained.all, model, tokens * b);
-  // One after the other; the embedding's gradient comes last, when little else is there.
+  // The head and the layers run one after the other, so the larger counts. The embedding's gradient comes last, when
+  // little else is there.
   plan.parts.push_back({"LM head, or a layer's backward",
                         std::max(head_bytes(model, tokens, b, target.cuda),
                                  whole_gradients * vocabulary * static_cast<double>(model.hidden_size) +
@@ -282,7 +286,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   return plan;
 }
 
-// With a KV cache that is worth having: on a GPU it takes what the rest leaves.
+// Whether the plan fits, together with a KV cache that is worth having: on a GPU the cache takes what the rest leaves.
 bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
   if (target.memory_bytes == 0.0) return true;
   const double kv = plan.parts.back().bytes;
@@ -290,7 +294,7 @@ bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
          (!target.cuda || kv >= std::min(most_kv, 0.25 * target.memory_bytes));
 }
 
-// Without what costs time first.
+// The ways to recompute, beginning with those that cost no time.
 std::vector<models::Recompute> recompute_choices(RecomputeChoice wanted) {
   using models::Recompute;
   switch (wanted) {
@@ -306,9 +310,9 @@ std::vector<models::Recompute> recompute_choices(RecomputeChoice wanted) {
   return {Recompute::kNone, Recompute::kSelective, Recompute::kFull};
 }
 
-// Where the user leaves it to the plan how activations are kept, a GPU takes smaller micro-batches before it computes
-// any again; not where each micro-batch's gradients cross the ranks, since sending them twice or four times costs more
-// than computing again.
+// The sizes of micro-batches to try. Where the user leaves it to the plan how activations are kept, a GPU takes smaller
+// micro-batches before it computes any activation again. That is not so where each micro-batch's gradients cross the
+// ranks, since sending them twice or four times costs more than computing again.
 std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTarget& target,
                                          optim::StateSharding sharding) {
   const int64_t whole = config.trainer.micro_batch_tokens;
@@ -323,7 +327,7 @@ std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTa
   return choices;
 }
 
-// streams: a streamed update sends gradients once, at its end.
+// streams: the update is streamed, and sends its gradients only once, at its end.
 std::vector<optim::StateSharding> sharding_choices(dist::ShardingChoice wanted, int64_t ranks, bool streams) {
   using optim::StateSharding;
   if (ranks == 1) return {StateSharding::kNone};

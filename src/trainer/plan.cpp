@@ -35,7 +35,8 @@ bool plans_gpu(const TrainConfig& config, std::optional<double> memory_gb) {
   return memory_gb.has_value() || config.model.device == models::DeviceChoice::kCuda;
 }
 
-// The largest |A| of a group of G with `right` rewards of 1 and the rest 0, every group of the step being like it.
+// The largest |A| of a group of G of which `right` have reward 1 and the rest 0, when every group of the step is like
+// it.
 double largest_advantage(const TrainConfig& config, int64_t right) {
   const auto rewards = at::zeros({config.rollout.group_size}, at::kDouble);
   rewards.slice(0, 0, right).fill_(1.0);
@@ -136,7 +137,7 @@ void describe_traffic(std::ostringstream& out, const TrainConfig& config, const 
   }
 }
 
-// --gpu-memory names GPUs that need not be here.
+// What is planned for: with --gpu-memory, GPUs that need not be in this machine.
 PlanTarget imagined_target(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
   const bool cuda = plans_gpu(config, memory_gb);
   const double available = memory_gb ? *memory_gb * 1e9
@@ -163,7 +164,7 @@ void describe_time(std::ostringstream& out, const TrainConfig& config, const mod
   }
 }
 
-// What to change when a rank needs more than it has, the largest effect first.
+// What to change when a rank needs more memory than it has; what helps most comes first.
 std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t ranks) {
   std::vector<std::string> out;
   if (plan.together) out.emplace_back("trainer.stream_update: false");
@@ -184,7 +185,7 @@ const char* recompute_name(models::Recompute recompute) {
                                                       : "full";
 }
 
-// "zero1", "auto: zero1".
+// For example "zero1", or "auto: zero1" where it was left to the program.
 std::string sharding_text(optim::StateSharding chosen, const dist::DistributedConfig& config) {
   using optim::StateSharding;
   const char* const name = chosen == StateSharding::kNone        ? "none"
@@ -294,7 +295,8 @@ int num_threads(int64_t wanted) { return wanted > 0 ? static_cast<int>(wanted) :
 
 namespace {
 
-// Gradients are taken while the step is not whole, with the weights that sample.
+// A streamed update takes gradients before the step's rollouts are complete, and with the weights that sample. So
+// nothing may need the whole step or several updates.
 void validate_stream(const TrainConfig& config) {
   if (!config.trainer.stream_update) return;
   const auto refuse = [](const std::string& with, const std::string& why) {

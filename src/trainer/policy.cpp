@@ -14,7 +14,8 @@ void add_unique(std::vector<int64_t>& ids, int64_t id) {
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
-// "[PAD]", "<pad>": added without saying that it is special.
+// Whether a token looks like "[PAD]" or "<pad>": such tokens are added without the tokenizer saying that they are
+// special.
 bool looks_special(const std::string& token) {
   return token.size() > 2 &&
          ((token.front() == '[' && token.back() == ']') || (token.front() == '<' && token.back() == '>'));
@@ -29,7 +30,7 @@ void check_vocabulary(const Policy& policy) {
   };
   bool belongs = true;
   for (int64_t id = model; belongs && id < tokenizer; ++id) belongs = !foreign(id);
-  if (belongs && tokenizer > model) {  // a padding token that somebody added without resizing the embedding
+  if (belongs && tokenizer > model) {  // usually a padding token that somebody added without resizing the embedding
     base::log_info(base::concat(policy.folder.string(), ": the tokenizer's special tokens from id ", model,
                                 " on have no embedding; none can be sampled, and no prompt may have one"));
   }

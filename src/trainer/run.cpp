@@ -1,4 +1,4 @@
-// From the configuration to all that a run trains with.
+// Makes from the configuration everything that a run trains with.
 #include "trainer/run.h"
 
 #include <algorithm>
@@ -23,24 +23,24 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// Prompts that leave room for a whole completion within rollout.max_total_tokens.
+// The length of the longest prompt that leaves room for a whole completion within rollout.max_total_tokens.
 int64_t longest_prompt(const TrainConfig& config) {
   if (!config.rollout.max_total_tokens) return config.data.max_prompt_tokens;
   return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
 }
 
-// The ranks must plan alike: with the memory of the one that has least.
+// The ranks must all make the same plan, so each plans with the memory of the rank that has least.
 PlanTarget target_of_ranks(const PolicyConfig& policy, dist::Communicator& communicator) {
   const at::Device device = models::resolve_device(policy.device, communicator.local_rank());
   const int64_t ranks = communicator.size();
-  // On the CPU, ranks of this host share its memory; how many they are is not known here, so all count.
+  // On the CPU the ranks of this host share its memory. How many they are is not known here, so it is divided by all.
   double memory = device.is_cuda() ? models::device_memory_bytes(device)
                                    : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
   for (const auto& theirs : communicator.all_gather({memory})) memory = std::min(memory, theirs[0]);
   return {.ranks = ranks, .cuda = device.is_cuda(), .memory_bytes = memory};
 }
 
-// Before they are loaded: a GPU's error would not say what to do.
+// Checked before the weights are loaded, because the GPU's own error would not say what to do.
 void check_weights_fit(const PolicyConfig& policy, const PlanTarget& target) {
   if (!fs::is_directory(policy.path)) return;  // load_policy says so
   const auto dtype =

@@ -23,7 +23,7 @@ rollout::GenerationOptions generation_options(const StepContext& context) {
   return {.sampling = config.sampling, .max_new_tokens = config.max_new_tokens, .stop_ids = context.policy.stop_ids};
 }
 
-// For the prompts [first, last) of the share.
+// The requests for the prompts [first, last) of the share.
 std::vector<rollout::Request> make_requests(const std::vector<Prompt>& prompts, const std::vector<uint64_t>& draws,
                                             std::pair<size_t, size_t> share, int64_t group_size) {
   std::vector<rollout::Request> requests;
@@ -67,7 +67,8 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
                      std::pair<size_t, size_t> share, StepStats& stats, update::StreamedUpdate* stream) {
   metrics::Timer rollout_timer;
   Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
-  // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
+  // One thread scores while this one samples. More are not needed: verifying takes microseconds, and the sampler's
+  // threads own the cores.
   Scorer scorer(1);
   StepProgress progress{
       .phase = StepProgress::Phase::kRollout,
@@ -85,7 +86,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
                           .advantage = 0.0});
     }
     progress.done += static_cast<int64_t>(group.completions.size());
-    progress.total = std::max(progress.total, progress.done);  // it may take more than its share
+    progress.total = std::max(progress.total, progress.done);  // the rank may take more than its share of the prompts
     for (const auto& completion : group.completions) progress.tokens += static_cast<int64_t>(completion.ids.size());
     if (context.on_progress) context.on_progress(progress);
     const auto place = stream != nullptr ? stream->announce() : 0;
@@ -96,7 +97,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   };
   const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
   const auto requests = make_requests(prompts, draws, share, context.config.rollout.group_size);
-  // Asked between decode steps: long completions do not stop the clock that is shown.
+  // It is asked between decode steps, so the progress that is shown moves while long completions decode.
   const auto should_stop = [&] {
     if (context.on_progress) context.on_progress(progress);
     if (stream != nullptr && stream->failed()) return true;
@@ -126,12 +127,13 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   return sampled;
 }
 
-// Every rank learns every group: with them each computes the same advantages, denominators and metrics. A stop on one
-// rank stops all; times are those of the slowest.
+// Brings every group to every rank, so that each can compute the same advantages, denominators and metrics. A stop on
+// one rank stops all; times are those of the slowest rank.
 void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
   dist::Communicator& communicator = context.learner.communicator;
   if (communicator.size() == 1) return;
-  // How long others sample nobody knows, so this is no collective. A signal may reach this rank alone, and meanwhile.
+  // Nobody knows how long the others sample, so the ranks meet in the store and not in a collective. A signal may reach
+  // this rank alone, also while it waits.
   const auto ask = [&] {
     if (context.should_stop) context.should_stop();
   };

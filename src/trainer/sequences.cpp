@@ -16,7 +16,7 @@ update::Sequence sequence_of(const Prompt& prompt, const Rollout& rollout) {
 
 update::Objective objective_of(const TrainConfig& config) {
   const AlgorithmConfig& algorithm = config.algorithm;
-  if (learns_written_texts(algorithm)) {  // with advantage 1 the negative log-likelihood
+  if (learns_written_texts(algorithm)) {  // with advantage 1 this loss is the negative log-likelihood
     return {.policy = {.loss = algo::Loss::kReinforce},
             .aggregation = algorithm.aggregation,
             .kl_coef = algorithm.kl.coef,

@@ -3,7 +3,8 @@
 #include <string>
 #include <vector>
 
-// What a user may say of where a model computes and in which numbers; models/device.h turns it into LibTorch's.
+// What a user may say about the device and the dtype that a model computes with. models/device.h turns it into
+// LibTorch's types.
 
 namespace grpo::models {
 

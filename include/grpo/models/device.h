@@ -15,7 +15,7 @@ namespace grpo::models {
 /// there are fewer devices than ranks.
 at::Device resolve_device(DeviceChoice choice, int64_t local_rank = 0);
 
-/// Of a CUDA device's own memory.
+/// The size of a CUDA device's own memory.
 double device_memory_bytes(at::Device device);
 
 /// The most that LibTorch's allocator has ever held of a CUDA device's memory.

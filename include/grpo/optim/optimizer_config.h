@@ -9,11 +9,12 @@
 
 namespace grpo::optim {
 
-/// Shape of the learning rate after the linear warm-up; see lr_factor in schedule.h.
+/// The course of the learning rate after the linear warm-up; lr_factor in schedule.h has the formulas.
 enum class Schedule { kConstant, kLinear, kCosine };
 std::vector<std::string> enum_names(Schedule);
 
-/// The formula (optimizer.h): AdamW for all parameters, or Muon for the layers' matrices and AdamW for the rest.
+/// Which formula of optimizer.h updates the weights: AdamW for all parameters, or Muon for the layers' matrices and
+/// AdamW for the rest.
 enum class OptimizerKind { kAdamW, kMuon };
 inline std::vector<std::string> enum_names(OptimizerKind) { return {"adamw", "muon"}; }
 
@@ -46,8 +47,8 @@ struct OptimizerConfig {
   }
 };
 
-/// Throws base::ConfigError for what ranges cannot say: the number and bounds of betas, a min_lr_ratio that the
-/// constant schedule would ignore.
+/// Throws base::ConfigError for mistakes that the ranges of the keys cannot express: the number and bounds of betas,
+/// and a min_lr_ratio that the constant schedule would ignore.
 void validate(const OptimizerConfig& config);
 
 }  // namespace grpo::optim

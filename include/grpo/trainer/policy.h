@@ -15,7 +15,7 @@
 
 namespace grpo::trainer {
 
-/// The model with what turns text into its ids and back.
+/// The model, together with what turns text into its ids and back.
 struct Policy {
   std::filesystem::path folder;  // of the tokenizer files and config.json
   std::unique_ptr<models::CausalLM> model;
@@ -31,7 +31,7 @@ struct Policy {
 Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
                    const std::filesystem::path& weights = {}, int64_t local_rank = 0);
 
-/// The weights alone, for work on token ids. local_rank: see models::resolve_device.
+/// Loads the weights alone, for work on token ids. local_rank: see models::resolve_device.
 std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights = {},
                                              int64_t local_rank = 0);
 
@@ -40,9 +40,9 @@ struct PromptOptions {
   bool allow_special_tokens = false;  // as data.allow_special_tokens
 };
 
-/// Templates and tokenizes problems. Those longer than max_prompt_tokens are left out and counted in `dropped`; how
-/// many hold the text of special tokens is logged. Throws base::ConfigError naming the problem whose conversation the
-/// template cannot express, or whose ids the model has no embedding for.
+/// Puts problems into the chat template and tokenizes them. Those longer than max_prompt_tokens are left out and
+/// counted in `dropped`; a warning says how many hold the text of special tokens. Throws base::ConfigError naming the
+/// problem whose conversation the template cannot express, or whose ids have no embedding in the model.
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
                                  int64_t max_prompt_tokens, int64_t* dropped, const PromptOptions& options = {});
 

@@ -7,7 +7,7 @@
 
 namespace grpo::update {
 
-/// A phase of a step by name: in the trace of a StepProfile, and as an NVTX range for NVIDIA's tools.
+/// Marks the work of its lifetime by name: in the trace of a StepProfile, and as an NVTX range for NVIDIA's tools.
 class TraceRange {
  public:
   explicit TraceRange(const char* name);
@@ -19,7 +19,7 @@ class TraceRange {
   at::RecordFunction record_;
 };
 
-/// Records operators, device kernels and phases of all threads from its construction on.
+/// Records the operators, device kernels and trace ranges of all threads from its construction on.
 class StepProfile {
  public:
   explicit StepProfile(at::Device device);
