@@ -31,13 +31,13 @@ struct Options {
 
 std::atomic<bool> stop_requested = false;
 
-// The first signal ends the run in order, its answers kept; a second one ends at once.
+// The first signal ends the run in order and keeps its answers; a second one ends it at once.
 void on_signal(int number) {
   stop_requested = true;
   std::signal(number, SIG_DFL);
 }
 
-/// A line on stderr now and then: an evaluation of a real model takes hours.
+/// Writes a line to stderr now and then, because an evaluation of a real model takes hours.
 class ProgressLines {
  public:
   void operator()(const trainer::EvalProgress& progress) {

@@ -121,8 +121,8 @@ std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, con
   return ids;
 }
 
-// Beyond the positions a model was made for RoPE goes on, and its text is soon worth nothing: a warning. Far beyond
-// them nobody means it, and it would go on for hours.
+// Beyond the positions that a model was made for RoPE goes on, but its text is soon worth nothing, so that is a
+// warning. Far beyond them nobody means it, and it would take hours, so that is an error.
 class PositionLimit {
  public:
   PositionLimit(int64_t max_positions, int64_t max_new_tokens)

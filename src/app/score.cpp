@@ -22,7 +22,7 @@ struct Options {
   trainer::PolicyConfig model;
   std::string input = "-";
   std::string output = "-";
-  rollout::SamplingConfig sampling;  // of it the temperature
+  rollout::SamplingConfig sampling;  // only its temperature is used
 };
 
 // Rows are scored together up to this many tokens; a longer single row is scored alone.
@@ -50,10 +50,10 @@ std::vector<int64_t> read_ids(const nlohmann::json& row, int64_t vocab_size, con
   return ids;
 }
 
-// log p(ids[t] | ids[<t]) for t >= 1 of every row, end to end.
+// The values log p(ids[t] | ids[<t]) for t >= 1 of every row, end to end.
 std::vector<float> log_probs_of(const models::CausalLM& model, const std::vector<Row>& rows, double temperature) {
   const at::NoGradGuard no_grad;
-  std::vector<std::vector<int64_t>> contexts;  // without the last id: it predicts nothing
+  std::vector<std::vector<int64_t>> contexts;  // without the last id, which predicts nothing
   std::vector<int64_t> targets;
   for (const Row& row : rows) {
     if (row.num_targets() == 0) continue;
