@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Holds the arrows of the module map (docs/architecture.md): which module may include which, and a few rules on headers.
+"""Holds the arrows of the module map (docs/architecture.md): which module may include which, and a few rules on headers:
+they include what they use of the standard library and of LibTorch, and a source includes its own header first. (The build's
+precompiled header holds both libraries, so that the compiler would not miss them; what a header lacks of ours it does miss.)
 
 Prints each violation as FILE:LINE: what, and exits 1; else prints a count and exits 0. Usage: check_layers.py [ROOT]
 """
@@ -49,6 +51,21 @@ TORCH = re.compile(r"^(ATen|torch|c10)/")
 CUDA = re.compile(r"^(cuda|cublas|cudnn|curand|cusparse|cusolver|nvtx|nvToolsExt)\w*\.(h|hpp|cuh)$"
                   r"|^(cuda|cub|thrust|nvtx3|flashinfer|cooperative_groups)(/|\.h$)"
                   r"|^(ATen|c10|torch/csrc)/cuda/|^device_launch_parameters\.h$")
+# What a header that names std::NAME includes itself.
+STANDARD = {
+    "array": ["array"], "atomic": ["atomic"], "chrono": ["chrono"], "condition_variable": ["condition_variable"],
+    "cstddef": ["byte"], "deque": ["deque"], "exception": ["exception", "exception_ptr"], "filesystem": ["filesystem"],
+    "functional": ["function", "hash"], "future": ["future", "promise"], "limits": ["numeric_limits"], "map": ["map", "multimap"],
+    "memory": ["make_shared", "make_unique", "shared_ptr", "unique_ptr", "weak_ptr"], "mutex": ["lock_guard", "mutex", "unique_lock"],
+    "optional": ["nullopt", "optional"], "set": ["multiset", "set"], "span": ["span"], "sstream": ["istringstream", "ostringstream"],
+    "stdexcept": ["invalid_argument", "logic_error", "out_of_range", "runtime_error"], "string": ["string", "to_string"],
+    "string_view": ["string_view"], "thread": ["this_thread", "thread"], "tuple": ["tie", "tuple"], "unordered_map": ["unordered_map"],
+    "unordered_set": ["unordered_set"], "utility": ["exchange", "move", "pair", "swap"],
+    "variant": ["get_if", "holds_alternative", "variant", "visit"], "vector": ["vector"]}
+HEADER_OF = {f"std::{name}": header for header, names in STANDARD.items() for name in names}
+STANDARD_NAME = re.compile(r"\bstd::\w+|\bu?int(?:8|16|32|64)_t\b")
+TORCH_NAME = re.compile(r"\b(?:at|c10)::")
+STRING = re.compile(r'"(?:\\.|[^"\\\n])*"')
 NCCL = re.compile(r"^nccl\w*\.h$|/nccl\.h$|ProcessGroupNCCL\.hpp$")
 
 
@@ -121,10 +138,42 @@ def library_violation(module, is_public, include):
     return None
 
 
+def lacking_includes(text):
+    """What a header uses of the standard library and LibTorch, but includes only by way of others: (line, what)."""
+    lines = text.splitlines()
+    included = {match.group(1) for match in map(INCLUDE.match, lines) if match}
+    missing = {}
+    for number, line in enumerate(lines, start=1):
+        if INCLUDE.match(line):
+            continue
+        code = STRING.sub('""', line)
+        for name in STANDARD_NAME.findall(code):
+            header = HEADER_OF.get(name, None if name.startswith("std::") else "cstdint")
+            if header and header not in included:
+                missing.setdefault(header, (number, f"{name}: a header includes what it uses: <{header}>"))
+        if TORCH_NAME.search(code) and not any(TORCH.match(include) for include in included):
+            missing.setdefault("ATen", (number, "a header that names LibTorch's types includes one of its headers"))
+    return sorted(missing.values())
+
+
+def own_header(path, root):
+    """How the source `path` names the header of its name, or None where there is none."""
+    inside = path.relative_to(root / "src").with_suffix(".h")
+    if (root / "src" / inside).is_file():
+        return inside.as_posix()
+    return f"grpo/{inside.as_posix()}" if (root / "include" / "grpo" / inside).is_file() else None
+
+
 def check_source(path, module, is_public, root):
     text = without_comments(path.read_text(encoding="utf-8", errors="replace"))
     if path.suffix in HEADERS and not PRAGMA_ONCE.search(text):
         yield 1, "no #pragma once"
+    if path.suffix == ".h":
+        yield from lacking_includes(text)
+    own = own_header(path, root) if path.suffix == ".cpp" else None
+    first = next((match for match in map(INCLUDE.match, text.splitlines()) if match), None)
+    if own and (first is None or first.group(1) != own):
+        yield 1, f"{own} is to be the first include: so the compiler shows that it needs no other before it"
     for number, line in enumerate(text.splitlines(), start=1):
         if PARALLEL_FOR.search(line) and path != root / PARALLEL_SOURCE:
             yield number, f"at::parallel_for runs on one thread without OpenMP: use what {PARALLEL_SOURCE} offers"

@@ -46,13 +46,14 @@ install_packages() {
 }
 
 # What tests skip without: a browser for the report's page (Ubuntu has it only as a snap, which most containers cannot run:
-# not asked for there), network namespaces between two "hosts", and checks of the launchers' scripts and of formatting.
+# not asked for there), network namespaces between two "hosts", and checks of the launchers' scripts, of formatting and of what clang-tidy sees.
 install_for_tests() {
   [ "$(id -u)" -eq 0 ] && grep -qxE 'ID=(debian|ubuntu)' /etc/os-release 2>/dev/null || return 0
   local want=()
   command -v ip >/dev/null || want+=(iproute2)
   command -v shellcheck >/dev/null || want+=(shellcheck)
   command -v clang-format >/dev/null || want+=(clang-format-14)
+  command -v clang-tidy >/dev/null || want+=(clang-tidy)
   python3 -c 'import yaml' 2>/dev/null || want+=(python3-yaml)
   python3 -c 'import jinja2' 2>/dev/null || want+=(python3-jinja2)
   if grep -qx ID=debian /etc/os-release && ! command -v chromium >/dev/null; then want+=(chromium); fi

@@ -21,7 +21,8 @@ struct Spread {
   double std = 0.0;
 };
 
-// x: a reward minus its group's mean. group: of its rewards. step: of what the row's Over says, over all rollouts.
+// The formula of an estimator. x: a reward minus its group's mean. group: mean and deviation of the group's rewards.
+// step: those of what the row's Over names, over all rollouts of the step.
 using Estimator = double (*)(double x, const Spread& group, const Spread& step, double eps);
 
 double grpo(double x, const Spread& group, const Spread&, double eps) { return x / (group.std + eps); }
@@ -40,7 +41,7 @@ struct Row {
   Over step;
 };
 
-// In the order of the enumerators.
+// The rows are in the order of the enumerators.
 constexpr std::array<Row, 5> kTable = {{{"grpo", grpo, Over::kNothing},
                                         {"dr_grpo", dr_grpo, Over::kNothing},
                                         {"rloo", rloo, Over::kNothing},
@@ -72,13 +73,13 @@ double largest(std::span<const double> values) {
   return values.empty() ? 0.0 : *std::max_element(values.begin(), values.end());
 }
 
-// Up to rounding, which is a share of the terms' magnitude and not of the sum's.
+// Whether rewards are equal up to rounding, whose size is a share of the terms' magnitude and not of their sum's.
 bool all_equal(std::span<const double> rewards, std::span<const double> magnitudes) {
   const auto [least, most] = std::minmax_element(rewards.begin(), rewards.end());
   return rewards.empty() || *most - *least <= kEqualRewards * largest(magnitudes);
 }
 
-// Rewards on the host, seen as groups.
+// The rewards, on the host and divided into groups.
 class Groups {
  public:
   Groups(const at::Tensor& rewards, at::IntArrayRef offsets, const at::Tensor& magnitudes)
@@ -123,7 +124,8 @@ class Groups {
   at::IntArrayRef offsets_;
 };
 
-// r - m of each rollout. In a group of equal rewards that is exactly 0; the difference of rounded numbers need not be.
+// r - m of each rollout. In a group of equal rewards it is set to exactly 0, which the difference of rounded numbers
+// need not be.
 std::vector<double> centred(const Groups& groups, size_t q) {
   const auto rewards = groups[q];
   std::vector<double> values(rewards.size(), 0.0);

@@ -26,13 +26,13 @@ struct Row {
   bool means_over_tokens;                // divide each rollout by its own counted tokens first
 };
 
-// In the order of the enumerators.
+// The rows are in the order of the enumerators.
 constexpr std::array<Row, 4> kTable = {{{"token_mean", token_mean, false},
                                         {"seq_mean_token_mean", seq_mean, true},
                                         {"seq_mean_token_sum", seq_mean, false},
                                         {"seq_mean_token_sum_norm", seq_mean_norm, false}}};
 
-// 1 / |o| for every token.
+// 1 / |o| for every token, where |o| is the number of counted tokens of its rollout.
 at::Tensor inverse_lengths(at::IntArrayRef rollout_offsets) {
   const auto lengths = tokens_per_rollout({}, rollout_offsets);
   return per_token(lengths.clamp_min(1).reciprocal(), rollout_offsets).to(at::kFloat);

@@ -4,7 +4,7 @@
 
 namespace grpo::algo {
 
-// Clips the importance weight, not the term: no token loses its gradient.
+// Clips the importance weight instead of the term, so that no token loses its gradient.
 LossTerms cispo_loss(const PolicyLossConfig& config, const LossTokens& tokens) {
   const double low = 1.0 - config.clip_low;
   const double high = 1.0 + config.clip_high;

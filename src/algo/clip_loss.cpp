@@ -25,7 +25,7 @@ LossTerms clipped_terms(const PolicyLossConfig& config, const at::Tensor& ratio,
   return out;
 }
 
-// Mean log-ratio of each token's rollout, over the tokens that count.
+// For each token the mean log-ratio of its rollout, over the tokens that count.
 at::Tensor sequence_log_ratio(const LossTokens& tokens) {
   const auto sums = sum_per_rollout(tokens.log_ratio, tokens.rollout_offsets);
   const auto counts =

@@ -27,7 +27,7 @@ struct Row {
   at::Tensor (*estimate)(const at::Tensor& d);
 };
 
-// In the order of the enumerators.
+// The rows are in the order of the enumerators.
 constexpr std::array<Row, 4> kTable = {{{"k1", k1}, {"k2", k2}, {"k3", k3}, {"abs", absolute}}};
 
 }  // namespace

@@ -6,7 +6,7 @@
 
 namespace grpo::algo {
 
-/// What each loss works on: inputs whose masked tokens hold zeros.
+/// The inputs of each loss. Masked tokens hold zeros in them.
 struct LossTokens {
   at::Tensor log_probs;   // [N] with gradient
   at::Tensor log_ratio;   // [N] with gradient, not clamped
@@ -22,7 +22,7 @@ struct LossTerms {
   at::Tensor dual_clipped;  // [N] bool; undefined without a dual clip
 };
 
-/// exp of the log-ratio clamped to +-20.
+/// exp of the log-ratio, which is clamped to +-20 before.
 at::Tensor ratio_of(const at::Tensor& log_ratio);
 
 LossTerms clip_loss(const PolicyLossConfig& config, const LossTokens& tokens);

@@ -24,7 +24,7 @@ at::Tensor lengths_of(at::IntArrayRef offsets) {
   return at::tensor(lengths, at::kLong);
 }
 
-// From pinned memory, so that the host does not wait for the device.
+// Brings the lengths to the device from pinned memory, so that the host does not wait for the device.
 at::Tensor lengths_on(at::Device device, at::IntArrayRef offsets) {
   const auto lengths = lengths_of(offsets);
   return device.is_cuda() ? lengths.pin_memory().to(device, /*non_blocking=*/true) : lengths.to(device);
@@ -44,7 +44,8 @@ at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_off
   check_offsets(rollout_offsets);
   GRPO_CHECK(values.dim() == 1 && values.size(0) == rollout_offsets.back(), values.sizes(), " tokens, offsets end at ",
              rollout_offsets.back());
-  // Not index_add: segments are summed in order on every device, so the result is the same each time.
+  // index_add would not do: segment_reduce sums each segment in order on every device, so the result is the same each
+  // time.
   return at::segment_reduce(values.detach().contiguous(), "sum", lengths_on(values.device(), rollout_offsets), {}, {},
                             0, true, 0.0);
 }

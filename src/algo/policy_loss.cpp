@@ -21,7 +21,7 @@ struct Row {
   bool has_dual_clip;
 };
 
-// In the order of the enumerators.
+// The rows are in the order of the enumerators.
 constexpr std::array<Row, 5> kTable = {{{"clip", clip_loss, true},
                                         {"reinforce", reinforce_loss, false},
                                         {"gspo", gspo_loss, true},
@@ -41,7 +41,8 @@ void check_shapes(const PolicyLossInputs& in) {
   GRPO_CHECK(!in.rollout_offsets.empty() && in.rollout_offsets.back() == n, n, " tokens, offsets ", in.rollout_offsets);
 }
 
-// where() and not a product, so that what lies under the mask cannot reach values or gradients, not even as NaN.
+// Uses where() instead of a product, so that what lies under the mask cannot reach values or gradients, not even as
+// NaN.
 at::Tensor masked(const at::Tensor& values, const at::Tensor& mask) {
   return mask.defined() ? at::where(mask, values, at::zeros_like(values)) : values;
 }
@@ -55,7 +56,8 @@ LossTokens tokens_of(const PolicyLossInputs& in) {
           .rollout_offsets = in.rollout_offsets};
 }
 
-// Masked tokens hold advantage 0 but, in cispo, may still have a ratio outside the bounds.
+// Counts the flagged tokens that the mask lets through. Masked tokens have advantage 0, but in cispo their ratio may
+// still be outside the bounds.
 at::Tensor count(const at::Tensor& flags, const PolicyLossInputs& inputs) {
   if (!flags.defined()) return at::zeros({}, inputs.log_probs.options().dtype(at::kLong).requires_grad(false));
   return (inputs.mask.defined() ? flags & inputs.mask : flags).sum();

@@ -26,7 +26,7 @@ bool is_checkpoint(const fs::path& folder) {
   return fs::exists(folder / "state.json") || fs::exists(folder / "MANIFEST");
 }
 
-// The folder that holds the step_* folders: of a run, or itself.
+// The folder that holds the step_* folders: that of a run, or the folder itself.
 fs::path checkpoints_of(const fs::path& folder) {
   if (!fs::is_directory(folder))
     throw base::ConfigError(folder.string() + ": no such folder; expected a run, its checkpoints/, or a checkpoint");
@@ -60,7 +60,7 @@ void list(const Options& options) {
   }
 }
 
-// "" when it is whole.
+// What is wrong with a checkpoint; empty when it is whole.
 std::string problem_of(const fs::path& checkpoint) {
   try {
     checkpoint::check_whole(checkpoint);
@@ -78,7 +78,8 @@ void verify(const Options& options) {
   }
 }
 
-// The newest that would stay has to be good before others go; what is damaged is left for a person to look at.
+// Before others are removed, the newest checkpoint that would stay must be found good. A damaged one is left for a
+// person to look at.
 void prune(const Options& options) {
   const fs::path folder = checkpoints_of(options.folder);
   const io::FileLock lock(fs::weakly_canonical(folder).parent_path() / ".lock");  // not while the run goes on

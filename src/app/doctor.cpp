@@ -32,7 +32,7 @@ std::string fixed(double value, const char* format) {
   return text;
 }
 
-// The value of "key : value" in a file of /proc.
+// The value that stands behind `key` in a file of /proc.
 std::string proc_value(const char* file, const std::string& key) {
   std::ifstream in(file);
   for (std::string text; std::getline(in, text);) {
@@ -62,7 +62,7 @@ void describe_memory() {
                      fixed(kilobytes("MemAvailable") * scale, "%.1f GiB available"));
 }
 
-// Writes and syncs a file as a checkpoint would.
+// Measures the disk by writing and syncing a file as a checkpoint would.
 void describe_disk(const std::string& folder) {
   constexpr size_t kBytes = size_t{64} << 20;
   const fs::path file = fs::path(folder) /
@@ -106,7 +106,7 @@ class Library {
   void* handle_;
 };
 
-// NVML's C interface, as far as it is asked here (nvml.h belongs to the CUDA toolkit, which a machine may lack).
+// NVML's C interface, as far as it is needed here (nvml.h belongs to the CUDA toolkit, which a machine may lack).
 struct Nvml {
   using Device = void*;
   struct Memory {

@@ -9,7 +9,7 @@
 
 #include "app/commands.h"
 #include "app/exit_code.h"
-#include "app/sampling_flags.h"
+#include "app/field_flags.h"
 #include "app/stop_signals.h"
 #include "grpo/base/error.h"
 #include "grpo/metrics/console.h"
@@ -22,26 +22,22 @@ namespace {
 struct Options {
   trainer::EvalRun run;
   int64_t max_new_tokens = 4096;
+  GRPO_FIELDS(f) {
+    f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
+    f("seed", run.seed, "of the sampling", base::at_least(0));
+    f("threads", run.threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
+  }
 };
-
-void check(const Options& options) {
-  const auto& eval = options.run.eval;
-  app::check(SamplingFlags{.samples = eval.samples,
-                           .temperature = eval.temperature,
-                           .top_p = eval.top_p,
-                           .top_k = eval.top_k,
-                           .max_new_tokens = options.max_new_tokens});
-}
 
 std::atomic<bool> stop_requested = false;
 
-// The first signal ends the run in order, its answers kept; a second one ends at once.
+// The first signal ends the run in order and keeps its answers; a second one ends it at once.
 void on_signal(int number) {
   stop_requested = true;
   std::signal(number, SIG_DFL);
 }
 
-/// A line on stderr now and then: an evaluation of a real model takes hours.
+/// Writes a line to stderr now and then, because an evaluation of a real model takes hours.
 class ProgressLines {
  public:
   void operator()(const trainer::EvalProgress& progress) {
@@ -86,7 +82,6 @@ void print(const std::vector<trainer::EvalResult>& results) {
 }
 
 void run(Options& options) {
-  check(options);
   options.run.eval.max_new_tokens = options.max_new_tokens;
   options.run.on_progress = [lines = std::make_shared<ProgressLines>()](const auto& progress) { (*lines)(progress); };
   options.run.should_stop = [] { return stop_requested.load(std::memory_order_relaxed); };
@@ -118,32 +113,13 @@ void add_eval(CLI::App& app) {
   command->add_option("--answers", run_options.answers,
                       "folder of the sampled answers, kept by a hash of weights and sampling, if it shall be shared by "
                       "several evaluations; default: answers/ in the output folder");
-  command->add_option("--samples", run_options.eval.samples, "completions a problem (k)")->capture_default_str();
-  command->add_option("--temperature", run_options.eval.temperature, "0 is greedy")->capture_default_str();
-  command->add_option("--top-p", run_options.eval.top_p, "nucleus sampling")->capture_default_str();
-  command->add_option("--top-k", run_options.eval.top_k, "keep the k most likely tokens; 0 is off")
-      ->capture_default_str();
-  command->add_flag("--greedy", run_options.eval.greedy, "one more completion a problem at temperature 0");
-  command->add_option("--max-new-tokens", options->max_new_tokens, "longest completion")->capture_default_str();
-  command
-      ->add_option("--template", run_options.model.chat_template.text,
-                   "prompt template, as model.template of a configuration")
-      ->capture_default_str();
-  command->add_option("--seed", run_options.seed, "of the sampling")->capture_default_str();
-  command->add_option("--dtype", run_options.model.dtype, "auto, float32 or bfloat16")->capture_default_str();
-  command->add_option("--device", run_options.model.device, "auto, cpu or cuda")->capture_default_str();
-  command->add_option("--threads", run_options.threads, "CPU threads; 0: the cores this process may use")
-      ->capture_default_str();
-  command->add_option("--prompt-key", run_options.data.prompt_key, "key of the problem's text")->capture_default_str();
-  command->add_option("--answer-key", run_options.data.answer_key, "key of the gold answer")->capture_default_str();
-  command->add_option("--system", run_options.data.system, "system message: auto, none, or a text (data.system)")
-      ->capture_default_str();
-  command->add_option("--max-prompt-tokens", run_options.data.max_prompt_tokens, "longer prompts are left out")
-      ->capture_default_str();
-  command
-      ->add_option("--max-bad-golds", run_options.reward.max_bad_golds,
-                   "share of gold answers that may be missing or reward no right completion")
-      ->capture_default_str();
+  add_flags(*command, base::fields_of(run_options.eval), {"samples"});
+  add_flags(*command, base::fields_of(run_options.eval.sampling));
+  add_flags(*command, base::fields_of(run_options.eval), {"greedy"});
+  add_flags(*command, base::fields_of(*options));
+  add_flags(*command, base::fields_of(run_options.model), {"template", "dtype", "device"});
+  add_flags(*command, base::fields_of(run_options.data), {"prompt_key", "answer_key", "system", "max_prompt_tokens"});
+  add_flags(*command, base::fields_of(run_options.reward), {"max_bad_golds"});
   command->callback([options] { run(*options); });
 }
 

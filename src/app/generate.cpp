@@ -9,16 +9,16 @@
 #include <vector>
 
 #include "app/commands.h"
-#include "app/sampling_flags.h"
+#include "app/field_flags.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/data/conversation.h"
 #include "grpo/io/json.h"
 #include "grpo/models/causal_lm.h"
-#include "grpo/models/device.h"
 #include "grpo/rollout/engine.h"
 #include "grpo/tokenizer/chat_template.h"
 #include "grpo/tokenizer/tokenizer.h"
+#include "grpo/trainer/policy.h"
 
 namespace grpo::app {
 namespace {
@@ -26,20 +26,23 @@ namespace {
 constexpr size_t kWindow = 1024;  // prompts in memory
 
 struct Options {
-  std::string model;
+  trainer::PolicyConfig model;
   std::string input = "-";
   std::string output = "-";
-  std::string chat_template = "none";
-  std::string dtype = "auto";
-  std::string device = "auto";
   int64_t samples = 1;
-  double temperature = 1.0;
-  double top_p = 1.0;
-  int64_t top_k = 0;
+  rollout::SamplingConfig sampling;
   int64_t max_new_tokens = 256;
-  uint64_t seed = 0;
+  int64_t seed = 0;
   bool ignore_eos = false;
   bool exact = false;
+  GRPO_FIELDS(f) {
+    f("samples", samples, "completions a prompt", base::at_least(1));
+    sampling.fields(f);
+    f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
+    f("seed", seed, "of the random numbers", base::at_least(0));
+    f("ignore_eos", ignore_eos, "stop tokens do not end a completion");
+    f("exact", exact, "a completion does not depend on its batch, bit for bit (float32 on the CPU)");
+  }
 };
 
 // The tokenizer and template, where the folder has tokenizer files: prompts given as ids need none.
@@ -50,16 +53,16 @@ struct Text {
 
 Text load_text(const Options& options) {
   Text text;
-  const std::filesystem::path folder = options.model;
+  const std::filesystem::path folder = options.model.path;
   if (!std::filesystem::exists(folder / "tokenizer.json") && !std::filesystem::exists(folder / "tokenizer.model"))
     return text;
   text.tokenizer = tokenizer::Tokenizer::load(folder);
-  text.chat_template = tokenizer::ChatTemplate::resolve({.text = options.chat_template, .map = {}}, folder);
+  text.chat_template = tokenizer::ChatTemplate::resolve(options.model.chat_template, folder);
   return text;
 }
 
 std::vector<int64_t> stop_ids_of(const Options& options, const Text& text) {
-  auto ids = models::stop_ids(options.model);
+  auto ids = models::stop_ids(options.model.path);
   if (!text.tokenizer) return ids;
   if (const auto eos = text.tokenizer->eos_id()) ids.push_back(*eos);
   const auto end_of_turn = text.chat_template->end_of_turn();
@@ -118,8 +121,8 @@ std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, con
   return ids;
 }
 
-// Beyond the positions a model was made for RoPE goes on, and its text is soon worth nothing: a warning. Far beyond
-// them nobody means it, and it would go on for hours.
+// Beyond the positions that a model was made for RoPE goes on, but its text is soon worth nothing, so that is a
+// warning. Far beyond them nobody means it, and it would take hours, so that is an error.
 class PositionLimit {
  public:
   PositionLimit(int64_t max_positions, int64_t max_new_tokens)
@@ -151,36 +154,22 @@ nlohmann::ordered_json to_json(const rollout::Completion& completion, const Text
   return json;
 }
 
-void check(const Options& o) {
-  app::check(SamplingFlags{.samples = o.samples,
-                           .temperature = o.temperature,
-                           .top_p = o.top_p,
-                           .top_k = o.top_k,
-                           .max_new_tokens = o.max_new_tokens});
-}
-
 void run(const Options& options) {
-  check(options);
-  const at::Device device = models::resolve_device(options.device);
-  models::use_device(device);
-  const auto dtype = models::resolve_dtype(options.dtype, options.model, device);
-  const auto model = models::CausalLM::load(options.model, dtype, device);
+  const auto model = load_model(options.model);
   const Text text = load_text(options);
-  rollout::Engine engine(*model,
-                         {.max_sequences = rollout::auto_max_sequences(device.is_cuda()), .exact = options.exact});
-  const rollout::SamplingConfig sampling{.temperature = options.temperature,
-                                         .top_p = options.top_p,
-                                         .top_k = options.top_k,
-                                         .max_new_tokens = options.max_new_tokens,
-                                         .stop_ids = stop_ids_of(options, text),
-                                         .ignore_eos = options.ignore_eos};
-  const base::RandomKey key{options.seed, base::stream_id("generate")};
+  rollout::Engine engine(
+      *model, {.max_sequences = rollout::auto_max_sequences(model->device().is_cuda()), .exact = options.exact});
+  const rollout::GenerationOptions generation{.sampling = options.sampling,
+                                              .max_new_tokens = options.max_new_tokens,
+                                              .stop_ids = stop_ids_of(options, text),
+                                              .ignore_eos = options.ignore_eos};
+  const base::RandomKey key{static_cast<uint64_t>(options.seed), base::stream_id("generate")};
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);
   std::vector<nlohmann::ordered_json> rows;
   std::vector<rollout::Request> requests;
   const auto flush = [&] {
-    const auto groups = engine.generate(requests, sampling, key);
+    const auto groups = engine.generate(requests, generation, key);
     for (size_t i = 0; i < rows.size(); ++i) {
       rows[i]["completions"] = nlohmann::ordered_json::array();
       for (const auto& completion : groups[i].completions) rows[i]["completions"].push_back(to_json(completion, text));
@@ -209,21 +198,13 @@ void run(const Options& options) {
 void add_generate(CLI::App& app) {
   auto* command = app.add_subcommand("generate", "Sample completions of prompts");
   auto o = std::make_shared<Options>();
-  command->add_option("--model", o->model, "Hugging Face model folder")->required();
+  command->add_option("--model", o->model.path, "Hugging Face model folder")->required();
   command->add_option("--input", o->input,
                       "JSONL with \"prompt\" (a text or chat messages) or \"prompt_ids\"; - is stdin");
   command->add_option("--output", o->output, "the same rows with \"completions\"; - is stdout");
-  command->add_option("--template", o->chat_template, "for \"prompt\": none (default), auto or a template's name");
-  command->add_option("--samples", o->samples, "completions a prompt");
-  command->add_option("--temperature", o->temperature, "0 is greedy");
-  command->add_option("--top-p", o->top_p, "nucleus sampling");
-  command->add_option("--top-k", o->top_k, "keep the k most likely tokens; 0 is off");
-  command->add_option("--max-new-tokens", o->max_new_tokens, "longest completion");
-  command->add_option("--seed", o->seed, "of the random numbers");
-  command->add_option("--dtype", o->dtype, "auto, float32 or bfloat16");
-  command->add_option("--device", o->device, "auto, cpu or cuda");
-  command->add_flag("--ignore-eos", o->ignore_eos, "stop tokens do not end a completion");
-  command->add_flag("--exact", o->exact, "a completion does not depend on its batch, bit for bit (float32 on the CPU)");
+  o->model.chat_template.text = "none";
+  add_flags(*command, base::fields_of(o->model), {"template", "dtype", "device"});
+  add_flags(*command, base::fields_of(*o));
   command->callback([o] { run(*o); });
 }
 

@@ -38,7 +38,8 @@ using Clock = std::chrono::steady_clock;
 constexpr const char* kParent = "GRPO_NPROC_PARENT";  // the process that started this one as a rank
 constexpr std::array<const char*, 4> kRankVariables = {"RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK",
                                                        "SLURM_STEP_NUM_TASKS"};
-// From the first failure until the others are killed. They are told of one that was killed, and say what it was doing.
+// The time between the first failure and the end of the other ranks. They are told of a rank that was killed, and need
+// it to say what it was doing.
 constexpr std::chrono::milliseconds kAfterWord{2500};
 constexpr std::chrono::milliseconds kAfterDeath{6000};
 
@@ -59,7 +60,7 @@ struct Child {
   std::array<Output, 2> outputs;
 };
 
-// A port that was free a moment ago.
+// Finds a port that was free a moment ago.
 int free_port() {
   const int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -81,7 +82,7 @@ std::vector<std::string> own_arguments() {
   return arguments;
 }
 
-// As ps shows a rank: "grpo-train (rank 1) train --config ...".
+// The arguments of a rank, as ps shows them: "grpo-train (rank 1) train --config ...".
 std::vector<std::string> arguments_of(int64_t rank) {
   auto arguments = own_arguments();
   const bool is_train = std::filesystem::path(arguments.at(0)).filename() == "grpo-train";
@@ -93,7 +94,7 @@ std::vector<std::string> arguments_of(int64_t rank) {
 void refuse_another_launcher() {
   for (const char* name : kRankVariables) {
     const char* value = std::getenv(name);
-    // An allocation's shell may itself be a step of one task.
+    // The shell of an allocation may itself be a step of one task, and is no rank.
     if (value == nullptr || (std::string_view(name) == "SLURM_STEP_NUM_TASKS" && std::string_view(value) == "1"))
       continue;
     throw base::ConfigError(base::concat("--nproc starts the ranks itself, but ", name, "=", value,
@@ -127,8 +128,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return out;
 }
 
-// Between fork and exec: only calls that are safe there. A process group of its own: Ctrl-C reaches the parent only,
-// which passes it on once (a second one would end a rank at once).
+// Runs between fork and exec, where only few calls are safe. The rank gets a process group of its own, so that Ctrl-C
+// reaches the parent only, which passes it on once (a second one would end a rank at once).
 [[noreturn]] void become_rank(char* const* arguments, char* const* environment, int out, int err, pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -194,7 +195,7 @@ class LocalRanks {
 };
 
 // Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
-// rank starts: none is lost.
+// rank starts, so that none is lost.
 LocalRanks::LocalRanks(int64_t count, bool label) : label_(label) {
   auto numbers = stop_signals();
   numbers.push_back(SIGCHLD);
@@ -319,7 +320,7 @@ void LocalRanks::write_line(int64_t rank, Output& output) {
   if (label_) std::fprintf(output.to, "[%lld] ", static_cast<long long>(rank));
   std::fprintf(output.to, "%s\n", output.line.c_str());
   output.line.clear();
-  // stderr has no buffer: there the write itself has failed, and a flush has nothing to say.
+  // stderr has no buffer: there the write itself has failed, and the flush does not report it.
   const bool written = std::fflush(output.to) == 0 && std::ferror(output.to) == 0;
   if (written || std::exchange(reader_is_gone_, true)) return;
   send_all(SIGTERM);  // nobody reads the run's words any more: it saves and stops

@@ -63,7 +63,7 @@ int run(std::vector<std::string> args) {
   return grpo::app::last_exit_code();
 }
 
-// The other ranks first: they end with the same code, and what went wrong is known before this process is gone.
+// The other ranks are told first: they end with the same code, and know what went wrong before this process is gone.
 int fail(const std::exception& error, int exit_code) {
   grpo::dist::report_failure(error.what(), exit_code);
   std::fprintf(stderr, "error: %s\n", grpo::base::printable(error.what()).c_str());

@@ -131,7 +131,7 @@ at::Tensor loss_of(const models::CausalLM& model, const std::vector<Example>& ex
 void pretrain(const Options& options, models::CausalLM& model) {
   optim::OptimizerConfig config;
   config.lr = options.lr;
-  config.warmup_steps = 50;
+  config.warmup_updates = 50;
   config.schedule = optim::Schedule::kLinear;
   config.betas = {0.9, 0.98};
   optim::Optimizer optimizer(model.parameters(), config);

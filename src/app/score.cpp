@@ -3,31 +3,28 @@
 #include <ATen/ops/tensor.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
-#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
+#include "app/field_flags.h"
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
 #include "grpo/io/parse_json.h"
 #include "grpo/models/causal_lm.h"
-#include "grpo/models/device.h"
 #include "grpo/nn/lm_head.h"
+#include "grpo/trainer/policy.h"
 
 namespace grpo::app {
 namespace {
 
 struct Options {
-  std::string model;
+  trainer::PolicyConfig model;
   std::string input = "-";
   std::string output = "-";
-  std::string dtype = "auto";
-  std::string device = "auto";
-  double temperature = 1.0;
+  rollout::SamplingConfig sampling;  // only its temperature is used
 };
 
 // Rows are scored together up to this many tokens; a longer single row is scored alone.
@@ -55,10 +52,10 @@ std::vector<int64_t> read_ids(const nlohmann::json& row, int64_t vocab_size, con
   return ids;
 }
 
-// log p(ids[t] | ids[<t]) for t >= 1 of every row, end to end.
+// The values log p(ids[t] | ids[<t]) for t >= 1 of every row, end to end.
 std::vector<float> log_probs_of(const models::CausalLM& model, const std::vector<Row>& rows, double temperature) {
   const at::NoGradGuard no_grad;
-  std::vector<std::vector<int64_t>> contexts;  // without the last id: it predicts nothing
+  std::vector<std::vector<int64_t>> contexts;  // without the last id, which predicts nothing
   std::vector<int64_t> targets;
   for (const Row& row : rows) {
     if (row.num_targets() == 0) continue;
@@ -87,10 +84,7 @@ void write_scores(const models::CausalLM& model, double temperature, std::vector
 }
 
 void run(const Options& options) {
-  const at::Device device = models::resolve_device(options.device);
-  models::use_device(device);
-  const auto dtype = models::resolve_dtype(options.dtype, options.model, device);
-  const auto model = models::CausalLM::load(options.model, dtype, device);
+  const auto model = load_model(options.model);
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);
   std::vector<Row> rows;
@@ -100,13 +94,13 @@ void run(const Options& options) {
     Row row{.fields = io::parse_ordered_json(reader.text(), reader.path()),
             .ids = read_ids(json, model->config().vocab_size, base::concat(reader.path(), ":", reader.line()))};
     if (tokens + row.ids.size() > kBatchTokens) {
-      write_scores(*model, options.temperature, rows, writer);
+      write_scores(*model, options.sampling.temperature, rows, writer);
       tokens = 0;
     }
     tokens += row.ids.size();
     rows.push_back(std::move(row));
   }
-  write_scores(*model, options.temperature, rows, writer);
+  write_scores(*model, options.sampling.temperature, rows, writer);
 }
 
 }  // namespace
@@ -114,17 +108,13 @@ void run(const Options& options) {
 void add_score(CLI::App& app) {
   auto* command = app.add_subcommand("score", "Log-probability of each token of given id sequences");
   auto options = std::make_shared<Options>();
-  command->add_option("--model", options->model, "Hugging Face model folder (no tokenizer needed)")->required();
+  command->add_option("--model", options->model.path, "Hugging Face model folder (no tokenizer needed)")->required();
   command->add_option("--input", options->input, "JSONL with \"ids\"; - is stdin");
   command->add_option("--output", options->output, "the same rows with \"logprobs\" (one fewer than ids); - is stdout");
-  command->add_option("--dtype", options->dtype, "auto (float32 on the CPU, as stored on a GPU), float32 or bfloat16");
-  command->add_option("--device", options->device, "auto, cpu or cuda");
-  command->add_option("--temperature", options->temperature, "logits are divided by it; 0: raw logits")
-      ->check(CLI::NonNegativeNumber)
-      ->check([](const std::string& text) {
-        return std::isfinite(std::strtod(text.c_str(), nullptr)) ? std::string()
-                                                                 : "expected a finite number, got " + text;
-      });
+  add_flags(*command, base::fields_of(options->model), {"dtype", "device"});
+  auto sampling = base::fields_of(options->sampling);
+  sampling.at("temperature").doc = "logits are divided by it; 0: raw logits";
+  add_flags(*command, sampling, {"temperature"});
   command->callback([options] { run(*options); });
 }
 

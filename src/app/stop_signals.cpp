@@ -10,7 +10,7 @@
 namespace grpo::app {
 namespace {
 
-// nohup has a program ignore SIGHUP, and means it.
+// nohup makes a program ignore SIGHUP, and that is to stay so.
 bool is_ignored(int number) {
   struct sigaction action {};
   return sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;

@@ -45,7 +45,7 @@ void on_signal(int number) {
   if (trainer::request_stop() >= 2) std::signal(number, SIG_DFL);
 }
 
-// From run_local_ranks.
+// run_local_ranks tells this process that another rank has died.
 void on_death(int, siginfo_t* info, void*) { dist::note_death(info->si_value.sival_int); }
 
 void listen_for_deaths() {
@@ -55,8 +55,8 @@ void listen_for_deaths() {
   sigaction(death_signal(), &action, nullptr);
 }
 
-// auto: one rank for each GPU that this run would use.
-int64_t num_local_ranks(const std::string& nproc, const std::string& device) {
+// The number of ranks that --nproc asks for; auto is one for each GPU that this run would use.
+int64_t num_local_ranks(const std::string& nproc, models::DeviceChoice device) {
   if (nproc == "auto") return models::resolve_device(device).is_cuda() ? kernels::cuda_device_count() : 1;
   int64_t count = 0;
   const auto [end, error] = std::from_chars(nproc.data(), nproc.data() + nproc.size(), count);

@@ -11,7 +11,7 @@
 #include "app/commands.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
-#include "grpo/io/file.h"
+#include "grpo/io/base64.h"
 #include "grpo/io/json.h"
 #include "grpo/verifier/gold.h"
 #include "grpo/verifier/verifier.h"
@@ -37,7 +37,7 @@ struct Pair {
   double seconds = 0.0;
 };
 
-// `key`, or its base64 form `key`_b64 for bytes that are no UTF-8.
+// Reads `key`, or `key`_b64, its base64 form for bytes that are not UTF-8.
 std::string read_text(const nlohmann::json& row, const std::string& key, const io::JsonlReader& reader) {
   if (row.contains(key) && row.at(key).is_string()) return row.at(key).get<std::string>();
   if (row.contains(key + "_b64") && row.at(key + "_b64").is_string()) {
@@ -47,7 +47,7 @@ std::string read_text(const nlohmann::json& row, const std::string& key, const i
       base::concat(reader.path(), ":", reader.line(), ": no text \"", key, "\" (or \"", key, "_b64\")"));
 }
 
-// One right answer, or a list of them.
+// Reads the gold: one right answer, or a list of them.
 std::vector<std::string> read_golds(const nlohmann::json& row, const io::JsonlReader& reader) {
   const auto list = row.find("gold");
   if (list == row.end() || !list->is_array() || list->empty()) return {read_text(row, "gold", reader)};

@@ -5,13 +5,14 @@
 #include "grpo/base/error.h"
 #include "grpo/checkpoint/store.h"
 #include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 #include "grpo/io/json.h"
 
 namespace grpo::checkpoint {
 namespace fs = std::filesystem;
 namespace {
 
-// A name of the manifest that stays inside the checkpoint.
+// Whether a name in a manifest stays inside the checkpoint.
 bool is_below(const std::string& name) {
   const fs::path path = fs::path(name).lexically_normal();
   return !name.empty() && path.is_relative() && *path.begin() != "..";
@@ -39,7 +40,7 @@ void check_file(const fs::path& file, const io::Written& expected) {
     throw base::CheckpointError(file.string() + ": contents differ from MANIFEST");
 }
 
-// It is written with a line break at its end: without one it was cut off, however whole the rest looks.
+// A manifest is written with a line break at its end. Without one it was cut off, however whole the rest looks.
 nlohmann::json read_whole(const fs::path& path) {
   if (!io::read_file(path).ends_with('\n')) throw base::CheckpointError("it is cut off");
   return io::read_json(path);

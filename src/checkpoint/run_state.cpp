@@ -24,7 +24,7 @@ namespace {
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kOptimizerPrefix = "optimizer_";
 
-// Masters are the weights themselves for fp32 parameters; model/ then already holds them.
+// Whether model/ holds the masters: for fp32 parameters they are the weights themselves.
 bool model_folder_holds_masters(const models::CausalLM& model, bool export_model) {
   return export_model && model.dtype() == at::kFloat;
 }
@@ -152,7 +152,8 @@ StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimiz
           .bytes = size};
 }
 
-// A sum tells without a mask of the tensor's size; one that overflows belongs to weights of no use either.
+// Looks at a sum, which needs no mask of the tensor's size. One that overflows belongs to weights that are of no use
+// either.
 void check_finite(const models::CausalLM& model) {
   const at::NoGradGuard no_grad;
   for (const auto& [name, tensor] : model.parameters()) {

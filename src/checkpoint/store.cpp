@@ -41,7 +41,7 @@ uint64_t bytes_below(const fs::path& folder) {
   return bytes;
 }
 
-// For `bytes` in `folder`, of which a failed attempt has left some.
+// Checks that there is room for `bytes` in `folder`; what a failed attempt has left there counts as room.
 void check_space(const fs::path& folder, uint64_t bytes) {
   const auto needed = static_cast<uint64_t>(kMargin * static_cast<double>(bytes));
   const uint64_t free = io::free_bytes(folder) + bytes_below(folder);
@@ -132,7 +132,7 @@ void Store::save(int64_t step, const SavePlan& plan, const std::function<void(co
   prune(plan.keep, plan.pinned);
 }
 
-// The manifest says what was meant; what the disk holds must be the same.
+// Compares what the disk holds with the manifest, which says what was meant to be written.
 void Store::finish(int64_t step, const fs::path& temporary) {
   sync_tree(temporary);
   verify(temporary);
@@ -140,7 +140,8 @@ void Store::finish(int64_t step, const fs::path& temporary) {
   io::sync_path(folder_);
 }
 
-// A folder cannot be renamed over a full one, but two can change places at once.
+// Puts the new checkpoint in its place. A folder cannot be renamed over one that is not empty, but two can change
+// places at once.
 void Store::put_in_place(int64_t step, const fs::path& temporary) {
   const fs::path target = path_of(step);
   if (!fs::exists(target)) return fs::rename(temporary, target);
@@ -169,7 +170,7 @@ void Store::remove_leftovers() {
   }
 }
 
-// First out of sight, so that a crash in the middle leaves no half checkpoint under its name.
+// Folders are renamed before they are removed, so that a crash in the middle leaves no half checkpoint under its name.
 std::vector<int64_t> Store::prune(int64_t keep, std::optional<int64_t> pinned) {
   auto old = steps();
   const auto marked = good();

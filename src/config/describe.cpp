@@ -5,6 +5,7 @@
 #include "config/scalar.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
+#include "grpo/config/config.h"
 
 namespace grpo::config {
 namespace {
@@ -98,6 +99,13 @@ std::string flow_text(const base::FieldValue& value) {
           [](const auto* leaf) { return text_of(*leaf); }},
       value);
 }
+
+std::string kind_text(const base::Field& field) {
+  const auto* choice = std::get_if<base::EnumField>(&field.value);
+  return choice ? base::join(choice->names, "|") : type_name(field.value);
+}
+
+std::string value_text(const base::Field& field) { return flow_text(field.value); }
 
 std::string joined_key(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + "." + name;

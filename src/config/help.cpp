@@ -7,7 +7,7 @@
 namespace grpo::config {
 namespace {
 
-// One line of help. A section's own line has a key and a meaning only.
+// One line of help. The line of a section itself has only a key and a meaning.
 struct Row {
   std::string key;
   std::string type;

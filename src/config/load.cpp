@@ -20,13 +20,13 @@ struct File {
   YAML::Node document;
 };
 
-// `base:` of a file.
+// The file that a file names as its `base:`, and where it does.
 struct Base {
   fs::path path;
   Place place;
 };
 
-// A second `base:` is found when the file's keys are read.
+// Only the first `base:` is looked at; a second one is reported when the file's keys are read.
 std::optional<Base> base_of(const File& file) {
   if (!file.document.IsMap()) return std::nullopt;
   for (const auto& entry : file.document) {
@@ -138,6 +138,15 @@ LoadedConfig load(const base::Fields& root, const Source& source) {
   }
   for (const auto& text : source.overrides) apply_override(root, text);
   return loaded;
+}
+
+void read_field(const base::Field& field, const std::string& name, const std::string& text) {
+  const bool is_text = std::holds_alternative<std::string*>(field.value) ||
+                       std::holds_alternative<base::TextOrMap*>(field.value) ||
+                       std::holds_alternative<std::vector<std::string>*>(field.value);
+  const base::Fields no_others{};
+  NodeReader(no_others, kCommandLine)
+      .read_value(is_text ? YAML::Node(text) : parse_override_value(name, text), field, name);
 }
 
 }  // namespace grpo::config

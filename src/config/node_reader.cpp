@@ -16,7 +16,7 @@ const char* const kBaseKey = "base";
 // yaml-cpp tags plain scalars "?" and quoted or block ones "!"; an explicit !!str is a text too.
 bool is_plain(const YAML::Node& node) { return node.IsScalar() && node.Tag() == "?"; }
 
-// For a message: cut between two UTF-8 characters.
+// Shortens a text for a message; it is cut between two UTF-8 characters.
 std::string shortened(const std::string& text) {
   size_t size = 60;
   if (text.size() <= size) return text;
@@ -107,7 +107,7 @@ const base::Field* find_field(const base::Fields& fields, const std::string& nam
 
 Place NodeReader::place_of(const YAML::Node& node) {
   if (source_ == kCommandLine) return {source_};
-  // A value that is not there has the mark of whatever comes next.
+  // yaml-cpp gives a value that is not there the mark of whatever comes next, so the line of its key is taken.
   return {source_, node.IsNull() || node.Mark().is_null() ? key_line_ : node.Mark().line + 1};
 }
 

@@ -2,13 +2,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 
 #include "grpo/base/error.h"
 
 namespace grpo::dist {
 
-// Every implementation checks the same: what would fail with several ranks fails with one.
+// Every implementation makes the same checks, so that a mistake which fails with several ranks fails with one as well.
 inline void check_tensor(const at::Tensor& tensor) { GRPO_CHECK(tensor.defined(), "a collective was given no tensor"); }
 
 inline void check_name(const std::string& name) { GRPO_CHECK(!name.empty(), "a barrier needs a name"); }
@@ -17,7 +18,7 @@ inline bool is_narrow(const at::Tensor& tensor) {
   return tensor.scalar_type() == at::kBFloat16 || tensor.scalar_type() == at::kHalf;
 }
 
-/// whole: `size` parts.
+/// Checks that `whole` consists of `size` parts as large as `part`.
 inline void check_parts(const at::Tensor& part, const at::Tensor& whole, int64_t size) {
   check_tensor(part);
   check_tensor(whole);

@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kVariable = "GRPO_DRILL";
 constexpr std::array<const char*, 4> kActions = {"kill", "stop", "throw", "sleep"};  // in the order of Drill::Action
-// What the trainer passes to enter_phase, without the step.
+// The phases that the trainer passes to enter_phase, without the step.
 constexpr std::array<const char*, 8> kPhases = {"start",  "rollout",   "reward",     "exchange",
                                                 "update", "reduction", "checkpoint", "evaluation"};
 

@@ -24,10 +24,12 @@ struct Drill {
 /// where it is not set. Throws base::ConfigError for anything else.
 std::optional<Drill> drill_from(const Environment& environment, int64_t num_ranks);
 
-/// phase: as Communicator::enter_phase gets it, "step 3, update".
+/// Whether the drill is meant for this rank in this phase, which is written as Communicator::enter_phase gets it: "step
+/// 3, update".
 bool applies(const Drill& drill, int64_t rank, const std::string& phase);
 
-/// Does it. until_known: how long to wait before this process can say no more, so that the others know its phase.
+/// Does what the drill asks for. until_known: how long to wait before actions after which this process can say nothing
+/// more, so that the others know its phase.
 void act(const Drill& drill, std::chrono::milliseconds until_known);
 
 }  // namespace grpo::dist

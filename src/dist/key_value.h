@@ -13,9 +13,9 @@ class KeyValue {
  public:
   virtual ~KeyValue() = default;
   virtual void set(const std::string& key, const std::string& value) = 0;
-  /// Replaces `expected` only. Returns the value that is there afterwards.
+  /// Sets the key to `value` if it holds `expected`. Returns the value that is there afterwards.
   virtual std::string replace(const std::string& key, const std::string& expected, const std::string& value) = 0;
-  /// Adds to a number, 0 at first; returns what it is then.
+  /// Adds to a number, which is 0 at first; returns the sum.
   virtual int64_t add(const std::string& key, int64_t amount) = 0;
   /// Returns once `key` is set; throws after `timeout`.
   virtual void wait(const std::string& key, std::chrono::milliseconds timeout) = 0;

@@ -11,12 +11,12 @@
 namespace grpo::dist {
 namespace {
 
-constexpr int64_t kDefaultPort = 29500;  // torchrun's
-// Below the range from which Linux takes ports for outgoing connections.
+constexpr int64_t kDefaultPort = 29500;  // torchrun's default
+// It lies below the range from which Linux takes ports for outgoing connections.
 constexpr int64_t kFirstPort = 10000;
 constexpr int64_t kNumPorts = 20000;
 
-/// The variables of one launcher.
+/// The names of the variables that one launcher sets.
 struct Names {
   const char* rank;
   const char* size;
@@ -57,7 +57,7 @@ constexpr int64_t kMany = std::numeric_limits<int32_t>::max();
 
 std::string assignment(const char* name, int64_t value) { return base::concat(name, "=", value); }
 
-// Everything but the meeting place.
+// Reads everything but the place where the ranks meet.
 Ranks places(const Environment& environment, const Names& names) {
   Ranks ranks;
   const auto size = find_number(environment, names.size, 1, kMany);
@@ -91,7 +91,7 @@ Ranks places(const Environment& environment, const Names& names) {
   return ranks;
 }
 
-// Steps of one job, and jobs with neighbouring numbers, get different ports.
+// Gives steps of one job, and jobs with neighbouring numbers, different ports.
 int64_t slurm_port(const Environment& environment) {
   const auto job = find_number(environment, "SLURM_JOB_ID", 0, std::numeric_limits<int64_t>::max() / 16);
   if (!job) missing("SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS is", "the job's number, or MASTER_PORT");
@@ -99,7 +99,8 @@ int64_t slurm_port(const Environment& environment) {
   return kFirstPort + (*job * 16 + step) % kNumPorts;
 }
 
-// Open MPI names its jobs; MPICH does not, so two of its jobs on one host need MASTER_PORT.
+// Open MPI names its jobs, so each can have a port of its own. MPICH does not, so two of its jobs on one host need
+// MASTER_PORT.
 int64_t mpi_port(const Environment& environment) {
   for (const char* name : {"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"}) {
     const auto job = find(environment, name);
@@ -151,19 +152,20 @@ bool same_place(const Environment& environment, const Names& a, const Names& b) 
 
 const Names* launcher_of(const Environment& environment) {
   if (find(environment, kTorchrun.rank)) return &kTorchrun;
-  // srun --mpi=pmi2 sets both; Slurm's variables also say where to meet.
+  // srun --mpi=pmi2 sets both Slurm's and PMI's variables; Slurm's are taken, because they also say where to meet.
   if (find(environment, kSlurm.size) && same_place(environment, kSlurm, kPmi)) return &kSlurm;
   for (const Names* names : {&kOpenMpi, &kPmi, &kSlurm}) {
     if (find(environment, names->size)) return names;
   }
-  // Inside an allocation PROCID is set for the batch script too; the others' ranks are set by mpirun only.
+  // Inside an allocation SLURM_PROCID is set for the batch script too, whereas the other launchers' ranks are set by
+  // mpirun only. So those are looked at first.
   for (const Names* names : {&kOpenMpi, &kPmi}) {
     if (find(environment, names->rank)) return names;
   }
   return find(environment, kTorchrun.size) ? &kTorchrun : nullptr;
 }
 
-// Job scripts export WORLD_SIZE for programs that read it; then it has to be the launcher's number.
+// Job scripts export WORLD_SIZE for programs that read it. It must then be the number that the launcher says.
 void check_world_size(const Environment& environment, const Names& names, int64_t size) {
   const auto world_size = find_number(environment, kTorchrun.size, 1, kMany);
   if (!world_size || *world_size == size) return;
@@ -192,7 +194,7 @@ std::vector<std::string> list_parts(const std::string& list) {
   return parts;
 }
 
-/// "prefix[003-005,9]suffix" in its pieces; without brackets all is prefix.
+/// The pieces of "prefix[003-005,9]suffix"; without brackets all of it is the prefix.
 struct Pattern {
   std::string prefix, ranges, suffix;
 };
@@ -218,7 +220,7 @@ int64_t count(const std::string& ranges) {
   return total;
 }
 
-// A name may hold several brackets (rack[0-1]n[00-15]); the first of each is the first host.
+// A name may hold several brackets (rack[0-1]n[00-15]); the first number of each belongs to the first host.
 std::string first_name(const std::string& part) {
   const Pattern pattern = split(part);
   if (pattern.ranges.empty()) return part;

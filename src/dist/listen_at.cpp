@@ -14,7 +14,7 @@
 namespace grpo::dist {
 namespace {
 
-constexpr int kBacklog = 4096;  // the kernel lowers it to its own limit: all ranks of a large job come at once
+constexpr int kBacklog = 4096;  // all ranks of a large job come at once; the kernel lowers it to its own limit
 
 struct FreeAddresses {
   void operator()(addrinfo* all) const { ::freeaddrinfo(all); }
@@ -36,7 +36,7 @@ bool is_loopback(const sockaddr* address) {
   return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr) != 0;
 }
 
-// -1 with the reason in errno.
+// Returns a listening socket, or -1 with the reason in errno.
 int listen_on(const addrinfo& address) {
   const int handle = ::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (handle < 0) return -1;
@@ -51,7 +51,7 @@ int listen_on(const addrinfo& address) {
   return -1;
 }
 
-// At the first address that is this host's, and that the other ranks can reach.
+// Listens at the first address that belongs to this host and that the other ranks can reach.
 int listen_on_any(const addrinfo* all, bool loopback_reaches_all) {
   errno = EADDRNOTAVAIL;
   for (const addrinfo* address = all; address != nullptr; address = address->ai_next) {

@@ -16,8 +16,8 @@ void check_nccl(int64_t device) {
 }  // namespace
 
 std::vector<std::string> enum_names(Backend) { return {"auto", "single", "gloo", "nccl"}; }
-std::vector<std::string> enum_names(StealPrompts) { return {"auto", "always", "never"}; }
-std::vector<std::string> enum_names(Sharding) { return {"auto", "none", "zero1", "zero2", "zero3"}; }
+std::vector<std::string> enum_names(StealPrompts) { return {"auto", "never"}; }
+std::vector<std::string> enum_names(ShardingChoice) { return {"auto", "none", "zero1", "zero2", "zero3"}; }
 std::vector<std::string> enum_names(ReduceDtype) { return {"float32", "bfloat16"}; }
 
 std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config) {
@@ -26,7 +26,7 @@ std::unique_ptr<Communicator> make_communicator(const DistributedConfig& config)
   const Ranks ranks = ranks_from(environment);
   const auto drill = drill_from(environment, ranks.size);
   if (config.backend == Backend::kNccl) check_nccl(ranks.local_rank);
-  if (ranks.size == 1) return std::make_unique<SingleCommunicator>(drill);  // no store, no threads
+  if (ranks.size == 1) return std::make_unique<SingleCommunicator>(drill);  // it needs no store and no threads
   return join_process_group(ranks, config);
 }
 

@@ -1,4 +1,5 @@
-// NCCL through c10d, in a library of its own that is loaded at run time: the program itself links no CUDA.
+// NCCL by way of c10d, in a library of its own that is loaded at run time, so that the program itself does not link
+// CUDA.
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -6,8 +7,8 @@
 
 #include "dist/nccl_library.h"
 
-// c10d's options hold NCCL's, whose size is the header's. LibTorch 2.11 was built with 2.28 (its wheel asks
-// for 2.28.9).
+// c10d's options contain NCCL's, whose size is that of the header, so the header must be of the version that
+// LibTorch 2.11 was built with: 2.28 (its wheel asks for 2.28.9).
 static_assert(NCCL_MAJOR == 2 && NCCL_MINOR == 28, "LibTorch 2.11 needs nccl.h 2.28");
 
 namespace grpo::dist {
@@ -20,8 +21,8 @@ const char* version_problem() {
   return version >= NCCL_VERSION(2, 28, 0) ? "" : "libnccl.so.2 is older than 2.28, which LibTorch 2.11 was built with";
 }
 
-// The watchdog ends a process whose collective failed; the flight recorder keeps the last ones for the message. What is
-// set in the environment stays.
+// c10d's watchdog ends a process whose collective failed, and its flight recorder keeps the last collectives for the
+// message. What the environment sets already stays as it is.
 void set_defaults() {
   const auto set = [](const char* name, const char* value) { setenv(name, value, /*overwrite=*/0); };
   set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1");  // tear down

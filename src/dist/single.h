@@ -1,16 +1,22 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "dist/drill.h"
 #include "grpo/dist/communicator.h"
 
 namespace grpo::dist {
 
-/// One process: sums and maxima are what it already has.
+/// The communicator of a run of one process: sums and maxima over the ranks are what it already has.
 class SingleCommunicator : public Communicator {
  public:
   explicit SingleCommunicator(std::optional<Drill> drill = {}) : drill_(std::move(drill)) {}

@@ -21,7 +21,7 @@ std::vector<std::string> split(const std::string& text, size_t parts) {
   return out;
 }
 
-// How a rank that has not come to collective `number` is described.
+// Describes where a rank is that has not come to collective `number`.
 std::string whereabouts(int64_t rank, const Status& status, int64_t number, const std::string& name) {
   std::string place = base::concat("rank ", rank, " on host ", status.host, " (in ", status.phase);
   if (status.state == Status::State::kEnded) {

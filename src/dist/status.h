@@ -38,7 +38,8 @@ std::string failed_message(int64_t rank, const Status& status, const std::string
 /// "rank 3 on host b stopped answering in step 7, rollout (killed, or out of memory?)".
 std::string silent_message(int64_t rank, const Status& status);
 
-/// For a collective that has waited too long: who has not come to it, where they are instead. all: by rank.
+/// The message for a collective that has waited too long: who has not come to it, and where they are instead. all:
+/// every rank's status, by rank.
 std::string missing_message(int64_t rank, const std::vector<Status>& all, int64_t timeout_s);
 
 }  // namespace grpo::dist

@@ -13,7 +13,8 @@ namespace {
 constexpr const char* kFailureKey = "failure";
 constexpr const char* kNoFailure = "none";
 
-// A thread that did not run for this many beats (a suspended machine, a stopped process) does not know who was silent.
+// A thread that itself did not run for this many beats (on a suspended machine, or in a stopped process) cannot say who
+// was silent meanwhile.
 constexpr int kLostBeats = 3;
 
 std::atomic<int64_t> noted_death = -1;  // a rank
@@ -55,7 +56,7 @@ void Watch::enter_phase(const std::string& phase) {
     const std::lock_guard lock(mutex_);
     own_.phase = phase;
   }
-  // What the others read last may be two beats old.
+  // What the others have read last may be two beats old, so a drill waits until they know this phase.
   if (options_.drill && applies(*options_.drill, options_.rank, phase)) act(*options_.drill, options_.beat * 5 / 2);
 }
 
@@ -79,7 +80,7 @@ void Watch::leave_collective() {
 
 int64_t Watch::add(const std::string& name, int64_t amount) { return callers_store_->add("shared/" + name, amount); }
 
-// The last one to come tells the others. It also clears the meeting before away: all have left that one.
+// The last rank to come tells the others. It also clears away the meeting before this one, which all have left by now.
 int64_t Watch::meet(int64_t value, std::chrono::milliseconds timeout, const std::function<void()>& meanwhile) {
   const auto key = [](int64_t meeting, const char* part) { return base::concat("meeting/", meeting, "/", part); };
   const int64_t number = ++meetings_;
@@ -104,7 +105,7 @@ void Watch::wait_for(const std::string& key, std::chrono::milliseconds timeout,
     try {
       return callers_store_->wait(key, slice);
     } catch (const std::exception&) {
-      const bool broken = Clock::now() - began < slice * 9 / 10;  // not a timeout
+      const bool broken = Clock::now() - began < slice * 9 / 10;  // it ended early, so it was no timeout
       if (broken || slice == left) throw;
     }
     meanwhile();
@@ -124,7 +125,7 @@ void Watch::report(const std::string& message, int exit_code) {
     stop();
     say_ended(*callers_store_);
   } catch (const std::exception&) {
-    stop();  // no store, no one to tell
+    stop();  // without a store there is nobody to tell
   }
 }
 
@@ -135,16 +136,16 @@ void Watch::leave(std::chrono::seconds timeout) {
       outlive(*callers_store_, options_.rank, timeout);
       stop();
     } else {
-      stop();  // first: a last sign of life must not overwrite the word that this rank has ended
+      stop();  // before the word below, which a last sign of life must not overwrite
       say_ended(*callers_store_);
     }
   } catch (const std::exception&) {
-    stop();  // the others have ended before
+    stop();  // the other ranks had ended before
   }
 }
 
 std::vector<Status> Watch::ask() {
-  std::this_thread::sleep_for(options_.beat * 3 / 2);  // what the ranks said last may be a beat old
+  std::this_thread::sleep_for(options_.beat * 3 / 2);  // what the ranks have said last may be a beat old
   auto all = read_all(*callers_store_);
   const std::lock_guard lock(mutex_);
   all[static_cast<size_t>(options_.rank)] = own_;
@@ -238,7 +239,7 @@ void Watch::mind() {
   }
 }
 
-// The talking thread first: should the store keep it waiting, the minding thread ends the process.
+// The talking thread is stopped first: should the store keep it waiting, the minding thread ends the process.
 void Watch::stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -275,7 +276,7 @@ void Watch::say_ended(KeyValue& store) {
     said = to_text(own_);
   }
   store.set(status_key(options_.rank), said);
-  store.get({status_key(options_.rank)});  // an answer: the word has arrived
+  store.get({status_key(options_.rank)});  // the store's answer shows that the word has arrived
 }
 
 bool Watch::all_ended_but(KeyValue& store, int64_t exempt) {
@@ -286,7 +287,7 @@ bool Watch::all_ended_but(KeyValue& store, int64_t exempt) {
   return true;
 }
 
-// The store ends with this process, so the others come first.
+// The store ends with this process, so it waits until the others have read why.
 void Watch::outlive(KeyValue& store, int64_t exempt, std::chrono::milliseconds longest) {
   const auto deadline = Clock::now() + longest;
   while (Clock::now() < deadline && !all_ended_but(store, exempt)) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -42,7 +43,8 @@ class Watch {
         std::function<void(const std::string&, int)> end_process);
   ~Watch();
 
-  /// What has to be in the store before a watch starts: rank 0 prepares it first, then each rank announces itself.
+  /// Puts into the store what must be there before a watch starts: rank 0 prepares it first, then each rank announces
+  /// itself.
   static void prepare(KeyValue& store);
   static void announce(KeyValue& store, int64_t rank, const std::string& host);
   static std::string status_key(int64_t rank);
@@ -52,20 +54,22 @@ class Watch {
   void enter_phase(const std::string& phase);
   /// Returns the collective's number.
   int64_t start_collective(const std::string& name);
-  /// From now until leave_collective() this rank does nothing but wait for the collective that it started.
+  /// Says that from now until leave_collective() this rank does nothing but wait for the collective that it started.
   void await_collective(int64_t number, const std::string& name);
   void leave_collective();
 
-  /// Communicator::add_shared.
+  /// As Communicator::add_shared.
   int64_t add(const std::string& name, int64_t amount);
-  /// Communicator::meet, but a timeout throws what the store throws. Ranks make the same calls in the same order.
+  /// As Communicator::meet, but a timeout throws what the store throws. Ranks make the same calls in the same order.
   int64_t meet(int64_t value, std::chrono::milliseconds timeout, const std::function<void()>& meanwhile);
 
-  /// Tells the others why this rank ends, and stops watching. On the store's host: after they have read it.
+  /// Tells the others why this rank ends, and stops watching. On the host of the store it returns only after they have
+  /// read it.
   void report(const std::string& message, int exit_code);
-  /// This rank is done; not a failure. The store's host waits, at most `timeout`, until all are.
+  /// Says that this rank is done, which is no failure. The host of the store waits, at most `timeout`, until all ranks
+  /// are.
   void leave(std::chrono::seconds timeout);
-  /// How every rank is, not older than two beats.
+  /// Every rank's status, not older than two beats.
   std::vector<Status> ask();
 
  private:

@@ -2,12 +2,14 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <torch/csrc/distributed/c10d/Work.hpp>
+#include <utility>
 
 namespace grpo::dist {
 
@@ -18,11 +20,11 @@ struct Started {
   std::chrono::steady_clock::time_point began;
 };
 
-/// Looks after collectives that no thread of this process waits for: on a GPU only its stream does. A thread of its own
-/// says when one has failed, or is not done in time.
+/// Looks after collectives for which no thread of this process waits, because on a GPU only its stream does. A thread
+/// of its own says when one has failed or is not done in time.
 class WorkMinder {
  public:
-  /// give_up(started, what): called once, from that thread; `what` is empty when time has run out.
+  /// give_up(started, what) is called once, from that thread; `what` is empty when time has run out.
   WorkMinder(std::chrono::milliseconds timeout, std::function<void(const Started&, const std::string& what)> give_up);
   ~WorkMinder();
 

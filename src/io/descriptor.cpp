@@ -50,4 +50,12 @@ void write_all(int descriptor, std::string_view bytes, const std::filesystem::pa
   }
 }
 
+size_t Descriptor::read_some(char* buffer, size_t size, const std::filesystem::path& path) const {
+  while (true) {
+    const ssize_t count = ::read(fd_, buffer, size);
+    if (count >= 0) return static_cast<size_t>(count);
+    if (errno != EINTR) fail(path, "cannot read");
+  }
+}
+
 }  // namespace grpo::io

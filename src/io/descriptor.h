@@ -21,6 +21,9 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
 
+  /// Reads at most `size` bytes and returns how many; 0 at the end. `path` is for the message.
+  size_t read_some(char* buffer, size_t size, const std::filesystem::path& path) const;
+
  private:
   int fd_;
 };

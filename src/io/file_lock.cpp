@@ -14,7 +14,6 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
-#include "grpo/io/file.h"
 #include "io/descriptor.h"
 
 namespace grpo::io {

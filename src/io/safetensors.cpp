@@ -6,8 +6,8 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
-#include "grpo/io/file.h"
 #include "grpo/io/json.h"
+#include "grpo/io/mapped_file.h"
 #include "io/atomic_file.h"
 #include "io/safetensors_header.h"
 

@@ -23,7 +23,7 @@ bool lie_together(const std::vector<at::Tensor>& tensors) {
          });
 }
 
-// What lies between the first and the last of the tensors, in one copy.
+// Brings everything that lies between the first and the last of the tensors to the host, in one copy.
 std::vector<at::Tensor> to_host_together(const std::vector<at::Tensor>& tensors) {
   int64_t first = first_byte(tensors.front()), end = end_byte(tensors.front());
   for (const auto& tensor : tensors) {

@@ -29,7 +29,7 @@ void check_targets(const at::Tensor& targets, int64_t vocabulary) {
     GRPO_CHECK(ids[row] >= 0 && ids[row] < vocabulary, "target ", ids[row], " of ", vocabulary);
 }
 
-// f(a row's number, its logits) on all threads. T: float or BFloat16.
+// Calls f(a row's number, its logits) for every row, on all threads. T: float or BFloat16.
 template <typename T, typename F>
 void for_rows(const at::Tensor& logits, F&& f) {
   T* all = static_cast<T*>(logits.mutable_data_ptr());
@@ -84,7 +84,7 @@ void gradient_on_cpu(const at::Tensor& logits, const int64_t* targets, float inv
                                 .g = at_row(g, i),
                                 .h = at_row(h, i)};
     gradient_of(row, all, logits.size(1));
-    // The target's is rounded once.
+    // The target's gradient is computed here, so that it is rounded only once.
     const float log_p = at_row(rows.log_probs, i), p = std::exp(log_p);
     store(row[targets[i]], (all.g * (1.0f - p) - (p > 0.0f ? all.h * p * (log_p + all.entropy) : 0.0f)) * inverse);
   });

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 #include "grpo/kernels/paged_kv.h"
 #include "grpo/kernels/upload.h"
 

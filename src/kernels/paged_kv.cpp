@@ -19,7 +19,7 @@
 namespace grpo::kernels {
 namespace {
 
-// Host views of a layout's tensors.
+// The contents of a layout's tensors, which are on the host.
 struct Layout {
   explicit Layout(const PagedLayout& layout)
       : sequences(layout.context_lengths.size(0)),
@@ -32,7 +32,7 @@ struct Layout {
                "layout of ", sequences, " sequences");
   }
   const int32_t* pages(int64_t s) const { return page_ids + page_offsets[s]; }
-  // The absolute position of new token t of sequence s.
+  // The absolute position of the new token t of sequence s.
   int64_t position(int64_t s, int64_t t) const { return lengths[s] - (offsets[s + 1] - t); }
 
   int64_t sequences;
@@ -42,7 +42,7 @@ struct Layout {
   const int32_t* page_ids;
 };
 
-// Consecutive new tokens of one sequence for one kv head.
+// A piece of work: consecutive new tokens of one sequence, for one kv head.
 struct Tile {
   int64_t sequence;
   int64_t first;  // token
@@ -50,10 +50,10 @@ struct Tile {
   int64_t kv_head;
 };
 
-// Query heads computed together in a prefill: each block of keys is then read once for all of them.
+// So many query heads are computed together in a prefill: each block of keys is then read once for all of them.
 constexpr int64_t kTileHeads = 24;
 
-// The longest contexts first, so that no thread is left with one at the end.
+// The tiles with the longest contexts come first, so that no thread is left with one at the end.
 std::vector<Tile> make_tiles(const Layout& layout, int64_t group, int64_t kv_heads) {
   const int64_t tokens = std::max<int64_t>(1, kTileHeads / group);
   std::vector<Tile> tiles;
@@ -110,7 +110,7 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
   });
 }
 
-// The CPU kernels need no schedule.
+// Passes layouts on as they are, because the CPU kernels need no schedule.
 class HostPlanner : public AttentionPlanner {
  public:
   explicit HostPlanner(int64_t page_capacity) : page_capacity_(page_capacity) {}
@@ -169,12 +169,12 @@ at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) 
 }
 
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale) {
-  if (queries.is_cuda()) return cuda::kernels().paged_attention(queries, cache, layout, scale);
-  GRPO_CHECK(queries.is_cpu(), "paged_attention has no kernel for device ", queries.device().str());
   GRPO_CHECK(queries.scalar_type() == cache.keys.scalar_type(), "queries are ", c10::toString(queries.scalar_type()),
              ", the cache ", c10::toString(cache.keys.scalar_type()));
   GRPO_CHECK(queries.size(1) % cache.keys.size(2) == 0, queries.size(1), " heads over ", cache.keys.size(2),
              " kv heads");
+  if (queries.is_cuda()) return cuda::kernels().paged_attention(queries, cache, layout, scale);
+  GRPO_CHECK(queries.is_cpu(), "paged_attention has no kernel for device ", queries.device().str());
   const auto q = queries.contiguous();
   auto out = at::empty_like(q);
   const Layout host(layout);

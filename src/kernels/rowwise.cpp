@@ -45,7 +45,8 @@ T* mutable_data(at::Tensor& x) {
   return static_cast<T*>(x.mutable_data_ptr());
 }
 
-// cuBLAS chooses its kernel by the shapes alone: products of one shape sum every row in one order.
+// cuBLAS chooses its kernel by the shapes alone. Products that all have one shape therefore sum every row in the same
+// order.
 constexpr int64_t kTileRows = 128;
 
 at::Tensor in_equal_tiles(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
@@ -207,7 +208,7 @@ at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std
   const int64_t k = w.size(1);
   auto out = at::empty({rows, n}, in.options());
   const float* b = bias ? data<float>(*bias) : nullptr;
-  // Threads share the outputs, so that each reads its part of the weights once.
+  // The outputs are divided among the threads, so that each thread reads its part of the weights once.
   constexpr int64_t kOutputs = 32;
   const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, kOutputs * rows * k));
   for_ranges((n + kOutputs - 1) / kOutputs, grain, [&](int64_t begin, int64_t end) {

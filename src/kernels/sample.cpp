@@ -24,7 +24,7 @@ struct Drawn {
   float log_prob = std::numeric_limits<float>::quiet_NaN();
 };
 
-// One row in the making; a thread keeps the memory from row to row.
+// What a thread needs to sample a row; it keeps the memory from row to row.
 struct Workspace {
   std::vector<float> logits;       // [V]
   std::vector<float> exps;         // [V]
@@ -67,8 +67,8 @@ int64_t invert(const Workspace& workspace, double uniform) {
       sum += workspace.block_sums[block];
       continue;
     }
-    // A block's sum in fp32 lanes and the ids one by one differ by rounding: the block's last likely id takes what is
-    // left.
+    // A block's sum was made in fp32 lanes, and differs by rounding from adding the ids one by one. The last likely id
+    // of the block takes what is left.
     double running = sum;
     size_t likely = start;
     for (size_t id = start; id < std::min<size_t>(exps.size(), start + cpu::kSoftmaxBlock); ++id) {
@@ -102,7 +102,7 @@ Drawn draw(const float* logits, const SampleParams& params, Workspace& workspace
   return drawn;
 }
 
-// A row as fp32, in place where it is.
+// A row as fp32; one that is fp32 already is not copied.
 const float* read_row(const at::Tensor& logits, int64_t row, Workspace& workspace) {
   const int64_t start = row * logits.stride(0);
   if (logits.scalar_type() == at::kFloat) return logits.const_data_ptr<float>() + start;
@@ -138,7 +138,7 @@ Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows) {
              logits.sizes(), ", ", rows.uniform.size(0), " parameters");
   if (logits.is_cuda()) return cuda::kernels().sample_tokens(logits, rows);
   auto host = logits.scalar_type() == at::kBFloat16 ? logits : logits.to(at::kFloat);
-  // An expanded row (the first tokens of a group) is read where it is.
+  // An expanded row (for the first tokens of a group) is read where it is, without a copy for each sample.
   if (host.size(1) > 1 && host.stride(1) != 1) host = host.contiguous();
   Sampled sampled{.ids = at::empty({host.size(0)}, at::kLong), .log_probs = at::empty({host.size(0)}, at::kFloat)};
   auto* ids = sampled.ids.mutable_data_ptr<int64_t>();

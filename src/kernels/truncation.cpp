@@ -10,7 +10,7 @@
 namespace grpo::kernels {
 namespace {
 
-// Larger logits have larger keys; -0 equals 0.
+// An unsigned number that orders logits: larger logits have larger keys, and -0 has that of 0.
 uint32_t key_of(float logit) {
   const auto bits = std::bit_cast<uint32_t>(logit + 0.0f);
   return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
@@ -18,7 +18,7 @@ uint32_t key_of(float logit) {
 
 }  // namespace
 
-// The ids whose value is at least `bound`.
+// Collects the ids whose value is at least `bound`.
 void Truncation::gather(const float* values, float bound, const float* logits, const float* masses, int64_t n) {
   kept_.clear();
   for (size_t block = 0; block < maxima_.size(); ++block) {
@@ -30,7 +30,7 @@ void Truncation::gather(const float* values, float bound, const float* logits, c
   }
 }
 
-// With k blocks whose maximum reaches the bound there are k ids that do.
+// A bound that at least k ids reach: with k blocks whose maximum reaches it there are k such ids.
 float Truncation::top_k_bound(const float* logits, int64_t n, int64_t k) {
   cpu::functions().block_max(logits, n, maxima_.data());
   if (k > static_cast<int64_t>(maxima_.size())) return -std::numeric_limits<float>::infinity();
@@ -39,8 +39,8 @@ float Truncation::top_k_bound(const float* logits, int64_t n, int64_t k) {
   return sorted[static_cast<size_t>(k - 1)];
 }
 
-// From the largest keys down: the bucket with which the goal is reached. `above` grows by the buckets before it. Where
-// rounding leaves the goal out of reach it is the last bucket that holds an id.
+// Goes through the buckets from the largest keys down, and returns the one with which the goal is reached. `above`
+// grows by the buckets before it. Where rounding leaves the goal out of reach it is the last bucket that holds an id.
 uint32_t Truncation::cut_bucket(const Goal& goal, Amount& above) const {
   Amount passed;
   uint32_t chosen = 0;
@@ -56,8 +56,8 @@ uint32_t Truncation::cut_bucket(const Goal& goal, Amount& above) const {
   return chosen;
 }
 
-// Keeps the largest candidates that reach the goal. Each round decides all but those that share one more digit of the
-// key.
+// Keeps the largest candidates that reach the goal. Each round looks at one more digit of the keys, and decides all
+// candidates but those that share it with the bound.
 void Truncation::cut(const Goal& goal) {
   undecided_.resize(kept_.size());
   for (uint32_t i = 0; i < undecided_.size(); ++i) undecided_[i] = i;
@@ -71,7 +71,7 @@ void Truncation::cut(const Goal& goal) {
     key = key << 8 | bucket;
     std::erase_if(undecided_, [&](uint32_t i) { return digit(i) != bucket; });
   }
-  // What is undecided now has one key: the lowest ids stay.
+  // The candidates that are still undecided have the same key; of them the lowest ids stay.
   std::erase_if(kept_, [&](const Candidate& candidate) {
     if (candidate.key != key) return candidate.key < key;
     if (goal.reached(above)) return true;
@@ -90,7 +90,7 @@ const std::vector<Candidate>& Truncation::keep(const float* logits, const float*
     total = 0.0;
     for (const Candidate& candidate : kept_) total += static_cast<double>(candidate.mass);
   } else {
-    // All ids below the bound together have less than the share that may be missing.
+    // All ids below this bound together have less than the share that may be missing.
     cpu::functions().block_max(masses, n, maxima_.data());
     gather(masses, static_cast<float>(0.99 * (1.0 - top_p) * total / static_cast<double>(n)), logits, masses, n);
   }

@@ -18,7 +18,7 @@ int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * 
 
 at::Tensor Upload::operator()(const at::Tensor& host) const {
   GRPO_CHECK(!in_place_, "an upload in place of a tensor by itself");
-  // The allocator of pinned memory keeps what a copy still reads.
+  // The allocator of pinned memory does not hand out again what a copy still reads.
   return device_.is_cpu() ? host : host.pin_memory().to(device_, /*non_blocking=*/true);
 }
 
@@ -42,7 +42,7 @@ void Upload::send() {
   parts_.clear();
 }
 
-// Memory for all parts; in place it stays that of the first pass.
+// Makes memory for all parts; with an upload in place it stays that of the first pass.
 void Upload::place_parts() {
   int64_t bytes = 0;
   for (Part& part : parts_) {
@@ -71,7 +71,7 @@ void Upload::view_parts() {
   }
 }
 
-// What the parts hold, up to the end of the last one.
+// The contents of all parts, up to the end of the last one.
 at::Tensor Upload::pack() const {
   const auto size_of = [](const Part& part) { return static_cast<int64_t>(part.host.nbytes()); };
   const auto options = at::TensorOptions(at::kCPU).dtype(at::kByte).pinned_memory(device_.is_cuda());

@@ -16,9 +16,9 @@
 #include "grpo/models/freeze.h"
 #include "grpo/models/weights.h"
 #include "grpo/nn/attention.h"
-#include "grpo/nn/checkpoint.h"
 #include "grpo/nn/layers.h"
 #include "grpo/nn/prepacked_linear.h"
+#include "grpo/nn/recompute.h"
 #include "models/decoder_weights.h"
 #include "models/model_folder.h"
 #include "models/rope.h"
@@ -42,7 +42,7 @@ struct CausalLM::State {
   std::mutex sampling_mutex;
   std::shared_ptr<const SamplingWeights> sampling, exact_sampling;  // null: to be made from `weights`
 
-  // The exact kernels fix their own order of summation and read plain matrices.
+  // The exact kernels fix their own order of summation, and therefore read plain matrices.
   std::shared_ptr<const SamplingWeights> weights_to_sample(bool exact) {
     const std::lock_guard lock(sampling_mutex);
     auto& made = exact ? exact_sampling : sampling;
@@ -66,12 +66,12 @@ namespace {
 
 nn::LinearWeights weights_of(const Linear& linear) { return {linear.weight, linear.bias.value_or(at::Tensor())}; }
 
-// The differentiable forward pass of one batch: what every layer shares.
+// The differentiable forward pass of one batch: what all layers share.
 struct TrainingPass {
   const ModelConfig& config;
   nn::AttentionPlan plan;
   nn::Rope rope;
-  Checkpointing checkpointing;
+  Recompute recompute;
 
   // Queries, keys and values: [T, heads, head_dim]. Norms of heads are between projections and rotation.
   std::array<at::Tensor, 3> heads_of(const DecoderLayer& layer, const at::Tensor& x) const {
@@ -95,20 +95,19 @@ struct TrainingPass {
   at::Tensor run(const DecoderLayer& layer, const at::Tensor& x) const {
     const auto mid = x + attention(layer, x);
     return mid + nn::gated_mlp(mid, {layer.post_attention_norm, config.norm_eps}, weights_of(layer.gate),
-                               weights_of(layer.up), weights_of(layer.down),
-                               checkpointing != Checkpointing::kSelective);
+                               weights_of(layer.up), weights_of(layer.down), recompute != Recompute::kSelective);
   }
 };
 
-// The hooks around the layers of one pass. Where a layer ends and the next begins one call of the backward serves both:
-// what comes out of a layer gets its gradient when the layer behind it is done, the gradients of that one's weights
-// among it.
+// Calls the hooks around the layers of one pass. Where a layer ends and the next one begins, one call of the backward
+// serves both: the output of a layer gets its gradient once the layer behind it is done, and with it the gradients of
+// that layer's weights.
 class AroundLayers {
  public:
   AroundLayers(std::shared_ptr<const LayerHooks> hooks, size_t layers)
       : hooks_(std::move(hooks)), layers_(static_cast<int64_t>(layers)) {}
 
-  /// x: what layer `next` reads and the one before it wrote.
+  /// x: the tensor that layer `next` reads and that the layer before it wrote.
   void pass(int64_t next, const at::Tensor& x) const {
     if (!hooks_) return;
     if (next > 0) hooks_->after_forward(next - 1);
@@ -125,8 +124,8 @@ class AroundLayers {
   int64_t layers_;
 };
 
-// The sampler's forward pass over the paged cache. What a layer adds to the stream is added where the next norm reads
-// it.
+// The sampler's forward pass over the paged cache. What a layer adds to the residual stream is added only where the
+// next norm reads it, in one kernel with that norm.
 struct SamplingPass {
   const ModelConfig& config;
   const PagedBatch& batch;
@@ -254,13 +253,13 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s)
     longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
   const auto [cos, sin] = state_->rope_for(longest);
-  // Shared with nodes of the graph that compute a layer again.
+  // It is shared with those nodes of the graph that compute a layer again.
   const auto pass = std::make_shared<const TrainingPass>(
       TrainingPass{.config = state_->config,
                    .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
                    .rope = {batch.positions, cos, sin, state_->config.head_dim},
-                   .checkpointing = state_->training.checkpointing});
-  const bool again = state_->training.checkpointing == Checkpointing::kFull && at::GradMode::is_enabled();
+                   .recompute = state_->training.recompute});
+  const bool again = state_->training.recompute == Recompute::kFull && at::GradMode::is_enabled();
   const AroundLayers around(state_->hooks, weights.layers.size());
   int64_t next = 0;
   auto x = at::embedding(weights.embedding, batch.ids);
@@ -268,9 +267,9 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
     around.pass(next++, x);
     if (layer_outputs != nullptr) layer_outputs->push_back(x);
     if (again && (x.requires_grad() || is_trained(layer))) {
-      // A layer that is computed again gives its weights their gradients where its input takes one.
+      // A layer that is computed again gives its weights their gradients only when its input takes a gradient.
       if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
-      x = nn::checkpoint([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x);
+      x = nn::recomputed([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x);
     } else {
       x = pass->run(layer, x);
     }

@@ -22,7 +22,8 @@ namespace {
 
 using Visit = std::function<void(const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape)>;
 
-// The one weight map: every tensor's checkpoint name and shape. Tensors a model does not have are not visited.
+// The one weight map: it visits every tensor with its checkpoint name and shape. Tensors that a model does not have are
+// not visited.
 void visit_linear(const Visit& visit, const std::string& name, Linear& linear, int64_t out, int64_t in, bool bias) {
   visit(name + ".weight", linear.weight, {out, in});
   if (!bias) return;
@@ -60,7 +61,7 @@ void visit_weights(const Visit& visit, DecoderWeights& weights, const ModelConfi
 }
 
 at::Tensor leaf(const at::Tensor& value, at::ScalarType dtype, at::Device device) {
-  // A copy of its own even where dtype and device agree: the mapped file must not be written to.
+  // It is copied even where dtype and device agree, because the mapped file must not be written to.
   return value.to(at::TensorOptions(device).dtype(dtype), false, /*copy=*/true).set_requires_grad(true);
 }
 
@@ -87,12 +88,13 @@ int64_t layer_of(const std::string& name) {
   return name.rfind(prefix, 0) == 0 ? std::stoll(name.substr(prefix.size())) : -1;
 }
 
-// Where a tensor begins in its layer's memory, in elements: what vector code and cuBLAS like best.
+// Each tensor begins in its layer's memory at a multiple of so many elements, which vectorized code and cuBLAS like
+// best.
 constexpr int64_t kAlignment = 64;
 
 int64_t aligned(int64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Tensors that lie one after the other, and the one whose rows they are, if a layer has it.
+// Tensors that lie one after the other, and the matrix whose rows they are, if the layer has one.
 struct Neighbours {
   std::vector<at::Tensor*> parts;
   at::Tensor* whole = nullptr;
@@ -125,7 +127,7 @@ int64_t elements_of(const Neighbours& neighbours) {
   return elements;
 }
 
-// Moves a layer's weights into one piece of memory: leaves as before.
+// Moves a layer's weights into one piece of memory; they are leaves of autograd again afterwards.
 void join_memory(DecoderLayer& layer) {
   const auto all = neighbours_of(layer);
   int64_t size = 0;
@@ -152,7 +154,8 @@ void join_layers(DecoderWeights& weights) {
   for (DecoderLayer& layer : weights.layers) join_memory(layer);
 }
 
-// By sums, which need no mask; of pieces, because the CPU widens what it sums to fp32 in memory first.
+// Looks at sums, which need no mask. They are sums of pieces, because on the CPU LibTorch first widens all that it sums
+// to fp32 in memory.
 bool is_finite(const at::Tensor& value) {
   constexpr int64_t kPiece = 1 << 20;
   for (const at::Tensor& piece : value.reshape({-1}).split(kPiece)) {
@@ -161,7 +164,7 @@ bool is_finite(const at::Tensor& value) {
   return true;
 }
 
-// Else the first that is noticed is a sampler that finds no token, and nothing says why.
+// Without this check the first that anybody notices is a sampler that finds no token, and nothing says why.
 void check_values(const at::Tensor& value, const std::string& name, const std::filesystem::path& folder) {
   if (!at::isFloatingType(value.scalar_type())) {
     throw base::IoError(base::concat(folder.string(), ": ", name, " is stored as ", value.scalar_type(),
@@ -173,7 +176,7 @@ void check_values(const at::Tensor& value, const std::string& name, const std::f
   }
 }
 
-// Before memory is taken for them: config.json may say anything.
+// Asked before memory is taken for the layers, because config.json may say anything.
 void check_layers(const io::Safetensors& stored, const ModelConfig& config, const std::filesystem::path& folder) {
   if (config.num_layers <= static_cast<int64_t>(stored.tensors().size())) return;
   throw base::IoError(base::concat(folder.string(), ": config.json says num_hidden_layers ", config.num_layers,

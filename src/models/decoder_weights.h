@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -17,7 +18,7 @@ struct Linear {
   std::optional<at::Tensor> bias;  // [out]
 };
 
-/// Its weights are views of one piece of memory, which holds nothing else.
+/// One layer's weights. They are views of one piece of memory, which holds nothing else.
 struct DecoderLayer {
   Linear q, k, v, o, gate, up, down;
   Linear qkv, gate_up;                         // the matrices (and biases) whose rows q, k, v and gate, up are
@@ -38,7 +39,7 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
                             at::Device device);
 DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device);
 
-/// A layer as the sampler reads it: matrices that read the same input are one.
+/// A layer as the sampler reads it: matrices that read the same input are one matrix.
 struct SamplingLayer {
   Linear qkv, o, gate_up, down;
   at::Tensor q_norm, k_norm, input_norm, post_attention_norm;
@@ -49,13 +50,14 @@ struct SamplingWeights {
   at::Tensor head;  // [vocab, hidden], also where tied
 };
 
-/// prepack: copies of the matrices in the layout of nn::prepack_linear; otherwise the weights themselves.
+/// With `prepack` the matrices are copies in the layout of nn::prepack_linear; otherwise they are the weights
+/// themselves.
 SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack);
 
 /// Every weight under its checkpoint name, in checkpoint order.
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config);
 
-/// The layer that each belongs to, by its name; -1 for those outside of the layers.
+/// The layer that each parameter belongs to, as its name says; -1 for those outside of the layers.
 std::vector<int64_t> layers_of(const NamedTensors& parameters);
 
 /// The weights of a model of this shape, in the order in which it runs them.

@@ -7,7 +7,6 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
-#include "grpo/base/text.h"
 #include "grpo/io/json.h"
 #include "grpo/kernels/cuda.h"
 
@@ -24,15 +23,12 @@ std::string stored_dtype(const std::filesystem::path& folder) {
 
 }  // namespace
 
-at::Device resolve_device(const std::string& name, int64_t local_rank) {
-  if (name == "cpu") return at::kCPU;
-  if (name != "auto" && name != "cuda") {
-    throw base::ConfigError("device " + name + ": unknown" + base::did_you_mean(name, {"auto", "cpu", "cuda"}));
-  }
+at::Device resolve_device(DeviceChoice choice, int64_t local_rank) {
+  if (choice == DeviceChoice::kCpu) return at::kCPU;
   const int devices = kernels::cuda_device_count();
   const std::string missing = devices == 0 ? "the driver offers no CUDA device here" : kernels::load_cuda();
   if (!missing.empty()) {
-    if (name == "cuda") throw base::ConfigError("device cuda: " + missing + "; use device: cpu");
+    if (choice == DeviceChoice::kCuda) throw base::ConfigError("device cuda: " + missing + "; use device: cpu");
     if (devices > 0)
       base::log_warning(
           base::concat("device auto: this machine has a CUDA device, but ", missing, "; running on the CPU"));
@@ -55,12 +51,9 @@ void use_device(at::Device device) {
   if (device.is_cuda()) c10::impl::VirtualGuardImpl(device.type()).setDevice(device);
 }
 
-at::ScalarType resolve_dtype(const std::string& name, const std::filesystem::path& model_folder, at::Device device) {
-  if (name == "float32") return at::kFloat;
-  if (name == "bfloat16") return at::kBFloat16;
-  if (name != "auto") {
-    throw base::ConfigError("dtype " + name + ": unknown" + base::did_you_mean(name, {"auto", "float32", "bfloat16"}));
-  }
+at::ScalarType resolve_dtype(DtypeChoice choice, const std::filesystem::path& model_folder, at::Device device) {
+  if (choice == DtypeChoice::kFloat32) return at::kFloat;
+  if (choice == DtypeChoice::kBfloat16) return at::kBFloat16;
   if (device.is_cpu()) return at::kFloat;
   return stored_dtype(model_folder) == "float32" ? at::kFloat : at::kBFloat16;
 }

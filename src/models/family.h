@@ -18,10 +18,10 @@ struct Family {
   void (*write)(const ModelConfig& config, nlohmann::json& json);
 };
 
-/// The one table of families (registry.cpp).
+/// The one table of families, which is in registry.cpp.
 const std::vector<Family>& families();
 
-// One source per family defines these.
+// Each of these is defined in the source of its family.
 extern const Family kQwen2;
 extern const Family kQwen3;
 extern const Family kLlama;

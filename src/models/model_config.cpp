@@ -13,13 +13,13 @@
 namespace grpo::models {
 namespace {
 
-// What a folder without config.json is instead, and what to do with it.
+// Says what a folder without config.json is instead, and what to do with it.
 std::string other_kind_of_folder(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder / "adapter_config.json")) {
     std::string base;
     try {
       base = value_or<std::string>(io::read_json(folder / "adapter_config.json"), "base_model_name_or_path", "");
-    } catch (const std::exception&) {  // a broken file of which only a name was wanted
+    } catch (const std::exception&) {  // the file is broken, but only a name was wanted of it
     }
     return "; it is a LoRA adapter (adapter_config.json): merge it into its base model" +
            (base.empty() ? "" : " " + base) + " first, as merge_and_unload() of PEFT does, and save the whole";
@@ -128,8 +128,8 @@ void refuse_layer_types(const std::vector<std::string>& types, const std::string
 
 }  // namespace
 
-// Without layer_types transformers lets layers from max_window_layers on slide, if there is a window at all. One as
-// long as the context covers everything; the defaults are those of Qwen's configurations.
+// Without layer_types transformers lets the layers from max_window_layers on slide, if there is a window at all. A
+// window as long as the context covers everything and is none. The defaults are those of Qwen's configurations.
 void refuse_sliding_window(const nlohmann::json& json, const std::string& where) {
   const auto types = value_or<std::vector<std::string>>(json, "layer_types", {});
   if (!types.empty()) return refuse_layer_types(types, where);

@@ -21,7 +21,8 @@ namespace {
 constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
-// What belongs to a model besides weights and config.json; also everything that begins with "tokenizer".
+// The files that belong to a model besides its weights and config.json; everything that begins with "tokenizer" does
+// too.
 constexpr const char* kCompanions[] = {
     "vocab.json",          "merges.txt",         "added_tokens.json",     "special_tokens_map.json",
     "chat_template.jinja", "chat_template.json", "generation_config.json"};
@@ -52,7 +53,8 @@ nlohmann::json config_to_save(const ModelConfig& config, const nlohmann::json& s
   return json;
 }
 
-// Consecutive parameters up to max_bytes each; a larger single one gets a shard of its own.
+// Puts consecutive parameters of up to max_bytes together into one shard; a single parameter that is larger gets a
+// shard of its own.
 std::vector<NamedTensors> split_into_shards(const NamedTensors& parameters, int64_t max_bytes) {
   std::vector<NamedTensors> shards;
   int64_t used = 0;
@@ -78,7 +80,7 @@ void write_shard(const fs::path& path, const NamedTensors& parameters) {
   io::write_safetensors(path, views);
 }
 
-// Returns the names of the files written.
+// Writes the shards and, where there are several, their index. Returns the names of the files.
 std::set<std::string> write_weights(const fs::path& folder, const NamedTensors& parameters, int64_t max_shard_bytes) {
   const auto shards = split_into_shards(parameters, max_shard_bytes);
   if (shards.size() == 1) {
@@ -104,7 +106,7 @@ std::set<std::string> write_weights(const fs::path& folder, const NamedTensors& 
   return written;
 }
 
-// An earlier save into the same folder may have been split otherwise.
+// Removes the shards that an earlier save left in the folder, which may have been split differently.
 void remove_other_weights(const fs::path& folder, const std::set<std::string>& written) {
   std::vector<fs::path> stale;
   for (const auto& entry : fs::directory_iterator(folder)) {

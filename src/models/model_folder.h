@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 
@@ -7,7 +8,7 @@
 
 namespace grpo::models {
 
-/// config.json with the overrides written into it.
+/// Reads config.json and writes the overrides into it.
 nlohmann::json read_config_json(const std::filesystem::path& folder, const ConfigOverrides& overrides);
 
 /// Writes a Hugging Face folder. source_config: the config.json to keep (only the dtype is updated); null: made from

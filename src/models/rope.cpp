@@ -113,8 +113,8 @@ at::Tensor llama3_frequencies(const RopeConfig& rope, const at::Tensor& plain) {
   return at::where(is_long.logical_or(is_short), stretched, blended);
 }
 
-// The dimension whose frequency turns `rotations` times over the original context (arXiv 2309.00071, eq. 17 solved for
-// d).
+// The dimension whose frequency makes `rotations` full turns over the original context (arXiv 2309.00071, eq. 17 solved
+// for d).
 double yarn_dimension(const RopeConfig& rope, double head_dim, double rotations) {
   const auto original = static_cast<double>(rope.original_max_positions);
   return head_dim * std::log(original / (rotations * 2.0 * std::numbers::pi)) / (2.0 * std::log(rope.theta));

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
@@ -10,7 +11,8 @@
 
 namespace grpo::models {
 
-/// rope_theta and rope_scaling (transformers 4), or rope_parameters (transformers 5, also nested by layer type).
+/// Reads the rotary settings as transformers 4 (rope_theta and rope_scaling) or 5 (rope_parameters, also nested by
+/// layer type) writes them.
 RopeConfig read_rope(const nlohmann::json& json, int64_t max_positions, const std::string& where);
 
 /// Writes the rotary base where read_rope finds it.

@@ -33,7 +33,7 @@ at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tens
 
 bool takes_gradient(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
 
-// None for what is frozen, or for a first layer's input.
+// The gradient of a weight. Undefined where the weight is frozen; the input of a first layer needs none either.
 at::Tensor weight_gradient(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& x) {
   return takes_gradient(weight) ? product(grad.t(), x) : at::Tensor();
 }
@@ -42,7 +42,7 @@ at::Tensor bias_gradient(const at::Tensor& bias, const at::Tensor& grad) {
   return takes_gradient(bias) ? grad.sum(0) : at::Tensor();
 }
 
-// Inputs of a node must be defined or absent.
+// An input of an autograd node must be defined or absent, so a missing bias cannot be an undefined tensor.
 using Bias = std::optional<at::Tensor>;
 
 at::Tensor tensor(const Bias& bias) { return bias.value_or(at::Tensor()); }
@@ -79,7 +79,7 @@ class RmsNormNode : public Function<RmsNormNode> {
   }
 };
 
-// Linear layers that read the same input as one: their weights lie one behind the other.
+// Linear layers that read the same input, as one layer. Their weights lie one behind the other.
 struct Joined {
   std::vector<at::Tensor> weights, biases;
   at::Tensor weight, bias;  // of all rows
@@ -87,7 +87,8 @@ struct Joined {
   Joined(std::vector<at::Tensor> all, std::vector<at::Tensor> all_biases)
       : weights(std::move(all)), biases(std::move(all_biases)), weight(join_rows(weights)), bias(join_rows(biases)) {}
 
-  // The gradients {weight, bias} of each layer, from those of all results: in one product where any of them is trained.
+  // Writes the gradients of each layer's weight and bias into `results`. They come from one product, where any of them
+  // is trained.
   void differentiate(const at::Tensor& grad, const at::Tensor& x, at::Tensor* results) const {
     const auto none = std::vector<at::Tensor>(weights.size());
     const auto any = [](const auto& all) { return std::any_of(all.begin(), all.end(), takes_gradient); };
@@ -100,7 +101,7 @@ struct Joined {
   }
 };
 
-// Where heads are rotated; without positions they are not.
+// The positions that heads are rotated by. Without positions they are not rotated.
 struct Rotation {
   at::Tensor positions, cos, sin;
   int64_t head_dim = 1;
@@ -142,7 +143,7 @@ class NormedProjectionsNode : public Function<NormedProjectionsNode> {
   }
 
  private:
-  // Of the projections themselves, side by side.
+  // The gradients of the projections themselves, side by side.
   static at::Tensor joined_gradient(const variable_list& grads, const Joined& joined, const Rotation& rotation) {
     if (!rotation.positions.defined()) return at::cat(grads, 1);
     const auto all = at::empty({grads[0].size(0), joined.weight.size(0)}, grads[0].options());
@@ -188,7 +189,7 @@ class GatedMlpNode : public Function<GatedMlpNode> {
   }
 };
 
-// A rotation: its gradient is the rotation back.
+// Rotates heads. The gradient of a rotation is the rotation back.
 class RopeNode : public Function<RopeNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& positions,

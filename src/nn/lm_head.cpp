@@ -19,14 +19,14 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// hidden W^T of one chunk, [n, V], which the kernels of head.h read and overwrite.
+// The product hidden W^T of one chunk, [n, V], which the kernels of head.h read and overwrite.
 at::Tensor chunk_logits(const at::Tensor& hidden, const at::Tensor& weight) {
   auto logits = product(hidden, weight.t());
   const bool known = logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kBFloat16;
   return known ? logits : logits.to(at::kFloat);
 }
 
-// Sequences of tokens in pieces of at most `size`.
+// Calls `work` for pieces of the tokens, each of at most `size`.
 template <typename Work>
 void for_chunks(int64_t tokens, int64_t size, const Work& work) {
   for (int64_t start = 0; start < tokens; start += size) work(start, std::min(size, tokens - start));
@@ -36,7 +36,7 @@ int64_t chunk_of(const LmHeadOptions& options, const at::Tensor& hidden) {
   return options.chunk_tokens > 0 ? options.chunk_tokens : auto_chunk_tokens(hidden.is_cuda());
 }
 
-// The gradients of hidden and weight, chunk by chunk.
+// Adds up the gradients of hidden and weight, chunk by chunk.
 class HeadGradients {
  public:
   HeadGradients(const at::Tensor& hidden, const at::Tensor& weight, bool for_weight)
@@ -45,7 +45,7 @@ class HeadGradients {
         grad_hidden_(at::empty_like(hidden)),
         grad_weight_(for_weight ? at::zeros(weight.sizes(), weight.options().dtype(at::kFloat)) : at::Tensor()) {}
 
-  // grad_logits: [n, V], of hidden W^T of rows [start, start + n).
+  // grad_logits: [n, V], the gradient of hidden W^T for the rows [start, start + n).
   void add(int64_t start, const at::Tensor& grad_logits) {
     const int64_t size = grad_logits.size(0);
     const auto grad = grad_logits.to(hidden_.scalar_type());
@@ -61,7 +61,7 @@ class HeadGradients {
   at::Tensor grad_hidden_, grad_weight_;
 };
 
-// Nothing of size [N, V] is kept: the backward computes each chunk's logits again.
+// Keeps nothing of size [N, V]: the backward computes each chunk's logits again.
 class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
@@ -104,7 +104,8 @@ class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
   }
 };
 
-// The gradients of a chunk's loss by its log-probabilities and entropies, [n]; undefined where there is none.
+// The derivatives of a chunk's loss with respect to its log-probabilities and entropies, [n] each; undefined where
+// there is none.
 struct TokenGradients {
   at::Tensor loss, log_probs, entropy;
 };
@@ -119,7 +120,7 @@ TokenGradients differentiate(const TokenLoss& token_loss, int64_t begin, const a
   return {loss.detach(), leaf.grad(), entropy_leaf.grad()};
 }
 
-// The gradients wait from the forward to the backward.
+// Computes the gradients in the forward already, and keeps them until the backward asks for them.
 class LossHead : public torch::autograd::Function<LossHead> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,

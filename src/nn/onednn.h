@@ -2,9 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <optional>
 
-// oneDNN's operators as LibTorch registers them; they have no public C++ function.
+// oneDNN's operators, called by the names under which LibTorch registers them, since they have no public C++ function.
 namespace grpo::nn::onednn {
 
 /// Whether LibTorch was built with oneDNN and it is switched on.

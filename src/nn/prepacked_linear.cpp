@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kRowsHint = 32;  // the layout is chosen for about this many rows and serves any number
 
-// oneDNN refuses bf16 on machines that would emulate it.
+// Whether this machine has the layout for bf16: oneDNN refuses bf16 where it would have to emulate it.
 bool has_bf16_layout() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

@@ -6,8 +6,8 @@
 
 namespace grpo::optim {
 
-/// L2 norm over all elements of all tensors, in double throughout: on a device a few launches for any number of
-/// tensors.
+/// The L2 norm over all elements of all tensors, computed in double throughout. On a device it takes few launches,
+/// however many tensors there are.
 double foreach_norm(const std::vector<at::Tensor>& tensors);
 
 }  // namespace grpo::optim

@@ -11,8 +11,8 @@
 
 namespace grpo::optim {
 
-/// Gradient sums of one optimizer update over backward passes and ranks, reduced a bucket at a time beside other work.
-/// Every rank starts every bucket, once in each reduction, in the same order.
+/// Adds up the gradients of one optimizer update over backward passes and ranks, one bucket at a time beside other
+/// work. Every rank starts every bucket once in each reduction, all in the same order.
 class GradientReducer {
  public:
   enum class Result { kWhole, kOwnShard };
@@ -23,24 +23,27 @@ class GradientReducer {
     at::ScalarType dtype = at::kFloat;  // in which gradients cross the ranks
   };
 
-  /// parameters: as the buckets number them; their .grad is taken. Both outlive the reducer.
+  /// parameters: in the numbering of the buckets; the reducer takes their .grad. Buckets and parameters must outlive
+  /// it.
   GradientReducer(const std::vector<Bucket>& buckets, std::vector<at::Tensor> parameters, const Options& options);
 
-  /// Adds what is in .grad to this rank's fp32 sums, which for an fp32 parameter .grad itself is. Not with every_pass.
+  /// Adds what is in .grad to this rank's fp32 sums; for an fp32 parameter .grad is that sum itself. Not to be called
+  /// with every_pass.
   void accumulate();
 
-  /// Starts to reduce a bucket whose gradients are complete. Waits for earlier ones so that few are under way.
+  /// Starts to reduce a bucket whose gradients are complete. Waits for earlier buckets so that only few are under way.
   void start(size_t bucket);
-  /// Starts all that have not been, in order.
+  /// Starts all buckets that have not been started, in order.
   void start_rest();
-  /// The pass is over: with every_pass each bucket may be started again.
+  /// Says that the pass is over; with every_pass each bucket may then be started again.
   void end_pass();
 
-  /// Whether some bucket of the reduction at hand has been started.
+  /// Whether any bucket has been started in the reduction that is under way.
   bool has_started() const;
-  /// Starts what is left and waits. A bucket's fp32 sum over passes and ranks: [ranks * shard], or this rank's [shard].
+  /// Starts what is left and waits for everything. Returns for each bucket the fp32 sum over passes and ranks: all of
+  /// it, [ranks * shard], or this rank's part, [shard].
   const std::vector<at::Tensor>& finish();
-  /// What finish() returned.
+  /// What finish() returned last.
   const std::vector<at::Tensor>& results() const { return results_; }
   void clear();
 

@@ -10,19 +10,21 @@
 namespace grpo::optim {
 namespace {
 
-// Coefficients of the quintic iteration that takes singular values in (0, 1] to about 1 in five steps: they trade
+// Coefficients of the quintic iteration that brings singular values in (0, 1] close to 1 in five steps. They trade
 // exactness (results lie between 0.68 and 1.13) for a steep start, which small singular values need.
 constexpr double kLinear = 3.4445, kCubic = -4.7750, kQuintic = 2.0315;
 constexpr int kSteps = 5;
 
-// The root mean square of an AdamW update's elements, so that rates and decays of AdamW can be kept.
+// The root mean square of the elements of a typical AdamW update. Scaling to it lets rates and decays that were chosen
+// for AdamW be kept.
 constexpr double kRmsOfAdamW = 0.2;
 
 constexpr double kTiny = 1e-30;  // keeps the direction of a zero gradient zero
 
-// U V^T of a matrix's singular value decomposition, nearly. Products are in bf16 on a GPU, as published.
+// Approximates U V^T, where U S V^T is the singular value decomposition of the matrix. On a GPU the products are in
+// bf16, as published.
 at::Tensor orthogonalized(const at::Tensor& matrix) {
-  const bool tall = matrix.size(0) > matrix.size(1);  // the smaller Gram matrix
+  const bool tall = matrix.size(0) > matrix.size(1);  // work with the smaller of the two Gram matrices
   auto x = (tall ? matrix.t() : matrix) / (matrix.norm() + kTiny);
   if (x.is_cuda()) x = x.to(at::kBFloat16);
   for (int step = 0; step < kSteps; ++step) {

@@ -31,8 +31,8 @@ at::Tensor elements(const at::Tensor& tensor, int64_t begin, int64_t size) {
   return tensor.view(-1).narrow(0, begin, size);
 }
 
-// Gradients of a pass on another stream are that stream's memory: without this its allocator may hand them out again as
-// soon as they are dropped, while the step here is only launched.
+// Gradients of a pass on another stream are memory of that stream. Without this call its allocator may hand them out
+// again as soon as they are dropped here, although the step that reads them has only been launched.
 void keep_until_read(const std::vector<at::Tensor>& gradients) {
   for (const at::Tensor& gradient : gradients) {
     if (!gradient.is_cuda()) return;
@@ -40,7 +40,8 @@ void keep_until_read(const std::vector<at::Tensor>& gradients) {
   }
 }
 
-// Of a layer's matrices the elements work together; rows of an embedding or of the head belong to tokens.
+// Muon is for the matrices of layers, whose elements work together. The rows of an embedding or of the head each belong
+// to a token, and AdamW serves them better.
 bool is_layer_matrix(const at::Tensor& parameter, const std::vector<int64_t>& layers, size_t index) {
   return parameter.dim() == 2 && (layers.empty() || layers[index] >= 0);
 }
@@ -135,7 +136,7 @@ void Optimizer::add_states() {
 }
 
 const std::vector<size_t>& Optimizer::buckets_of(int64_t layer) const {
-  static const std::vector<size_t> none;  // of a layer that is frozen
+  static const std::vector<size_t> none;  // a layer that is frozen has none
   GRPO_CHECK(layer >= 0, "layer ", layer);
   return layer < static_cast<int64_t>(layer_buckets_.size()) ? layer_buckets_[static_cast<size_t>(layer)] : none;
 }
@@ -178,7 +179,7 @@ void Optimizer::idle_pass() {
   accumulate();
 }
 
-// The next layer of the pass is gathered while this one computes.
+// While this layer computes, the weights of the next one in the pass are gathered.
 void Optimizer::before_layer_forward(int64_t layer) {
   if (!released_) return;
   const at::NoGradGuard no_grad;
@@ -246,7 +247,7 @@ void Optimizer::zero_grad() {
   }
 }
 
-// Of each state, over all passes and ranks.
+// The gradient that belongs to each state, summed over all passes and ranks.
 std::vector<at::Tensor> Optimizer::summed_gradients() {
   std::vector<at::Tensor> gradients;
   if (has_ranks()) {
@@ -321,7 +322,7 @@ void Optimizer::apply_rule(const UpdateRule& rule, std::vector<at::Tensor>& grad
            [&](std::vector<UpdateItem>& items) { rule.apply(items, lr, updates_); });
 }
 
-// Replaces what prepare() left in the gradients by the rule's direction, matrix by matrix.
+// Replaces, matrix by matrix, what prepare() left in the gradients by the direction that the rule takes.
 void Optimizer::take_directions(const UpdateRule& rule, std::vector<at::Tensor>& gradients) {
   if (!is_split()) {
     for (size_t i = 0; i < states_.size(); ++i) {
@@ -341,7 +342,7 @@ void Optimizer::take_directions(const UpdateRule& rule, std::vector<at::Tensor>&
   }
 }
 
-// whole: the bucket's elements; piece: a parameter in it.
+// Cuts this rank's parts out of a direction. whole: the bucket's elements; piece: a parameter in it.
 void Optimizer::take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole,
                                 std::vector<at::Tensor>& gradients) {
   const Parameter& parameter = parameters_[piece.parameter];
@@ -354,7 +355,7 @@ void Optimizer::take_own_pieces(const UpdateRule& rule, size_t bucket, const Pie
   }
 }
 
-// What is on the device at a time: states[first, last).
+// How far a part of an offloaded update reaches: states[first, last) are on the device at a time.
 size_t Optimizer::end_of_part(const std::vector<size_t>& states, size_t first) const {
   if (!options_.offload) return states.size();
   int64_t elements = 0;

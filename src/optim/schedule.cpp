@@ -38,7 +38,7 @@ std::vector<std::string> enum_names(Schedule) {
 double lr_factor(const OptimizerConfig& config, int64_t update_index, int64_t total_updates) {
   GRPO_CHECK(update_index >= 0, "update ", update_index);
   const auto u = static_cast<double>(update_index);
-  const auto warmup = static_cast<double>(config.warmup_steps);
+  const auto warmup = static_cast<double>(config.warmup_updates);
   if (u < warmup) return u / warmup;
   const auto total = static_cast<double>(total_updates);
   const double factor =

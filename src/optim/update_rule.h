@@ -25,22 +25,22 @@ class UpdateRule {
  public:
   virtual ~UpdateRule() = default;
 
-  /// What is kept of each parameter from update to update, 0 at first; names in a checkpoint are `<state
-  /// name>.<parameter>`.
+  /// The names of what is kept of each parameter from update to update; all of it is 0 at first. In a checkpoint it is
+  /// called `<state name>.<parameter>`.
   virtual const std::vector<std::string>& state_names() const = 0;
 
-  /// Formulas that look at whole matrices work in three parts, so that ranks can each hold pieces: prepare() moves the
-  /// state and leaves in `gradient` what direction() reads of the whole matrix; `gradient` is then a piece of its
-  /// result.
+  /// Formulas that look at whole matrices work in three parts, so that each rank can hold pieces of a matrix: prepare()
+  /// advances the state and leaves in `gradient` what direction() reads of the whole matrix; when apply() is called,
+  /// `gradient` is a piece of direction()'s result.
   virtual bool reads_whole_matrices() const { return false; }
   virtual void prepare(std::vector<UpdateItem>&) const {}
   virtual at::Tensor direction(const at::Tensor& matrix) const { return matrix; }
 
-  /// Changes the masters, and the state where the rule has no prepare(). update: counts from 1.
+  /// Changes the masters, and also the state where the rule has no prepare(). update: the number of the update, from 1.
   virtual void apply(std::vector<UpdateItem>& items, double lr, int64_t update) const = 0;
 };
 
-/// The formulas: grpo/optim/optimizer.h.
+/// The two rules; their formulas stand in grpo/optim/optimizer.h.
 std::unique_ptr<UpdateRule> make_adamw(const OptimizerConfig& config);
 std::unique_ptr<UpdateRule> make_muon(const OptimizerConfig& config);
 

@@ -22,23 +22,23 @@ namespace grpo::rollout {
 namespace {
 
 constexpr int64_t kPrefillTokens = 4096;
-// Graphs are made for sequences of so many tokens or a multiple, so that slowly growing calls do not make them anew
-// each time.
+// Graphs are made for the next multiple of so many tokens, so that calls whose sequences grow slowly do not make them
+// anew each time.
 constexpr int64_t kTokensStep = 1024;
 
 Demand most_of(const Demand& a, const Demand& b) {
   return {.longest = std::max(a.longest, b.longest), .sequences = std::max(a.sequences, b.sequences)};
 }
 
-int64_t longest_of(const Request& request, const SamplingConfig& sampling) {
-  return static_cast<int64_t>(request.prompt_ids.size()) + sampling.max_new_tokens;
+int64_t longest_of(const Request& request, const GenerationOptions& options) {
+  return static_cast<int64_t>(request.prompt_ids.size()) + options.max_new_tokens;
 }
 
-Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const SamplingConfig& sampling) {
+Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const GenerationOptions& options) {
   Demand demand;
   int64_t most_samples = 0;
   for (const Request& request : requests) {
-    demand.longest = std::max(demand.longest, longest_of(request, sampling));
+    demand.longest = std::max(demand.longest, longest_of(request, options));
     demand.sequences += request.num_samples;
     most_samples = std::max(most_samples, request.num_samples);
   }
@@ -58,8 +58,8 @@ double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb) 
 
 std::string to_string(FinishReason reason) { return reason == FinishReason::kStop ? "stop" : "length"; }
 
-// Does what the scheduler decides. The host may be some steps ahead of the tokens that have come back; it then sees a
-// stop token late, and what was drawn past it is dropped.
+// Carries out what the scheduler decides. The host may be some steps ahead of the tokens that have come back from the
+// device. It then sees a stop token late, and what was drawn past it is dropped.
 struct Session::State {
   using Sequences = std::vector<std::shared_ptr<Sequence>>;
 
@@ -79,7 +79,7 @@ struct Session::State {
   const size_t steps_ahead;
   const int64_t vocab_size;
   const Demand demand;
-  const SamplingConfig sampling;
+  const GenerationOptions options;
   const base::RandomKey key;
   EngineStats& last_stats;  // the engine's
   bool& busy;               // the engine's
@@ -108,7 +108,7 @@ struct Session::State {
                " prompt ids and ", request.num_samples, " samples");
     for (const int64_t id : request.prompt_ids)
       GRPO_CHECK(id >= 0 && id < vocab_size, "prompt id ", id, " of a vocabulary of ", vocab_size);
-    GRPO_CHECK(longest_of(request, sampling) <= demand.longest, "a request of up to ", longest_of(request, sampling),
+    GRPO_CHECK(longest_of(request, options) <= demand.longest, "a request of up to ", longest_of(request, options),
                " tokens in a session for ", demand.longest);
   }
 
@@ -130,7 +130,8 @@ struct Session::State {
     return true;
   }
 
-  // Brings preempted sequences' keys and values back; their next token is drawn in the decode step that follows.
+  // Computes the keys and values of sequences that come back after a preemption; their next token is drawn in the
+  // decode step that follows.
   void recompute() {
     const size_t count = scheduler.resume();
     auto& running = scheduler.running();
@@ -143,12 +144,12 @@ struct Session::State {
     }
   }
 
-  // False when no prompt is admitted.
+  // Prefills the prompts that are admitted now. Returns false when there are none.
   bool prefill() {
     const auto prompts = scheduler.admit();
     if (prompts.empty()) return false;
     std::vector<NewTokens> sequences;
-    for (const Prompt* prompt : prompts) {
+    for (const WaitingPrompt* prompt : prompts) {
       const auto& ids = requests[prompt->request].request.prompt_ids;
       sequences.push_back({.ids = ids.data(), .count = prompt->tokens, .cached = 0, .pages = &prompt->pages});
       counted.prompt_tokens += prompt->tokens;
@@ -159,7 +160,7 @@ struct Session::State {
     return true;
   }
 
-  // Draws the first token of the samples that start now.
+  // Draws the first token of every sample that starts now.
   void start_samples() {
     std::vector<PageCopy> copies;
     const size_t count = scheduler.start_samples(copies);
@@ -180,7 +181,8 @@ struct Session::State {
   }
 
   void decode() {
-    // Who gives its pages up is recomputed from its tokens.
+    // A sequence that gives its pages up is computed again from its tokens later, so they must all have come back
+    // before.
     if (!scheduler.has_room()) collect(0);
     scheduler.make_room();
     const Sequences running = scheduler.running();
@@ -199,9 +201,9 @@ struct Session::State {
       rows.push_back({.slot = sequence->slot,
                       .cached = sequence->cached,
                       .pages = &sequence->pages,
-                      .params = {.temperature = request.greedy ? 0.0 : sampling.temperature,
-                                 .top_k = sampling.top_k,
-                                 .top_p = sampling.top_p,
+                      .params = {.temperature = request.greedy ? 0.0 : options.sampling.temperature,
+                                 .top_k = options.sampling.top_k,
+                                 .top_p = options.sampling.top_p,
                                  .uniform = base::uniform(request.key.value_or(key), request.draw, sample,
                                                           static_cast<uint32_t>(sequence->drawn))}});
     }
@@ -213,7 +215,7 @@ struct Session::State {
     steps.push_back(std::move(step));
   }
 
-  // Takes tokens from the device until no more than `left` steps are on their way; sequences that are through leave.
+  // Takes tokens from the device until at most `left` steps are still on their way; sequences that are finished leave.
   void collect(size_t left) {
     for (; steps.size() > left; steps.pop_front()) {
       Step& step = steps.front();
@@ -222,7 +224,7 @@ struct Session::State {
         append(*step.sequences[i], step.tokens.ids()[i], step.tokens.log_probs()[i]);
     }
     scheduler.retire(
-        [this](const Sequence& sequence) { return sequence.ended || sequence.drawn == sampling.max_new_tokens; });
+        [this](const Sequence& sequence) { return sequence.ended || sequence.drawn == options.max_new_tokens; });
   }
 
   void append(Sequence& sequence, int64_t id, float log_prob) {
@@ -237,7 +239,7 @@ struct Session::State {
     completion.log_probs.push_back(log_prob);
     ++counted.completion_tokens;
     const bool stopped = is_stop(id);
-    sequence.ended = stopped || static_cast<int64_t>(completion.ids.size()) == sampling.max_new_tokens;
+    sequence.ended = stopped || static_cast<int64_t>(completion.ids.size()) == options.max_new_tokens;
     if (!sequence.ended) return;
     completion.finish_reason = stopped ? FinishReason::kStop : FinishReason::kLength;
     Progress& progress = requests[sequence.request];
@@ -246,8 +248,8 @@ struct Session::State {
   }
 
   bool is_stop(int64_t id) const {
-    return !sampling.ignore_eos &&
-           std::find(sampling.stop_ids.begin(), sampling.stop_ids.end(), id) != sampling.stop_ids.end();
+    return !options.ignore_eos &&
+           std::find(options.stop_ids.begin(), options.stop_ids.end(), id) != options.stop_ids.end();
   }
 
   EngineStats stats() const {
@@ -281,92 +283,93 @@ EngineStats Session::stats() const { return state_->stats(); }
 
 struct Engine::State {
   const models::CausalLM& model;
-  EngineConfig config;
+  EngineOptions options;
   std::optional<KvCache> cache;
   std::optional<ModelRunner> runner;
-  std::vector<const void*> weights;  // where they lay when the runner was made
+  std::vector<const void*> weights;  // where the weights lay when the runner was made
   EngineStats stats;
   bool busy = false;  // a session is under way
 
-  int64_t pages_for(int64_t tokens) const { return (tokens + config.page_size - 1) / config.page_size; }
+  int64_t pages_for(int64_t tokens) const { return (tokens + options.page_size - 1) / options.page_size; }
 
-  double idle_share() const { return config.idle_share.value.value_or(model.device().is_cuda() ? 1.0 / 32.0 : 0.0); }
+  double idle_share() const { return options.idle_share.value.value_or(model.device().is_cuda() ? 1.0 / 32.0 : 0.0); }
 
-  int64_t steps_ahead() const { return config.steps_ahead.value.value_or(model.device().is_cuda() ? 2 : 0); }
+  int64_t steps_ahead() const { return options.steps_ahead.value.value_or(model.device().is_cuda() ? 2 : 0); }
 
   double kv_memory_gb() const {
-    if (config.kv_memory_gb.value) return *config.kv_memory_gb.value;
+    if (options.kv_memory_gb.value) return *options.kv_memory_gb.value;
     double weights = 0.0;
     for (const auto& [name, tensor] : model.parameters()) weights += static_cast<double>(tensor.nbytes());
     const double device = model.device().is_cuda() ? kernels::cuda_memory_bytes(model.device().index()) : 0.0;
-    return auto_kv_memory_gb(device / 1e9, weights / 1e9, config.beside_gb);
+    return auto_kv_memory_gb(device / 1e9, weights / 1e9, options.beside_gb);
   }
 
   int64_t pages_wanted(const Demand& demand) const {
-    if (config.num_pages.value) return *config.num_pages.value;
-    // One page list more: a prompt stays in the cache while its samples start.
-    const int64_t all = pages_for(demand.longest) * (std::min(config.max_sequences, demand.sequences) + 1) + 1;
-    const auto bound = static_cast<int64_t>(kv_memory_gb() * 1e9) / KvCache::page_bytes(model, config.page_size);
+    if (options.num_pages.value) return *options.num_pages.value;
+    // Room for one sequence more than run together, because a prompt stays in the cache while its samples start.
+    const int64_t all = pages_for(demand.longest) * (std::min(options.max_sequences, demand.sequences) + 1) + 1;
+    const auto bound = static_cast<int64_t>(kv_memory_gb() * 1e9) / KvCache::page_bytes(model, options.page_size);
     return std::min(all, std::max<int64_t>(bound, 1));
   }
 
-  // Memory for the call; kept from call to call, grown when a call wants more.
+  // Makes sure that there is a cache for the call. It is kept from call to call, and made larger when a call wants
+  // more.
   int64_t prepare_cache(const Demand& demand) {
-    const int64_t pages = pages_wanted(most_of(demand, config.expected));
-    // The longest sequence, and beside it one page while it starts or comes back.
+    const int64_t pages = pages_wanted(most_of(demand, options.expected));
+    // The longest sequence must fit, and beside it one page while it starts or comes back.
     const int64_t least = pages_for(demand.longest) + 1;
     if (pages < least) {
       throw base::ConfigError(
-          base::concat("the KV cache has ", pages, " pages of ", config.page_size, " tokens, but one sequence of ",
+          base::concat("the KV cache has ", pages, " pages of ", options.page_size, " tokens, but one sequence of ",
                        demand.longest, " tokens needs ", least, "; raise rollout.kv_memory_gb to at least ",
-                       static_cast<double>(least * KvCache::page_bytes(model, config.page_size)) / 1e9,
+                       static_cast<double>(least * KvCache::page_bytes(model, options.page_size)) / 1e9,
                        " or lower rollout.max_new_tokens"));
     }
     if (!cache || cache->num_pages() < pages) {
       runner.reset();
-      cache.reset();  // first the old memory goes
-      cache.emplace(model, pages, config.page_size);
+      cache.reset();  // the old memory is freed first: there may be no room for both
+      cache.emplace(model, pages, options.page_size);
     }
     return pages;
   }
 
-  // Graphs remember where weights, cache and tables lie.
+  // The runner is made anew when weights or cache have moved, because its graphs remember where they lie.
   ModelRunner& prepare_runner(const Demand& demand) {
     std::vector<const void*> places;
     for (const auto& [name, tensor] : model.parameters()) places.push_back(tensor.const_data_ptr());
-    const int64_t longest = most_of(demand, config.expected).longest;
+    const int64_t longest = most_of(demand, options.expected).longest;
     const bool fits = runner && runner->options().max_tokens >= longest && places == weights;
     if (fits) return *runner;
     weights = std::move(places);
-    const bool graphs = config.graphs.value.value_or(model.device().is_cuda());
+    const bool graphs = options.graphs.value.value_or(model.device().is_cuda());
     return runner.emplace(model, *cache,
-                          ModelRunner::Options{.max_sequences = config.max_sequences,
+                          ModelRunner::Options{.max_sequences = options.max_sequences,
                                                .max_tokens = (longest + kTokensStep - 1) / kTokensStep * kTokensStep,
-                                               .exact = config.exact,
+                                               .exact = options.exact,
                                                .padded = graphs || model.device().is_cuda(),
-                                               .decode_kernel = config.decode_kernel,
+                                               .decode_kernel = options.decode_kernel,
                                                .graphs = graphs});
   }
 };
 
-Engine::Engine(const models::CausalLM& model, const EngineConfig& config)
+Engine::Engine(const models::CausalLM& model, const EngineOptions& options)
     : state_(new State{
-          .model = model, .config = config, .cache = {}, .runner = {}, .weights = {}, .stats = {}, .busy = false}) {
-  GRPO_CHECK(config.page_size >= 1 && config.max_sequences >= 1, "page_size ", config.page_size, ", max_sequences ",
-             config.max_sequences);
+          .model = model, .options = options, .cache = {}, .runner = {}, .weights = {}, .stats = {}, .busy = false}) {
+  GRPO_CHECK(options.page_size >= 1 && options.max_sequences >= 1, "page_size ", options.page_size, ", max_sequences ",
+             options.max_sequences);
 }
 
 Engine::~Engine() = default;
 
-std::unique_ptr<Session> Engine::begin(const Demand& demand, const SamplingConfig& sampling,
+std::unique_ptr<Session> Engine::begin(const Demand& demand, const GenerationOptions& options,
                                        const base::RandomKey& key) {
-  GRPO_CHECK(sampling.max_new_tokens >= 1, "max_new_tokens ", sampling.max_new_tokens);
+  GRPO_CHECK(options.max_new_tokens >= 1, "max_new_tokens ", options.max_new_tokens);
   State& state = *state_;
   GRPO_CHECK(!state.busy, "the engine's last session is still there");
   const int64_t pages = state.prepare_cache(demand);
   ModelRunner& runner = state.prepare_runner(demand);
-  const Scheduler::Limits limits{.max_sequences = state.config.max_sequences,
-                                 .page_size = state.config.page_size,
+  const Scheduler::Limits limits{.max_sequences = state.options.max_sequences,
+                                 .page_size = state.options.page_size,
                                  .num_pages = pages,
                                  .prefill_tokens = kPrefillTokens,
                                  .idle_share = state.idle_share()};
@@ -375,7 +378,7 @@ std::unique_ptr<Session> Engine::begin(const Demand& demand, const SamplingConfi
                                                            .steps_ahead = static_cast<size_t>(state.steps_ahead()),
                                                            .vocab_size = state.model.config().vocab_size,
                                                            .demand = demand,
-                                                           .sampling = sampling,
+                                                           .options = options,
                                                            .key = key,
                                                            .last_stats = state.stats,
                                                            .busy = state.busy,
@@ -383,15 +386,15 @@ std::unique_ptr<Session> Engine::begin(const Demand& demand, const SamplingConfi
   return std::unique_ptr<Session>(new Session(std::move(begun)));
 }
 
-std::vector<Group> Engine::generate(const std::vector<Request>& requests, const SamplingConfig& sampling,
+std::vector<Group> Engine::generate(const std::vector<Request>& requests, const GenerationOptions& options,
                                     const base::RandomKey& key, const std::function<void(const Group&)>& on_group,
                                     const std::function<bool()>& should_stop, const RequestQueue* queue) {
   state_->stats = {};
   if (requests.empty()) return {};
-  const auto session = begin(demand_of(requests, queue, sampling), sampling, key);
+  const auto session = begin(demand_of(requests, queue, options), options, key);
   std::vector<Group> groups(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) groups[i].request = i;
-  std::vector<size_t> submitted;  // the request of each number in the session
+  std::vector<size_t> submitted;  // the index of the request that has each number in the session
   const auto submit = [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) {
       session->submit(requests[i]);

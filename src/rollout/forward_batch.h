@@ -9,7 +9,7 @@
 
 namespace grpo::rollout {
 
-/// What one sequence adds in a forward pass.
+/// The tokens that one sequence adds in a forward pass.
 struct NewTokens {
   const int64_t* ids = nullptr;  // null: the device knows them
   int64_t count = 0;
@@ -17,14 +17,14 @@ struct NewTokens {
   const std::vector<int32_t>* pages = nullptr;
 };
 
-/// One pass, in host tensors.
+/// The inputs of one forward pass, as tensors on the host.
 struct ForwardBatch {
   at::Tensor ids;        // [T] int64; undefined where the device knows them
   at::Tensor positions;  // [T] int64
   kernels::PagedLayout layout;
 };
 
-/// The layout has the pages that the sequences' tokens need, no others.
+/// Makes the inputs of a pass over these sequences. Its layout lists only the pages that the sequences' tokens need.
 ForwardBatch make_batch(const std::vector<NewTokens>& sequences, int64_t page_size);
 
 /// The batch sizes that graphs are made for: 1, 2, 4, ..., 64 and every 32 up to max_sequences, which is the last one.

@@ -14,15 +14,15 @@ class KvCache {
  public:
   KvCache(const models::CausalLM& model, int64_t num_pages, int64_t page_size);
 
-  /// Bytes one page takes over all layers.
+  /// How many bytes one page takes, over all layers.
   static int64_t page_bytes(const models::CausalLM& model, int64_t page_size);
 
   int64_t num_pages() const { return num_pages_; }
   int64_t page_size() const { return layers_.front().keys.size(1); }
-  /// A page beyond those: what rows that only fill a batch up write to and read.
+  /// One page beyond those that are handed out: rows that only fill a batch up write to it and read from it.
   int32_t spare_page() const { return static_cast<int32_t>(num_pages_); }
   std::vector<kernels::PagedKv>& layers() { return layers_; }
-  /// One launch a layer for all of them. REQUIRES: no page is copied to and from.
+  /// Copies all of these pages, in one launch a layer. REQUIRES: no page is both a source and a destination.
   void copy_pages(const std::vector<PageCopy>& copies);
 
  private:

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "grpo/kernels/download.h"
@@ -22,7 +26,7 @@ struct Row {
   kernels::SampleParams params;
 };
 
-/// Tokens on their way from the device, one a row.
+/// Tokens that are on their way from the device, one for each row.
 class DrawnTokens {
  public:
   DrawnTokens(const kernels::Sampled& sampled, int64_t rows);
@@ -57,7 +61,7 @@ class ModelRunner {
   /// Computes keys and values of whole sequences.
   void extend(const std::vector<NewTokens>& sequences) { last_hidden(sequences); }
 
-  /// As extend; logits after each sequence's last token, [sequences, vocab].
+  /// As extend, and returns the logits after each sequence's last token, [sequences, vocab].
   at::Tensor last_logits(const std::vector<NewTokens>& sequences) {
     return model_.logits(last_hidden(sequences), options_.exact);
   }
@@ -68,17 +72,18 @@ class ModelRunner {
   /// Feeds each row's last token to the model and draws the next one.
   DrawnTokens decode(const std::vector<Row>& rows);
 
-  /// For a sequence whose last token the device does not have any more.
+  /// Sets the last token of a slot, for a sequence whose last token the device does not have any more.
   void set_last_token(int64_t slot, int64_t id);
 
  private:
-  // A decode pass's inputs on the device.
+  // The inputs of a decode pass, on the device.
   struct DecodeInputs {
     models::PagedBatch batch;  // without ids
     at::Tensor slots;          // [rows] int64
     kernels::SampleRows params;
   };
-  // What passes with as many rows share: the memory of their inputs and results, and the graph made with it.
+  // What all decode passes of one number of rows share: the memory of their inputs and results, and the graph that was
+  // recorded with it.
   struct Bucket {
     Bucket(const kernels::AttentionShape& shape, at::Device device, int64_t most_pages)
         : planner(kernels::plan_attention(shape, device, most_pages)), upload(device, /*in_place=*/true) {}

@@ -19,11 +19,11 @@ class PageAllocator {
 
   int64_t num_free() const { return static_cast<int64_t>(free_.size()); }
   int64_t num_pages() const { return static_cast<int64_t>(holders_.size()); }
-  /// A page with one holder. REQUIRES: num_free() > 0.
+  /// Hands out a page, which then has one holder. REQUIRES: num_free() > 0.
   int32_t take();
-  /// One more holder of a page that is held.
+  /// Counts one more holder of a page that is held already.
   void share(int32_t page);
-  /// One holder less; without holders the page is free again.
+  /// Counts one holder less. A page that nobody holds any more is free again.
   void release(int32_t page);
   int32_t holders(int32_t page) const { return holders_[static_cast<size_t>(page)]; }
 

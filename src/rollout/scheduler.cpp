@@ -27,7 +27,7 @@ size_t Scheduler::resume() {
   size_t count = 0;
   while (!preempted_.empty() && free_slots() > 0) {
     Sequence& sequence = *preempted_.front();
-    // One page more than the past needs, so that it is not preempted again at once.
+    // One page more than its past needs, so that the sequence is not preempted again at once.
     const int64_t need = pages_for(sequence.cached) + 1;
     while (running_.empty() && pages_.num_free() < need && drop_prompt()) {
     }
@@ -40,15 +40,15 @@ size_t Scheduler::resume() {
   return count;
 }
 
-std::vector<const Prompt*> Scheduler::admit() {
-  std::vector<const Prompt*> admitted;
+std::vector<const WaitingPrompt*> Scheduler::admit() {
+  std::vector<const WaitingPrompt*> admitted;
   if (!preempted_.empty() || prompts_.empty() || prompts_.front().in_cache() || !fills_slots()) return admitted;
   int64_t tokens = 0;
   int64_t samples = 0;
   int64_t pages = 0;
-  for (Prompt& prompt : prompts_) {
+  for (WaitingPrompt& prompt : prompts_) {
     const int64_t starting = std::min(prompt.num_samples - prompt.started, free_slots() - samples);
-    // The prompt's own pages, and one for each sample that starts now.
+    // The pages of the prompt itself, and one for each sample that starts now.
     pages += pages_for(prompt.tokens) + starting;
     const bool alone = admitted.empty() && running_.empty();
     if (starting <= 0 || (!admitted.empty() && tokens + prompt.tokens > limits_.prefill_tokens)) break;
@@ -58,7 +58,7 @@ std::vector<const Prompt*> Scheduler::admit() {
     samples += starting;
     if (alone && pages > pages_.num_free()) break;
   }
-  for (Prompt& prompt : prompts_) {
+  for (WaitingPrompt& prompt : prompts_) {
     if (admitted.empty() || prompt.request > admitted.back()->request) break;
     prompt.pages = take_pages(prompt.tokens);
   }
@@ -75,7 +75,7 @@ size_t Scheduler::start_samples(std::vector<PageCopy>& copies) {
   if (!preempted_.empty()) return 0;
   const size_t before = running_.size();
   while (!prompts_.empty() && prompts_.front().in_cache()) {
-    Prompt& prompt = prompts_.front();
+    WaitingPrompt& prompt = prompts_.front();
     while (prompt.started < prompt.num_samples && free_slots() > 0 && start_sample(prompt, copies)) {
     }
     if (prompt.started < prompt.num_samples) break;
@@ -84,14 +84,14 @@ size_t Scheduler::start_samples(std::vector<PageCopy>& copies) {
   return running_.size() - before;
 }
 
-bool Scheduler::start_sample(Prompt& prompt, std::vector<PageCopy>& copies) {
+bool Scheduler::start_sample(WaitingPrompt& prompt, std::vector<PageCopy>& copies) {
   auto started = std::make_shared<Sequence>();
   Sequence& sequence = *started;
   sequence.request = prompt.request;
   sequence.sample = prompt.started;
   sequence.cached = prompt.tokens;
   if (prompt.started + 1 == prompt.num_samples) {
-    sequence.pages = std::move(prompt.pages);  // the last one takes the prompt's own pages over
+    sequence.pages = std::move(prompt.pages);  // the last sample takes over the pages of the prompt itself
   } else {
     const bool copies_page = prompt.tokens % limits_.page_size != 0;
     if (copies_page && pages_.num_free() == 0) return false;
@@ -115,8 +115,8 @@ void Scheduler::run(std::shared_ptr<Sequence> sequence) {
   filling_ = filling_ && !slots_.empty();
 }
 
-// Its pages and its slot may be given away at once: what the device still does for it comes before what others do
-// there.
+// The pages and the slot of a sequence that leaves may be given to others at once: what the device still does for it
+// comes before what it will do for them.
 void Scheduler::leave(Sequence& sequence) {
   release(sequence.pages);
   slots_.push_back(sequence.slot);
@@ -153,14 +153,15 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::retire(const std::function<boo
 }
 
 bool Scheduler::prompt_in_cache(size_t request) const {
-  for (const Prompt& prompt : prompts_) {
+  for (const WaitingPrompt& prompt : prompts_) {
     if (!prompt.in_cache()) return false;
     if (prompt.request == request) return true;
   }
   return false;
 }
 
-// Gives the last cached prompt's pages back; it is prefilled again when its turn comes. False when there is none.
+// Frees the pages of the prompt that was cached last; it is prefilled again when its turn comes. Returns false when
+// there is none.
 bool Scheduler::drop_prompt() {
   for (auto prompt = prompts_.rbegin(); prompt != prompts_.rend(); ++prompt) {
     if (!prompt->in_cache()) continue;

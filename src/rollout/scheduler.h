@@ -11,9 +11,9 @@
 
 namespace grpo::rollout {
 
-/// Decides what is computed next: requests start in order as pages allow, a finished sequence's slot is refilled at
-/// once (or soon: idle_share), and when pages run out the youngest sequence gives its own up and is recomputed later.
-/// Knows page numbers and lengths only, no model and no memory.
+/// Decides what is computed next. Requests start in order as pages allow. The slot of a finished sequence is refilled
+/// at once (or soon: idle_share). When pages run out the youngest sequence gives up its own and is computed again
+/// later. It knows only page numbers and lengths, no model and no memory.
 class Scheduler {
  public:
   struct Limits {
@@ -27,38 +27,39 @@ class Scheduler {
   explicit Scheduler(const Limits& limits);
   Scheduler(const std::vector<Request>& requests, const Limits& limits);
 
-  /// One more request. REQUIRES: a higher number than those before.
+  /// Adds a request. REQUIRES: its number is higher than those before.
   void add(size_t number, const Request& request);
 
   bool done() const { return prompts_.empty() && preempted_.empty() && running_.empty(); }
 
-  /// In order of admission. The engine appends sampled tokens and counts `drawn` and `cached` up.
+  /// The running sequences in the order of their admission. The engine appends sampled tokens and counts `drawn` and
+  /// `cached` up.
   std::vector<std::shared_ptr<Sequence>>& running() { return running_; }
 
-  /// Brings preempted sequences back, oldest first, as pages allow; returns how many were appended to running(). They
-  /// have pages for all tokens but the last, which are to be computed before the next decode step; `cached` counts
-  /// them.
+  /// Brings preempted sequences back as pages allow, the oldest first; returns how many were appended to running().
+  /// They have pages for all tokens but the last, and `cached` counts these tokens; they must be computed before the
+  /// next decode step.
   size_t resume();
 
-  /// Prompts to prefill now, in request order; they have pages.
-  std::vector<const Prompt*> admit();
+  /// The prompts to prefill now, in request order; they have been given pages.
+  std::vector<const WaitingPrompt*> admit();
 
-  /// Starts samples of prompts in the cache as slots allow; returns how many were appended to running(), in request and
-  /// sample order. Their first token is to be drawn. Whole prompt pages are shared; a last page that is not full is
-  /// copied, because its holder writes to it.
+  /// Starts samples of prompts that are in the cache, as slots allow; returns how many were appended to running(), in
+  /// the order of requests and samples. The caller draws their first tokens. Whole pages of a prompt are shared. A last
+  /// page that is not full is copied for each sample, because each writes to its own.
   size_t start_samples(std::vector<PageCopy>& copies);
 
-  /// Whether make_room() preempts nobody.
+  /// Whether make_room() would find room without preempting anybody.
   bool has_room() const;
 
   /// Gives every running sequence room for one more token, preempting where pages run out.
   /// REQUIRES: has_room(), or the tokens of all running sequences have come back: they are needed to recompute.
   void make_room();
 
-  /// Takes the sequences that are finished out of running(), keeping the order of the others.
+  /// Takes the finished sequences out of running() and returns them; the others keep their order.
   std::vector<std::shared_ptr<Sequence>> retire(const std::function<bool(const Sequence&)>& finished);
 
-  /// Whether prompt pages of the request are held for samples to come.
+  /// Whether pages of the request's prompt are held for samples that have not started.
   bool prompt_in_cache(size_t request) const;
 
   int64_t num_preempted() const { return num_preempted_; }
@@ -75,16 +76,16 @@ class Scheduler {
   void release(std::vector<int32_t>& pages);
   bool drop_prompt();
   void preempt_youngest();
-  bool start_sample(Prompt& prompt, std::vector<PageCopy>& copies);
+  bool start_sample(WaitingPrompt& prompt, std::vector<PageCopy>& copies);
 
   Limits limits_;
   PageAllocator pages_;
-  std::deque<Prompt> prompts_;                       // in request order; the first ones may be in the cache
+  std::deque<WaitingPrompt> prompts_;                // in request order; the first ones may be in the cache
   std::deque<std::shared_ptr<Sequence>> preempted_;  // oldest first
   std::vector<std::shared_ptr<Sequence>> running_;
   std::vector<int64_t> slots_;  // free ones; the last is given first
   int64_t num_preempted_ = 0;
-  bool filling_ = true;  // from when enough slots are free until all are taken
+  bool filling_ = true;  // true from the time when enough slots are free until all are taken
 };
 
 }  // namespace grpo::rollout

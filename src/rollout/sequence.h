@@ -7,7 +7,7 @@
 
 namespace grpo::rollout {
 
-/// One completion in the making. The device may be some steps behind what the host has asked it for.
+/// One completion that is being sampled. The device may be some steps behind what the host has asked it for.
 struct Sequence {
   size_t request = 0;
   int64_t sample = 0;     // index inside the request, from 0
@@ -20,7 +20,7 @@ struct Sequence {
 };
 
 /// A request whose samples have not all started.
-struct Prompt {
+struct WaitingPrompt {
   size_t request = 0;
   int64_t tokens = 0;
   int64_t num_samples = 0;

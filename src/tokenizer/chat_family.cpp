@@ -29,13 +29,10 @@ void append_tool_result(std::string& text, Messages messages, size_t i) {
   if (!is_tool(i + 1)) text += "<|im_end|>\n";
 }
 
-std::string render_qwen25(Messages messages, const ChatContext& context) {
-  require_messages(messages);
-  const bool own_system = messages[0].role == "system";
+/// Every turn from message number `first` on, and the opening of the assistant's next one where it is asked for.
+std::string im_turns(Messages messages, size_t first, const ChatContext& context) {
   std::string text;
-  if (own_system || context.writes_default_system)
-    text = im_turn("system", own_system ? messages[0].content : context.default_system);
-  for (size_t i = own_system ? 1 : 0; i < messages.size(); ++i) {
+  for (size_t i = first; i < messages.size(); ++i) {
     const auto& [role, content] = messages[i];
     if (role == "tool") {
       append_tool_result(text, messages, i);
@@ -44,6 +41,15 @@ std::string render_qwen25(Messages messages, const ChatContext& context) {
     }
   }
   return context.add_generation_prompt ? text + "<|im_start|>assistant\n" : text;
+}
+
+std::string render_qwen25(Messages messages, const ChatContext& context) {
+  require_messages(messages);
+  const bool own_system = messages[0].role == "system";
+  std::string text;
+  if (own_system || context.writes_default_system)
+    text = im_turn("system", own_system ? messages[0].content : context.default_system);
+  return text + im_turns(messages, own_system ? 1 : 0, context);
 }
 
 /// The last user message that is a question, not a tool's result: thinking after it is kept.
@@ -109,16 +115,7 @@ std::string render_smollm2(Messages messages, const ChatContext& context) {
 /// Without thoughts: what an assistant said is written as it is.
 std::string render_qwen3_instruct(Messages messages, const ChatContext& context) {
   require_messages(messages);
-  std::string text;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const auto& [role, content] = messages[i];
-    if (role == "tool") {
-      append_tool_result(text, messages, i);
-    } else if (role == "user" || role == "system" || role == "assistant") {
-      text += im_turn(role, content);
-    }
-  }
-  return context.add_generation_prompt ? text + "<|im_start|>assistant\n" : text;
+  return im_turns(messages, 0, context);
 }
 
 // Llama 3: <|start_header_id|>role<|end_header_id|>\n\ncontent<|eot_id|>, contents stripped.

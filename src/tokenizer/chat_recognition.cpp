@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 #include "tokenizer/plain_chatml.h"
 #include "tokenizer/unicode.h"
 

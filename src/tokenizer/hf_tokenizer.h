@@ -1,7 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "grpo/tokenizer/tokenizer.h"
 #include "tokenizer/added_tokens.h"

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "grpo/tokenizer/tokenizer.h"
 

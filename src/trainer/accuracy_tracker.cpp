@@ -5,7 +5,7 @@
 
 namespace grpo::trainer {
 namespace {
-// What an earlier visit still counts at the next one: the policy moves, so old answers say less.
+// What an earlier visit of a prompt still counts for at the next one: the policy moves, so old answers say less.
 constexpr double kForgetting = 0.7;
 }  // namespace
 

@@ -6,11 +6,12 @@
 
 namespace grpo::trainer {
 
-/// Each prompt's running accuracy with a Beta(1, 1) prior and exponential forgetting, and from it the expected number
-/// of dead groups: p^G + (1 - p)^G (algorithms: "Dead groups").
+/// Keeps each prompt's running accuracy, with a Beta(1, 1) prior and exponential forgetting, and predicts from it the
+/// number of dead groups: with accuracy p a group of G is dead with probability p^G + (1 - p)^G.
 class AccuracyTracker {
  public:
-  /// The chance that all `group_size` completions of this prompt will be right, or all wrong. Unseen: p = 1/2.
+  /// The chance that all `group_size` completions of this prompt will be right, or all wrong. For a prompt that was not
+  /// seen yet p is 1/2.
   double dead_probability(int64_t row, int64_t group_size) const;
   void record(int64_t row, int64_t right, int64_t total);
 

@@ -9,7 +9,7 @@
 namespace grpo::trainer {
 namespace {
 
-// Those whose reward is known.
+// The rollouts whose reward is known.
 std::vector<size_t> scored_rollouts(const RolloutBatch& batch) {
   std::vector<size_t> scored;
   for (size_t i = 0; i < batch.rollouts.size(); ++i) {

@@ -4,12 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// A process that was killed while writing leaves half a line.
+// Cuts off the half line that a process leaves when it is killed while it writes.
 void drop_half_line(const fs::path& file) {
   const std::string bytes = io::read_file(file);
   if (!bytes.empty() && bytes.back() != '\n') fs::resize_file(file, bytes.rfind('\n') + 1);  // npos + 1 is 0

@@ -24,11 +24,11 @@ void validate_stop_on(const std::vector<std::string>& names);
 /// Whether `names` (trainer.stop_on) has the name of `kind`.
 bool stops_on(const std::vector<std::string>& names, Divergence kind);
 
-/// What of a step tells whether a run is still learning.
+/// The figures of a step that tell whether a run is still learning.
 struct StepSigns {
   int64_t skipped_updates = 0;  // in a row, up to now, for a gradient that is not finite
   double ratio_max = 0.0;       // 0 without an update
-  // Not a number: the method has none.
+  // These are not a number where the method has no such figure.
   double reward_mean = std::numeric_limits<double>::quiet_NaN();
   double reward_std = std::numeric_limits<double>::quiet_NaN();   // over all rollouts of the step
   double length_mean = std::numeric_limits<double>::quiet_NaN();  // tokens of a completion
@@ -39,17 +39,18 @@ struct Finding {
   std::string text;  // a whole sentence
 };
 
-/// Notices these signs. Each is named once, and again only after it had ended in between.
+/// Notices these signs. Each is reported once, and again only after it had ended in between.
 class DivergenceWatch {
  public:
-  /// What there is to say about this step; usually nothing.
+  /// Says what there is to say about this step, which is usually nothing.
   std::vector<Finding> look_at(int64_t step, const StepSigns& signs);
 
-  /// Whether the last step showed any sign, for however short; and whether one lasts that was named.
+  /// Whether the last step showed any sign, however short it has been there, or a sign that was reported still lasts.
   bool suspects() const;
   bool named() const;
 
-  /// For state.json, so that a run that is resumed notices what one that was never interrupted would.
+  /// The watch's state for state.json, so that a run that is resumed notices what a run that was never interrupted
+  /// would notice.
   nlohmann::json to_json() const;
   static DivergenceWatch from_json(const nlohmann::json& state);
 

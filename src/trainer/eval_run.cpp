@@ -6,13 +6,14 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
-#include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 #include "grpo/io/json.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/models/device.h"
 #include "grpo/trainer/policy.h"
 #include "trainer/load_prompts.h"
 #include "trainer/plan.h"
+#include "trainer/sampling_numbers.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -55,16 +56,15 @@ nlohmann::ordered_json to_json(const EvalResult& result, size_t problems) {
   return json;
 }
 
-// What completions depend on besides prompt, data set and sample number.
+// Describes what completions depend on, besides prompt, data set and sample number.
 nlohmann::ordered_json description_of(const EvalRun& run, const Policy& policy) {
-  return {{"weights", hash_model_folder(policy.folder)},
-          {"dtype", models::dtype_name(policy.model->dtype())},
-          {"temperature", run.eval.temperature},
-          {"top_p", run.eval.top_p},
-          {"top_k", run.eval.top_k},
-          {"max_new_tokens", *run.eval.max_new_tokens},
-          {"stop_ids", policy.stop_ids},
-          {"seed", run.seed}};
+  nlohmann::ordered_json json{{"weights", hash_model_folder(policy.folder)},
+                              {"dtype", models::dtype_name(policy.model->dtype())}};
+  for_each_number(run.eval.sampling, [&](const std::string& name, auto value) { json[name] = value; });
+  json["max_new_tokens"] = *run.eval.max_new_tokens;
+  json["stop_ids"] = policy.stop_ids;
+  json["seed"] = run.seed;
+  return json;
 }
 
 }  // namespace
@@ -83,12 +83,9 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
   const auto judge = reward::make_reward(reward::judge_of(run.reward, run.eval.judge));
   const EvalContext context{.engine = &engine,
                             .tokenizer = policy.tokenizer.get(),
-                            .sampling = {.temperature = run.eval.temperature,
-                                         .top_p = run.eval.top_p,
-                                         .top_k = run.eval.top_k,
-                                         .max_new_tokens = *run.eval.max_new_tokens,
-                                         .stop_ids = policy.stop_ids,
-                                         .ignore_eos = false},
+                            .generation = {.sampling = run.eval.sampling,
+                                           .max_new_tokens = *run.eval.max_new_tokens,
+                                           .stop_ids = policy.stop_ids},
                             .samples = run.eval.samples,
                             .greedy = run.eval.greedy,
                             .seed = static_cast<uint64_t>(run.seed),

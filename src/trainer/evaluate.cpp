@@ -7,9 +7,10 @@
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
 #include "grpo/trainer/eval_metrics.h"
-#include "trainer/across_ranks.h"
+#include "trainer/gather_json.h"
 #include "trainer/reward_item.h"
 #include "trainer/scorer.h"
+#include "trainer/share_prompts.h"
 #include "trainer/step_output.h"
 
 namespace grpo::trainer {
@@ -34,7 +35,8 @@ Answer judged(const rollout::Completion& completion, const Prompt& prompt, int64
   return answer;
 }
 
-// Every right answer is one class; wrong ones are told apart by what the verifier read.
+// Sorts answers into classes for the majority vote. All right answers are one class; wrong ones are told apart by what
+// the verifier read.
 std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
   std::vector<int64_t> classes;
   std::vector<std::string> seen;
@@ -59,7 +61,7 @@ nlohmann::ordered_json shown(const Answer& answer) {
           {"verdict", verifier::to_string(answer.verdict.kind)}};
 }
 
-// One problem's answers, by sample; the greedy one last where it is asked for.
+// The answers to one problem, by sample; where a greedy one is asked for it comes last.
 struct Problem {
   std::vector<Answer> answers;
   std::vector<Answer> greedy;
@@ -72,7 +74,7 @@ nlohmann::ordered_json to_json(const Prompt& prompt, const Problem& problem, int
   return row;
 }
 
-// A problem's place: which set, which row of it.
+// Where a problem belongs: which set, and which row of it.
 struct Place {
   size_t set;
   size_t row;
@@ -86,20 +88,20 @@ std::vector<Place> all_places(const std::vector<EvalSet>& sets) {
   return places;
 }
 
-/// Samples the problems of one rank, verifying on a thread of its own while others still decode.
+/// Samples the problems of one rank. Answers are verified on a thread of its own while others are still being decoded.
 class Sampling {
  public:
   Sampling(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const EvalContext& context)
       : sets_(sets), places_(places), context_(context), problems_(places.size()) {}
 
-  /// Fills problems [first, last); false when it was stopped.
+  /// Samples the problems [first, last). Returns false when it was stopped.
   bool run(std::pair<size_t, size_t> share) {
     for (size_t i = share.first; i < share.second; ++i) {
       ask(i, context_.samples, false);
       if (context_.greedy) ask(i, 1, true);
     }
     const auto groups = context_.engine->generate(
-        requests_, context_.sampling, {}, [&](const auto& group) { receive(group); }, context_.should_stop);
+        requests_, context_.generation, {}, [&](const auto& group) { receive(group); }, context_.should_stop);
     scorer_.wait();
     return groups.size() == requests_.size();
   }
@@ -114,7 +116,8 @@ class Sampling {
     return {.set = sets_[place.set].name, .draw = place.row, .greedy = greedy, .prompt = hash_ids(prompt(problem).ids)};
   }
 
-  // What is known already is verified at once, the rest becomes a request.
+  // Asks for the completions of a problem: those that are known already are verified at once, for the rest a request is
+  // made.
   void ask(size_t problem, int64_t samples, bool greedy) {
     int64_t known = 0;
     if (context_.answers != nullptr) {
@@ -162,7 +165,7 @@ class Sampling {
   EvalProgress progress_;
   std::vector<rollout::Request> requests_;
   std::vector<size_t> asked_;  // the problem of each request
-  Scorer scorer_{1};           // one thread: a problem's jobs run one after another
+  Scorer scorer_{1};           // with one thread, so that a problem's jobs run one after another
 };
 
 nlohmann::json to_json(const std::vector<Answer>& answers) {
@@ -185,7 +188,8 @@ std::vector<Answer> answers_from(const nlohmann::json& values) {
   return answers;
 }
 
-// Every rank's share to every rank; false when any was stopped. They wait for each other before the collective.
+// Brings every rank's share to every rank. Returns false when any rank was stopped. The ranks wait for each other
+// before the collective, because nobody knows how long sampling takes.
 bool gather(std::vector<Problem>& problems, std::pair<size_t, size_t> share, bool done, const EvalContext& context) {
   const auto ask = [&] {
     if (context.should_stop) context.should_stop();
@@ -203,7 +207,7 @@ bool gather(std::vector<Problem>& problems, std::pair<size_t, size_t> share, boo
   return true;
 }
 
-// Nothing when it was stopped.
+// Samples all sets, whose problems the ranks share. Returns nothing when it was stopped.
 std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets, const std::vector<Place>& places,
                                                const EvalContext& context) {
   const bool alone = context.communicator == nullptr || context.communicator->size() == 1;
@@ -222,7 +226,7 @@ double mean_of(const std::vector<double>& values) {
   return sum / static_cast<double>(std::max<size_t>(values.size(), 1));
 }
 
-// The figures of one set, problem by problem, whose means are its results.
+// The figures of one set for each of its problems; their means are the set's results.
 struct Figures {
   std::vector<double> mean, maj, greedy;
   std::vector<std::vector<double>> pass;  // [k' of the curve][problem]

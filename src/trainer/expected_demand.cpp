@@ -17,13 +17,13 @@ int64_t longest_of(const std::vector<Prompt>& prompts) {
 
 rollout::Demand expected_demand(const TrainConfig& config, const std::vector<Prompt>& prompts,
                                 const std::vector<EvalSet>& eval_sets, bool cuda) {
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   rollout::Demand demand{.longest = longest_of(prompts) + rollout.max_new_tokens,
                          .sequences = rollout.prompts_per_step * rollout.group_size};
   const int64_t evaluated = config.eval.max_new_tokens.value_or(rollout.max_new_tokens);
   for (const EvalSet& set : eval_sets) demand.longest = std::max(demand.longest, longest_of(set.prompts) + evaluated);
   if (!eval_sets.empty())
-    demand.sequences = std::max(demand.sequences, decoded_together(rollout, cuda));  // it fills every slot
+    demand.sequences = std::max(demand.sequences, decoded_together(rollout, cuda));  // an evaluation fills every slot
   return demand;
 }
 

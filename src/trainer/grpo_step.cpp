@@ -15,7 +15,7 @@
 namespace grpo::trainer {
 namespace {
 
-// The u-th of U equal mini-batches, in prompt order, before dead groups are dropped.
+// The rollouts of the u-th of U equal mini-batches. Prompts are divided in their order, before dead groups are dropped.
 std::vector<size_t> mini_batch(const RolloutBatch& batch, int64_t u, int64_t num_updates) {
   const int64_t prompts = batch.num_groups() / num_updates;
   const int64_t first = batch.group_offsets[static_cast<size_t>(u * prompts)];
@@ -25,7 +25,8 @@ std::vector<size_t> mini_batch(const RolloutBatch& batch, int64_t u, int64_t num
   return rollouts;
 }
 
-// What each of the step's updates learns from. Several updates need the log-probs of the policy before the first.
+// What each of the step's updates learns from. When there are several, they need the log-probs of the policy before the
+// first one.
 std::vector<update::Batch> mini_batches(const StepContext& context, const RolloutBatch& batch) {
   const TrainConfig& config = context.config;
   const int64_t count = config.trainer.updates_per_step;
@@ -42,7 +43,8 @@ std::vector<update::Batch> mini_batches(const StepContext& context, const Rollou
   return batches;
 }
 
-// One after the other, each mini-batch once an epoch. An update that is dropped is the last.
+// Makes the updates one after the other, each mini-batch once an epoch. After an update that was dropped there is no
+// further one.
 std::vector<UpdateStats> make_updates(const StepContext& context, const std::vector<update::Batch>& batches) {
   auto watch = watch_of(context);
   std::vector<UpdateStats> updates;
@@ -50,12 +52,13 @@ std::vector<UpdateStats> make_updates(const StepContext& context, const std::vec
     if (i > 0) context.learner.communicator.enter_phase(watch.name + ", update");
     updates.push_back(update::update_weights(context.learner, watch, batches[i % batches.size()]));
     if (updates.back().dropped) break;
-    if (updates.back().applied) watch.should_stop = {};  // the weights have changed: from here on the step is finished
+    // Once the weights have changed the step is finished, whoever asks it to stop.
+    if (updates.back().applied) watch.should_stop = {};
   }
   return updates;
 }
 
-// The loss's scale over the whole step's rollouts; none without one that trains.
+// The scale of the loss over all rollouts of the step. No value when none of them trains.
 std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatch& batch) {
   const auto all = mini_batch(batch, 0, 1);
   if (live_rollouts(config.algorithm, batch, all).empty()) return std::nullopt;
@@ -87,7 +90,8 @@ StepResult grpo_step(const StepContext& context, std::vector<Prompt> prompts, co
 
   communicator.enter_phase(base::concat("step ", context.step, ", update"));
   const auto batches = stream ? std::vector<update::Batch>() : mini_batches(context, result.batch);
-  context.policy.model->release_sampling_weights();  // frees the sampler's copy now: the backward needs the memory
+  context.policy.model->release_sampling_weights();  // the sampler's copy of the weights is freed now, because the
+                                                     // backward needs the memory
   optimizer.release_weights();
   const auto updates = stream ? std::vector{stream->finish(scale_of_step(context.config, result.batch))}
                               : make_updates(context, batches);

@@ -39,7 +39,7 @@ std::string list_of(const std::vector<Prompt>& prompts, const std::vector<verifi
   return text;
 }
 
-// "data.train: answers taken from longer gold texts: 7473 behind ####, 2 box".
+// Logs, for example, "data.train: answers taken from longer gold texts: 7473 behind ####, 2 box".
 void log_rules(const std::vector<Prompt>& prompts, const char* what) {
   std::map<std::string, int64_t> counts;
   for (const Prompt& prompt : prompts) {
@@ -52,7 +52,7 @@ void log_rules(const std::vector<Prompt>& prompts, const char* what) {
     base::log_info(base::concat(what, ": answers taken out of longer gold texts: ", base::join(parts, ", ")));
 }
 
-// A column such as "source" instead of the answers.
+// Warns where all golds are the same: then a column such as "source" was probably taken for the answers.
 void warn_where_all_are_one(const std::vector<Prompt>& prompts, const char* what) {
   constexpr size_t kFew = 8;
   if (prompts.size() < kFew) return;
@@ -82,7 +82,7 @@ void report_begun(const std::vector<Prompt>& prompts, const char* what) {
                               " conversations end in a turn of the assistant's, which completions go on with"));
 }
 
-// A prompt that was put into the chat template already would be put into it twice.
+// Warns of prompts that were put into the chat template already, because they would be put into it a second time.
 void warn_templated_twice(const Policy& policy, const std::vector<data::Problem>& problems, const char* what) {
   const std::string& end = policy.chat_template->end_of_turn();
   if (end.empty()) return;

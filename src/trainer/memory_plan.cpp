@@ -16,30 +16,30 @@ constexpr double kUsableShare =
     0.92;  // of a device's or process's memory; the rest is the allocator's and the driver's
 constexpr double kProgramBytes =
     0.35e9;  // LibTorch, code and small buffers of a CPU process: resident size of a tiny run
-// On a GPU: CUDA's context, the code of LibTorch, cuBLAS and our kernels, cuBLAS's workspaces and what graphs hold
-// beside their logits. An estimate: no device has been measured yet.
+// What a GPU holds besides tensors: CUDA's context, the code of LibTorch, cuBLAS and our kernels, cuBLAS's workspaces,
+// and what graphs hold besides their logits. It is an estimate: no device has been measured yet.
 constexpr double kDeviceBytes = 1.5e9;
-// A pass reads and writes every weight's gradient whatever its tokens, about 10 bytes a parameter beside 6 operations a
-// parameter and token: on a GPU of 400 operations a byte a twentieth of the pass at 8,192 tokens. Computing gate and up
-// again costs a tenth.
+// Micro-batches are not made smaller than this to save memory. A pass reads and writes every weight's gradient whatever
+// its tokens, which is about 10 bytes a parameter beside 6 operations for each parameter and token; on a GPU that makes
+// 400 operations a byte it is a twentieth of the pass at 8,192 tokens. Computing gate and up again costs a tenth.
 constexpr int64_t kFewestTokens = 8192;
 
-// The embedding, the final norm and the head.
+// The parameters of the embedding, the final norm and the head.
 double parameters_outside_layers(const models::ModelConfig& model) {
   return static_cast<double>(model.hidden_size * (model.vocab_size * (model.tied_embeddings ? 1 : 2) + 1));
 }
 
-double sum(const std::vector<MemoryPart>& parts, When phase) {
+double sum(const std::vector<MemoryPart>& parts, When when) {
   double bytes = 0.0;
   for (const auto& part : parts) {
-    if (part.when == When::kAlways || part.when == phase) bytes += part.bytes;
+    if (part.when == When::kAlways || part.when == when) bytes += part.bytes;
   }
   return bytes;
 }
 
-// Tensors that the backward pass of one layer needs, in elements a token (models/causal_lm.cpp, TrainingPass): its
-// input and the middle of the residual stream, rotated queries and keys, values, attention's result, gate and up.
-// Summed over layers.
+// The tensors that the backward pass of one layer needs, in elements a token, summed over layers (models/causal_lm.cpp,
+// TrainingPass): its input and the middle of the residual stream, rotated queries and keys, values, attention's result,
+// gate and up.
 double saved_elements_of_a_layer(const models::ModelConfig& model) {
   const double heads = static_cast<double>(model.num_heads * model.head_dim);
   const double kv_heads = static_cast<double>(model.num_kv_heads * model.head_dim);
@@ -48,33 +48,34 @@ double saved_elements_of_a_layer(const models::ModelConfig& model) {
          2.0 * static_cast<double>(model.intermediate_size);
 }
 
-double saved_elements(const models::ModelConfig& model, models::Checkpointing checkpointing) {
+double saved_elements(const models::ModelConfig& model, models::Recompute recompute) {
   const auto layers = static_cast<double>(model.num_layers), hidden = static_cast<double>(model.hidden_size);
   const double whole = saved_elements_of_a_layer(model);
-  switch (checkpointing) {
-    case models::Checkpointing::kNone:
+  switch (recompute) {
+    case models::Recompute::kNone:
       return layers * whole;
-    case models::Checkpointing::kSelective:
+    case models::Recompute::kSelective:
       return layers * (whole - 2.0 * static_cast<double>(model.intermediate_size));
-    case models::Checkpointing::kFull:
+    case models::Recompute::kFull:
       break;
   }
-  return layers * hidden + whole;  // one layer is computed again at a time
+  return layers * hidden + whole;  // layers are computed again one at a time
 }
 
-// Beside what is saved, while a layer's backward pass runs (nn/layers.cpp), in elements a token: the MLP's gradients of
-// gate and up, that of their product, which becomes the product; the norm and gradients of the residual stream.
+// What a layer's backward pass holds beside what is saved (nn/layers.cpp), in elements a token: the MLP's gradients of
+// gate and up, and that of their product, whose memory takes the product itself; the norm and the gradients of the
+// residual stream.
 double backward_elements(const models::ModelConfig& model) {
   return 3.0 * static_cast<double>(model.intermediate_size) + 4.0 * static_cast<double>(model.hidden_size);
 }
 
-// Beside what is saved, while the head runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their place; the
-// weight's gradient in fp32, and in the working dtype when it is done; hidden states of the trained tokens and their
-// gradient.
+// What the head holds beside what is saved while it runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their
+// place; the weight's gradient in fp32, and in the working dtype when it is done; the hidden states of the trained
+// tokens and their gradient.
 double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool cuda) {
   const auto vocabulary = static_cast<double>(model.vocab_size), hidden = static_cast<double>(model.hidden_size);
   const double chunk = std::min(static_cast<double>(nn::auto_chunk_tokens(cuda)), tokens);
-  const double copies = cuda ? 1.0 : 2.0;  // oneDNN turns the gradient around in memory
+  const double copies = cuda ? 1.0 : 2.0;  // oneDNN makes a transposed copy of the gradient
   return copies * chunk * vocabulary * dtype_bytes + (4.0 + dtype_bytes) * vocabulary * hidden +
          2.0 * tokens * hidden * dtype_bytes;
 }
@@ -84,22 +85,22 @@ int64_t longest_rollout(const TrainConfig& config) {
   return config.rollout.max_total_tokens ? std::min(longest, *config.rollout.max_total_tokens) : longest;
 }
 
-// In steps or in evaluations.
+// Whether the run samples at all, in steps or in evaluations.
 bool samples(const TrainConfig& config) {
   return !learns_written_texts(config.algorithm) || config.eval.every_steps > 0;
 }
 
-// At full length in every slot.
+// The size of the KV cache when every slot holds a sequence of full length.
 double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes, bool cuda) {
   if (!samples(config)) return 0.0;
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   const auto pages = [&](int64_t tokens) {
     return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size);
   };
   const double page = 2.0 *
                       static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) *
                       dtype_bytes;
-  // Evaluation fills every slot.
+  // An evaluation fills every slot.
   const int64_t slots = decoded_together(rollout, cuda);
   const int64_t wanted = config.eval.every_steps > 0 ? slots : rollout.prompts_per_step * rollout.group_size;
   return (pages(longest_rollout(config)) * static_cast<double>(std::min(slots, wanted) + 1) + 1.0) * page;
@@ -121,7 +122,7 @@ double MemoryPlan::peak() const {
   return all;
 }
 
-int64_t decoded_together(const RolloutOptions& rollout, bool cuda) {
+int64_t decoded_together(const RolloutConfig& rollout, bool cuda) {
   return rollout.max_sequences.value.value_or(rollout::auto_max_sequences(cuda));
 }
 
@@ -164,28 +165,29 @@ double update_bytes(const models::TrainedElements& trained, const MemoryPlan& pl
 
 namespace {
 
-// What a plan can be chosen from.
+// The choices that make one plan.
 struct Choice {
-  models::Checkpointing checkpointing;
+  models::Recompute recompute;
   optim::StateSharding sharding;
   bool offload;
   int64_t micro_batch_tokens;
 };
 
-// Bytes of moments, and of masters where weights are copies of them, for each parameter: AdamW has two moments, Muon
-// one of the layers' matrices, beside which the layers' vectors are nothing.
+// The bytes of moments, and of masters where the weights are copies of them, for each parameter. AdamW has two moments.
+// Muon has one for the layers' matrices, beside which the layers' vectors are nothing.
 double state_bytes_each(optim::OptimizerKind kind, bool copies, double share_in_layers) {
   const double moments = kind == optim::OptimizerKind::kMuon ? 8.0 - 4.0 * share_in_layers : 8.0;
   return moments + (copies ? 4.0 : 0.0);
 }
 
-// What Muon works with beside its state: a matrix put together where ranks split it, and three more of its size.
+// What Muon needs beside its state while it works: a matrix that is put together where ranks split it, and three more
+// of its size.
 double muon_bytes(const models::ModelConfig& model, bool split, double b) {
   const double matrix = static_cast<double>(model.hidden_size * model.intermediate_size);
   return matrix * ((split ? 2.0 * 4.0 : 0.0) + 3.0 * b + 4.0);
 }
 
-// The optimizer's state, wherever it is. bytes: for each of n parameters.
+// Adds the optimizer's state, wherever it is kept. bytes: for each of n parameters.
 void add_optimizer(MemoryPlan& plan, double n, double largest, double bytes, bool copies, double share, bool cuda) {
   const std::string name = copies ? "masters and moments" : "moments";
   if (!plan.offload) {
@@ -193,7 +195,7 @@ void add_optimizer(MemoryPlan& plan, double n, double largest, double bytes, boo
     return;
   }
   plan.host_bytes = bytes * n / share;
-  if (!cuda) plan.parts.push_back({name, plan.host_bytes});  // the host's memory is the rank's
+  if (!cuda) plan.parts.push_back({name, plan.host_bytes});  // without a GPU the host's memory is the rank's memory
   const double at_a_time = std::max(largest / share, static_cast<double>(optim::OptimizerOptions{}.offload_elements));
   plan.parts.push_back({"part of " + name, bytes * std::min(n / share, at_a_time), When::kUpdate});
 }
@@ -208,9 +210,10 @@ void add_weights(MemoryPlan& plan, double n, double layer, double outside, doubl
   plan.parts.push_back({"two layers' and other weights", (2.0 * layer + outside) * b, When::kUpdate});
 }
 
-// Gradients of a backward pass in the working dtype, where they are not the sums themselves. Layer after layer they
-// take the place of its saved activations, so that only what they are larger comes on top: at the end, with one
-// layer's. REQUIRES: the saved activations are the latest part.
+// Adds the gradients of a backward pass in the working dtype, where they are not the sums themselves. Layer after layer
+// they take the place of its saved activations, so that only the amount by which they are larger comes on top; it is
+// reached at the end, together with what one layer's backward holds. REQUIRES: the saved activations are the latest
+// part.
 void add_gradients_beyond_activations(MemoryPlan& plan, double gradients, const models::ModelConfig& model,
                                       double bytes_of_an_element) {
   const double beyond = gradients + bytes_of_an_element * saved_elements_of_a_layer(model) - plan.parts.back().bytes;
@@ -236,7 +239,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const auto tokens =
       static_cast<double>(std::max(choice.micro_batch_tokens, longest_rollout(config)));  // a rollout is never split
 
-  MemoryPlan plan{.checkpointing = choice.checkpointing,
+  MemoryPlan plan{.recompute = choice.recompute,
                   .micro_batch_tokens = choice.micro_batch_tokens,
                   .sharding = choice.sharding,
                   .offload = choice.offload,
@@ -261,11 +264,12 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
   plan.parts.push_back(
       {"saved activations",
-       tokens * saved_elements(model, choice.checkpointing) * b * static_cast<double>(trained.layers_passed) / layers,
+       tokens * saved_elements(model, choice.recompute) * b * static_cast<double>(trained.layers_passed) / layers,
        When::kUpdate});
   const double whole_gradients = copies && !splits_sums ? b : 0.0;
   add_gradients_beyond_activations(plan, whole_gradients * trained.all, model, tokens * b);
-  // One after the other; the embedding's gradient comes last, when little else is there.
+  // The head and the layers run one after the other, so the larger counts. The embedding's gradient comes last, when
+  // little else is there.
   plan.parts.push_back({"LM head, or a layer's backward",
                         std::max(head_bytes(model, tokens, b, target.cuda),
                                  whole_gradients * vocabulary * static_cast<double>(model.hidden_size) +
@@ -282,7 +286,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   return plan;
 }
 
-// With a KV cache that is worth having: on a GPU it takes what the rest leaves.
+// Whether the plan fits, together with a KV cache that is worth having: on a GPU the cache takes what the rest leaves.
 bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
   if (target.memory_bytes == 0.0) return true;
   const double kv = plan.parts.back().bytes;
@@ -290,32 +294,32 @@ bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
          (!target.cuda || kv >= std::min(most_kv, 0.25 * target.memory_bytes));
 }
 
-// Without what costs time first.
-std::vector<models::Checkpointing> checkpointing_choices(ActivationCheckpointing wanted) {
-  using models::Checkpointing;
+// The ways to recompute, beginning with those that cost no time.
+std::vector<models::Recompute> recompute_choices(RecomputeChoice wanted) {
+  using models::Recompute;
   switch (wanted) {
-    case ActivationCheckpointing::kNone:
-      return {Checkpointing::kNone};
-    case ActivationCheckpointing::kSelective:
-      return {Checkpointing::kSelective};
-    case ActivationCheckpointing::kFull:
-      return {Checkpointing::kFull};
-    case ActivationCheckpointing::kAuto:
+    case RecomputeChoice::kNone:
+      return {Recompute::kNone};
+    case RecomputeChoice::kSelective:
+      return {Recompute::kSelective};
+    case RecomputeChoice::kFull:
+      return {Recompute::kFull};
+    case RecomputeChoice::kAuto:
       break;
   }
-  return {Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull};
+  return {Recompute::kNone, Recompute::kSelective, Recompute::kFull};
 }
 
-// Where the user leaves it to the plan how activations are kept, a GPU takes smaller micro-batches before it computes
-// any again; not where each micro-batch's gradients cross the ranks, since sending them twice or four times costs more
-// than computing again.
+// The sizes of micro-batches to try. Where the user leaves it to the plan how activations are kept, a GPU takes smaller
+// micro-batches before it computes any activation again. That is not so where each micro-batch's gradients cross the
+// ranks, since sending them twice or four times costs more than computing again.
 std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTarget& target,
                                          optim::StateSharding sharding) {
   const int64_t whole = config.trainer.micro_batch_tokens;
   std::vector<int64_t> choices = {whole};
   const bool sent_each_time =
       sharding == optim::StateSharding::kGradients || sharding == optim::StateSharding::kWeights;
-  if (!target.cuda || sent_each_time || config.trainer.activation_checkpointing != ActivationCheckpointing::kAuto)
+  if (!target.cuda || sent_each_time || config.trainer.activation_checkpointing != RecomputeChoice::kAuto)
     return choices;
   for (const int64_t part : {whole / 2, whole / 4}) {
     if (part >= std::max(kFewestTokens, longest_rollout(config))) choices.push_back(part);
@@ -323,21 +327,21 @@ std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTa
   return choices;
 }
 
-// streams: a streamed update sends gradients once, at its end.
-std::vector<optim::StateSharding> sharding_choices(dist::Sharding wanted, int64_t ranks, bool streams) {
+// streams: the update is streamed, and sends its gradients only once, at its end.
+std::vector<optim::StateSharding> sharding_choices(dist::ShardingChoice wanted, int64_t ranks, bool streams) {
   using optim::StateSharding;
   if (ranks == 1) return {StateSharding::kNone};
-  if (streams && wanted == dist::Sharding::kAuto) return {StateSharding::kOptimizer};
+  if (streams && wanted == dist::ShardingChoice::kAuto) return {StateSharding::kOptimizer};
   switch (wanted) {
-    case dist::Sharding::kNone:
+    case dist::ShardingChoice::kNone:
       return {StateSharding::kNone};
-    case dist::Sharding::kZero1:
+    case dist::ShardingChoice::kZero1:
       return {StateSharding::kOptimizer};
-    case dist::Sharding::kZero2:
+    case dist::ShardingChoice::kZero2:
       return {StateSharding::kGradients};
-    case dist::Sharding::kZero3:
+    case dist::ShardingChoice::kZero3:
       return {StateSharding::kWeights};
-    case dist::Sharding::kAuto:
+    case dist::ShardingChoice::kAuto:
       break;
   }
   return {StateSharding::kOptimizer, StateSharding::kGradients, StateSharding::kWeights};
@@ -357,11 +361,11 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   for (const bool offload : offload_choices(config.trainer.offload_optimizer, target.cuda)) {
     for (const auto sharding :
          sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update)) {
-      for (const auto checkpointing : checkpointing_choices(config.trainer.activation_checkpointing)) {
+      for (const auto recompute : recompute_choices(config.trainer.activation_checkpointing)) {
         for (const int64_t tokens : micro_batch_choices(config, target, sharding)) {
           plan = plan_with(
-              {.checkpointing = checkpointing, .sharding = sharding, .offload = offload, .micro_batch_tokens = tokens},
-              model, config, dtype_bytes, target);
+              {.recompute = recompute, .sharding = sharding, .offload = offload, .micro_batch_tokens = tokens}, model,
+              config, dtype_bytes, target);
           if (fits(plan, most_kv, target)) return plan;
         }
       }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,19 +21,20 @@ struct MemoryPart {
   When when = When::kAlways;
 };
 
-/// What one rank holds at most: parameters n, working dtype of b bytes, R ranks.
-///   weights n b; fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n (Muon: 4 of the layers'
-///   parameters), / R when split, on the host when offloaded. zero3: n b for sampling alone, always n b / R, in the
-///   update two layers and what is outside of layers rollout: the sampler's prepacked copy n b (CPU only), KV pages,
-///   logits of the running sequences update: fp32 gradient sums 4 n (/ R with zero2 and zero3, and then the gradients
-///   of a layer and others), saved activations of a micro-batch, or the gradients n b that take their place layer after
-///   layer, and beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and
-///   what the backward pass of one layer does, or Muon with the largest matrix
-///   on a GPU: CUDA's context, libraries and graphs
-/// docs/benchmarks/cpu.md holds it against measured peaks.
+/// What one rank holds at most, with n parameters, a working dtype of b bytes and R ranks:
+/// - weights: n b. fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n (Muon: 4 of the layers'
+/// parameters), divided by R when split, on the host when offloaded. With zero3 the weights are n b for sampling alone,
+/// n b / R always, and in the update two layers and what is outside of layers.
+/// - in the rollout: the sampler's prepacked copy n b (CPU only), KV pages, and the logits of the running sequences.
+/// - in the update: fp32 gradient sums 4 n (divided by R with zero2 and zero3, beside which are then the gradients of a
+/// layer and of what is outside); the saved activations of a micro-batch, or the gradients n b that take their place
+/// layer after layer; and beside them the largest of what the LM head needs (a chunk's logits, the weight's gradient in
+/// fp32), what the backward pass of one layer needs, and what Muon needs for the largest matrix.
+/// - on a GPU: CUDA's context, libraries and graphs.
+/// docs/benchmarks/cpu.md compares it with measured peaks.
 struct MemoryPlan {
-  models::Checkpointing checkpointing =
-      models::Checkpointing::kNone;  // trainer.activation_checkpointing; auto: the least that fits
+  models::Recompute recompute =
+      models::Recompute::kNone;  // trainer.activation_checkpointing; auto: the least that fits
   int64_t micro_batch_tokens =
       0;  // trainer.micro_batch_tokens, or a part of it on a GPU where activations then need not be computed again
   optim::StateSharding sharding = optim::StateSharding::kNone;  // distributed.sharding; auto: the first that fits
@@ -46,23 +48,25 @@ struct MemoryPlan {
   double beside_kv_gb() const;  // of the peak, all but weights and KV cache
 };
 
-/// Where a run would go.
+/// The ranks and the memory that a run is planned for.
 struct PlanTarget {
   int64_t ranks = 1;
   bool cuda = false;
   double memory_bytes = 0.0;  // of the GPU, or what the process may use; 0: unknown, without bound
 };
 
-/// rollout.max_sequences, resolved.
-int64_t decoded_together(const RolloutOptions& rollout, bool cuda);
+/// The value of rollout.max_sequences, also where it is left to the program.
+int64_t decoded_together(const RolloutConfig& rollout, bool cuda);
 
 MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
                        const PlanTarget& target);
 
-/// Every rank samples with whole weights: throws base::ConfigError where they alone are more than it has.
+/// Throws base::ConfigError where the weights alone are more than a rank has memory for: every rank samples with whole
+/// weights.
 void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, const PlanTarget& target);
 
-/// Bytes that all ranks together send for an update (docs/distributed.md). passes: micro-batches of the rank with most.
+/// The bytes that all ranks together send for an update (docs/distributed.md). passes: the number of micro-batches of
+/// the rank that has most.
 double update_bytes(const models::TrainedElements& trained, const MemoryPlan& plan,
                     const dist::DistributedConfig& config, optim::OptimizerKind optimizer, int64_t dtype_bytes,
                     int64_t ranks, int64_t passes);

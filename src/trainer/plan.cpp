@@ -20,6 +20,7 @@
 #include "trainer/memory_plan.h"
 #include "trainer/plan_inputs.h"
 #include "trainer/plan_warnings.h"
+#include "trainer/sampling_numbers.h"
 #include "trainer/share_prompts.h"
 #include "trainer/time_plan.h"
 
@@ -32,10 +33,11 @@ std::string name_of(E value) {
 }
 
 bool plans_gpu(const TrainConfig& config, std::optional<double> memory_gb) {
-  return memory_gb.has_value() || config.model.device == "cuda";
+  return memory_gb.has_value() || config.model.device == models::DeviceChoice::kCuda;
 }
 
-// The largest |A| of a group of G with `right` rewards of 1 and the rest 0, every group of the step being like it.
+// The largest |A| of a group of G of which `right` have reward 1 and the rest 0, when every group of the step is like
+// it.
 double largest_advantage(const TrainConfig& config, int64_t right) {
   const auto rewards = at::zeros({config.rollout.group_size}, at::kDouble);
   rewards.slice(0, 0, right).fill_(1.0);
@@ -65,7 +67,7 @@ void describe_examples(std::ostringstream& out, const TrainConfig& config, int64
 
 void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
   if (learns_written_texts(config.algorithm)) return describe_examples(out, config, problems, steps);
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   out << "batch: " << rollout.prompts_per_step << " prompts x " << rollout.group_size
       << " completions = " << rollout.prompts_per_step * rollout.group_size << " rollouts a step; " << updates
@@ -87,7 +89,7 @@ void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t 
 void describe_optimizer(std::ostringstream& out, const optim::OptimizerConfig& config) {
   const bool muon = config.kind == optim::OptimizerKind::kMuon;
   out << "optimizer: " << (muon ? "Muon for the layers' matrices, else AdamW" : "AdamW") << ", lr " << config.lr
-      << " after " << config.warmup_steps << " warm-up updates\n";
+      << " after " << config.warmup_updates << " warm-up updates\n";
 }
 
 void describe_objective(std::ostringstream& out, const TrainConfig& config) {
@@ -108,15 +110,16 @@ void describe_objective(std::ostringstream& out, const TrainConfig& config) {
 }
 
 void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
-  const EvalOptions& eval = config.eval;
+  const EvalConfig& eval = config.eval;
   if (eval.every_steps == 0) {
     out << "evaluation: none (eval.every_steps 0)\n";
     return;
   }
   const int64_t times = 1 + steps / eval.every_steps + (steps % eval.every_steps == 0 ? 0 : 1);
   out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples
-      << " samples = " << problems * eval.samples << " completions, temperature " << eval.temperature << ", top_p "
-      << eval.top_p << ", top_k " << eval.top_k << "\n";
+      << " samples = " << problems * eval.samples << " completions";
+  for_each_number(eval.sampling, [&](const std::string& name, auto value) { out << ", " << name << " " << value; });
+  out << "\n";
 }
 
 double gigabytes(double bytes) { return bytes / 1e9; }
@@ -135,7 +138,7 @@ void describe_traffic(std::ostringstream& out, const TrainConfig& config, const 
   }
 }
 
-// --gpu-memory names GPUs that need not be here.
+// What is planned for: with --gpu-memory, GPUs that need not be in this machine.
 PlanTarget imagined_target(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
   const bool cuda = plans_gpu(config, memory_gb);
   const double available = memory_gb ? *memory_gb * 1e9
@@ -162,7 +165,7 @@ void describe_time(std::ostringstream& out, const TrainConfig& config, const mod
   }
 }
 
-// What to change when a rank needs more than it has, the largest effect first.
+// What to change when a rank needs more memory than it has; what helps most comes first.
 std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t ranks) {
   std::vector<std::string> out;
   if (plan.together) out.emplace_back("trainer.stream_update: false");
@@ -177,20 +180,20 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
   return base::join(out, ", ");
 }
 
-const char* checkpointing_name(models::Checkpointing checkpointing) {
-  return checkpointing == models::Checkpointing::kNone        ? "none"
-         : checkpointing == models::Checkpointing::kSelective ? "selective"
-                                                              : "full";
+const char* recompute_name(models::Recompute recompute) {
+  return recompute == models::Recompute::kNone        ? "none"
+         : recompute == models::Recompute::kSelective ? "selective"
+                                                      : "full";
 }
 
-// "zero1", "auto: zero1".
+// For example "zero1", or "auto: zero1" where it was left to the program.
 std::string sharding_text(optim::StateSharding chosen, const dist::DistributedConfig& config) {
   using optim::StateSharding;
   const char* const name = chosen == StateSharding::kNone        ? "none"
                            : chosen == StateSharding::kOptimizer ? "zero1"
                            : chosen == StateSharding::kGradients ? "zero2"
                                                                  : "zero3";
-  return config.sharding == dist::Sharding::kAuto ? base::concat("auto: ", name) : name;
+  return config.sharding == dist::ShardingChoice::kAuto ? base::concat("auto: ", name) : name;
 }
 
 void describe_memory(std::ostringstream& out, const TrainConfig& config, const models::ModelConfig& model,
@@ -218,7 +221,7 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
     out << line;
   }
   out << "  update: micro-batches of " << plan.micro_batch_tokens << " tokens, activation checkpointing "
-      << checkpointing_name(plan.checkpointing);
+      << recompute_name(plan.recompute);
   if (plan.micro_batch_tokens < config.trainer.micro_batch_tokens)
     out << "; larger ones would compute more activations again";
   out << "\n";
@@ -293,7 +296,8 @@ int num_threads(int64_t wanted) { return wanted > 0 ? static_cast<int>(wanted) :
 
 namespace {
 
-// Gradients are taken while the step is not whole, with the weights that sample.
+// A streamed update takes gradients before the step's rollouts are complete, and with the weights that sample. So
+// nothing may need the whole step or several updates.
 void validate_stream(const TrainConfig& config) {
   if (!config.trainer.stream_update) return;
   const auto refuse = [](const std::string& with, const std::string& why) {
@@ -312,7 +316,8 @@ void validate_stream(const TrainConfig& config) {
     refuse(base::concat("algorithm.advantage: ", name_of(config.algorithm.advantage.kind)),
            "it needs every reward of the step before the first advantage");
   }
-  if (config.distributed.sharding == dist::Sharding::kZero2 || config.distributed.sharding == dist::Sharding::kZero3) {
+  if (config.distributed.sharding == dist::ShardingChoice::kZero2 ||
+      config.distributed.sharding == dist::ShardingChoice::kZero3) {
     refuse(base::concat("distributed.sharding: ", name_of(config.distributed.sharding)),
            "ranks would wait for each other in the middle of their rollouts; use zero1");
   }
@@ -335,7 +340,7 @@ void validate(const TrainConfig& config) {
   validate_stream(config);
   validate_stop_on(config.trainer.stop_on);
   optim::validate(config.optimizer);
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   if (rollout.prompts_per_step % config.trainer.updates_per_step != 0) {
     throw base::ConfigError(base::concat("trainer.updates_per_step ", config.trainer.updates_per_step,
                                          " does not divide rollout.prompts_per_step ", rollout.prompts_per_step,
@@ -354,7 +359,6 @@ void validate(const TrainConfig& config) {
                                          " leaves no room for a prompt beside rollout.max_new_tokens ",
                                          rollout.max_new_tokens));
   }
-  validate_prompt_sharing(config);
   if (config.run.name.empty() || config.run.name.find('/') != std::string::npos) {
     throw base::ConfigError("run.name: must be one folder name, not empty and without /");
   }

@@ -63,7 +63,7 @@ std::vector<data::Problem> assumed_problems(int64_t rows) {
   std::vector<data::Problem> problems(static_cast<size_t>(rows));
   for (size_t i = 0; i < problems.size(); ++i) {
     problems[i].row = static_cast<int64_t>(i);
-    problems[i].prompt = std::to_string(i);  // no two alike
+    problems[i].prompt = std::to_string(i);  // no two of them may be alike
   }
   return problems;
 }
@@ -119,7 +119,7 @@ PlanInputs plan_inputs(const TrainConfig& config, const PlanAssumptions& assumpt
 
 at::ScalarType plan_dtype(const TrainConfig& config, const PlanAssumptions& assumptions, bool cuda) {
   const at::Device device = cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU);
-  if (cuda && !assumptions.shape.empty() && config.model.dtype == "auto") return at::kBFloat16;
+  if (cuda && !assumptions.shape.empty() && config.model.dtype == models::DtypeChoice::kAuto) return at::kBFloat16;
   return models::resolve_dtype(config.model.dtype, config.model.path, device);
 }
 

@@ -14,12 +14,12 @@ void warn_about_updates(const TrainConfig& config, int64_t steps, Warnings& out)
   if (updates == 1 && config.algorithm.old_logprobs == OldLogProbs::kSampler) {
     out.push_back("algorithm.old_logprobs: sampler has no effect with one update a step: no old log-probs are needed");
   }
-  if (config.optimizer.warmup_steps >= steps * updates) {
-    out.push_back(base::concat("optimizer.warmup_steps ", config.optimizer.warmup_steps,
+  if (config.optimizer.warmup_updates >= steps * updates) {
+    out.push_back(base::concat("optimizer.warmup_steps ", config.optimizer.warmup_updates,
                                " is not over within the run's ", steps * updates,
                                " updates: the learning rate never reaches optimizer.lr"));
   }
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   const int64_t most =
       rollout.prompts_per_step * rollout.group_size * (config.data.max_prompt_tokens + rollout.max_new_tokens);
   if (config.trainer.stream_update && config.trainer.micro_batch_tokens >= most) {
@@ -46,7 +46,7 @@ void warn_about_advantage(const TrainConfig& config, Warnings& out) {
 }
 
 void warn_about_rollouts(const TrainConfig& config, int64_t problems, int64_t ranks, Warnings& out) {
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   if (rollout.prompts_per_step > problems) {
     out.push_back(base::concat("rollout.prompts_per_step ", rollout.prompts_per_step, " is more than the ", problems,
                                " problems: a step draws some of them twice"));
@@ -79,7 +79,7 @@ void warn_about_evaluation(const TrainConfig& config, int64_t steps, const std::
     out.push_back(base::concat("eval.every_steps ", config.eval.every_steps, " is more than the ", steps,
                                " steps: only the start and the end are evaluated"));
   }
-  if (config.eval.temperature == 0.0 && config.eval.samples > 1) {
+  if (config.eval.sampling.temperature == 0.0 && config.eval.samples > 1) {
     out.push_back(base::concat("eval.temperature 0 is greedy: the ", config.eval.samples,
                                " samples of a problem will be the same"));
   }
@@ -96,7 +96,7 @@ void warn_about_evaluation(const TrainConfig& config, int64_t steps, const std::
 
 std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model) {
   Warnings out;
-  if (config.rollout.top_p < 1.0 || config.rollout.top_k > 0) {
+  if (config.rollout.sampling.top_p < 1.0 || config.rollout.sampling.top_k > 0) {
     out.push_back("top_p < 1 or top_k > 0: the sampling distribution is not the old policy");
   }
   const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;

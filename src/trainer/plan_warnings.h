@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,12 +10,12 @@
 
 namespace grpo::trainer {
 
-/// Settings that are allowed and contradict each other, or the sampler's distribution or the model's context: printed
-/// at start.
+/// Warnings, printed at start, of settings that are allowed but contradict each other, the sampler's distribution or
+/// the model's context.
 std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model);
 
-/// What a plan can tell besides: keys that have no effect or another than one may think, and training problems that are
-/// evaluated on.
+/// What a plan can warn of besides: keys that have no effect, or another one than one may think, and training problems
+/// that are evaluated on.
 std::vector<std::string> plan_warnings(const TrainConfig& config, int64_t steps,
                                        const std::vector<data::Problem>& train,
                                        const std::vector<data::Problem>& evaluated, int64_t ranks);

@@ -14,7 +14,8 @@ void add_unique(std::vector<int64_t>& ids, int64_t id) {
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
-// "[PAD]", "<pad>": added without saying that it is special.
+// Whether a token looks like "[PAD]" or "<pad>": such tokens are added without the tokenizer saying that they are
+// special.
 bool looks_special(const std::string& token) {
   return token.size() > 2 &&
          ((token.front() == '[' && token.back() == ']') || (token.front() == '<' && token.back() == '>'));
@@ -29,7 +30,7 @@ void check_vocabulary(const Policy& policy) {
   };
   bool belongs = true;
   for (int64_t id = model; belongs && id < tokenizer; ++id) belongs = !foreign(id);
-  if (belongs && tokenizer > model) {  // a padding token that somebody added without resizing the embedding
+  if (belongs && tokenizer > model) {  // usually a padding token that somebody added without resizing the embedding
     base::log_info(base::concat(policy.folder.string(), ": the tokenizer's special tokens from id ", model,
                                 " on have no embedding; none can be sampled, and no prompt may have one"));
   }
@@ -101,23 +102,29 @@ void check_ids(const Policy& policy, const data::Problem& problem, const std::ve
 
 }  // namespace
 
-Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
+std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights,
+                                             int64_t local_rank) {
+  const at::Device device = models::resolve_device(config.device, local_rank);
+  models::use_device(device);
+  const at::ScalarType dtype = models::resolve_dtype(config.dtype, config.path, device);
+  const models::ConfigOverrides overrides{.max_positions = config.max_positions.value,
+                                          .rope_theta = config.rope_theta.value};
+  return models::CausalLM::load(weights.empty() ? std::filesystem::path(config.path) : weights, dtype, device,
+                                overrides);
+}
+
+Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
                    const std::filesystem::path& weights, int64_t local_rank) {
-  if (!std::filesystem::is_directory(options.path)) {
-    throw base::ConfigError("model.path: no folder " + options.path +
+  if (!std::filesystem::is_directory(config.path)) {
+    throw base::ConfigError("model.path: no folder " + config.path +
                             "; expected a Hugging Face model folder with config.json and model.safetensors; "
                             "scripts/get_model.sh obtains public ones");
   }
   Policy policy;
-  policy.folder = options.path;
-  const at::Device device = models::resolve_device(options.device, local_rank);
-  models::use_device(device);
-  const at::ScalarType dtype = models::resolve_dtype(options.dtype, policy.folder, device);
-  const models::ConfigOverrides overrides{.max_positions = options.max_positions.value,
-                                          .rope_theta = options.rope_theta.value};
-  policy.model = models::CausalLM::load(weights.empty() ? policy.folder : weights, dtype, device, overrides);
+  policy.folder = config.path;
+  policy.model = load_model(config, weights, local_rank);
   policy.tokenizer = tokenizer::Tokenizer::load(policy.folder);
-  policy.chat_template = tokenizer::ChatTemplate::resolve(options.chat_template, policy.folder);
+  policy.chat_template = tokenizer::ChatTemplate::resolve(config.chat_template, policy.folder);
   check_vocabulary(policy);
   policy.stop_ids = all_stop_ids(policy, extra_stop_ids);
   return policy;

@@ -34,7 +34,7 @@ std::vector<int64_t> encode_as_text(const tokenizer::Tokenizer& tokenizer, const
     ids.insert(ids.end(), more.begin(), more.end());
   };
   std::string_view rest = rendered;
-  for (const auto& message : messages) {  // templates keep their order and strip the ends of each
+  for (const auto& message : messages) {  // templates keep the order of messages and strip the ends of each
     const std::string_view text = base::trimmed(message.content);
     if (!has_special_text(tokenizer, text)) continue;
     const size_t at = rest.find(text);

@@ -13,13 +13,13 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// What the files hold must be what it was, wherever they lie now. A fork may have others.
+// Checks that what the run's files hold is what it was, wherever they lie now. In a fork it may differ.
 void compare_inputs(Run& run, const nlohmann::json& state, const fs::path& checkpoint, std::optional<Fork>& fork) {
   const auto saved = state.value("inputs", nlohmann::json());
   const auto changes = changed_inputs(saved, run.inputs);
   if (!fork) refuse_changes(changes, checkpoint);
   if (fork) fork->changes.insert(fork->changes.end(), changes.begin(), changes.end());
-  // Accuracies belong to rows.
+  // The accuracies that the method keeps belong to rows of the problems, so they are of no use for others.
   if (saved.is_object() && saved.at("problems") != run.inputs.at("problems")) run.method->forget_problems();
   if (!run.writes()) return;
   for (const auto& name : changed_eval_sets(saved, run.inputs)) {
@@ -29,7 +29,7 @@ void compare_inputs(Run& run, const nlohmann::json& state, const fs::path& check
   }
 }
 
-// A rate that falls to the run's end jumps up when the end moves away.
+// Warns that a rate which falls towards the run's end jumps up when the end moves away.
 void warn_schedule(const Run& run, const nlohmann::json& state) {
   const TrainConfig& config = run.config;
   const int64_t planned = state.value("total_steps", run.total_steps);
@@ -56,7 +56,7 @@ nlohmann::json restore(Run& run, const fs::path& checkpoint, std::optional<Fork>
   nlohmann::json state;
   try {
     state = checkpoint::read_state_json(checkpoint);
-    line_from(state);  // it can be read
+    line_from(state);  // throws unless it can be read
     run.method->restore(state);
     compare_inputs(run, state, checkpoint, fork);
     warn_schedule(run, state);

@@ -10,11 +10,12 @@
 
 namespace grpo::trainer {
 
-/// The metrics line in a checkpoint's state.json.
+/// Reads the metrics line that a checkpoint's state.json holds.
 metrics::MetricsLine line_from(const nlohmann::json& state);
 
-/// Brings a run to where its checkpoint was, and returns its state.json. What the run's files hold must be what it was,
-/// or, in a fork, is added to its changes. Throws base::CheckpointError, or base::ConfigError naming what changed.
+/// Brings a run to where its checkpoint was, and returns the checkpoint's state.json. What the run's files hold must be
+/// what it was; in a fork the difference is added to the fork's changes. Throws base::CheckpointError, or
+/// base::ConfigError naming what changed.
 nlohmann::json restore(Run& run, const std::filesystem::path& checkpoint, std::optional<Fork>& fork);
 
 }  // namespace grpo::trainer

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grpo/trainer/train_config.h"
@@ -15,7 +16,7 @@ struct FreeKey {
   std::string_view why;
 };
 
-/// The one table of them (docs/faq.md has it for users).
+/// The one table of free keys (docs/faq.md has it for users).
 std::span<const FreeKey> free_keys();
 
 /// A value of the configuration, or an input, that is another one than when the run was started.
@@ -25,11 +26,12 @@ struct Change {
   std::string is;
 };
 
-/// What differs between a saved configuration and this one beyond the free keys; nothing where there is no saved one.
+/// What differs between a saved configuration and this one, the free keys aside; nothing where there is no saved one.
 /// other_folder: the run continues under another name.
 std::vector<Change> changed_keys(const std::filesystem::path& saved_config, const TrainConfig& now, bool other_folder);
 
-/// Throws base::ConfigError naming the first change and the ways out. checkpoint: for the --fork that it proposes.
+/// Throws base::ConfigError naming the first change and what can be done. checkpoint: the one that the proposed --fork
+/// would go on from.
 void refuse_changes(const std::vector<Change>& changes, const std::filesystem::path& checkpoint);
 
 }  // namespace grpo::trainer

@@ -10,8 +10,8 @@
 
 namespace grpo::trainer {
 
-/// What a reward sees of a completion. golds: prompt.golds(). text: the assistant's whole turn. All that is given
-/// outlives the item.
+/// What a reward sees of a completion. golds: prompt.golds(). text: the assistant's whole turn. Everything that is
+/// passed must outlive the item.
 reward::Item item_of(const Prompt& prompt, std::span<const std::string> golds, const rollout::Completion& completion,
                      std::string_view text, int64_t sample);
 

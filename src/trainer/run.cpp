@@ -1,4 +1,4 @@
-// From the configuration to all that a run trains with.
+// Makes from the configuration everything that a run trains with.
 #include "trainer/run.h"
 
 #include <algorithm>
@@ -24,35 +24,35 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// Prompts that leave room for a whole completion within rollout.max_total_tokens.
+// The length of the longest prompt that leaves room for a whole completion within rollout.max_total_tokens.
 int64_t longest_prompt(const TrainConfig& config) {
   if (!config.rollout.max_total_tokens) return config.data.max_prompt_tokens;
   return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
 }
 
-// The ranks must plan alike: with the memory of the one that has least.
-PlanTarget target_of_ranks(const ModelOptions& options, dist::Communicator& communicator) {
-  const at::Device device = models::resolve_device(options.device, communicator.local_rank());
+// The ranks must all make the same plan, so each plans with the memory of the rank that has least.
+PlanTarget target_of_ranks(const PolicyConfig& policy, dist::Communicator& communicator) {
+  const at::Device device = models::resolve_device(policy.device, communicator.local_rank());
   const int64_t ranks = communicator.size();
-  // On the CPU, ranks of this host share its memory; how many they are is not known here, so all count.
+  // On the CPU the ranks of this host share its memory. How many they are is not known here, so it is divided by all.
   double memory = device.is_cuda() ? models::device_memory_bytes(device)
                                    : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
   for (const auto& theirs : communicator.all_gather({memory})) memory = std::min(memory, theirs[0]);
   return {.ranks = ranks, .cuda = device.is_cuda(), .memory_bytes = memory};
 }
 
-// Before they are loaded: a GPU's error would not say what to do.
-void check_weights_fit(const ModelOptions& options, const PlanTarget& target) {
-  if (!fs::is_directory(options.path)) return;  // load_policy says so
+// Checked before the weights are loaded, because the GPU's own error would not say what to do.
+void check_weights_fit(const PolicyConfig& policy, const PlanTarget& target) {
+  if (!fs::is_directory(policy.path)) return;  // load_policy says so
   const auto dtype =
-      models::resolve_dtype(options.dtype, options.path, target.cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
-  check_weights_fit(models::read_model_config(options.path, {}), static_cast<int64_t>(c10::elementSize(dtype)), target);
+      models::resolve_dtype(policy.dtype, policy.path, target.cuda ? at::Device(at::kCUDA) : at::Device(at::kCPU));
+  check_weights_fit(models::read_model_config(policy.path, {}), static_cast<int64_t>(c10::elementSize(dtype)), target);
 }
 
 models::TrainingOptions training_options(const models::CausalLM& model, const MemoryPlan& plan) {
   const auto& shape = model.config();
   const fs::path cache = base::cache_folder();
-  return {.checkpointing = plan.checkpointing,
+  return {.recompute = plan.recompute,
           .attention = nn::choose_attention(
               {.heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim}, model.dtype(),
               model.device(), cache.empty() ? cache : cache / "attention.json")};
@@ -126,13 +126,13 @@ std::unique_ptr<rollout::Engine> make_engine(const Run& run, const MemoryPlan& p
   const TrainConfig& config = run.config;
   const bool cuda = run.policy.model->device().is_cuda();
   return std::make_unique<rollout::Engine>(
-      *run.policy.model, rollout::EngineConfig{.page_size = config.rollout.page_size,
-                                               .max_sequences = decoded_together(config.rollout, cuda),
-                                               .num_pages = {},
-                                               .kv_memory_gb = config.rollout.kv_memory_gb,
-                                               .beside_gb = plan.beside_kv_gb(),
-                                               .exact = config.rollout.exact,
-                                               .expected = expected_demand(config, run.prompts, run.eval_sets, cuda)});
+      *run.policy.model, rollout::EngineOptions{.page_size = config.rollout.page_size,
+                                                .max_sequences = decoded_together(config.rollout, cuda),
+                                                .num_pages = {},
+                                                .kv_memory_gb = config.rollout.kv_memory_gb,
+                                                .beside_gb = plan.beside_kv_gb(),
+                                                .exact = config.rollout.exact,
+                                                .expected = expected_demand(config, run.prompts, run.eval_sets, cuda)});
 }
 
 std::unique_ptr<Method> make_method(Run& run) {

@@ -18,7 +18,8 @@
 
 namespace grpo::trainer {
 
-/// All that a run trains with, made from its configuration. Later members refer to earlier ones: it stays where it is.
+/// Everything that a run trains with, made from its configuration. Later members refer to earlier ones, so a Run is
+/// never moved.
 struct Run {
   const TrainConfig& config;
   dist::Communicator& communicator;
@@ -29,11 +30,11 @@ struct Run {
   std::vector<EvalSet> eval_sets;
   nlohmann::json inputs;  // fingerprints of what the run reads (run_inputs.h)
   std::unique_ptr<reward::RewardFunction> reward;
-  std::unique_ptr<reward::RewardFunction> judge;  // of evaluations
+  std::unique_ptr<reward::RewardFunction> judge;  // what judges the answers of evaluations
   std::unique_ptr<optim::Optimizer> optimizer;
   std::unique_ptr<rollout::Engine> engine;
   std::unique_ptr<Method> method;
-  update::TokenBudget budget;  // the plan's, less where memory ran out
+  update::TokenBudget budget;  // as planned, and smaller where memory ran out
   int64_t total_steps = 0;
   bool splits_optimizer = false;  // each rank saves its part
 
@@ -41,9 +42,9 @@ struct Run {
   update::Learner learner();
 };
 
-/// Plans the memory, loads model and data, and makes the rest. weights: of a checkpoint, or empty: the start ones. All
-/// that a configuration, data or a model can have wrong shows here, as base::ConfigError or base::IoError; the run's
-/// folder is not touched.
+/// Plans the memory, loads model and data, and makes the rest. weights: the folder of a checkpoint's weights; empty:
+/// the start weights. Everything that can be wrong with a configuration, the data or a model shows here, as
+/// base::ConfigError or base::IoError, before anything in the run's folder is touched.
 std::unique_ptr<Run> assemble(const TrainConfig& config, const std::filesystem::path& weights,
                               dist::Communicator& communicator);
 

@@ -11,15 +11,11 @@ namespace {
 
 EvalContext context_of(const Run& run, const std::function<bool()>& should_stop) {
   const TrainConfig& config = run.config;
-  rollout::SamplingConfig sampling{.temperature = config.eval.temperature,
-                                   .top_p = config.eval.top_p,
-                                   .top_k = config.eval.top_k,
-                                   .max_new_tokens = config.eval.max_new_tokens.value_or(config.rollout.max_new_tokens),
-                                   .stop_ids = run.policy.stop_ids,
-                                   .ignore_eos = false};
   return {.engine = run.engine.get(),
           .tokenizer = run.policy.tokenizer.get(),
-          .sampling = sampling,
+          .generation = {.sampling = config.eval.sampling,
+                         .max_new_tokens = config.eval.max_new_tokens.value_or(config.rollout.max_new_tokens),
+                         .stop_ids = run.policy.stop_ids},
           .samples = config.eval.samples,
           .greedy = config.eval.greedy,
           .seed = static_cast<uint64_t>(config.run.seed),

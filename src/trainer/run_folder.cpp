@@ -11,7 +11,6 @@
 #include "grpo/base/error.h"
 #include "grpo/checkpoint/store.h"
 #include "grpo/config/config.h"
-#include "grpo/io/file.h"
 #include "grpo/io/json.h"
 
 namespace grpo::trainer {

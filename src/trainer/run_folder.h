@@ -9,10 +9,10 @@
 
 namespace grpo::trainer {
 
-/// Whether the folder holds a run.json of ours: only then is what is in it ours.
+/// Whether the folder holds a run.json of this program: only then are its files ours to change.
 bool is_run(const std::filesystem::path& folder);
 
-/// run.json: versions, commit, machine, and one entry for each start of the run.
+/// Writes run.json: versions, commit, machine, and one entry for each start of the run.
 void write_run_json(const std::filesystem::path& folder, const TrainConfig& config,
                     std::optional<int64_t> resumed_from);
 

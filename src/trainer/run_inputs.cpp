@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
-#include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 #include "grpo/io/safetensors.h"
 #include "grpo/models/model_config.h"
 #include "grpo/trainer/answer_store.h"
@@ -14,7 +14,7 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// Parts that cannot run into one another.
+// Adds a part with its length before it, so that two parts cannot run into one another.
 void add(std::string& all, const std::string& part) { all += std::to_string(part.size()) + ":" + part; }
 
 std::string print_of(const std::vector<Prompt>& prompts) {
@@ -27,7 +27,7 @@ std::string print_of(const std::vector<Prompt>& prompts) {
   return io::hash_bytes(all);
 }
 
-// Conversations that tell templates apart; one that a template cannot express says so.
+// Renders conversations that tell templates apart. Where a template cannot express one, its error is part of the print.
 std::string print_of(const tokenizer::ChatTemplate& chat) {
   using Messages = std::vector<tokenizer::Message>;
   const std::array<Messages, 4> probes = {
@@ -45,7 +45,7 @@ std::string print_of(const tokenizer::ChatTemplate& chat) {
   return io::hash_bytes(all);
 }
 
-// By tensor, so that the number of files does not matter.
+// The weights tensor by tensor, so that it does not matter how they are split into files.
 std::string print_of_weights(const fs::path& folder) {
   const auto stored = io::Safetensors::open(folder);
   std::string all;
@@ -57,7 +57,7 @@ std::string print_of_weights(const fs::path& folder) {
   return io::hash_bytes(all);
 }
 
-std::string print_of_shape(const ModelOptions& model) {
+std::string print_of_shape(const PolicyConfig& model) {
   const auto config = models::read_model_config(
       model.path, {.max_positions = model.max_positions.value, .rope_theta = model.rope_theta.value});
   return io::hash_bytes(models::to_json(config, "").dump());

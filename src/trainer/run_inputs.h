@@ -27,10 +27,11 @@ std::string print_of(const std::vector<data::Problem>& problems);
 nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const std::vector<data::Problem>& problems,
                          const std::vector<Prompt>& prompts, const std::vector<EvalSet>& eval_sets);
 
-/// What changed since `saved`, the cause before its consequences. Nothing when a checkpoint is too old to have them.
+/// What has changed since `saved`; causes stand before their consequences. Nothing when a checkpoint is too old to hold
+/// the prints.
 std::vector<Change> changed_inputs(const nlohmann::json& saved, const nlohmann::json& now);
 
-/// Evaluation sets whose content is another one than before: their figures before and after are no curve.
+/// The evaluation sets whose content has changed: their figures before and after do not make one curve.
 std::vector<std::string> changed_eval_sets(const nlohmann::json& saved, const nlohmann::json& now);
 
 }  // namespace grpo::trainer

@@ -7,7 +7,8 @@
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/grpo_step.h"
 #include "grpo/update/profile.h"
-#include "trainer/across_ranks.h"
+#include "trainer/gather_json.h"
+#include "trainer/group_json.h"
 #include "trainer/memory_plan.h"
 #include "trainer/reward_item.h"
 #include "trainer/scorer.h"
@@ -18,17 +19,12 @@
 namespace grpo::trainer {
 namespace {
 
-rollout::SamplingConfig sampling_of(const StepContext& context) {
-  const RolloutOptions& options = context.config.rollout;
-  return {.temperature = options.temperature,
-          .top_p = options.top_p,
-          .top_k = options.top_k,
-          .max_new_tokens = options.max_new_tokens,
-          .stop_ids = context.policy.stop_ids,
-          .ignore_eos = false};
+rollout::GenerationOptions generation_options(const StepContext& context) {
+  const RolloutConfig& config = context.config.rollout;
+  return {.sampling = config.sampling, .max_new_tokens = config.max_new_tokens, .stop_ids = context.policy.stop_ids};
 }
 
-// For the prompts [first, last) of the share.
+// The requests for the prompts [first, last) of the share.
 std::vector<rollout::Request> make_requests(const std::vector<Prompt>& prompts, const std::vector<uint64_t>& draws,
                                             std::pair<size_t, size_t> share, int64_t group_size) {
   std::vector<rollout::Request> requests;
@@ -72,7 +68,8 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
                      std::pair<size_t, size_t> share, StepStats& stats, update::StreamedUpdate* stream) {
   metrics::Timer rollout_timer;
   Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
-  // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
+  // One thread scores while this one samples. More are not needed: verifying takes microseconds, and the sampler's
+  // threads own the cores.
   Scorer scorer(1);
   StepProgress progress{
       .phase = StepProgress::Phase::kRollout,
@@ -90,7 +87,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
                           .advantage = 0.0});
     }
     progress.done += static_cast<int64_t>(group.completions.size());
-    progress.total = std::max(progress.total, progress.done);  // it may take more than its share
+    progress.total = std::max(progress.total, progress.done);  // the rank may take more than its share of the prompts
     for (const auto& completion : group.completions) progress.tokens += static_cast<int64_t>(completion.ids.size());
     if (context.on_progress) context.on_progress(progress);
     const auto place = stream != nullptr ? stream->announce() : 0;
@@ -101,26 +98,26 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   };
   const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
   const auto requests = make_requests(prompts, draws, share, context.config.rollout.group_size);
-  // Asked between decode steps: long completions do not stop the clock that is shown.
+  // It is asked between decode steps, so the progress that is shown moves while long completions decode.
   const auto should_stop = [&] {
     if (context.on_progress) context.on_progress(progress);
     if (stream != nullptr && stream->failed()) return true;
     return context.should_stop && context.should_stop();
   };
-  std::optional<update::Phase> phase(std::in_place, "rollout");
+  std::optional<update::TraceRange> range(std::in_place, "rollout");
   std::optional<rollout::RequestQueue> queue;
   if (shares_prompts(context.config, context.learner.communicator.size())) {
     const int64_t together = decoded_together(context.config.rollout, context.policy.model->device().is_cuda());
     queue = prompt_queue(context.learner.communicator, context.config, together, context.step, prompts.size());
   }
-  const auto done =
-      context.engine.generate(requests, sampling_of(context), key, on_group, should_stop, queue ? &*queue : nullptr);
+  const auto done = context.engine.generate(requests, generation_options(context), key, on_group, should_stop,
+                                            queue ? &*queue : nullptr);
   sampled.stopped = done.size() != requests.size();
   stats.tokens_prompt = context.engine.stats().prompt_tokens;
   stats.preempted = context.engine.stats().preempted;
   stats.rollout_s = rollout_timer.seconds();
   metrics::Timer reward_timer;
-  phase.emplace("reward");
+  range.emplace("reward");
   context.learner.communicator.enter_phase(base::concat("step ", context.step, ", reward"));
   scorer.wait();
   stats.reward_s = reward_timer.seconds();
@@ -131,12 +128,13 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   return sampled;
 }
 
-// Every rank learns every group: with them each computes the same advantages, denominators and metrics. A stop on one
-// rank stops all; times are those of the slowest.
+// Brings every group to every rank, so that each can compute the same advantages, denominators and metrics. A stop on
+// one rank stops all; times are those of the slowest rank.
 void gather(Sampled& sampled, StepStats& stats, const StepContext& context) {
   dist::Communicator& communicator = context.learner.communicator;
   if (communicator.size() == 1) return;
-  // How long others sample nobody knows, so this is no collective. A signal may reach this rank alone, and meanwhile.
+  // Nobody knows how long the others sample, so the ranks meet in the store and not in a collective. A signal may reach
+  // this rank alone, also while it waits.
   const auto ask = [&] {
     if (context.should_stop) context.should_stop();
   };

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -9,8 +10,8 @@
 
 namespace grpo::trainer {
 
-/// Runs scoring jobs on CPU threads while the sampler goes on. Results do not depend on the number of threads: each job
-/// writes its own slot. The first exception of a job is rethrown by wait().
+/// Runs scoring jobs on CPU threads while the sampler goes on. Results do not depend on the number of threads, because
+/// each job writes to a place of its own. wait() rethrows the first exception of a job.
 class Scorer {
  public:
   explicit Scorer(int num_threads);

@@ -16,7 +16,7 @@ update::Sequence sequence_of(const Prompt& prompt, const Rollout& rollout) {
 
 update::Objective objective_of(const TrainConfig& config) {
   const AlgorithmConfig& algorithm = config.algorithm;
-  if (learns_written_texts(algorithm)) {  // with advantage 1 the negative log-likelihood
+  if (learns_written_texts(algorithm)) {  // with advantage 1 this loss is the negative log-likelihood
     return {.policy = {.loss = algo::Loss::kReinforce},
             .aggregation = algorithm.aggregation,
             .kl_coef = algorithm.kl.coef,
@@ -29,7 +29,7 @@ update::Objective objective_of(const TrainConfig& config) {
           .kl_coef = algorithm.kl.coef,
           .kl_estimator = algorithm.kl.estimator,
           .entropy_coef = algorithm.entropy_coef,
-          .temperature = config.rollout.temperature};
+          .temperature = config.rollout.sampling.temperature};
 }
 
 update::Batch batch_of(const TrainConfig& config, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {

@@ -6,15 +6,14 @@
 
 namespace grpo::trainer {
 
-bool shares_prompts(const TrainConfig& config, int64_t ranks) {
-  return ranks > 1 && config.rollout.exact && config.distributed.steal_prompts != dist::StealPrompts::kNever;
+std::pair<size_t, size_t> share_of(size_t count, const dist::Communicator& communicator) {
+  const auto rank = static_cast<size_t>(communicator.rank());
+  const auto ranks = static_cast<size_t>(communicator.size());
+  return {count * rank / ranks, count * (rank + 1) / ranks};
 }
 
-void validate_prompt_sharing(const TrainConfig& config) {
-  if (config.distributed.steal_prompts != dist::StealPrompts::kAlways || config.rollout.exact) return;
-  throw base::ConfigError(
-      "distributed.steal_prompts: always needs rollout.exact: true; without it a completion depends on what is "
-      "decoded beside it, and so on which rank was faster");
+bool shares_prompts(const TrainConfig& config, int64_t ranks) {
+  return ranks > 1 && config.rollout.exact && config.distributed.steal_prompts != dist::StealPrompts::kNever;
 }
 
 rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config,

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "grpo/dist/communicator.h"
 #include "grpo/rollout/engine.h"
@@ -8,15 +10,15 @@
 
 namespace grpo::trainer {
 
-/// Whether the ranks take a step's prompts from a queue they share (distributed.steal_prompts), so that one that is
-/// slow samples fewer. Else each has an equal run of them.
+/// This rank's share [first, last) of `count` prompts: equal but for one.
+std::pair<size_t, size_t> share_of(size_t count, const dist::Communicator& communicator);
+
+/// Whether the ranks take a step's prompts from a queue that they share (distributed.steal_prompts), so that a slow
+/// rank samples fewer. Otherwise each rank has an equal run of them.
 bool shares_prompts(const TrainConfig& config, int64_t ranks);
 
-/// Throws base::ConfigError where completions would then depend on who samples them.
-void validate_prompt_sharing(const TrainConfig& config);
-
-/// The queue of step `step`'s prompts: a counter in the store. A rank works on its equal share at most, so that ranks
-/// which start together split the prompts evenly, and no more at a time than it can decode together.
+/// The queue of the prompts of step `step`, which is a counter in the store. A rank works on at most its equal share at
+/// a time, so that ranks which start together split the prompts evenly, and on no more than it can decode together.
 rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config,
                                    int64_t decoded_together, int64_t step, size_t num_prompts);
 

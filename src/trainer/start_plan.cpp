@@ -26,7 +26,7 @@ fs::file_status look_at(const fs::path& path) {
   return fs::symlink_status(path, ignored);
 }
 
-// A link whose target is gone is there too.
+// Whether anything has this name; a link whose target is gone counts as well.
 bool is_there(const fs::path& path) { return look_at(path).type() != fs::file_type::not_found; }
 
 std::vector<std::string> names_there(const fs::path& folder) {
@@ -46,7 +46,7 @@ bool is_inside(const fs::path& path, const fs::path& folder) {
   return !relative.empty() && relative != "." && *relative.begin() != "..";
 }
 
-// The first of name.1, name.2, ... that is free.
+// The first of name.1, name.2, ... that does not exist yet.
 fs::path numbered(const fs::path& path) {
   for (int i = 1;; ++i) {
     const fs::path other = path.string() + "." + std::to_string(i);
@@ -54,7 +54,8 @@ fs::path numbered(const fs::path& path) {
   }
 }
 
-// The step of rollouts/step_00000012.jsonl and eval/step_00000012_SET.jsonl; nullopt for files that are not ours.
+// The step that rollouts/step_00000012.jsonl or eval/step_00000012_SET.jsonl belongs to; nullopt for files that are not
+// ours.
 std::optional<int64_t> step_of_file(const fs::path& path) {
   const std::string name = path.filename().string();
   const size_t length = checkpoint::step_name(0).size();
@@ -73,7 +74,7 @@ std::vector<fs::path> files_after(const fs::path& folder, int64_t step) {
   return later;
 }
 
-// Left by a process that was killed while it wrote one of these.
+// Removes files that a process left unfinished when it was killed while it wrote them.
 void remove_unfinished(const fs::path& folder) {
   std::vector<fs::path> unfinished;
   for (const auto& there : {folder, folder / "events", folder / "checkpoints"}) {
@@ -104,7 +105,8 @@ void move_into(const fs::path& folder, const std::vector<fs::path>& paths) {
   for (const auto& path : paths) fs::rename(path, folder / path.filename());
 }
 
-// A second name for each: the first ones are removed after this. Not every file system has links.
+// Gives each file a second name in the folder, because the first one is removed after this. Where the file system has
+// no links it is copied.
 void keep_in(const fs::path& folder, const std::vector<fs::path>& paths) {
   if (!paths.empty()) fs::create_directories(folder);
   for (const auto& path : paths) {
@@ -114,8 +116,8 @@ void keep_in(const fs::path& folder, const std::vector<fs::path>& paths) {
   }
 }
 
-// The checkpoints last, newest first: until the last of them has moved, a process that is killed in between leaves a
-// run that continues from a later one, and everything that is cut back then is in aside.<n>/ already.
+// Moves the checkpoints last, the newest first. Until the last of them has moved, a process that is killed in between
+// leaves a run that continues from a later checkpoint, and everything that is cut back then is in aside.<n>/ already.
 void move_later_aside(const fs::path& folder, int64_t step) {
   const fs::path aside = numbered(folder / "aside");
   fs::create_directories(aside);
@@ -156,7 +158,7 @@ bool is_whole(const fs::path& checkpoint) {
   }
 }
 
-// What a person can do about a damaged checkpoint of this run.
+// Says what a person can do about a damaged checkpoint of this run.
 std::string way_out(const checkpoint::Store& store, int64_t damaged) {
   auto steps = store.steps();
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
@@ -181,13 +183,14 @@ int64_t check_own(const checkpoint::Store& store, int64_t step) {
 
 StartPlan plan_auto(const fs::path& folder) {
   const checkpoint::Store store(folder / "checkpoints");
-  const auto steps = store.all_steps();  // a newest one without MANIFEST must not be passed over in silence
+  // Also the steps without MANIFEST: if the newest is one of them, it must not be passed over in silence.
+  const auto steps = store.all_steps();
   if (steps.empty()) return {.folder = folder, .before = has_results(folder) ? Before::kStartOver : Before::kNothing};
   const int64_t step = check_own(store, steps.back());
   return {.folder = folder, .checkpoint = store.path_of(step), .before = Before::kCutBack, .step = step};
 }
 
-// A checkpoint of another run, for a folder that holds none yet.
+// Plans a start from another run's checkpoint, for a folder that holds none yet.
 StartPlan plan_from_another(const fs::path& folder, const fs::path& checkpoint) {
   if (has_results(folder)) {
     throw base::ConfigError(base::concat("--resume ", checkpoint.string(), ": the run folder ", folder.string(),

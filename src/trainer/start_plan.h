@@ -25,7 +25,7 @@ struct StartPlan {
   int64_t step = 0;  // of the checkpoint
 };
 
-/// run.output/run.name. Throws base::ConfigError for a name that leaves run.output, by "..", "/" or a link.
+/// The folder run.output/run.name. Throws base::ConfigError for a name that leaves run.output, by "..", "/" or a link.
 std::filesystem::path folder_of(const RunConfig& run);
 
 /// Throws base::ConfigError when the folder holds something where a run's files go but is no run of this program (a
@@ -36,8 +36,8 @@ void check_ours(const std::filesystem::path& folder);
 /// base::CheckpointError, with what to do, when a checkpoint that is needed is damaged; base::ConfigError.
 StartPlan plan_start(const RunConfig& run, const std::string& resume);
 
-/// Does what the plan says. Returns the folder's name after kSetAside, else plan.folder. Of what a run has made nothing
-/// is deleted but the steps after a checkpoint that it takes again from there.
+/// Does what the plan says. Returns the folder's new name after kSetAside, otherwise plan.folder. Of what a run has
+/// made nothing is deleted except the steps after a checkpoint that are taken again from there.
 std::filesystem::path carry_out(const StartPlan& plan);
 
 }  // namespace grpo::trainer

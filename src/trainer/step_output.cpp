@@ -16,10 +16,10 @@ double per_second(int64_t tokens, double seconds) {
   return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
 }
 
-// Indented by four spaces, Markdown shows a text as it is.
+// Indents a text by four spaces, so that Markdown shows it as it is.
 std::string verbatim(const std::string& text) {
-  constexpr size_t kLongest = 4000;  // an event file keeps every step's
-  // What the cut, or the model, left of a UTF-8 character becomes U+FFFD: TensorBoard stops at invalid ones.
+  constexpr size_t kLongest = 4000;  // an event file keeps the texts of every step
+  // What the cut or the model left of a UTF-8 character becomes U+FFFD, because TensorBoard stops at invalid ones.
   const auto valid = nlohmann::json::parse(
       nlohmann::json(text.substr(0, kLongest)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   std::string out = "    ";
@@ -33,7 +33,7 @@ std::string rollout_heading(const Rollout& rollout) {
                       " tokens\n\n");
 }
 
-// The first prompt's pair, or the first two of a larger group.
+// The completions of the first prompt, at most two.
 std::string first_group(const RolloutBatch& batch) {
   std::string text = "**prompt** " + batch.prompts.front().id + "\n\n" + verbatim(batch.prompts.front().text);
   for (int64_t i = 0; i < std::min<int64_t>(2, batch.group_offsets[1]); ++i) {
@@ -43,7 +43,8 @@ std::string first_group(const RolloutBatch& batch) {
   return text;
 }
 
-// Tied groups still train where KL or entropy is in the loss, so what counts is whether a token was trained.
+// Says why a step made no update. Tied groups still train where KL or entropy is in the loss, so what counts is whether
+// a token was trained.
 std::string why_no_update(const StepStats& stats) {
   if (stats.update.applied) return "";
   if (stats.update.tokens > 0) return "  (gradient not finite: update skipped)";

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
 
 #include "grpo/metrics/metrics_file.h"
 #include "grpo/metrics/tensorboard.h"
@@ -9,8 +12,8 @@
 
 namespace grpo::trainer {
 
-/// The step's part of a metrics.jsonl line; every key is there in every step.
-/// dead_predicted: expected number of dead groups; rollouts_total: over the run, this step included.
+/// The step's part of a line of metrics.jsonl; every key is there in every step. dead_predicted: the expected number of
+/// dead groups. rollouts_total: over the run, this step included.
 metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total);
 
 /// One line for the console; left_s: estimated seconds to the end of the run.
@@ -22,8 +25,8 @@ nlohmann::json gold_json(const Prompt& prompt);
 /// Histograms of completion lengths and rewards, and the first group as text.
 void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time, const RolloutBatch& batch);
 
-/// rollouts/step_*.jsonl: whole groups in prompt order until `max_rollouts` is reached. reward_names: of the terms
-/// whose values each rollout has.
+/// Writes rollouts/step_*.jsonl: whole groups in prompt order until `max_rollouts` is reached. reward_names: the names
+/// of the terms whose values each rollout has.
 void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch,
                     const std::vector<std::string>& reward_names, int64_t max_rollouts);
 

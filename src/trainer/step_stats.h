@@ -4,10 +4,10 @@
 
 namespace grpo::trainer {
 
-/// Counts of a scored batch: rewards, accuracy, lengths, verdicts.
+/// Counts what a scored batch shows: rewards, accuracy, lengths, verdicts.
 void count_rollouts(const RolloutBatch& batch, StepStats& stats);
 
-/// Live and dead groups. A group is dead when all its advantages are zero.
+/// Counts live and dead groups. A group is dead when all its advantages are zero.
 void count_groups(const RolloutBatch& batch, StepStats& stats);
 
 }  // namespace grpo::trainer

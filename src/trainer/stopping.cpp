@@ -16,8 +16,8 @@ namespace {
 constexpr double kOneSignal_s = 1.0;
 constexpr double kAskOthersEvery_s = 1.0;
 constexpr double kLookForReadersEvery_s = 1.0;
-constexpr double kMargin = 1.1;     // steps differ in length
-constexpr double kSaveShare = 0.1;  // of stop_within_s, kept for a checkpoint before one was written
+constexpr double kMargin = 1.1;     // a factor on the pace, because steps differ in length
+constexpr double kSaveShare = 0.1;  // of stop_within_s, kept for a checkpoint while none has been timed
 constexpr const char* kDropped = "dropped";
 
 std::atomic<int64_t> signals = 0;
@@ -26,11 +26,11 @@ std::atomic<double> last_signal = 0.0;
 
 double now_s() {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);  // allowed in signal handlers
+  clock_gettime(CLOCK_MONOTONIC, &now);  // this call is allowed in signal handlers
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// Whether nobody reads what is written there any more. Files and terminals never say so.
+// Whether nobody reads any more what is written to this descriptor. Files and terminals never say so.
 bool is_gone(int descriptor) {
   pollfd state{.fd = descriptor, .events = 0, .revents = 0};
   return ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;

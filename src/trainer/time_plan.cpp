@@ -12,7 +12,6 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "grpo/metrics/timer.h"
 
@@ -21,7 +20,7 @@ namespace {
 
 template <typename F>
 double best_seconds(int times, const F& work) {
-  work();  // the first time pays for threads and pages
+  work();  // the first time also pays for threads and pages, and is not measured
   double best = 1e9;
   for (int i = 0; i < times; ++i) {
     const metrics::Timer timer;
@@ -65,7 +64,7 @@ DeviceRates assumed_gpu() {
 
 namespace {
 
-// What each rank has to do in a step, in whole prompts and rollouts: the rank that has most.
+// What the rank that has most to do has to do in a step, in whole prompts and rollouts.
 struct Load {
   double prompts = 0.0;
   double sampled = 0.0;   // rollouts
@@ -78,7 +77,7 @@ struct Load {
 
 Load load_of(const TrainConfig& config, int64_t ranks, bool cuda) {
   const auto share = [ranks](int64_t count) { return static_cast<double>((count + ranks - 1) / ranks); };
-  const RolloutOptions& rollout = config.rollout;
+  const RolloutConfig& rollout = config.rollout;
   Load load{.prompts = share(rollout.prompts_per_step),
             .trained = share(rollout.prompts_per_step * rollout.group_size)};
   load.sampled = load.prompts * static_cast<double>(rollout.group_size);
@@ -105,7 +104,8 @@ DecodeStep decode_step(const models::ModelConfig& model, const Load& load, doubl
           .multiply_s = 2.0 * n * load.together / rates.flops};
 }
 
-// A multiplication and an addition of each weight in the forward pass, in the gradient that passes it, and in its own.
+// Each weight costs a multiplication and an addition in the forward pass, as many in the gradient that passes it, and
+// as many in its own gradient.
 double operations_per_trained_token(const TrainConfig& config, double n, const models::TrainedElements& trained) {
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   const bool old_pass = updates > 1 && config.algorithm.old_logprobs == OldLogProbs::kTrainer;
@@ -114,13 +114,13 @@ double operations_per_trained_token(const TrainConfig& config, double n, const m
   return update * static_cast<double>(config.trainer.epochs_per_step) + passes_without_gradient * 2.0 * n;
 }
 
-// Of the rank that has most, in one update.
+// The number of micro-batches in one update, on the rank that has most.
 int64_t micro_batches(const TrainConfig& config, const Load& load, int64_t micro_batch_tokens) {
   const double tokens = load.trained * load.tokens() / static_cast<double>(config.trainer.updates_per_step);
   return static_cast<int64_t>(std::ceil(tokens / static_cast<double>(micro_batch_tokens)));
 }
 
-// Ids, log-probs and texts of all completions pass every rank but one.
+// Ids, log-probs and texts of all completions are sent once past every rank but one.
 double rollout_bytes(const TrainConfig& config, const Load& load, int64_t ranks) {
   constexpr double kId = 8.0, kLogProb = 4.0, kText = 4.0;  // a token
   const auto rollouts = static_cast<double>(config.rollout.prompts_per_step * config.rollout.group_size);

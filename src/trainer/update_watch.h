@@ -7,8 +7,8 @@
 
 namespace grpo::trainer {
 
-/// Who looks on while an update of a method's step runs: on_progress hears of micro-batches as of a step's second
-/// phase. Either function may be empty.
+/// A watch for the updates of a method's step: it stops them when should_stop says so, and reports their micro-batches
+/// to on_progress as the second phase of the step. Either function may be empty.
 update::Watch update_watch(int64_t step, const std::function<bool()>& should_stop,
                            const std::function<void(const StepProgress&)>& on_progress);
 

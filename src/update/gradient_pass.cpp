@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "grpo/update/profile.h"
-#include "update/across_ranks.h"
 #include "update/micro_batch.h"
 #include "update/micro_batch_loss.h"
 #include "update/passes.h"
+#include "update/reduce_stats.h"
 
 namespace grpo::update {
 namespace {
@@ -41,9 +41,9 @@ void GradientPass::forward_and_backward(const std::vector<Sequence>& sequences, 
   learner_.optimizer.begin_pass(last);
   const auto micro = pack_micro_batch(sequences, indices, learner_.model.device());
   const auto inputs = token_inputs(learner_, sequences, micro, scale_);
-  std::optional<Phase> phase(std::in_place, "forward");
+  std::optional<TraceRange> range(std::in_place, "forward");
   const auto head = micro_batch_loss(learner_, micro, inputs, sums_);
-  phase.emplace("backward");
+  range.emplace("backward");
   head.loss.backward();
   learner_.optimizer.accumulate();
   sums_.add(measures_of(inputs, head));
@@ -74,11 +74,12 @@ UpdateStats apply_gradient(const Learner& learner, GradientPass& pass, double gr
   pass.sums().send();
   optim::UpdateResult step;
   {
-    const Phase phase("optimizer");
+    const TraceRange range("optimizer");
     step = learner.optimizer.step(learner.total_updates, gradient_scale);
   }
   UpdateStats stats = measured(learner, pass, gradient_scale);
-  stats.grad_norm = step.applied ? step.grad_norm : 0.0;  // metrics hold finite numbers only
+  // The norm of a step that was left out may be infinite, and metrics hold finite numbers only.
+  stats.grad_norm = step.applied ? step.grad_norm : 0.0;
   stats.lr = step.lr;
   stats.applied = step.applied;
   return stats;

@@ -8,19 +8,20 @@
 
 namespace grpo::update {
 
-/// The gradient of one update's loss, micro-batch after micro-batch: it stays in the optimizer's sums, what is measured
-/// in sums(). Nothing waits for the device.
+/// Accumulates the gradient of one update's loss, micro-batch after micro-batch. The gradient itself stays in the
+/// optimizer's sums; what is measured beside it stays in sums(). The host never waits for the device here.
 class GradientPass {
  public:
-  /// scale: as token_inputs. learner and watch outlive it.
+  /// scale: as for token_inputs(). learner and watch must outlive the pass.
   GradientPass(const Learner& learner, const Watch& watch, double scale);
 
-  /// Forward and backward of the sequences with these indices in one micro-batch. last: of this rank in this update, so
-  /// that its gradients may be sent to the other ranks beside it. False when memory ran out: the budget is smaller
-  /// then, all gradients of this update are dropped, and it begins again with its first sequence.
+  /// Runs forward and backward of the sequences with these indices in one micro-batch. last: no further micro-batch of
+  /// this rank follows in this update, so its gradients may be sent to the other ranks while the backward goes on.
+  /// Returns false when memory ran out: the budget is smaller then, all gradients of this update are dropped, and the
+  /// caller begins again with the first sequence.
   bool run(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices, bool last);
 
-  /// Drops all of it, to begin again.
+  /// Drops what has been accumulated, so that the update can begin again.
   void drop();
 
   int64_t tokens() const { return tokens_; }  // targets so far
@@ -36,15 +37,16 @@ class GradientPass {
   int64_t tokens_ = 0;
 };
 
-/// Of an update that has no sequence to train.
+/// The statistics of an update that has no sequence to train.
 UpdateStats no_update(const Learner& learner);
 
-/// What the pass measured, over all ranks (a collective), after sums().send(). gradient_scale: of the loss too.
+/// What the pass measured, over all ranks; sums().send() comes before it. gradient_scale multiplies the gradient, and
+/// therefore the loss that is reported too. A collective.
 UpdateStats measured(const Learner& learner, GradientPass& pass, double gradient_scale);
 
-/// The optimizer step with the accumulated gradient. What the pass measured is on its way meanwhile, so that the host
-/// waits for the device once. gradient_scale: of what was accumulated (1: nothing to do). A collective: figures are
-/// over all ranks.
+/// Takes the optimizer step with the accumulated gradient, which is multiplied by gradient_scale first. What the pass
+/// measured is brought to the host meanwhile, so that the host waits for the device only once. A collective: the
+/// figures are over all ranks.
 UpdateStats apply_gradient(const Learner& learner, GradientPass& pass, double gradient_scale);
 
 }  // namespace grpo::update

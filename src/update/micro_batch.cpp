@@ -12,7 +12,7 @@
 namespace grpo::update {
 namespace {
 
-// All of its ids and indices in one copy.
+// Brings all ids and indices of the micro-batch to the device in one copy.
 void to_device(MicroBatch& micro, at::Device device) {
   if (device.is_cpu()) return;
   const std::array<at::Tensor*, 4> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows,

@@ -11,7 +11,7 @@
 
 namespace grpo::update {
 
-/// Sequences packed for one forward and backward pass. n: targets in it, b: sequences.
+/// Sequences packed for one forward and backward pass. n is the number of their targets, b that of the sequences.
 struct MicroBatch {
   std::vector<size_t> sequences;  // [b] indices into the update's sequences
   nn::PackedBatch packed;         // the ids of each up to its last target, which is predicted and not read
@@ -20,8 +20,8 @@ struct MicroBatch {
   std::vector<int64_t> offsets;   // [b + 1] into the n targets
 };
 
-/// Multiply-adds of a sequence's forward pass, up to a factor: every weight once a token, and attention over all
-/// earlier tokens.
+/// The multiply-adds of a sequence's forward pass, up to a common factor: each token meets every weight once, and
+/// attends to all tokens before it.
 double work_of(const Sequence& sequence, const models::ModelConfig& model);
 
 /// Splits the sequences with these indices into as few micro-batches as their tokens allow, of at most max_tokens

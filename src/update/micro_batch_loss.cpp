@@ -17,7 +17,7 @@
 namespace grpo::update {
 namespace {
 
-// Each of `tensors` ([n] fp32) on the device, in one copy; undefined ones stay so.
+// Brings each of `tensors` ([n] fp32) to the device, all of them in one copy; undefined ones stay undefined.
 void to_device(const std::vector<at::Tensor*>& tensors, at::Device device) {
   if (device.is_cpu()) return;
   std::vector<at::Tensor> rows;
@@ -43,7 +43,7 @@ at::Tensor advantages_of(const std::vector<Sequence>& sequences, const MicroBatc
   return at::tensor(values, at::kFloat);
 }
 
-// Undefined when no sequence has them.
+// Log-probs that the sequences carry, end to end; an undefined tensor when no sequence has any.
 at::Tensor log_probs_of(const std::vector<Sequence>& sequences, const MicroBatch& micro,
                         std::vector<float> Sequence::*member) {
   std::vector<float> values;
@@ -67,7 +67,7 @@ at::Tensor weights_of(const std::vector<Sequence>& sequences, const MicroBatch& 
   return weights;
 }
 
-// Hidden states that predict the micro-batch's targets, [n, hidden].
+// The hidden states that predict the micro-batch's targets, [n, hidden].
 at::Tensor hidden_rows(const models::CausalLM& model, const MicroBatch& micro) {
   return model.hidden_states(micro.packed).index_select(0, micro.hidden_rows);
 }
@@ -76,7 +76,8 @@ nn::LmHeadOptions head_options(const Objective& objective) {
   return {.temperature = objective.temperature, .entropy_grad = objective.entropy_coef > 0.0};
 }
 
-// The loss of some targets, and what its terms measure. offsets: of these targets.
+// The loss of a piece of the targets, and what its terms measure. `offsets` say which of these targets belong to which
+// sequence.
 at::Tensor loss_of(const Objective& objective, const TokenInputs& tokens, at::IntArrayRef offsets,
                    const at::Tensor& log_probs, const at::Tensor& entropy, std::vector<algo::Measure>& measures) {
   auto policy = algo::policy_loss(
@@ -112,7 +113,7 @@ TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& se
   to_device({&inputs.advantages, &inputs.weights, &inputs.sampler_log_probs, &inputs.old_log_probs},
             learner.model.device());
   if (learner.objective.kl_coef > 0.0) {
-    const Phase phase("reference");
+    const TraceRange range("reference");
     inputs.reference = target_log_probs(*learner.reference, micro, learner.objective);
   }
   return inputs;

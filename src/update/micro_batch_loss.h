@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <vector>
+
 #include "grpo/nn/lm_head.h"
 #include "grpo/update/learner.h"
 #include "update/micro_batch.h"
@@ -9,7 +12,7 @@
 
 namespace grpo::update {
 
-/// What the objective needs of each target of a micro-batch; [n] fp32 each, on the model's device.
+/// What the objective needs to know of each target of a micro-batch. All are [n] fp32 on the model's device.
 struct TokenInputs {
   at::Tensor advantages;
   at::Tensor weights;            // of the target's term in the loss
@@ -20,20 +23,21 @@ struct TokenInputs {
   TokenInputs slice(int64_t begin, int64_t size) const;
 };
 
-/// scale: Batch::scale, or 1 where it is applied to the gradient later. Runs the reference model when the
-/// KL term is on.
+/// Gathers the inputs, and runs the reference model when the KL term is on. scale: Batch::scale, or 1 where the
+/// gradient is multiplied by it later.
 TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro,
                          double scale);
 
-/// The micro-batch's share of the update's loss, differentiable. What the objective's terms measure goes into `sums`,
-/// piece by piece.
+/// The micro-batch's share of the update's loss, differentiable. The log-probs are computed piece by piece; what the
+/// objective's terms measure of each piece is added to `sums`.
 nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs,
                               UpdateSums& sums);
 
-/// What is measured of a micro-batch as a whole: loss, entropy, kl/sampler.
+/// What is measured of a micro-batch as a whole rather than piece by piece: loss, entropy and kl/sampler.
 std::vector<algo::Measure> measures_of(const TokenInputs& inputs, const nn::HeadLoss& head);
 
-/// All that an objective measures, on no target: the names, in the order of the metrics line.
+/// Everything that an objective measures, as it would be on no target at all. It gives the names, in the order of the
+/// metrics line, before anything has run.
 std::vector<algo::Measure> measures_of_nothing(const Objective& objective);
 
 /// log pi of every target, [n] fp32, without gradient.

@@ -18,7 +18,8 @@ bool fits_memory(const Learner& learner, const Watch& watch, const std::vector<S
     if (!is_out_of_memory(thrown)) throw;
     error = thrown.what();
   }
-  // Behind the catch block: until its end the exception may hold on to what the pass had.
+  // The memory is asked for only behind the catch block, because until its end the exception may hold on to what the
+  // pass had.
   int64_t tokens = 0;
   for (const size_t index : indices) tokens += packed_length(sequences[index]);
   learner.budget.shrink({.where = watch.name + ", update",

@@ -9,13 +9,13 @@
 
 namespace grpo::update {
 
-/// Runs `work`, a pass over the sequences with these indices. False when memory ran out in it: TokenBudget::shrink has
-/// been called, and what the pass held is gone.
+/// Runs `work`, a pass over the sequences with these indices. Returns false when memory ran out in it;
+/// TokenBudget::shrink has been called then, and the memory that the pass held is free again.
 bool fits_memory(const Learner& learner, const Watch& watch, const std::vector<Sequence>& sequences,
                  const std::vector<size_t>& indices, const std::function<void()>& work);
 
-/// Runs `pass` over each of the micro-batches that these sequences are split into by the budget: part number `number`
-/// of `count`. Where it returns false all are run again, split by what the budget is then.
+/// Splits these sequences into micro-batches as the budget says and calls `pass` for each: part number `number` of
+/// `count`. Where it returns false the budget has changed, and all sequences are split anew and run again.
 void for_each_micro_batch(
     const Learner& learner, const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
     const std::function<bool(const std::vector<size_t>& part, size_t number, size_t count)>& pass);

@@ -13,12 +13,12 @@ using torch::profiler::impl::ActivityType;
 using torch::profiler::impl::ProfilerConfig;
 using torch::profiler::impl::ProfilerState;
 
-Phase::Phase(const char* name) : record_(at::RecordScope::USER_SCOPE) {
+TraceRange::TraceRange(const char* name) : record_(at::RecordScope::USER_SCOPE) {
   if (record_.isActive()) record_.before(name);
   kernels::push_range(name);
 }
 
-Phase::~Phase() { kernels::pop_range(); }
+TraceRange::~TraceRange() { kernels::pop_range(); }
 
 StepProfile::StepProfile(at::Device device) {
   const ProfilerConfig config(ProfilerState::KINETO);

@@ -7,19 +7,21 @@
 
 #include <optional>
 
-// Streams and events of work beside the caller's; none of them on the CPU, where work is done when the call returns.
+// Streams and events for work beside the caller's. On the CPU there are none, because there the work is done when a
+// call returns.
 
 namespace grpo::update {
 
 /// The stream that the calling thread works on.
 c10::Stream current_stream(at::Device device);
 
-/// The device's one stream for work beside the rollout, while the guard lives: never one on which graphs are recorded
-/// (kernels/cuda/graph.cpp), and the same at every call. What a stream frees its allocator keeps for that stream: with
-/// another one each step a step's activations would lie there, of no use to the next, until the device is full.
+/// While the guard lives, this thread works on the device's one stream for work beside the rollout. It is never a
+/// stream on which graphs are recorded (kernels/cuda/graph.cpp), and it is the same at every call: what a stream frees
+/// its allocator keeps for that stream, so that with another one each step the memory of a step's activations would be
+/// of no use to the next, until the device is full.
 std::optional<c10::StreamGuard> side_stream(at::Device device);
 
-/// An event behind what the device's current stream was given so far.
+/// An event that comes after everything that the device's current stream has been given so far.
 std::optional<c10::Event> record_event(at::Device device);
 
 }  // namespace grpo::update

@@ -84,7 +84,7 @@ void StreamedUpdate::work() {
   changed_.notify_all();
 }
 
-// In the order in which they were announced. None when no more will come.
+// Waits for the sequences of the next place, in the order in which places were announced. None when no more will come.
 std::optional<std::vector<Sequence>> StreamedUpdate::next_sequences() {
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return next_place_ < places_.size() && places_[next_place_].has_value(); };
@@ -93,7 +93,7 @@ std::optional<std::vector<Sequence>> StreamedUpdate::next_sequences() {
   return std::exchange(places_[next_place_++], std::nullopt);
 }
 
-// As many of the next sequences as fit, at least one.
+// The next sequences that fit into one micro-batch together; a single one that is longer than that is taken alone.
 std::vector<size_t> StreamedUpdate::next_part() const {
   std::vector<size_t> part;
   int64_t tokens = 0;
@@ -105,7 +105,8 @@ std::vector<size_t> StreamedUpdate::next_part() const {
   return part;
 }
 
-// A micro-batch is full when the sequence behind it has no room; the last one may still grow.
+// A micro-batch runs once it is full, that is when the sequence behind it has no room in it; the last one may still
+// grow.
 void StreamedUpdate::run_full_micro_batches() {
   for (auto part = next_part(); begun_ + part.size() < sequences_.size(); part = next_part()) run(part);
 }
@@ -124,7 +125,8 @@ void StreamedUpdate::run(const std::vector<size_t>& part) {
     running_since_ = Clock::now();
   }
   const bool fits = pass_->run(sequences_, part, /*last=*/false);
-  // The sampler's stream does not wait with it; launching far ahead would only hold memory.
+  // Only this thread waits here, not the sampler's stream. Without the wait the thread would launch far ahead, which
+  // makes nothing faster and holds memory.
   if (const auto done = record_event(learner_.model.device())) done->synchronize();
   begun_ = fits ? begun_ + part.size() : 0;
   {
@@ -161,7 +163,7 @@ UpdateStats StreamedUpdate::finish(std::optional<double> scale) {
   if (after_) after_->block(current_stream(learner_.model.device()));
   if (scale && UpdateGate(learner_, watch_).closes()) return {.dropped = true};
   finished_ = true;
-  if (!scale) return no_update(learner_);  // on every rank alike
+  if (!scale) return no_update(learner_);  // every rank finds the same, so none waits for another
   learner_.communicator.enter_phase(watch_.name + ", reduction");
   return apply_gradient(learner_, *pass_, *scale);
 }

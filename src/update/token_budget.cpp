@@ -14,7 +14,7 @@
 namespace grpo::update {
 namespace {
 
-// The first line: LibTorch's errors go on with a stack trace.
+// Only the first line of the message is of use, because LibTorch's errors go on with a stack trace.
 }  // namespace
 
 void throw_when_memory_runs_out() { FLAGS_caffe2_use_fatal_for_enforce = false; }
@@ -24,7 +24,8 @@ bool is_out_of_memory(const std::exception& error) {
       dynamic_cast<const std::bad_alloc*>(&error) != nullptr)
     return true;
   if (dynamic_cast<const c10::Error*>(&error) == nullptr) return false;
-  // LibTorch's allocator on the CPU, and libraries that allocate on a device themselves, throw its general error.
+  // LibTorch's allocator on the CPU, and libraries that allocate on a device themselves, throw its general error, which
+  // only its text tells from others.
   constexpr std::array kTexts = {"DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED",
                                  "CUDA error: out of memory"};
   const std::string text = error.what();

@@ -8,7 +8,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/update/profile.h"
-#include "update/across_ranks.h"
+#include "update/balanced_share.h"
 #include "update/gradient_pass.h"
 #include "update/micro_batch.h"
 #include "update/micro_batch_loss.h"
@@ -22,7 +22,8 @@ std::vector<size_t> share_of_rank(const Learner& learner, const std::vector<Sequ
   return balanced_share(sequences, learner.model.config(), rank, learner.communicator.size());
 }
 
-// The most that any rank runs: with split gradient sums every rank takes part in each one's reduction.
+// The number of micro-batches of the rank that has most. With split gradient sums each micro-batch ends in a reduction
+// in which every rank takes part, also one that has nothing left to run.
 size_t most_micro_batches(const Learner& learner, const std::vector<Sequence>& sequences) {
   size_t most = 0;
   for (int64_t rank = 0; rank < learner.communicator.size(); ++rank) {
@@ -33,8 +34,8 @@ size_t most_micro_batches(const Learner& learner, const std::vector<Sequence>& s
   return most;
 }
 
-// This rank's part of the gradient, in the optimizer and, where passes send it, on its way. Nothing when the ranks drop
-// the update.
+// Runs this rank's micro-batches. Its part of the gradient is then in the optimizer and, where passes send it, on its
+// way to the others. Returns nothing when the ranks drop the update.
 std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& watch, const Batch& batch) {
   GradientPass gradient(learner, watch, batch.scale);
   Progress progress;
@@ -62,7 +63,8 @@ std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& wa
 
 bool is_mean_of_updates(algo::Fold fold) { return fold == algo::Fold::kSum || fold == algo::Fold::kMean; }
 
-// One more update's figure. Of updates that were not applied only what is largest counts: it may tell why.
+// Takes in the figure of one more update. Of updates that were not applied only the largest value counts, because it
+// may tell why they were not.
 void fold(Figure& figure, const Figure& update, bool applied) {
   if (!is_mean_of_updates(figure.fold)) {
     figure.value = std::max(figure.value, update.value);
@@ -74,7 +76,7 @@ void fold(Figure& figure, const Figure& update, bool applied) {
 }  // namespace
 
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
-  const Phase phase("old log-probs");
+  const TraceRange range("old log-probs");
   const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
     return fits_memory(learner, watch, sequences, part, [&] {
       const auto micro = pack_micro_batch(sequences, part, learner.model.device());
@@ -96,7 +98,7 @@ UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, cons
 }
 
 UpdateStats update_weights(const Learner& learner, const Watch& watch, const Batch& batch) {
-  if (batch.sequences.empty()) return no_update(learner);  // on every rank alike
+  if (batch.sequences.empty()) return no_update(learner);  // every rank finds the same, so none waits for another
   auto gradient = run_gradient(learner, watch, batch);
   if (!gradient) return {.dropped = true};
   return apply_gradient(learner, *gradient, 1.0);

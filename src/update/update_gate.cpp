@@ -10,8 +10,9 @@ bool UpdateGate::skips() {
 
 bool UpdateGate::closes() {
   if (closes_) return *closes_;
-  if (!watch_.should_stop) return false;  // on all ranks
-  // Who has come and is asked to stop now tells the others, who may have much left to do and then skip it.
+  if (!watch_.should_stop) return false;  // it is set on all ranks or on none
+  // A rank that waits here and is asked to stop meanwhile tells the others, who may have much left to do and can then
+  // skip it.
   closes_ = communicator_.meet("the update", skips() ? 1 : 0, [this] { watch_.should_stop(); }) > 0;
   return *closes_;
 }

@@ -6,15 +6,17 @@
 
 namespace grpo::update {
 
-/// How an update is dropped by all ranks or by none. Each asks skips() before its micro-batches, and all ask closes()
-/// before the first collective that depends on them.
+/// Decides whether an update is dropped, so that either all ranks drop it or none does. Each rank asks skips() before
+/// its micro-batches, and all ask closes() before the first collective that belongs to the update.
 class UpdateGate {
  public:
   UpdateGate(const Learner& learner, const Watch& watch) : communicator_(learner.communicator), watch_(watch) {}
 
-  /// Whether this rank would drop the update, and so need not run another micro-batch. Not after closes() has said no.
+  /// Whether this rank would drop the update, and therefore need not run another micro-batch. Not asked any more once
+  /// closes() has said no.
   bool skips();
-  /// Whether any rank would: then all do. The ranks meet here (Communicator::meet), the first time; the answer stays.
+  /// Whether any rank would drop it, in which case all do. The ranks meet here (Communicator::meet) the first time it
+  /// is asked; the answer stays the same from then on.
   bool closes();
 
  private:

@@ -11,21 +11,22 @@
 
 namespace grpo::update {
 
-/// What an update measures, folded on the model's device over all its micro-batches: the host reads it once, at the
-/// end.
+/// Collects what an update measures. The values are added up on the model's device over all micro-batches, so that the
+/// host reads them only once, at the end.
 class UpdateSums {
  public:
-  /// nothing: every figure there is, as measured on no target at all (measures_of_nothing).
+  /// nothing: every figure there is, with the value it has on no target (measures_of_nothing).
   UpdateSums(std::vector<algo::Measure> nothing, at::Device device);
 
-  /// Values of figures there are, in any order.
+  /// Adds the values of some of the figures, in any order.
   void add(const std::vector<algo::Measure>& measures);
-  /// Drops what was added.
+  /// Drops what was added so far.
   void clear();
 
-  /// Begins to bring the values to the host, behind what the device has been given so far; nothing is added after it.
+  /// Begins to bring the values to the host, after all work that the device has been given so far. Nothing may be added
+  /// after it.
   void send();
-  /// Waits for them. Means are sums over targets still.
+  /// Waits for the values and returns them. Figures that are means are still sums over targets.
   std::vector<Figure> receive();
 
  private:
@@ -34,7 +35,7 @@ class UpdateSums {
   std::optional<kernels::Download> on_the_way_;
 };
 
-/// The values of measures that are on the host.
+/// The values of measures whose tensors are on the host.
 std::vector<Figure> figures_of(const std::vector<algo::Measure>& measures);
 
 }  // namespace grpo::update

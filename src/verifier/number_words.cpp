@@ -103,6 +103,4 @@ std::optional<Rational> scale_word(std::string_view word) {
   return part ? std::optional<Rational>(Rational(1, *part)) : std::nullopt;
 }
 
-bool is_part_word(std::string_view word) { return find(kParts, singular(word)).has_value(); }
-
 }  // namespace grpo::verifier

@@ -14,7 +14,4 @@ std::optional<Rational> number_word(std::string_view word);
 /// "hundredths". nullopt for "second", which is a time, and for words that scale nothing.
 std::optional<Rational> scale_word(std::string_view word);
 
-/// "half", "third", "quarter": a scale below one.
-bool is_part_word(std::string_view word);
-
 }  // namespace grpo::verifier

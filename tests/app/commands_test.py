@@ -10,12 +10,12 @@ import tempfile
 import time
 import unittest
 
-PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
-MODEL = os.path.join(SOURCE, "configs", "quickstart", "model")
+from support import InFolder, MODEL, PROGRAM, SOURCE, jsonl
+
 
 
 def run(*args, rows=None, name="grpo"):
-    text = "" if rows is None else "".join(json.dumps(row) + "\n" for row in rows)
+    text = jsonl(rows or [])
     program = os.path.join(os.path.dirname(PROGRAM), name)
     return subprocess.run([program, *args], input=text, capture_output=True, text=True, timeout=240, cwd=SOURCE)
 
@@ -78,19 +78,16 @@ class Verify(unittest.TestCase):
         self.assertIn("pairs/s", result.stderr.splitlines()[-1])
 
 
-class Train(unittest.TestCase):
+class Train(InFolder):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.args = ("--config", "quickstart_2grpo", "--output", self.folder.name, "trainer.steps=2", "rollout.prompts_per_step=8",
+        super().setUp()
+        self.args = ("--config", "quickstart_2grpo", "--output", str(self.folder), "trainer.steps=2", "rollout.prompts_per_step=8",
                      "eval.every_steps=0")
-
-    def tearDown(self):
-        self.folder.cleanup()
 
     def test_under_its_second_name_trains_and_writes_every_metric(self):
         result = run(*self.args, name="grpo-train")
         self.assertEqual(result.returncode, 0, result.stderr)
-        folder = os.path.join(self.folder.name, "quickstart_2grpo")
+        folder = self.path("quickstart_2grpo")
         with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
             lines = [json.loads(line) for line in file]
         self.assertEqual([line["step"] for line in lines], [1, 2])

@@ -16,7 +16,8 @@ import time
 import unittest
 import urllib.request
 
-PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
+from support import PROGRAM, SOURCE, metrics
+
 STEPS = 6
 
 

@@ -8,32 +8,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 
-PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
-MODEL = os.path.join(SOURCE, "configs", "quickstart", "model")
+from support import InFolder, MODEL, PROGRAM
+
 PROBLEMS = [{"problem": f"{a}+1+2+3+4=", "answer": str(a + 10)} for a in range(10)]
 
 
-class Mistake(unittest.TestCase):
+class Mistake(InFolder):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
+        super().setUp()
         self.data = self.write_rows("problems.jsonl", PROBLEMS)
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
-    def write(self, name, text):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.write(text)
-        return self.path(name)
-
-    def write_rows(self, name, rows):
-        return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
 
     def config(self, **sections):
         values = {"run": {"name": "run", "output": self.path("runs")},
@@ -60,7 +45,7 @@ class Mistake(unittest.TestCase):
 
     def train(self, config, *args, **more):
         return subprocess.run([PROGRAM, "train", "--config", config, *args], capture_output=True, text=True, timeout=240,
-                              cwd=self.folder.name, **more)
+                              cwd=self.folder, **more)
 
     def fails(self, result, code, *words):
         self.assertEqual(result.returncode, code, result.stderr)
@@ -162,12 +147,12 @@ class Mistake(unittest.TestCase):
             resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
         longer = self.config(trainer={"steps": 4})
         self.fails(self.train(longer, preexec_fn=limit), 1, "step_00000004", "could not be written")
-        folder = os.path.join(self.folder.name, "runs", "run", "checkpoints")
+        folder = os.path.join(self.folder, "runs", "run", "checkpoints")
         self.assertEqual(sorted(os.listdir(folder)), ["step_00000002"])
         again = self.train(longer)
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("resumed at step 2", again.stderr)
-        with open(os.path.join(self.folder.name, "runs", "run", "metrics.jsonl"), encoding="utf-8") as file:
+        with open(os.path.join(self.folder, "runs", "run", "metrics.jsonl"), encoding="utf-8") as file:
             self.assertEqual([json.loads(line)["step"] for line in file], [1, 2, 3, 4])
 
     def test_output_that_cannot_be_written(self):

@@ -2,7 +2,6 @@
 """Ranks that are killed, stopped, asleep, out of disk or told to stop: the job ends in time and says where, and the next start
 goes on as if nothing had happened. GRPO_DRILL rehearses the failures (docs/distributed.md). Scenarios run side by side, since
 they mostly wait; each test then looks at its own. Arguments: the program and the source folder."""
-import json
 import os
 import shutil
 import signal
@@ -14,14 +13,13 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-PROGRAM, SOURCE = sys.argv[1], Path(sys.argv[2])
-TRAIN = os.path.join(os.path.dirname(PROGRAM), "grpo-train")
+from support import QUICKSTART, SOURCE, TRAIN, comparable, metrics
+
 STEPS = 6
 FAILS_AT = 4      # between the checkpoint of step 2, from which the next start goes on, and that of step 4
 ENDS_WITHIN_S = 60.0  # the aim is 10 s; these machines also run other tests. The measured times are printed.
 TIMEOUT_S = 15
 LIMIT_S = 200
-MEASURED = ("time", "speed/", "memory/", "prompts/", "bytes/")
 AT_ONCE = 6
 PHASES = ("rollout", "reward", "update", "reduction", "checkpoint", "evaluation")
 
@@ -36,7 +34,7 @@ def command(folder, *overrides, ranks=2):
 def new_folder(root, name):
     folder = Path(root) / name
     folder.mkdir()
-    lines = (SOURCE / "configs" / "quickstart" / "heldout.jsonl").read_text().splitlines()
+    lines = (QUICKSTART / "heldout.jsonl").read_text().splitlines()
     (folder / "heldout.jsonl").write_text("\n".join(lines[:8]) + "\n")
     return folder
 
@@ -60,13 +58,8 @@ def run(arguments, drill=None):
         return process.returncode, said
 
 
-def metrics(folder):
-    file = Path(folder) / "run" / "metrics.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def comparable(folder):
-    return [{key: value for key, value in line.items() if not key.startswith(MEASURED)} for line in metrics(folder)]
+def lines(folder):
+    return metrics(Path(folder) / "run")
 
 
 def rollouts(folder):
@@ -87,7 +80,7 @@ def left_of(folder):
 
 def wait_for_steps(folder, steps, process):
     deadline = time.monotonic() + LIMIT_S
-    while len(metrics(folder)) < steps + 1:  # and the line of the evaluation before the first step
+    while len(lines(folder)) < steps + 1:  # and the line of the evaluation before the first step
         if process.poll() is not None or time.monotonic() > deadline:
             return
         time.sleep(0.02)
@@ -147,7 +140,7 @@ class Stop:
                 os.kill(receiver, signal.SIGTERM if number == 0 else signal.SIGUSR1)
             self.code = process.wait(timeout=LIMIT_S)
         self.said = said.read_text()
-        self.steps = [line["step"] for line in metrics(self.folder)]
+        self.steps = [line["step"] for line in lines(self.folder)]
         self.left = left_of(self.folder)
         self.next_code, self.next_said = run(command(self.folder, "eval.every_steps=0", *overrides, ranks=ranks))
 
@@ -210,9 +203,9 @@ class Failures(unittest.TestCase):
         shutil.rmtree(cls.root, ignore_errors=True)
 
     def expect_as_uninterrupted(self, folder):
-        self.assertEqual([line["step"] for line in metrics(folder)], list(range(STEPS + 1)))
+        self.assertEqual([line["step"] for line in lines(folder)], list(range(STEPS + 1)))
         self.assertEqual(rollouts(folder), rollouts(self.whole))
-        self.assertEqual(comparable(folder), comparable(self.whole))
+        self.assertEqual(comparable(lines(folder)), comparable(lines(self.whole)))
 
     def expect_ended(self, rehearsal):
         self.assertNotIn(rehearsal.code, (0, 3), rehearsal.said)
@@ -272,7 +265,7 @@ class Failures(unittest.TestCase):
         self.assertEqual(stop.left, [])
         self.assertIn(f"stopped by a signal after step {last_step}", stop.said)
         self.assertEqual(stop.next_code, 0, stop.next_said)
-        self.assertEqual([line["step"] for line in metrics(stop.folder)], list(range(1, STEPS + 1)))
+        self.assertEqual([line["step"] for line in lines(stop.folder)], list(range(1, STEPS + 1)))
         if name != "alone":  # one process adds gradients up in another order
             self.assertEqual(rollouts(stop.folder), rollouts(self.whole))
         return stop
@@ -298,16 +291,16 @@ class Failures(unittest.TestCase):
 
     def test_ranks_take_the_prompts_of_one_that_is_slow(self):
         found = {}
-        for steal in ("always", "never"):
+        for steal in ("auto", "never"):
             folder = new_folder(self.root, f"steal_{steal}")
             arguments = command(folder, f"distributed.steal_prompts={steal}", "eval.every_steps=0", "trainer.steps=3")
             code, said = run(arguments, "rank=1 phase=rollout action=sleep seconds=1")
             self.assertEqual(code, 0, said)
             found[steal] = folder
-        self.assertEqual(rollouts(found["always"]), rollouts(found["never"]))
-        self.assertEqual({(line["prompts/fewest"], line["prompts/most"]) for line in metrics(found["never"])}, {(4, 4)})
-        self.assertEqual(min(line["prompts/fewest"] for line in metrics(found["always"])), 0)
-        for line in metrics(found["always"]):
+        self.assertEqual(rollouts(found["auto"]), rollouts(found["never"]))
+        self.assertEqual({(line["prompts/fewest"], line["prompts/most"]) for line in lines(found["never"])}, {(4, 4)})
+        self.assertEqual(min(line["prompts/fewest"] for line in lines(found["auto"])), 0)
+        for line in lines(found["auto"]):
             self.assertEqual(line["prompts/fewest"] + line["prompts/most"], 8)
 
 

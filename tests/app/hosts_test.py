@@ -8,13 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 from pathlib import Path
 
-PROGRAM, SOURCE = sys.argv[1], Path(sys.argv[2])
-TRAIN = os.path.join(os.path.dirname(PROGRAM), "grpo-train")
+from support import InFolder, SOURCE, TRAIN
+
 LINK = Path(__file__).with_name("delayed_link.py")
 DELAY_MS = 10
 LIMIT_S = 150
@@ -43,9 +42,9 @@ REASON = why_not()
 
 
 @unittest.skipIf(REASON, REASON)
-class TwoHosts(unittest.TestCase):
+class TwoHosts(InFolder):
     def setUp(self):
-        self.folder = Path(tempfile.mkdtemp())
+        super().setUp()
         self.hosts = [f"grpo-{name}-{os.getpid()}" for name in ("a", "b")]
         self.processes = []
         self.link = None
@@ -69,7 +68,6 @@ class TwoHosts(unittest.TestCase):
                     pipe.close()
         for host in self.hosts:
             subprocess.run(["ip", "netns", "del", host], capture_output=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, rank, *overrides, output=None):
         host = self.hosts[rank]

@@ -8,11 +8,10 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 
-PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
-QUICKSTART = os.path.join(SOURCE, "configs", "quickstart", "model")
+from support import InFolder, MODEL, PROGRAM, jsonl
+
 SUMS = [{"problem": f"{a}+1+2+3+4=", "answer": str(a + 10)} for a in range(10)]
 HIDDEN, INNER, LAYERS, HEADS = 16, 32, 1, 2
 SPECIAL = ["<|end|>", "<|im_start|>", "<|im_end|>"]
@@ -65,20 +64,13 @@ def write_weights(path, vocabulary):
         file.write(struct.pack("<Q", len(text)) + text + data)
 
 
-class OtherTrainers(unittest.TestCase):
+class OtherTrainers(InFolder):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
+        super().setUp()
         self.rows("sums.jsonl", SUMS)
 
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
     def rows(self, name, rows):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+        self.write_rows(name, rows)
         return name
 
     def byte_model(self, special=SPECIAL, vocabulary=259, **config):
@@ -93,14 +85,13 @@ class OtherTrainers(unittest.TestCase):
         write_weights(os.path.join(folder, "model.safetensors"), vocabulary)
         return folder
 
-    def start(self, *overrides, flags=(), data="sums.jsonl", model=QUICKSTART, cwd=None):
+    def start(self, *overrides, flags=(), data="sums.jsonl", model=MODEL, cwd=None):
         base = {"run": {"name": "run", "output": self.path("runs")}, "model": {"path": model, "template": "none", "device": "cpu"},
                 "data": {"train": data, "epochs": 100}, "rollout": {"prompts_per_step": 2, "group_size": 2, "max_new_tokens": 8},
                 "trainer": {"steps": 1, "threads": 1}, "checkpoint": {"every_steps": 0}, "logging": {"tensorboard": False}}
-        with open(self.path("config.yaml"), "w", encoding="utf-8") as file:
-            json.dump(base, file)  # JSON is YAML
-        return subprocess.run([PROGRAM, "train", "--config", self.path("config.yaml"), *flags, *overrides], capture_output=True, text=True, timeout=240,
-                              cwd=cwd or self.folder.name)
+        config = self.write("config.yaml", json.dumps(base))  # JSON is YAML
+        return subprocess.run([PROGRAM, "train", "--config", config, *flags, *overrides], capture_output=True, text=True, timeout=240,
+                              cwd=cwd or self.folder)
 
     def trains(self, *overrides, **more):
         result = self.start(*overrides, **more)
@@ -155,7 +146,7 @@ class OtherTrainers(unittest.TestCase):
 
     def test_verify_takes_a_list_of_right_answers(self):
         rows = [{"gold": ["seven", "7"], "pred": "\\boxed{7}"}, {"gold": ["8", "9"], "pred": "\\boxed{7}"}]
-        text = "".join(json.dumps(row) + "\n" for row in rows)
+        text = jsonl(rows)
         result = subprocess.run([PROGRAM, "verify"], input=text, capture_output=True, text=True, timeout=60)
         self.assertEqual([json.loads(line)["correct"] for line in result.stdout.splitlines()], [True, False], result.stderr)
 
@@ -209,15 +200,15 @@ class OtherTrainers(unittest.TestCase):
             json.dump({"base_model_name_or_path": "some/base"}, file)
         self.refuses(model=self.path("adapter"), words=("LoRA adapter", "some/base"))
 
-    def generate(self, *flags, rows=({"prompt": "1+1="},), model=QUICKSTART):
-        text = "".join(json.dumps(row) + "\n" for row in rows)
+    def generate(self, *flags, rows=({"prompt": "1+1="},), model=MODEL):
+        text = jsonl(rows)
         return subprocess.run([PROGRAM, "generate", "--model", model, "--max-new-tokens", "2", *flags], input=text, capture_output=True, text=True, timeout=120)
 
     def test_generate_takes_chat_messages_and_refuses_what_samples_nothing(self):
         for flags in (("--top-k", "-1"), ("--top-p", "0"), ("--temperature", "nan"), ("--samples", "0")):
             result = self.generate(*flags)
             self.assertEqual(result.returncode, 2, result.stderr)
-            self.assertIn(flags[0] + " must", result.stderr)
+            self.assertIn(flags[0] + ": expected", result.stderr)
         chat = [{"prompt": [{"role": "user", "content": "hi"}]}]
         result = self.generate("--template", "chatml", rows=chat, model=self.byte_model())
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -3,27 +3,23 @@
 Arguments: the program and the source folder."""
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 
-PROGRAM, SOURCE = sys.argv[1], sys.argv[2]
-MEASURED = ("time", "speed/", "memory/", "bytes/")
+from support import InFolder, PROGRAM, SOURCE, TRAIN, comparable, metrics
 
 
-class Sft(unittest.TestCase):
+
+class Sft(InFolder):
     def setUp(self):
-        self.folder = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        super().setUp()
         sums = [{"problem": f"{a}+{b}=", "answer": str(a + b)} for a in range(10, 40) for b in range(10, 40)]
-        (self.folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sums))
+        self.write_rows("train.jsonl", sums)
 
     def run_program(self, name, *overrides, ranks=1):
-        command = [os.path.join(os.path.dirname(PROGRAM), "grpo-train"), "--config", "quickstart_2grpo", "--nproc", str(ranks), f"run.output={self.folder}",
+        command = [TRAIN, "--config", "quickstart_2grpo", "--nproc", str(ranks), f"run.output={self.folder}",
                    f"run.name={name}", "algorithm.method=sft", f"data.train=[{self.folder}/train.jsonl]", "trainer.steps=40", "optimizer.lr=1e-3",
                    "eval.every_steps=0", "checkpoint.every_steps=10", "checkpoint.keep=9", *overrides]
         return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=SOURCE)
@@ -34,8 +30,7 @@ class Sft(unittest.TestCase):
         return result.stderr
 
     def lines(self, name):
-        lines = [json.loads(line) for line in (self.folder / name / "metrics.jsonl").read_text().splitlines()]
-        return [{key: value for key, value in line.items() if not key.startswith(MEASURED)} for line in lines]
+        return comparable(metrics(self.folder / name))
 
     def weights(self, name, step):
         return (self.folder / name / "checkpoints" / f"step_{step:08d}" / "model" / "model.safetensors").read_bytes()

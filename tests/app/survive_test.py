@@ -10,14 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
 from pathlib import Path
 
-PROGRAM, SOURCE = sys.argv[1], Path(sys.argv[2])
-QUICKSTART = SOURCE / "configs" / "quickstart"
+from support import InFolder, PROGRAM, QUICKSTART, metrics
+
 LIMIT_S = 200
 
 
@@ -30,10 +29,9 @@ def snapshot(folder):
     return found
 
 
-class Survive(unittest.TestCase):
+class Survive(InFolder):
     def setUp(self):
-        self.folder = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        super().setUp()
         self.run_folder = self.folder / "out" / "run"
         (self.folder / "base.yaml").write_text(json.dumps({
             "run": {"name": "run", "output": str(self.folder / "out")},
@@ -59,8 +57,7 @@ class Survive(unittest.TestCase):
         return process
 
     def metrics(self):
-        file = self.run_folder / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")] if file.exists() else []
+        return metrics(self.run_folder)
 
     def checkpoints(self):
         return sorted(path.name for path in (self.run_folder / "checkpoints").glob("*"))

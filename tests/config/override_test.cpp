@@ -1,3 +1,4 @@
+#include "config/node_reader.h"
 #include "config/sample.h"
 
 namespace grpo::config {
@@ -115,6 +116,25 @@ TEST_F(Override, BrokenYamlAsksForQuotes) {
   EXPECT_EQ(error_with("all.names=[a"),
             "command line: all.names: not valid YAML: end of sequence flow not found (a text with special characters "
             "needs quotes: all.names='\"...\"')");
+}
+
+TEST_F(Override, OneFieldIsReadFromAFlagsText) {
+  Everything all;
+  const auto fields = base::fields_of(all);
+  const auto read = [&](const std::string& name, const std::string& text) {
+    read_field(*find_field(fields, name), "--" + name, text);
+  };
+  read("count", "1e2");
+  read("color", "red");
+  read("text", "{a: [b");  // what YAML would not read at all
+  read("chat", "{problem}");
+  EXPECT_EQ(all.count, 100);
+  EXPECT_EQ(all.color, Color::kRed);
+  EXPECT_EQ(all.text, "{a: [b");
+  EXPECT_EQ(all.chat.text, "{problem}");
+  EXPECT_THAT(error_of([&] { read("count", "many"); }), ::testing::HasSubstr("--count: expected an integer"));
+  EXPECT_THAT(error_of([&] { read("color", "redd"); }),
+              ::testing::HasSubstr("--color: unknown value redd (did you mean red?)"));
 }
 
 }  // namespace

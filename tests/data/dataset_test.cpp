@@ -5,6 +5,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::data {
 namespace {
@@ -23,12 +24,7 @@ class LoadProblems : public ::testing::Test {
   }
   std::string error_of(const std::string& name, const std::string& text, const std::string& prompt_key = "problem",
                        const std::string& answer_key = "answer") {
-    try {
-      load(name, text, prompt_key, answer_key);
-    } catch (const base::IoError& error) {
-      return error.what();
-    }
-    return "no error";
+    return testing::message_of<base::IoError>([&] { load(name, text, prompt_key, answer_key); });
   }
   testing::TempDir dir_;
 };

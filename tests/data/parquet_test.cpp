@@ -15,6 +15,7 @@
 #include "grpo/data/dataset.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::data {
 namespace {
@@ -73,12 +74,7 @@ void write(const std::filesystem::path& path, const std::vector<Column>& columns
 }
 
 std::string error_of(const std::filesystem::path& path, const std::string& prompt_key, const std::string& answer_key) {
-  try {
-    load_problems({path.string()}, prompt_key, answer_key);
-  } catch (const base::IoError& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing::message_of<base::IoError>([&] { load_problems({path.string()}, prompt_key, answer_key); });
 }
 
 TEST(Parquet, ReadsColumnsOverSeveralRowGroups) {

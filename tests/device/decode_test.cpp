@@ -124,7 +124,7 @@ TEST_F(DecodeSteps, ShowTokensThatAreReadTooEarly) {
   const auto requests = testing::requests_of({4, 9}, 2);
   const auto generate = [&] {
     rollout::Engine engine(*model, {.max_sequences = 4});
-    return engine.generate(requests, testing::kSampling, testing::kKey);
+    return engine.generate(requests, testing::kGeneration, testing::kKey);
   };
   const auto expected = generate();
   for (uint64_t seed = 1; seed <= 5; ++seed) {

@@ -19,7 +19,7 @@ class Runs : public HostDevice {
 
   TrainConfig config(const std::string& name) const {
     auto config = tiny_config(dir_.path() / name);
-    config.model.device = "cuda";
+    config.model.device = models::DeviceChoice::kCuda;
     config.rollout.prompts_per_step = 4;
     config.rollout.max_new_tokens = 8;
     config.algorithm.entropy_coef = 0.01;  // trains groups whose rewards are equal, too

@@ -21,7 +21,7 @@ TrainConfig config() {
   config.trainer.micro_batch_tokens = 40;
   config.optimizer.lr = 1.0;
   config.optimizer.eps = 1.0;
-  config.optimizer.warmup_steps = 0;
+  config.optimizer.warmup_updates = 0;
   config.optimizer.weight_decay = 0.0;
   return config;
 }

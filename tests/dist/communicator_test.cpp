@@ -9,6 +9,7 @@
 
 #include "dist/nccl_library.h"
 #include "grpo/base/error.h"
+#include "support/message_of.h"
 
 namespace grpo::dist {
 namespace {
@@ -27,12 +28,7 @@ class Variable {
 };
 
 std::string error_of(const DistributedConfig& config) {
-  try {
-    make_communicator(config);
-  } catch (const base::ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing::message_of<base::ConfigError>([&] { make_communicator(config); });
 }
 
 class OneProcess : public ::testing::Test {
@@ -81,10 +77,10 @@ TEST_F(OneProcess, FailsAtWhatWouldFailWithSeveralRanks) {
 
 TEST_F(OneProcess, TakesEveryShardingAndRefusesABackendThatIsNotHere) {
   EXPECT_EQ(error_of({.backend = Backend::kGloo}), "no error");  // one rank needs no backend
-  EXPECT_EQ(error_of({.sharding = Sharding::kZero1}), "no error");
-  EXPECT_EQ(error_of({.sharding = Sharding::kZero2}), "no error");
-  EXPECT_EQ(error_of({.sharding = Sharding::kZero3}), "no error");
-  EXPECT_EQ(error_of({.sharding = Sharding::kNone}), "no error");
+  EXPECT_EQ(error_of({.sharding = ShardingChoice::kZero1}), "no error");
+  EXPECT_EQ(error_of({.sharding = ShardingChoice::kZero2}), "no error");
+  EXPECT_EQ(error_of({.sharding = ShardingChoice::kZero3}), "no error");
+  EXPECT_EQ(error_of({.sharding = ShardingChoice::kNone}), "no error");
   if (nccl_problem(0).empty()) GTEST_SKIP() << "there is a CUDA device and NCCL";
   EXPECT_THAT(error_of({.backend = Backend::kNccl}),
               HasSubstr("distributed.backend: nccl: " + nccl_problem(0) + "; use auto or gloo"));
@@ -98,7 +94,7 @@ TEST_F(OneProcess, IsOneOfSeveralOnlyWhenTheEnvironmentSaysAllOfIt) {
 
 TEST(DistributedNames, AreThoseOfTheConfiguration) {
   EXPECT_THAT(enum_names(Backend{}), ElementsAre("auto", "single", "gloo", "nccl"));
-  EXPECT_THAT(enum_names(Sharding{}), ElementsAre("auto", "none", "zero1", "zero2", "zero3"));
+  EXPECT_THAT(enum_names(ShardingChoice{}), ElementsAre("auto", "none", "zero1", "zero2", "zero3"));
   EXPECT_THAT(enum_names(ReduceDtype{}), ElementsAre("float32", "bfloat16"));
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "grpo/base/error.h"
+#include "support/message_of.h"
 
 namespace grpo::dist {
 namespace {
@@ -23,12 +24,7 @@ Environment environment_of(const Variables& variables) {
 Ranks read(const Variables& variables) { return ranks_from(environment_of(variables)); }
 
 std::string error_of(const Variables& variables) {
-  try {
-    read(variables);
-  } catch (const base::ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing::message_of<base::ConfigError>([&] { read(variables); });
 }
 
 Variables with(Variables variables, const Variables& more) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
+#include "grpo/io/base64.h"
 #include "grpo/io/file.h"
 #include "grpo/io/file_kind.h"
 #include "grpo/io/json.h"

@@ -9,7 +9,11 @@
 #include <thread>
 
 #include "grpo/base/error.h"
+#include "grpo/io/base64.h"
+#include "grpo/io/hash.h"
+#include "grpo/io/mapped_file.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::io {
 namespace {
@@ -22,15 +26,6 @@ std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
   return names;
-}
-
-std::string error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const base::IoError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 std::string compress_xz(const std::string& text) {
@@ -53,12 +48,13 @@ TEST(ReadFile, ReturnsEveryByte) {
 }
 
 TEST(ReadFile, NamesTheMissingFile) {
-  EXPECT_THAT(error_of([] { read_file("no/such/file"); }), HasSubstr("no/such/file: cannot open: No such file"));
+  EXPECT_THAT(testing::message_of<base::IoError>([] { read_file("no/such/file"); }),
+              HasSubstr("no/such/file: cannot open: No such file"));
 }
 
 TEST(ReadFile, RefusesAFolder) {
   const testing::TempDir dir;
-  EXPECT_THAT(error_of([&] { read_file(dir.path()); }), HasSubstr("is a folder"));
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { read_file(dir.path()); }), HasSubstr("is a folder"));
 }
 
 TEST(ReadMaybeCompressed, DecompressesXzByItsEnding) {
@@ -74,7 +70,8 @@ TEST(ReadMaybeCompressed, RefusesATruncatedXzFile) {
   const testing::TempDir dir;
   const std::string whole = compress_xz("some text that is long enough to cut");
   write_file_atomic(dir.path() / "a.xz", std::string_view(whole).substr(0, whole.size() - 9));
-  EXPECT_THAT(error_of([&] { read_maybe_compressed(dir.path() / "a.xz"); }), HasSubstr("not a whole .xz file"));
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { read_maybe_compressed(dir.path() / "a.xz"); }),
+              HasSubstr("not a whole .xz file"));
 }
 
 TEST(WriteFileAtomic, ReplacesAndLeavesNoTemporaryFile) {
@@ -88,7 +85,8 @@ TEST(WriteFileAtomic, ReplacesAndLeavesNoTemporaryFile) {
 TEST(WriteFileAtomic, LeavesNoTemporaryFileWhenTheTargetCannotBeReplaced) {
   const testing::TempDir dir;
   fs::create_directory(dir.path() / "a");
-  EXPECT_THAT(error_of([&] { write_file_atomic(dir.path() / "a", "x"); }), HasSubstr("a: cannot replace"));
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { write_file_atomic(dir.path() / "a", "x"); }),
+              HasSubstr("a: cannot replace"));
   EXPECT_THAT(names_in(dir.path()), UnorderedElementsAre("a"));
 }
 
@@ -100,7 +98,8 @@ TEST(WriteFileAtomic, KeepsTheOldFileWhenTheDiskRefusesBytes) {
   const rlimit small{.rlim_cur = 1000, .rlim_max = before.rlim_max};
   auto* handler = std::signal(SIGXFSZ, SIG_IGN);  // so that write() fails instead
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-  const std::string error = error_of([&] { write_file_atomic(dir.path() / "a", std::string(5000, 'x')); });
+  const std::string error =
+      testing::message_of<base::IoError>([&] { write_file_atomic(dir.path() / "a", std::string(5000, 'x')); });
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   std::signal(SIGXFSZ, handler);
   EXPECT_THAT(error, HasSubstr("a: cannot write: File too large"));
@@ -142,7 +141,8 @@ TEST(MappedFile, ShowsTheFile) {
   const MappedFile file(dir.path() / "a");
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()), "hello");
   EXPECT_TRUE(MappedFile(dir.path() / "empty").bytes().empty());
-  EXPECT_THAT(error_of([&] { MappedFile missing(dir.path() / "b"); }), HasSubstr("cannot open"));
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { MappedFile missing(dir.path() / "b"); }),
+              HasSubstr("cannot open"));
 }
 
 // The examples of RFC 4648, section 10.

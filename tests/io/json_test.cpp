@@ -7,6 +7,8 @@
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
+#include "grpo/io/hash.h"
+#include "grpo/io/mapped_file.h"
 #include "grpo/io/parse_json.h"
 #include "support/golden.h"
 

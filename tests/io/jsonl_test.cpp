@@ -9,6 +9,7 @@
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::io {
 namespace {
@@ -28,15 +29,6 @@ std::vector<Row> read_all(const std::string& path) {
   nlohmann::json value;
   while (reader.next(value)) rows.push_back({reader.line(), value});
   return rows;
-}
-
-std::string error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const base::IoError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // Puts a text in the place of std::cin for its life.
@@ -68,20 +60,22 @@ TEST(JsonlReader, NamesFileAndLineOfAnError) {
   const testing::TempDir dir;
   const auto path = (dir.path() / "a.jsonl").string();
   write_file_atomic(path, "{\"a\": 1}\n\n{\"a\": \n");
-  EXPECT_THAT(error_of([&] { read_all(path); }), HasSubstr(path + ":3: not valid JSON"));
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { read_all(path); }), HasSubstr(path + ":3: not valid JSON"));
   write_file_atomic(path, "[1]\n");
-  EXPECT_THAT(error_of([&] { read_all(path); }), HasSubstr(path + ":1: expected one JSON object"));
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { read_all(path); }),
+              HasSubstr(path + ":1: expected one JSON object"));
   write_file_atomic(path, "{\"a\": \"\xFF\"}\n");
-  EXPECT_THAT(error_of([&] { read_all(path); }), HasSubstr(path + ":1: not valid JSON"));
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { read_all(path); }), HasSubstr(path + ":1: not valid JSON"));
   const FakeStdin input("{}\nx\n");
-  EXPECT_THAT(error_of([] { read_all("-"); }), HasSubstr("stdin:2: "));
+  EXPECT_THAT(testing::message_of<base::IoError>([] { read_all("-"); }), HasSubstr("stdin:2: "));
 }
 
 TEST(JsonlReader, NamesAMissingFileAndAFolder) {
   const testing::TempDir dir;
-  EXPECT_THAT(error_of([] { JsonlReader reader("no/such.jsonl"); }),
+  EXPECT_THAT(testing::message_of<base::IoError>([] { JsonlReader reader("no/such.jsonl"); }),
               AllOf(HasSubstr("no/such.jsonl"), HasSubstr("No such file")));
-  EXPECT_THAT(error_of([&] { JsonlReader reader(dir.path().string()); }), HasSubstr("is a folder"));
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { JsonlReader reader(dir.path().string()); }),
+              HasSubstr("is a folder"));
 }
 
 // 64 MB of lines in a process whose memory may not grow by half of that. (AddressSanitizer keeps freed memory for a
@@ -143,14 +137,15 @@ TEST(JsonlWriter, ReplacesInvalidUtf8) {
 
 TEST(JsonlWriter, ReportsAFullDisk) {
   JsonlWriter writer("/dev/full");
-  EXPECT_THAT(error_of([&] {
+  EXPECT_THAT(testing::message_of<base::IoError>([&] {
                 writer.write(nlohmann::json{{"a", 1}});
               }),
               HasSubstr("/dev/full: cannot write: No space left"));
 }
 
 TEST(JsonlWriter, ReportsAPathThatCannotBeOpened) {
-  EXPECT_THAT(error_of([] { JsonlWriter writer("no/such/folder/a.jsonl"); }), HasSubstr("cannot open: No such file"));
+  EXPECT_THAT(testing::message_of<base::IoError>([] { JsonlWriter writer("no/such/folder/a.jsonl"); }),
+              HasSubstr("cannot open: No such file"));
 }
 
 }  // namespace

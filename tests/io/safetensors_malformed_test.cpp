@@ -9,6 +9,7 @@
 #include "grpo/io/json.h"
 #include "grpo/io/safetensors.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::io {
 namespace {
@@ -82,12 +83,7 @@ std::vector<Case> cases() {
 }
 
 std::string error_of(const fs::path& path) {
-  try {
-    Safetensors::open(path);
-  } catch (const base::IoError& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing::message_of<base::IoError>([&] { Safetensors::open(path); });
 }
 
 TEST(MalformedSafetensors, EachFaultHasItsMessage) {

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "grpo/io/file.h"
+#include "grpo/io/hash.h"
 #include "support/golden.h"
 
 namespace grpo::io {

@@ -69,6 +69,21 @@ class CheckLayers(unittest.TestCase):
         status, output = self.check({"src/utils/x.cpp": "\n"})
         self.assertEqual((status, output[0]), (1, "src/utils:1: utils is not in the module map"))
 
+    def test_headers_that_lean_on_others_for_a_library(self):
+        self.assert_found("include/grpo/io/x.h", '#pragma once\n#include "grpo/io/file.h"\nstd::string f();  // std::map\n', 3,
+                          "std::string: a header includes what it uses: <string>")
+        self.assert_found("src/io/x.h", '#pragma once\nconstexpr const char* kText = "std::map";\nint64_t f();\n', 3,
+                          "int64_t: a header includes what it uses: <cstdint>")
+        self.assert_found("src/nn/x.h", "#pragma once\nvoid f(const at::Tensor& x);\n", 2,
+                          "a header that names LibTorch's types includes one of its headers")
+        self.assert_clean({"src/nn/x.h": "#pragma once\n#include <ATen/core/Tensor.h>\n#include <vector>\nvoid f(std::vector<at::Tensor> x);\n"})
+
+    def test_a_source_includes_its_own_header_first(self):
+        own = {"src/io/x.h": "#pragma once\n", "include/grpo/base/y.h": "#pragma once\n"}
+        self.assert_clean({**own, "src/io/x.cpp": '// X.\n#include "io/x.h"\n\n#include <string>\n', "src/base/y.cpp": '#include "grpo/base/y.h"\n'})
+        status, output = self.check({**own, "src/io/x.cpp": '#include <string>\n#include "io/x.h"\n'})
+        self.assertEqual((status, output[0]), (1, "src/io/x.cpp:1: io/x.h is to be the first include: so the compiler shows that it needs no other before it"))
+
     def test_private_headers(self):
         private = {"src/io/parts.h": "#pragma once\n"}
         self.assert_clean({**private, "src/io/x.cpp": '#include "io/parts.h"\n'})

@@ -8,6 +8,7 @@
 #include "grpo/kernels/cuda.h"
 #include "models/small_model.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::models {
 namespace {
@@ -15,22 +16,23 @@ namespace {
 using ::testing::HasSubstr;
 using testing::message_of;
 
-TEST(ResolveDevice, KnowsItsNames) {
-  EXPECT_TRUE(resolve_device("cpu").is_cpu());
-  EXPECT_EQ(resolve_device("auto").is_cuda(), kernels::cuda_device_count() > 0 && kernels::load_cuda().empty());
-  EXPECT_THAT(message_of<base::ConfigError>([] { resolve_device("gpu"); }), HasSubstr("gpu"));
+TEST(ResolveDevice, TakesAGpuWhereThereIsOneUnlessToldTheCpu) {
+  EXPECT_TRUE(resolve_device(DeviceChoice::kCpu).is_cpu());
+  EXPECT_EQ(resolve_device(DeviceChoice::kAuto).is_cuda(),
+            kernels::cuda_device_count() > 0 && kernels::load_cuda().empty());
 }
 
 TEST(ResolveDevice, SaysThatThereIsNoCuda) {
   if (kernels::cuda_device_count() > 0) GTEST_SKIP() << "there is one";
-  EXPECT_THAT(message_of<base::ConfigError>([] { resolve_device("cuda"); }), HasSubstr("no CUDA device"));
+  EXPECT_THAT(message_of<base::ConfigError>([] { resolve_device(DeviceChoice::kCuda); }), HasSubstr("no CUDA device"));
 }
 
 TEST(GpuResolveDevice, GivesEachRankADeviceOfItsOwn) {
   const int devices = kernels::cuda_device_count();
   if (devices == 0) GTEST_SKIP() << "no CUDA device";
-  EXPECT_EQ(resolve_device("cuda", devices - 1), at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(devices - 1)));
-  EXPECT_THAT(message_of<base::ConfigError>([&] { resolve_device("auto", devices); }),
+  EXPECT_EQ(resolve_device(DeviceChoice::kCuda, devices - 1),
+            at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(devices - 1)));
+  EXPECT_THAT(message_of<base::ConfigError>([&] { resolve_device(DeviceChoice::kAuto, devices); }),
               HasSubstr("no device of its own"));
 }
 
@@ -39,12 +41,10 @@ TEST(ResolveDtype, TakesFp32OnTheCpuAndTheStoredOneElsewhere) {
   auto config = testing::small_config_json();
   config["torch_dtype"] = "bfloat16";
   testing::write_config(dir.path(), config);
-  EXPECT_EQ(resolve_dtype("auto", dir.path(), at::kCPU), at::kFloat);
-  EXPECT_EQ(resolve_dtype("auto", dir.path(), at::kCUDA), at::kBFloat16);
-  EXPECT_EQ(resolve_dtype("bfloat16", dir.path(), at::kCPU), at::kBFloat16);
-  EXPECT_EQ(resolve_dtype("float32", dir.path(), at::kCUDA), at::kFloat);
-  EXPECT_THAT(message_of<base::ConfigError>([&] { resolve_dtype("float23", dir.path(), at::kCPU); }),
-              HasSubstr("float32"));
+  EXPECT_EQ(resolve_dtype(DtypeChoice::kAuto, dir.path(), at::kCPU), at::kFloat);
+  EXPECT_EQ(resolve_dtype(DtypeChoice::kAuto, dir.path(), at::kCUDA), at::kBFloat16);
+  EXPECT_EQ(resolve_dtype(DtypeChoice::kBfloat16, dir.path(), at::kCPU), at::kBFloat16);
+  EXPECT_EQ(resolve_dtype(DtypeChoice::kFloat32, dir.path(), at::kCUDA), at::kFloat);
 }
 
 }  // namespace

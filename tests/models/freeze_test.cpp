@@ -51,15 +51,15 @@ at::Tensor loss_of(const CausalLM& model) {
   return at::linear(hidden, model.head_weight()).square().sum();
 }
 
-class FrozenWeights : public ::testing::TestWithParam<Checkpointing> {};
+class FrozenWeights : public ::testing::TestWithParam<Recompute> {};
 INSTANTIATE_TEST_SUITE_P(All, FrozenWeights,
-                         ::testing::Values(Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull));
+                         ::testing::Values(Recompute::kNone, Recompute::kSelective, Recompute::kFull));
 
 // Whatever is frozen, above or below: the rest learns as if nothing were.
 TEST_P(FrozenWeights, TakeNoGradientAndLeaveThatOfTheOthersAsItIs) {
   at::set_num_threads(1);  // the model is tiny: threads would wait for each other
   const auto whole = small_model();
-  whole->set_training_options({.checkpointing = GetParam()});
+  whole->set_training_options({.recompute = GetParam()});
   loss_of(*whole).backward();
   for (const std::vector<std::string>& frozen :
        std::vector<std::vector<std::string>>{{"embed"},
@@ -72,7 +72,7 @@ TEST_P(FrozenWeights, TakeNoGradientAndLeaveThatOfTheOthersAsItIs) {
                                              {"embed", "layers.0.input_layernorm", "layers.0.self_attn"},
                                              {"layers"}}) {
     const auto model = small_model();
-    model->set_training_options({.checkpointing = GetParam()});
+    model->set_training_options({.recompute = GetParam()});
     model->freeze(frozen);
     loss_of(*model).backward();
     size_t trained = 0;

@@ -133,11 +133,11 @@ TEST(GoldenModels, RotaryFrequencies) {
   }
 }
 
-void expect_golden_gradients(Checkpointing checkpointing, at::ScalarType dtype = at::kFloat) {
+void expect_golden_gradients(Recompute recompute, at::ScalarType dtype = at::kFloat) {
   const bool fp32 = dtype == at::kFloat;
   for (const auto& golden : golden_models()) {
     const auto model = golden.load(dtype, at::kCPU);
-    model->set_training_options({.checkpointing = checkpointing});
+    model->set_training_options({.recompute = recompute});
     const auto batch = nn::PackedBatch::pack(golden.sequences());
     const auto rows = has_next(batch).nonzero().squeeze(1);
     const auto nll = -nn::token_log_probs(model->hidden_states(batch).index_select(0, rows), model->head_weight(),
@@ -162,29 +162,27 @@ void expect_golden_gradients(Checkpointing checkpointing, at::ScalarType dtype =
   }
 }
 
-TEST(GoldenModels, LossAndEveryGradient) { expect_golden_gradients(Checkpointing::kNone); }
-TEST(GoldenModels, LossAndEveryGradientWithoutTheMlpsActivations) {
-  expect_golden_gradients(Checkpointing::kSelective);
-}
-TEST(GoldenModels, LossAndEveryGradientFromLayerInputsAlone) { expect_golden_gradients(Checkpointing::kFull); }
+TEST(GoldenModels, LossAndEveryGradient) { expect_golden_gradients(Recompute::kNone); }
+TEST(GoldenModels, LossAndEveryGradientWithoutTheMlpsActivations) { expect_golden_gradients(Recompute::kSelective); }
+TEST(GoldenModels, LossAndEveryGradientFromLayerInputsAlone) { expect_golden_gradients(Recompute::kFull); }
 
-TEST(GoldenModels, LossAndEveryGradientInBf16) { expect_golden_gradients(Checkpointing::kNone, at::kBFloat16); }
+TEST(GoldenModels, LossAndEveryGradientInBf16) { expect_golden_gradients(Recompute::kNone, at::kBFloat16); }
 
 TEST(GoldenModels, CheckpointingChangesNoBitOfAGradient) {
-  const auto gradients = [](Checkpointing checkpointing) {
+  const auto gradients = [](Recompute recompute) {
     const auto all = golden_models();
     const auto& golden = all.front();
     const auto model = golden.load();
-    model->set_training_options({.checkpointing = checkpointing});
+    model->set_training_options({.recompute = recompute});
     model->hidden_states(nn::PackedBatch::pack(golden.sequences())).square().sum().backward();
     std::vector<at::Tensor> found;
     for (const auto& [name, parameter] : model->parameters())
       found.push_back(parameter.grad().defined() ? parameter.grad() : at::zeros({1}));
     return found;
   };
-  const auto expected = gradients(Checkpointing::kNone);
-  for (const auto checkpointing : {Checkpointing::kSelective, Checkpointing::kFull}) {
-    const auto found = gradients(checkpointing);
+  const auto expected = gradients(Recompute::kNone);
+  for (const auto recompute : {Recompute::kSelective, Recompute::kFull}) {
+    const auto found = gradients(recompute);
     for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::equal(found[i], expected[i])) << i;
   }
 }

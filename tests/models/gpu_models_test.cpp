@@ -129,8 +129,8 @@ TEST_F(GpuModels, GoldenGradients) {
     for (const auto dtype : {at::kFloat, at::kBFloat16}) {
       const auto model = golden.load(dtype, at::kCUDA);
       const auto best = best_attention(model->config(), dtype, model->device());
-      for (const auto& options : {TrainingOptions{}, TrainingOptions{.checkpointing = Checkpointing::kSelective},
-                                  TrainingOptions{.checkpointing = Checkpointing::kFull, .attention = best}}) {
+      for (const auto& options : {TrainingOptions{}, TrainingOptions{.recompute = Recompute::kSelective},
+                                  TrainingOptions{.recompute = Recompute::kFull, .attention = best}}) {
         model->set_training_options(options);
         for (const auto& [name, parameter] : model->parameters()) parameter.mutable_grad().reset();
         const auto batch = nn::PackedBatch::pack(golden.sequences(), model->device());

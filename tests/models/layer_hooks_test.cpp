@@ -31,15 +31,14 @@ at::Tensor loss_of(const CausalLM& model) {
   return model.hidden_states(nn::PackedBatch::pack({{1, 2, 3, 4}, {5, 6}})).square().sum();
 }
 
-class LayerCalls : public ::testing::TestWithParam<Checkpointing> {};
-INSTANTIATE_TEST_SUITE_P(All, LayerCalls,
-                         ::testing::Values(Checkpointing::kNone, Checkpointing::kSelective, Checkpointing::kFull));
+class LayerCalls : public ::testing::TestWithParam<Recompute> {};
+INSTANTIATE_TEST_SUITE_P(All, LayerCalls, ::testing::Values(Recompute::kNone, Recompute::kSelective, Recompute::kFull));
 
 TEST_P(LayerCalls, ComeInOrderAndWhenALayersGradientsAreComplete) {
   const auto plain = small_model();
   loss_of(*plain).backward();
   const auto model = small_model();
-  model->set_training_options({.checkpointing = GetParam()});
+  model->set_training_options({.recompute = GetParam()});
   std::vector<std::string> calls;
   std::map<size_t, at::Tensor> at_the_call;
   model->set_layer_hooks(recorder(calls, [&](int64_t layer) {

@@ -8,6 +8,7 @@
 #include "grpo/io/json.h"
 #include "models/small_model.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::models {
 namespace {

@@ -11,6 +11,7 @@
 #include "models/cached_pass.h"
 #include "models/golden_model.h"
 #include "models/small_model.h"
+#include "support/message_of.h"
 
 namespace grpo::models {
 namespace {

@@ -19,15 +19,4 @@ models::ModelConfig read_config(const nlohmann::json& config);
 std::unique_ptr<models::CausalLM> small_model(const nlohmann::json& config = small_config_json(), uint64_t seed = 1,
                                               at::ScalarType dtype = at::kFloat);
 
-/// What `action` throws as E, or "" when it throws nothing.
-template <typename E, typename Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "";
-}
-
 }  // namespace grpo::testing

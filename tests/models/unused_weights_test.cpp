@@ -9,6 +9,7 @@
 #include "grpo/models/weights.h"
 #include "models/small_model.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 
 namespace grpo::models {
 namespace {

@@ -16,7 +16,6 @@ TEST(PackedBatch, LaysSequencesEndToEnd) {
   const auto batch = PackedBatch::pack({{7, 8, 9}, {5}, {6, 4}});
   EXPECT_THAT(batch.offsets, ElementsAre(0, 3, 4, 6));
   EXPECT_EQ(batch.num_tokens(), 6);
-  EXPECT_EQ(batch.num_sequences(), 3);
   EXPECT_TRUE(at::equal(batch.ids, at::tensor({7, 8, 9, 5, 6, 4}, at::kLong)));
   EXPECT_TRUE(at::equal(batch.positions, at::tensor({0, 1, 2, 0, 0, 1}, at::kLong)));
 }

@@ -44,7 +44,7 @@ void set_schedule(const std::string& name, int64_t warmup, double min_lr_rate, O
   config.schedule = name.starts_with("cosine") ? Schedule::kCosine
                     : name == "linear"         ? Schedule::kLinear
                                                : Schedule::kConstant;
-  config.warmup_steps = name == "constant" ? 0 : warmup;
+  config.warmup_updates = name == "constant" ? 0 : warmup;
   config.min_lr_ratio = min_lr_rate;
 }
 

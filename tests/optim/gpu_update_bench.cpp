@@ -48,7 +48,7 @@ void gradient(const models::CausalLM& model, const nn::PackedBatch& batch) {
 }
 
 void measure(const std::string& name, models::CausalLM& model, const models::TrainingOptions& options,
-             const char* checkpointing) {
+             const char* recompute) {
   model.set_training_options(options);
   const auto batch = batch_of(model.config().vocab_size);
   const auto clear = [&] {
@@ -65,7 +65,7 @@ void measure(const std::string& name, models::CausalLM& model, const models::Tra
          {"model", name},
          {"tokens", num_tokens},
          {"attention", to_string(options.attention)},
-         {"checkpointing", checkpointing},
+         {"checkpointing", recompute},
          {"seconds", best},
          {"tokens_per_s", static_cast<double>(num_tokens) / best},
          {"mfu_of_989_tflops", operations(model.config()) / best / kDensePeak}});
@@ -97,10 +97,10 @@ int main(int argc, char** argv) {
   const auto model = random_model(config);
   const auto best =
       nn::choose_attention({config.num_heads, config.num_kv_heads, config.head_dim}, at::kBFloat16, kDevice, {});
-  using models::Checkpointing;
+  using models::Recompute;
   for (const auto attention : {nn::AttentionKernel::kPadded, nn::AttentionKernel::kFlash}) {
     try {
-      measure(name, *model, {.checkpointing = Checkpointing::kSelective, .attention = attention}, "selective");
+      measure(name, *model, {.recompute = Recompute::kSelective, .attention = attention}, "selective");
     } catch (const std::exception& error) {
       const std::string text = error.what();
       print({{"bench", "gradient"},
@@ -109,10 +109,10 @@ int main(int argc, char** argv) {
              {"checkpointing", "failed: " + text.substr(0, text.find('\n')).substr(0, 200)}});
     }
   }
-  measure(name, *model, {.checkpointing = Checkpointing::kNone, .attention = best}, "none");
-  measure(name, *model, {.checkpointing = Checkpointing::kFull, .attention = best}, "full");
+  measure(name, *model, {.recompute = Recompute::kNone, .attention = best}, "none");
+  measure(name, *model, {.recompute = Recompute::kFull, .attention = best}, "full");
   if (name != "7b") {  // masters and moments of 7B do not fit beside the rest
-    model->set_training_options({.checkpointing = Checkpointing::kSelective, .attention = best});
+    model->set_training_options({.recompute = Recompute::kSelective, .attention = best});
     optimizer_step(name, *model);
   }
   return 0;

@@ -13,6 +13,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/optim/optimizer.h"
+#include "optim/layered_weights.h"
 #include "optim/update_rule.h"
 #include "support/golden.h"
 #include "support/thread_ranks.h"
@@ -30,25 +31,18 @@ OptimizerConfig muon_config() {
 }
 
 // A layer of two matrices in one piece of memory and a bias, with an embedding and a norm around it.
-struct Model {
-  NamedTensors parameters;
-  std::vector<int64_t> layers;
-};
+using Model = testing::LayeredWeights;
 
 Model make_model(at::ScalarType dtype) {
   const at::NoGradGuard no_grad;
   at::manual_seed(3);
   Model model;
-  const auto add = [&](const char* name, const at::Tensor& tensor, int64_t layer) {
-    model.parameters.emplace_back(name, tensor.set_requires_grad(true));
-    model.layers.push_back(layer);
-  };
-  add("embedding", at::randn({6, 4}).to(dtype), -1);
+  model.add("embedding", at::randn({6, 4}).to(dtype), -1);
   const auto memory = at::randn({7 * 5 + 3 * 5}).to(dtype);
-  add("tall", memory.narrow(0, 0, 35).view({7, 5}), 0);
-  add("wide", memory.narrow(0, 35, 15).view({3, 5}), 0);
-  add("bias", at::randn({7}).to(dtype), 0);
-  add("norm", at::randn({4}).to(dtype), -1);
+  model.add("tall", memory.narrow(0, 0, 35).view({7, 5}), 0);
+  model.add("wide", memory.narrow(0, 35, 15).view({3, 5}), 0);
+  model.add("bias", at::randn({7}).to(dtype), 0);
+  model.add("norm", at::randn({4}).to(dtype), -1);
   return model;
 }
 

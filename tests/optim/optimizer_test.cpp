@@ -16,6 +16,7 @@
 #include <limits>
 
 #include "grpo/base/error.h"
+#include "optim/layered_weights.h"
 #include "support/thread_ranks.h"
 
 namespace grpo::optim {
@@ -42,7 +43,7 @@ void set_gradients(NamedTensors& parameters, int64_t step) {
 OptimizerConfig test_config() {
   OptimizerConfig config;
   config.lr = 1e-2;
-  config.warmup_steps = 2;
+  config.warmup_updates = 2;
   config.schedule = Schedule::kCosine;
   config.weight_decay = 0.1;
   return config;
@@ -69,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, EveryDtype, ::testing::Values(at::kFloat, at::k
 TEST_P(EveryDtype, FirstUpdateFollowsTheFormulas) {
   auto parameters = make_parameters(GetParam());
   OptimizerConfig config = test_config();
-  config.warmup_steps = 0;
+  config.warmup_updates = 0;
   config.clip_grad_norm = 0.5;
   const auto before = make_parameters(GetParam());
   Optimizer optimizer(parameters, config);
@@ -195,7 +196,7 @@ TEST(AdamW, FirstUpdateOfAWarmUpMovesTheMomentsButNotTheWeights) {
 TEST(AdamW, DecaysMatricesOnlyUnlessToldOtherwise) {
   const auto moved = [](OptimizerConfig config, OptimizerOptions options) {
     auto parameters = make_parameters(at::kFloat);
-    config.warmup_steps = 0;
+    config.warmup_updates = 0;
     Optimizer optimizer(parameters, config, std::move(options));
     optimizer.step(20);
     const auto before = make_parameters(at::kFloat);
@@ -410,26 +411,19 @@ TEST_P(SplitState, GoesOnWithAnotherNumberOfRanks) {
 
 // Two layers, each of a matrix and a bias in one piece of memory with a gap between them; an embedding before and a
 // norm after.
-struct Layered {
-  NamedTensors parameters;
-  std::vector<int64_t> layers;
-};
+using Layered = testing::LayeredWeights;
 
 Layered layered(at::ScalarType dtype) {
   const at::NoGradGuard no_grad;
   at::manual_seed(9);
   Layered out;
-  const auto add = [&](const std::string& name, const at::Tensor& tensor, int64_t layer) {
-    out.parameters.emplace_back(name, tensor.set_requires_grad(true));
-    out.layers.push_back(layer);
-  };
-  add("embedding", at::randn({6, 4}).to(dtype), -1);
+  out.add("embedding", at::randn({6, 4}).to(dtype), -1);
   for (int64_t layer = 0; layer < 2; ++layer) {
     const auto memory = at::randn({25}).to(dtype);
-    add(base::concat(layer, ".weight"), memory.narrow(0, 0, 15).view({3, 5}), layer);
-    add(base::concat(layer, ".bias"), memory.narrow(0, 20, 5), layer);
+    out.add(base::concat(layer, ".weight"), memory.narrow(0, 0, 15).view({3, 5}), layer);
+    out.add(base::concat(layer, ".bias"), memory.narrow(0, 20, 5), layer);
   }
-  add("norm", at::randn({4}).to(dtype), -1);
+  out.add("norm", at::randn({4}).to(dtype), -1);
   return out;
 }
 

@@ -8,12 +8,12 @@ namespace grpo::optim {
 namespace {
 
 TEST(LrFactor, IsZeroInTheFirstUpdateOfAWarmUpAndRisesLinearly) {
-  const OptimizerConfig config{.warmup_steps = 10};
+  const OptimizerConfig config{.warmup_updates = 10};
   EXPECT_EQ(lr_factor(config, 0, 100), 0.0);
   EXPECT_EQ(lr_factor(config, 5, 100), 0.5);
   EXPECT_EQ(lr_factor(config, 10, 100), 1.0);
   EXPECT_EQ(lr_factor(config, 1000, 100), 1.0);
-  EXPECT_EQ(lr_factor({.warmup_steps = 0}, 0, 100), 1.0);
+  EXPECT_EQ(lr_factor({.warmup_updates = 0}, 0, 100), 1.0);
 }
 
 TEST(LrFactor, EndsAtTheFloorAndStaysThere) {

@@ -282,10 +282,10 @@ namespace {
 constexpr int64_t kTokens = 32768, kChunks = 8;  // of auto_chunk_tokens(true)
 
 // Forward, head with the objective's gradient, backward, and the sums over micro-batches.
-Counts of_micro_batch(models::ModelConfig config, int64_t layers, int64_t tokens, models::Checkpointing checkpointing) {
+Counts of_micro_batch(models::ModelConfig config, int64_t layers, int64_t tokens, models::Recompute recompute) {
   config.num_layers = layers;
   const auto model = testing::random_model(config);
-  model->set_training_options({.checkpointing = checkpointing});
+  model->set_training_options({.recompute = recompute});
   optim::Optimizer optimizer(model->parameters(), optim::OptimizerConfig{});
   const std::vector<int64_t> ids(static_cast<size_t>(tokens), 7);
   const auto batch = nn::PackedBatch::pack({ids});
@@ -330,17 +330,17 @@ int main(int argc, char** argv) {
   }
   testing::kDevice = at::kCPU;
   const std::string kept = argv[2];
-  const auto checkpointing = kept == "none"        ? models::Checkpointing::kNone
-                             : kept == "selective" ? models::Checkpointing::kSelective
-                                                   : models::Checkpointing::kFull;
+  const auto recompute = kept == "none"        ? models::Recompute::kNone
+                         : kept == "selective" ? models::Recompute::kSelective
+                                               : models::Recompute::kFull;
   at::addGlobalCallback(
       at::RecordFunctionCallback(start_of_operator, end_of_operator).needsInputs(true).needsOutputs(true));
   const auto config = testing::shape_of(argv[1]);
   constexpr int64_t kSmall = 64;
   std::array<Counts, 4> corners;  // (1, small), (1, 2 small), (2, small), (2, 2 small)
   for (size_t i = 0; i < 4; ++i)
-    corners[i] = of_micro_batch(config, 1 + static_cast<int64_t>(i / 2), kSmall * (1 + static_cast<int64_t>(i % 2)),
-                                checkpointing);
+    corners[i] =
+        of_micro_batch(config, 1 + static_cast<int64_t>(i / 2), kSmall * (1 + static_cast<int64_t>(i % 2)), recompute);
   std::printf("%-34s %10s %12s %14s\n", "what", "launches", "gigabytes", "tera-operations");
   Count all;
   for (const auto& [name, unused] : corners[3]) {

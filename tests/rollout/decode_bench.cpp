@@ -76,7 +76,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   at::set_num_threads(std::stoi(argv[3]));
-  const auto model = models::CausalLM::load(argv[1], models::resolve_dtype(argv[2], argv[1], at::kCPU), at::kCPU);
+  const auto model =
+      models::CausalLM::load(argv[1], std::string(argv[2]) == "bfloat16" ? at::kBFloat16 : at::kFloat, at::kCPU);
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
     std::string what;

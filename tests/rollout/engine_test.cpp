@@ -13,10 +13,9 @@
 #include <set>
 
 #include "grpo/base/error.h"
-#include "grpo/io/safetensors.h"
-#include "grpo/models/weights.h"
 #include "grpo/nn/lm_head.h"
 #include "rollout/forward_batch.h"
+#include "rollout/golden_greedy.h"
 #include "rollout/small_engine.h"
 #include "support/golden.h"
 
@@ -26,17 +25,17 @@ namespace {
 using ::testing::HasSubstr;
 
 using testing::expect_equal;
+using testing::kGeneration;
 using testing::kKey;
-using testing::kSampling;
 using testing::kVocabulary;
 using testing::requests_of;
 using testing::small_model;
 
-std::vector<Group> generate(const models::CausalLM& model, EngineConfig config, const std::vector<Request>& requests,
+std::vector<Group> generate(const models::CausalLM& model, EngineOptions config, const std::vector<Request>& requests,
                             EngineStats* stats = nullptr) {
   config.exact = true;
   Engine engine(model, config);
-  auto groups = engine.generate(requests, kSampling, kKey);
+  auto groups = engine.generate(requests, kGeneration, kKey);
   if (stats != nullptr) *stats = engine.stats();
   return groups;
 }
@@ -45,9 +44,9 @@ TEST(Engine, ACompletionDoesNotDependOnItsBatch) {
   const auto model = small_model();
   const auto requests = requests_of({1, 3, 16, 17, 40, 8}, 3);
   const auto together = generate(*model, {}, requests);
-  for (const EngineConfig& config :
-       {EngineConfig{.page_size = 1}, EngineConfig{.page_size = 5, .max_sequences = 1},
-        EngineConfig{.page_size = 64, .max_sequences = 4}, EngineConfig{.max_sequences = 7}}) {
+  for (const EngineOptions& config :
+       {EngineOptions{.page_size = 1}, EngineOptions{.page_size = 5, .max_sequences = 1},
+        EngineOptions{.page_size = 64, .max_sequences = 4}, EngineOptions{.max_sequences = 7}}) {
     expect_equal(together, generate(*model, config, requests));
   }
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -71,7 +70,7 @@ TEST(Engine, SamplesFromAQueueWhatItTakes) {
   Engine engine(*model, {.exact = true});
   std::vector<size_t> reported;
   const auto groups = engine.generate(
-      requests, kSampling, kKey, [&](const Group& group) { reported.push_back(group.request); }, {}, &queue);
+      requests, kGeneration, kKey, [&](const Group& group) { reported.push_back(group.request); }, {}, &queue);
   ASSERT_EQ(groups.size(), requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     if (i == 0 || i == 5) {
@@ -142,8 +141,8 @@ TEST(Engine, RecordsItsStepsOnceWhereItIsToldWhatWillCome) {
     engine.generate(requests, {.max_new_tokens = new_tokens, .ignore_eos = true}, kKey);
     return engine.stats().recorded;
   };
-  const EngineConfig config{.max_sequences = 4, .exact = true, .graphs = {true}};
-  EngineConfig told = config;
+  const EngineOptions config{.max_sequences = 4, .exact = true, .graphs = {true}};
+  EngineOptions told = config;
   told.expected = {.longest = 100, .sequences = 4};
   Engine untold_engine(*model, config), told_engine(*model, told);
   for (Engine* engine : {&untold_engine, &told_engine}) {
@@ -158,22 +157,22 @@ TEST(Engine, RecordsItsStepsOnceWhereItIsToldWhatWillCome) {
 TEST(Engine, GraphsAreMadeAnewWhereWhatTheyReadHasMoved) {
   const auto model = small_model();
   Engine engine(*model, {.max_sequences = 4, .exact = true, .graphs = {true}});
-  const auto expect_right = [&](const std::vector<Request>& requests, const SamplingConfig& sampling) {
+  const auto expect_right = [&](const std::vector<Request>& requests, const GenerationOptions& options) {
     Engine fresh(*model, {.exact = true});
-    expect_equal(engine.generate(requests, sampling, kKey), fresh.generate(requests, sampling, kKey));
+    expect_equal(engine.generate(requests, options, kKey), fresh.generate(requests, options, kKey));
   };
-  expect_right(requests_of({3, 4}, 2), kSampling);
-  expect_right(requests_of({60, 4, 5}, 2), kSampling);  // more pages, longer tables
-  SamplingConfig other = kSampling;
-  other.temperature = 0.3;
-  other.top_k = 7;
+  expect_right(requests_of({3, 4}, 2), kGeneration);
+  expect_right(requests_of({60, 4, 5}, 2), kGeneration);  // more pages, longer tables
+  GenerationOptions other = kGeneration;
+  other.sampling.temperature = 0.3;
+  other.sampling.top_k = 7;
   expect_right(requests_of({3, 4}, 2), other);
   for (const auto& [name, tensor] : model->parameters()) {
     const at::NoGradGuard no_grad;
     if (name.find("o_proj") != std::string::npos) at::Tensor(tensor).set_data(tensor * 1.5);
   }
   model->release_sampling_weights();
-  expect_right(requests_of({3, 4}, 2), kSampling);
+  expect_right(requests_of({3, 4}, 2), kGeneration);
 }
 
 TEST(GraphSizes, EndAtTheMostSequences) {
@@ -192,7 +191,7 @@ TEST(Engine, NamesTheSampleWhoseLogitsAreNoNumbers) {
   for (const int64_t steps : {0, 2}) {
     Engine engine(*model, {.steps_ahead = {steps}});
     try {
-      engine.generate(requests_of({4}, 1), kSampling, kKey);
+      engine.generate(requests_of({4}, 1), kGeneration, kKey);
       FAIL() << "sampled from NaN";
     } catch (const base::Error& error) {
       EXPECT_THAT(error.what(), HasSubstr("draw 100, sample 0, token 0"));
@@ -240,10 +239,10 @@ TEST(Engine, EndsAtStopTokensOrAtTheLimit) {
 
 TEST(Engine, IgnoresStopTokensWhenAsked) {
   const auto model = small_model();
-  SamplingConfig sampling = kSampling;
-  sampling.ignore_eos = true;
+  GenerationOptions options = kGeneration;
+  options.ignore_eos = true;
   Engine engine(*model, {});
-  for (const auto& group : engine.generate(requests_of({4, 5, 6}, 4), sampling, kKey)) {
+  for (const auto& group : engine.generate(requests_of({4, 5, 6}, 4), options, kKey)) {
     for (const auto& completion : group.completions) {
       EXPECT_EQ(completion.ids.size(), 24u);
       EXPECT_EQ(completion.finish_reason, FinishReason::kLength);
@@ -262,17 +261,17 @@ TEST(Engine, ACompletionDependsOnSeedDrawAndSampleOnly) {
   EXPECT_NE(groups[0].completions[0].ids, groups[0].completions[1].ids);
   EXPECT_NE(groups[0].completions[0].ids, groups[1].completions[0].ids);
   Engine engine(*model, {.exact = true});
-  const auto other = engine.generate(requests, kSampling, {kKey.seed + 1, kKey.stream});
+  const auto other = engine.generate(requests, kGeneration, {kKey.seed + 1, kKey.stream});
   EXPECT_NE(other[0].completions[0].ids, groups[0].completions[0].ids);
 }
 
 TEST(Engine, IsGreedyWithTopKOneAndWithTemperatureZero) {
   const auto model = small_model();
   const auto requests = requests_of({5, 18}, 2);
-  SamplingConfig greedy = kSampling;
-  greedy.temperature = 0.0;
-  SamplingConfig top_one = kSampling;
-  top_one.top_k = 1;
+  GenerationOptions greedy = kGeneration;
+  greedy.sampling.temperature = 0.0;
+  GenerationOptions top_one = kGeneration;
+  top_one.sampling.top_k = 1;
   Engine engine(*model, {.exact = true});
   const auto a = engine.generate(requests, greedy, kKey);
   const auto b = engine.generate(requests, top_one, kKey);
@@ -287,16 +286,16 @@ TEST(Engine, SurvivesAnExceptionOfItsUser) {
   const auto model = small_model();
   Engine engine(*model, {.exact = true});
   const auto requests = requests_of({4, 5}, 2);
-  EXPECT_THROW(engine.generate(requests, kSampling, kKey, [](const Group&) { throw base::Error("stop"); }),
+  EXPECT_THROW(engine.generate(requests, kGeneration, kKey, [](const Group&) { throw base::Error("stop"); }),
                base::Error);
-  expect_equal(engine.generate(requests, kSampling, kKey), generate(*model, {}, requests));
+  expect_equal(engine.generate(requests, kGeneration, kKey), generate(*model, {}, requests));
 }
 
 TEST(Engine, ReportsEachGroupOnceWhenItIsComplete) {
   const auto model = small_model();
   Engine engine(*model, {.max_sequences = 3});
   std::multiset<size_t> reported;
-  const auto groups = engine.generate(requests_of({4, 5, 6, 7}, 2), kSampling, kKey, [&](const Group& group) {
+  const auto groups = engine.generate(requests_of({4, 5, 6, 7}, 2), kGeneration, kKey, [&](const Group& group) {
     reported.insert(group.request);
     for (const auto& completion : group.completions) EXPECT_FALSE(completion.ids.empty());
   });
@@ -307,15 +306,15 @@ TEST(Engine, StopsEarlyWhenAskedAndCanBeUsedAgain) {
   const auto model = small_model();
   Engine engine(*model, {});
   int asked = 0;
-  EXPECT_TRUE(engine.generate(requests_of({4, 5}, 2), kSampling, kKey, {}, [&] { return ++asked > 3; }).empty());
-  EXPECT_EQ(engine.generate(requests_of({4, 5}, 2), kSampling, kKey).size(), 2u);
+  EXPECT_TRUE(engine.generate(requests_of({4, 5}, 2), kGeneration, kKey, {}, [&] { return ++asked > 3; }).empty());
+  EXPECT_EQ(engine.generate(requests_of({4, 5}, 2), kGeneration, kKey).size(), 2u);
 }
 
 TEST(Engine, SaysWhatWouldFitWhenOneSequenceDoesNot) {
   const auto model = small_model();
   Engine engine(*model, {.page_size = 4, .num_pages = {5}});
   try {
-    engine.generate(requests_of({20}, 1), kSampling, kKey);
+    engine.generate(requests_of({20}, 1), kGeneration, kKey);
     FAIL() << "44 tokens fit 20";
   } catch (const base::ConfigError& error) {
     EXPECT_THAT(error.what(), HasSubstr("rollout.kv_memory_gb"));
@@ -326,9 +325,9 @@ TEST(Engine, SaysWhatWouldFitWhenOneSequenceDoesNot) {
 void expect_sampler_agrees_with_trainer(const models::CausalLM& model, const std::vector<Request>& requests,
                                         double tolerance) {
   Engine engine(model, {});
-  SamplingConfig sampling = kSampling;
-  sampling.temperature = 0.8;
-  for (const auto& group : engine.generate(requests, sampling, kKey)) {
+  GenerationOptions options = kGeneration;
+  options.sampling.temperature = 0.8;
+  for (const auto& group : engine.generate(requests, options, kKey)) {
     for (const auto& completion : group.completions) {
       auto ids = requests[group.request].prompt_ids;
       const auto prompt = static_cast<int64_t>(ids.size());
@@ -364,9 +363,9 @@ TEST(Engine, SamplesTheModelsDistribution) {
   const auto model = small_model();
   auto requests = requests_of({6}, 20000);
   Engine engine(*model, {.max_sequences = 2048});
-  SamplingConfig sampling = kSampling;
-  sampling.max_new_tokens = 1;
-  const auto groups = engine.generate(requests, sampling, kKey);
+  GenerationOptions options = kGeneration;
+  options.max_new_tokens = 1;
+  const auto groups = engine.generate(requests, options, kKey);
   std::vector<double> counts(kVocabulary, 0.0);
   for (const auto& completion : groups[0].completions) counts[static_cast<size_t>(completion.ids[0])] += 1.0;
   const at::NoGradGuard no_grad;
@@ -384,25 +383,9 @@ TEST(Engine, SamplesTheModelsDistribution) {
 TEST(GoldenGreedy, ContinuationsAgree) {
   for (const auto& folder : testing::golden_folders("models")) {
     const auto model = models::CausalLM::load(folder, at::kFloat, at::kCPU);
-    const auto expected = io::Safetensors::open(folder / "expected.safetensors");
-    const auto ids = models::tensor_view(expected.at("input_ids")).contiguous();
-    const auto mask = models::tensor_view(expected.at("attention_mask"));
-    const auto greedy = models::tensor_view(expected.at("greedy")).contiguous();
-    std::vector<Request> requests;
-    for (int64_t row = 0; row < ids.size(0); ++row) {
-      const auto length = mask[row].sum().item<int64_t>();
-      const auto* first = ids[row].const_data_ptr<int64_t>();
-      requests.push_back({.prompt_ids = {first, first + length}});
-    }
     for (const bool exact : {false, true}) {
       Engine engine(*model, {.exact = exact});
-      const auto groups = engine.generate(requests, {.temperature = 0.0, .max_new_tokens = greedy.size(1)}, kKey);
-      for (int64_t row = 0; row < ids.size(0); ++row) {
-        const auto* want = greedy[row].const_data_ptr<int64_t>();
-        EXPECT_EQ(groups[static_cast<size_t>(row)].completions[0].ids,
-                  std::vector<int64_t>(want, want + greedy.size(1)))
-            << folder << " row " << row;
-      }
+      testing::expect_golden_greedy(engine, folder);
     }
   }
 }

@@ -6,10 +6,9 @@
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
-#include "grpo/io/safetensors.h"
 #include "grpo/kernels/cuda.h"
-#include "grpo/models/weights.h"
 #include "grpo/nn/lm_head.h"
+#include "rollout/golden_greedy.h"
 #include "rollout/small_engine.h"
 #include "support/golden.h"
 
@@ -17,8 +16,8 @@ namespace grpo::rollout {
 namespace {
 
 using testing::expect_equal;
+using testing::kGeneration;
 using testing::kKey;
-using testing::kSampling;
 using testing::requests_of;
 using testing::small_model;
 
@@ -30,10 +29,10 @@ class GpuEngine : public ::testing::Test {
   }
 };
 
-std::vector<Group> generate(const models::CausalLM& model, const EngineConfig& config,
+std::vector<Group> generate(const models::CausalLM& model, const EngineOptions& config,
                             const std::vector<Request>& requests) {
   Engine engine(model, config);
-  return engine.generate(requests, kSampling, kKey);
+  return engine.generate(requests, kGeneration, kKey);
 }
 
 // A model whose attention FlashInfer serves: heads of 64.
@@ -64,17 +63,17 @@ TEST_F(GpuEngine, GraphsAndStepsAheadChangeNoBit) {
 
 TEST_F(GpuEngine, RecordsAgainWhenAllItsGraphsAreGone) {
   const auto model = flash_model(at::kCUDA);
-  const SamplingConfig sampling{.max_new_tokens = 10, .ignore_eos = true};
+  const GenerationOptions generation{.max_new_tokens = 10, .ignore_eos = true};
   Engine engine(*model, {.max_sequences = 8});
   for (const size_t longest : {10, 300, 1500}) {  // each wants a bigger cache
-    engine.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    engine.generate(requests_of({longest, 5}, 4), generation, kKey);
     EXPECT_EQ(engine.stats().recorded, 1);
-    engine.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    engine.generate(requests_of({longest, 5}, 4), generation, kKey);
     EXPECT_EQ(engine.stats().recorded, 0);
   }
   Engine told(*model, {.max_sequences = 8, .expected = {.longest = 1510, .sequences = 8}});
   for (const size_t longest : {10, 300, 1500}) {
-    told.generate(requests_of({longest, 5}, 4), sampling, kKey);
+    told.generate(requests_of({longest, 5}, 4), generation, kKey);
     EXPECT_EQ(told.stats().recorded, longest == 10 ? 1 : 0);
   }
 }
@@ -152,22 +151,8 @@ TEST_F(GpuEngine, LogProbsAgreeWithTheTrainers) {
 TEST_F(GpuEngine, GreedyContinuationsOfGoldenModels) {
   for (const auto& folder : testing::golden_folders("models")) {
     const auto model = models::CausalLM::load(folder, at::kFloat, at::kCUDA);
-    const auto expected = io::Safetensors::open(folder / "expected.safetensors");
-    const auto ids = models::tensor_view(expected.at("input_ids")).contiguous();
-    const auto mask = models::tensor_view(expected.at("attention_mask"));
-    const auto greedy = models::tensor_view(expected.at("greedy")).contiguous();
-    std::vector<Request> requests;
-    for (int64_t row = 0; row < ids.size(0); ++row) {
-      const auto* first = ids[row].const_data_ptr<int64_t>();
-      requests.push_back({.prompt_ids = {first, first + mask[row].sum().item<int64_t>()}});
-    }
     Engine engine(*model, {});
-    const auto groups = engine.generate(requests, {.temperature = 0.0, .max_new_tokens = greedy.size(1)}, kKey);
-    for (int64_t row = 0; row < ids.size(0); ++row) {
-      const auto* want = greedy[row].const_data_ptr<int64_t>();
-      EXPECT_EQ(groups[static_cast<size_t>(row)].completions[0].ids, std::vector<int64_t>(want, want + greedy.size(1)))
-          << folder;
-    }
+    testing::expect_golden_greedy(engine, folder);
   }
 }
 

@@ -65,7 +65,7 @@ std::vector<rollout::Request> prompts(int64_t count, int64_t tokens, int64_t voc
 
 // Seconds of one decode step with `sequences` sequences of about `context` tokens. The engine asks between steps
 // whether to stop; the clock starts after the first of them, which follow the prefill and record graphs.
-double step_seconds(const models::CausalLM& model, int64_t context, const rollout::EngineConfig& config) {
+double step_seconds(const models::CausalLM& model, int64_t context, const rollout::EngineOptions& config) {
   constexpr int64_t kWarm = 16, kTimed = 128;
   rollout::Engine engine(model, config);
   const auto requests = prompts(config.max_sequences, context - kWarm - kTimed / 2, model.config().vocab_size);
@@ -169,11 +169,11 @@ void rollout_of_pairs(const std::string& name) {
   std::vector<int64_t> stop_ids;
   for (int64_t id = 0; id < config.vocab_size; id += mean) stop_ids.push_back(id);
   for (auto& request : requests) request.num_samples = 2;
-  const rollout::SamplingConfig sampling{.max_new_tokens = 5 * mean + 72, .stop_ids = stop_ids};
-  engine.generate(requests, sampling, {1, 2});
+  const rollout::GenerationOptions generation{.max_new_tokens = 5 * mean + 72, .stop_ids = stop_ids};
+  engine.generate(requests, generation, {1, 2});
   int64_t longest = 0;
   const double wall = seconds([&] {
-    for (const auto& group : engine.generate(requests, sampling, {1, 3})) {
+    for (const auto& group : engine.generate(requests, generation, {1, 3})) {
       for (const auto& completion : group.completions)
         longest = std::max(longest, static_cast<int64_t>(completion.ids.size()));
     }

@@ -68,9 +68,9 @@ class Simulation {
     }
   }
 
-  void prefill(const std::vector<const Prompt*>& prompts) {
+  void prefill(const std::vector<const WaitingPrompt*>& prompts) {
     int64_t tokens = 0;
-    for (const Prompt* prompt : prompts) {
+    for (const WaitingPrompt* prompt : prompts) {
       for (int64_t t = 0; t < prompt->tokens; ++t)
         row(prompt->pages, t) = requests_[prompt->request].prompt_ids[static_cast<size_t>(t)];
       tokens += prompt->tokens;

@@ -11,8 +11,8 @@ namespace grpo::rollout {
 namespace {
 
 using testing::expect_equal;
+using testing::kGeneration;
 using testing::kKey;
-using testing::kSampling;
 using testing::requests_of;
 using testing::small_model;
 
@@ -40,9 +40,9 @@ TEST(Session, GivesTheSameWhenRequestsJoinLate) {
   const auto model = small_model();
   const auto requests = requests_of({6, 9, 4, 12, 7, 30}, 3);
   Engine engine(*model, {.page_size = 4, .max_sequences = 5, .exact = true});
-  const auto expected = engine.generate(requests, kSampling, kKey);
+  const auto expected = engine.generate(requests, kGeneration, kKey);
   for (const int64_t apart : {0, 1, 7, 1000}) {
-    const auto session = engine.begin(kDemand, kSampling, kKey);
+    const auto session = engine.begin(kDemand, kGeneration, kKey);
     size_t next = 0;
     const auto groups = run(*session, [&](int64_t step) {
       while (next < requests.size() && step >= static_cast<int64_t>(next) * std::min<int64_t>(apart, 60)) {
@@ -61,12 +61,12 @@ TEST(Session, ExtendsAGroupThatIsWholeAlready) {
   const auto model = small_model();
   auto whole = requests_of({9}, 6);
   Engine engine(*model, {.exact = true});
-  const auto expected = engine.generate(whole, kSampling, kKey);
+  const auto expected = engine.generate(whole, kGeneration, kKey);
   auto first = whole[0], second = whole[0];
   first.num_samples = 2;
   second.first_sample = 2;
   second.num_samples = 4;
-  const auto session = engine.begin(kDemand, kSampling, kKey);
+  const auto session = engine.begin(kDemand, kGeneration, kKey);
   session->submit(first);
   while (session->advance()) {
   }
@@ -86,7 +86,7 @@ TEST(Session, ExtendsAGroupThatIsWholeAlready) {
 TEST(Session, TakesGroupsAsTheyBecomeWhole) {
   const auto model = small_model();
   Engine engine(*model, {.exact = true});
-  const auto session = engine.begin(kDemand, kSampling, kKey);
+  const auto session = engine.begin(kDemand, kGeneration, kKey);
   auto none = requests_of({4}, 0)[0];
   session->submit(none);  // of which there is nothing to sample
   EXPECT_EQ(session->open(), 0u);
@@ -109,12 +109,12 @@ TEST(Session, RefusesWhatItHasNoRoomForAndASecondOne) {
   const auto model = small_model();
   Engine engine(*model, {});
   {
-    const auto session = engine.begin({.longest = 10, .sequences = 2}, kSampling, kKey);
+    const auto session = engine.begin({.longest = 10, .sequences = 2}, kGeneration, kKey);
     EXPECT_THROW(session->submit(requests_of({200}, 1)[0]), std::logic_error);
-    EXPECT_THROW(engine.begin(kDemand, kSampling, kKey), std::logic_error);
-    EXPECT_THROW(engine.generate(requests_of({4}, 1), kSampling, kKey), std::logic_error);
+    EXPECT_THROW(engine.begin(kDemand, kGeneration, kKey), std::logic_error);
+    EXPECT_THROW(engine.generate(requests_of({4}, 1), kGeneration, kKey), std::logic_error);
   }
-  EXPECT_EQ(engine.generate(requests_of({4}, 1), kSampling, kKey).size(), 1u);
+  EXPECT_EQ(engine.generate(requests_of({4}, 1), kGeneration, kKey).size(), 1u);
 }
 
 }  // namespace

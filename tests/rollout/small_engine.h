@@ -40,7 +40,7 @@ inline std::vector<rollout::Request> requests_of(const std::vector<size_t>& leng
   return requests;
 }
 
-inline const rollout::SamplingConfig kSampling{.temperature = 1.0, .max_new_tokens = 24, .stop_ids = {5, 6}};
+inline const rollout::GenerationOptions kGeneration{.max_new_tokens = 24, .stop_ids = {5, 6}};
 inline const base::RandomKey kKey{9, base::stream_id("test")};
 
 inline void expect_equal(const std::vector<rollout::Group>& a, const std::vector<rollout::Group>& b) {

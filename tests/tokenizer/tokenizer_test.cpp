@@ -11,6 +11,7 @@
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 #include "tokenizer/small_tokenizer.h"
 
 namespace grpo::tokenizer {
@@ -84,12 +85,7 @@ TEST(Tokenizer, EncodesTheSameFromManyThreads) {
 std::string error_of(const std::string& text) {
   const testing::TempDir folder;
   std::ofstream(folder.path() / "tokenizer.json") << text;
-  try {
-    Tokenizer::load(folder.path());
-  } catch (const base::IoError& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing::message_of<base::IoError>([&] { Tokenizer::load(folder.path()); });
 }
 
 std::string error_with(const Json& patch) {

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/config/config.h"
-#include "grpo/io/file.h"
 #include "grpo/io/json.h"
 #include "grpo/models/model_config.h"
 #include "grpo/trainer/train.h"

@@ -101,7 +101,7 @@ TEST_F(DivergedRun, ThatGoesOnWellLosesItsMark) {
 TEST_F(DivergedRun, AnAbsurdLearningRateEndsWithAWordOfWhatToDo) {
   auto config = tiny_config(dir_.path());
   config.optimizer.lr = 1e10;
-  config.optimizer.warmup_steps = 0;
+  config.optimizer.warmup_updates = 0;
   config.checkpoint.every_steps = 1;
   config.trainer.steps = 30;
   config.trainer.stop_on = {"non_finite", "ratio", "constant_reward", "length_collapse"};

@@ -33,14 +33,13 @@ class Evaluate : public ::testing::Test {
   }
 
   EvalContext context() {
-    return {
-        .engine = &engine_,
-        .tokenizer = policy_.tokenizer.get(),
-        .sampling = {.temperature = 1.0, .top_p = 1.0, .top_k = 0, .max_new_tokens = 20, .stop_ids = policy_.stop_ids},
-        .samples = 3,
-        .greedy = true,
-        .seed = 5,
-        .judge = judge_.get()};
+    return {.engine = &engine_,
+            .tokenizer = policy_.tokenizer.get(),
+            .generation = {.max_new_tokens = 20, .stop_ids = policy_.stop_ids},
+            .samples = 3,
+            .greedy = true,
+            .seed = 5,
+            .judge = judge_.get()};
   }
 
   testing::TempDir dir_;

@@ -33,7 +33,7 @@ class GoldenStep : public ::testing::Test {
     const auto& h = expected_.at("hyperparameters");
     TrainConfig config;
     config.reward.terms = {reward::RewardTerm{}};
-    config.rollout.temperature = h.at("temperature");
+    config.rollout.sampling.temperature = h.at("temperature");
     config.rollout.group_size = h.at("num_generations");
     config.algorithm.advantage.std = algo::Std::kSample;
     config.algorithm.advantage.std_eps = 1e-4;
@@ -42,7 +42,7 @@ class GoldenStep : public ::testing::Test {
     config.algorithm.kl.coef = h.at("beta");
     config.algorithm.old_logprobs = OldLogProbs::kSampler;
     config.optimizer.lr = lr;
-    config.optimizer.warmup_steps = 0;
+    config.optimizer.warmup_updates = 0;
     config.optimizer.betas = h.at("betas").get<std::vector<double>>();
     config.optimizer.eps = h.at("eps");
     config.optimizer.weight_decay = h.at("weight_decay");

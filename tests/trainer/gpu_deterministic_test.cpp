@@ -21,8 +21,8 @@ class GpuDeterministic : public ::testing::TestWithParam<bool> {
 
   void run(const std::string& name, const std::string& resume) {
     auto config = tiny_config(dir_.path() / name);
-    config.model.device = "cuda";
-    config.model.dtype = "bfloat16";
+    config.model.device = models::DeviceChoice::kCuda;
+    config.model.dtype = models::DtypeChoice::kBfloat16;
     config.rollout.exact = false;
     config.trainer.deterministic = true;
     config.trainer.stream_update = GetParam();

@@ -55,9 +55,9 @@ TEST(MemoryPlan, SplitStateShrinksWithTheRanks) {
   const auto n = static_cast<double>(smollm2().num_parameters());
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "masters and moments"),
             12.0 * n / 8.0);
-  config.distributed.sharding = dist::Sharding::kNone;
+  config.distributed.sharding = dist::ShardingChoice::kNone;
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "masters and moments"), 12.0 * n);
-  config.distributed.sharding = dist::Sharding::kZero2;
+  config.distributed.sharding = dist::ShardingChoice::kZero2;
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "gradient sums"), 4.0 * n / 8.0);
 }
 
@@ -78,7 +78,7 @@ models::ModelConfig qwen(bool large) {
 
 TEST(MemoryPlan, Zero3HoldsWholeWeightsForSamplingAlone) {
   TrainConfig config = bench_config();
-  config.distributed.sharding = dist::Sharding::kZero3;
+  config.distributed.sharding = dist::ShardingChoice::kZero3;
   const auto model = qwen(false);
   const auto n = static_cast<double>(model.num_parameters());
   const double outside = 2.0 * 152064.0 * 3584.0 + 3584.0;
@@ -196,23 +196,23 @@ TEST(MemoryPlan, LeavesTheKvCacheWhatTheUpdateDoesNotNeed) {
 
 // Computing gate and up again costs a tenth of a pass, a smaller pass hardly anything.
 TEST(MemoryPlan, TakesSmallerMicroBatchesBeforeItComputesActivationsAgain) {
-  using models::Checkpointing;
+  using models::Recompute;
   TrainConfig config = gpu_config();
   const auto plan_at = [&](double gigabytes) {
     return plan_memory(qwen_1_5b(), config, 2, {.ranks = 1, .cuda = true, .memory_bytes = gigabytes * 1e9});
   };
   const auto roomy = plan_at(190), tight = plan_at(80);
-  EXPECT_EQ(roomy.checkpointing, Checkpointing::kNone);
+  EXPECT_EQ(roomy.recompute, Recompute::kNone);
   EXPECT_EQ(roomy.micro_batch_tokens, 32768);
-  EXPECT_EQ(tight.checkpointing, Checkpointing::kNone);
+  EXPECT_EQ(tight.recompute, Recompute::kNone);
   EXPECT_LT(tight.micro_batch_tokens, 32768);
   EXPECT_GE(tight.micro_batch_tokens, 8192);
   EXPECT_LE(tight.peak(), 0.92 * 80e9);
-  EXPECT_GT(plan_at(30).checkpointing, Checkpointing::kNone);  // where that is not enough
+  EXPECT_GT(plan_at(30).recompute, Recompute::kNone);  // where that is not enough
 
-  config.trainer.activation_checkpointing = ActivationCheckpointing::kSelective;  // what the user chose stays
+  config.trainer.activation_checkpointing = RecomputeChoice::kSelective;  // what the user chose stays
   EXPECT_EQ(plan_at(80).micro_batch_tokens, 32768);
-  EXPECT_EQ(plan_at(80).checkpointing, Checkpointing::kSelective);
+  EXPECT_EQ(plan_at(80).recompute, Recompute::kSelective);
 }
 
 // Such a pass would still hold the longest rollout, and others beside it would only be fewer.

@@ -6,6 +6,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/trainer/train.h"
+#include "support/message_of.h"
 #include "trainer/time_plan.h"
 #include "trainer/tiny_run.h"
 
@@ -64,13 +65,8 @@ TEST_F(Plan, NeedsNeitherDataNorModelForAnAssumedSize) {
 }
 
 TEST_F(Plan, NamesTheOptionThatDoesWithoutWhatIsMissing) {
-  const auto error = [&](const PlanAssumptions& assumptions) -> std::string {
-    try {
-      describe_plan(config_, {}, 1, {}, assumptions);
-    } catch (const base::ConfigError& mistake) {
-      return mistake.what();
-    }
-    return "no error";
+  const auto error = [&](const PlanAssumptions& assumptions) {
+    return testing::message_of<base::ConfigError>([&] { describe_plan(config_, {}, 1, {}, assumptions); });
   };
   config_.model.path = "nowhere";
   EXPECT_THAT(error({}), HasSubstr("--shape 1.5b"));
@@ -82,7 +78,7 @@ TEST_F(Plan, NamesTheOptionThatDoesWithoutWhatIsMissing) {
 TEST_F(Plan, SaysWhatRanksSplitAndRefusesWeightsThatFitNoDevice) {
   const auto planned = [&](int64_t ranks, double gigabytes) { return describe_plan(config_, {}, ranks, gigabytes); };
   EXPECT_THAT(planned(4, 80.0), HasSubstr("sharding auto: zero1\n"));
-  config_.distributed.sharding = dist::Sharding::kZero3;
+  config_.distributed.sharding = dist::ShardingChoice::kZero3;
   config_.trainer.offload_optimizer = OffloadOptimizer::kTrue;
   config_.algorithm.kl.coef = 0.1;
   const auto split = planned(4, 80.0);
@@ -100,9 +96,9 @@ TEST_F(Plan, SaysWhatRanksSplitAndRefusesWeightsThatFitNoDevice) {
 
 TEST_F(Plan, WarnsOfContradictions) {
   const auto warns = [&](const std::string& words) { EXPECT_THAT(text(), HasSubstr("warning: " + words)); };
-  config_.optimizer.warmup_steps = 6;
+  config_.optimizer.warmup_updates = 6;
   warns("optimizer.warmup_steps 6 is not over within the run's 6 updates");
-  config_.rollout.top_k = 20;
+  config_.rollout.sampling.top_k = 20;
   warns("top_p < 1 or top_k > 0");
   config_.rollout.max_new_tokens = 100000;
   warns("prompts of 32 and completions of 100000");
@@ -119,7 +115,7 @@ TEST_F(Plan, WarnsOfContradictions) {
   warns("checkpoint.every_steps 7");
   config_.logging.rollouts_per_step = 1;
   warns("logging.rollouts_per_step 1");
-  config_.eval = {.every_steps = 100, .data = config_.data.train, .temperature = 0.0};
+  config_.eval = {.every_steps = 100, .data = config_.data.train, .sampling = {.temperature = 0.0}};
   warns("eval.every_steps 100 is more than the 6 steps");
   warns("eval.temperature 0 is greedy");
   warns("4096 of the 4096 problems of eval.data are in data.train");
@@ -196,11 +192,11 @@ TEST(TimePlan, CountsWhatARankSends) {
   EXPECT_DOUBLE_EQ(plan.communication_s, (plan.update_bytes + plan.rollout_bytes) / 1e9);
   EXPECT_THAT(plan.limit, HasSubstr("the network"));
   EXPECT_EQ(plan.idle_ranks, 0);
-  config.distributed.sharding = dist::Sharding::kNone;
+  config.distributed.sharding = dist::ShardingChoice::kNone;
   EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 4}, rates).update_bytes, 8.0 * n * 3.0 / 4.0);
   EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 4}, rates).communication_s,
                    (8.0 * n * 3.0 / 4.0 + 8.0 * 30.0 * 16.0 * 3.0 / 4.0) / 1e8);  // the slowest link
-  config.distributed.sharding = dist::Sharding::kZero2;
+  config.distributed.sharding = dist::ShardingChoice::kZero2;
   EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 2}, rates).update_bytes,
                    (4.0 * 4.0 + 2.0) * n / 2.0);  // four micro-batches
 }

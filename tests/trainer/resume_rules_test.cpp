@@ -10,6 +10,7 @@
 #include "grpo/config/config.h"
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
+#include "support/message_of.h"
 #include "support/paths.h"
 #include "trainer/tiny_run.h"
 
@@ -30,12 +31,7 @@ class ResumeRules : public ::testing::Test {
 
   void run(TrainOptions options = {}) { EXPECT_EQ(train(config_, options), Outcome::kFinished); }
   std::string error(TrainOptions options = {}) {
-    try {
-      train(config_, options);
-    } catch (const base::Error& mistake) {
-      return mistake.what();
-    }
-    return "no error";
+    return testing::message_of<base::Error>([&] { train(config_, options); });
   }
   std::string warnings(TrainOptions options = {}) {
     base::set_quiet(false);
@@ -78,7 +74,7 @@ TEST_F(ResumeRules, LetARunGoOnWithLessMemory) {
   config_.rollout.kv_memory_gb.value = 0.5;
   config_.rollout.max_sequences.value = 4;
   config_.rollout.page_size = 8;
-  config_.trainer.activation_checkpointing = ActivationCheckpointing::kFull;
+  config_.trainer.activation_checkpointing = RecomputeChoice::kFull;
   EXPECT_EQ(error(), "no error");
 }
 
@@ -140,7 +136,7 @@ TEST_F(ResumeRules, SayThatAnEvaluationSetChanged) {
 
 TEST_F(ResumeRules, SayThatTheRateJumpsWhenTheEndMoves) {
   config_.optimizer.schedule = optim::Schedule::kLinear;
-  config_.optimizer.warmup_steps = 0;
+  config_.optimizer.warmup_updates = 0;
   run();
   config_.trainer.steps = 4;
   EXPECT_THAT(warnings(), AllOf(HasSubstr("warning"),

@@ -23,7 +23,7 @@ TrainConfig sft_config() {
   config.algorithm.method = MethodKind::kSft;
   config.algorithm.policy.loss = algo::Loss::kGspo;  // has no say
   config.rollout.prompts_per_step = 3;
-  config.rollout.temperature = 0.7;  // of sampling; the likelihood is that of the model itself
+  config.rollout.sampling.temperature = 0.7;  // of sampling; the likelihood is that of the model itself
   config.optimizer.clip_grad_norm = std::nullopt;
   return config;
 }
@@ -89,8 +89,8 @@ TEST(Sft, LossAndGradientAreTheReferences) {
 // The stop id ends each; the text of a special token is text, unless data.allow_special_tokens says otherwise.
 TEST(Sft, WrittenCompletionsEndAndKeepSpecialTextsAsText) {
   const Policy policy = load_policy({.path = (testing::source_dir() / "configs" / "quickstart" / "model").string(),
-                                     .dtype = "float32",
-                                     .device = "cpu",
+                                     .dtype = models::DtypeChoice::kFloat32,
+                                     .device = models::DeviceChoice::kCpu,
                                      .chat_template = {.text = "none", .map = {}}},
                                     {}, {}, 0);
   const auto special = *policy.tokenizer->token(policy.stop_ids.front());

@@ -87,7 +87,7 @@ class Bench {
     config_.data.max_prompt_tokens = size_.prompt;
     config_.trainer.micro_batch_tokens = size_.micro_batch_tokens;
     config_.optimizer.lr = 0.0;  // every measurement samples the same completions
-    config_.optimizer.warmup_steps = 0;
+    config_.optimizer.warmup_updates = 0;
   }
 
   trainer::TrainConfig& config() { return config_; }
@@ -100,8 +100,7 @@ class Bench {
     const nn::AttentionHeads heads{
         .heads = shape.num_heads, .kv_heads = shape.num_kv_heads, .head_dim = shape.head_dim};
     policy_.model->set_training_options(
-        {.checkpointing = plan_.checkpointing,
-         .attention = nn::choose_attention(heads, policy_.model->dtype(), kDevice, {})});
+        {.recompute = plan_.recompute, .attention = nn::choose_attention(heads, policy_.model->dtype(), kDevice, {})});
     optim::Optimizer optimizer(policy_.model->parameters(), config_.optimizer);
     rollout::Engine engine(*policy_.model,
                            {.max_sequences = *config_.rollout.max_sequences.value, .beside_gb = plan_.beside_kv_gb()});

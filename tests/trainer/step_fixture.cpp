@@ -23,7 +23,7 @@ StepFixture::StepFixture(const std::filesystem::path& model_folder, TrainConfig 
   at::set_num_threads(1);  // the models are tiny: more threads would wait for each other
   policy_.folder = model_folder;
   policy_.model = models::CausalLM::load(model_folder, dtype, device);
-  engine_ = std::make_unique<rollout::Engine>(*policy_.model, rollout::EngineConfig{});
+  engine_ = std::make_unique<rollout::Engine>(*policy_.model, rollout::EngineOptions{});
   reward_ = reward::make_reward(config_.reward);
   if (ranks == nullptr) single_ = dist::make_communicator(config_.distributed);
   communicator_ = ranks == nullptr ? single_.get() : &ranks->communicator;
@@ -107,16 +107,6 @@ std::vector<size_t> all_rollouts(const RolloutBatch& batch) {
   std::vector<size_t> indices(batch.rollouts.size());
   std::iota(indices.begin(), indices.end(), size_t{0});
   return indices;
-}
-
-double max_difference(const models::NamedTensors& a, const models::NamedTensors& b) {
-  GRPO_CHECK(a.size() == b.size(), a.size(), " tensors against ", b.size());
-  double largest = 0.0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    GRPO_CHECK(a[i].first == b[i].first, a[i].first, " against ", b[i].first);
-    largest = std::max(largest, (a[i].second - b[i].second).abs().max().item<double>());
-  }
-  return largest;
 }
 
 }  // namespace grpo::trainer

@@ -5,6 +5,7 @@
 
 #include "grpo/dist/communicator.h"
 #include "grpo/trainer/grpo_step.h"
+#include "support/named_tensors.h"
 
 namespace grpo::trainer {
 
@@ -53,7 +54,6 @@ RolloutBatch pairs_of_rollouts(int64_t vocabulary);
 /// All rollouts of a batch, as one mini-batch.
 std::vector<size_t> all_rollouts(const RolloutBatch& batch);
 
-/// Largest absolute difference over all tensors; names must agree.
-double max_difference(const models::NamedTensors& a, const models::NamedTensors& b);
+using testing::max_difference;
 
 }  // namespace grpo::trainer

@@ -15,8 +15,8 @@ TrainConfig tiny_config(const fs::path& output) {
   TrainConfig config;
   config.run = {.name = "tiny", .seed = 3, .output = output.string()};
   config.model.path = (quickstart / "model").string();
-  config.model.dtype = "float32";
-  config.model.device = "cpu";
+  config.model.dtype = models::DtypeChoice::kFloat32;
+  config.model.device = models::DeviceChoice::kCpu;
   config.model.chat_template.text = "none";
   config.data.train = {(quickstart / "train.jsonl").string()};
   config.rollout.prompts_per_step = 8;
@@ -25,7 +25,7 @@ TrainConfig tiny_config(const fs::path& output) {
   config.rollout.exact = true;
   config.reward.terms = {reward::RewardTerm{}};
   config.optimizer.lr = 1e-3;
-  config.optimizer.warmup_steps = 2;
+  config.optimizer.warmup_updates = 2;
   config.trainer.steps = 6;
   config.trainer.threads = 1;
   config.checkpoint.every_steps = 2;

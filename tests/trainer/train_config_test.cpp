@@ -7,6 +7,7 @@
 #include "grpo/config/config.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
+#include "support/message_of.h"
 #include "support/paths.h"
 
 namespace grpo::trainer {
@@ -42,7 +43,6 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"run.name=a/b"}, "run.name");
   expect_refused({"model.path=''"}, "model.path");
   expect_refused({"run.output=/dev/null"}, "run.output /dev/null: is no folder");
-  expect_refused({"distributed.steal_prompts=always"}, "distributed.steal_prompts: always needs rollout.exact: true");
   expect_refused({"trainer.stream_update=true", "rollout.exact=true"}, "rollout.exact");
   expect_refused({"trainer.stream_update=true", "trainer.updates_per_step=2"}, "trainer.updates_per_step");
   expect_refused({"trainer.stream_update=true", "trainer.epochs_per_step=2"}, "trainer.epochs_per_step");
@@ -63,6 +63,15 @@ TEST(Validate, RefusesATopPOfZero) {
       EXPECT_THAT(error.what(), HasSubstr("expected a number in (0, 1]"));
     }
   }
+}
+
+TEST(TrainConfig, NamesTheNearestDtypeAndDevice) {
+  const auto message = [](const std::string& override) {
+    return testing::message_of<base::ConfigError>(
+        [&] { load(testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {override}); });
+  };
+  EXPECT_THAT(message("model.dtype=float23"), HasSubstr("model.dtype: unknown value float23 (did you mean float32?)"));
+  EXPECT_THAT(message("model.device=gpu"), HasSubstr("model.device: unknown value gpu"));
 }
 
 TEST(TrainConfig, IsDocumentedAsItIs) {

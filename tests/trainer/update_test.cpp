@@ -193,7 +193,7 @@ class UpdateOnRanks : public ::testing::TestWithParam<optim::StateSharding> {
   UpdateOnRanks() {
     set_advantages(batch_, {});
     config_.optimizer.lr = 1e-4;
-    config_.optimizer.warmup_steps = 0;
+    config_.optimizer.warmup_updates = 0;
   }
   TrainConfig config_ = config_with(17);
   RolloutBatch batch_ = pairs_of_rollouts(256);

@@ -80,14 +80,4 @@ Batch uneven_batch(int64_t vocabulary) {
   return batch;
 }
 
-double max_difference(const models::NamedTensors& a, const models::NamedTensors& b) {
-  GRPO_CHECK(a.size() == b.size(), a.size(), " tensors against ", b.size());
-  double largest = 0.0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    GRPO_CHECK(a[i].first == b[i].first, a[i].first, " against ", b[i].first);
-    largest = std::max(largest, (a[i].second - b[i].second).abs().max().item<double>());
-  }
-  return largest;
-}
-
 }  // namespace grpo::update

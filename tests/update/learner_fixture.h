@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "grpo/update/update.h"
+#include "support/named_tensors.h"
 
 namespace grpo::update {
 
@@ -49,7 +50,6 @@ Batch uneven_batch(int64_t vocabulary);
 /// 1 / number of targets.
 double token_mean(const std::vector<Sequence>& sequences);
 
-/// Largest absolute difference over all tensors; names must agree.
-double max_difference(const models::NamedTensors& a, const models::NamedTensors& b);
+using testing::max_difference;
 
 }  // namespace grpo::update

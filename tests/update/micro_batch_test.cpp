@@ -6,8 +6,12 @@
 #include <numeric>
 #include <set>
 
+#include "update/small_shape.h"
+
 namespace grpo::update {
 namespace {
+
+using testing::small_shape;
 
 // With these numbers of targets behind one token.
 std::vector<Sequence> sequences_of(const std::vector<int64_t>& lengths) {
@@ -17,22 +21,10 @@ std::vector<Sequence> sequences_of(const std::vector<int64_t>& lengths) {
   return sequences;
 }
 
-models::ModelConfig model_with_attention() {
-  models::ModelConfig model;
-  model.vocab_size = 100;
-  model.hidden_size = 16;
-  model.intermediate_size = 32;
-  model.num_layers = 2;
-  model.num_heads = 2;
-  model.num_kv_heads = 2;
-  model.head_dim = 8;
-  return model;
-}
-
 std::vector<std::vector<size_t>> split(const std::vector<Sequence>& sequences, int64_t max_tokens) {
   std::vector<size_t> all(sequences.size());
   std::iota(all.begin(), all.end(), size_t{0});
-  return split_micro_batches(sequences, all, model_with_attention(), max_tokens);
+  return split_micro_batches(sequences, all, small_shape(), max_tokens);
 }
 
 TEST(MicroBatches, HoldEachSequenceOnceWithinTheirTokens) {
@@ -50,7 +42,7 @@ TEST(MicroBatches, HoldEachSequenceOnceWithinTheirTokens) {
     EXPECT_EQ(found, (std::multiset<size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
   }
   EXPECT_EQ(split(sequences, 100000).size(), 1u);
-  EXPECT_TRUE(split_micro_batches(sequences, {}, model_with_attention(), 10).empty());
+  EXPECT_TRUE(split_micro_batches(sequences, {}, small_shape(), 10).empty());
 }
 
 // A long sequence costs more than its tokens say, so those beside it are fewer.
@@ -63,7 +55,7 @@ TEST(MicroBatches, ShareTheWorkNotTheTokens) {
   std::vector<double> work;
   for (const auto& part : parts) {
     work.push_back(0.0);
-    for (const size_t index : part) work.back() += work_of(sequences[index], model_with_attention());
+    for (const size_t index : part) work.back() += work_of(sequences[index], small_shape());
   }
   const auto with_long = std::find(parts[0].begin(), parts[0].end(), 100u) != parts[0].end() ? parts[0] : parts[1];
   EXPECT_LT(with_long.size(), 40u);  // by tokens alone 45 of the short ones would be beside it

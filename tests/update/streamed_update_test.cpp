@@ -20,7 +20,7 @@ optim::OptimizerConfig telling_optimizer() {
   optim::OptimizerConfig config;
   config.lr = 1.0;
   config.eps = 1.0;
-  config.warmup_steps = 0;
+  config.warmup_updates = 0;
   config.weight_decay = 0.0;
   config.clip_grad_norm = std::nullopt;
   return config;

@@ -22,7 +22,7 @@ std::filesystem::path model() { return testing::golden_section("step") / "model"
 optim::OptimizerConfig small_steps() {
   optim::OptimizerConfig config;
   config.lr = 1e-4;
-  config.warmup_steps = 0;
+  config.warmup_updates = 0;
   return config;
 }
 

@@ -26,7 +26,7 @@ std::vector<std::string> enum_names(DenominatorScope);
 enum class EmptyRows { kCount, kSkip };
 std::vector<std::string> enum_names(EmptyRows);
 
-/// Of the whole update batch. Add `tokens` and `rollouts` of all ranks before use.
+/// Counts of the whole update batch. `tokens` and `rollouts` of all ranks must be added up before use.
 struct Denominators {
   double tokens = 0.0;          // T
   double rollouts = 0.0;        // B
@@ -38,7 +38,7 @@ struct RolloutCount {
   bool live = true;    // its group's rewards differ
 };
 
-/// T and B of the given rollouts; max_new_tokens is left to the caller.
+/// T and B of the given rollouts; the caller sets max_new_tokens.
 Denominators count_denominators(const std::vector<RolloutCount>& rollouts, DenominatorScope scope,
                                 EmptyRows empty_rows);
 

@@ -6,8 +6,8 @@
 
 namespace grpo::algo {
 
-/// How the values of a figure become one: over the pieces of an update (micro-batches, ranks), then over the updates of
-/// a step.
+/// How the values of a figure become one value: first over the pieces of an update (micro-batches and ranks), then over
+/// the updates of a step.
 enum class Fold {
   kSum,          // values are sums of terms times their weights, as the loss is: their sum; the mean of the updates
   kMean,         // values are sums over tokens: the mean over all trained tokens; the mean of the updates

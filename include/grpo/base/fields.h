@@ -6,9 +6,11 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -85,6 +87,10 @@ class Fields {
   }
   const std::vector<Field>& list() const { return fields_; }
 
+  /// The key of this name: a struct that takes over another's keys may give one of them other bounds or words.
+  /// Throws std::out_of_range when there is none.
+  Field& at(const std::string& name);
+
  private:
   template <typename T>
   static FieldValue make_value(T& member);
@@ -103,6 +109,13 @@ template <typename T>
 inline constexpr bool is_section_list = false;
 template <HasFields T>
 inline constexpr bool is_section_list<std::vector<T>> = true;
+
+inline Field& Fields::at(const std::string& name) {
+  for (Field& field : fields_) {
+    if (field.name == name) return field;
+  }
+  throw std::out_of_range("no field is called " + name);
+}
 
 /// An enum needs `std::vector<std::string> enum_names(E)` beside it, found by argument-dependent lookup.
 template <typename T>

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "grpo/models/causal_lm.h"
 #include "grpo/optim/optimizer.h"

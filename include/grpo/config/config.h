@@ -32,6 +32,15 @@ struct LoadedConfig {
 /// the wrong type or out of range. The struct then holds what was read before the problem.
 LoadedConfig load(const base::Fields& root, const Source& source);
 
+/// Reads `text` into one field; `name` is what messages call it, as "--top-p". Values are written as in a file, but a
+/// text is taken as it is, whatever YAML makes of its characters. Throws base::ConfigError.
+void read_field(const base::Field& field, const std::string& name, const std::string& text);
+
+/// What may stand there, "number" or "auto|cpu|cuda", and the current value, both as a command's help shows them.
+/// REQUIRES: the field is no section.
+std::string kind_text(const base::Field& field);
+std::string value_text(const base::Field& field);
+
 /// `name` as given, else in configs/, each also with ".yaml" appended. Throws base::ConfigError listing the places and
 /// the most similar file of configs/.
 std::filesystem::path find_config(const std::string& name);

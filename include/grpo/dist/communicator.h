@@ -16,10 +16,10 @@ enum class Backend { kAuto, kSingle, kGloo, kNccl };
 std::vector<std::string> enum_names(Backend);
 
 /// What is split over the ranks beside the prompts: nothing; the optimizer's state; also gradient sums; also weights.
-enum class Sharding { kAuto, kNone, kZero1, kZero2, kZero3 };
-std::vector<std::string> enum_names(Sharding);
+enum class ShardingChoice { kAuto, kNone, kZero1, kZero2, kZero3 };
+std::vector<std::string> enum_names(ShardingChoice);
 
-enum class StealPrompts { kAuto, kAlways, kNever };
+enum class StealPrompts { kAuto, kNever };
 std::vector<std::string> enum_names(StealPrompts);
 /// What gradients are rounded to where they cross the ranks.
 enum class ReduceDtype { kFloat32, kBfloat16 };
@@ -27,7 +27,7 @@ std::vector<std::string> enum_names(ReduceDtype);
 
 struct DistributedConfig {
   Backend backend = Backend::kAuto;
-  Sharding sharding = Sharding::kAuto;
+  ShardingChoice sharding = ShardingChoice::kAuto;
   ReduceDtype reduce_dtype = ReduceDtype::kFloat32;
   int64_t timeout_s = 1800;
   StealPrompts steal_prompts = StealPrompts::kAuto;
@@ -42,7 +42,9 @@ struct DistributedConfig {
       "what gradients cross the ranks in: float32, or bfloat16 (half the bytes; each rank's part is rounded once)");
     f("timeout_s", timeout_s, "longest wait for another rank", base::at_least(1));
     f("steal_prompts", steal_prompts,
-      "a rank that finishes its prompts early takes from the others', only with rollout.exact; auto: there");
+      "whether a rank that finishes its prompts early takes from the others'; auto: with rollout.exact, where "
+      "completions "
+      "do not depend on who samples them");
   }
 };
 

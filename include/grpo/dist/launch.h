@@ -7,7 +7,7 @@
 
 namespace grpo::dist {
 
-/// Which of how many processes this is, and where they meet.
+/// Which of how many processes this one is, and where they meet.
 struct Ranks {
   int64_t rank = 0;
   int64_t size = 1;
@@ -19,24 +19,24 @@ struct Ranks {
   std::string attempt;       // which start of a job that restarts with the same store; "" or a number
 };
 
-/// The value of an environment variable; nullopt where it is not set. An empty one counts as not set.
+/// Looks up an environment variable; nullopt where it is not set. An empty one counts as not set.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 Environment process_environment();
 
-/// Reads what launchers set for each process, the first of these that is there:
+/// Reads the variables that launchers set for each process, of the first launcher of this list that has set any:
 ///   RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE   torchrun, Kubernetes PyTorchJob, --nproc
 ///   OMPI_COMM_WORLD_RANK, _SIZE, _LOCAL_RANK, _LOCAL_SIZE   Open MPI's mpirun
 ///   PMI_RANK, PMI_SIZE, MPI_LOCALRANKID, MPI_LOCALNRANKS   MPICH's and Intel's mpiexec
 ///   SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID   Slurm's srun (an allocation without srun is one process)
-/// mpirun starts its helpers with srun inside an allocation, so Slurm's variables come last. MASTER_ADDR and
-/// MASTER_PORT say where rank 0 is, for every launcher; without them Slurm's node list and job number, or for ranks
-/// that are known to be on one host 127.0.0.1 and a port. Throws base::ConfigError naming the variable that is missing,
-/// malformed or contradicts another.
+/// Slurm's variables come last because mpirun starts its helpers with srun inside an allocation. Whatever the launcher,
+/// MASTER_ADDR and MASTER_PORT say where rank 0 is. Without them it is found from Slurm's node list and job number, or,
+/// for ranks that are known to be on one host, at 127.0.0.1 and a port. Throws base::ConfigError naming the variable
+/// that is missing, is malformed or contradicts another.
 Ranks ranks_from(const Environment& environment);
 
-/// For a launcher that saw the process of another rank die: this process's communicator need not wait for its silence.
-/// Safe to call from a signal handler.
+/// To be called when the launcher saw the process of another rank die: this process's communicator then need not wait
+/// until that rank has been silent long enough. Safe to call from a signal handler.
 void note_death(int64_t rank);
 
 /// The first host of a Slurm node list: "node003" of "node[003-005,9],other7". Throws base::ConfigError.

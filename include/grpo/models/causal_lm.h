@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -27,7 +28,7 @@ struct PagedBatch {
 };
 
 /// What a layer keeps for its backward (arXiv 1604.06174); the rest is computed again.
-enum class Checkpointing {
+enum class Recompute {
   kNone,       // all that the backward reads
   kSelective,  // all but the MLP's two wide activations, which are cheap for their size
   kFull,       // the layer's input alone
@@ -35,12 +36,12 @@ enum class Checkpointing {
 
 /// How the differentiable pass computes.
 struct TrainingOptions {
-  Checkpointing checkpointing = Checkpointing::kNone;
+  Recompute recompute = Recompute::kNone;
   nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
 };
 
-/// Called around each layer of a training pass, in the thread that runs it; a pass without gradient has no backward.
-/// What is computed again in the backward is part of the backward.
+/// Functions that are called around each layer of a training pass, in the thread that runs it. A pass without gradient
+/// has no backward. What is computed again in the backward counts as part of the backward.
 struct LayerHooks {
   using Hook = std::function<void(int64_t layer)>;
   Hook before_forward;
@@ -69,12 +70,13 @@ class CausalLM {
   at::ScalarType dtype() const;
   at::Device device() const;
 
-  /// Every weight under its checkpoint name, in the model's order; leaves that require grad unless frozen. A tied head
-  /// is not listed.
+  /// Every weight under its checkpoint name, in the model's order. The weights are leaves of autograd that require grad
+  /// unless they are frozen. A tied head is not listed.
   const NamedTensors& parameters() const;
 
-  /// Weights that a pattern names (freeze.h) take no gradient from now on: what only their gradients need is neither
-  /// kept nor computed. Throws base::ConfigError for a pattern that names none, or when no weight is left to train.
+  /// Freezes the weights that a pattern names (freeze.h): they take no gradient from now on, and what only their
+  /// gradients would need is neither kept nor computed. Throws base::ConfigError for a pattern that names no weight, or
+  /// when no weight is left to train.
   void freeze(const std::vector<std::string>& patterns);
 
   /// Those of parameters() that are not frozen, and their layers.
@@ -92,23 +94,24 @@ class CausalLM {
   /// receives the embedding output and then each layer's output (the last one after the final norm), each [T, hidden].
   at::Tensor hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs = nullptr) const;
 
-  /// Of later hidden_states(). Results and gradients do not change but for rounding.
+  /// Sets how later calls of hidden_states() compute. Results and gradients change by rounding only.
   void set_training_options(const TrainingOptions& options);
 
-  /// Of later hidden_states().
+  /// Sets the hooks of later calls of hidden_states().
   void set_layer_hooks(LayerHooks hooks);
 
   /// cos and sin of every position below `positions` (or more), [positions, head_dim / 2] fp32.
   std::pair<at::Tensor, at::Tensor> rotations(int64_t positions) const;
 
-  /// As hidden_states without autograd, reading and extending the paged cache; [T, hidden]. cache: one PagedKv per
-  /// layer. exact (on the CPU fp32 only): a row's result does not depend on the rest of the batch, bit for bit.
+  /// As hidden_states, but without autograd, and reading and extending the paged cache; [T, hidden]. cache: one PagedKv
+  /// for each layer. With `exact` (on the CPU in fp32 only) a row's result does not depend on the rest of the batch,
+  /// bit for bit.
   at::Tensor extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact) const;
 
-  /// hidden: [N, hidden] -> [N, vocab] in the compute dtype, no autograd.
+  /// The logits of hidden states: [N, hidden] -> [N, vocab] in the compute dtype, without autograd.
   at::Tensor logits(const at::Tensor& hidden, bool exact) const;
 
-  /// [vocab, hidden]: the output embedding (the input one when tied); differentiable leaf.
+  /// The output embedding, [vocab, hidden], which is the input embedding when the two are tied; a differentiable leaf.
   const at::Tensor& head_weight() const;
 
   /// Frees the copies of the weights that sampling keeps (prepacked, fused); the next extend()/logits() makes them
@@ -121,8 +124,8 @@ class CausalLM {
   void save(const std::filesystem::path& folder, const std::filesystem::path& source,
             int64_t max_shard_bytes = kMaxShardBytes) const;
 
-  /// As save, in two parts: takes the weights now; the result writes them, from any thread. With `copy` the weights may
-  /// change meanwhile; without it they must not.
+  /// As save, in two parts: takes the weights now, and returns a function that writes them, from any thread. With
+  /// `copy` the weights may change meanwhile; without it they must not.
   std::function<void(const std::filesystem::path& folder)> writer(const std::filesystem::path& source, bool copy) const;
 
  private:

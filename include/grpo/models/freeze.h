@@ -9,9 +9,9 @@
 
 namespace grpo::models {
 
-/// Whether a pattern names the weight: it stands in the weight's name at the beginning of a part between dots, and does
-/// not end inside a number. "embed" names model.embed_tokens.weight, "layers.1" layer 1 but not layer 10, "k_proj.bias"
-/// the biases of all keys.
+/// Whether a pattern names the weight. It does when it stands in the weight's name at the beginning of a part between
+/// dots and does not end inside a number: "embed" names model.embed_tokens.weight, "layers.1" names layer 1 but not
+/// layer 10, and "k_proj.bias" the biases of all keys.
 bool names_weight(std::string_view pattern, std::string_view weight);
 bool names_weight(const std::vector<std::string>& patterns, std::string_view weight);
 

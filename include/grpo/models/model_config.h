@@ -50,7 +50,7 @@ struct ModelConfig {
   int64_t num_parameters() const;
 };
 
-/// What a run sets in place of the model's own values; what is saved has them too.
+/// Values that a run sets in place of the model's own; a model that is saved has them too.
 struct ConfigOverrides {
   std::optional<int64_t> max_positions = {};
   std::optional<double> rope_theta = {};
@@ -63,7 +63,7 @@ ModelConfig read_model_config(const std::filesystem::path& folder, const ConfigO
 /// The config.json of a model made here, in the transformers 4 spelling.
 nlohmann::json to_json(const ModelConfig& config, const std::string& torch_dtype);
 
-/// Stop ids of a folder: eos of generation_config.json and config.json.
+/// The stop ids of a model folder: eos_token_id of generation_config.json and of config.json.
 std::vector<int64_t> stop_ids(const std::filesystem::path& folder);
 
 }  // namespace grpo::models

@@ -18,7 +18,7 @@ enum class AttentionKernel {
 };
 std::string to_string(AttentionKernel kernel);
 
-/// How packed rows go to padded sequences and back; made once per batch and used by every layer.
+/// How packed rows are moved to padded sequences and back. It is made once for a batch and used by every layer.
 struct AttentionPlan {
   struct Bucket {
     int64_t sequences = 0;
@@ -30,7 +30,7 @@ struct AttentionPlan {
   };
   std::vector<Bucket> buckets;  // neighbours in length share one
   at::Tensor unsort;  // [T] int64: where each packed row is in the buckets' concatenated output; undefined: in order
-  // For kernels over cumulative lengths.
+  // What kernels over cumulative lengths need.
   at::Tensor offsets;  // [S + 1] int32
   int64_t longest = 0;
   AttentionKernel kernel = AttentionKernel::kPadded;
@@ -40,9 +40,9 @@ struct AttentionPlan {
 AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device,
                              AttentionKernel kernel = AttentionKernel::kPadded);
 
-/// Causal attention inside each packed sequence, differentiable. queries: [T, heads, head_dim]; keys, values:
-/// [T, kv_heads, head_dim]; heads are grouped over kv_heads. kPadded: sequences are padded on the right to bucket
-/// length: with the causal mask no real query sees padding.
+/// Causal attention inside each packed sequence, differentiable. queries: [T, heads, head_dim]; keys, values: [T,
+/// kv_heads, head_dim]; heads are grouped over kv_heads. With kPadded sequences are padded on the right to the length
+/// of their bucket, where the causal mask hides the padding from every real query.
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale);
 
@@ -50,11 +50,11 @@ struct AttentionHeads {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
 };
 
-/// The kernel to train with on `device`: kPadded on the CPU and in fp32; for bf16 on CUDA the fastest one whose result
-/// and gradients are right there. Where LibTorch is asked for deterministic algorithms: kFlash if it is right, else
-/// kPadded, whatever their speed. cuDNN's attention over cumulative lengths is not among them: LibTorch 2.11 builds its
-/// plan anew at every call. Tried once: `memory`, a JSON file (empty: none), keeps the answer for the device's name,
-/// LibTorch's version and the heads.
+/// Chooses the kernel to train with on `device`: kPadded on the CPU and in fp32; for bf16 on CUDA the fastest one whose
+/// result and gradients are right there. Where LibTorch is asked for deterministic algorithms it is kFlash if that is
+/// right, else kPadded, whatever their speed. cuDNN's attention over cumulative lengths is not among the candidates,
+/// because LibTorch 2.11 builds its plan anew at every call. The trial is made once: `memory`, a JSON file (empty:
+/// none), keeps the answer for the device's name, LibTorch's version and the heads.
 AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dtype, at::Device device,
                                  const std::filesystem::path& memory);
 
@@ -64,18 +64,18 @@ struct AttentionCandidate {
   std::function<at::Tensor(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values)> attend;
 };
 
-/// What candidates are tried on.
+/// The problem that candidates are tried on.
 struct AttentionTrial {
   AttentionHeads heads;
   int64_t tokens = 0;
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
   double tolerance = 0.0;  // of a result and its gradients, as a share of their largest magnitude
-  bool in_order = false;   // the first that is right, not the fastest: no clock decides
+  bool in_order = false;   // take the first candidate that is right, not the fastest, so that no clock decides
 };
 
-/// The fastest candidate, forward and backward, whose result and gradients are the reference's; one that throws fails.
-/// kPadded when all fail.
+/// The fastest candidate, forward and backward, whose result and gradients agree with the reference's. A candidate that
+/// throws is out. kPadded when all are.
 AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates, const AttentionCandidate& reference,
                                const AttentionTrial& trial);
 

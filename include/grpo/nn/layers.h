@@ -3,11 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
+#include <cstdint>
 
 namespace grpo::nn {
 
-// Differentiable layers. In fp32 and bf16 each is one node of the graph that keeps as little as it can: norms and
-// activations are computed again in the backward. T: packed tokens.
+// Differentiable layers. In fp32 and bf16 each is one node of the autograd graph that keeps as little as it can: norms
+// and activations are computed again in the backward. T is the number of packed tokens.
 
 struct LinearWeights {
   at::Tensor weight;  // [out, in]
@@ -26,7 +27,7 @@ at::Tensor linear(const at::Tensor& x, const LinearWeights& weights);
 at::Tensor rms_norm(const at::Tensor& x, const NormWeights& norm);
 
 /// The projections of rms_norm(x): queries, keys and values. x: [T, D]. Weights that lie one behind the other, as a
-/// model's layers keep them, are one product, and the results views of one matrix.
+/// model's layers keep them, are multiplied as one matrix, and the results are views of one result.
 std::array<at::Tensor, 3> normed_projections(const at::Tensor& x, const NormWeights& norm,
                                              const std::array<LinearWeights, 3>& weights);
 
@@ -42,12 +43,12 @@ struct Rope {
 std::array<at::Tensor, 3> rotated_projections(const at::Tensor& x, const NormWeights& norm,
                                               const std::array<LinearWeights, 3>& weights, const Rope& rope);
 
-/// down(silu(gate(n)) * up(n)) with n = rms_norm(x). x: [T, D]. keep: gate(n) and up(n), the largest activations of a
-/// layer, are kept for the backward; otherwise computed again there.
+/// down(silu(gate(n)) * up(n)) with n = rms_norm(x). x: [T, D]. With `keep`, gate(n) and up(n), the largest activations
+/// of a layer, are kept for the backward; otherwise they are computed again there.
 at::Tensor gated_mlp(const at::Tensor& x, const NormWeights& norm, const LinearWeights& gate, const LinearWeights& up,
                      const LinearWeights& down, bool keep = true);
 
-/// Rotates heads. x: [T, heads, head_dim]; the rest as Rope has it.
+/// Rotates heads. x: [T, heads, head_dim]; the other arguments are as in Rope.
 at::Tensor rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin);
 
 }  // namespace grpo::nn

@@ -20,8 +20,8 @@ struct LmHeadOptions {
   bool entropy = true;  // false: not computed; undefined in the result
 };
 
-/// A device needs many tokens at once to be busy, and the weight's gradient is read and written once a chunk; on the
-/// CPU more tokens would only hold more memory.
+/// The default of chunk_tokens. A device needs many tokens at once to be busy, and reads and writes the weight's
+/// gradient once for each chunk; on the CPU more tokens would only hold more memory.
 int64_t auto_chunk_tokens(bool cuda);
 
 /// Log-probability and entropy of given tokens without ever holding [N, V]: chunks are recomputed in the backward.
@@ -29,8 +29,8 @@ int64_t auto_chunk_tokens(bool cuda);
 TokenLogProbs token_log_probs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                               const LmHeadOptions& options);
 
-/// The loss of tokens [begin, begin + n), a scalar: a function of their own log_probs and entropy, [n] fp32 leaves that
-/// require grad (the entropy with entropy_grad only). The whole loss is the sum over all pieces.
+/// The loss of the tokens [begin, begin + n), a scalar. It depends only on their own log_probs and entropy, which are
+/// [n] fp32 leaves that require grad (the entropy with entropy_grad only). The whole loss is the sum over all pieces.
 using TokenLoss = std::function<at::Tensor(int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy)>;
 
 struct HeadLoss {
@@ -39,9 +39,9 @@ struct HeadLoss {
   at::Tensor entropy;    // [N] fp32, no gradient
 };
 
-/// As token_log_probs followed by a loss, with each chunk's logits computed once: as a token's loss depends on itself
-/// alone, the chunk's gradient is known as soon as its log-probabilities are. The forward does the work of the
-/// backward.
+/// As token_log_probs followed by a loss, but each chunk's logits are computed only once: since a token's loss depends
+/// on that token alone, the chunk's gradient is known as soon as its log-probabilities are. The forward therefore does
+/// the work of the backward.
 HeadLoss head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                    const LmHeadOptions& options, const TokenLoss& token_loss);
 

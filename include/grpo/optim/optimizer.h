@@ -38,17 +38,20 @@ enum class StateSharding {
 };
 
 struct OptimizerOptions {
-  /// Which parameters decay. By default all with decay_norms_and_biases, else those of two or more dimensions
-  /// (matrices, embeddings among them, but no norms and biases).
+  /// Says which parameters decay. By default all do with decay_norms_and_biases; without it those of two or more
+  /// dimensions (matrices and embeddings, but no norms and biases).
   std::function<bool(const std::string& name, const at::Tensor& parameter)> decays = {};
-  /// Ranks whose gradients are summed before each step; they hold the same parameters. Must outlive the optimizer.
+  /// The ranks whose gradients are summed before each step; all hold the same parameters. It must outlive the
+  /// optimizer.
   dist::Communicator* communicator = nullptr;
   StateSharding sharding = StateSharding::kNone;  // with one rank: kNone
   at::ScalarType reduce_dtype = at::kFloat;       // or bf16: what gradients are rounded to, once, to cross the ranks
-  /// The layer that each parameter belongs to, from 0; -1 outside of layers. Empty: no layers.
+  /// The layer that each parameter belongs to, from 0; -1 outside of layers. An empty list means that there are no
+  /// layers.
   std::vector<int64_t> layers = {};
-  /// Masters and moments are in host memory (page-locked beside a GPU); a step brings them to the parameters' device a
-  /// part at a time, of offload_elements or one parameter. Not the masters that fp32 parameters are.
+  /// Masters and moments lie in host memory (page-locked beside a GPU). A step brings them to the parameters' device
+  /// one part at a time, of offload_elements elements or of one parameter. Masters that are fp32 parameters themselves
+  /// stay where they are.
   bool offload = false;
   int64_t offload_elements = int64_t{1} << 26;
 };
@@ -79,41 +82,46 @@ class Optimizer {
   Optimizer(NamedTensors parameters, OptimizerConfig config, OptimizerOptions options = {});
   ~Optimizer();
 
-  /// Before a forward and backward pass. last: of this rank in this update.
+  /// To be called before each forward and backward pass. last: it is this rank's last one in this update.
   void begin_pass(bool last);
-  /// After a backward pass: adds every .grad to the fp32 sums.
+  /// To be called after a backward pass: adds every .grad to the fp32 sums.
   void accumulate();
-  /// The calls of a pass on a rank that has none left. With kNone and kOptimizer nothing.
+  /// Takes part in the collectives of a pass on a rank that has no pass left to run. Does nothing with kNone and
+  /// kOptimizer.
   void idle_pass();
 
-  /// Called around each layer of a pass, whose gradients are complete after its backward. Nothing with one rank.
+  /// To be called around each layer of a pass; the gradients of a layer are complete after its backward. They do
+  /// nothing with one rank.
   void before_layer_forward(int64_t layer);
   void after_layer_forward(int64_t layer);
   void before_layer_backward(int64_t layer);
   void after_layer_backward(int64_t layer);
 
-  /// After the update's last pass: starts to reduce what is left. step() does it where it has not been done.
+  /// To be called after the update's last pass: starts to reduce what is left. step() does it where it has not been
+  /// done.
   void start_reduction();
 
-  /// Clips and applies what was accumulated (and what a backward pass has left since), and clears it. total_updates: of
-  /// the run, for the schedule. A parameter that got no gradient has gradient 0. When the norm is not finite nothing
-  /// changes (weights, moments, both counters of the schedule and of Adam) but consecutive_skips(), and a warning is
-  /// logged; all ranks see the same norm. gradient_scale: first multiplies what was accumulated.
+  /// Clips and applies what was accumulated (and what a backward pass has left since), and clears it. total_updates:
+  /// the number of updates of the whole run, for the schedule. gradient_scale multiplies what was accumulated first. A
+  /// parameter that got no gradient counts as having gradient 0. When the norm is not finite neither weights nor
+  /// moments nor the counters of schedule and Adam change; consecutive_skips() counts it and a warning is logged. All
+  /// ranks see the same norm.
   UpdateResult step(int64_t total_updates, double gradient_scale = 1.0);
 
-  /// Drops gradients that were not applied.
+  /// Drops all gradients that were not applied.
   void zero_grad();
 
-  /// kWeights: frees the layers' weights but for this rank's shards; passes then gather each layer as they need it.
-  /// Views of the weights stay valid, their memory is there in passes and after gather_weights(). Else nothing.
+  /// With kWeights: frees the layers' weights except this rank's shards; passes then gather each layer as they need it.
+  /// Views of the weights stay valid; their memory is there during passes and after gather_weights(). Does nothing
+  /// otherwise.
   void release_weights();
   void gather_weights();
 
-  /// Whether this rank sends anything to the others in the next pass, so that afterwards it cannot drop its gradients
-  /// alone.
+  /// Whether this rank sends anything to the others in the next pass. If so it cannot drop its gradients alone
+  /// afterwards.
   bool sends_in_pass(bool last) const { return has_ranks() && (splits_gradients() || last); }
-  /// Whether this rank may drop its gradients and begin again while the others go on: nothing of what it accumulated
-  /// has been sent.
+  /// Whether this rank may drop its gradients and begin again while the others go on, because nothing of what it
+  /// accumulated has been sent.
   bool can_drop_alone() const;
 
   int64_t updates() const { return updates_; }                      // applied so far
@@ -125,15 +133,16 @@ class Optimizer {
   /// element>`.
   NamedTensors state_tensors(bool masters) const;
 
-  /// Fills elements [begin, begin + target.numel()) of the flattened tensor `name` (as `exp_avg.<parameter>`) of this
-  /// whole shape into `target`, flat.
+  /// Fills `target`, which is flat, with the elements [begin, begin + target.numel()) of the flattened tensor that is
+  /// called `name` (as `exp_avg.<parameter>`) and has this whole shape.
   using ReadState =
       std::function<void(const std::string& name, at::IntArrayRef shape, int64_t begin, at::Tensor& target)>;
-  /// Restores moments and, with masters, master weights from any source, however it was split; then restore(). Without
-  /// masters they are taken from the parameters.
+  /// Restores moments and, with masters, master weights from any source, however it was split; restore() must follow.
+  /// Without masters they are taken from the parameters.
   void read_state(const ReadState& read, bool masters);
 
-  /// Sets the counters and rounds parameters of a lower dtype from their masters again. A collective when split.
+  /// Sets the counters and rounds parameters of a lower dtype from their masters again. A collective where the state is
+  /// split.
   void restore(int64_t updates, int64_t consecutive_skips);
 
  private:
@@ -144,7 +153,7 @@ class Optimizer {
     bool decays = false;
     const UpdateRule* rule = nullptr;
   };
-  // What this rank updates: a whole parameter in its shape, or a flat piece of one.
+  // One thing that this rank updates: a whole parameter in its shape, or a flat piece of one.
   struct State {
     size_t parameter = 0;
     int64_t begin = 0;
@@ -170,7 +179,7 @@ class Optimizer {
   void take_directions(const UpdateRule& rule, std::vector<at::Tensor>& gradients);
   void take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole,
                        std::vector<at::Tensor>& gradients);
-  // What a part of an update needs of the state beside the device.
+  // What an update needs of one part of the state, on the device.
   struct Brought {
     bool kept;
     bool masters;

@@ -9,18 +9,19 @@
 
 namespace grpo::optim {
 
-/// Shape of the learning rate after the linear warm-up; see lr_factor in schedule.h.
+/// The course of the learning rate after the linear warm-up; lr_factor in schedule.h has the formulas.
 enum class Schedule { kConstant, kLinear, kCosine };
 std::vector<std::string> enum_names(Schedule);
 
-/// The formula (optimizer.h): AdamW for all parameters, or Muon for the layers' matrices and AdamW for the rest.
+/// Which formula of optimizer.h updates the weights: AdamW for all parameters, or Muon for the layers' matrices and
+/// AdamW for the rest.
 enum class OptimizerKind { kAdamW, kMuon };
 inline std::vector<std::string> enum_names(OptimizerKind) { return {"adamw", "muon"}; }
 
 struct OptimizerConfig {
   OptimizerKind kind = OptimizerKind::kAdamW;
   double lr = 1e-6;
-  int64_t warmup_steps = 0;  // updates
+  int64_t warmup_updates = 0;
   Schedule schedule = Schedule::kConstant;
   double min_lr_ratio = 0.0;
   double weight_decay = 0.01;
@@ -33,7 +34,7 @@ struct OptimizerConfig {
     f("kind", kind,
       "formula: adamw, or muon for the layers' matrices with AdamW for embeddings, head, norms and biases");
     f("lr", lr, "learning rate after the warm-up", base::at_least(0));
-    f("warmup_steps", warmup_steps, "updates over which the rate rises from 0 (the first has rate 0); 0 is off",
+    f("warmup_steps", warmup_updates, "updates over which the rate rises from 0 (the first has rate 0); 0 is off",
       base::at_least(0));
     f("schedule", schedule, "learning rate after the warm-up: constant, or to the end of the run linear or cosine");
     f("min_lr_ratio", min_lr_ratio, "share of lr that linear and cosine end at", base::between(0, 1));
@@ -46,8 +47,8 @@ struct OptimizerConfig {
   }
 };
 
-/// Throws base::ConfigError for what ranges cannot say: the number and bounds of betas, a min_lr_ratio that the
-/// constant schedule would ignore.
+/// Throws base::ConfigError for mistakes that the ranges of the keys cannot express: the number and bounds of betas,
+/// and a min_lr_ratio that the constant schedule would ignore.
 void validate(const OptimizerConfig& config);
 
 }  // namespace grpo::optim

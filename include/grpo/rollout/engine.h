@@ -12,6 +12,7 @@
 #include "grpo/base/random.h"
 #include "grpo/kernels/paged_kv.h"
 #include "grpo/models/causal_lm.h"
+#include "grpo/rollout/sampling_config.h"
 
 namespace grpo::rollout {
 
@@ -21,7 +22,7 @@ struct Demand {
   int64_t sequences = 0;  // in all
 };
 
-struct EngineConfig {
+struct EngineOptions {
   int64_t page_size = 16;           // tokens per KV page
   int64_t max_sequences = 256;      // sequences decoded together; see auto_max_sequences()
   base::Auto<int64_t> num_pages;    // auto: enough for max_sequences of the longest request (bounded by kv_memory_gb)
@@ -38,12 +39,11 @@ struct EngineConfig {
                     // before it makes cache and graphs anew
 };
 
-struct SamplingConfig {
-  double temperature = 1.0;  // 0: greedy
-  double top_p = 1.0;
-  int64_t top_k = 0;
+/// What the completions of a call or a session have in common.
+struct GenerationOptions {
+  SamplingConfig sampling = {};
   int64_t max_new_tokens = 256;
-  std::vector<int64_t> stop_ids;
+  std::vector<int64_t> stop_ids = {};
   bool ignore_eos = false;  // stop_ids are then sampled like any token
 };
 
@@ -98,7 +98,7 @@ double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb);
 
 /// A rollout under way: requests join whenever they are submitted, and groups are taken as they become whole. Order and
 /// random numbers are keyed by draw, sample and position, so what a request gives does not depend on when it joined
-/// (bit for bit with EngineConfig::exact). The engine that began it outlives it.
+/// (bit for bit with EngineOptions::exact). The engine that began it outlives it.
 class Session {
  public:
   ~Session();
@@ -129,17 +129,17 @@ class Session {
 /// prefilled once and its pages are shared. Knows ids only, no text.
 class Engine {
  public:
-  Engine(const models::CausalLM& model, const EngineConfig& config);
+  Engine(const models::CausalLM& model, const EngineOptions& options);
   ~Engine();
 
   /// A session for requests of this demand; one at a time. REQUIRES: the one before is gone.
-  std::unique_ptr<Session> begin(const Demand& demand, const SamplingConfig& sampling, const base::RandomKey& key);
+  std::unique_ptr<Session> begin(const Demand& demand, const GenerationOptions& options, const base::RandomKey& key);
 
   /// Samples every request; groups come back in request order. on_group, when given, is called on this thread as soon
   /// as a group is complete (in completion order) so that verifying can start while others still decode; should_stop,
   /// when given, is asked between decode steps and ends the call early with an empty result when true. With a queue
   /// only those requests are sampled that it hands out; the others' groups come back empty.
-  std::vector<Group> generate(const std::vector<Request>& requests, const SamplingConfig& sampling,
+  std::vector<Group> generate(const std::vector<Request>& requests, const GenerationOptions& options,
                               const base::RandomKey& key, const std::function<void(const Group&)>& on_group = {},
                               const std::function<bool()>& should_stop = {}, const RequestQueue* queue = nullptr);
 

@@ -21,15 +21,15 @@ struct AnswerKey {
   auto operator<=>(const AnswerKey&) const = default;
 };
 
-/// Completions that were sampled before with the same weights and sampling, in one JSONL file named by a hash of both.
-/// An evaluation that was interrupted, asks for more samples or adds data sets samples only what is missing. Verdicts
-/// are not kept: a newer verifier judges old completions anew.
+/// Completions that were sampled earlier with the same weights and sampling, in one JSONL file named by a hash of both.
+/// An evaluation that was interrupted, asks for more samples or adds data sets then samples only what is missing.
+/// Verdicts are not kept, so that a newer verifier judges old completions anew.
 class AnswerStore {
  public:
-  /// Reads <folder>/<identity>.jsonl; a last line that was cut off while it was written is dropped.
+  /// Reads <folder>/<identity>.jsonl. A last line that was cut off while it was written is dropped.
   AnswerStore(const std::filesystem::path& folder, const std::string& identity);
 
-  /// The first completions of a prompt, in sample order; maybe none.
+  /// The first completions of a prompt that are known, in sample order; maybe none.
   const std::vector<rollout::Completion>& find(const AnswerKey& key) const;
   /// Appends the completions that follow those already known, and flushes. Log-probs are not kept.
   void add(const AnswerKey& key, const std::vector<rollout::Completion>& completions);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -12,10 +13,10 @@ namespace grpo::trainer {
 
 /// An evaluation outside training: one model, several data sets.
 struct EvalRun {
-  ModelOptions model;
+  PolicyConfig model;
   data::DataConfig data;           // prompt_key, answer_key, max_prompt_tokens
   std::vector<std::string> files;  // each is one set named by its file name
-  EvalOptions eval;                // samples and sampling
+  EvalConfig eval;                 // samples and sampling
   std::vector<int64_t> stop_ids;   // besides the model's own
   int64_t seed = 1;
   int64_t threads = 0;                // 0: the cores this process may use

@@ -42,7 +42,8 @@ struct EvalResult {
   std::vector<std::pair<std::string, double>> metrics() const;
 };
 
-/// How far an evaluation is: completions of this process that need no more sampling, and all of them.
+/// How far an evaluation has come: the number of this process's completions that need no more sampling, and of all it
+/// needs.
 struct EvalProgress {
   int64_t done = 0;
   int64_t total = 0;
@@ -51,7 +52,7 @@ struct EvalProgress {
 struct EvalContext {
   rollout::Engine* engine = nullptr;
   const tokenizer::Tokenizer* tokenizer = nullptr;
-  rollout::SamplingConfig sampling;
+  rollout::GenerationOptions generation;
   int64_t samples = 1;
   bool greedy = false;  // one more completion a problem at temperature 0
   uint64_t seed = 0;

@@ -19,7 +19,7 @@ using update::UpdateStats;
 
 /// One step's measurements, in the words of metrics.jsonl.
 struct StepStats {
-  UpdateStats update;  // means over the step's applied updates; tokens are summed
+  UpdateStats update;  // means over the updates of the step that were applied; tokens are summed
   double reward_mean = 0.0;
   double reward_std = 0.0;              // population, over rollouts
   std::vector<double> term_means = {};  // of each reward term, in the order of RewardFunction::names()
@@ -36,16 +36,17 @@ struct StepStats {
   int64_t length_max = 0;
   int64_t preempted = 0;  // sequences that gave up their KV pages and were computed again
   double rollout_s = 0.0;
-  double reward_s = 0.0;                  // what verifying added after the last token was sampled
-  double update_s = 0.0;                  // with trainer.stream_update: what of it the rollout did not hide
-  std::optional<double> update_hidden_s;  // with trainer.stream_update: that micro-batches ran while others decoded
-  int64_t fewest_prompts = 0;             // that a rank sampled; 0 with one rank
+  double reward_s = 0.0;                  // the time that verifying took after the last token was sampled
+  double update_s = 0.0;                  // with trainer.stream_update: the part of it that ran after the rollout
+  std::optional<double> update_hidden_s;  // with trainer.stream_update: how long micro-batches ran while others decoded
+  int64_t fewest_prompts = 0;             // prompts that a rank sampled; 0 with one rank
   int64_t most_prompts = 0;
-  int64_t rollout_bytes = 0;  // this rank sent to share the rollouts
-  int64_t update_bytes = 0;   // and to reduce gradients and gather weights
+  int64_t rollout_bytes = 0;  // bytes that this rank sent to share the rollouts
+  int64_t update_bytes = 0;   // bytes that it sent to reduce gradients and gather weights
 };
 
-/// How far a phase of a step is on this rank: completions of whole groups, or micro-batches of one optimizer update.
+/// How far a phase of a step has come on this rank: completions of whole groups, or micro-batches of one optimizer
+/// update.
 struct StepProgress {
   enum class Phase { kRollout, kUpdate };
   Phase phase = Phase::kRollout;
@@ -54,7 +55,7 @@ struct StepProgress {
   int64_t tokens = 0;  // sampled, or trained, so far
 };
 
-/// Everything a step works with; owned by the loop.
+/// Everything that a step works with; the loop owns it.
 struct StepContext {
   const TrainConfig& config;
   Policy& policy;
@@ -66,7 +67,7 @@ struct StepContext {
   std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
 };
 
-/// How the step's updates are watched.
+/// How the updates of the step are watched.
 update::Watch watch_of(const StepContext& context);
 
 /// Samples a group for each prompt and scores every completion; rewards are set, advantages are not.

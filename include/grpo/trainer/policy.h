@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -14,7 +15,7 @@
 
 namespace grpo::trainer {
 
-/// The model with what turns text into its ids and back.
+/// The model, together with what turns text into its ids and back.
 struct Policy {
   std::filesystem::path folder;  // of the tokenizer files and config.json
   std::unique_ptr<models::CausalLM> model;
@@ -23,21 +24,25 @@ struct Policy {
   std::vector<int64_t> stop_ids;  // eos of generation_config, config and tokenizer, and the template's end of turn
 };
 
-/// Loads the policy from options.path (already resolved). weights: the folder with the weights when they are not the
-/// start ones (a checkpoint's model/); empty: options.path. local_rank: see models::resolve_device.
+/// Loads the policy from config.path (already resolved). weights: the folder with the weights when they are not the
+/// start ones (a checkpoint's model/); empty: config.path. local_rank: see models::resolve_device.
 /// Throws base::ConfigError or base::IoError: missing folder, unknown architecture or template, a tokenizer whose ids
 /// exceed the model's vocabulary (special tokens may, as long as no prompt has them).
-Policy load_policy(const ModelOptions& options, const std::vector<int64_t>& extra_stop_ids,
+Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
                    const std::filesystem::path& weights = {}, int64_t local_rank = 0);
+
+/// Loads the weights alone, for work on token ids. local_rank: see models::resolve_device.
+std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights = {},
+                                             int64_t local_rank = 0);
 
 struct PromptOptions {
   std::string system = "auto";        // as data.system
   bool allow_special_tokens = false;  // as data.allow_special_tokens
 };
 
-/// Templates and tokenizes problems. Those longer than max_prompt_tokens are left out and counted in `dropped`; how
-/// many hold the text of special tokens is logged. Throws base::ConfigError naming the problem whose conversation the
-/// template cannot express, or whose ids the model has no embedding for.
+/// Puts problems into the chat template and tokenizes them. Those longer than max_prompt_tokens are left out and
+/// counted in `dropped`; a warning says how many hold the text of special tokens. Throws base::ConfigError naming the
+/// problem whose conversation the template cannot express, or whose ids have no embedding in the model.
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
                                  int64_t max_prompt_tokens, int64_t* dropped, const PromptOptions& options = {});
 

@@ -26,7 +26,8 @@ struct Prompt {
   }
 };
 
-/// One sampled completion and everything that is known of it. All are in prompt order, groups whole.
+/// One sampled completion and everything that is known of it. In a batch the rollouts are in prompt order, whole groups
+/// together.
 struct Rollout {
   size_t prompt = 0;   // index into RolloutBatch::prompts
   int64_t sample = 0;  // number inside its group

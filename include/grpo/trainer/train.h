@@ -25,7 +25,7 @@ struct TrainOptions {
 /// folder. Throws base::Error for what the user can mend.
 Outcome train(TrainConfig config, const TrainOptions& options);
 
-/// What a plan takes for granted where files are not here.
+/// What a plan takes for granted where the files are not on this machine.
 struct PlanAssumptions {
   std::optional<int64_t> rows;  // problems of data.train
   std::string shape;            // "1.5b", "7b", ..., or a config.json; empty: model.path's

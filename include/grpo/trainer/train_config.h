@@ -13,8 +13,10 @@
 #include "grpo/data/dataset.h"
 #include "grpo/dist/communicator.h"
 #include "grpo/metrics/console.h"
+#include "grpo/models/choices.h"
 #include "grpo/optim/optimizer_config.h"
 #include "grpo/reward/reward.h"
+#include "grpo/rollout/sampling_config.h"
 
 namespace grpo::trainer {
 
@@ -29,18 +31,19 @@ struct RunConfig {
   }
 };
 
-struct ModelOptions {
+/// The `model` section: the policy. (models::ModelConfig is what a model folder's config.json says.)
+struct PolicyConfig {
   std::string path;
-  std::string dtype = "auto";
-  std::string device = "auto";
+  models::DtypeChoice dtype = models::DtypeChoice::kAuto;
+  models::DeviceChoice device = models::DeviceChoice::kAuto;
   base::TextOrMap chat_template{.text = "auto", .map = {}};
   base::Auto<int64_t> max_positions;
   base::Auto<double> rope_theta;
   std::vector<std::string> freeze;
   GRPO_FIELDS(f) {
     f("path", path, "Hugging Face model folder");
-    f("dtype", dtype, "of the working weights: auto (as stored on a GPU, float32 on the CPU), float32, bfloat16");
-    f("device", device, "auto, cpu or cuda");
+    f("dtype", dtype, "of the working weights; auto: as stored on a GPU, float32 on the CPU");
+    f("device", device, "where the model computes; auto: a GPU where there is one");
     f("template", chat_template, "prompt template: auto, none, a built-in name, a text with {problem}, or a mapping");
     f("max_positions", max_positions, "context length to train with; auto: the model's", base::at_least(1));
     f("rope_theta", rope_theta, "rotary base; auto: the model's", base::above(0));
@@ -51,12 +54,10 @@ struct ModelOptions {
   }
 };
 
-struct RolloutOptions {
+struct RolloutConfig {
   int64_t prompts_per_step = 32;
   int64_t group_size = 2;
-  double temperature = 1.0;
-  double top_p = 1.0;
-  int64_t top_k = 0;
+  rollout::SamplingConfig sampling;
   int64_t max_new_tokens = 256;
   std::optional<int64_t> max_total_tokens;
   std::vector<int64_t> stop_ids;
@@ -67,10 +68,10 @@ struct RolloutOptions {
   GRPO_FIELDS(f) {
     f("prompts_per_step", prompts_per_step, "prompts a step (Q)", base::at_least(1));
     f("group_size", group_size, "completions a prompt (G)", base::at_least(1));
-    f("temperature", temperature, "sampling temperature; the trainer divides its logits by the same", base::above(0));
-    f("top_p", top_p, "nucleus sampling; below 1 the sampling distribution is not the old policy",
-      base::Range{.min = 0, .max = 1, .open_min = true});
-    f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
+    sampling.fields(f);  // temperature, top_p, top_k
+    f.at("temperature").range = base::above(0);
+    f.at("temperature").doc = "sampling temperature; the trainer divides its logits by the same";
+    f.at("top_p").doc = "nucleus sampling; below 1 the sampling distribution is not the old policy";
     f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
     f("max_total_tokens", max_total_tokens, "longest prompt + completion; null: no other bound", base::at_least(2));
     f("stop_ids", stop_ids, "further token ids that end a completion");
@@ -92,7 +93,7 @@ inline std::vector<std::string> enum_names(Truncated) { return {"train", "mask"}
 enum class OldLogProbs { kTrainer, kSampler };
 inline std::vector<std::string> enum_names(OldLogProbs) { return {"trainer", "sampler"}; }
 
-struct KlOptions {
+struct KlConfig {
   double coef = 0.0;
   algo::KlEstimator estimator = algo::KlEstimator::kK3;
   GRPO_FIELDS(f) {
@@ -112,7 +113,7 @@ struct AlgorithmConfig {
   algo::Aggregation aggregation = algo::Aggregation::kTokenMean;
   algo::DenominatorScope denominator = algo::DenominatorScope::kAll;
   algo::EmptyRows empty_rows = algo::EmptyRows::kCount;
-  KlOptions kl;
+  KlConfig kl;
   double entropy_coef = 0.0;
   Truncated truncated = Truncated::kTrain;
   OldLogProbs old_logprobs = OldLogProbs::kTrainer;
@@ -136,15 +137,15 @@ inline bool learns_written_texts(const AlgorithmConfig& algorithm) { return algo
 enum class OffloadOptimizer { kAuto, kTrue, kFalse };
 inline std::vector<std::string> enum_names(OffloadOptimizer) { return {"auto", "true", "false"}; }
 
-enum class ActivationCheckpointing { kAuto, kNone, kSelective, kFull };
-inline std::vector<std::string> enum_names(ActivationCheckpointing) { return {"auto", "none", "selective", "full"}; }
+enum class RecomputeChoice { kAuto, kNone, kSelective, kFull };
+inline std::vector<std::string> enum_names(RecomputeChoice) { return {"auto", "none", "selective", "full"}; }
 
-struct TrainerOptions {
+struct TrainerConfig {
   int64_t updates_per_step = 1;
   int64_t epochs_per_step = 1;
   std::optional<int64_t> steps;
   int64_t micro_batch_tokens = 32768;
-  ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::kAuto;
+  RecomputeChoice activation_checkpointing = RecomputeChoice::kAuto;
   OffloadOptimizer offload_optimizer = OffloadOptimizer::kAuto;
   bool stream_update = false;
   bool deterministic = false;
@@ -174,7 +175,7 @@ struct TrainerOptions {
   }
 };
 
-struct CheckpointOptions {
+struct CheckpointConfig {
   int64_t every_steps = 20;
   int64_t keep = 3;
   bool export_model = true;
@@ -190,13 +191,11 @@ struct CheckpointOptions {
   }
 };
 
-struct EvalOptions {
+struct EvalConfig {
   int64_t every_steps = 0;
   std::vector<std::string> data;
   int64_t samples = 4;
-  double temperature = 0.7;
-  double top_p = 0.8;
-  int64_t top_k = 20;
+  rollout::SamplingConfig sampling{.temperature = 0.7, .top_p = 0.8, .top_k = 20};
   bool greedy = false;
   std::optional<int64_t> max_new_tokens;
   std::string judge = "auto";
@@ -205,9 +204,7 @@ struct EvalOptions {
     f("data", data,
       "problem files, folders or patterns, as data.train; each file is one evaluation set named by its file name");
     f("samples", samples, "completions a problem (k)", base::at_least(1));
-    f("temperature", temperature, "0 is greedy", base::at_least(0));
-    f("top_p", top_p, "nucleus sampling", base::Range{.min = 0, .max = 1, .open_min = true});
-    f("top_k", top_k, "keep the k most likely tokens; 0 is off", base::at_least(0));
+    sampling.fields(f);  // temperature, top_p, top_k
     f("greedy", greedy, "one more completion a problem at temperature 0, reported as eval/<set>/greedy");
     f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::at_least(1));
     f("judge", judge,
@@ -216,7 +213,7 @@ struct EvalOptions {
   }
 };
 
-struct LoggingOptions {
+struct LoggingConfig {
   metrics::ConsoleMode console = metrics::ConsoleMode::kAuto;
   bool tensorboard = true;
   std::string prometheus;
@@ -233,17 +230,17 @@ struct LoggingOptions {
 /// Everything `grpo train` can be told. docs/config.md is generated from these lists.
 struct TrainConfig {
   RunConfig run;
-  ModelOptions model;
+  PolicyConfig model;
   data::DataConfig data;
-  RolloutOptions rollout;
+  RolloutConfig rollout;
   reward::RewardConfig reward;
   AlgorithmConfig algorithm;
   optim::OptimizerConfig optimizer;
-  TrainerOptions trainer;
+  TrainerConfig trainer;
   dist::DistributedConfig distributed;
-  CheckpointOptions checkpoint;
-  EvalOptions eval;
-  LoggingOptions logging;
+  CheckpointConfig checkpoint;
+  EvalConfig eval;
+  LoggingConfig logging;
   GRPO_FIELDS(f) {
     f("run", run, "the run and its folder");
     f("model", model, "the policy");

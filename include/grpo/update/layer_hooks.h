@@ -5,7 +5,8 @@
 
 namespace grpo::update {
 
-/// Lets the optimizer work around each layer of the model's passes: see optim::Optimizer. It must outlive them.
+/// Hooks by which the optimizer works around each layer of the model's passes (optim::Optimizer says what it does
+/// there). The optimizer must outlive them.
 models::LayerHooks layer_hooks(optim::Optimizer& optimizer);
 
 }  // namespace grpo::update

@@ -6,7 +6,7 @@
 
 namespace grpo::update {
 
-/// What an update minimises: over its targets the weighted sum of policy_loss + kl_coef KL(pi | reference) -
+/// What an update minimises: the weighted sum over its targets of policy_loss + kl_coef KL(pi | reference) -
 /// entropy_coef H(pi).
 struct Objective {
   algo::PolicyLossConfig policy;

@@ -7,19 +7,19 @@
 
 namespace grpo::update {
 
-/// A phase of a step by name: in the trace of a StepProfile, and as an NVTX range for NVIDIA's tools.
-class Phase {
+/// Marks the work of its lifetime by name: in the trace of a StepProfile, and as an NVTX range for NVIDIA's tools.
+class TraceRange {
  public:
-  explicit Phase(const char* name);
-  ~Phase();
-  Phase(const Phase&) = delete;
-  Phase& operator=(const Phase&) = delete;
+  explicit TraceRange(const char* name);
+  ~TraceRange();
+  TraceRange(const TraceRange&) = delete;
+  TraceRange& operator=(const TraceRange&) = delete;
 
  private:
   at::RecordFunction record_;
 };
 
-/// Records operators, device kernels and phases of all threads from its construction on.
+/// Records the operators, device kernels and trace ranges of all threads from its construction on.
 class StepProfile {
  public:
   explicit StepProfile(at::Device device);

@@ -5,8 +5,8 @@
 
 namespace grpo::update {
 
-/// One text to learn from, of n ids. The model predicts each target from the ids before it. m: number of targets, at
-/// least one.
+/// One text to learn from, of n ids. Some of the ids are targets, at least one; the model predicts each target from all
+/// ids before it. m is the number of targets.
 struct Sequence {
   std::vector<int64_t> ids;              // [n]
   std::vector<uint8_t> targets;          // [n] 1: this id is trained; the first one never is, nothing predicts it
@@ -17,15 +17,15 @@ struct Sequence {
   double weight = 1.0;  // of its terms in the loss
 };
 
-/// The completion's ids are the targets. prompt: one id at least.
+/// A sequence whose targets are the ids of the completion. The prompt has at least one id.
 Sequence sequence_of(const std::vector<int64_t>& prompt, const std::vector<int64_t>& completion);
 
-/// Tokens that the model reads to train it: all before the last target.
+/// The number of tokens that the model reads to train the sequence: all before its last target.
 int64_t packed_length(const Sequence& sequence);
 
-/// What one update learns from. Every rank has all of it, and trains a share.
+/// What one update learns from. Every rank is given all of it, and trains a share.
 struct Batch {
-  std::vector<Sequence> sequences;  // those with a gradient; the others need no pass
+  std::vector<Sequence> sequences;  // those that have a gradient; the others need no pass through the model
   double scale =
       1.0;  // of every term of the loss: algo::loss_scale of the batch, which may count sequences without a gradient
 };

@@ -19,33 +19,34 @@ namespace grpo::update {
 
 class GradientPass;
 
-/// An update that begins before all of its sequences are known. A thread of its own, on CUDA with a stream of its own,
-/// runs forward and backward of those that have come; weights change in finish() only. Micro-batches are filled in the
-/// order in which places were announced, so they do not depend on how soon anybody brings the sequences or trains them.
-/// What is known at the end alone, the loss's scale, multiplies the gradient then: the loss is linear in it.
+/// An update that begins before all of its sequences are known. A thread of its own (on CUDA with a stream of its own)
+/// runs forward and backward of the sequences that have come; the weights change in finish() only. Micro-batches are
+/// filled in the order in which places were announced, so what is computed does not depend on how soon the sequences
+/// come or are trained. The scale of the loss is known only at the end; since the loss is linear in it, it multiplies
+/// the finished gradient.
 class StreamedUpdate {
  public:
-  /// learner outlives it. The calling thread alone calls all but take().
+  /// learner must outlive the update. Only the thread that made it may call its functions, except for take().
   StreamedUpdate(const Learner& learner, Watch watch);
-  /// Without finish(): waits for the micro-batch that runs and drops the gradient.
+  /// Without a call of finish() before: waits for the micro-batch that is running and drops the gradient.
   ~StreamedUpdate();
   StreamedUpdate(const StreamedUpdate&) = delete;
   StreamedUpdate& operator=(const StreamedUpdate&) = delete;
 
-  /// Sequences will come that are next in the order: their place.
+  /// Announces that sequences will come which are next in the order; returns their place.
   size_t announce();
-  /// The sequences of that place, perhaps none; from any thread.
+  /// Brings the sequences of that place, perhaps none. May be called from any thread.
   void take(size_t place, std::vector<Sequence> sequences);
 
-  /// Throws what went wrong in the thread so far; what it holds is then dropped.
+  /// Throws what has gone wrong in the update's thread so far; what the thread held is then dropped.
   void rethrow();
   bool failed() const;
 
-  /// Seconds that micro-batches have run so far.
+  /// For how many seconds micro-batches have run so far.
   double busy_seconds() const;
 
-  /// Runs the rest and takes the optimizer step. scale: of every term of the loss, over all ranks; none: no rank had a
-  /// sequence, and there is no update. A collective.
+  /// Runs the sequences that are left and takes the optimizer step. scale: what every term of the loss is multiplied
+  /// by, over all ranks; no value says that no rank had a sequence, and then there is no update. A collective.
   UpdateStats finish(std::optional<double> scale);
 
  private:
@@ -61,14 +62,14 @@ class StreamedUpdate {
 
   const Learner& learner_;
   const Watch watch_;
-  const at::ThreadLocalState caller_;  // profiler and gradient mode
+  const at::ThreadLocalState caller_;  // profiler and gradient mode of the thread that made it
   std::optional<c10::Event> after_;    // the end of this one's stream
   std::optional<c10::Event> before_;   // what the caller's stream was given before; CUDA only
-  // The thread's own.
+  // What only the update's thread touches.
   std::unique_ptr<GradientPass> pass_;  // made by the thread: what it allocates belongs to the thread's stream
   std::vector<Sequence> sequences_;     // in their order
   size_t begun_ = 0;                    // of them, in micro-batches that ran
-  // Between the threads.
+  // What the two threads share, under mutex_.
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::optional<std::vector<Sequence>>> places_;  // empty until they come and after they were taken on

@@ -7,22 +7,22 @@
 
 namespace grpo::update {
 
-/// LibTorch's CPU allocator ends the process when memory runs out, unless it is told to throw. Before anything that
-/// should start over.
+/// LibTorch's CPU allocator ends the process when memory runs out, unless it is told to throw. To be called before
+/// anything that shall start over in that case.
 void throw_when_memory_runs_out();
 
 /// Whether an exception says that a device's or the process's memory was not enough.
 bool is_out_of_memory(const std::exception& error);
 
-/// Tokens of a micro-batch. It starts as `trainer.micro_batch_tokens` or less, and shrinks for the rest of the run
-/// where memory runs out.
+/// How many tokens a micro-batch may have. It starts as `trainer.micro_batch_tokens` or less, and shrinks for the rest
+/// of the run where memory runs out.
 class TokenBudget {
  public:
   explicit TokenBudget(int64_t tokens) : tokens_(tokens) {}
 
   int64_t tokens() const { return tokens_; }
 
-  /// A pass that memory was not enough for.
+  /// Describes a pass for which the memory was not enough.
   struct Failure {
     std::string where;           // as "step 3, update"
     std::string error;           // the allocator's
@@ -30,8 +30,8 @@ class TokenBudget {
     int64_t tokens = 0;          // in it
     bool can_start_over = true;  // no other rank has a part of the gradient yet
   };
-  /// Halves what the failed micro-batch had, and logs it. Throws base::Error naming what would help where smaller
-  /// micro-batches do not: for a single sequence, or where the update cannot start over.
+  /// Sets the budget to half of what the failed micro-batch had, and logs it. Throws base::Error naming what would help
+  /// where smaller micro-batches do not: for a single sequence, or where the update cannot start over.
   void shrink(const Failure& failure);
 
  private:

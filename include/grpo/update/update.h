@@ -11,17 +11,17 @@
 
 namespace grpo::update {
 
-/// A measure's value over a whole update or step.
+/// The value of one measure over a whole update or step.
 struct Figure {
   std::string name;  // in metrics.jsonl
   algo::Fold fold = algo::Fold::kMean;
   double value = 0.0;
 };
 
-/// What one optimizer update saw and did, over the targets of all its micro-batches, on all ranks.
+/// What one optimizer update measured and did, over the targets of all its micro-batches on all ranks.
 struct UpdateStats {
-  /// Of the objective: loss, entropy, clip_fraction, ratio/max, kl/sampler (k3 between sampler and trainer; 0 where no
-  /// sampler's log-probs are given) and what its terms add. The same names for every update of a run.
+  /// What the objective measures: loss, entropy, clip_fraction, ratio/max, kl/sampler (k3 between sampler and trainer;
+  /// 0 where no sampler's log-probs are given) and what its terms add. Every update of a run has the same names.
   std::vector<Figure> figures = {};
   double grad_norm = 0.0;
   double lr = 0.0;
@@ -38,16 +38,16 @@ struct UpdateStats {
 /// smaller micro-batches and lowers the budget. The gradient does not depend on how the batch is split. A collective.
 UpdateStats update_weights(const Learner& learner, const Watch& watch, const Batch& batch);
 
-/// The gradient of the batch's loss, left in the optimizer's accumulators; no step is taken. Part of update_weights,
-/// public for tests.
+/// Leaves the gradient of the batch's loss in the optimizer's accumulators and takes no step. It is a part of
+/// update_weights and is public for tests.
 UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, const Batch& batch);
 
-/// Sets old_log_probs, by one pass of the model, of those of `sequences` that this rank will train in an update on all
+/// Sets old_log_probs by one pass of the model, for those of `sequences` that this rank will train in an update on all
 /// of them.
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
 
-/// Of a step's updates: tokens are summed, figures folded as each one says. Means are over the updates that were
-/// applied, zeros when none was. REQUIRES: at least one update.
+/// Summarises the updates of a step: tokens are added up, and each figure is folded as it says itself. Means are over
+/// the updates that were applied, and zero when none was. REQUIRES: at least one update.
 UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates);
 
 }  // namespace grpo::update

@@ -10,7 +10,7 @@ namespace {
 constexpr float kInfinity = __builtin_inff();
 constexpr int kValueVecs = 4;  // vectors of an output row that are summed in registers
 
-// The scratch memory, divided. Rows of d elements are padded with zeros to whole vectors.
+// The parts of the scratch memory. Rows of d elements are padded with zeros to whole vectors.
 struct Buffers {
   int64_t d;       // padded head dimension
   float* queries;  // [rows, d]
@@ -36,7 +36,7 @@ Buffers divide(float* scratch, int64_t rows, int64_t head_dim) {
   return b;
 }
 
-// The last vector may overlap the one before it: that is faster than a part of one.
+// The last vector may overlap the one before it, which is faster than handling a part of a vector.
 template <typename T>
 GRPO_INLINE void copy_row(const T* from, float* to, int64_t n) {
   if (n < kLanes) {
@@ -68,8 +68,8 @@ GRPO_INLINE void prefetch_row(const T* row, int64_t d) {
   for (int64_t i = 0; i < d; i += kLine) __builtin_prefetch(row + i);
 }
 
-// Keys and values of positions [start, start + count) in fp32. Memory is the bound of a decode step, so the next block
-// is asked for meanwhile (a page list is no stream that a machine foresees).
+// Loads the keys and values of the positions [start, start + count) as fp32. Memory is what bounds a decode step, so
+// the next block is prefetched meanwhile: a processor does not foresee where a page list leads.
 template <typename T>
 void read_block(const AttentionTask<T>& task, int64_t start, int64_t count, int64_t longest, const Buffers& b) {
   for (int64_t j = 0; j < count; ++j) {
@@ -141,7 +141,7 @@ GRPO_INLINE void add_values(const Buffers& b, int64_t row, int64_t count) {
   for (; i + kLanes <= b.d; i += kLanes) add_values_tile<kRows, 1>(p, b.values + i, acc + i, count, b.d);
 }
 
-// The rows from `row` on; rows with the same number of keys are taken together.
+// Works on the rows from `row` on; rows with the same number of keys are taken together.
 template <typename CountOf>
 GRPO_INLINE void add_values_of_rows(const Buffers& b, int64_t row, int64_t rows, const CountOf& count_of) {
   const auto alike = [&](int64_t n) { return row + n <= rows && count_of(row) == count_of(row + n - 1); };
@@ -179,7 +179,7 @@ void attention(const AttentionTask<T>& task) {
       const int64_t left = task.first_length + row / task.group - start;
       return left < kAttentionBlock ? left : kAttentionBlock;
     };
-    // Tokens whose context ends before this block are done.
+    // Tokens whose context ends before this block are finished.
     int64_t row = 0;
     while (count_of(row) <= 0) row += task.group;
     const int64_t keys = count_of(rows - 1);

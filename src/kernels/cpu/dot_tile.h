@@ -1,4 +1,7 @@
 #pragma once
+
+#include <cstdint>
+
 #include "kernels/cpu/vec.h"
 
 namespace grpo::kernels::cpu::GRPO_ISA {

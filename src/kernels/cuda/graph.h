@@ -1,5 +1,10 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+
 #include "grpo/kernels/graph.h"
 
 namespace grpo::kernels::cuda {

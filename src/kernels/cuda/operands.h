@@ -3,6 +3,8 @@
 #include <ATen/core/Tensor.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <cstdint>
+
 #include "grpo/base/error.h"
 #include "grpo/kernels/paged_kv.h"
 #include "kernels/cuda/launchers.h"

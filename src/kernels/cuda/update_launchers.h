@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "kernels/cuda/launchers.h"
 
 // Kernels of training alone, as launchers.h has those of sampling.

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
 #include "grpo/data/sampler.h"
 #include "grpo/reward/reward.h"
 #include "grpo/rollout/engine.h"

@@ -1,4 +1,4 @@
-#include "grpo/nn/checkpoint.h"
+#include "grpo/nn/recompute.h"
 
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
@@ -19,7 +19,7 @@ struct Net {
   at::Tensor operator()(const at::Tensor& x) const { return at::linear(at::tanh(at::linear(x, a)), b); }
 };
 
-TEST(Checkpoint, HasTheSameResultAndGradients) {
+TEST(Recomputed, HasTheSameResultAndGradients) {
   at::manual_seed(1);
   const Net net;
   const auto x = at::randn({3, 5}, at::kDouble).set_requires_grad(true);
@@ -28,7 +28,7 @@ TEST(Checkpoint, HasTheSameResultAndGradients) {
   const auto gx = x.grad().clone(), ga = net.a.grad().clone(), gb = net.b.grad().clone();
   for (const auto* t : {&x, &net.a, &net.b}) t->mutable_grad().reset();
   int calls = 0;
-  const auto found = checkpoint(
+  const auto found = recomputed(
       [&](const at::Tensor& y) {
         ++calls;
         return net(y);
@@ -43,7 +43,7 @@ TEST(Checkpoint, HasTheSameResultAndGradients) {
   EXPECT_TRUE(at::equal(net.b.grad(), gb));
 }
 
-TEST(Checkpoint, CanBeStackedAndNested) {
+TEST(Recomputed, CanBeStackedAndNested) {
   at::manual_seed(2);
   const Net net;
   const auto w = at::randn({5, 4}, at::kDouble).set_requires_grad(true);
@@ -53,18 +53,18 @@ TEST(Checkpoint, CanBeStackedAndNested) {
   const auto gx = x.grad().clone(), gw = w.grad().clone();
   for (const auto* t : {&x, &w, &net.a, &net.b}) t->mutable_grad().reset();
   const auto kept = [&](const at::Tensor& y) {
-    return checkpoint([&](const at::Tensor& z) { return at::linear(checkpoint(net, z), w); }, y);
+    return recomputed([&](const at::Tensor& z) { return at::linear(recomputed(net, z), w); }, y);
   };
   kept(kept(x)).sum().backward();
   EXPECT_TRUE(at::allclose(x.grad(), gx));
   EXPECT_TRUE(at::allclose(w.grad(), gw));
 }
 
-TEST(Checkpoint, IsTheFunctionWithoutGrad) {
+TEST(Recomputed, IsTheFunctionWithoutGrad) {
   const at::NoGradGuard no_grad;
   const Net net;
   const auto x = at::randn({3, 5}, at::kDouble);
-  const auto y = checkpoint(net, x);
+  const auto y = recomputed(net, x);
   EXPECT_TRUE(at::equal(y, net(x)));
   EXPECT_FALSE(y.requires_grad());
 }

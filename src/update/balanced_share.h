@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
-#include "grpo/dist/communicator.h"
 #include "grpo/models/model_config.h"
-#include "grpo/update/update.h"
+#include "grpo/update/sequence.h"
 
 namespace grpo::update {
 
@@ -13,8 +13,5 @@ namespace grpo::update {
 /// every rank computes the same division. With one rank: all.
 std::vector<size_t> balanced_share(const std::vector<Sequence>& sequences, const models::ModelConfig& model,
                                    int64_t rank, int64_t ranks);
-
-/// Sums over micro-batches become sums over ranks.
-void reduce(UpdateStats& stats, dist::Communicator& communicator);
 
 }  // namespace grpo::update

@@ -1,21 +1,23 @@
-#include "trainer/across_ranks.h"
+#include "trainer/group_json.h"
 
+#include <cstdint>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <string>
+
+#include "trainer/gather_json.h"
 
 namespace grpo::trainer {
 namespace {
 
 template <typename T>
-nlohmann::json bytes_of_values(const T& values) {
-  std::vector<uint8_t> bytes(values.size() * sizeof(values[0]));
-  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
-  return nlohmann::json::binary(std::move(bytes));
+nlohmann::json bytes_of_values(const std::vector<T>& values) {
+  return bytes_of({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
 }
 
 template <typename T>
 std::vector<T> values_of(const nlohmann::json& json) {
-  const auto& bytes = json.get_binary();
+  const std::string bytes = text_of(json);
   std::vector<T> values(bytes.size() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
@@ -56,27 +58,6 @@ Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
 }
 
 }  // namespace
-
-nlohmann::json bytes_of(const std::string& text) { return bytes_of_values(text); }
-
-std::string text_of(const nlohmann::json& bytes) {
-  const auto characters = values_of<char>(bytes);
-  return {characters.begin(), characters.end()};
-}
-
-std::pair<size_t, size_t> share_of(size_t count, const dist::Communicator& communicator) {
-  const auto rank = static_cast<size_t>(communicator.rank());
-  const auto ranks = static_cast<size_t>(communicator.size());
-  return {count * rank / ranks, count * (rank + 1) / ranks};
-}
-
-std::vector<nlohmann::json> all_gather_json(const nlohmann::json& value, dist::Communicator& communicator) {
-  std::string bytes;
-  nlohmann::json::to_cbor(value, bytes);
-  std::vector<nlohmann::json> values;
-  for (const auto& theirs : communicator.all_gather_bytes(bytes)) values.push_back(nlohmann::json::from_cbor(theirs));
-  return values;
-}
 
 nlohmann::json to_json(const std::vector<Rollout>& group) {
   auto values = nlohmann::json::array();

@@ -1,12 +1,9 @@
-#include "trainer/across_ranks.h"
+#include "trainer/group_json.h"
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-#include <numeric>
-#include <set>
-
 #include "support/thread_ranks.h"
+#include "trainer/gather_json.h"
 
 namespace grpo::trainer {
 namespace {
@@ -24,7 +21,7 @@ Rollout make_rollout(size_t prompt, int64_t length) {
   return rollout;
 }
 
-TEST(AcrossRanks, ARolloutArrivesBitForBit) {
+TEST(GroupJson, ARolloutArrivesBitForBit) {
   const Rollout sent = make_rollout(0, 5);
   dist::run_ranks(2, [&](dist::Communicator& communicator) {
     const std::vector<Rollout> group{sent, make_rollout(0, communicator.rank())};  // rank 0's second one is empty
@@ -44,21 +41,6 @@ TEST(AcrossRanks, ARolloutArrivesBitForBit) {
     EXPECT_EQ(got.score.verdict.pred_parsed, sent.score.verdict.pred_parsed);
     EXPECT_EQ(theirs[1].completion.ids.size(), 1u);
   });
-}
-
-TEST(AcrossRanks, SharesOfPromptsCoverThemAll) {
-  for (const int64_t ranks : {1, 2, 3, 7}) {
-    std::vector<std::pair<size_t, size_t>> shares(static_cast<size_t>(ranks));
-    dist::run_ranks(ranks, [&](dist::Communicator& communicator) {
-      shares[static_cast<size_t>(communicator.rank())] = share_of(5, communicator);
-    });
-    size_t next = 0;
-    for (const auto& [first, last] : shares) {
-      EXPECT_EQ(first, next);
-      next = last;
-    }
-    EXPECT_EQ(next, 5u);
-  }
 }
 
 }  // namespace

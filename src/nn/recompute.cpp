@@ -1,4 +1,4 @@
-#include "grpo/nn/checkpoint.h"
+#include "grpo/nn/recompute.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -13,18 +13,18 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using Work = std::function<at::Tensor(const at::Tensor&)>;
 
-// A node's saved data holds tensors and custom classes only.
+// The saved data of an autograd node holds only tensors and custom classes, so the function is wrapped in one.
 struct KeptWork : torch::CustomClassHolder {
   explicit KeptWork(Work w) : work(std::move(w)) {}
   Work work;
 };
 
-class CheckpointNode : public torch::autograd::Function<CheckpointNode> {
+class RecomputedNode : public torch::autograd::Function<RecomputedNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const Work& work) {
     context->save_for_backward({x});
     context->saved_data["work"] = c10::IValue::make_capsule(c10::make_intrusive<KeptWork>(work));
-    return work(x);  // without grad: nothing inside is kept
+    return work(x);  // autograd is off here, so nothing inside is kept
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -40,6 +40,6 @@ class CheckpointNode : public torch::autograd::Function<CheckpointNode> {
 
 }  // namespace
 
-at::Tensor checkpoint(const Work& function, const at::Tensor& x) { return CheckpointNode::apply(x, function); }
+at::Tensor recomputed(const Work& function, const at::Tensor& x) { return RecomputedNode::apply(x, function); }
 
 }  // namespace grpo::nn

@@ -1,7 +1,4 @@
-#include "update/across_ranks.h"
-
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/tensor.h>
+#include "update/balanced_share.h"
 
 #include <algorithm>
 #include <numeric>
@@ -28,21 +25,6 @@ std::vector<size_t> balanced_share(const std::vector<Sequence>& sequences, const
   }
   std::sort(share.begin(), share.end());
   return share;
-}
-
-void reduce(UpdateStats& stats, dist::Communicator& communicator) {
-  if (communicator.size() == 1) return;
-  std::vector<double> own = {static_cast<double>(stats.tokens)};
-  for (const Figure& figure : stats.figures) own.push_back(figure.value);
-  auto sums = at::tensor(own, at::kDouble);
-  auto maxima = sums.clone();
-  communicator.all_reduce_sum(sums);
-  communicator.all_reduce_max(maxima);
-  stats.tokens = sums[0].item<int64_t>();
-  for (size_t i = 0; i < stats.figures.size(); ++i) {
-    const bool largest = stats.figures[i].fold == algo::Fold::kMax;
-    stats.figures[i].value = (largest ? maxima : sums)[static_cast<int64_t>(i) + 1].item<double>();
-  }
 }
 
 }  // namespace grpo::update

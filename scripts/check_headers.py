@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Compiles each header that no source includes first, alone: it must need nothing before it.
+
+All others are shown by the build itself, since a source includes its own header first (scripts/check_layers.py). A header is
+compiled with the options of a source that includes it. Prints the compiler's errors, and exits 1; else prints a count and exits 0.
+Usage: check_headers.py BUILD, with BUILD/compile_commands.json
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+
+
+def included_by(path):
+    return INCLUDE.findall(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def headers():
+    """Every header as sources name it."""
+    for folder in (ROOT / "include", ROOT / "src"):
+        for path in sorted(folder.rglob("*.h")):
+            yield path.relative_to(folder).as_posix(), path
+
+
+def source_for(header, users, commands):
+    """A compiled source that includes the header, by way of other headers if need be; None where none does."""
+    waiting, seen = [header], set()
+    while waiting:
+        for user in users.get(waiting.pop(0), ()):
+            if user in seen:
+                continue
+            seen.add(user)
+            if user in commands:
+                return user
+            for folder in ("include", "src"):
+                if user.startswith(str(ROOT / folder) + "/"):
+                    waiting.append(pathlib.Path(user).relative_to(ROOT / folder).as_posix())
+    return None
+
+
+def compiles(header, command, folder):
+    """What the compiler says of a source that includes the header alone; empty where it says nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source = pathlib.Path(scratch, "header.cpp")
+        source.write_text(f'#include "{header}"\n', encoding="utf-8")
+        words = shlex.split(command)
+        arguments = words[:words.index("-o")] + ["-O0", "-fsyntax-only", str(source)]
+        done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ""
+
+
+def main():
+    database = pathlib.Path(sys.argv[1], "compile_commands.json")
+    commands = {entry["file"]: entry for entry in json.loads(database.read_text(encoding="utf-8")) if entry["file"].endswith(".cpp")}
+    users, first = {}, set()
+    for path in [*ROOT.glob("include/**/*.h"), *ROOT.glob("src/**/*.h"), *map(pathlib.Path, commands)]:
+        names = included_by(path) if path.is_relative_to(ROOT) else []
+        first.update(names[:1] if str(path) in commands else ())
+        for name in names:
+            users.setdefault(name, []).append(str(path))
+    alone = [(name, source_for(name, users, commands)) for name, _ in headers() if name not in first]
+    left_out = [name for name, source in alone if source is None]  # of sources that this build leaves out, as CUDA's
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        said = list(pool.map(lambda pair: compiles(pair[0], commands[pair[1]]["command"], commands[pair[1]]["directory"]),
+                             [pair for pair in alone if pair[1]]))
+    print("\n".join(filter(None, said)), end="")
+    print(f"{len(said)} headers compiled alone, {len(list(filter(None, said)))} of them not; " + (
+        f"no source of this build includes {', '.join(left_out)}" if left_out else "all others are first in their source"))
+    return 1 if any(said) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

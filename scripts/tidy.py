@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Runs clang-tidy, with the checks of .clang-tidy, on the sources that differ from the branch they will be merged into.
+
+Differs: since HEAD left main (origin/main where there is one), or not committed; a header counts by a source that includes it. On
+main itself there is nothing to compare with but what is not committed. Stops looking at further sources after --seconds, and says
+how many it has not looked at. Exit 1 where clang-tidy complains, 77 where clang-tidy or git is missing (ctest counts that as
+skipped). Usage: tidy.py BUILD [--seconds N] [FILE...], with BUILD/compile_commands.json
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+
+
+def skip(why):
+    print(f"skipped: {why}")
+    sys.exit(77)
+
+
+def git(*words):
+    done = subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def changed():
+    """Files below src and include that differ from the merge base, and those that git does not know yet."""
+    if git("rev-parse", "HEAD") is None:
+        skip("this is no git checkout")
+    bases = [git("merge-base", "HEAD", branch) for branch in ("origin/main", "main")]
+    base = next(filter(None, bases), "HEAD")
+    names = git("diff", "--name-only", "--diff-filter=d", base, "--", "src", "include") or ""
+    new = git("ls-files", "--others", "--exclude-standard", "--", "src", "include") or ""
+    return sorted(set((names + "\n" + new).split()))
+
+
+def sources_of(files, compiled):
+    """The compiled sources among `files`, and for each header one source that includes it."""
+    sources = [name for name in files if name in compiled]
+    for header in (name for name in files if name.endswith(".h")):
+        spelled = header.removeprefix("include/").removeprefix("src/")
+        includers = (name for name in compiled if spelled in INCLUDE.findall((ROOT / name).read_text(encoding="utf-8", errors="replace")))
+        sources += [name for name in [next(includers, None)] if name]
+    return sorted(set(sources))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("files", nargs="*", help="sources to look at instead of those that changed")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    options = parser.parse_args()
+    tidy = shutil.which("clang-tidy") or skip("clang-tidy is not installed (scripts/setup.sh --tests installs it)")
+    shutil.which("git") or options.files or skip("git is not installed")
+    database = json.loads((options.build / "compile_commands.json").read_text(encoding="utf-8"))
+    entries = {str(pathlib.Path(entry["file"]).relative_to(ROOT)): entry for entry in database
+               if entry["file"].endswith(".cpp") and pathlib.Path(entry["file"]).is_relative_to(ROOT / "src")}
+    waiting = options.files or sources_of(changed(), entries)
+    begin, failed, done = time.monotonic(), 0, 0
+    while waiting and time.monotonic() - begin < options.seconds:
+        name = waiting.pop(0)
+        words = [word for word in entries[name]["command"].split() if word not in ("-fpch-preprocess", "-Winvalid-pch")][1:]
+        words = words[:words.index("-o")]
+        result = subprocess.run([tidy, "--quiet", str(ROOT / name), "--", *words], cwd=entries[name]["directory"],
+                                capture_output=True, text=True, check=False)
+        print(result.stdout, end="")
+        failed += result.returncode != 0
+        done += 1
+    print(f"clang-tidy complains of {failed} of {done} sources" + (f"; {len(waiting)} more were not looked at" if waiting else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
