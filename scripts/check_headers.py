@@ -17,11 +17,13 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"][^">]+)[">]', re.MULTILINE)
 
 
 def included_by(path):
-    return INCLUDE.findall(path.read_text(encoding="utf-8", errors="replace"))
+    """What a file includes, in order: our own headers, and None for those of libraries."""
+    names = INCLUDE.findall(path.read_text(encoding="utf-8", errors="replace"))
+    return [name[1:] if name[0] == '"' else None for name in names]
 
 
 def headers():
@@ -65,7 +67,7 @@ def main():
     for path in [*ROOT.glob("include/**/*.h"), *ROOT.glob("src/**/*.h"), *map(pathlib.Path, commands)]:
         names = included_by(path) if path.is_relative_to(ROOT) else []
         first.update(names[:1] if str(path) in commands else ())
-        for name in names:
+        for name in filter(None, names):
             users.setdefault(name, []).append(str(path))
     alone = [(name, source_for(name, users, commands)) for name, _ in headers() if name not in first]
     left_out = [name for name, source in alone if source is None]  # of sources that this build leaves out, as CUDA's

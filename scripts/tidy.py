@@ -68,7 +68,7 @@ def main():
         name = waiting.pop(0)
         words = [word for word in entries[name]["command"].split() if word not in ("-fpch-preprocess", "-Winvalid-pch")][1:]
         words = words[:words.index("-o")]
-        result = subprocess.run([tidy, "--quiet", str(ROOT / name), "--", *words], cwd=entries[name]["directory"],
+        result = subprocess.run([tidy, "--quiet", "--warnings-as-errors=*", str(ROOT / name), "--", *words], cwd=entries[name]["directory"],
                                 capture_output=True, text=True, check=False)
         print(result.stdout, end="")
         failed += result.returncode != 0
