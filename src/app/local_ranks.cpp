@@ -14,9 +14,9 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "app/exit_code.h"
+#include "app/line_writer.h"
 #include "app/stop_signals.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
@@ -42,6 +43,10 @@ constexpr std::array<const char*, 4> kRankVariables = {"RANK", "OMPI_COMM_WORLD_
 // it to say what it was doing.
 constexpr std::chrono::milliseconds kAfterWord{2500};
 constexpr std::chrono::milliseconds kAfterDeath{6000};
+// How long a run that was stopped or failed waits for a reader who takes nothing of what it still has to say.
+constexpr std::chrono::seconds kForReader{5};
+// A line that has no end yet is passed on in pieces of this size.
+constexpr size_t kLongestLine = 1 << 20;
 
 [[noreturn]] void fail(const char* what) {
   throw base::Error(base::concat("--nproc: ", what, ": ", std::strerror(errno)));
@@ -50,7 +55,7 @@ constexpr std::chrono::milliseconds kAfterDeath{6000};
 /// What one rank writes to one of its outputs, line by line.
 struct Output {
   int from = -1;  // end of a pipe; -1 when it is closed
-  std::FILE* to = nullptr;
+  LineWriter* to = nullptr;
   std::string line;
 };
 
@@ -145,7 +150,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   _exit(kFailed);
 }
 
-Child start(int64_t rank, int64_t count, int port) {
+Child start(int64_t rank, int64_t count, int port, LineWriter& to_stdout, LineWriter& to_stderr) {
   auto arguments = arguments_of(rank);
   auto environment = environment_of(rank, count, port);
   const auto argument_pointers = pointers(arguments);
@@ -159,9 +164,31 @@ Child start(int64_t rank, int64_t count, int port) {
   if (child.pid == 0) become_rank(argument_pointers.data(), environment_pointers.data(), out[1], err[1], parent);
   close(out[1]);
   close(err[1]);
-  child.outputs = {Output{.from = out[0], .to = stdout}, Output{.from = err[0], .to = stderr}};
+  child.outputs = {Output{.from = out[0], .to = &to_stdout}, Output{.from = err[0], .to = &to_stderr}};
   for (const Output& output : child.outputs) fcntl(output.from, F_SETFL, O_NONBLOCK);
   return child;
+}
+
+std::string time_of_day() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  char text[16];
+  std::strftime(text, sizeof text, "%H:%M:%S ", &local);
+  return text;
+}
+
+// Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
+// rank and the first thread start: none is lost.
+int signals_as_descriptor() {
+  auto numbers = stop_signals();
+  numbers.push_back(SIGCHLD);
+  const sigset_t set = set_of(numbers);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // LineWriter notices it
+  const int descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (descriptor < 0) fail("signalfd");
+  return descriptor;
 }
 
 /// The ranks of this host while they run.
@@ -176,36 +203,36 @@ class LocalRanks {
  private:
   bool any_running() const;
   void wait_for_news();
-  void read_signals();
+  bool read_signals();
   void reap();
   void note_end(int64_t rank, int status);
   void tell_of_death(int64_t rank);
   void end_the_others();
   void send_all(int signal);
-  void read(int64_t rank, Output& output);
+  bool read(int64_t rank, Output& output);
+  void read_the_rest();
   void write_line(int64_t rank, Output& output);
+  void wait_for_reader(const LineWriter& writer);
+  int exit_code();
 
   const bool label_;  // lines with their rank
+  const int signals_ = signals_as_descriptor();
+  LineWriter stdout_{STDOUT_FILENO};
+  LineWriter stderr_{STDERR_FILENO};
   std::vector<Child> children_;
-  int signals_ = -1;  // signalfd
   int first_failure_ = kDone;
   bool stopped_ = false;
-  bool reader_is_gone_ = false;  // of our own output
-  Clock::time_point kill_at_;    // after a failure
+  bool told_to_end_ = false;   // by a signal after the last rank's end
+  Clock::time_point kill_at_;  // after a failure
 };
 
-// Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
-// rank starts, so that none is lost.
+// What this process itself says must not wait for the reader either.
 LocalRanks::LocalRanks(int64_t count, bool label) : label_(label) {
-  auto numbers = stop_signals();
-  numbers.push_back(SIGCHLD);
-  const sigset_t set = set_of(numbers);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);  // write_line notices it
-  signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (signals_ < 0) fail("signalfd");
+  base::log_through([this](const std::string& level, const std::string& message) {
+    stderr_.add(base::concat(time_of_day(), level, " ", message));
+  });
   const int port = free_port();
-  for (int64_t rank = 0; rank < count; ++rank) children_.push_back(start(rank, count, port));
+  for (int64_t rank = 0; rank < count; ++rank) children_.push_back(start(rank, count, port, stdout_, stderr_));
 }
 
 LocalRanks::~LocalRanks() {
@@ -213,6 +240,7 @@ LocalRanks::~LocalRanks() {
   for (const Child& child : children_) {
     if (child.running) waitpid(child.pid, nullptr, 0);
   }
+  base::log_through({});
   close(signals_);
 }
 
@@ -223,11 +251,8 @@ int LocalRanks::wait() {
     reap();
     end_the_others();
   }
-  for (size_t rank = 0; rank < children_.size(); ++rank) {
-    for (Output& output : children_[rank].outputs) read(static_cast<int64_t>(rank), output);
-  }
-  if (first_failure_ != kDone) return first_failure_;
-  return stopped_ ? kStopped : kDone;
+  read_the_rest();
+  return exit_code();
 }
 
 bool LocalRanks::any_running() const {
@@ -248,12 +273,16 @@ void LocalRanks::wait_for_news() {
   }
 }
 
-void LocalRanks::read_signals() {
+// Whether there was one that stops a run.
+bool LocalRanks::read_signals() {
   signalfd_siginfo info{};
+  bool stops = false;
   while (::read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     if (info.ssi_signo == SIGCHLD) continue;
     send_all(info.ssi_signo == SIGHUP ? SIGTERM : static_cast<int>(info.ssi_signo));
+    stops = true;
   }
+  return stops;
 }
 
 void LocalRanks::reap() {
@@ -296,34 +325,58 @@ void LocalRanks::send_all(int signal) {
   }
 }
 
-void LocalRanks::read(int64_t rank, Output& output) {
+// Reads once, so that a rank which writes without end does not keep us from the others. False when there is nothing.
+bool LocalRanks::read(int64_t rank, Output& output) {
   std::array<char, 65536> buffer{};
-  while (output.from >= 0) {
-    const ssize_t count = ::read(output.from, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return;  // nothing more for now
-    if (count == 0) {
-      close(std::exchange(output.from, -1));
-      if (!output.line.empty()) write_line(rank, output);  // its last line had no end
-    }
-    for (const char c : std::string_view(buffer.data(), static_cast<size_t>(count))) {
-      if (c == '\n') {
-        write_line(rank, output);
-      } else {
-        output.line += c;
+  const ssize_t count = output.from < 0 ? -1 : ::read(output.from, buffer.data(), buffer.size());
+  if (count < 0) return false;
+  if (count == 0) {
+    close(std::exchange(output.from, -1));
+    if (!output.line.empty()) write_line(rank, output);  // its last line had no end
+    return false;
+  }
+  for (const char c : std::string_view(buffer.data(), static_cast<size_t>(count))) {
+    if (c != '\n') output.line += c;
+    if (c == '\n' || output.line.size() >= kLongestLine) write_line(rank, output);
+  }
+  return true;
+}
+
+// What stands in the pipes of ranks that have ended: at most a pipe's capacity, unless a process which they started
+// still writes to it; that one is not waited for.
+void LocalRanks::read_the_rest() {
+  for (size_t rank = 0; rank < children_.size(); ++rank) {
+    for (Output& output : children_[rank].outputs) {
+      for (int i = 0; i < 64 && read(static_cast<int64_t>(rank), output); ++i) {
       }
+      if (!output.line.empty()) write_line(static_cast<int64_t>(rank), output);
     }
   }
 }
 
 void LocalRanks::write_line(int64_t rank, Output& output) {
-  if (label_) std::fprintf(output.to, "[%lld] ", static_cast<long long>(rank));
-  std::fprintf(output.to, "%s\n", output.line.c_str());
-  output.line.clear();
-  // stderr has no buffer: there the write itself has failed, and the flush does not report it.
-  const bool written = std::fflush(output.to) == 0 && std::ferror(output.to) == 0;
-  if (written || std::exchange(reader_is_gone_, true)) return;
-  send_all(SIGTERM);  // nobody reads the run's words any more: it saves and stops
+  if (label_) output.line.insert(0, base::concat("[", rank, "] "));
+  output.to->add(std::exchange(output.line, {}));
+}
+
+// Without limit, as any program, when all went well and nobody tells us to end; else only while the reader takes
+// something: whoever waits for our exit code must learn of a failure though nobody reads.
+void LocalRanks::wait_for_reader(const LineWriter& writer) {
+  const auto is_in_order = [this] { return first_failure_ == kDone && !stopped_ && !told_to_end_; };
+  while (!writer.is_empty() && (is_in_order() || writer.stuck_for() < kForReader)) {
+    pollfd news{.fd = signals_, .events = POLLIN, .revents = 0};
+    poll(&news, 1, 20);
+    if (read_signals()) told_to_end_ = true;
+  }
+}
+
+int LocalRanks::exit_code() {
+  wait_for_reader(stdout_);
+  if (stdout_.lost() > 0) base::log_error(base::concat(stdout_.lost(), " lines could not be written to stdout"));
+  wait_for_reader(stderr_);
+  if (first_failure_ != kDone) return first_failure_;
+  if (stdout_.lost() > 0) return kFailed;
+  return stopped_ ? kStopped : kDone;
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ bool is_ignored(int number) {
 }  // namespace
 
 std::vector<int> stop_signals() {
-  std::vector<int> numbers = {SIGINT, SIGTERM, SIGUSR1};
+  std::vector<int> numbers = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
   if (!is_ignored(SIGHUP)) numbers.push_back(SIGHUP);
   return numbers;
 }

@@ -5,7 +5,8 @@
 
 namespace grpo::app {
 
-/// SIGINT, SIGTERM, SIGUSR1, and SIGHUP (a closed terminal) unless this process was told to ignore it.
+/// SIGINT, SIGTERM, SIGUSR1, SIGUSR2 (what submitit and some batch systems send before they preempt a job), and SIGHUP
+/// (a closed terminal) unless this process was told to ignore it.
 std::vector<int> stop_signals();
 sigset_t set_of(const std::vector<int>& numbers);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <thread>
 
 #include "checkpoint/manifest.h"
@@ -48,6 +49,16 @@ void check_space(const fs::path& folder, uint64_t bytes) {
   if (free >= needed) return;
   throw base::IoError(base::concat("no space left on device: ", needed / 1000, " kB are needed and ", free / 1000,
                                    " kB are free; free some space, or lower checkpoint.keep"));
+}
+
+// A file in a checkpoint's folder that its MANIFEST does not list; empty when there is none.
+std::string unlisted_file(const fs::path& checkpoint) {
+  const Manifest listed = read_manifest(checkpoint);
+  for (const auto& entry : fs::recursive_directory_iterator(checkpoint)) {
+    const std::string name = entry.path().lexically_relative(checkpoint).string();
+    if ((entry.is_symlink() || !entry.is_directory()) && name != kManifest && !listed.contains(name)) return name;
+  }
+  return {};
 }
 
 }  // namespace
@@ -170,12 +181,26 @@ void Store::remove_leftovers() {
   }
 }
 
+bool Store::is_ours_alone(int64_t step) {
+  try {
+    const std::string other = unlisted_file(path_of(step));
+    if (other.empty()) return true;
+    if (spared_.insert(step).second)
+      base::log_warning(base::concat(path_of(step).string(), " is not removed: ", other, " in it is not ours"));
+  } catch (const std::exception& error) {
+    if (spared_.insert(step).second) base::log_warning(base::concat("a checkpoint is not removed: ", error.what()));
+  }
+  return false;
+}
+
 // Folders are renamed before they are removed, so that a crash in the middle leaves no half checkpoint under its name.
 std::vector<int64_t> Store::prune(int64_t keep, std::optional<int64_t> pinned) {
   auto old = steps();
   const auto marked = good();
   old.resize(old.size() - std::min(old.size(), static_cast<size_t>(keep)));
-  std::erase_if(old, [&](int64_t step) { return step == pinned || step == marked || fs::is_symlink(path_of(step)); });
+  std::erase_if(old, [&](int64_t step) {
+    return step == pinned || step == marked || fs::is_symlink(path_of(step)) || !is_ours_alone(step);
+  });
   for (const int64_t step : old) {
     const fs::path doomed = folder_ / (kTemporaryPrefix + step_name(step));
     fs::rename(path_of(step), doomed);

@@ -30,7 +30,10 @@ def processes(out):
 
 def read_processes(process, count):
     """Their numbers, once all are ready."""
-    return processes("".join(process.stdout.readline() for _ in range(count)))
+    found = []
+    while len(found) < count:
+        found += processes(process.stdout.readline())
+    return found
 
 
 def is_there(number):
@@ -42,11 +45,20 @@ def is_there(number):
         return False
 
 
-def wait_until_gone(numbers, seconds=20):
+def children_of(number):
+    with open(f"/proc/{number}/task/{number}/children", encoding="utf-8") as file:
+        return file.read().split()
+
+
+def wait_until(holds, seconds=30):
     deadline = time.monotonic() + seconds
-    while any(map(is_there, numbers)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not any(map(is_there, numbers))
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(holds())
+
+
+def wait_until_gone(numbers, seconds=20):
+    return wait_until(lambda: not any(map(is_there, numbers)), seconds)
 
 
 class LocalRanks(unittest.TestCase):
@@ -76,7 +88,7 @@ class LocalRanks(unittest.TestCase):
         self.assertTrue(wait_until_gone(processes(out), 1))
 
     def test_signals_reach_every_rank_and_all_stopped_is_stopped(self):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
             with start("stop") as process:
                 ranks = read_processes(process, 3)
                 process.send_signal(number)
@@ -98,6 +110,76 @@ class LocalRanks(unittest.TestCase):
         result = subprocess.run([WORKER, "lines", "2"], capture_output=True, text=True, timeout=60, env={**ENVIRONMENT, "RANK": "0"})
         self.assertEqual(result.returncode, 2)
         self.assertIn("--nproc starts the ranks itself, but RANK=0", result.stderr)
+
+
+class Output(unittest.TestCase):
+    """What a rank writes never fills the parent's memory, and who reads it, or not, decides nothing."""
+
+    def test_a_line_without_an_end_comes_in_pieces(self):
+        code, out, err = run("endless_line", 2)
+        self.assertEqual(code, 0, err)
+        for rank in range(2):
+            pieces = re.findall(rf"(?m)^\[{rank}\] (x+)$", out)
+            self.assertEqual(sum(map(len, pieces)), 100 << 20)
+            self.assertLessEqual(max(map(len, pieces)), 1 << 20)
+        # 200 MB go through; 8 MiB may wait for us and 1 MiB of each line, twice that while they grow.
+        self.assertLess(max(map(int, re.findall(r"memory (\d+)", err))), 60_000)
+
+    def test_a_slow_reader_loses_nothing(self):
+        with start("some_lines", 2) as process:
+            time.sleep(1.5)
+            out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        for rank in range(2):
+            self.assertEqual(re.findall(rf"(?m)^\[{rank}\] line (\d+) x", out), [str(number) for number in range(1000)])
+
+    def test_a_death_is_noticed_while_another_rank_writes_without_end(self):
+        code, _, err = run("flood", 2)
+        self.assertEqual(code, 128 + signal.SIGKILL)
+        self.assertRegex(err, r"rank 1 \(process \d+\) was killed by signal 9")
+
+    def test_a_death_is_noticed_though_nobody_reads(self):
+        # One with outputs of its own, one with both in one pipe.
+        runs = [subprocess.Popen([WORKER, "flood", "2"], stdout=subprocess.PIPE, stderr=stderr, text=True, env=ENVIRONMENT)
+                for stderr in (subprocess.PIPE, subprocess.STDOUT)]
+        self.assertEqual([process.wait(timeout=50) for process in runs], [128 + signal.SIGKILL] * 2)
+        err = runs[0].stderr.read()
+        self.assertRegex(err, r"rank 1 \(process \d+\) was killed by signal 9")
+        self.assertRegex(err, r"error \d+ lines could not be written to stdout")
+        for stream in (runs[0].stdout, runs[0].stderr, runs[1].stdout):
+            stream.close()
+
+    def test_ranks_end_though_nobody_reads_and_a_signal_ends_the_wait(self):
+        with start("many_lines", 2) as process:
+            self.assertTrue(wait_until(lambda: children_of(process.pid)))
+            self.assertTrue(wait_until(lambda: not children_of(process.pid)))
+            self.assertIsNone(process.poll())
+            process.terminate()
+            self.assertEqual(process.wait(timeout=20), 1)
+            self.assertRegex(process.stderr.read(), r"error \d+ lines could not be written to stdout")
+
+    def test_a_full_disk_is_said_and_stops_no_rank(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([WORKER, "some_lines", "2"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=ENVIRONMENT)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("error 2000 lines could not be written to stdout", done.stderr)
+
+    def test_a_pipe_that_does_not_block_loses_nothing(self):
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with subprocess.Popen([WORKER, "some_lines", "2"], stdout=writing, stderr=subprocess.PIPE, env=ENVIRONMENT) as process:
+            os.close(writing)
+            time.sleep(1)
+            with open(reading, encoding="utf-8") as out:
+                self.assertEqual(len(out.read().splitlines()), 2000)
+            self.assertEqual(process.wait(timeout=20), 0)
+
+    def test_a_reader_that_goes_stops_the_run(self):
+        with start("talk", 2) as process:
+            ranks = read_processes(process, 2)
+            process.stdout.close()
+            self.assertEqual(process.wait(timeout=20), 3)
+            self.assertTrue(wait_until_gone(ranks, 1))
 
 
 class Train(unittest.TestCase):

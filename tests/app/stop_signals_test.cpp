@@ -40,7 +40,7 @@ TEST(StopSignals, AreHandledOnNoThreadThatComputes) {
   while (computing[1] == 0) {
   }
   int sent = 0;
-  for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGINT, SIGUSR1, SIGTERM}) {
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGINT, SIGUSR1, SIGTERM}) {
     kill(getpid(), number);
     EXPECT_TRUE(wait_for(++sent));
   }

@@ -73,6 +73,14 @@ TEST_F(StoreTest, NeverRemovesWhatItDidNotMake) {
   EXPECT_THAT(store_.all_steps(), ElementsAre(1, 30));
 }
 
+TEST_F(StoreTest, NeverRemovesACheckpointInWhichSomebodyElseLeftAFile) {
+  save(10);
+  io::write_file_atomic(store_.path_of(10) / "model" / "my_results.txt", "theirs");
+  for (const int64_t step : {20, 30, 40}) save(step, 1);
+  EXPECT_THAT(store_.steps(), ElementsAre(10, 40));
+  EXPECT_EQ(io::read_file(store_.path_of(10) / "model" / "my_results.txt"), "theirs");
+}
+
 TEST_F(StoreTest, TakesBackACheckpointThatWasAboutToBeReplaced) {
   save(10);
   fs::rename(store_.path_of(10), folder_ / ".tmp-old-step_00000010");

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ struct SavePlan {
 /// The folder `checkpoints/` of a run: each `step_<8 digits>` in it is complete, with a MANIFEST of sizes and hashes.
 /// A checkpoint is written to `.tmp-step_...`, synced to disk, read back and renamed, so that a crash at any moment
 /// leaves either the whole of it or nothing but a `.tmp-*` folder that the next start removes. Nothing else in the
-/// folder is ever removed, least of all a `step_*` folder without a MANIFEST: somebody else made it so.
+/// folder is ever removed, least of all a `step_*` folder without a MANIFEST or with files that its MANIFEST does not
+/// list: somebody else made it so.
 class Store {
  public:
   explicit Store(std::filesystem::path folder);
@@ -58,14 +60,17 @@ class Store {
 
   /// Removes what an interrupted save left behind.
   void remove_leftovers();
-  /// Removes all but the `keep` newest complete checkpoints, `pinned` and good(); returns the steps removed.
+  /// Removes all but the `keep` newest complete checkpoints, `pinned`, good(), links, and those with files of somebody
+  /// else (a warning names one, once); returns the steps removed.
   std::vector<int64_t> prune(int64_t keep, std::optional<int64_t> pinned = {});
 
  private:
   void finish(int64_t step, const std::filesystem::path& temporary);
   void put_in_place(int64_t step, const std::filesystem::path& temporary);
+  bool is_ours_alone(int64_t step);
 
   std::filesystem::path folder_;
+  std::set<int64_t> spared_;  // steps of which a warning says that they stay
 };
 
 /// Writes the MANIFEST of a part of a checkpoint, which a rank wrote by itself, after the part's files.
