@@ -12,8 +12,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-mode="" build=1 out=build/gpu_check pages=docs/benchmarks programs=build/bin host_device=build/lib preload=""
-if [ -f bundle.txt ]; then mode=--quick build=0 out=gpu_check pages=$out programs=bin; fi
+mode="" build=1 out=build/gpu_check pages=docs/benchmarks programs=build/bin host_device=build/lib libraries="" preload=""
+if [ -f bundle.txt ]; then mode=--quick build=0 out=gpu_check pages=$out programs=bin host_device=lib/host_device; fi
 while [ $# -gt 0 ]; do
   case $1 in
     --quick | --rehearse) mode=$1 ;;
@@ -25,40 +25,59 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# A bundle holds our libraries. LibTorch lies in python3's packages, and what it needs of CUDA beside it.
+# A bundle holds our libraries. LibTorch lies in python3's packages, and what it needs of CUDA beside it. They are named to our programs
+# alone: python3 and the tools of the machine have their own.
 find_libraries() {
-  local packages folder folders
+  local packages folder
   packages=$(python3 -c 'import importlib.util, os; print(os.path.dirname(os.path.dirname(importlib.util.find_spec("torch").origin)))') ||
     { echo "gpu_check: python3 has no torch" >&2; exit 1; }
-  folders=$PWD/lib/grpo-train:$packages/torch/lib
-  for folder in "$packages"/nvidia/*/lib; do folders+=:$folder; done
-  export LD_LIBRARY_PATH=$folders${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} # the driver's folder may be named there
+  libraries=$PWD/lib/grpo-train:$packages/torch/lib
+  [ -z "$preload" ] || libraries=$host_device:$libraries
+  for folder in "$packages"/nvidia/*/lib; do libraries+=:$folder; done
+  libraries+=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} # the driver's folder may be named there
   export GRPO_SOURCE_DIR=$PWD
+}
+
+# Of our programs: what the loader misses here (a library, or a version of the C library).
+say_what_is_missing() {
+  local program
+  for program in "$programs"/grpo* lib/*.so; do
+    LD_LIBRARY_PATH=$libraries ldd "$program" 2>&1 | grep 'not found' | sed "s|^|gpu_check: ${program##*/}: |" || true
+  done
 }
 
 if [ "$build" = 1 ]; then
   scripts/setup.sh
   scripts/build.sh
 fi
-[ ! -f bundle.txt ] || find_libraries
+if [ "$mode" = --rehearse ] && [ -f "$host_device/libgrpo_host_operators.so" ]; then
+  host_device=$(realpath "$host_device")
+  preload=$host_device/libgrpo_host_cudart.so:$host_device/libgrpo_host_operators.so
+fi
+if [ -f bundle.txt ]; then
+  find_libraries
+  say_what_is_missing >&2
+fi
+
+# Each is given seconds: where a driver hangs the check must not.
+asked_gpu() { timeout 20 nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -1; }
 
 gpu=rehearsal
 if [ "$mode" = --rehearse ]; then
   pages=$out
-  [ ! -f "$host_device/libgrpo_host_operators.so" ] ||
-    preload=$(realpath "$host_device/libgrpo_host_cudart.so"):$(realpath "$host_device/libgrpo_host_operators.so")
 else
-  "$programs/grpo" doctor --output "${TMPDIR:-/tmp}" | grep 'cuda kernels *usable' ||
-    { echo "gpu_check: no usable GPU here; build/bin/grpo doctor says why" >&2; exit 1; }
-  gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1) || gpu="a GPU"
+  doctor=$(LD_LIBRARY_PATH=${libraries:-${LD_LIBRARY_PATH:-}} timeout 90 "$programs/grpo" doctor --output "${TMPDIR:-/tmp}" 2>&1) || true
+  echo "$doctor"
+  grep -q 'cuda kernels *usable' <<<"$doctor" || { echo "gpu_check: no usable GPU here" >&2; exit 1; }
+  gpu=$(asked_gpu name) || gpu="a GPU"
 fi
 commit=$(cat bundle.txt 2>/dev/null || git rev-parse --short HEAD 2>/dev/null || echo unknown)
-driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1) || driver=unknown
+driver=$(asked_gpu driver_version) || driver=unknown
 page=$(echo "$gpu" | tr 'A-Z ' 'a-z_' | tr -cd 'a-z0-9_').md
 
 status=0
 python3 -u scripts/gpu/check.py --programs "$PWD/$programs" --out "$out" --page "$page" --title "$gpu" ${mode:+"$mode"} \
-  ${preload:+--preload "$preload"} \
+  ${preload:+--preload "$preload"} ${libraries:+--libraries "$libraries"} \
   --line "Written by \`scripts/gpu_check.sh $mode\` on $(date -u +%Y-%m-%d), commit $commit, driver $driver." || status=$?
 if [ "$pages" != "$out" ]; then
   mkdir -p "$pages"

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -24,7 +25,9 @@ class Check:
     def __init__(self, options):
         self.root, self.here = Path(__file__).resolve().parent.parent.parent, Path(__file__).resolve().parent
         self.programs, self.rehearse = options.programs, options.rehearse
-        self.on_host_device = {"LD_PRELOAD": options.preload} if options.preload else {}
+        # Of our programs alone: python3 and the sanitizer have libraries of their own.
+        self.environment = {**({"LD_PRELOAD": options.preload} if options.preload else {}),
+                            **({"LD_LIBRARY_PATH": options.libraries} if options.libraries else {})}
         self.device = "cpu" if options.rehearse and not options.preload else "cuda"
         self.model = "tiny" if options.rehearse else "1.5b"
         self.decode_sizes = ["1024x64", "1024x256", "4096x64"] if options.quick else []  # else all of the table
@@ -35,16 +38,19 @@ class Check:
         self.tests = "Gpu*:Golden*" if options.rehearse else "Gpu*"
         self.run_steps = 4 if options.rehearse else stages.RUN_STEPS
         self.run_options = ["rollout.prompts_per_step=8"] if options.rehearse else []
-        self.threads_each = max(1, len(os.sched_getaffinity(0)) // stages.TESTS_AT_ONCE)
+        self.cores = len(os.sched_getaffinity(0))
+        self.tests_at_once = max(1, min(stages.MOST_TESTS_AT_ONCE, self.cores // 2))  # each starts LibTorch, which takes seconds
         self.scratch = Path(tempfile.mkdtemp(prefix="grpo-gpu-check-"))
         self.results = Results(options.out)
         self.runner = Runner(self.results, time.monotonic() + options.seconds)
         self.outcomes = []
 
     def run(self, command, **environment):
-        """A program of ours runs on the host device where there is one; python and the sanitizer do not."""
-        ours = Path(command[0]).parent == self.programs
-        return self.runner.run(command, **(self.on_host_device if ours else {}), **environment)
+        """A program of ours, also where a tool runs it, finds its libraries, and the host device where there is one."""
+        ours = self.programs in Path(command[0]).parents
+        tool = not ours and any(self.programs in Path(str(word)).parents for word in command[1:])
+        libraries = {name: value for name, value in self.environment.items() if ours or tool and name == "LD_LIBRARY_PATH"}
+        return self.runner.run(command, **libraries, **environment)
 
     def program(self, name):
         return self.programs / name
@@ -92,6 +98,7 @@ def main():
     parser.add_argument("--seconds", type=float, help="after which all ends")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rehearse", action="store_true")
+    parser.add_argument("--libraries", default="", help="LD_LIBRARY_PATH of our programs")
     parser.add_argument("--preload", default="", help="with --rehearse: libraries of a CUDA device of host memory")
     options = parser.parse_args()
     plan = QUICK if options.quick else [(stage, SLOW_FACTOR * limit) for stage, limit in QUICK]
@@ -99,13 +106,19 @@ def main():
         plan.insert(-2, FULL_EXTRA)  # before the sanitizer
     options.seconds = options.seconds or (QUICK_SECONDS if options.quick else sum(limit for _, limit in plan))
     check = Check(options)
+
+    def end(*_):
+        check.runner.end_all()
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, end)
     try:
         for stage, limit in plan:
+            check.write_page(options.page, options.title, options.line)
             check.run_stage(stage, limit)
-            written = check.write_page(options.page, options.title, options.line)
-    finally:
+    finally:  # also when somebody ends the check
+        print(f"gpu_check: wrote {check.write_page(options.page, options.title, options.line)}", flush=True)
         shutil.rmtree(check.scratch, ignore_errors=True)
-    print(f"gpu_check: wrote {written}")
     return 0 if all(outcome == "passed" or outcome.startswith("skipped") for outcome in check.outcomes) else 1
 
 

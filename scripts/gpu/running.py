@@ -59,6 +59,7 @@ class Runner:
         self.results = results
         self.deadline = self.stage_end = deadline
         self.codes = []  # of the present stage
+        self.running = set()  # processes
 
     def begin_stage(self, limit):
         self.stage_end = min(self.deadline, time.monotonic() + limit)
@@ -83,12 +84,20 @@ class Runner:
         begin = time.monotonic()
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                                    env={**os.environ, **environment}, start_new_session=True)
+        self.running.add(process)
         lines = []
         reader = threading.Thread(target=read_lines, args=(process.stdout, lines, on_line), daemon=True)
         reader.start()
         code = wait(process, limit)
+        self.running.discard(process)
         reader.join(timeout=5)
         return Ended(code, "\n".join(lines), time.monotonic() - begin)
+
+    def end_all(self):
+        """Of what was started nothing goes on, and nothing is started any more."""
+        self.deadline = self.stage_end = time.monotonic()
+        for process in list(self.running):
+            end_group(process.pid, signal.SIGKILL)
 
 
 def read_lines(stream, lines, on_line):

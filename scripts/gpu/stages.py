@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from running import CUT_OFF
 
 TEST_LIMIT = 60  # seconds of one test
-TESTS_AT_ONCE = 4
+MOST_TESTS_AT_ONCE = 8
 RUN_STEPS = 60  # of the embedded model
 SAMPLES_ALIKE = 0.98  # of step 1: fp32 rounds differently on a GPU, which flips few tokens
 
@@ -38,7 +38,7 @@ def listed(text):
 
 def run_test(check, program, name):
     ended = check.runner.start([program, f"--gtest_filter={name}"], check.test_limit, lambda line: None,
-                               {"OMP_NUM_THREADS": str(check.threads_each), **check.on_host_device})
+                               {"OMP_NUM_THREADS": str(max(1, check.cores // check.tests_at_once)), **check.environment})
     outcome = "not run" if ended.seconds == 0.0 else "cut off" if ended.code == CUT_OFF else "failed" if ended.code else "skipped" if "[  SKIPPED ]" in ended.text else "passed"
     lines = ended.text.splitlines()
     why = next((lines[i + 1].strip() for i, line in enumerate(lines[:-1]) if line.endswith(": Skipped")), "") if outcome == "skipped" else f"exit code {ended.code}"
@@ -53,12 +53,13 @@ def tests(check):
     """Each in a process of its own, since an error of the device spoils what comes after it in the same process."""
     queue = []
     for program in check.test_programs():
-        ended = check.runner.start([program, "--gtest_list_tests", f"--gtest_filter={check.tests}"], check.test_limit, lambda line: None, {})
+        ended = check.runner.start([program, "--gtest_list_tests", f"--gtest_filter={check.tests}"], check.test_limit, lambda line: None,
+                                   check.environment)
         if ended.code != 0:
             check.results.log(f"{program.name} does not list its tests (exit code {ended.code}):\n{ended.text}")
         check.runner.codes.append(ended.code)
         queue += [(program, name) for name in listed(ended.text)]
-    with ThreadPoolExecutor(TESTS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(check.tests_at_once) as pool:
         outcomes = list(pool.map(lambda test: run_test(check, *test), queue))
     check.runner.codes += [code for code, _ in outcomes]
     if not any(outcome == "passed" for _, outcome in outcomes):

@@ -2,6 +2,7 @@
 """scripts/gpu_check.sh in a checkout whose programs, GPU and tools are stand-ins. Argument: the source folder."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,16 +62,24 @@ class Check(unittest.TestCase):
         path.write_text(text)
         path.chmod(0o755)
 
+    def environment(self):
+        return {**os.environ, "PATH": f"{self.folder / 'tools'}:{os.environ['PATH']}"}
+
     def start(self, *command):
-        environment = {**os.environ, "PATH": f"{self.folder / 'tools'}:{os.environ['PATH']}"}
-        return subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=100)
+        return subprocess.run(list(map(str, command)), env=self.environment(), capture_output=True, text=True, timeout=100)
 
     def check(self):
         return self.start("bash", self.folder / "scripts" / "gpu_check.sh", "--no-build", "--quick", "--out", self.folder / "out")
 
+    def command_for(self, *options):
+        return ["python3", self.folder / "scripts" / "gpu" / "check.py", "--quick", "--programs", self.folder / "build" / "bin", "--out", self.folder / "out",
+                "--page", "some_gpu.md", *options]
+
     def check_for(self, seconds):
-        return self.start("python3", self.folder / "scripts" / "gpu" / "check.py", "--quick", "--programs", self.folder / "build" / "bin",
-                          "--out", self.folder / "out", "--page", "some_gpu.md", "--seconds", seconds)
+        return self.start(*self.command_for("--seconds", seconds))
+
+    def expect_nothing_runs(self, command):
+        self.assertEqual(subprocess.run(["pgrep", "-f", command], capture_output=True).stdout, b"")
 
     def page(self):
         return (self.folder / "out" / "some_gpu.md").read_text()
@@ -143,13 +152,48 @@ class Check(unittest.TestCase):
         self.assertIn("| decode | cut off |", page)
         self.assertIn("| 1.5b | 1.5 |", page)
         self.assertIn("| step | not run: the time is over |", page)
-        self.assertEqual(subprocess.run(["pgrep", "-f", f"sleep 7{mark}"], capture_output=True).stdout, b"")
+        self.expect_nothing_runs(f"sleep 7{mark}")
+
+    # As a machine's lender does when its time is over: by SIGTERM, and without warning.
+    def test_what_is_ended_from_outside_leaves_its_figures(self):
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with self.subTest(number=number):
+                mark = f"{time.time()}"[-9:]
+                self.program("build/bin/grpo_gpu_rollout_bench", BENCH + f"sleep 7{mark} & wait\n")
+                process = subprocess.Popen(list(map(str, self.command_for())), env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                figures = self.folder / "out" / "figures.jsonl"
+                while not figures.exists() or '"decode"' not in figures.read_text():
+                    self.assertIsNone(process.poll(), "it ended by itself")
+                    time.sleep(0.02)
+                process.send_signal(number)
+                self.assertNotEqual(process.wait(timeout=30), 0)
+                self.assertIn("| embedded | passed |", self.page())
+                self.assertIn("1.5", figures.read_text())
+                if number == signal.SIGTERM:
+                    self.assertIn("| 1.5b | 1.5 |", self.page())
+                    self.expect_nothing_runs(f"sleep 7{mark}")
+                else:
+                    subprocess.run(["pkill", "-f", f"sleep 7{mark}"])
+                figures.unlink()
+
+    # python3 and the tools of the machine have libraries of their own, which must not be replaced by ours.
+    def test_our_libraries_are_named_to_our_programs_alone(self):
+        self.program("build/bin/grpo_gpu_rollout_bench", "#!/bin/sh\necho own: $LD_LIBRARY_PATH\n")
+        self.program("tools/nvidia-smi", "#!/bin/sh\necho theirs: $LD_LIBRARY_PATH\n")
+        self.program("tools/compute-sanitizer", "#!/bin/sh\necho tool: $LD_LIBRARY_PATH\n")
+        self.assertEqual(self.start(*self.command_for("--libraries", "/our/libraries")).returncode, 0)
+        log = (self.folder / "out" / "log.txt").read_text()
+        self.assertIn("own: /our/libraries\n", log)
+        self.assertIn("tool: /our/libraries\n", log)
+        self.assertIn("theirs:", log)
+        self.assertNotIn("theirs: /our/libraries", log)
 
     def test_a_machine_without_a_gpu_is_told_so(self):
         self.program("build/bin/grpo", "#!/bin/sh\necho 'cuda kernels   built; this machine has no CUDA device'\n")
         result = self.check()
         self.assertEqual(result.returncode, 1)
         self.assertIn("no usable GPU", result.stderr)
+        self.assertIn("this machine has no CUDA device", result.stdout)  # what the doctor says is the only clue there
 
     @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not installed (scripts/setup.sh --tests)")
     def test_the_scripts_are_sound(self):
