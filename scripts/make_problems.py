@@ -8,6 +8,8 @@ Tasks:
   chain     "3+9+0+4+7=" with five digits: the prompt form the quickstart model was made for.
   addition  "What is 3 + 4? Answer with just the number.": one-digit addition in words, for instruction-tuned models.
   sums      "What is 47 + 38? Answer with just the number.": the same with two-digit numbers, 8,100 different ones.
+  chain_texts  chain with a written completion as the answer, for algorithm.method: sft. A quarter works the sum out
+            ("12 12 16 \\boxed{23}"); the others answer at once ("\\boxed{23}"), 70 % of them wrong on purpose by 1 to 9.
 
 A problem belongs to the held-out split when a hash of its text says so (1 in 8), so training and held-out problems never
 overlap, whatever the seeds. Rows: id, problem, answer.
@@ -34,7 +36,19 @@ def sums(rng):
     return f"What is {a} + {b}? Answer with just the number.", str(a + b)
 
 
-TASKS = {"chain": chain, "addition": addition, "sums": sums}
+def chain_texts(rng):
+    problem, answer = chain(rng)
+    digits = [int(digit) for digit in problem[:-1].split("+")]
+    if rng.random() < 0.25:
+        worked = " ".join(f"{sum(digits[:n]):02d}" for n in range(2, len(digits)))
+        return problem, f"{worked} \\boxed{{{int(answer):02d}}}"
+    guess = int(answer)
+    if rng.random() < 0.70:
+        guess = max(0, guess + rng.choice([-1, 1]) * rng.randint(1, 9))
+    return problem, f"\\boxed{{{guess:02d}}}"
+
+
+TASKS = {"chain": chain, "addition": addition, "sums": sums, "chain_texts": chain_texts}
 
 
 def is_heldout(problem):

@@ -103,18 +103,20 @@ void check_ids(const Policy& policy, const data::Problem& problem, const std::ve
 }  // namespace
 
 std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights,
-                                             int64_t local_rank) {
+                                             int64_t local_rank, uint64_t seed) {
   const at::Device device = models::resolve_device(config.device, local_rank);
   models::use_device(device);
   const at::ScalarType dtype = models::resolve_dtype(config.dtype, config.path, device);
   const models::ConfigOverrides overrides{.max_positions = config.max_positions.value,
                                           .rope_theta = config.rope_theta.value};
-  return models::CausalLM::load(weights.empty() ? std::filesystem::path(config.path) : weights, dtype, device,
-                                overrides);
+  if (!weights.empty()) return models::CausalLM::load(weights, dtype, device, overrides);
+  if (config.init == models::WeightsChoice::kPretrained)
+    return models::CausalLM::load(config.path, dtype, device, overrides);
+  return models::CausalLM::init(models::read_model_config(config.path, overrides), seed, dtype, device);
 }
 
 Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
-                   const std::filesystem::path& weights, int64_t local_rank) {
+                   const std::filesystem::path& weights, int64_t local_rank, uint64_t seed) {
   if (!std::filesystem::is_directory(config.path)) {
     throw base::ConfigError("model.path: no folder " + config.path +
                             "; expected a Hugging Face model folder with config.json and model.safetensors; "
@@ -122,7 +124,7 @@ Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra
   }
   Policy policy;
   policy.folder = config.path;
-  policy.model = load_model(config, weights, local_rank);
+  policy.model = load_model(config, weights, local_rank, seed);
   policy.tokenizer = tokenizer::Tokenizer::load(policy.folder);
   policy.chat_template = tokenizer::ChatTemplate::resolve(config.chat_template, policy.folder);
   check_vocabulary(policy);

@@ -46,6 +46,16 @@ void warn_schedule(const Run& run, const nlohmann::json& state) {
 
 }  // namespace
 
+nlohmann::json state_of(const Run& run, int64_t step, const metrics::MetricsLine& line, bool evaluated) {
+  auto values = nlohmann::json::array();
+  for (const auto& [name, value] : line.values()) values.push_back({name, value});
+  nlohmann::json state = {{"format", 1},         {"step", step},           {"seed", run.config.run.seed},
+                          {"line", values},      {"evaluated", evaluated}, {"total_steps", run.total_steps},
+                          {"inputs", run.inputs}};
+  run.method->save(state);
+  return state;
+}
+
 metrics::MetricsLine line_from(const nlohmann::json& state) {
   metrics::MetricsLine line;
   for (const auto& entry : state.at("line")) line.add(entry.at(0).get<std::string>(), entry.at(1).get<double>());

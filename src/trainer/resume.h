@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -9,6 +10,11 @@
 #include "trainer/run.h"
 
 namespace grpo::trainer {
+
+/// What a checkpoint's state.json holds of a run as it is after `step`. The step's metrics line is part of it: a run
+/// that dies between the checkpoint and metrics.jsonl, or during the step's evaluation (then `evaluated` is false),
+/// writes it when it starts again.
+nlohmann::json state_of(const Run& run, int64_t step, const metrics::MetricsLine& line, bool evaluated);
 
 /// Reads the metrics line that a checkpoint's state.json holds.
 metrics::MetricsLine line_from(const nlohmann::json& state);

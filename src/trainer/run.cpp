@@ -98,12 +98,11 @@ void load_data(Run& run) {
 void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   const TrainConfig& config = run.config;
   check_weights_fit(config.model, target);
-  run.policy = load_policy(config.model, config.rollout.stop_ids, weights, run.communicator.local_rank());
+  const int64_t local_rank = run.communicator.local_rank();
+  const auto seed = static_cast<uint64_t>(config.run.seed);
+  run.policy = load_policy(config.model, config.rollout.stop_ids, weights, local_rank, seed);
   run.policy.model->freeze(config.model.freeze);
-  if (config.algorithm.kl.coef == 0.0) return;
-  run.reference = models::CausalLM::load(
-      config.model.path, run.policy.model->dtype(), run.policy.model->device(),
-      {.max_positions = config.model.max_positions.value, .rope_theta = config.model.rope_theta.value});
+  if (config.algorithm.kl.coef > 0.0) run.reference = load_model(config.model, {}, local_rank, seed);
 }
 
 std::unique_ptr<optim::Optimizer> make_optimizer(Run& run, const MemoryPlan& plan) {

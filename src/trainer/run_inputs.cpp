@@ -45,9 +45,11 @@ std::string print_of(const tokenizer::ChatTemplate& chat) {
   return io::hash_bytes(all);
 }
 
-// The weights tensor by tensor, so that it does not matter how they are split into files.
-std::string print_of_weights(const fs::path& folder) {
-  const auto stored = io::Safetensors::open(folder);
+// The start weights: tensor by tensor, so that it does not matter how they are split into files, or their seed.
+std::string print_of_weights(const TrainConfig& config) {
+  if (config.model.init == models::WeightsChoice::kRandom)
+    return io::hash_bytes(base::concat("random weights of seed ", config.run.seed));
+  const auto stored = io::Safetensors::open(config.model.path);
   std::string all;
   for (const auto& [name, tensor] : stored.tensors()) {
     add(all, name);
@@ -110,7 +112,7 @@ nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const 
           {"prompts", print_of(prompts)},
           {"stop_ids", stop_ids},
           {"shape", print_of_shape(config.model)},
-          {"reference", compares ? nlohmann::json(print_of_weights(config.model.path)) : nlohmann::json()},
+          {"reference", compares ? nlohmann::json(print_of_weights(config)) : nlohmann::json()},
           {"eval", eval}};
 }
 

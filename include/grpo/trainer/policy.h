@@ -25,15 +25,15 @@ struct Policy {
 };
 
 /// Loads the policy from config.path (already resolved). weights: the folder with the weights when they are not the
-/// start ones (a checkpoint's model/); empty: config.path. local_rank: see models::resolve_device.
-/// Throws base::ConfigError or base::IoError: missing folder, unknown architecture or template, a tokenizer whose ids
-/// exceed the model's vocabulary (special tokens may, as long as no prompt has them).
+/// start ones (a checkpoint's model/); empty: the start ones, as config.init says. seed: of random ones. local_rank:
+/// see models::resolve_device. Throws base::ConfigError or base::IoError: missing folder, unknown architecture or
+/// template, a tokenizer whose ids exceed the model's vocabulary (special tokens may, as long as no prompt has them).
 Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
-                   const std::filesystem::path& weights = {}, int64_t local_rank = 0);
+                   const std::filesystem::path& weights = {}, int64_t local_rank = 0, uint64_t seed = 0);
 
-/// Loads the weights alone, for work on token ids. local_rank: see models::resolve_device.
+/// Loads the weights alone, for work on token ids; the arguments are those of load_policy.
 std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights = {},
-                                             int64_t local_rank = 0);
+                                             int64_t local_rank = 0, uint64_t seed = 0);
 
 struct PromptOptions {
   std::string system = "auto";        // as data.system

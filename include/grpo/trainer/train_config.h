@@ -34,6 +34,7 @@ struct RunConfig {
 /// The `model` section: the policy. (models::ModelConfig is what a model folder's config.json says.)
 struct PolicyConfig {
   std::string path;
+  models::WeightsChoice init = models::WeightsChoice::kPretrained;
   models::DtypeChoice dtype = models::DtypeChoice::kAuto;
   models::DeviceChoice device = models::DeviceChoice::kAuto;
   base::TextOrMap chat_template{.text = "auto", .map = {}};
@@ -42,6 +43,9 @@ struct PolicyConfig {
   std::vector<std::string> freeze;
   GRPO_FIELDS(f) {
     f("path", path, "Hugging Face model folder");
+    f("init", init,
+      "where a run starts: pretrained takes the folder's weights, random draws them from run.seed (normal with "
+      "initializer_range, norms 1, biases 0), and the folder then needs config.json and tokenizer alone");
     f("dtype", dtype, "of the working weights; auto: as stored on a GPU, float32 on the CPU");
     f("device", device, "where the model computes; auto: a GPU where there is one");
     f("template", chat_template, "prompt template: auto, none, a built-in name, a text with {problem}, or a mapping");

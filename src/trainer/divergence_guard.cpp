@@ -1,0 +1,43 @@
+#include "trainer/divergence_guard.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+
+namespace grpo::trainer {
+
+DivergenceGuard::DivergenceGuard(Run& run, Checkpointing& checkpoints, RunLog& log, std::filesystem::path folder)
+    : run_(run), checkpoints_(checkpoints), log_(log), folder_(std::move(folder)) {}
+
+void DivergenceGuard::look_at(int64_t step, const metrics::MetricsLine& line) {
+  StepSigns signs = run_.method->signs();
+  signs.skipped_updates = run_.optimizer->consecutive_skips();
+  const auto findings = watch_.look_at(step, signs);
+  if (!watch_.suspects() && run_.method->update().applied) checkpoints_.note_good();
+  checkpoints_.mark_good(watch_.named());
+  if (!findings.empty()) tell_of(findings, step, line);
+}
+
+// All findings are said before the first that ends the run does so.
+void DivergenceGuard::tell_of(const std::vector<Finding>& findings, int64_t step, const metrics::MetricsLine& line) {
+  const auto file = folder_ / "diverged" / (checkpoint::step_name(step) + ".jsonl");
+  if (run_.writes()) run_.method->write_samples(file, std::numeric_limits<int64_t>::max());
+  const auto ends_the_run = [&](const Finding& finding) { return stops_on(run_.config.trainer.stop_on, finding.kind); };
+  for (const Finding& finding : findings) {
+    if (!ends_the_run(finding)) base::log_warning(finding.text);
+  }
+  for (const Finding& finding : findings) {
+    if (!ends_the_run(finding)) continue;
+    log_.line(step, line);
+    throw base::Error(base::concat("step ", step, ": ", finding.text, checkpoints_.way_back()));
+  }
+}
+
+nlohmann::json DivergenceGuard::to_json() const { return watch_.to_json(); }
+
+void DivergenceGuard::restore(const nlohmann::json& state) { watch_ = DivergenceWatch::from_json(state); }
+
+}  // namespace grpo::trainer
