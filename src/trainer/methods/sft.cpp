@@ -103,14 +103,14 @@ std::vector<UpdateStats> Sft::make_updates(const StepCall& call, const std::vect
   for (size_t u = 0; u < parts * static_cast<size_t>(config_.trainer.epochs_per_step); ++u) {
     const auto first = examples.begin() + static_cast<std::ptrdiff_t>(u % parts * size);
     const std::vector<size_t> part(first, first + static_cast<std::ptrdiff_t>(size));
-    updates.push_back(update::update_weights(call.learner, watch, batch_of(part)));
+    updates.push_back(update::update_weights(call.learner, watch, batch_of(call, part)));
     if (updates.back().dropped) break;
     if (updates.back().applied) watch.should_stop = {};  // the weights have changed: from here on the step is finished
   }
   return updates;
 }
 
-update::Batch Sft::batch_of(const std::vector<size_t>& examples) const {
+update::Batch Sft::batch_of(const StepCall&, const std::vector<size_t>& examples) const {
   update::Batch batch;
   std::vector<algo::RolloutCount> counts;
   for (const size_t i : examples) {

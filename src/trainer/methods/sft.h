@@ -39,9 +39,13 @@ class Sft : public Method {
   void restore(const nlohmann::json& state) override;
   void forget_problems() override {}
 
+ protected:
+  /// What one update learns from these examples (indices of prompts and completions). A method that weighs their tokens
+  /// in another way changes it here.
+  virtual update::Batch batch_of(const StepCall& call, const std::vector<size_t>& examples) const;
+
  private:
   std::vector<size_t> next_examples();
-  update::Batch batch_of(const std::vector<size_t>& examples) const;
   std::vector<UpdateStats> make_updates(const StepCall& call, const std::vector<size_t>& examples) const;
 
   const TrainConfig& config_;
