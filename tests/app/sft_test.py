@@ -8,8 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from support import InFolder, PROGRAM, SOURCE, TRAIN, comparable, metrics
-
+from support import InFolder, MODEL, PROGRAM, SOURCE, TRAIN, comparable, metrics
 
 
 class Sft(InFolder):
@@ -84,6 +83,23 @@ class Sft(InFolder):
         steps = self.lines("muon")
         self.assertLess(steps[-1]["loss"], 0.7 * steps[0]["loss"])
         self.assertEqual(self.weights("muon", 20), self.weights("muon_parts", 20))
+
+    def test_it_starts_from_random_weights_without_any_in_the_folder(self):
+        bare = self.folder / "bare"
+        shutil.copytree(MODEL, bare, ignore=shutil.ignore_patterns("*.safetensors"))
+        random = (f"model.path={bare}", "model.init=random", "trainer.steps=4", "checkpoint.every_steps=2")
+        self.assertEqual(self.run_program("refused", f"model.path={bare}").returncode, 1)
+        self.train("random", *random)
+        self.train("again", *random, "trainer.steps=2")
+        self.train("again", *random)  # resumed: the checkpoint's weights, not new ones
+        self.train("other_seed", *random, "run.seed=2")
+        self.train("compared", *random, "algorithm.method=grpo", "algorithm.kl.coef=0.1", "trainer.steps=2", "algorithm.entropy_coef=0.1")
+        # An untrained model knows nothing: each of the 17 ids is about as likely as the others.
+        self.assertAlmostEqual(self.lines("random")[0]["loss"], math.log(17), delta=0.2)
+        self.assertEqual(self.weights("random", 4), self.weights("again", 4))
+        self.assertNotEqual(self.weights("random", 4), self.weights("other_seed", 4))
+        # The reference of the KL term is where the run started.
+        self.assertEqual(self.lines("compared")[0]["kl/reference"], 0.0)
 
     def test_what_it_cannot_do_is_refused(self):
         result = self.run_program("streamed", "trainer.stream_update=true")

@@ -85,7 +85,7 @@ class Documentation(unittest.TestCase):
 
     def test_examples_of_extending_apply(self):
         patches = sorted((SOURCE / "docs" / "examples" / "extend").glob("*.patch"))
-        self.assertEqual([patch.stem for patch in patches], ["advantage", "family", "loss", "metric", "reward"])
+        self.assertEqual([patch.stem for patch in patches], ["advantage", "family", "loss", "method", "metric", "reward"])
         for patch in patches:
             # Not as part of a repository: the sources may be a plain copy, and nothing may be written.
             result = subprocess.run(["git", "apply", "--check", str(patch)], capture_output=True, text=True, cwd=SOURCE,
