@@ -41,9 +41,11 @@ YAML::Node parse_file(const std::filesystem::path& file) {
   }
   std::ifstream in(file, std::ios::binary);
   if (!in) fail({file.string()}, "", "cannot be read (check its permissions)");
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   try {
+    const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
     return only_document(text, {file.string()}, "");
+  } catch (const std::ios_base::failure& error) {
+    fail({file.string()}, "", "cannot be read: " + error.code().message());
   } catch (const YAML::Exception& error) {
     fail({file.string(), error.mark.is_null() ? 0 : error.mark.line + 1}, "", "not valid YAML: " + error.msg);
   }

@@ -139,6 +139,13 @@ TEST_F(LoadErrors, AFileIsOneMappingOfSections) {
   EXPECT_EQ(error_in("all: {}\n---\nall: {}\n"), "a.yaml: expected one YAML document, got several (separated by ---)");
 }
 
+// The memory of a process is a regular file whose first bytes cannot be read (EIO), as on a disk that fails.
+TEST_F(LoadErrors, AFileThatCannotBeReadIsNamed) {
+  Sample s;
+  EXPECT_EQ(error_of([&] { load(base::fields_of(s), {.file = "/proc/self/mem", .overrides = {}}); }),
+            "/proc/self/mem: cannot be read: Input/output error");
+}
+
 TEST_F(LoadErrors, AMissingFileSaysWhereItWasLookedFor) {
   Sample s;
   EXPECT_EQ(error_of([&] { load(base::fields_of(s), {.file = "none.yaml", .overrides = {}}); }),

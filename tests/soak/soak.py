@@ -4,6 +4,7 @@ trial ends with the run's results compared with an uninterrupted run's: metrics,
 tensors, byte for byte. What is done is kept in --state, so that a campaign which is stopped goes on."""
 import argparse
 import json
+import os
 import random
 import re
 import shutil
@@ -23,13 +24,38 @@ PHASES = {"start": None, "rollout": range(1, STEPS + 1), "exchange": range(1, ST
 KINDS = ("EIO", "ENOSPC", "EACCES", "short", "kill")
 
 
+AGE = 1_000_000_000  # of the files of a run that is gone back in
+
+
+def lost_by_going_back(before, after):
+    """Every rollout, evaluation, checkpoint and metrics line of before/ must be in after/ or in an aside.<n>/ of it."""
+    folders = [after, *after.glob("aside.*")]
+    files = [path.relative_to(before) for name in ("rollouts", "eval", "checkpoints") for path in (before / name).rglob("*") if path.is_file()]
+    lost = [str(name) for name in files if not any((folder / name).exists() and (folder / name).stat().st_mtime == AGE for folder in folders)]
+    kept = {line for folder in folders if (folder / "metrics.jsonl").exists() for line in (folder / "metrics.jsonl").read_text().splitlines()}
+    lost += [line[:40] for line in (before / "metrics.jsonl").read_text().splitlines() if line not in kept]
+    return f"lost by going back: {lost}" if lost else None
+
+
+def one_too_many(here, there):
+    """What is in one checkpoint older than all that should be there: a process that ends between a save and the removal of
+    the oldest leaves it, and the next save removes it."""
+    def steps(names):
+        return {name.split("/")[1] for name in names if name.startswith("checkpoints/")}
+
+    extra = steps(here) - steps(there)
+    if len(extra) != 1 or max(extra) > min(steps(there)):
+        return set()
+    return {name for name in here if name.startswith("checkpoints/") and steps([name]) == extra}
+
+
 class Campaign:
     def __init__(self, options):
         self.program, self.source, self.options = Path(options.program).resolve(), Path(options.source).resolve(), options
         self.root = Path(tempfile.mkdtemp(prefix="grpo_soak_"))
         self.state = Path(options.state) if options.state else None
         self.done = {line["trial"]: line for line in map(json.loads, self.state.read_text().splitlines())} if self.state and self.state.exists() else {}
-        self.whole, self.seconds = {}, {}
+        self.whole, self.durations = {}, {}
         self.lost = []
         self.outcomes = Counter()
         self.fork_server = None
@@ -52,11 +78,20 @@ class Campaign:
 
     def expected(self, ranks):
         if ranks not in self.whole:
-            folder, begun = self.root / f"whole_{ranks}", time.monotonic()
+            folder = self.root / f"whole_{ranks}"
             code, said = self.start(folder, ranks)
             assert code == 0, said
-            self.whole[ranks], self.seconds[ranks] = results(folder), time.monotonic() - begun
+            self.whole[ranks] = results(folder)
         return self.whole[ranks]
+
+    def seconds(self, ranks):
+        """Of a whole run that is started as those are which are killed at random moments."""
+        if ranks not in self.durations:
+            begun = time.monotonic()
+            code, said = run(self.command(self.root / f"timed_{ranks}", ranks))
+            assert code == 0, said
+            self.durations[ranks] = time.monotonic() - begun
+        return self.durations[ranks]
 
     def trial(self, name, attempt):
         """attempt(folder) returns how it went, and what went wrong or nothing."""
@@ -83,6 +118,7 @@ class Campaign:
 
     def difference(self, folder, ranks):
         here, there = results(folder), self.expected(ranks)
+        here = {name: value for name, value in here.items() if name not in one_too_many(here, there)}
         if here != there:
             return f"other results than the uninterrupted run's: {sorted(name for name in {*here, *there} if here.get(name) != there.get(name))}"
         left = leftovers(folder)
@@ -97,7 +133,7 @@ class Campaign:
         self.expected(ranks)
 
         def attempt(folder):
-            where = self.kill_in(phase, folder, ranks, randomness) if phase else self.kill_at_random(folder, ranks, randomness)
+            where = self.kill_in(phase, folder, ranks, randomness) if phase else self.kill_before_the_end(folder, ranks, randomness)
             if number % 3 == 0:
                 self.kill_at_random(folder, ranks, randomness)
             return f"kill ranks={ranks} {where}", "the drill struck nothing" if "no kill" in where and phase else self.finish(folder, ranks)
@@ -109,11 +145,20 @@ class Campaign:
         code, _ = self.start(folder, ranks, GRPO_DRILL=f"rank={randomness.randrange(ranks)}{step} phase={phase} action=kill")
         return f"in {phase}" if code != 0 else f"no kill in {phase}"
 
+    def kill_before_the_end(self, folder, ranks, randomness):
+        """Runs that ended before their moment came, on a machine whose load changes, are run again."""
+        for _ in range(20):
+            where = self.kill_at_random(folder, ranks, randomness)
+            if not where.startswith("no kill"):
+                break
+            shutil.rmtree(folder)
+        return where
+
     def kill_at_random(self, folder, ranks, randomness):
         """The whole run, or one rank of it."""
         process = subprocess.Popen(self.command(folder, ranks), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            process.wait(timeout=randomness.random() * self.seconds[ranks])
+            process.wait(timeout=randomness.random() * self.seconds(ranks))
             return "no kill, at its end already"
         except subprocess.TimeoutExpired:
             pass
@@ -129,13 +174,13 @@ class Campaign:
     # --- one system call fails ---
 
     def faults(self, wanted, kinds):
-        for name, base in (("fresh", None), ("resumed", self.interrupted())):
-            count = self.fault_positions(base)
+        for name, base, back in (("fresh", None, None), ("resumed", self.interrupted(), None), ("going back", self.finished(), STEPS - 1)):
+            count = self.fault_positions(base, back)
             chosen = range(1, count + 1) if wanted == "all" else sorted(random.Random(1).sample(range(1, count + 1), min(int(wanted), count)))
             print(f"{name} run: {count} calls below the run folder, {len(chosen)} of them tried", flush=True)
             for index, position in enumerate(chosen):
                 for kind in kinds if wanted == "all" else [kinds[index % len(kinds)]]:
-                    self.trial(f"fault {name} {position} {kind}", lambda folder, p=position, k=kind, b=base: self.fault(folder, b, p, k))
+                    self.trial(f"fault {name} {position} {kind}", lambda folder, p=position, k=kind, b=base, g=back: self.fault(folder, b, g, p, k))
 
     def interrupted(self):
         """A run that was killed between two checkpoints."""
@@ -143,16 +188,30 @@ class Campaign:
         self.start(folder, GRPO_DRILL="rank=0 step=4 phase=update action=kill")
         return folder
 
+    def finished(self):
+        """A whole run whose files are known by their age, so that what is made anew is not taken for what was kept."""
+        self.expected(1)
+        folder = self.root / "finished"
+        shutil.copytree(self.root / "whole_1", folder)
+        for path in folder.rglob("*"):
+            os.utime(path, (AGE, AGE))
+        return folder
+
     @staticmethod
     def prepare(folder, base):
         if base is not None:
             shutil.copytree(base, folder)
 
-    def fault_positions(self, base):
+    def start_again(self, folder, back, **variables):
+        """As it was started before, or back from an earlier checkpoint."""
+        arguments = [] if back is None else ["--resume", str(folder / "run" / "checkpoints" / f"step_{back:08}")]
+        return self.server().run([*self.command(folder), *arguments], **variables)
+
+    def fault_positions(self, base, back):
         folder, count = self.root / "count", self.root / "count.txt"
         shutil.rmtree(folder, ignore_errors=True)
         self.prepare(folder, base)
-        code, said = self.start(folder, **self.fault_at(folder, 0, "EIO"), GRPO_FAULT_COUNT=str(count))
+        code, said = self.start_again(folder, back, **self.fault_at(folder, 0, "EIO"), GRPO_FAULT_COUNT=str(count))
         assert code == 0, said
         return int(count.read_text())
 
@@ -160,12 +219,16 @@ class Campaign:
     def fault_at(folder, position, kind):
         return {"GRPO_FAULT_FOLDER": str(folder / "run"), "GRPO_FAULT_AT": str(position), "GRPO_FAULT_KIND": kind}
 
-    def fault(self, folder, base, position, kind):
+    def fault(self, folder, base, back, position, kind):
+        outcome, problem = self.fault_and_finish(folder, base, back, position, kind)
+        return outcome, problem or (back and lost_by_going_back(base / "run", folder / "run"))
+
+    def fault_and_finish(self, folder, base, back, position, kind):
         self.expected(1)
         self.prepare(folder, base)
-        code, said = self.start(folder, **self.fault_at(folder, position, kind))
+        code, said = self.start_again(folder, back, **self.fault_at(folder, position, kind))
         struck = re.search(r"^fault: \S+ in (\S+) of ", said, re.M)
-        words = "\n".join(line for line in said.splitlines() if not line.startswith("fault: "))
+        words = "\n".join(line for line in said.splitlines() if not line.startswith("fault: ") and " goes back to step " not in line)
         if code == 0:
             outcome = "went on with a warning" if " warning " in words else "went on" if struck else "not reached"
             return f"fault {kind}: {outcome}", self.difference(folder, 1)
