@@ -76,7 +76,8 @@ driver=$(asked_gpu driver_version) || driver=unknown
 page=$(echo "$gpu" | tr 'A-Z ' 'a-z_' | tr -cd 'a-z0-9_').md
 
 status=0
-python3 -u scripts/gpu/check.py --programs "$PWD/$programs" --out "$out" --page "$page" --title "$gpu" ${mode:+"$mode"} \
+[ "$build" = 0 ] || SECONDS=0 # of the check itself
+python3 -u scripts/gpu/check.py --programs "$PWD/$programs" --out "$out" --page "$page" --title "$gpu" --spent $SECONDS ${mode:+"$mode"} \
   ${preload:+--preload "$preload"} ${libraries:+--libraries "$libraries"} \
   --line "Written by \`scripts/gpu_check.sh $mode\` on $(date -u +%Y-%m-%d), commit $commit, driver $driver." || status=$?
 if [ "$pages" != "$out" ]; then

@@ -96,6 +96,7 @@ def main():
     parser.add_argument("--title", default="GPU check")
     parser.add_argument("--line", action="append", default=[], help="a line below the title")
     parser.add_argument("--seconds", type=float, help="after which all ends")
+    parser.add_argument("--spent", type=float, default=0.0, help="seconds of these that are gone")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--libraries", default="", help="LD_LIBRARY_PATH of our programs")
@@ -104,7 +105,7 @@ def main():
     plan = QUICK if options.quick else [(stage, SLOW_FACTOR * limit) for stage, limit in QUICK]
     if not options.quick and not options.rehearse:
         plan.insert(-2, FULL_EXTRA)  # before the sanitizer
-    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else sum(limit for _, limit in plan))
+    options.seconds = (options.seconds or (QUICK_SECONDS if options.quick else sum(limit for _, limit in plan))) - options.spent
     check = Check(options)
 
     def end(*_):
