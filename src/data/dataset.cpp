@@ -86,6 +86,13 @@ std::vector<std::string> answers_of(const json& row, const std::string& key, con
   return answers;
 }
 
+std::string fields_of(const json& row, const std::vector<std::string>& keys, const std::string& place) {
+  if (keys.empty()) return "";
+  json fields = json::object();
+  for (const auto& key : keys) fields[key] = value_at(row, key, place);
+  return fields.dump();
+}
+
 std::string id_of(const json& row, int64_t row_in_file, const std::string& place) {
   const json id = row.value("id", json());
   if (id.is_null()) return std::to_string(row_in_file);
@@ -97,7 +104,9 @@ std::string id_of(const json& row, int64_t row_in_file, const std::string& place
 }  // namespace
 
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
-                                   const std::string& answer_key) {
+                                   const std::string& answer_key, const std::vector<std::string>& extra_keys) {
+  std::vector<std::string> keys = {prompt_key, answer_key};
+  keys.insert(keys.end(), extra_keys.begin(), extra_keys.end());
   std::vector<Problem> problems;
   for (const auto& file : files) {
     if (!std::filesystem::exists(file)) {
@@ -106,7 +115,7 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
           ": no such file; data.train and eval.data (--data) name files of problems, relative to the configuration "
           "or to where you are; scripts/get_data.sh obtains public ones");
     }
-    const auto source = open_rows(file, {prompt_key, answer_key});
+    const auto source = open_rows(file, keys);
     json row;
     int64_t row_in_file = 0;
     while (source->next(row)) {
@@ -114,6 +123,7 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
       Problem problem{.id = id_of(row, row_in_file, place), .file = file, .row = static_cast<int64_t>(problems.size())};
       read_prompt(row, prompt_key, place, problem);
       problem.answers = answers_of(row, answer_key, *source);
+      problem.fields = fields_of(row, extra_keys, place);
       problems.push_back(std::move(problem));
       ++row_in_file;
     }

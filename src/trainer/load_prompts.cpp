@@ -145,8 +145,8 @@ std::vector<Prompt> prompts_of(const Policy& policy, const data::DataConfig& dat
 
 std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& data,
                                  const std::vector<std::string>& files, int64_t max_prompt_tokens, const char* what) {
-  return prompts_of(policy, data, data::load_problems(files, data.prompt_key, data.answer_key), max_prompt_tokens,
-                    what);
+  return prompts_of(policy, data, data::load_problems(files, data.prompt_key, data.answer_key, data.extra_keys),
+                    max_prompt_tokens, what);
 }
 
 void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,

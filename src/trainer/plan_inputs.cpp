@@ -69,7 +69,7 @@ std::vector<data::Problem> assumed_problems(int64_t rows) {
 }
 
 std::vector<data::Problem> load(const TrainConfig& config, const std::vector<std::string>& files) {
-  return data::load_problems(files, config.data.prompt_key, config.data.answer_key);
+  return data::load_problems(files, config.data.prompt_key, config.data.answer_key, config.data.extra_keys);
 }
 
 void require_there(const std::vector<std::string>& files) {

@@ -6,6 +6,7 @@ reward::Item item_of(const Prompt& prompt, std::span<const std::string> golds, c
                      std::string_view text, int64_t sample) {
   return {.problem = prompt.id,
           .golds = golds,
+          .fields = prompt.fields,
           .prompt = prompt.text,
           .prompt_ids = prompt.ids,
           .sample = sample,

@@ -73,7 +73,8 @@ void warn_overlap(const Run& run) {
 
 void load_data(Run& run) {
   const TrainConfig& config = run.config;
-  const auto problems = data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key);
+  const auto problems =
+      data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key, config.data.extra_keys);
   run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
   const bool sft = learns_written_texts(config.algorithm);
   check_golds(run.prompts, config.reward, "data.train",

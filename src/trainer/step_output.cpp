@@ -147,6 +147,7 @@ void write_rollouts(const std::filesystem::path& path, int64_t step, const Rollo
                                  {"advantage", rollout.advantage}};
       for (size_t k = 0; k < rollout.score.values.size(); ++k)
         row["rewards"][reward_names.at(k)] = rollout.score.values[k];
+      if (!prompt.fields.empty()) row["fields"] = nlohmann::json::parse(prompt.fields);
       if (rollout.score.failed()) row["reward_failure"] = rollout.score.failure;
       writer.write(row);
     }

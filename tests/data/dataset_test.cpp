@@ -44,6 +44,20 @@ TEST_F(LoadProblems, ReadsJsonlAndJsonAlike) {
   }
 }
 
+TEST_F(LoadProblems, KeepsTheFurtherKeysThatAreAskedFor) {
+  const std::string rows = R"({"problem": "1+1?", "answer": "2", "level": 3, "extra": {"source": "book", "n": [1, 2]}})"
+                           "\n"
+                           R"({"problem": "2+2?", "answer": "4", "level": null, "extra": {"source": "web"}})";
+  const auto problems = load_problems({write("a.jsonl", rows)}, "problem", "answer", {"level", "extra.source"});
+  EXPECT_EQ(problems.at(0).fields, R"({"extra.source":"book","level":3})");
+  EXPECT_EQ(problems.at(1).fields, R"({"extra.source":"web","level":null})");
+  EXPECT_EQ(load("b.jsonl", rows).at(0).fields, "");
+  const auto message = testing::message_of<base::IoError>(
+      [&] { load_problems({write("c.jsonl", rows)}, "problem", "answer", {"levels"}); });
+  EXPECT_THAT(message, ::testing::HasSubstr("levels"));
+  EXPECT_THAT(message, ::testing::HasSubstr("did you mean level?"));
+}
+
 TEST_F(LoadProblems, NumbersRowsThroughAllFiles) {
   const auto a = write("a.jsonl", "{\"problem\":\"p0\",\"answer\":\"0\"}\n{\"problem\":\"p1\",\"answer\":\"1\"}\n");
   const auto b = write("b.json", "[{\"problem\":\"p2\",\"answer\":\"2\"}]");

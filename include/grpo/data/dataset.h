@@ -13,6 +13,7 @@ struct DataConfig {
   std::vector<std::string> train;
   std::string prompt_key = "problem";
   std::string answer_key = "answer";
+  std::vector<std::string> extra_keys;
   std::string system = "auto";
   double epochs = 1.0;
   bool shuffle = true;
@@ -27,6 +28,9 @@ struct DataConfig {
       "nested objects");
     f("answer_key", answer_key,
       "key of the right answer: a text, a number, or a list of right ones (as reward_model.ground_truth)");
+    f("extra_keys", extra_keys,
+      "further keys of every row, of data.train and eval.data, that rewards see and the rollout files show, as [level, "
+      "extra_info.index]; dots enter nested objects");
     f("system", system,
       "system message: auto (the prompt's own, else the template's), none, or a text that takes their place");
     f("epochs", epochs, "passes over the problems", base::above(0));
@@ -45,14 +49,16 @@ struct Problem {
   std::string prompt = {};  // the problem's text, without any template; of a conversation its last user message
   std::vector<Message> messages = {};     // the conversation, where the prompt is one
   std::vector<std::string> answers = {};  // each of them right; one empty text where the file has none
+  std::string fields = {};                // a JSON object of the further keys asked for; empty: none was
 };
 
 /// Reads problems in file order, the files one after another. The file's ending chooses the format: .jsonl (or "-",
 /// stdin), .json (an array of objects), .csv, .parquet (a build without Parquet says so); .gz, .zst and .xz are
 /// decompressed. prompt: a string, or a list of chat messages (conversation.h; verl's files). answer: a string, a
-/// number as written in the file, or a list of right ones; null, NaN and infinities are missing ones. Throws
-/// base::IoError naming file, line or row, key and the nearest key that exists.
+/// number as written in the file, or a list of right ones; null, NaN and infinities are missing ones. extra_keys:
+/// further ones, which every row must have. Throws base::IoError naming file, line or row, key and the nearest key that
+/// exists.
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
-                                   const std::string& answer_key);
+                                   const std::string& answer_key, const std::vector<std::string>& extra_keys = {});
 
 }  // namespace grpo::data

@@ -84,6 +84,7 @@ verifier::GoldUse gold_use(const RewardConfig& config);
 struct Item {
   std::string_view problem;            // its id
   std::span<const std::string> golds;  // each of them right; at least one, which may be empty
+  std::string_view fields;             // a JSON object of the row's keys that data.extra_keys names; empty: none
   std::string_view prompt;             // as the policy saw it
   std::span<const int64_t> prompt_ids;
   int64_t sample = 0;  // number in its group
