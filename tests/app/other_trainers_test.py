@@ -132,6 +132,12 @@ class OtherTrainers(InFolder):
         self.assertNotIn("system", self.rollouts()[0]["prompt"])
         self.refuses("model.template=none", model=self.byte_model(), data=data, flags=("--resume", "never"), words=("chat.jsonl", "one user message"))
 
+    def test_the_rollout_files_show_the_further_keys_of_a_row(self):
+        data = self.rows("levels.jsonl", [{"problem": "1+1=", "answer": "2", "level": level, "extra": {"from": "book"}} for level in (1, 2, 3, 4)])
+        self.trains("data.extra_keys=[level, extra.from]", "data.shuffle=false", data=data)
+        self.assertEqual([row["fields"] for row in self.rollouts()[::2]][:2], [{"level": 1, "extra.from": "book"}, {"level": 2, "extra.from": "book"}])
+        self.refuses("data.extra_keys=[lvel]", data=data, flags=("--resume", "never"), words=("levels.jsonl:1", "did you mean level?"))
+
     def test_prompts_that_were_templated_before_are_told(self):
         data = self.rows("twice.jsonl", [{"problem": "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", "answer": "2"}])
         self.assertIn("1 of 1 prompts hold <|im_end|> already", self.trains("model.template=chatml", model=self.byte_model(), data=data))
