@@ -52,8 +52,7 @@ class DecodeSteps : public HostDevice {
   // Of `steps` steps of two sequences, recorded as a graph before.
   static Counts counts_of(rollout::Engine& engine, int64_t steps) {
     const Counts before = counts();
-    engine.generate(testing::requests_of({9}, 2), {.temperature = 1.0, .max_new_tokens = steps, .ignore_eos = true},
-                    testing::kKey);
+    engine.generate(testing::requests_of({9}, 2), {.max_new_tokens = steps, .ignore_eos = true}, testing::kKey);
     Counts used = counts();
     for (auto member : {&Counts::kernels, &Counts::graphs, &Counts::copies_in, &Counts::copies_out, &Counts::waits,
                         &Counts::event_waits})

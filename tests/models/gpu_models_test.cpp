@@ -146,8 +146,9 @@ TEST_F(GpuModels, GoldenGradients) {
           const auto expected = testing::to_tensor(stored.at("grad." + name)).to(at::kDouble),
                      found = parameter.grad().cpu().to(at::kDouble);
           const auto scale = expected.abs().max().item<double>();
-          if (dtype == at::kFloat)
+          if (dtype == at::kFloat) {
             EXPECT_LT(max_distance(found, expected), 1e-4 * std::max(scale, 1e-2)) << golden.folder() << name;
+          }
           error += (found - expected).square().sum().item<double>();
           norm += expected.square().sum().item<double>();
         }
