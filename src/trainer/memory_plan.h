@@ -23,11 +23,14 @@ struct MemoryPart {
 /// What one rank holds at most: parameters n, working dtype of b bytes, R ranks.
 ///   weights n b; fp32 masters 4 n (none for fp32 weights without zero3) and moments 8 n (Muon: 4 of the layers'
 ///   parameters), / R when split, on the host when offloaded. zero3: n b for sampling alone, always n b / R, in the
-///   update two layers and what is outside of layers rollout: the sampler's prepacked copy n b (CPU only), KV pages,
-///   logits of the running sequences update: fp32 gradient sums 4 n (/ R with zero2 and zero3, and then the gradients
-///   of a layer and others), saved activations of a micro-batch, or the gradients n b that take their place layer after
-///   layer, and beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and
-///   what the backward pass of one layer does, or Muon with the largest matrix
+///   update two layers and what is outside of layers
+///   rollout: the sampler's prepacked copy n b (CPU only), KV pages, logits of the running sequences
+///   update: fp32 gradient sums 4 n (/ R with zero2 and zero3, and then the gradients of a layer and others), and the
+///   larger of a pass and the optimizer's step, which follow each other.
+///     A pass: saved activations of a micro-batch, or the gradients n b that take their place layer after layer, and
+///     beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and what the
+///     backward pass of one layer does
+///     The step: the part of an offloaded state that is on the device at a time, and what Muon does with a matrix
 ///   on a GPU: CUDA's context, libraries and graphs
 /// docs/benchmarks/cpu.md holds it against measured peaks.
 struct MemoryPlan {
