@@ -187,17 +187,17 @@ double muon_bytes(const models::ModelConfig& model, bool split, double b) {
   return matrix * ((split ? 2.0 * 4.0 : 0.0) + 3.0 * b + 4.0);
 }
 
-// Adds the optimizer's state, wherever it is kept. bytes: for each of n parameters.
-void add_optimizer(MemoryPlan& plan, double n, double largest, double bytes, bool copies, double share, bool cuda) {
-  const std::string name = copies ? "masters and moments" : "moments";
-  if (!plan.offload) {
-    plan.parts.push_back({name, bytes * n / share});
-    return;
-  }
-  plan.host_bytes = bytes * n / share;
-  if (!cuda) plan.parts.push_back({name, plan.host_bytes});  // without a GPU the host's memory is the rank's memory
-  const double at_a_time = std::max(largest / share, static_cast<double>(optim::OptimizerOptions{}.offload_elements));
-  plan.parts.push_back({"part of " + name, bytes * std::min(n / share, at_a_time), When::kUpdate});
+// The optimizer's state of this rank's n parameters, wherever it is. bytes: for each of them.
+void add_optimizer(MemoryPlan& plan, double n, double bytes, bool copies, bool cuda) {
+  if (plan.offload) plan.host_bytes = bytes * n;
+  if (plan.offload && cuda) return;  // elsewhere the host's memory is the rank's
+  plan.parts.push_back({copies ? "masters and moments" : "moments", bytes * n});
+}
+
+// The part of an offloaded state that is beside the weights at a time: whole tensors, the largest of `largest`
+// elements.
+double part_of_state_bytes(double n, double largest, double bytes) {
+  return bytes * std::min(n, std::max(largest, static_cast<double>(optim::OptimizerOptions{}.offload_elements)));
 }
 
 void add_weights(MemoryPlan& plan, double n, double layer, double outside, double b, double ranks) {
@@ -210,15 +210,43 @@ void add_weights(MemoryPlan& plan, double n, double layer, double outside, doubl
   plan.parts.push_back({"two layers' and other weights", (2.0 * layer + outside) * b, When::kUpdate});
 }
 
-// Adds the gradients of a backward pass in the working dtype, where they are not the sums themselves. Layer after layer
-// they take the place of its saved activations, so that only the amount by which they are larger comes on top; it is
-// reached at the end, together with what one layer's backward holds. REQUIRES: the saved activations are the latest
-// part.
-void add_gradients_beyond_activations(MemoryPlan& plan, double gradients, const models::ModelConfig& model,
-                                      double bytes_of_an_element) {
-  const double beyond = gradients + bytes_of_an_element * saved_elements_of_a_layer(model) - plan.parts.back().bytes;
-  if (gradients > 0.0 && beyond > 0.0)
-    plan.parts.push_back({"gradients beyond activations", beyond, MemoryPart::When::kUpdate});
+// A forward and backward pass.
+struct Pass {
+  double tokens;
+  double dtype_bytes;
+  double share_of_layers;      // that it goes back through
+  double gradients;            // bytes of gradients that are not the sums themselves
+  double embedding_gradients;  // those of the embedding among them
+};
+
+// Gradients of a backward pass in the working dtype, where they are not the sums themselves. Layer after layer they
+// take the place of its saved activations, so that only what they are larger comes on top: at the end, with one
+// layer's. saved: bytes of the activations.
+void add_gradients_beyond_activations(MemoryPlan& plan, const models::ModelConfig& model, const Pass& pass,
+                                      double saved) {
+  const double beyond = pass.gradients + pass.tokens * pass.dtype_bytes * saved_elements_of_a_layer(model) - saved;
+  if (pass.gradients > 0.0 && beyond > 0.0)
+    plan.parts.push_back({"gradients beyond activations", beyond, When::kUpdate});
+}
+
+void add_pass(MemoryPlan& plan, const models::ModelConfig& model, const Pass& pass, bool cuda) {
+  const double row = pass.tokens * pass.dtype_bytes;  // a number a token
+  const double saved = row * saved_elements(model, plan.recompute) * pass.share_of_layers;
+  plan.parts.push_back({"saved activations", saved, When::kUpdate});
+  add_gradients_beyond_activations(plan, model, pass, saved);
+  // One after the other; the embedding's gradient comes last, when little else is there.
+  plan.parts.push_back({"LM head, or a layer's backward",
+                        std::max(head_bytes(model, pass.tokens, pass.dtype_bytes, cuda),
+                                 pass.embedding_gradients + row * backward_elements(model)),
+                        When::kUpdate});
+}
+
+// The optimizer steps when the last pass is over, so that what it works with takes the place of what a pass holds.
+// parts[first, ...): a pass's.
+void add_step_beyond_pass(MemoryPlan& plan, size_t first, double step) {
+  double pass = 0.0;
+  for (size_t i = first; i < plan.parts.size(); ++i) pass += plan.parts[i].bytes;
+  if (step > pass) plan.parts.push_back({"optimizer's step beyond a pass", step - pass, When::kUpdate});
 }
 
 MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, const TrainConfig& config,
@@ -229,6 +257,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const auto vocabulary = static_cast<double>(model.vocab_size);
   const auto ranks = static_cast<double>(target.ranks);
   const double outside = parameters_outside_layers(model);
+  const double embedding = vocabulary * static_cast<double>(model.hidden_size);
   const auto layers = static_cast<double>(std::max<int64_t>(model.num_layers, 1));
   const double layer = (n - outside) / layers;
   const auto trained = models::trained_elements(model, config.model.freeze);
@@ -248,9 +277,9 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
                   .together = config.trainer.stream_update};
   add_weights(plan, n, layer, outside, b, ranks);
   const auto kind = config.optimizer.kind;
-  add_optimizer(plan, trained.all, vocabulary * static_cast<double>(model.hidden_size),
-                state_bytes_each(kind, copies, (trained.all - trained.outside_layers) / trained.all), copies,
-                choice.sharding == StateSharding::kNone ? 1.0 : ranks, target.cuda);
+  const double share = choice.sharding == StateSharding::kNone ? 1.0 : ranks;
+  const double state_bytes = state_bytes_each(kind, copies, (trained.all - trained.outside_layers) / trained.all);
+  add_optimizer(plan, trained.all / share, state_bytes, copies, target.cuda);
   if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
   if (target.cuda)
     plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
@@ -261,23 +290,17 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
     plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
   plan.parts.push_back({"gradient sums", 4.0 * trained.all / (splits_sums ? ranks : 1.0), When::kUpdate});
   if (splits_sums) plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
+  const size_t first_of_pass = plan.parts.size();
   if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
-  plan.parts.push_back(
-      {"saved activations",
-       tokens * saved_elements(model, choice.recompute) * b * static_cast<double>(trained.layers_passed) / layers,
-       When::kUpdate});
-  const double whole_gradients = copies && !splits_sums ? b : 0.0;
-  add_gradients_beyond_activations(plan, whole_gradients * trained.all, model, tokens * b);
-  // The head and the layers run one after the other, so the larger counts. The embedding's gradient comes last, when
-  // little else is there.
-  plan.parts.push_back({"LM head, or a layer's backward",
-                        std::max(head_bytes(model, tokens, b, target.cuda),
-                                 whole_gradients * vocabulary * static_cast<double>(model.hidden_size) +
-                                     tokens * backward_elements(model) * b),
-                        When::kUpdate});
-  if (kind == optim::OptimizerKind::kMuon)
-    plan.parts.back().bytes =
-        std::max(plan.parts.back().bytes, muon_bytes(model, choice.sharding != StateSharding::kNone, b));
+  const double own_gradients = copies && !splits_sums ? b : 0.0;
+  add_pass(plan, model,
+           {tokens, b, static_cast<double>(trained.layers_passed) / layers, own_gradients * trained.all,
+            own_gradients * embedding},
+           target.cuda);
+  add_step_beyond_pass(
+      plan, first_of_pass,
+      (choice.offload ? part_of_state_bytes(trained.all / share, embedding / share, state_bytes) : 0.0) +
+          (kind == optim::OptimizerKind::kMuon ? muon_bytes(model, choice.sharding != StateSharding::kNone, b) : 0.0));
   const double device_gb = target.cuda ? target.memory_bytes / 1e9 : 0.0;
   const double bound = config.rollout.kv_memory_gb.value.value_or(
       rollout::auto_kv_memory_gb(device_gb, n * b / 1e9, plan.beside_kv_gb()));

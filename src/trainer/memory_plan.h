@@ -27,9 +27,11 @@ struct MemoryPart {
 /// n b / R always, and in the update two layers and what is outside of layers.
 /// - in the rollout: the sampler's prepacked copy n b (CPU only), KV pages, and the logits of the running sequences.
 /// - in the update: fp32 gradient sums 4 n (divided by R with zero2 and zero3, beside which are then the gradients of a
-/// layer and of what is outside); the saved activations of a micro-batch, or the gradients n b that take their place
-/// layer after layer; and beside them the largest of what the LM head needs (a chunk's logits, the weight's gradient in
-/// fp32), what the backward pass of one layer needs, and what Muon needs for the largest matrix.
+/// layer and of what is outside), and the larger of a pass and the optimizer's step, which follow each other. A pass
+/// holds the saved activations of a micro-batch, or the gradients n b that take their place layer after layer, and
+/// beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and what the
+/// backward pass of one layer needs. The step holds the part of an offloaded state that is on the device at a time, and
+/// what Muon needs for the largest matrix.
 /// - on a GPU: CUDA's context, libraries and graphs.
 /// docs/benchmarks/cpu.md compares it with measured peaks.
 struct MemoryPlan {

@@ -6,6 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <string>
+
 #include "device/host_device.h"
 
 namespace grpo::host_device {
@@ -24,5 +27,11 @@ class HostDevice : public ::testing::Test {
 };
 
 inline constexpr uint64_t kSeeds = 20;
+
+/// Of a test that takes seconds an order: as many as GRPO_HOST_DEVICE_SEEDS says, else `otherwise`.
+inline uint64_t seeds_of_long_tests(uint64_t otherwise) {
+  const char* const text = std::getenv("GRPO_HOST_DEVICE_SEEDS");
+  return text == nullptr ? otherwise : std::stoull(text);
+}
 
 }  // namespace grpo::host_device

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,7 @@
 //   GRPO_HOST_DEVICE_ARITHMETIC  0: nothing is computed and no memory touched, for models that this machine cannot hold
 //   GRPO_HOST_DEVICE_REPORT      a file that gets the most memory that was held and handed out, as JSON, whenever it
 //                                has grown by a thousandth
+//   GRPO_HOST_DEVICE_FAULT       stream_waits: no stream waits for another one, as plant(Fault::kNoStreamWaits)
 //
 // Where the machine has a real GPU the library steps aside: it starts the program again without itself.
 
@@ -91,6 +93,7 @@ struct Counts {
   int64_t copies_out = 0;    // device to host
   int64_t waits = 0;         // of the host for a stream or the device, blocking copies too
   int64_t event_waits = 0;   // of the host for an event
+  int64_t stream_waits = 0;  // asked of a stream, for an event
   int64_t allocations = 0;   // cudaMalloc
   int64_t device_bytes = 0;  // held by cudaMalloc now
 };
@@ -111,6 +114,7 @@ enum class Fault {
   kNoStreamWaits,  // cudaStreamWaitEvent does nothing
   kNoEventWaits,   // cudaEventSynchronize returns at once
 };
-void plant(Fault fault);
+/// At every call, or at one of them only: 0 is the next.
+void plant(Fault fault, std::optional<int64_t> only = std::nullopt);
 
 }  // namespace grpo::host_device

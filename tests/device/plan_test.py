@@ -1,17 +1,19 @@
 """The memory plan against LibTorch's allocator, for models that this machine cannot hold: the host device computes nothing and touches no memory.
 
 plan_test.py PROGRAM PRELOAD SOURCE_DIR [SHAPE...]
-Two steps (sampling, update, and again) of each shape. The most that LibTorch's allocator had handed out is held against --dry-run's plan, less what the
-plan counts outside of it; what the allocator held beyond is cache and fragments.
+Two steps of each shape: sampling, update, checkpoint, and again. The most that LibTorch's allocator had handed out is held against --dry-run's plan, less
+what the plan counts outside of it; what the allocator held beyond is cache and fragments.
 """
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 
 program, preload, source = sys.argv[1:4]
 
@@ -21,8 +23,23 @@ MODELS = {
     "7b": dict(hidden_size=3584, intermediate_size=18944, num_attention_heads=28, num_key_value_heads=4, num_hidden_layers=28, vocab_size=152064,
                tie_word_embeddings=False),
 }
-# name: model, bytes of the device, prompts a step, new tokens. The micro-batches of 10240 tokens that the plan comes to hold whole rollouts of the longest kind.
-SHAPES = {"1.5b-quick": ("1.5b", 80e9, 8, 1024), "1.5b": ("1.5b", 80e9, 32, 4096), "7b": ("7b", 141e9, 32, 4096)}
+MODELS["4-layers"] = dict(MODELS["1.5b"], num_hidden_layers=4, vocab_size=16384)
+
+
+@dataclass
+class Shape:
+    model: str
+    device_bytes: float
+    prompts: int  # a step
+    new_tokens: int
+    # Whether a checkpoint is copied between the steps. An offloaded state is already in the host's memory, where the copy would be a real one.
+    copied: bool = True
+
+
+SHAPES = {"4-layers": Shape("4-layers", 12e9, 8, 1024), "1.5b-quick": Shape("1.5b", 80e9, 8, 1024, copied=False),
+          "1.5b-80": Shape("1.5b", 80e9, 32, 4096), "1.5b-141": Shape("1.5b", 141e9, 32, 4096),
+          # The KV cache holds 13 and 151 sequences of 7B. A few more fill it as 512 do, which would wait for their turn.
+          "7b-80": Shape("7b", 80e9, 2, 4096, copied=False), "7b-141-160": Shape("7b", 141e9, 10, 4096, copied=False), "7b-141": Shape("7b", 141e9, 32, 4096, copied=False)}
 GROUP, PROMPT_TOKENS = 16, 1024
 
 
@@ -92,10 +109,10 @@ def plan(folder, memory):
     return output
 
 
-def train(folder, memory, steps):
-    """That many steps. The checkpoint behind the last one, as large as masters and moments, is not waited for."""
+def train(folder, memory, steps, copied):
+    """That many steps. A checkpoint is behind the last one, and with `copied` behind each: the device's part of it is waited for, not the disk's."""
     path = os.path.join(folder, "runs/big/metrics.jsonl")
-    process = start(folder, memory, [f"trainer.steps={steps}"])
+    process = start(folder, memory, [f"trainer.steps={steps}", f"checkpoint.every_steps={int(copied)}"])
     while not os.path.exists(path) or sum(1 for _ in open(path)) < steps:
         if process.poll() is not None:
             raise AssertionError(process.stdout.read()[-4000:])
@@ -114,33 +131,45 @@ rollout: {{prompts_per_step: {prompts}, group_size: {group}, max_new_tokens: {to
 reward: {{terms: [{{type: math}}], max_bad_golds: 1.0}}
 algorithm: {{entropy_coef: 1.0e-9}}
 trainer: {{micro_batch_tokens: 40960}}
-checkpoint: {{every_steps: 0, export_model: false}}
+checkpoint: {{export_model: false}}
 logging: {{rollouts_per_step: 0, tensorboard: false, console: plain}}
 """
 
 
+def parameters(model):
+    return sum(rows * (shape[0] if shape else 1) for _, (rows, *shape) in shapes_of(model))
+
+
+def check_room(folder, model):
+    needed = 12 * parameters(model) * 1.05
+    assert shutil.disk_usage(folder).free > needed, f"a checkpoint of {needed / 1e9:.0f} GB has no room in {folder} (TMPDIR names another folder)"
+
+
 def check(name):
-    model, memory, prompts, tokens = SHAPES[name]
+    shape = SHAPES[name]
+    model, memory = MODELS[shape.model], shape.device_bytes
     with tempfile.TemporaryDirectory() as folder:
-        write_model(os.path.join(folder, "model"), MODELS[model])
-        write_problems(os.path.join(folder, "problems.jsonl"), 2 * prompts)
+        if shape.copied:
+            check_room(folder, model)
+        write_model(os.path.join(folder, "model"), model)
+        write_problems(os.path.join(folder, "problems.jsonl"), 2 * shape.prompts)
         with open(os.path.join(folder, "config.yaml"), "w") as file:
-            file.write(CONFIG.format(folder=folder, prompt=PROMPT_TOKENS, prompts=prompts, group=GROUP, tokens=tokens))
+            file.write(CONFIG.format(folder=folder, prompt=PROMPT_TOKENS, prompts=shape.prompts, group=GROUP, tokens=shape.new_tokens))
         text = plan(folder, memory)
-        print(text[text.index("memory of"):text.index("update: micro")].rstrip(), flush=True)
+        print(text[text.index("memory of"):].rstrip(), flush=True)
         peaks = [float(gb) for gb in re.search(r"peak: rollout ([\d.]+) GB, update ([\d.]+) GB", text).groups()]
         outside = float(re.search(r"context, libraries and graphs +([\d.]+) GB", text).group(1))
         begin = time.monotonic()
-        lines = train(folder, memory, 2)
+        lines = train(folder, memory, 2, shape.copied)
         with open(os.path.join(folder, "report.json")) as file:
             report = json.load(file)
-        print(f"{name}: two steps of {lines[-1]['tokens/completion']} tokens in {time.monotonic() - begin:.0f} s; reserved after each "
+        print(f"{name}: two steps, {[line['tokens/completion'] for line in lines]} tokens, in {time.monotonic() - begin:.0f} s; held after each "
               f"{[line['memory/peak_bytes'] / 1e9 for line in lines]} GB", flush=True)
     return max(peaks) - outside, report["most_handed_out"] / 1e9, report["most_device_bytes"] / 1e9
 
 
 def main():
-    for name in sys.argv[4:] or ["1.5b-quick"]:
+    for name in sys.argv[4:] or ["4-layers", "1.5b-quick"]:
         planned, used, held = check(name)
         print(f"{name}: planned {planned:.2f} GB, LibTorch handed out {used:.2f} GB ({used / planned - 1:+.1%}) and held {held:.2f} GB "
               f"({held / used - 1:+.1%})", flush=True)

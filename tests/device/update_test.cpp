@@ -107,6 +107,20 @@ TEST_F(Updates, BesideTheRolloutNeedTheirEvents) {
   EXPECT_GE(wrong, 1u);
 }
 
+// The first of them: the update's stream waits for the weights that the caller's still writes. (Behind its last
+// micro-batch the host has waited for the update's stream, so that the event back is a second one.)
+TEST_F(Updates, BesideTheRolloutNeedTheEventBeforeThem) {
+  const auto expected = plain(at::kCPU);
+  bool wrong = false;
+  for (uint64_t seed = 1; seed <= kSeeds && !wrong; ++seed) {
+    set_seed(seed);
+    plant(Fault::kNoStreamWaits, 0);
+    wrong = !(max_difference(streamed(), expected) <= 2e-5);
+    plant(Fault::kNone);
+  }
+  EXPECT_TRUE(wrong);
+}
+
 // However many micro-batches there are.
 TEST_F(Updates, WaitAsOftenForManyMicroBatchesAsForOne) {
   const auto waits = [&](int64_t tokens) {

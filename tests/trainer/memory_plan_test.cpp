@@ -272,5 +272,37 @@ TEST(MemoryPlan, CountsGradientsOfAPassOnlyBeyondTheActivationsWhosePlaceTheyTak
   for (const auto& part : plan(4).parts) EXPECT_NE(part.name, "gradients beyond activations");  // they are the sums
 }
 
+// Bytes of a part, 0 where the plan has none of that name.
+double bytes_or_none(const MemoryPlan& plan, const std::string& name) {
+  for (const auto& part : plan.parts) {
+    if (part.name == name) return part.bytes;
+  }
+  return 0.0;
+}
+
+// What its step works with is taken when the last pass has given back its activations.
+TEST(MemoryPlan, CountsWhatTheOptimizerWorksWithOnlyBeyondAPass) {
+  const char* const beyond = "optimizer's step beyond a pass";
+  TrainConfig config = gpu_config();
+  config.trainer.offload_optimizer = OffloadOptimizer::kTrue;
+  const auto plan = [&] { return plan_memory(qwen(false), config, 2, {.ranks = 1, .cuda = true}); };
+  const double largest = 12.0 * 152064.0 * 3584.0;  // two moments and a master of each of the embedding's weights
+  ASSERT_GT(bytes_of(plan(), "saved activations"), largest);
+  EXPECT_EQ(bytes_or_none(plan(), beyond), 0.0);
+  config.optimizer.kind = optim::OptimizerKind::kMuon;
+  EXPECT_EQ(bytes_or_none(plan(), beyond), 0.0);
+
+  config.optimizer.kind = optim::OptimizerKind::kAdamW;
+  config.model.freeze = {"embed", "layers", "norm"};  // nothing but the head's own matrix learns
+  config.data.max_prompt_tokens = 64;
+  config.rollout.max_new_tokens = 64;
+  config.trainer.micro_batch_tokens = 128;
+  const auto few = plan();
+  const double pass = bytes_or_none(few, "saved activations") + bytes_or_none(few, "gradients beyond activations") +
+                      bytes_of(few, "LM head, or a layer's backward");
+  ASSERT_LT(pass, largest);
+  EXPECT_NEAR(bytes_of(few, beyond), largest - pass, 1e3);
+}
+
 }  // namespace
 }  // namespace grpo::trainer

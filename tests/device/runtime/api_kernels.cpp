@@ -115,6 +115,7 @@ host::Counts host::counts() {
           .copies_out = c.copies_out,
           .waits = c.waits,
           .event_waits = c.event_waits,
+          .stream_waits = c.stream_waits,
           .allocations = memory.allocations,
           .device_bytes = memory.bytes};
 }

@@ -48,7 +48,26 @@ Settings& known() {
   return read;
 }
 
-std::atomic<Fault> planted = Fault::kNone;
+Fault fault_of_environment() {
+  const char* text = std::getenv("GRPO_HOST_DEVICE_FAULT");
+  if (text == nullptr || *text == '\0') return Fault::kNone;
+  if (std::string(text) == "stream_waits") return Fault::kNoStreamWaits;
+  std::fprintf(stderr, "host device: GRPO_HOST_DEVICE_FAULT=%s is not known\n", text);
+  std::abort();
+}
+
+struct Planted {
+  std::atomic<Fault> fault = fault_of_environment();
+  std::atomic<bool> at_each = true;
+  std::atomic<int64_t> calls_before = 0;  // until the one where it happens
+
+  bool happens(Fault which) { return fault == which && (at_each || calls_before-- == 0); }
+};
+
+Planted& planted() {
+  static Planted known;
+  return known;
+}
 
 }  // namespace
 
@@ -63,8 +82,13 @@ void set_seed(uint64_t seed) {
   reseed();
 }
 
-void plant(Fault fault) { planted = fault; }
-bool waits_in_streams() { return planted != Fault::kNoStreamWaits; }
-bool waits_for_events() { return planted != Fault::kNoEventWaits; }
+void plant(Fault fault, std::optional<int64_t> only) {
+  planted().fault = Fault::kNone;
+  planted().at_each = !only.has_value();
+  planted().calls_before = only.value_or(0);
+  planted().fault = fault;
+}
+bool waits_in_streams() { return !planted().happens(Fault::kNoStreamWaits); }
+bool waits_for_events() { return !planted().happens(Fault::kNoEventWaits); }
 
 }  // namespace grpo::host_device

@@ -217,6 +217,7 @@ MarkPointer record(cudaStream_t stream) {
 }
 
 cudaError_t wait_in_stream(cudaStream_t stream, const MarkPointer& mark) {
+  ++counters().stream_waits;
   if (mark == nullptr || !waits_in_streams()) return cudaSuccess;
   if (mark->capture != 0) return join_capture(stream, mark);
   if (capture_of(stream) != nullptr) {

@@ -80,7 +80,8 @@ void replay(const Graph& graph, cudaStream_t stream);
 // Counts, by kind of call.
 
 struct Counters {
-  std::atomic<int64_t> kernels = 0, graphs = 0, copies_in = 0, copies_out = 0, waits = 0, event_waits = 0;
+  std::atomic<int64_t> kernels = 0, graphs = 0, copies_in = 0, copies_out = 0, waits = 0, event_waits = 0,
+                       stream_waits = 0;
 };
 Counters& counters();
 
