@@ -2,8 +2,8 @@
 # Builds the fuzz targets (tests/fuzz, and the verifier's) with clang's libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer,
 # and runs one after the other until each has used so many seconds of processor time:
 #   scripts/fuzz.sh [SECONDS [TARGET...]]      600 and all of them unless said; TARGET is config, http, verifier, ...
-# They begin with their seeds and with what earlier runs found worth keeping (build-fuzz/corpus). Whatever breaks a target is kept
-# in build-fuzz/findings/TARGET and makes the exit code 1; it belongs among the seeds once its cause is mended.
+# They begin with their seeds and with what earlier runs found worth keeping (build-asan/corpus). Whatever breaks a target is kept
+# in build-asan/findings/TARGET and makes the exit code 1; it belongs among the seeds once its cause is mended.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,8 +12,8 @@ seconds=${1:-600}
 targets=("$@")
 goals=("${targets[@]/#/grpo_fuzz_}")
 [ $# -gt 0 ] || goals=(grpo_fuzzers)
-scripts/build.sh --preset fuzz --target "${goals[@]}"
-[ $# -gt 0 ] || mapfile -t targets < <(find build-fuzz/bin -name 'grpo_fuzz_*' -printf '%f\n' | sed s/^grpo_fuzz_// | sort)
+scripts/build.sh --preset asan --target "${goals[@]}"
+[ $# -gt 0 ] || mapfile -t targets < <(find build-asan/bin -name 'grpo_fuzz_*' -printf '%f\n' | sed s/^grpo_fuzz_// | sort)
 
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1
@@ -24,22 +24,23 @@ failed=0
 slice() {
   local seeds=tests/fuzz/seeds/$1
   [ -d "$seeds" ] || seeds=tests/data/$1_seeds
-  { time "build-fuzz/bin/grpo_fuzz_$1" "build-fuzz/corpus/$1" "$seeds" -artifact_prefix="build-fuzz/findings/$1/" -max_total_time="$2" \
-    -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 >>"build-fuzz/logs/$1" 2>&1; } 2>&1
+  { time "build-asan/bin/grpo_fuzz_$1" "build-asan/corpus/$1" "$seeds" -artifact_prefix="build-asan/findings/$1/" -max_total_time="$2" \
+    -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >>"build-asan/logs/$1" 2>&1; } 2>&1
 }
 
 for target in "${targets[@]}"; do
-  mkdir -p build-fuzz/corpus/"$target" build-fuzz/findings/"$target" build-fuzz/logs
-  : >build-fuzz/logs/"$target"
+  mkdir -p build-asan/corpus/"$target" build-asan/findings/"$target" build-asan/logs
+  : >build-asan/logs/"$target"
   used=0  # hundredths of a second: on a busy machine a minute may bring less than one
   while [ "$used" -lt $((100 * seconds)) ]; do
     left=$((seconds - used / 100))
     spent=$(slice "$target" $((left < 60 ? left : 60))) || break
     used=$((used + $(awk '{print int(100 * ($1 + $2) + 1)}' <<<"$spent")))
   done
-  runs=$(awk '/^stat::number_of_executed_units/ {sum += $2} END {print sum + 0}' build-fuzz/logs/"$target")
-  findings=$(find build-fuzz/findings/"$target" -type f | wc -l)
-  printf '%-16s %6d s of processor time, %10d runs, %d findings\n' "$target" $((used / 100)) "$runs" "$findings"
+  runs=$(awk '/^stat::number_of_executed_units/ {sum += $2} END {print sum + 0}' build-asan/logs/"$target")
+  findings=$(find build-asan/findings/"$target" -type f | wc -l)
+  covered=$(sed -nE 's/.* cov: ([0-9]+) .*/\1/p' build-asan/logs/"$target" | tail -1)
+  printf '%-16s %6d s of processor time, %10d runs, %6d edges, %d findings\n' "$target" $((used / 100)) "$runs" "${covered:-0}" "$findings"
   [ "$findings" -eq 0 ] || failed=1
 done
 exit "$failed"

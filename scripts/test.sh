@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds into build/ and runs every test. Ends with ctest's summary and "N passed, N failed".
+#   scripts/test.sh --sanitize asan|tsan [MODULE...]   builds the unit tests into build-asan/ or build-tsan/ and runs them with
+#                                                      AddressSanitizer and UndefinedBehaviorSanitizer, or with ThreadSanitizer
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+if [ "${1:-}" = --sanitize ]; then
+  shift
+  exec scripts/sanitize.sh "$@"
+fi
 scripts/setup.sh --tests
 scripts/build.sh || { echo "0 passed, 1 failed"; exit 1; }
 
