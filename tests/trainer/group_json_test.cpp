@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "support/thread_ranks.h"
 #include "trainer/gather_json.h"
 

@@ -55,8 +55,9 @@ TEST_F(ResumeRules, ListOnlyKeysThatExist) {
     EXPECT_FALSE(why.empty()) << prefix;
     const auto dot = prefix.find('.');
     EXPECT_THAT(yaml, HasSubstr("\n" + std::string(prefix.substr(0, dot)) + ":")) << prefix;
-    if (dot + 1 < prefix.size())
+    if (dot + 1 < prefix.size()) {
       EXPECT_THAT(yaml, HasSubstr("\n  " + std::string(prefix.substr(dot + 1)) + ":")) << prefix;
+    }
   }
 }
 
