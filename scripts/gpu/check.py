@@ -37,10 +37,10 @@ class Check:
         self.test_limit = stages.TEST_LIMIT * (SLOW_FACTOR if options.rehearse else 1)
         self.tests = "Gpu*:Golden*" if self.device == "cpu" else "Gpu*"
         self.run_steps = 4 if options.rehearse else stages.RUN_STEPS
-        self.run_options = ["rollout.prompts_per_step=8"] if options.rehearse else []
         self.cores = len(os.sched_getaffinity(0))
         self.tests_at_once = max(1, min(stages.MOST_TESTS_AT_ONCE, self.cores // 2))  # each starts LibTorch, which takes seconds
         self.scratch = Path(tempfile.mkdtemp(prefix="grpo-gpu-check-"))
+        self.run_options = ["rollout.prompts_per_step=8", f"eval.data=[{stages.few_problems(self)}]"] if options.rehearse else []
         self.results = Results(options.out)
         self.runner = Runner(self.results, time.monotonic() + options.seconds)
         self.outcomes = []

@@ -109,6 +109,13 @@ def alike(run, other):
     return sum(a == b for a, b in zip(rows, others)) / max(1, len(rows))
 
 
+def few_problems(check):
+    """The first of the evaluation's, for a rehearsal."""
+    lines = (check.root / "configs" / "quickstart" / "heldout.jsonl").read_text().splitlines(keepends=True)
+    (check.scratch / "heldout.jsonl").write_text("".join(lines[:8]))
+    return check.scratch / "heldout.jsonl"
+
+
 def embedded_figures(check, name, run, base):
     lines = metrics_of(run)
     accuracy = [line["eval/heldout/mean@4"] for line in lines if "eval/heldout/mean@4" in line]
@@ -120,7 +127,7 @@ def embedded_figures(check, name, run, base):
                          first_grad_norm=lines[0]["grad_norm"], accuracy=accuracy[-1], first_samples_alike=share)
     if "bfloat16" not in name and share < SAMPLES_ALIKE:
         check.fail(f"{name}: only {share:.0%} of step 1's completions are the CPU's")
-    if accuracy[-1] < accuracy[0]:
+    if accuracy[-1] < accuracy[0] and not check.rehearse:  # whose few steps teach nothing
         check.fail(f"{name}: accuracy fell from {accuracy[0]:.3f} to {accuracy[-1]:.3f}")
 
 
