@@ -2,7 +2,8 @@
 """Compiles each header that no source includes first, alone: it must need nothing before it.
 
 All others are shown by the build itself, since a source includes its own header first (scripts/check_layers.py). A header is
-compiled with the options of a source that includes it. Prints the compiler's errors, and exits 1; else prints a count and exits 0.
+compiled with the options of a source that includes it, behind LibTorch's tensors, which are precompiled here once: that a header
+includes them itself check_layers.py asks. Prints the compiler's errors, and exits 1; else prints a count and exits 0.
 Usage: check_headers.py BUILD, with BUILD/compile_commands.json
 """
 
@@ -49,14 +50,31 @@ def source_for(header, users, commands):
     return None
 
 
-def compiles(header, command, folder):
+def options_of(command):
+    """The compiler and its options in a command, without the build's own precompiled header."""
+    words = shlex.split(command)
+    words = words[:words.index("-o")]
+    while "-include" in words:
+        del words[words.index("-include"):words.index("-include") + 2]
+    return [word for word in words if word not in ("-Winvalid-pch", "-fpch-preprocess")] + ["-O0"]
+
+
+def precompile_tensors(entry, scratch):
+    """A header of LibTorch's tensors, precompiled where a source's options find them; its name."""
+    header = pathlib.Path(scratch, "tensors.h")
+    header.write_text("#include <ATen/core/Tensor.h>\n", encoding="utf-8")
+    subprocess.run([*options_of(entry["command"]), "-x", "c++-header", str(header), "-o", f"{header}.gch"], cwd=entry["directory"], check=True)
+    return str(header)
+
+
+def compiles(header, entry, tensors):
     """What the compiler says of a source that includes the header alone; empty where it says nothing."""
+    behind = ["-include", tensors] if "libtorch" in entry["command"] else []
     with tempfile.TemporaryDirectory() as scratch:
         source = pathlib.Path(scratch, "header.cpp")
         source.write_text(f'#include "{header}"\n', encoding="utf-8")
-        words = shlex.split(command)
-        arguments = words[:words.index("-o")] + ["-O0", "-fsyntax-only", str(source)]
-        done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run([*options_of(entry["command"]), *behind, "-fsyntax-only", str(source)], cwd=entry["directory"],
+                              capture_output=True, text=True, check=False)
     return done.stderr if done.returncode else ""
 
 
@@ -71,9 +89,9 @@ def main():
             users.setdefault(name, []).append(str(path))
     alone = [(name, source_for(name, users, commands)) for name, _ in headers() if name not in first]
     left_out = [name for name, source in alone if source is None]  # of sources that this build leaves out, as CUDA's
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        said = list(pool.map(lambda pair: compiles(pair[0], commands[pair[1]]["command"], commands[pair[1]]["directory"]),
-                             [pair for pair in alone if pair[1]]))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, tempfile.TemporaryDirectory() as scratch:
+        tensors = precompile_tensors(commands[str(ROOT / "src/rollout/engine.cpp")], scratch)
+        said = list(pool.map(lambda pair: compiles(pair[0], commands[pair[1]], tensors), [pair for pair in alone if pair[1]]))
     print("\n".join(filter(None, said)), end="")
     print(f"{len(said)} headers compiled alone, {len(list(filter(None, said)))} of them not; " + (
         f"no source of this build includes {', '.join(left_out)}" if left_out else "all others are first in their source"))

@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 
+from check_headers import options_of
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
@@ -66,9 +68,7 @@ def main():
     begin, failed, done = time.monotonic(), 0, 0
     while waiting and time.monotonic() - begin < options.seconds:
         name = waiting.pop(0)
-        words = [word for word in entries[name]["command"].split() if word not in ("-fpch-preprocess", "-Winvalid-pch")][1:]
-        words = words[:words.index("-o")]
-        result = subprocess.run([tidy, "--quiet", "--warnings-as-errors=*", str(ROOT / name), "--", *words], cwd=entries[name]["directory"],
+        result = subprocess.run([tidy, "--quiet", "--warnings-as-errors=*", str(ROOT / name), "--", *options_of(entries[name]["command"])[1:]], cwd=entries[name]["directory"],
                                 capture_output=True, text=True, check=False)
         print(result.stdout, end="")
         failed += result.returncode != 0
