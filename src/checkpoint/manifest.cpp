@@ -20,6 +20,7 @@ bool is_below(const std::string& name) {
 
 Manifest manifest_from(const nlohmann::json& json) {
   Manifest manifest;
+  if (json.value("format", 1) != 1) throw base::CheckpointError("its format is not 1");
   for (const auto& [name, file] : json.at("files").items()) {
     if (!is_below(name)) throw base::CheckpointError("it names " + name + ", outside of the checkpoint");
     manifest[name] = {.bytes = file.at("bytes").get<uint64_t>(), .xxh3_128 = file.at("xxh3_128").get<std::string>()};
@@ -40,9 +41,13 @@ void check_file(const fs::path& file, const io::Written& expected) {
     throw base::CheckpointError(file.string() + ": contents differ from MANIFEST");
 }
 
+<<<<<<< HEAD
 // A manifest is written with a line break at its end. Without one it was cut off, however whole the rest looks.
+=======
+// It ends with one line break: otherwise it was cut off or something was added, however whole the rest looks.
+>>>>>>> survive
 nlohmann::json read_whole(const fs::path& path) {
-  if (!io::read_file(path).ends_with('\n')) throw base::CheckpointError("it is cut off");
+  if (!io::read_file(path).ends_with("}\n")) throw base::CheckpointError("it does not end as it was written");
   return io::read_json(path);
 }
 

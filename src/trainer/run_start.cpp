@@ -1,5 +1,9 @@
 #include "trainer/run_start.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 
@@ -33,6 +37,7 @@ RunStart::RunStart(const RunConfig& run, const std::string& resume, dist::Commun
 
 RunStart::~RunStart() {
   lock_.reset();
+  if (held_folder_ >= 0) ::close(held_folder_);
   std::error_code ignored;
   if (made_folder_) fs::remove(plan_.folder, ignored);  // if it is empty
 }
@@ -50,6 +55,7 @@ void RunStart::begin(const TrainConfig& config) {
     io::write_file_atomic(plan_.folder / "config.yaml",
                           config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
     lock_->keep();
+    held_folder_ = ::open(plan_.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   }
   if (communicator_.size() == 1) return;
   communicator_.barrier("the run folder");
@@ -58,6 +64,19 @@ void RunStart::begin(const TrainConfig& config) {
   std::snprintf(name, sizeof name, "rank_%05lld.log", static_cast<long long>(communicator_.rank()));
   fs::create_directories(plan_.folder / "logs");
   base::log_to_file(plan_.folder / "logs" / name);
+}
+
+void RunStart::check_still_there() const {
+  struct stat held {
+  }, there{};
+  if (held_folder_ < 0 || ::fstat(held_folder_, &held) != 0) return;
+  if (::stat(plan_.folder.c_str(), &there) == 0 && held.st_ino == there.st_ino && held.st_dev == there.st_dev) return;
+  std::error_code unknown;
+  const fs::path now_at = fs::read_symlink(base::concat("/proc/self/fd/", held_folder_), unknown);
+  throw base::IoError(
+      base::concat(plan_.folder.string(), " was moved, replaced or removed while the run went on",
+                   unknown ? "" : "; its folder is now " + now_at.string(),
+                   ". Nothing more is written; start again with run.output and run.name as they are now"));
 }
 
 // Since the plan was made, another process may have begun the same run.

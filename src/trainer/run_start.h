@@ -32,6 +32,10 @@ class RunStart {
   /// then on.
   void begin(const TrainConfig& config);
 
+  /// Throws base::IoError when the folder has been moved, replaced or removed since begin(): what is written by its
+  /// name would make half a run where nobody looks for it.
+  void check_still_there() const;
+
  private:
   std::filesystem::path lock_path() const { return plan_.folder / ".lock"; }
   void make_folder();
@@ -42,6 +46,7 @@ class RunStart {
   StartPlan plan_;
   std::unique_ptr<io::FileLock> lock_;  // rank 0's
   bool made_folder_ = false;
+  int held_folder_ = -1;  // keeps its inode from being given to another
 };
 
 }  // namespace grpo::trainer

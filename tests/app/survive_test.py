@@ -125,6 +125,20 @@ class Survive(InFolder):
         self.assertEqual(sorted(process.returncode for process in processes), [0, 1], said)
         self.assertEqual([line["step"] for line in self.metrics()], list(range(1, 31)))
 
+    def test_a_run_whose_folder_is_moved_ends_instead_of_going_on_in_another(self):
+        process = self.start(stderr=subprocess.PIPE, text=True)
+        moved = self.folder / "elsewhere"
+        (self.folder / "out").rename(moved)
+        said = process.communicate(timeout=LIMIT_S)[1]
+        self.assertEqual(process.returncode, 1, said)
+        self.assertRegex(said, rf"error: \S*/out/run was moved, replaced or removed .*; its folder is now {moved}/run")
+        shutil.rmtree(self.folder / "out", ignore_errors=True)  # at most what was being written in that moment
+        moved.rename(self.folder / "out")
+        done = len(self.metrics())
+        result = self.train()
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(len((self.run_folder / "aside.1" / "metrics.jsonl").read_text().splitlines()), done)
+
     def test_a_start_that_fails_changes_nothing(self):
         mistakes = [("data.train=[typo.jsonl]",), ("model.path=nowhere",), ("optimizer.lr=-1",), ("optimizer.lrr=1",), ("--resume", "nowhere"),
                     ("--resume", "never", "model.path=nowhere"), ("data.answer_key=nowhere",), ("reward.max_bad_golds=0", "data.answer_key=problem"),

@@ -151,6 +151,18 @@ TEST_F(StoreTest, RefusesAManifestThatLostItsLastByte) {
   EXPECT_THROW(verify(store_.path_of(10)), base::CheckpointError);
 }
 
+TEST_F(StoreTest, RefusesAManifestOfAnotherFormatOrWithMoreAtItsEnd) {
+  save(10);
+  const auto manifest = store_.path_of(10) / "MANIFEST";
+  const std::string text = io::read_file(manifest);
+  std::string other = text;
+  other[other.find(": 1") + 2] = '3';  // one bit
+  for (const std::string& damaged : {text + "\n", text + " \n", other}) {
+    io::write_file_atomic(manifest, damaged);
+    EXPECT_THROW(verify(store_.path_of(10)), base::CheckpointError) << damaged;
+  }
+}
+
 TEST_F(StoreTest, ReplacesACheckpointOfTheSameStep) {
   save(10);
   store_.save(10, {}, [](const fs::path& folder) { write_one(folder, "new"); });
