@@ -41,11 +41,8 @@ void check_file(const fs::path& file, const io::Written& expected) {
     throw base::CheckpointError(file.string() + ": contents differ from MANIFEST");
 }
 
-<<<<<<< HEAD
-// A manifest is written with a line break at its end. Without one it was cut off, however whole the rest looks.
-=======
-// It ends with one line break: otherwise it was cut off or something was added, however whole the rest looks.
->>>>>>> survive
+// A manifest is written with one line break at its end. Otherwise it was cut off, or something was added, however whole
+// the rest looks.
 nlohmann::json read_whole(const fs::path& path) {
   if (!io::read_file(path).ends_with("}\n")) throw base::CheckpointError("it does not end as it was written");
   return io::read_json(path);

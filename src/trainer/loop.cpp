@@ -106,6 +106,7 @@ Outcome Loop::train_to_the_end() {
   log_.start_clock(step_);
   while (step_ < run_->total_steps && !stops()) train_step();
   if (!stopping_) return Outcome::kFinished;
+  start_.check_still_there();
   if (checkpoints_.saved_step() != step_ && step_ > 0) save(last_line_, true);
   return Outcome::kStopped;
 }
@@ -115,6 +116,7 @@ void Loop::train_step() {
   const int64_t step = step_ + 1;
   log_.begin_step(step);
   if (!take_step(step)) return;
+  start_.check_still_there();
   step_ = step;
   log_.samples(*run_->method, step);
   auto line = run_->method->measures();
