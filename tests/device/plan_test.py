@@ -130,7 +130,7 @@ data: {{train: [{folder}/problems.jsonl], max_prompt_tokens: {prompt}}}
 rollout: {{prompts_per_step: {prompts}, group_size: {group}, max_new_tokens: {tokens}}}
 reward: {{terms: [{{type: math}}], max_bad_golds: 1.0}}
 algorithm: {{entropy_coef: 1.0e-9}}
-trainer: {{micro_batch_tokens: 40960}}
+trainer: {{micro_batch_tokens: 40960, threads: 1}}  # a second one would spin while the first launches
 checkpoint: {{export_model: false}}
 logging: {{rollouts_per_step: 0, tensorboard: false, console: plain}}
 """
