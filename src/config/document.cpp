@@ -1,9 +1,12 @@
 #include "config/document.h"
 
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/parser.h>
+
 #include <cstdint>
 #include <fstream>
 #include <iterator>
-#include <vector>
+#include <sstream>
 
 #include "grpo/base/error.h"
 
@@ -12,11 +15,32 @@ namespace {
 
 constexpr uintmax_t kMaxBytes = 4 << 20;  // 50 MB of YAML would take minutes and gigabytes
 
+// Reads a document and keeps nothing of it.
+class Nothing : public YAML::EventHandler {
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// YAML::LoadAll is of no use here: on "! r\n? " it finds documents without end, because the parser does not go past
+// what it cannot place. Throws YAML::Exception.
+bool has_several_documents(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Nothing nothing;
+  return parser.HandleNextDocument(nothing) && parser.HandleNextDocument(nothing);
+}
+
 // Throws YAML::Exception.
 YAML::Node only_document(const std::string& text, const Place& place, const std::string& key) {
-  const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-  if (documents.size() > 1) fail(place, key, "expected one YAML document, got several (separated by ---)");
-  return documents.empty() ? YAML::Node(YAML::NodeType::Null) : documents.front();
+  if (has_several_documents(text)) fail(place, key, "expected one YAML document, got several (separated by ---)");
+  return YAML::Load(text);
 }
 
 }  // namespace

@@ -137,6 +137,8 @@ TEST_F(LoadErrors, AFileIsOneMappingOfSections) {
   EXPECT_EQ(error_in("- a\n- b\n"), "a.yaml:1: expected a mapping of sections, got a list");
   EXPECT_EQ(error_in("hello\n"), "a.yaml:1: expected a mapping of sections, got hello");
   EXPECT_EQ(error_in("all: {}\n---\nall: {}\n"), "a.yaml: expected one YAML document, got several (separated by ---)");
+  // Here the parser would find one document after the other without end.
+  EXPECT_EQ(error_in("! r\n? "), "a.yaml: expected one YAML document, got several (separated by ---)");
 }
 
 // The memory of a process is a regular file whose first bytes cannot be read (EIO), as on a disk that fails.
