@@ -105,7 +105,7 @@ TEST(ReadModelConfig, AcceptsASlidingWindowThatIsSwitchedOff) {
   auto config = changed("use_sliding_window", false);
   config["sliding_window"] = 64;
   config["layer_types"] = {"full_attention", "full_attention"};
-  EXPECT_EQ(error_of(config), "");
+  EXPECT_EQ(error_of(config), "no error");
 }
 
 TEST(ReadModelConfig, AcceptsAWindowThatNeverSlides) {
@@ -117,7 +117,7 @@ TEST(ReadModelConfig, AcceptsAWindowThatNeverSlides) {
                                                              {"layer_types", {"full_attention", "full_attention"}}}) {
       auto config = sliding(type);
       config[key] = value;
-      EXPECT_EQ(error_of(config), "") << type << " " << key;
+      EXPECT_EQ(error_of(config), "no error") << type << " " << key;
     }
   }
 }
