@@ -72,7 +72,8 @@ class Documentation(unittest.TestCase):
                 if name in ("FILE", "F", "my.yaml"):
                     continue
                 stem = name.removesuffix(".yaml")
-                self.assertTrue((SOURCE / "configs" / (Path(stem).name + ".yaml")).exists(), f"{page}: --config {name}")
+                file = SOURCE / name if name.startswith("configs/") and name.endswith(".yaml") else SOURCE / "configs" / (Path(stem).name + ".yaml")
+                self.assertTrue(file.exists(), f"{page}: --config {name}")
             for key in re.findall(r"(?<![\w./])([a-z]+\.[a-z_]+(?:\.[a-z_]+)*)=", text):
                 if key.split(".")[0] in sections:
                     self.assertIn(key, keys, f"{page}: {key}")
