@@ -16,7 +16,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -27,6 +26,7 @@
 #include "app/exit_code.h"
 #include "app/line_writer.h"
 #include "app/stop_signals.h"
+#include "grpo/base/clock.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
@@ -169,15 +169,6 @@ Child start(int64_t rank, int64_t count, int port, LineWriter& to_stdout, LineWr
   return child;
 }
 
-std::string time_of_day() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  ::localtime_r(&now, &local);
-  char text[16];
-  std::strftime(text, sizeof text, "%H:%M:%S ", &local);
-  return text;
-}
-
 // Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
 // rank and the first thread start: none is lost.
 int signals_as_descriptor() {
@@ -229,7 +220,7 @@ class LocalRanks {
 // What this process itself says must not wait for the reader either.
 LocalRanks::LocalRanks(int64_t count, bool label) : label_(label) {
   base::log_through([this](const std::string& level, const std::string& message) {
-    stderr_.add(base::concat(time_of_day(), level, " ", message));
+    stderr_.add(base::concat(base::clock_time(), " ", level, " ", message));
   });
   const int port = free_port();
   for (int64_t rank = 0; rank < count; ++rank) children_.push_back(start(rank, count, port, stdout_, stderr_));

@@ -9,9 +9,9 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "grpo/base/clock.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "io/descriptor.h"
@@ -35,15 +35,6 @@ std::string own_text() {
          "\n";
 }
 
-std::string clock_text(int64_t seconds) {
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm local{};
-  ::localtime_r(&time, &local);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
-  return text;
-}
-
 struct Holder {
   std::string host;
   int64_t pid = 0;
@@ -62,9 +53,9 @@ std::optional<Holder> holder_of(const std::string& text) {
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& text) {
   const auto holder = holder_of(text);
-  const std::string who =
-      holder ? base::concat("process ", holder->pid, " on host ", holder->host, ", since ", clock_text(holder->since))
-             : std::string("another process that has just begun");
+  const std::string who = holder ? base::concat("process ", holder->pid, " on host ", holder->host, ", since ",
+                                                base::local_time(holder->since, "%Y-%m-%d %H:%M:%S"))
+                                 : std::string("another process that has just begun");
   throw LockedError(base::concat(path.parent_path().string(), " is in use by ", who, " (", path.string(), ")"));
 }
 

@@ -11,6 +11,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "grpo/base/clock.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 
@@ -45,15 +46,6 @@ size_t rows_of(const std::vector<size_t>& widths, size_t columns) {
   size_t rows = 0;
   for (const size_t width : widths) rows += std::max<size_t>(1, (width + columns - 1) / columns);
   return rows;
-}
-
-std::string clock_time() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  ::localtime_r(&now, &local);
-  char text[16];
-  std::strftime(text, sizeof text, "%H:%M:%S", &local);
-  return text;
 }
 
 }  // namespace
@@ -103,7 +95,7 @@ void Console::message(const std::string& level, const std::string& text) {
     std::fprintf(stderr, "%s\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return;
   }
-  write(clock_time() + " " + level + " " + text + "\n");
+  write(base::clock_time() + " " + level + " " + text + "\n");
 }
 
 // Goes back over the block, writes what belongs above it and the block again: in one write, so that it does not

@@ -14,8 +14,7 @@ namespace grpo::trainer {
 /// evaluation depend on follow the list of keys, so that a new one is in both.
 template <typename Visit>
 void for_each_number(rollout::SamplingConfig sampling, const Visit& visit) {
-  const base::Fields fields = base::fields_of(sampling);  // outlives the loop, which holds a reference to its list
-  for (const auto& field : fields.list()) {
+  for (const auto& field : base::fields_of(sampling).list()) {
     std::visit(
         [&]<typename Value>(const Value& value) {
           if constexpr (std::is_same_v<Value, int64_t*> || std::is_same_v<Value, double*>)

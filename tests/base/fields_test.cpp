@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <type_traits>
+
 namespace grpo::base {
 namespace {
 
@@ -37,6 +39,14 @@ TEST(Fields, ListKeysInOrderWithDocsAndRanges) {
   EXPECT_EQ(fields.list()[0].doc, "on or off");
   EXPECT_TRUE(fields.list()[4].range.open_min);
   EXPECT_EQ(fields.list()[4].range.min, 0.0);
+}
+
+TEST(Fields, ListOfATemporaryLivesOn) {
+  static_assert(!std::is_reference_v<decltype(Fields().list())>);
+  Outer outer;
+  std::vector<std::string> names;
+  for (const Field& field : fields_of(outer).list()) names.push_back(field.name);
+  EXPECT_THAT(names, ::testing::ElementsAre("flag", "color", "inner", "list", "theta"));
 }
 
 TEST(Fields, PointIntoTheLiveStruct) {

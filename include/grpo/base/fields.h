@@ -85,7 +85,9 @@ class Fields {
   void operator()(std::string name, T& member, std::string doc, Range range = {}) {
     fields_.push_back({std::move(name), make_value(member), std::move(doc), range});
   }
-  const std::vector<Field>& list() const { return fields_; }
+  const std::vector<Field>& list() const& { return fields_; }
+  /// Of a temporary, as in `for (const auto& field : fields_of(config).list())`: a list of its own, which lives on.
+  std::vector<Field> list() && { return std::move(fields_); }
 
   /// The key of this name: a struct that takes over another's keys may give one of them other bounds or words.
   /// Throws std::out_of_range when there is none.
