@@ -6,6 +6,7 @@
 #include "grpo/base/error.h"
 #include "grpo/nn/lm_head.h"
 #include "grpo/rollout/engine.h"
+#include "trainer/group_sizes.h"
 
 namespace grpo::trainer {
 namespace {
@@ -102,7 +103,7 @@ double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config
                       dtype_bytes;
   // An evaluation fills every slot.
   const int64_t slots = decoded_together(rollout, cuda);
-  const int64_t wanted = config.eval.every_steps > 0 ? slots : rollout.prompts_per_step * rollout.group_size;
+  const int64_t wanted = config.eval.every_steps > 0 ? slots : most_together(rollout);
   return (pages(longest_rollout(config)) * static_cast<double>(std::min(slots, wanted) + 1) + 1.0) * page;
 }
 
@@ -216,29 +217,34 @@ struct Pass {
   double dtype_bytes;
   double share_of_layers;      // that it goes back through
   double gradients;            // bytes of gradients that are not the sums themselves
-  double embedding_gradients;  // those of the embedding among them
+  double embedding_gradients;  // as large as the head's
+  double last_gradients;       // those of `gradients` that only the embedding, the last of all, brings
 };
 
-// Gradients of a backward pass in the working dtype, where they are not the sums themselves. Layer after layer they
-// take the place of its saved activations, so that only what they are larger comes on top: at the end, with one
-// layer's. saved: bytes of the activations.
-void add_gradients_beyond_activations(MemoryPlan& plan, const models::ModelConfig& model, const Pass& pass,
-                                      double saved) {
-  const double beyond = pass.gradients + pass.tokens * pass.dtype_bytes * saved_elements_of_a_layer(model) - saved;
-  if (pass.gradients > 0.0 && beyond > 0.0)
-    plan.parts.push_back({"gradients beyond activations", beyond, When::kUpdate});
+// What a pass holds when it reaches the first layer and then the embedding. By then the gradients have taken the place
+// of the saved activations, layer after layer. A tied embedding's gradient stands for a moment beside the head's, to
+// which it is added.
+double end_of_pass_bytes(const models::ModelConfig& model, const Pass& pass) {
+  const double row = pass.tokens * pass.dtype_bytes;  // a number a token
+  const double first_layer =
+      pass.gradients - pass.last_gradients + row * (saved_elements_of_a_layer(model) + backward_elements(model));
+  const double embedding = pass.gradients + row * static_cast<double>(model.hidden_size) +
+                           (model.tied_embeddings ? pass.embedding_gradients : 0.0);
+  return std::max(first_layer, embedding);
 }
 
 void add_pass(MemoryPlan& plan, const models::ModelConfig& model, const Pass& pass, bool cuda) {
-  const double row = pass.tokens * pass.dtype_bytes;  // a number a token
+  const double row = pass.tokens * pass.dtype_bytes;
   const double saved = row * saved_elements(model, plan.recompute) * pass.share_of_layers;
+  // One after the other. The head's gradient, as large as the embedding's, is there when the last layer's backward
+  // runs.
+  const double top = std::max(head_bytes(model, pass.tokens, pass.dtype_bytes, cuda),
+                              pass.embedding_gradients + row * backward_elements(model));
   plan.parts.push_back({"saved activations", saved, When::kUpdate});
-  add_gradients_beyond_activations(plan, model, pass, saved);
-  // One after the other; the embedding's gradient comes last, when little else is there.
-  plan.parts.push_back({"LM head, or a layer's backward",
-                        std::max(head_bytes(model, pass.tokens, pass.dtype_bytes, cuda),
-                                 pass.embedding_gradients + row * backward_elements(model)),
-                        When::kUpdate});
+  plan.parts.push_back({"LM head, or a layer's backward", top, When::kUpdate});
+  const double beyond = end_of_pass_bytes(model, pass) - saved - top;
+  if (pass.gradients > 0.0 && beyond > 0.0)
+    plan.parts.push_back({"gradients beyond activations", beyond, When::kUpdate});
 }
 
 // The optimizer steps when the last pass is over, so that what it works with takes the place of what a pass holds.
@@ -263,8 +269,8 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const auto trained = models::trained_elements(model, config.model.freeze);
   const bool splits_sums = choice.sharding == StateSharding::kGradients || choice.sharding == StateSharding::kWeights;
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
-  const auto sequences = static_cast<double>(std::min(decoded_together(config.rollout, target.cuda),
-                                                      config.rollout.prompts_per_step * config.rollout.group_size));
+  const auto sequences =
+      static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), most_together(config.rollout)));
   const auto tokens =
       static_cast<double>(std::max(choice.micro_batch_tokens, longest_rollout(config)));  // a rollout is never split
 
@@ -295,7 +301,9 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const double own_gradients = copies && !splits_sums ? b : 0.0;
   add_pass(plan, model,
            {tokens, b, static_cast<double>(trained.layers_passed) / layers, own_gradients * trained.all,
-            own_gradients * embedding},
+            own_gradients * embedding,
+            // A frozen embedding brings none, and a tied one has the head's from the beginning.
+            model.tied_embeddings || !config.model.freeze.empty() ? 0.0 : own_gradients * embedding},
            target.cuda);
   add_step_beyond_pass(
       plan, first_of_pass,
