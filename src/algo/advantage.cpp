@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -67,6 +68,13 @@ Spread spread_of(std::span<const double> rewards, Std std) {
   for (const double r : rewards) squares += (r - spread.mean) * (r - spread.mean);
   spread.std = deviation(squares, spread.size, std);
   return spread;
+}
+
+// Whether these differ by more than rounding. A deviation that is none must not divide anything.
+bool is_spread(std::span<const double> values, const Spread& spread) {
+  double most = 0.0;
+  for (const double value : values) most = std::max(most, std::abs(value));
+  return spread.std > kEqualRewards * most;
 }
 
 double largest(std::span<const double> values) {
@@ -172,6 +180,21 @@ at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offs
     }
   }
   return advantages.to(rewards.options());
+}
+
+at::Tensor baseline_advantage(const at::Tensor& rewards, const at::Tensor& baselines, const AdvantageConfig& config) {
+  std::vector<int64_t> offsets(static_cast<size_t>(rewards.size(0)) + 1);
+  std::iota(offsets.begin(), offsets.end(), 0);
+  const Groups singles(rewards, offsets, {});  // checks them
+  const auto x =
+      (rewards.detach().to(at::kCPU, at::kDouble) - baselines.detach().to(at::kCPU, at::kDouble)).contiguous();
+  const std::span<const double> values(x.const_data_ptr<double>(), static_cast<size_t>(x.numel()));
+  const bool centres = config.kind == Advantage::kReinforcePp;
+  const bool divides = centres || config.kind == Advantage::kGrpo || config.kind == Advantage::kBatchStd;
+  if (values.empty() || !divides) return x.to(rewards.options());
+  const Spread step = spread_of(values, config.std);
+  const auto shifted = centres ? x - step.mean : x;
+  return (is_spread(values, step) ? shifted / (step.std + config.std_eps) : shifted).to(rewards.options());
 }
 
 }  // namespace grpo::algo

@@ -68,6 +68,28 @@ double normal(const RandomKey& key, uint64_t draw, uint32_t index) {
   return radius * std::cos(2.0 * std::numbers::pi * to_unit(words[2], words[3]));
 }
 
+namespace {
+
+// A Gamma(shape, 1) number, shape >= 1. Each try takes the numbers of an index of its own: `which`, `which` + 2, ...
+double gamma(const RandomKey& key, uint64_t draw, uint32_t which, double shape) {
+  const double d = shape - 1.0 / 3.0;
+  for (uint32_t index = which;; index += 2) {
+    const double x = normal(key, draw, index);
+    const double root = 1.0 + x / std::sqrt(9.0 * d);
+    if (root <= 0.0) continue;
+    const double v = root * root * root;
+    const double u = uniform(key, draw, index, 1);
+    if (std::log1p(-u) < 0.5 * x * x + d * (1.0 - v + std::log(v))) return d * v;
+  }
+}
+
+}  // namespace
+
+double beta(const RandomKey& key, uint64_t draw, double a, double b) {
+  const double first = gamma(key, draw, 0, a);
+  return first / (first + gamma(key, draw, 1, b));
+}
+
 std::vector<int64_t> permutation(const RandomKey& key, uint64_t round, int64_t n) {
   std::vector<int64_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);

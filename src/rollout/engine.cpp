@@ -34,16 +34,12 @@ int64_t longest_of(const Request& request, const GenerationOptions& options) {
   return static_cast<int64_t>(request.prompt_ids.size()) + options.max_new_tokens;
 }
 
-Demand demand_of(const std::vector<Request>& requests, const RequestQueue* queue, const GenerationOptions& options) {
+Demand demand_of(const std::vector<Request>& requests, const GenerationOptions& options) {
   Demand demand;
-  int64_t most_samples = 0;
   for (const Request& request : requests) {
     demand.longest = std::max(demand.longest, longest_of(request, options));
     demand.sequences += request.num_samples;
-    most_samples = std::max(most_samples, request.num_samples);
   }
-  if (queue != nullptr)
-    demand.sequences = std::min(demand.sequences, static_cast<int64_t>(queue->together) * most_samples);
   return demand;
 }
 
@@ -388,32 +384,18 @@ std::unique_ptr<Session> Engine::begin(const Demand& demand, const GenerationOpt
 
 std::vector<Group> Engine::generate(const std::vector<Request>& requests, const GenerationOptions& options,
                                     const base::RandomKey& key, const std::function<void(const Group&)>& on_group,
-                                    const std::function<bool()>& should_stop, const RequestQueue* queue) {
+                                    const std::function<bool()>& should_stop) {
   state_->stats = {};
   if (requests.empty()) return {};
-  const auto session = begin(demand_of(requests, queue, options), options, key);
+  const auto session = begin(demand_of(requests, options), options, key);
+  for (const Request& request : requests) session->submit(request);
   std::vector<Group> groups(requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) groups[i].request = i;
-  std::vector<size_t> submitted;  // the index of the request that has each number in the session
-  const auto submit = [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i) {
-      session->submit(requests[i]);
-      submitted.push_back(i);
-    }
-  };
-  if (queue == nullptr) submit(0, requests.size());
   for (bool more = true; more;) {
-    if (queue != nullptr && session->open() < queue->together) {
-      const auto [first, last] = queue->take(queue->together - session->open());
-      if (first == last) queue = nullptr;
-      submit(first, last);
-    }
     if (session->open() > 0 && should_stop && should_stop()) return {};
-    more = session->advance() || queue != nullptr;
+    more = session->advance();
     for (Group& group : session->take()) {
-      const size_t request = group.request = submitted[group.request];
-      groups[request] = std::move(group);
-      if (on_group) on_group(groups[request]);
+      groups[group.request] = std::move(group);
+      if (on_group) on_group(groups[group.request]);
     }
   }
   return groups;

@@ -4,14 +4,19 @@
 #include <nlohmann/json.hpp>
 
 namespace grpo::trainer {
-namespace {
-// What an earlier visit of a prompt still counts for at the next one: the policy moves, so old answers say less.
-constexpr double kForgetting = 0.7;
-}  // namespace
+
+AccuracyTracker::Counts AccuracyTracker::counts_of(int64_t row) const {
+  const auto found = counts_.find(row);
+  return found == counts_.end() ? Counts{} : found->second;
+}
+
+double AccuracyTracker::sample(int64_t row, const base::RandomKey& key) const {
+  const Counts counts = counts_of(row);
+  return base::beta(key, static_cast<uint64_t>(row), counts.right + 1.0, counts.wrong + 1.0);
+}
 
 double AccuracyTracker::dead_probability(int64_t row, int64_t group_size) const {
-  const auto found = counts_.find(row);
-  const Counts counts = found == counts_.end() ? Counts{} : found->second;
+  const Counts counts = counts_of(row);
   const double p = (counts.right + 1.0) / (counts.right + counts.wrong + 2.0);
   const auto g = static_cast<double>(group_size);
   return std::pow(p, g) + std::pow(1.0 - p, g);

@@ -3,19 +3,45 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "grpo/trainer/grpo_step.h"
+#include "trainer/group_sizes.h"
+#include "trainer/value_tracker.h"
 
 namespace grpo::trainer {
 namespace {
 
-// The rollouts whose reward is known.
-std::vector<size_t> scored_rollouts(const RolloutBatch& batch) {
-  std::vector<size_t> scored;
-  for (size_t i = 0; i < batch.rollouts.size(); ++i) {
-    if (!batch.rollouts[i].score.failed()) scored.push_back(i);
+// The rollouts whose reward is known and that are compared with others of their group.
+std::vector<size_t> compared_rollouts(const RolloutBatch& batch, const RolloutConfig& config) {
+  std::vector<size_t> compared;
+  for (size_t q = 0; q + 1 < batch.group_offsets.size(); ++q) {
+    const int64_t begin = batch.group_offsets[q], end = batch.group_offsets[q + 1];
+    for (int64_t i = begin + first_compared(config, end - begin); i < end; ++i) {
+      if (!batch.rollouts[static_cast<size_t>(i)].score.failed()) compared.push_back(static_cast<size_t>(i));
+    }
   }
-  return scored;
+  return compared;
+}
+
+at::Tensor rewards_of(const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
+  std::vector<double> rewards;
+  for (const size_t i : rollouts) rewards.push_back(batch.rollouts[i].score.reward);
+  return at::tensor(rewards, at::kDouble);
+}
+
+// advantages: of these rollouts; all others get none.
+void store(RolloutBatch& batch, const std::vector<size_t>& rollouts, const at::Tensor& advantages) {
+  for (Rollout& rollout : batch.rollouts) rollout.advantage = 0.0;
+  for (size_t i = 0; i < rollouts.size(); ++i)
+    batch.rollouts[rollouts[i]].advantage = advantages.const_data_ptr<double>()[i];
+}
+
+// The mean of all these values but one. One alone is its own.
+double mean_of_others(const std::vector<double>& values, double one) {
+  const auto others = static_cast<double>(values.size()) - 1.0;
+  if (others < 1.0) return one;
+  return (std::accumulate(values.begin(), values.end(), 0.0) - one) / others;
 }
 
 // Where each group begins among these rollouts.
@@ -30,22 +56,42 @@ std::vector<int64_t> offsets_among(const RolloutBatch& batch, const std::vector<
 
 }  // namespace
 
-void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config) {
-  const auto scored = scored_rollouts(batch);
-  std::vector<double> rewards;
+void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config, const RolloutConfig& rollout) {
+  const auto compared = compared_rollouts(batch, rollout);
   std::vector<double> magnitudes;
-  for (const size_t index : scored) {
+  for (const size_t index : compared) {
     const auto& score = batch.rollouts[index].score;
-    rewards.push_back(score.reward);
     magnitudes.push_back(std::max(score.magnitude, std::abs(score.reward)));
   }
-  const auto advantages = algo::group_advantage(at::tensor(rewards, at::kDouble), offsets_among(batch, scored), config,
-                                                at::tensor(magnitudes, at::kDouble))
-                              .to(at::kDouble)
-                              .contiguous();
-  for (Rollout& rollout : batch.rollouts) rollout.advantage = 0.0;
-  for (size_t i = 0; i < scored.size(); ++i)
-    batch.rollouts[scored[i]].advantage = advantages.const_data_ptr<double>()[i];
+  store(batch, compared,
+        algo::group_advantage(rewards_of(batch, compared), offsets_among(batch, compared), config,
+                              at::tensor(magnitudes, at::kDouble)));
+}
+
+void set_advantages_of_singles(RolloutBatch& batch, const algo::AdvantageConfig& config, const ValueTracker& values) {
+  const auto scored = compared_rollouts(batch, {});
+  std::vector<double> all, unknown;
+  for (const size_t i : scored) {
+    const Rollout& rollout = batch.rollouts[i];
+    all.push_back(rollout.score.reward);
+    if (!values.of(batch.prompts[rollout.prompt].row)) unknown.push_back(rollout.score.reward);
+  }
+  std::vector<double> baselines;
+  for (const size_t i : scored) {
+    Rollout& rollout = batch.rollouts[i];
+    const auto value = values.of(batch.prompts[rollout.prompt].row);
+    rollout.baseline = value ? *value : mean_of_others(unknown.size() > 1 ? unknown : all, rollout.score.reward);
+    baselines.push_back(rollout.baseline);
+  }
+  store(batch, scored, algo::baseline_advantage(rewards_of(batch, scored), at::tensor(baselines, at::kDouble), config));
+}
+
+bool is_live(const TrainConfig& config, std::vector<Rollout> group) {
+  const auto size = static_cast<int64_t>(group.size());
+  RolloutBatch one{.prompts = {}, .rollouts = std::move(group), .group_offsets = {0, size}};
+  // Whether there is an advantage depends on the group alone, whatever its size depends on.
+  set_advantages(one, {.kind = algo::Advantage::kDrGrpo}, config.rollout);
+  return std::any_of(one.rollouts.begin(), one.rollouts.end(), [](const Rollout& r) { return r.advantage != 0.0; });
 }
 
 }  // namespace grpo::trainer

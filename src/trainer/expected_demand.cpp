@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "trainer/group_sizes.h"
 #include "trainer/memory_plan.h"
 
 namespace grpo::trainer {
@@ -18,8 +19,7 @@ int64_t longest_of(const std::vector<Prompt>& prompts) {
 rollout::Demand expected_demand(const TrainConfig& config, const std::vector<Prompt>& prompts,
                                 const std::vector<EvalSet>& eval_sets, bool cuda) {
   const RolloutConfig& rollout = config.rollout;
-  rollout::Demand demand{.longest = longest_of(prompts) + rollout.max_new_tokens,
-                         .sequences = rollout.prompts_per_step * rollout.group_size};
+  rollout::Demand demand{.longest = longest_of(prompts) + rollout.max_new_tokens, .sequences = most_together(rollout)};
   const int64_t evaluated = config.eval.max_new_tokens.value_or(rollout.max_new_tokens);
   for (const EvalSet& set : eval_sets) demand.longest = std::max(demand.longest, longest_of(set.prompts) + evaluated);
   if (!eval_sets.empty())

@@ -1,12 +1,11 @@
 // One GRPO step (arXiv 2402.03300, 2510.00977): prompts -> rollout -> reward -> advantage -> update.
 #include "grpo/trainer/grpo_step.h"
 
-#include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "grpo/base/error.h"
 #include "grpo/metrics/timer.h"
+#include "trainer/group_sizes.h"
 #include "trainer/live_rollouts.h"
 #include "trainer/sequences.h"
 #include "trainer/step_stats.h"
@@ -15,23 +14,39 @@
 namespace grpo::trainer {
 namespace {
 
-// The rollouts of the u-th of U equal mini-batches. Prompts are divided in their order, before dead groups are dropped.
-std::vector<size_t> mini_batch(const RolloutBatch& batch, int64_t u, int64_t num_updates) {
-  const int64_t prompts = batch.num_groups() / num_updates;
-  const int64_t first = batch.group_offsets[static_cast<size_t>(u * prompts)];
-  const int64_t last = batch.group_offsets[static_cast<size_t>((u + 1) * prompts)];
-  std::vector<size_t> rollouts(static_cast<size_t>(last - first));
-  std::iota(rollouts.begin(), rollouts.end(), static_cast<size_t>(first));
+// The groups that a step learns from, in the order of its draws: prompts_per_step of them. When fresh prompts were
+// asked, as many of the tied groups are left out, the first ones.
+std::vector<size_t> learned_groups(const RolloutBatch& batch, int64_t prompts) {
+  int64_t replaced = batch.num_groups() - prompts;
+  std::vector<size_t> groups;
+  for (size_t q = 0; q < batch.prompts.size(); ++q) {
+    const bool leave = replaced > 0 && !has_advantage(batch, q);
+    if (leave) --replaced;
+    if (!leave) groups.push_back(q);
+  }
+  return groups;
+}
+
+// The rollouts of the u-th of U equal mini-batches. Groups are divided in their order, before dead ones are dropped.
+std::vector<size_t> mini_batch(const RolloutBatch& batch, const std::vector<size_t>& groups, int64_t u,
+                               int64_t num_updates) {
+  const size_t size = groups.size() / static_cast<size_t>(num_updates);
+  std::vector<size_t> rollouts;
+  for (size_t k = static_cast<size_t>(u) * size; k < static_cast<size_t>(u + 1) * size; ++k) {
+    const auto [first, last] = batch.range_of(groups[k]);
+    for (size_t i = first; i < last; ++i) rollouts.push_back(i);
+  }
   return rollouts;
 }
 
 // What each of the step's updates learns from. When there are several, they need the log-probs of the policy before the
 // first one.
-std::vector<update::Batch> mini_batches(const StepContext& context, const RolloutBatch& batch) {
+std::vector<update::Batch> mini_batches(const StepContext& context, const RolloutBatch& batch,
+                                        const std::vector<size_t>& groups) {
   const TrainConfig& config = context.config;
   const int64_t count = config.trainer.updates_per_step;
   std::vector<update::Batch> batches;
-  for (int64_t u = 0; u < count; ++u) batches.push_back(batch_of(config, batch, mini_batch(batch, u, count)));
+  for (int64_t u = 0; u < count; ++u) batches.push_back(batch_of(config, batch, mini_batch(batch, groups, u, count)));
   if (count * config.trainer.epochs_per_step == 1) return batches;
   for (auto& [sequences, scale] : batches) {
     if (config.algorithm.old_logprobs == OldLogProbs::kTrainer) {
@@ -59,10 +74,18 @@ std::vector<UpdateStats> make_updates(const StepContext& context, const std::vec
 }
 
 // The scale of the loss over all rollouts of the step. No value when none of them trains.
-std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatch& batch) {
-  const auto all = mini_batch(batch, 0, 1);
+std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatch& batch,
+                                    const std::vector<size_t>& groups) {
+  const auto all = mini_batch(batch, groups, 0, 1);
   if (live_rollouts(config.algorithm, batch, all).empty()) return std::nullopt;
   return loss_scale(config, batch, all);
+}
+
+void set_advantages_of_step(const StepContext& context, RolloutBatch& batch) {
+  const TrainConfig& config = context.config;
+  if (largest_size(config.rollout) > 1) return set_advantages(batch, config.algorithm.advantage, config.rollout);
+  GRPO_CHECK(context.values != nullptr, "groups of one without values of their prompts");
+  set_advantages_of_singles(batch, config.algorithm.advantage, *context.values);
 }
 
 }  // namespace
@@ -71,29 +94,30 @@ update::Watch watch_of(const StepContext& context) {
   return update_watch(context.step, context.should_stop, context.on_progress);
 }
 
-StepResult grpo_step(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws) {
+StepResult grpo_step(const StepContext& context, std::vector<Draw> draws) {
   optim::Optimizer& optimizer = context.learner.optimizer;
   dist::Communicator& communicator = context.learner.communicator;
   StepResult result;
   const int64_t sent = communicator.bytes_sent();
   std::optional<update::StreamedUpdate> stream;
   if (context.config.trainer.stream_update) stream.emplace(context.learner, watch_of(context));
-  result.batch = sample_and_score(context, std::move(prompts), draws, result.stats, stream ? &*stream : nullptr);
+  result.batch = sample_and_score(context, std::move(draws), result.stats, stream ? &*stream : nullptr);
   if (result.batch.rollouts.empty()) {
     result.stopped = true;
     return result;
   }
   result.stats.rollout_bytes = communicator.bytes_sent() - sent;
   metrics::Timer timer;
-  set_advantages(result.batch, context.config.algorithm.advantage);
-  count_groups(result.batch, result.stats);
+  set_advantages_of_step(context, result.batch);
+  count_groups(context.config.rollout, result.batch, result.stats);
+  const auto groups = learned_groups(result.batch, context.config.rollout.prompts_per_step);
 
   communicator.enter_phase(base::concat("step ", context.step, ", update"));
-  const auto batches = stream ? std::vector<update::Batch>() : mini_batches(context, result.batch);
+  const auto batches = stream ? std::vector<update::Batch>() : mini_batches(context, result.batch, groups);
   context.policy.model->release_sampling_weights();  // the sampler's copy of the weights is freed now, because the
                                                      // backward needs the memory
   optimizer.release_weights();
-  const auto updates = stream ? std::vector{stream->finish(scale_of_step(context.config, result.batch))}
+  const auto updates = stream ? std::vector{stream->finish(scale_of_step(context.config, result.batch, groups))}
                               : make_updates(context, batches);
   optimizer.gather_weights();
   result.stopped = updates.back().dropped;

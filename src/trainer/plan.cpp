@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <sstream>
@@ -17,6 +18,7 @@
 #include "grpo/models/device.h"
 #include "grpo/models/model_config.h"
 #include "trainer/divergence.h"
+#include "trainer/group_sizes.h"
 #include "trainer/memory_plan.h"
 #include "trainer/plan_inputs.h"
 #include "trainer/plan_warnings.h"
@@ -39,16 +41,15 @@ bool plans_gpu(const TrainConfig& config, std::optional<double> memory_gb) {
 // The largest |A| of a group of G of which `right` have reward 1 and the rest 0, when every group of the step is like
 // it.
 double largest_advantage(const TrainConfig& config, int64_t right) {
-  const auto rewards = at::zeros({config.rollout.group_size}, at::kDouble);
+  const int64_t g = largest_size(config.rollout);
+  const auto rewards = at::zeros({g}, at::kDouble);
   rewards.slice(0, 0, right).fill_(1.0);
-  return algo::group_advantage(rewards, {0, config.rollout.group_size}, config.algorithm.advantage)
-      .abs()
-      .max()
-      .item<double>();
+  return algo::group_advantage(rewards, {0, g}, config.algorithm.advantage).abs().max().item<double>();
 }
 
 std::string advantage_scale(const TrainConfig& config) {
-  const int64_t g = config.rollout.group_size;
+  const int64_t g = largest_size(config.rollout);
+  if (g == 1) return "; of each reward against the running mean of its prompt's";
   std::ostringstream text;
   text << "; |A| with rewards 0/1: " << largest_advantage(config, g / 2) << " in a half-right group";
   if (g > 3) text << ", " << largest_advantage(config, 1) << " for the only right answer of " << g;
@@ -65,20 +66,50 @@ void describe_examples(std::ostringstream& out, const TrainConfig& config, int64
       << config.trainer.micro_batch_tokens << "\n";
 }
 
+// The share of groups that will be live, by the accuracy of their prompts.
+void describe_live_share(std::ostringstream& out, const RolloutConfig& rollout) {
+  const auto g = static_cast<double>(largest_size(rollout));
+  if (g < 2.0) return;
+  out << "live groups of " << g << ":";
+  for (const double p : {0.05, 0.1, 0.25, 0.5, 0.75, 0.9}) {
+    char text[64];
+    const double live = 1.0 - std::pow(p, g) - std::pow(1.0 - p, g);
+    std::snprintf(text, sizeof text, "%s %.0f %% at accuracy %.2g", p == 0.05 ? "" : ",", 100.0 * live, p);
+    out << text;
+  }
+  out << "; the others are tied and teach nothing\n";
+}
+
+void describe_groups(std::ostringstream& out, const TrainConfig& config) {
+  const RolloutConfig& rollout = config.rollout;
+  const AdaptiveConfig& adaptive = rollout.adaptive;
+  if (adaptive.mode == AdaptiveMode::kExtend) out << "groups: tied ones grow";
+  if (adaptive.mode == AdaptiveMode::kPredict)
+    out << "groups: the smallest size whose chance of a mixed group is " << adaptive.min_mixed << " or more";
+  if (adaptive.mode != AdaptiveMode::kOff) {
+    std::vector<std::string> sizes;
+    for (const int64_t size : adaptive.choices) sizes.push_back(std::to_string(size));
+    out << ", of the sizes " << base::join(sizes, ", ") << "\n";
+  }
+  if (rollout.resample.max_rollouts) out << "groups: tied ones are replaced by those of fresh prompts\n";
+  describe_live_share(out, rollout);
+}
+
 void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
   if (learns_written_texts(config.algorithm)) return describe_examples(out, config, problems, steps);
   const RolloutConfig& rollout = config.rollout;
+  const int64_t first = rollout.prompts_per_step * first_size(rollout), most = most_rollouts(rollout);
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
-  out << "batch: " << rollout.prompts_per_step << " prompts x " << rollout.group_size
-      << " completions = " << rollout.prompts_per_step * rollout.group_size << " rollouts a step; " << updates
+  out << "batch: " << rollout.prompts_per_step << " prompts x " << first_size(rollout) << " completions = " << first
+      << " rollouts a step" << (most > first ? base::concat(" at first and at most ", most) : "") << "; " << updates
       << " update" << (updates == 1 ? "" : "s") << " a step of "
       << rollout.prompts_per_step / config.trainer.updates_per_step << " prompts; " << steps << " steps over "
       << problems << " problems ("
       << static_cast<double>(steps * rollout.prompts_per_step) / static_cast<double>(problems) << " epochs), "
-      << steps * rollout.prompts_per_step * rollout.group_size << " rollouts in all\n";
-  out << "tokens: at most " << rollout.prompts_per_step * rollout.group_size * rollout.max_new_tokens
-      << " sampled a step (" << rollout.max_new_tokens << " a completion), in micro-batches of "
-      << config.trainer.micro_batch_tokens << "\n";
+      << steps * first << (most > first ? base::concat(" to ", steps * most) : "") << " rollouts in all\n";
+  describe_groups(out, config);
+  out << "tokens: at most " << most * rollout.max_new_tokens << " sampled a step (" << rollout.max_new_tokens
+      << " a completion), in micro-batches of " << config.trainer.micro_batch_tokens << "\n";
   out << "policy: "
       << (updates == 1 ? "on-policy: one update a step, so the ratio is 1 and clipping never acts"
                        : "off-policy after the first update of a step; old log-probs from the " +
@@ -312,6 +343,14 @@ void validate_stream(const TrainConfig& config) {
     refuse("trainer.updates_per_step or trainer.epochs_per_step above 1",
            "a later update needs the whole step's rollouts and old log-probs");
   }
+  if (largest_size(config.rollout) == 1)
+    refuse("rollout.group_size: 1", "its advantages need every reward of the step before the first one");
+  const bool changes_groups =
+      config.rollout.resample.max_rollouts || config.rollout.adaptive.mode == AdaptiveMode::kExtend;
+  if (changes_groups && (config.algorithm.kl.coef > 0.0 || config.algorithm.entropy_coef > 0.0)) {
+    refuse("rollout.resample or rollout.adaptive.mode: extend while KL or entropy is in the loss",
+           "tied groups train then, and which of them stay in the step is known only at its end");
+  }
   if (algo::looks_beyond_group(config.algorithm.advantage.kind)) {
     refuse(base::concat("algorithm.advantage: ", name_of(config.algorithm.advantage.kind)),
            "it needs every reward of the step before the first advantage");
@@ -346,9 +385,10 @@ void validate(const TrainConfig& config) {
                                          " does not divide rollout.prompts_per_step ", rollout.prompts_per_step,
                                          "; mini-batches must be equal"));
   }
-  if (rollout.group_size == 1) {
+  validate_groups(rollout);
+  if (learns_written_texts(config.algorithm) && data::order_of(config.data) == data::Order::kUncertain) {
     throw base::ConfigError(
-        "rollout.group_size 1: a group of one has no advantage, so nothing would be learned; use at least 2");
+        "data.order: uncertain does not go with algorithm.method: sft: nothing is sampled, so no accuracy is known");
   }
   if (config.eval.every_steps > 0 && config.eval.data.empty()) {
     throw base::ConfigError(

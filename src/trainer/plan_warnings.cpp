@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "grpo/base/error.h"
+#include "trainer/group_sizes.h"
 
 namespace grpo::trainer {
 namespace {
@@ -20,8 +21,7 @@ void warn_about_updates(const TrainConfig& config, int64_t steps, Warnings& out)
                                " updates: the learning rate never reaches optimizer.lr"));
   }
   const RolloutConfig& rollout = config.rollout;
-  const int64_t most =
-      rollout.prompts_per_step * rollout.group_size * (config.data.max_prompt_tokens + rollout.max_new_tokens);
+  const int64_t most = most_rollouts(rollout) * (config.data.max_prompt_tokens + rollout.max_new_tokens);
   if (config.trainer.stream_update && config.trainer.micro_batch_tokens >= most) {
     out.push_back(base::concat("trainer.stream_update: one micro-batch of ", config.trainer.micro_batch_tokens,
                                " tokens holds the whole step, so nothing of the update begins before the rollout's "
@@ -33,7 +33,7 @@ void warn_about_updates(const TrainConfig& config, int64_t steps, Warnings& out)
 void warn_about_advantage(const TrainConfig& config, Warnings& out) {
   const auto& advantage = config.algorithm.advantage;
   if (advantage.kind == algo::Advantage::kGrpo && advantage.std == algo::Std::kSample &&
-      config.rollout.group_size == 2) {
+      largest_size(config.rollout) == 2) {
     out.push_back(
         "algorithm.std: sample with groups of two gives advantages of 0.707 where the population std of the 2-GRPO "
         "paper gives 1");
@@ -51,6 +51,10 @@ void warn_about_rollouts(const TrainConfig& config, int64_t problems, int64_t ra
     out.push_back(base::concat("rollout.prompts_per_step ", rollout.prompts_per_step, " is more than the ", problems,
                                " problems: a step draws some of them twice"));
   }
+  if (rollout.adaptive.mode != AdaptiveMode::kOff && rollout.group_size != RolloutConfig{}.group_size) {
+    out.push_back(base::concat("rollout.group_size ", rollout.group_size,
+                               " is not used: rollout.adaptive.choices says how large groups are"));
+  }
   if (rollout.prompts_per_step < ranks) {
     out.push_back(base::concat("rollout.prompts_per_step ", rollout.prompts_per_step, " is less than ", ranks,
                                " ranks: some sample nothing"));
@@ -61,9 +65,9 @@ void warn_about_rollouts(const TrainConfig& config, int64_t problems, int64_t ra
                                config.trainer.micro_batch_tokens,
                                ": it is then trained alone and needs more memory than planned here"));
   }
-  if (config.logging.rollouts_per_step > 0 && config.logging.rollouts_per_step < rollout.group_size) {
+  if (config.logging.rollouts_per_step > 0 && config.logging.rollouts_per_step < first_size(rollout)) {
     out.push_back(base::concat("logging.rollouts_per_step ", config.logging.rollouts_per_step,
-                               " is less than one group of ", rollout.group_size,
+                               " is less than one group of ", first_size(rollout),
                                ", and whole groups are written: no rollout will be"));
   }
 }

@@ -1,13 +1,28 @@
 #include "trainer/sequences.h"
 
+#include <cmath>
+
 #include "trainer/live_rollouts.h"
 
 namespace grpo::trainer {
 namespace {
 
-update::Sequence sequence_of(const Prompt& prompt, const Rollout& rollout) {
+// A token that the sampler drew with more than this probability says little about why a completion failed.
+constexpr double kNearlyCertain = 0.95;
+
+// One advantage for all tokens of a completion, or one for each where some of them are left out.
+std::vector<float> advantages_of(const AlgorithmConfig& config, const Rollout& rollout) {
+  const auto advantage = static_cast<float>(rollout.advantage);
+  if (config.negative_tokens == NegativeTokens::kAll || advantage >= 0.0f) return {advantage};
+  std::vector<float> advantages;
+  for (const float log_prob : rollout.completion.log_probs)
+    advantages.push_back(static_cast<double>(log_prob) > std::log(kNearlyCertain) ? 0.0f : advantage);
+  return advantages;
+}
+
+update::Sequence sequence_of(const AlgorithmConfig& config, const Prompt& prompt, const Rollout& rollout) {
   auto sequence = update::sequence_of(prompt.ids, rollout.completion.ids);
-  sequence.advantages = {static_cast<float>(rollout.advantage)};
+  sequence.advantages = advantages_of(config, rollout);
   sequence.sampler_log_probs = rollout.completion.log_probs;
   return sequence;
 }
@@ -36,7 +51,7 @@ update::Batch batch_of(const TrainConfig& config, const RolloutBatch& batch, con
   update::Batch learned{.sequences = {}, .scale = loss_scale(config, batch, rollouts)};
   for (const size_t index : live_rollouts(config.algorithm, batch, rollouts)) {
     const Rollout& rollout = batch.rollouts[index];
-    learned.sequences.push_back(sequence_of(batch.prompts[rollout.prompt], rollout));
+    learned.sequences.push_back(sequence_of(config.algorithm, batch.prompts[rollout.prompt], rollout));
   }
   return learned;
 }
@@ -45,10 +60,10 @@ std::vector<update::Sequence> sequences_of_group(const TrainConfig& config, cons
                                                  std::vector<Rollout> group) {
   RolloutBatch one{.prompts = {}, .rollouts = std::move(group), .group_offsets = {0}};
   one.group_offsets.push_back(static_cast<int64_t>(one.rollouts.size()));
-  set_advantages(one, config.algorithm.advantage);
+  set_advantages(one, config.algorithm.advantage, config.rollout);
   std::vector<update::Sequence> sequences;
   for (const Rollout& rollout : one.rollouts) {
-    if (trains(config.algorithm, rollout)) sequences.push_back(sequence_of(prompt, rollout));
+    if (trains(config.algorithm, rollout)) sequences.push_back(sequence_of(config.algorithm, prompt, rollout));
   }
   return sequences;
 }

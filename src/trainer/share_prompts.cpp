@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "grpo/base/error.h"
+#include "trainer/group_sizes.h"
 
 namespace grpo::trainer {
 
@@ -16,16 +17,17 @@ bool shares_prompts(const TrainConfig& config, int64_t ranks) {
   return ranks > 1 && config.rollout.exact && config.distributed.steal_prompts != dist::StealPrompts::kNever;
 }
 
-rollout::RequestQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config,
-                                   int64_t decoded_together, int64_t step, size_t num_prompts) {
+PromptQueue prompt_queue(dist::Communicator& communicator, const TrainConfig& config, int64_t decoded_together,
+                         int64_t step) {
   const auto ranks = static_cast<size_t>(communicator.size());
-  const size_t share = (num_prompts + ranks - 1) / ranks;
-  const size_t at_a_time = static_cast<size_t>(std::max<int64_t>(decoded_together / config.rollout.group_size, 1));
+  const auto prompts = static_cast<size_t>(config.rollout.prompts_per_step);
+  const size_t share = (prompts + ranks - 1) / ranks;
+  const auto at_a_time = static_cast<size_t>(std::max<int64_t>(decoded_together / first_size(config.rollout), 1));
   return {.together = std::min(share, at_a_time),
-          .take = [&communicator, name = base::concat("step ", step, ", prompts"), num_prompts](size_t wanted) {
+          .take = [&communicator, name = base::concat("step ", step, ", prompts"), prompts](size_t wanted) {
             const auto amount = static_cast<int64_t>(wanted);
             const auto taken = static_cast<size_t>(communicator.add_shared(name, amount));
-            return std::pair(std::min(taken - wanted, num_prompts), std::min(taken, num_prompts));
+            return std::pair(std::min(taken - wanted, prompts), std::min(taken, prompts));
           }};
 }
 

@@ -86,6 +86,9 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
   line.add("groups/dead_right", static_cast<double>(stats.groups_dead_right));
   line.add("groups/dead_wrong", static_cast<double>(stats.groups_dead_wrong));
   line.add("groups/dead_predicted", dead_predicted);
+  line.add("groups/asked", static_cast<double>(result.batch.num_groups()));
+  line.add("groups/extended", static_cast<double>(stats.groups_extended));
+  line.add("groups/replaced", static_cast<double>(stats.groups_replaced));
   line.add("rollouts", rollouts);
   line.add("rollouts/total", static_cast<double>(rollouts_total));
   line.add("tokens/prompt", static_cast<double>(stats.tokens_prompt));
@@ -145,6 +148,7 @@ void write_rollouts(const std::filesystem::path& path, int64_t step, const Rollo
                                  {"verdict", verifier::to_string(rollout.score.verdict.kind)},
                                  {"reward", rollout.score.reward},
                                  {"advantage", rollout.advantage}};
+      if (batch.group_offsets[q + 1] - batch.group_offsets[q] == 1) row["baseline"] = rollout.baseline;
       for (size_t k = 0; k < rollout.score.values.size(); ++k)
         row["rewards"][reward_names.at(k)] = rollout.score.values[k];
       if (!prompt.fields.empty()) row["fields"] = nlohmann::json::parse(prompt.fields);

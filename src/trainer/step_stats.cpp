@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "trainer/group_sizes.h"
+
 namespace grpo::trainer {
 namespace {
 
@@ -43,19 +45,25 @@ void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
   stats.reward_std = std::sqrt(variance);
 }
 
-void count_groups(const RolloutBatch& batch, StepStats& stats) {
-  for (size_t q = 0; q < batch.prompts.size(); ++q) {
-    const auto first = batch.rollouts.begin() + batch.group_offsets[q];
-    const auto last = batch.rollouts.begin() + batch.group_offsets[q + 1];
-    const bool live = std::any_of(first, last, [](const Rollout& rollout) { return rollout.advantage != 0.0; });
-    if (live) {
-      ++stats.groups_live;
-    } else if (std::all_of(first, last, is_right)) {
-      ++stats.groups_dead_right;
-    } else {
-      ++stats.groups_dead_wrong;
-    }
+bool has_advantage(const RolloutBatch& batch, size_t q) {
+  const auto [first, last] = batch.range_of(q);
+  for (size_t i = first; i < last; ++i) {
+    if (batch.rollouts[i].advantage != 0.0) return true;
   }
+  return false;
+}
+
+void count_groups(const RolloutConfig& config, const RolloutBatch& batch, StepStats& stats) {
+  for (size_t q = 0; q < batch.prompts.size(); ++q) {
+    const auto [first, last] = batch.range_of(q);
+    const bool all_right = std::all_of(batch.rollouts.begin() + static_cast<int64_t>(first),
+                                       batch.rollouts.begin() + static_cast<int64_t>(last), is_right);
+    const bool extended =
+        config.adaptive.mode == AdaptiveMode::kExtend && static_cast<int64_t>(last - first) > first_size(config);
+    ++(has_advantage(batch, q) ? stats.groups_live : all_right ? stats.groups_dead_right : stats.groups_dead_wrong);
+    stats.groups_extended += extended ? 1 : 0;
+  }
+  stats.groups_replaced = batch.num_groups() - config.prompts_per_step;
 }
 
 }  // namespace grpo::trainer

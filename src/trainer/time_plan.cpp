@@ -14,6 +14,7 @@
 
 #include "grpo/io/json.h"
 #include "grpo/metrics/timer.h"
+#include "trainer/group_sizes.h"
 
 namespace grpo::trainer {
 namespace {
@@ -79,8 +80,8 @@ Load load_of(const TrainConfig& config, int64_t ranks, bool cuda) {
   const auto share = [ranks](int64_t count) { return static_cast<double>((count + ranks - 1) / ranks); };
   const RolloutConfig& rollout = config.rollout;
   Load load{.prompts = share(rollout.prompts_per_step),
-            .trained = share(rollout.prompts_per_step * rollout.group_size)};
-  load.sampled = load.prompts * static_cast<double>(rollout.group_size);
+            .trained = share(rollout.prompts_per_step * first_size(rollout))};
+  load.sampled = load.prompts * static_cast<double>(first_size(rollout));
   load.together = std::min(static_cast<double>(decoded_together(rollout, cuda)), load.sampled);
   load.prompt_tokens = static_cast<double>(config.data.max_prompt_tokens);
   load.completion_tokens = static_cast<double>(rollout.max_new_tokens);
@@ -123,7 +124,7 @@ int64_t micro_batches(const TrainConfig& config, const Load& load, int64_t micro
 // Ids, log-probs and texts of all completions are sent once past every rank but one.
 double rollout_bytes(const TrainConfig& config, const Load& load, int64_t ranks) {
   constexpr double kId = 8.0, kLogProb = 4.0, kText = 4.0;  // a token
-  const auto rollouts = static_cast<double>(config.rollout.prompts_per_step * config.rollout.group_size);
+  const auto rollouts = static_cast<double>(config.rollout.prompts_per_step * first_size(config.rollout));
   return rollouts * load.completion_tokens * (kId + kLogProb + kText) * static_cast<double>(ranks - 1) /
          static_cast<double>(ranks);
 }
@@ -181,8 +182,9 @@ std::optional<double> measured_step_seconds(const TrainConfig& config) {
   if (std::filesystem::exists(file)) {
     io::JsonlReader reader(file.string());
     for (nlohmann::json line; reader.next(line);) {
-      const bool same = line.value("rollouts", 0.0) ==
-                        static_cast<double>(config.rollout.prompts_per_step * config.rollout.group_size);
+      const double rollouts = line.value("rollouts", 0.0);
+      const bool same = rollouts >= static_cast<double>(config.rollout.prompts_per_step * first_size(config.rollout)) &&
+                        rollouts <= static_cast<double>(most_rollouts(config.rollout));
       if (same) seconds.push_back(line.value("time/step", 0.0));
     }
   }

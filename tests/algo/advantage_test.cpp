@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "grpo/base/error.h"
+#include "support/message_of.h"
 
 namespace grpo::algo {
 namespace {
@@ -229,6 +230,42 @@ TEST_P(ExpectedAdvantage, OfRlooIsTheCentredRewardForEveryGroupSize) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Accuracies, ExpectedAdvantage, ::testing::Values(0.05, 0.2, 0.4, 0.5, 0.7, 0.9));
+
+std::vector<double> against(std::vector<double> rewards, std::vector<double> baselines, const AdvantageConfig& config) {
+  const auto values = baseline_advantage(at::tensor(rewards, at::kDouble), at::tensor(baselines, at::kDouble), config);
+  return {values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel()};
+}
+
+// x = 0.5, -0.5, 0.75, 0.25: mean 0.25, variance 0.21875.
+TEST(BaselineAdvantage, DividesByTheDeviationOverTheStepWhereTheEstimatorDoes) {
+  const std::vector<double> rewards = {1, 0, 1, 1}, baselines = {0.5, 0.5, 0.25, 0.75}, x = {0.5, -0.5, 0.75, 0.25};
+  for (const Advantage kind : {Advantage::kDrGrpo, Advantage::kRloo})
+    EXPECT_EQ(against(rewards, baselines, {.kind = kind}), x);
+  const double deviation = std::sqrt(0.21875), of_sample = std::sqrt(0.875 / 3.0);
+  for (const Advantage kind : {Advantage::kGrpo, Advantage::kBatchStd}) {
+    const auto values = against(rewards, baselines, {.kind = kind, .std_eps = 0.0});
+    const auto of_samples = against(rewards, baselines, {.kind = kind, .std = Std::kSample, .std_eps = 0.0});
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_NEAR(values[i], x[i] / deviation, 1e-12);
+      EXPECT_NEAR(of_samples[i], x[i] / of_sample, 1e-12);
+    }
+  }
+  const auto centred = against(rewards, baselines, {.kind = Advantage::kReinforcePp, .std_eps = 0.0});
+  for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(centred[i], (x[i] - 0.25) / deviation, 1e-12);
+}
+
+TEST(BaselineAdvantage, DividesByNoDeviationThatIsRounding) {
+  EXPECT_THAT(against({1}, {0.25}, {.std_eps = 0.0}), ElementsAre(0.75));
+  const auto equal = against({0.1 + 0.2, 0.3}, {0.1, 0.1}, {.std_eps = 0.0});
+  EXPECT_NEAR(equal[0], 0.2, 1e-12);
+  EXPECT_THAT(against({1, 1}, {1, 1}, {.std_eps = 0.0}), ElementsAre(0, 0));
+  EXPECT_TRUE(against({}, {}, {}).empty());
+}
+
+TEST(BaselineAdvantage, NamesTheRewardThatIsNotFinite) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(testing::message_of<base::Error>([&] { against({1, nan}, {0, 0}, {}); }), HasSubstr("reward 1"));
+}
 
 }  // namespace
 }  // namespace grpo::algo

@@ -74,7 +74,7 @@ class Mistake(InFolder):
         self.fails(self.train(self.config(trainer={"updates_per_step": 3})), 2, "trainer.updates_per_step 3", "rollout.prompts_per_step 4")
 
     def test_group_size_one(self):
-        self.fails(self.train(self.config(rollout={"group_size": 1})), 2, "rollout.group_size 1", "at least 2")
+        self.fails(self.train(self.config(rollout={"group_size": 1, "resample": {"max_rollouts": 64}})), 2, "rollout.group_size 1", "never tied")
 
     def test_too_few_problems_for_one_step(self):
         self.fails(self.train(self.config(data={"epochs": 1}, rollout={"prompts_per_step": 64}, trainer={"steps": None})), 2,

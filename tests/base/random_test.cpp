@@ -81,6 +81,39 @@ TEST(Normal, HasMeanZeroAndVarianceOne) {
   EXPECT_NEAR(squares / kCount, 1, 0.0224);  // 5 * sqrt(2 / n)
 }
 
+// Mean a / (a + b), variance ab / ((a + b)^2 (a + b + 1)).
+TEST(Beta, HasTheMeanAndVarianceOfItsDistribution) {
+  const RandomKey key{.seed = 4, .stream = stream_id("test")};
+  for (const auto& [a, b] : {std::pair(1.0, 1.0), {1.0, 5.0}, {3.5, 1.2}, {40.0, 60.0}}) {
+    constexpr int kCount = 20000;
+    double sum = 0.0, squares = 0.0;
+    for (uint64_t draw = 0; draw < kCount; ++draw) {
+      const double p = beta(key, draw, a, b);
+      ASSERT_GT(p, 0.0);
+      ASSERT_LT(p, 1.0);
+      sum += p;
+      squares += p * p;
+    }
+    const double mean = sum / kCount, variance = squares / kCount - mean * mean;
+    const double expected = a * b / ((a + b) * (a + b) * (a + b + 1.0));
+    EXPECT_NEAR(mean, a / (a + b), 5.0 * std::sqrt(expected / kCount)) << a << " " << b;
+    EXPECT_NEAR(variance, expected, 0.06 * expected) << a << " " << b;
+  }
+}
+
+// With a = b = 1 it is uniform; the share below a point is that of the distribution function, 1 - (1 - x)^b for a = 1.
+TEST(Beta, HasTheSharesOfItsDistributionFunction) {
+  const RandomKey key{.seed = 5, .stream = stream_id("test")};
+  constexpr int kCount = 20000;
+  for (const double b : {1.0, 4.0}) {
+    for (const double x : {0.05, 0.2, 0.5, 0.9}) {
+      int below = 0;
+      for (uint64_t draw = 0; draw < kCount; ++draw) below += beta(key, draw, 1.0, b) < x ? 1 : 0;
+      EXPECT_NEAR(below / static_cast<double>(kCount), 1.0 - std::pow(1.0 - x, b), 0.018) << b << " " << x;
+    }
+  }
+}
+
 TEST(Permutation, HoldsEveryIndexOnce) {
   const RandomKey key{.seed = 1, .stream = stream_id("shuffle")};
   for (const int64_t n : {1, 2, 3, 17, 1000}) {

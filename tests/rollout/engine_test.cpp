@@ -55,35 +55,6 @@ TEST(Engine, ACompletionDoesNotDependOnItsBatch) {
   }
 }
 
-TEST(Engine, SamplesFromAQueueWhatItTakes) {
-  const auto model = small_model();
-  const auto requests = requests_of({6, 9, 4, 12, 7, 30}, 3);
-  const auto expected = generate(*model, {}, requests);
-  size_t next = 1;  // another sampler has taken the first
-  std::vector<size_t> wanted;
-  const RequestQueue queue{.together = 2, .take = [&](size_t most) {
-                             wanted.push_back(most);
-                             const size_t first = next;
-                             next = std::min(next + most, size_t{5});
-                             return std::pair(first, next);
-                           }};
-  Engine engine(*model, {.exact = true});
-  std::vector<size_t> reported;
-  const auto groups = engine.generate(
-      requests, kGeneration, kKey, [&](const Group& group) { reported.push_back(group.request); }, {}, &queue);
-  ASSERT_EQ(groups.size(), requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) {
-    if (i == 0 || i == 5) {
-      EXPECT_TRUE(groups[i].completions.empty());
-    } else {
-      expect_equal({expected[i]}, {groups[i]});
-    }
-  }
-  EXPECT_THAT(reported, ::testing::UnorderedElementsAre(1, 2, 3, 4));
-  EXPECT_EQ(wanted.front(), 2u);
-  EXPECT_THAT(wanted, ::testing::Each(::testing::Le(2u)));
-}
-
 TEST(Engine, PreemptionChangesNothing) {
   const auto model = small_model();
   const auto requests = requests_of({6, 9, 4, 12, 7, 30}, 4);

@@ -84,6 +84,10 @@ class Documentation(unittest.TestCase):
         self.assertGreater(len(table.splitlines()), 10)
         self.assertIn(table, (SOURCE / "docs" / "distributed.md").read_text(encoding="utf-8"), f"run: scripts/plan_table.py {program}")
 
+    def test_the_bias_of_extension_is_what_the_script_prints(self):
+        table = subprocess.run([sys.executable, SOURCE / "scripts" / "extension_bias.py"], capture_output=True, text=True, check=True).stdout
+        self.assertIn(table, (SOURCE / "docs" / "algorithm.md").read_text(encoding="utf-8"))
+
     def test_examples_of_extending_apply(self):
         patches = sorted((SOURCE / "docs" / "examples" / "extend").glob("*.patch"))
         self.assertEqual([patch.stem for patch in patches], ["advantage", "family", "loss", "method", "metric", "reward"])

@@ -159,5 +159,13 @@ TEST(PaperPairs, TakeTheSameRolloutsAnUpdate) {
   }
 }
 
+TEST(PaperPairs, RefillIsTheSecondArmWithFreshPromptsForTiedGroups) {
+  for (const std::string row : {"qwen1.5b", "qwen7b", "qwen1.5b_dapo", "qwen7b_dapo", "quickstart"}) {
+    auto plain = load(kFolder / (row + "_2grpo.yaml")), refill = load(kFolder / (row + "_2grpo_rs.yaml"));
+    EXPECT_EQ(refill.rollout.resample.max_rollouts, 4 * plain.rollout.prompts_per_step * plain.rollout.group_size);
+    EXPECT_EQ(config::differences(base::fields_of(plain), base::fields_of(refill)).size(), 2u);  // and run.name
+  }
+}
+
 }  // namespace
 }  // namespace grpo::trainer

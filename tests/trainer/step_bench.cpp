@@ -145,18 +145,18 @@ class Bench {
                                                    .total_updates = 100},
                                        .step = step,
                                        .should_stop = {}};
-    std::vector<trainer::Prompt> prompts;
-    std::vector<uint64_t> draws;
+    std::vector<trainer::Draw> draws;
     for (int64_t q = 0; q < size_.pairs; ++q) {
       trainer::Prompt prompt;
       for (int64_t t = 0; t < size_.prompt; ++t)
         prompt.ids.push_back(100 + (q * 7919 + t * 104729) % (policy_.model->config().vocab_size - 100));
-      prompts.push_back(std::move(prompt));
-      draws.push_back(static_cast<uint64_t>(step * size_.pairs + q));
+      draws.push_back({.prompt = std::move(prompt),
+                       .ordinal = static_cast<uint64_t>(step * size_.pairs + q),
+                       .size = config_.rollout.group_size});
     }
     Measured measured;
     trainer::StepResult result;
-    measured.step = testing::seconds([&] { result = trainer::grpo_step(context, std::move(prompts), draws); });
+    measured.step = testing::seconds([&] { result = trainer::grpo_step(context, std::move(draws)); });
     const auto& stats = result.stats;
     measured.rollout = stats.rollout_s;
     measured.reward = stats.reward_s;

@@ -36,7 +36,7 @@ void expect_refused(const std::vector<std::string>& overrides, const std::string
 TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"trainer.updates_per_step=3"},
                  "trainer.updates_per_step 3 does not divide rollout.prompts_per_step 64");
-  expect_refused({"rollout.group_size=1"}, "rollout.group_size 1");
+  expect_refused({"rollout.group_size=1", "rollout.resample.max_rollouts=64"}, "rollout.group_size 1");
   expect_refused({"data.train=[]"}, "data.train");
   expect_refused({"eval.data=[]"}, "eval.data");
   expect_refused({"rollout.max_total_tokens=20"}, "rollout.max_total_tokens 20");

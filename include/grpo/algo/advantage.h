@@ -55,4 +55,11 @@ bool looks_beyond_group(Advantage kind);
 at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offsets, const AdvantageConfig& config,
                            const at::Tensor& magnitudes = {});
 
+/// The same for rollouts that have no group: each is compared with a baseline that does not depend on its own reward
+/// (SPO, arXiv 2509.13232). x = r - baseline takes the place of r - m, and the step that of the group: grpo and
+/// batch_std divide x by its deviation over the step (x - mean x squared, by config.std) plus eps, dr_grpo and rloo
+/// take x itself, reinforce_pp centres it too. Where all x are equal there is no deviation to divide by, and x is left
+/// as it is. rewards, baselines: [R] floating, of the whole step over all ranks. Returns [R] as group_advantage().
+at::Tensor baseline_advantage(const at::Tensor& rewards, const at::Tensor& baselines, const AdvantageConfig& config);
+
 }  // namespace grpo::algo

@@ -33,6 +33,10 @@ uint64_t uniform_below(const RandomKey& key, uint64_t draw, uint32_t index, uint
 /// Standard normal number (Box-Muller on two uniforms of the same counter).
 double normal(const RandomKey& key, uint64_t draw, uint32_t index);
 
+/// A number from the Beta(a, b) distribution, from two Gamma numbers (Marsaglia and Tsang, "A simple method for
+/// generating gamma variables", 2000). REQUIRES: a, b >= 1.
+double beta(const RandomKey& key, uint64_t draw, double a, double b);
+
 /// A permutation of 0..n-1 (Fisher-Yates with keyed numbers); `round` numbers the permutation, e.g. the epoch.
 std::vector<int64_t> permutation(const RandomKey& key, uint64_t round, int64_t n);
 

@@ -9,6 +9,14 @@
 
 namespace grpo::data {
 
+/// Which problems a step draws.
+enum class Order {
+  kShuffle,    // epoch after epoch, each a permutation of all
+  kFile,       // as they stand in the files
+  kUncertain,  // those whose accuracy is near one half more often
+};
+inline std::vector<std::string> enum_names(Order) { return {"shuffle", "file", "uncertain"}; }
+
 struct DataConfig {
   std::vector<std::string> train;
   std::string prompt_key = "problem";
@@ -16,6 +24,7 @@ struct DataConfig {
   std::vector<std::string> extra_keys;
   std::string system = "auto";
   double epochs = 1.0;
+  Order order = Order::kShuffle;
   bool shuffle = true;
   int64_t max_prompt_tokens = 1024;
   bool allow_special_tokens = false;
@@ -34,7 +43,13 @@ struct DataConfig {
     f("system", system,
       "system message: auto (the prompt's own, else the template's), none, or a text that takes their place");
     f("epochs", epochs, "passes over the problems", base::above(0));
-    f("shuffle", shuffle, "a new order every epoch, drawn from run.seed; false: file order");
+    f("order", order,
+      "shuffle: a new order every epoch, drawn from run.seed; file: as they stand; uncertain: drawn by Thompson "
+      "sampling "
+      "in proportion to p (1 - p) of each problem's running accuracy p, so that fewer groups are tied; an epoch is "
+      "then "
+      "as many draws");
+    f("shuffle", shuffle, "false: data.order: file, in its older words");
     f("max_prompt_tokens", max_prompt_tokens, "longer prompts are left out and counted", base::at_least(1));
     f("allow_special_tokens", allow_special_tokens,
       "read the text of a special token, as <|im_end|>, in problems as that token; false: as plain text, counted");
@@ -51,6 +66,11 @@ struct Problem {
   std::vector<std::string> answers = {};  // each of them right; one empty text where the file has none
   std::string fields = {};                // a JSON object of the further keys asked for; empty: none was
 };
+
+/// data.order, or what data.shuffle says of it.
+inline Order order_of(const DataConfig& config) {
+  return config.order == Order::kShuffle && !config.shuffle ? Order::kFile : config.order;
+}
 
 /// Reads problems in file order, the files one after another. The file's ending chooses the format: .jsonl (or "-",
 /// stdin), .json (an array of objects), .csv, .parquet (a build without Parquet says so); .gz, .zst and .xz are

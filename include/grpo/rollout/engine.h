@@ -58,13 +58,6 @@ struct Request {
   bool greedy = false;  // temperature 0 instead of the call's
 };
 
-/// Requests that several samplers share: each takes some when it has room for them.
-struct RequestQueue {
-  size_t together = 1;  // requests that one sampler works on at a time
-  /// The next [first, last) of the requests, at most `wanted`, in rising order; empty when there are none left.
-  std::function<std::pair<size_t, size_t>(size_t wanted)> take;
-};
-
 enum class FinishReason { kStop, kLength };
 std::string to_string(FinishReason reason);  // "stop", "length"
 
@@ -137,11 +130,10 @@ class Engine {
 
   /// Samples every request; groups come back in request order. on_group, when given, is called on this thread as soon
   /// as a group is complete (in completion order) so that verifying can start while others still decode; should_stop,
-  /// when given, is asked between decode steps and ends the call early with an empty result when true. With a queue
-  /// only those requests are sampled that it hands out; the others' groups come back empty.
+  /// when given, is asked between decode steps and ends the call early with an empty result when true.
   std::vector<Group> generate(const std::vector<Request>& requests, const GenerationOptions& options,
                               const base::RandomKey& key, const std::function<void(const Group&)>& on_group = {},
-                              const std::function<bool()>& should_stop = {}, const RequestQueue* queue = nullptr);
+                              const std::function<bool()>& should_stop = {});
 
   const EngineStats& stats() const;  // of the last session
 

@@ -15,6 +15,7 @@
 
 namespace grpo::trainer {
 
+class ValueTracker;
 using update::UpdateStats;
 
 /// One step's measurements, in the words of metrics.jsonl.
@@ -26,6 +27,8 @@ struct StepStats {
   int64_t rewards_failed = 0;           // rollouts whose reward is not known; they are left out above
   double accuracy = 0.0;
   int64_t groups_live = 0;
+  int64_t groups_extended = 0;  // that grew beyond their first size
+  int64_t groups_replaced = 0;  // tied ones in whose place others were asked
   int64_t groups_dead_right = 0;
   int64_t groups_dead_wrong = 0;
   int64_t tokens_prompt = 0;
@@ -65,27 +68,37 @@ struct StepContext {
   int64_t step = 0;                   // the number of this one, for messages
   std::function<bool()> should_stop;  // asked between decode steps and micro-batches; true drops the step
   std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
+  const ValueTracker* values = nullptr;  // of the prompts' earlier rewards; needed for groups of one
 };
 
 /// How the updates of the step are watched.
 update::Watch watch_of(const StepContext& context);
 
-/// Samples a group for each prompt and scores every completion; rewards are set, advantages are not.
-/// draws[q] is prompt q's ordinal in the run. stream, when given, gets every group of this rank as soon as it is
-/// scored. Returns a batch without rollouts when should_stop ended it.
-RolloutBatch sample_and_score(const StepContext& context, std::vector<Prompt> prompts,
-                              const std::vector<uint64_t>& draws, StepStats& stats,
+/// Samples a group for each of the first prompts_per_step draws, and for those after them that come in the place of
+/// tied groups, and scores every completion; rewards are set, advantages are not. stream, when given, gets every group
+/// of this rank as soon as it is scored. Returns a batch without rollouts when should_stop ended it.
+RolloutBatch sample_and_score(const StepContext& context, std::vector<Draw> draws, StepStats& stats,
                               update::StreamedUpdate* stream = nullptr);
 
-/// Sets every rollout's advantage from its group's rewards.
-void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config);
+/// Sets every rollout's advantage from its group's rewards. Completions of a group that are not compared
+/// (rollout.adaptive.advantage_from) get 0.
+void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config, const RolloutConfig& rollout = {});
 
-/// One whole GRPO step. Once an update has changed the weights it is finished whatever should_stop says.
+/// The same where every group is one completion: it is compared with the value of its prompt, or where that has none
+/// yet with the mean of the step's other rollouts of such prompts; a rollout that is the only one of its kind, with the
+/// mean of all others. Sets Rollout::baseline too.
+void set_advantages_of_singles(RolloutBatch& batch, const algo::AdvantageConfig& config, const ValueTracker& values);
+
+/// Whether something is learned from this group, whatever the step's other groups are like.
+bool is_live(const TrainConfig& config, std::vector<Rollout> group);
+
+/// One whole GRPO step. draws: those that the step may ask, in their order; at least prompts_per_step. Once an update
+/// has changed the weights it is finished whatever should_stop says.
 struct StepResult {
   RolloutBatch batch;
   StepStats stats;
   bool stopped = false;  // should_stop ended it, on any rank; nothing was changed
 };
-StepResult grpo_step(const StepContext& context, std::vector<Prompt> prompts, const std::vector<uint64_t>& draws);
+StepResult grpo_step(const StepContext& context, std::vector<Draw> draws);
 
 }  // namespace grpo::trainer

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "grpo/reward/reward.h"
@@ -27,6 +28,13 @@ struct Prompt {
   }
 };
 
+/// A prompt that a step may ask.
+struct Draw {
+  Prompt prompt;
+  uint64_t ordinal = 0;  // among all draws of the run: with sample and position the random key
+  int64_t size = 0;      // completions that its group begins with
+};
+
 /// One sampled completion and everything that is known of it. In a batch the rollouts are in prompt order, whole groups
 /// together.
 struct Rollout {
@@ -35,18 +43,24 @@ struct Rollout {
   rollout::Completion completion;
   std::string text;  // completion without special tokens
   reward::Score score;
+  double baseline = 0.0;  // what its reward was compared with, where it is alone in its group
   double advantage = 0.0;
 
   bool truncated() const { return completion.finish_reason == rollout::FinishReason::kLength; }
 };
 
-/// What one step trains on: Q prompts and their groups.
+/// What one step has sampled: Q prompts, those it began with and the fresh ones that replaced tied groups, and their
+/// groups, which may differ in size.
 struct RolloutBatch {
   std::vector<Prompt> prompts;         // Q
   std::vector<Rollout> rollouts;       // R, group after group
   std::vector<int64_t> group_offsets;  // [Q + 1]: prompt q has rollouts [group_offsets[q], group_offsets[q + 1])
 
   int64_t num_groups() const { return static_cast<int64_t>(prompts.size()); }
+  /// [first, last) of prompt q's rollouts.
+  std::pair<size_t, size_t> range_of(size_t q) const {
+    return {static_cast<size_t>(group_offsets[q]), static_cast<size_t>(group_offsets[q + 1])};
+  }
 };
 
 }  // namespace grpo::trainer

@@ -58,9 +58,54 @@ struct PolicyConfig {
   }
 };
 
+/// When the size of a prompt's group is not the same for all.
+enum class AdaptiveMode {
+  kOff,
+  kExtend,   // groups begin small and grow while they are tied
+  kPredict,  // each prompt's size is chosen from its running accuracy
+};
+inline std::vector<std::string> enum_names(AdaptiveMode) { return {"off", "extend", "predict"}; }
+
+/// Which completions of an extended group are compared with one another.
+enum class AdvantageFrom { kAll, kLastExtension };
+inline std::vector<std::string> enum_names(AdvantageFrom) { return {"all", "last_extension"}; }
+
+struct AdaptiveConfig {
+  AdaptiveMode mode = AdaptiveMode::kOff;
+  std::vector<int64_t> choices = {2, 4, 8, 16};
+  double min_mixed = 0.5;
+  std::optional<int64_t> max_rollouts;
+  AdvantageFrom advantage_from = AdvantageFrom::kAll;
+  GRPO_FIELDS(f) {
+    f("mode", mode,
+      "off; extend: every group begins with the smallest choice and grows to the next one while it is tied; predict: "
+      "each prompt gets the smallest choice whose chance of a mixed group reaches min_mixed, by its running accuracy. "
+      "rollout.group_size is not used then");
+    f("choices", choices, "sizes of groups, rising");
+    f("min_mixed", min_mixed, "chance of a mixed group that predict wants", base::between(0, 1));
+    f("max_rollouts", max_rollouts, "rollouts a step; null: prompts_per_step times the largest choice",
+      base::at_least(1));
+    f("advantage_from", advantage_from,
+      "completions of an extended group that are compared: all, or those of its last extension alone, which does "
+      "without the bias of stopping on the group's own rewards (docs/algorithm.md)");
+  }
+};
+
+struct ResampleConfig {
+  std::optional<int64_t> max_rollouts;
+  GRPO_FIELDS(f) {
+    f("max_rollouts", max_rollouts,
+      "tied groups are replaced by those of fresh prompts until prompts_per_step groups are live or a step has used so "
+      "many rollouts; null is off",
+      base::at_least(1));
+  }
+};
+
 struct RolloutConfig {
   int64_t prompts_per_step = 32;
   int64_t group_size = 2;
+  AdaptiveConfig adaptive;
+  ResampleConfig resample;
   rollout::SamplingConfig sampling;
   int64_t max_new_tokens = 256;
   std::optional<int64_t> max_total_tokens;
@@ -71,7 +116,10 @@ struct RolloutConfig {
   base::Auto<double> kv_memory_gb;
   GRPO_FIELDS(f) {
     f("prompts_per_step", prompts_per_step, "prompts a step (Q)", base::at_least(1));
-    f("group_size", group_size, "completions a prompt (G)", base::at_least(1));
+    f("group_size", group_size,
+      "completions a prompt (G); 1: each is compared with the running mean of its prompt's rewards", base::at_least(1));
+    f("adaptive", adaptive, "groups of different sizes");
+    f("resample", resample, "fresh prompts for tied groups (dynamic sampling)");
     sampling.fields(f);  // temperature, top_p, top_k
     f.at("temperature").range = base::above(0);
     f.at("temperature").doc = "sampling temperature; the trainer divides its logits by the same";
@@ -92,6 +140,10 @@ struct RolloutConfig {
 /// What to do with a completion that ended at max_new_tokens.
 enum class Truncated { kTrain, kMask };
 inline std::vector<std::string> enum_names(Truncated) { return {"train", "mask"}; }
+
+/// Which tokens of completions with a negative advantage are made less likely.
+enum class NegativeTokens { kAll, kFiltered };
+inline std::vector<std::string> enum_names(NegativeTokens) { return {"all", "filtered"}; }
 
 /// Where log pi_old comes from when a step makes several updates.
 enum class OldLogProbs { kTrainer, kSampler };
@@ -120,6 +172,7 @@ struct AlgorithmConfig {
   KlConfig kl;
   double entropy_coef = 0.0;
   Truncated truncated = Truncated::kTrain;
+  NegativeTokens negative_tokens = NegativeTokens::kAll;
   OldLogProbs old_logprobs = OldLogProbs::kTrainer;
   GRPO_FIELDS(f) {
     f("method", method,
@@ -132,6 +185,9 @@ struct AlgorithmConfig {
     f("kl", kl, "KL to the reference policy");
     f("entropy_coef", entropy_coef, "entropy bonus; 0 is off", base::at_least(0));
     f("truncated", truncated, "completions cut at max_new_tokens: train on them, or mask their loss");
+    f("negative_tokens", negative_tokens,
+      "of completions with a negative advantage: all, or filtered: without those that the sampler drew with a "
+      "probability above 0.95");
     f("old_logprobs", old_logprobs, "source of the old log-probs when a step makes several updates");
   }
 };

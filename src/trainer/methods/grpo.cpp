@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "grpo/base/error.h"
+#include "trainer/group_sizes.h"
 #include "trainer/step_output.h"
+#include "trainer/uncertain_order.h"
 
 namespace grpo::trainer {
 namespace {
@@ -37,12 +39,10 @@ Grpo::Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>&
       prompts_(prompts),
       engine_(engine),
       reward_(reward),
-      sampler_(static_cast<int64_t>(prompts.size()), static_cast<uint64_t>(config.run.seed), config.data.shuffle) {}
+      sampler_(static_cast<int64_t>(prompts.size()), static_cast<uint64_t>(config.run.seed),
+               data::order_of(config.data) == data::Order::kShuffle) {}
 
 bool Grpo::take_step(const StepCall& call) {
-  std::vector<uint64_t> draws;
-  auto prompts = next_prompts(draws);
-  const double dead_predicted = predict_dead(prompts);
   auto result = grpo_step({.config = config_,
                            .policy = policy_,
                            .engine = engine_,
@@ -50,41 +50,72 @@ bool Grpo::take_step(const StepCall& call) {
                            .learner = call.learner,
                            .step = call.step,
                            .should_stop = call.should_stop,
-                           .on_progress = call.on_progress},
-                          std::move(prompts), draws);
+                           .on_progress = call.on_progress,
+                           .values = &values_},
+                          next_draws());
   if (result.stopped) return false;
   step_ = call.step;
   result_ = std::move(result);
-  dead_predicted_ = dead_predicted;
+  const RolloutBatch& batch = result_.batch;
+  dead_predicted_ = predict_dead(batch);
   sent_ = bytes_of_ranks(result_.stats, call.learner.communicator);
-  next_draw_ += draws.size();
-  rollouts_total_ += static_cast<int64_t>(result_.batch.rollouts.size());
-  record_accuracy();
+  next_draw_ += static_cast<uint64_t>(batch.num_groups());
+  rollouts_total_ += static_cast<int64_t>(batch.rollouts.size());
+  groups_asked_ += batch.num_groups();
+  groups_live_ += result_.stats.groups_live;
+  record(batch);
   return true;
 }
 
-std::vector<Prompt> Grpo::next_prompts(std::vector<uint64_t>& draws) {
-  std::vector<Prompt> prompts;
-  for (int64_t q = 0; q < config_.rollout.prompts_per_step; ++q) {
-    draws.push_back(next_draw_ + static_cast<uint64_t>(q));
-    prompts.push_back(prompts_[static_cast<size_t>(sampler_.row_of(draws.back()))]);
+// The draws that the step may ask: prompts_per_step, and in reserve as many as rollout.resample allows.
+std::vector<Draw> Grpo::next_draws() {
+  const auto least = static_cast<size_t>(config_.rollout.prompts_per_step);
+  const int64_t most = most_rollouts(config_.rollout);
+  const size_t reserve =
+      config_.rollout.resample.max_rollouts ? static_cast<size_t>(most / first_size(config_.rollout)) : least;
+  GroupSizes sizes(config_.rollout, accuracy_);
+  std::vector<Draw> draws;
+  int64_t rollouts = 0;
+  for (const int64_t row : next_rows(std::max(least, reserve))) {
+    const int64_t size = sizes.next(row);
+    if (draws.size() >= least && rollouts + size > most) break;
+    rollouts += size;
+    draws.push_back({.prompt = prompts_[static_cast<size_t>(row)], .ordinal = next_draw_ + draws.size(), .size = size});
   }
-  return prompts;
+  return draws;
 }
 
-double Grpo::predict_dead(const std::vector<Prompt>& prompts) const {
+std::vector<int64_t> Grpo::next_rows(size_t count) {
+  if (data::order_of(config_.data) == data::Order::kUncertain) {
+    return uncertain_rows(accuracy_, static_cast<int64_t>(prompts_.size()), static_cast<uint64_t>(config_.run.seed),
+                          next_draw_, count);
+  }
+  std::vector<int64_t> rows;
+  for (size_t i = 0; i < count; ++i) rows.push_back(sampler_.row_of(next_draw_ + i));
+  return rows;
+}
+
+// A group that may be extended is tied when it is so at its largest. One of one is never tied.
+double Grpo::predict_dead(const RolloutBatch& batch) const {
+  const bool extends = config_.rollout.adaptive.mode == AdaptiveMode::kExtend;
   double expected = 0.0;
-  for (const Prompt& prompt : prompts) expected += accuracy_.dead_probability(prompt.row, config_.rollout.group_size);
+  for (size_t q = 0; q < batch.prompts.size(); ++q) {
+    const auto [first, last] = batch.range_of(q);
+    const int64_t size = extends ? largest_size(config_.rollout) : static_cast<int64_t>(last - first);
+    if (size > 1) expected += accuracy_.dead_probability(batch.prompts[q].row, size);
+  }
   return expected;
 }
 
-void Grpo::record_accuracy() {
-  const RolloutBatch& batch = result_.batch;
+void Grpo::record(const RolloutBatch& batch) {
   for (size_t q = 0; q < batch.prompts.size(); ++q) {
+    const auto [first, last] = batch.range_of(q);
     int64_t right = 0;
-    for (int64_t i = batch.group_offsets[q]; i < batch.group_offsets[q + 1]; ++i)
-      right += is_right(batch.rollouts[static_cast<size_t>(i)]) ? 1 : 0;
-    accuracy_.record(batch.prompts[q].row, right, batch.group_offsets[q + 1] - batch.group_offsets[q]);
+    for (size_t i = first; i < last; ++i) right += is_right(batch.rollouts[i]) ? 1 : 0;
+    accuracy_.record(batch.prompts[q].row, right, static_cast<int64_t>(last - first));
+    const Rollout& only = batch.rollouts[first];
+    if (largest_size(config_.rollout) == 1 && !only.score.failed())
+      values_.record(batch.prompts[q].row, only.score.reward, only.baseline);
   }
 }
 
@@ -113,7 +144,7 @@ StepSigns Grpo::signs() const {
 
 std::vector<std::string> Grpo::warnings() {
   std::vector<std::string> all;
-  for (auto& text : {truncated_warning(), failed_warning()}) {
+  for (auto& text : {truncated_warning(), failed_warning(), few_live_warning()}) {
     if (!text.empty()) all.push_back(text);
   }
   return all;
@@ -138,6 +169,17 @@ std::string Grpo::truncated_warning() {
                       "Likely causes: no stop id of this model is known (rollout.stop_ids), a template it was not "
                       "trained with (model.template), or rollout.max_new_tokens ",
                       config_.rollout.max_new_tokens, " is too small");
+}
+
+// Once, when so many groups are known that chance does not explain it.
+std::string Grpo::few_live_warning() {
+  constexpr int64_t kGroups = 100;
+  if (groups_asked_ < kGroups || std::exchange(checked_live_, true) || groups_live_ * 4 >= groups_asked_) return "";
+  return base::concat(
+      "of the first ", groups_asked_, " groups ", groups_live_,
+      " are live, less than a quarter: most rollouts teach nothing. data.order: uncertain asks problems "
+      "of middling difficulty, rollout.resample.max_rollouts replaces tied groups, "
+      "rollout.adaptive.mode: extend enlarges them");
 }
 
 void Grpo::write_samples(const std::filesystem::path& file, int64_t most) const {
@@ -166,13 +208,21 @@ void Grpo::save(nlohmann::json& state) const {
   state["pending_prompts"] = nlohmann::json::array();  // a step is finished or not begun: none is ever half done
   state["rollouts_total"] = rollouts_total_;
   state["accuracy"] = accuracy_.to_json();
+  state["values"] = values_.to_json();
 }
 
 void Grpo::restore(const nlohmann::json& state) {
   next_draw_ = state.at("next_draw").get<uint64_t>();
   rollouts_total_ = state.at("rollouts_total").get<int64_t>();
   accuracy_ = AccuracyTracker::from_json(state.at("accuracy"));
+  values_ = ValueTracker::from_json(state.value("values", nlohmann::json::array()));  // older ones have none
   checked_truncated_ = true;
+  checked_live_ = true;
+}
+
+void Grpo::forget_problems() {
+  accuracy_ = AccuracyTracker();
+  values_ = ValueTracker();
 }
 
 }  // namespace grpo::trainer

@@ -10,6 +10,7 @@
 #include "grpo/rollout/engine.h"
 #include "trainer/accuracy_tracker.h"
 #include "trainer/methods/method.h"
+#include "trainer/value_tracker.h"
 
 namespace grpo::trainer {
 
@@ -31,13 +32,15 @@ class Grpo : public Method {
   std::string summary(int64_t total_steps, double step_s, double left_s) const override;
   void save(nlohmann::json& state) const override;
   void restore(const nlohmann::json& state) override;
-  void forget_problems() override { accuracy_ = AccuracyTracker(); }
+  void forget_problems() override;
 
  private:
-  std::vector<Prompt> next_prompts(std::vector<uint64_t>& draws);
-  double predict_dead(const std::vector<Prompt>& prompts) const;
-  void record_accuracy();
+  std::vector<Draw> next_draws();
+  std::vector<int64_t> next_rows(size_t count);
+  double predict_dead(const RolloutBatch& batch) const;
+  void record(const RolloutBatch& batch);
   std::string truncated_warning();
+  std::string few_live_warning();
   std::string failed_warning() const;
 
   const TrainConfig& config_;
@@ -47,10 +50,14 @@ class Grpo : public Method {
   const reward::RewardFunction& reward_;
   data::PromptSampler sampler_;
   bool checked_truncated_ = false;
+  bool checked_live_ = false;
   // Carried from step to step.
   uint64_t next_draw_ = 0;
   int64_t rollouts_total_ = 0;
   AccuracyTracker accuracy_;
+  ValueTracker values_;       // used by groups of one
+  int64_t groups_asked_ = 0;  // of the first steps, for few_live_warning()
+  int64_t groups_live_ = 0;
   // The last step.
   int64_t step_ = 0;
   StepResult result_;

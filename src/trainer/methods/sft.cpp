@@ -56,7 +56,8 @@ Sft::Sft(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& p
       policy_(policy),
       prompts_(prompts),
       completions_(completions),
-      sampler_(static_cast<int64_t>(prompts.size()), static_cast<uint64_t>(config.run.seed), config.data.shuffle) {}
+      sampler_(static_cast<int64_t>(prompts.size()), static_cast<uint64_t>(config.run.seed),
+               data::order_of(config.data) == data::Order::kShuffle) {}
 
 bool Sft::take_step(const StepCall& call) {
   dist::Communicator& communicator = call.learner.communicator;

@@ -1,0 +1,253 @@
+#include "trainer/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "grpo/base/error.h"
+#include "grpo/update/profile.h"
+#include "trainer/gather_json.h"
+#include "trainer/group_sizes.h"
+#include "trainer/memory_plan.h"
+#include "trainer/reward_item.h"
+#include "trainer/sequences.h"
+
+namespace grpo::trainer {
+namespace {
+
+// One thread scores while this one samples. More are not needed: verifying takes microseconds, and the sampler's
+// threads own the cores.
+constexpr int kScoringThreads = 1;
+
+bool on_cuda(const StepContext& context) { return context.policy.model->device().is_cuda(); }
+
+std::vector<int64_t> sizes_of(const std::vector<Draw>& draws) {
+  std::vector<int64_t> sizes;
+  for (const Draw& draw : draws) sizes.push_back(draw.size);
+  return sizes;
+}
+
+// Ranks that share their prompts take fresh ones from a common number. The others take them by rounds, each its share.
+Asks asks_of(const StepContext& context, const std::vector<Draw>& draws) {
+  dist::Communicator& communicator = context.learner.communicator;
+  const RolloutConfig& config = context.config.rollout;
+  if (!shares_prompts(context.config, communicator.size()))
+    return Asks(config, sizes_of(draws), /*by_rounds=*/communicator.size() > 1);
+  return Asks(
+      config, sizes_of(draws), /*by_rounds=*/false,
+      [&communicator, name = base::concat("step ", context.step, ", fresh prompts"), before = config.prompts_per_step] {
+        return static_cast<size_t>(before + communicator.add_shared(name, 1) - 1);
+      });
+}
+
+rollout::Demand demand_of(const StepContext& context, const std::vector<Draw>& draws) {
+  const RolloutConfig& config = context.config.rollout;
+  size_t longest = 0;
+  for (const Draw& draw : draws) longest = std::max(longest, draw.prompt.ids.size());
+  return {.longest = static_cast<int64_t>(longest) + config.max_new_tokens, .sequences = most_together(config)};
+}
+
+std::unique_ptr<rollout::Session> begin_session(const StepContext& context, const std::vector<Draw>& draws) {
+  const RolloutConfig& config = context.config.rollout;
+  const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
+  return context.engine.begin(
+      demand_of(context, draws),
+      {.sampling = config.sampling, .max_new_tokens = config.max_new_tokens, .stop_ids = context.policy.stop_ids}, key);
+}
+
+void score_rollouts(const StepContext& context, const Prompt& prompt, std::span<Rollout> rollouts) {
+  const auto golds = prompt.golds();
+  std::vector<std::string> turns;
+  for (Rollout& rollout : rollouts) {
+    rollout.text = context.policy.tokenizer->decode(rollout.completion.ids, /*skip_special=*/true);
+    turns.push_back(prompt.begun + rollout.text);
+  }
+  std::vector<reward::Item> items;
+  for (size_t i = 0; i < rollouts.size(); ++i)
+    items.push_back(item_of(prompt, golds, rollouts[i].completion, turns[i], rollouts[i].sample));
+  auto scores = context.reward.score(items);
+  for (size_t i = 0; i < rollouts.size(); ++i) {
+    rollouts[i].score = std::move(scores[i]);
+    if (!std::isfinite(rollouts[i].score.reward))
+      throw base::Error("reward: prompt " + prompt.id + " got a reward that is not finite; check reward.terms");
+  }
+}
+
+// Whether two runs are to give the same bits though a completion depends on what it is decoded together with. What
+// joins must then join at the same decode step, however long scores take.
+bool joins_by_step(const StepContext& context) {
+  return !context.config.rollout.exact && (!on_cuda(context) || context.config.trainer.deterministic);
+}
+
+}  // namespace
+
+Sampling::Sampling(const StepContext& context, const std::vector<Draw>& draws, update::StreamedUpdate* stream)
+    : context_(context),
+      draws_(draws),
+      stream_(stream),
+      asks_(asks_of(context, draws)),
+      session_(begin_session(context, draws)),
+      groups_(draws.size()),
+      scorer_(kScoringThreads) {
+  dist::Communicator& communicator = context.learner.communicator;
+  const auto prompts = static_cast<size_t>(context.config.rollout.prompts_per_step);
+  const auto [first, last] = share_of(prompts, communicator);
+  progress_.total = static_cast<int64_t>(last - first) * first_size(context.config.rollout);
+  show();
+  if (shares_prompts(context.config, communicator.size())) {
+    const int64_t together = decoded_together(context.config.rollout, on_cuda(context));
+    queue_ = prompt_queue(communicator, context.config, together, context.step);
+  } else {
+    for (size_t draw = first; draw < last; ++draw) submit(asks_.of(draw));
+  }
+}
+
+bool Sampling::run() {
+  std::optional<update::TraceRange> range(std::in_place, "rollout");
+  const bool in_step = joins_by_step(context_);
+  for (bool more = true; more;) {
+    take_prompts();
+    if (session_->open() > 0 && should_stop()) return false;
+    more = session_->advance();
+    take_groups();
+    if (asks_.at_once()) {
+      if (in_step || !more) wait_for_scores();
+      more = answer_tied() || more;
+    }
+    more = more || queue_ || next_round();
+  }
+  range.emplace("reward");
+  context_.learner.communicator.enter_phase(base::concat("step ", context_.step, ", reward"));
+  wait_for_scores();
+  return !stopped_together_;
+}
+
+void Sampling::submit(const Ask& ask) {
+  const Draw& draw = draws_[ask.draw];
+  session_->submit({.prompt_ids = draw.prompt.ids,
+                    .draw = draw.ordinal,
+                    .first_sample = ask.first_sample,
+                    .num_samples = ask.count});
+  submitted_.push_back(ask);
+}
+
+// From the queue that ranks share, if there is one, until it is empty.
+void Sampling::take_prompts() {
+  if (!queue_ || session_->open() >= queue_->together) return;
+  const auto [first, last] = queue_->take(queue_->together - session_->open());
+  for (size_t draw = first; draw < last; ++draw) submit(asks_.of(draw));
+  if (first == last) queue_.reset();
+}
+
+void Sampling::take_groups() {
+  for (const auto& group : session_->take()) {
+    const Ask& ask = submitted_[group.request];
+    add(ask, group);
+    score(ask, stream_ == nullptr ? std::nullopt : std::optional(stream_->announce()));
+  }
+}
+
+void Sampling::add(const Ask& ask, const rollout::Group& group) {
+  auto& rollouts = groups_[ask.draw];
+  for (const auto& completion : group.completions) {
+    rollouts.push_back({.prompt = ask.draw,
+                        .sample = static_cast<int64_t>(rollouts.size()),
+                        .completion = completion,
+                        .text = {},
+                        .score = {}});
+    progress_.tokens += static_cast<int64_t>(completion.ids.size());
+  }
+  progress_.done += ask.count;
+  progress_.total = std::max(progress_.total, progress_.done);  // more than its share, or what tied groups led to
+  show();
+}
+
+// Of what this ask brought. A group that is extended is not touched before all of it is scored.
+void Sampling::score(const Ask& ask, std::optional<size_t> place) {
+  scorer_.submit([this, ask, place, &rollouts = groups_[ask.draw]] {
+    const Prompt& prompt = draws_[ask.draw].prompt;
+    score_rollouts(context_, prompt, std::span(rollouts).subspan(static_cast<size_t>(ask.first_sample)));
+    if (place) stream_->take(*place, sequences_of_group(context_.config, prompt, rollouts));
+    if (!asks_.at_once() && !asks_.by_rounds()) return;
+    if (is_live(context_.config, rollouts)) return;
+    const std::lock_guard lock(mutex_);
+    tied_.push_back({.draw = ask.draw, .size = static_cast<int64_t>(rollouts.size())});
+  });
+}
+
+// Returns whether there was something to ask for.
+bool Sampling::answer_tied() {
+  std::vector<Tied> tied;
+  {
+    const std::lock_guard lock(mutex_);
+    tied.swap(tied_);
+  }
+  bool asked = false;
+  for (const Tied& group : tied) {
+    const auto ask = asks_.after(group);
+    if (ask) submit(*ask);
+    asked = asked || ask;
+  }
+  return asked;
+}
+
+// Asks for what the groups of the round that is over lead to: an extension stays with the rank that has the group, and
+// of fresh prompts each rank takes its share. False when they lead to nothing, on any rank.
+bool Sampling::next_round() {
+  if (!asks_.by_rounds()) return false;
+  wait_for_scores();
+  const auto asks = asks_.after_round(tied_of_all_ranks());
+  if (stopped_together_) return false;
+  const auto [first, last] = share_of(asks.size(), context_.learner.communicator);
+  for (size_t i = 0; i < asks.size(); ++i) {
+    const bool fresh = asks[i].first_sample == 0;
+    if (fresh ? first <= i && i < last : !groups_[asks[i].draw].empty()) submit(asks[i]);
+  }
+  return !asks.empty();
+}
+
+// In the order of draws.
+std::vector<Tied> Sampling::tied_of_all_ranks() {
+  std::vector<Tied> tied = std::exchange(tied_, {});
+  dist::Communicator& communicator = context_.learner.communicator;
+  if (communicator.size() > 1) {
+    stopped_together_ = communicator.meet("the other ranks' groups", 0, [this] { should_stop(); }) > 0;
+    if (stopped_together_) return {};
+    auto mine = nlohmann::json::array();
+    for (const Tied& group : tied) mine.push_back({group.draw, group.size});
+    tied.clear();
+    for (const auto& theirs : all_gather_json(mine, communicator)) {
+      for (const auto& group : theirs) tied.push_back({group.at(0).get<size_t>(), group.at(1).get<int64_t>()});
+    }
+  }
+  std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) { return a.draw < b.draw; });
+  return tied;
+}
+
+// Asked between decode steps, so the progress that is shown moves while long completions decode.
+bool Sampling::should_stop() {
+  show();
+  if (stream_ != nullptr && stream_->failed()) return true;
+  return context_.should_stop && context_.should_stop();
+}
+
+void Sampling::wait_for_scores() {
+  const metrics::Timer timer;
+  scorer_.wait();
+  waited_s_ += timer.seconds();
+}
+
+void Sampling::show() const {
+  if (context_.on_progress) context_.on_progress(progress_);
+}
+
+void Sampling::write(StepStats& stats) const {
+  const auto engine = session_->stats();
+  stats.tokens_prompt = engine.prompt_tokens;
+  stats.preempted = engine.preempted;
+  stats.reward_s = waited_s_;
+  stats.rollout_s = timer_.seconds() - waited_s_;
+}
+
+}  // namespace grpo::trainer

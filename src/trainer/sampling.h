@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "grpo/metrics/timer.h"
+#include "grpo/trainer/grpo_step.h"
+#include "trainer/asks.h"
+#include "trainer/scorer.h"
+#include "trainer/share_prompts.h"
+
+namespace grpo::trainer {
+
+/// The rollout of a step on this rank: samples groups while a thread scores those that are whole, and asks for what
+/// tied ones lead to. Fresh prompts and extensions join the sequences that still decode.
+class Sampling {
+ public:
+  /// All that is given outlives it.
+  Sampling(const StepContext& context, const std::vector<Draw>& draws, update::StreamedUpdate* stream);
+
+  /// Samples and scores all that falls to this rank. False when should_stop, here or on a rank that was met, ended it.
+  bool run();
+
+  /// Whether the ranks have agreed already that a stop has ended the step.
+  bool stopped_together() const { return stopped_together_; }
+
+  /// By draw; empty: other ranks have the group, or nobody asked.
+  std::vector<std::vector<Rollout>>& groups() { return groups_; }
+
+  /// Times, tokens and preemptions of this rank.
+  void write(StepStats& stats) const;
+
+ private:
+  void submit(const Ask& ask);
+  void take_prompts();
+  void take_groups();
+  void add(const Ask& ask, const rollout::Group& group);
+  void score(const Ask& ask, std::optional<size_t> place);
+  bool answer_tied();
+  bool next_round();
+  std::vector<Tied> tied_of_all_ranks();
+  bool should_stop();
+  void wait_for_scores();
+  void show() const;
+
+  const StepContext& context_;
+  const std::vector<Draw>& draws_;
+  update::StreamedUpdate* const stream_;
+  const metrics::Timer timer_;
+  double waited_s_ = 0.0;  // for scores, when nothing was left to decode
+  Asks asks_;
+  std::optional<PromptQueue> queue_;
+  std::unique_ptr<rollout::Session> session_;
+  std::vector<Ask> submitted_;  // by the number of the request
+  std::vector<std::vector<Rollout>> groups_;
+  StepProgress progress_;
+  bool stopped_together_ = false;
+  std::mutex mutex_;
+  std::vector<Tied> tied_;  // scored since they were last looked at; under mutex_
+  Scorer scorer_;           // last: its thread works with all of the above
+};
+
+}  // namespace grpo::trainer
