@@ -52,7 +52,7 @@ double megabytes(const fs::path& folder) {
 
 void list(const Options& options) {
   for (const auto& path : all_of(options.folder)) {
-    const auto good = checkpoint::Store(path.parent_path()).good();
+    const auto good = checkpoint::Store(path.parent_path()).marked(checkpoint::Mark::kGood);
     std::printf("%s\t%.1f MB\t%s\t%s%s\n", path.filename().c_str(), megabytes(path),
                 fs::exists(path / "model") ? "model" : "no model",
                 fs::exists(path / "MANIFEST") ? "complete" : "no MANIFEST",

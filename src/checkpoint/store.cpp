@@ -20,8 +20,9 @@ namespace {
 
 constexpr const char* kTemporaryPrefix = ".tmp-";
 constexpr const char* kOldPrefix = ".tmp-old-";
-constexpr const char* kLastGood = "last_good";
 constexpr double kMargin = 1.02;  // beside the tensors: headers, JSON, the tokenizer's files
+
+const char* file_of(Mark mark) { return mark == Mark::kGood ? "last_good" : "best"; }
 
 // ".tmp-step_00000020", ".tmp-old-step_00000020", ".tmp-step_00000020-rank_1": names that only save() makes.
 bool is_leftover(const std::string& name) {
@@ -100,17 +101,17 @@ std::vector<int64_t> Store::steps() const {
   return found;
 }
 
-void Store::mark_good(std::optional<int64_t> step) const {
-  if (step == good()) return;
-  const fs::path mark = folder_ / kLastGood;
-  if (step) return io::write_file_atomic(mark, step_name(*step) + "\n");
-  fs::remove(mark);
+void Store::mark(Mark mark, std::optional<int64_t> step) const {
+  if (step == marked(mark)) return;
+  const fs::path file = folder_ / file_of(mark);
+  if (step) return io::write_file_atomic(file, step_name(*step) + "\n");
+  fs::remove(file);
 }
 
-std::optional<int64_t> Store::good() const {
-  const fs::path mark = folder_ / kLastGood;
-  if (!fs::is_regular_file(mark)) return std::nullopt;
-  const std::string line = io::read_file(mark);
+std::optional<int64_t> Store::marked(Mark mark) const {
+  const fs::path file = folder_ / file_of(mark);
+  if (!fs::is_regular_file(file)) return std::nullopt;
+  const std::string line = io::read_file(file);
   const auto step = step_of_name(line.substr(0, line.find('\n')));
   return step && fs::exists(path_of(*step) / kManifest) ? step : std::nullopt;
 }
@@ -140,6 +141,7 @@ void Store::save(int64_t step, const SavePlan& plan, const std::function<void(co
     }
   }
   remove_leftovers();
+  if (plan.best) mark(Mark::kBest, step);
   prune(plan.keep, plan.pinned);
 }
 
@@ -196,10 +198,10 @@ bool Store::is_ours_alone(int64_t step) {
 // Folders are renamed before they are removed, so that a crash in the middle leaves no half checkpoint under its name.
 std::vector<int64_t> Store::prune(int64_t keep, std::optional<int64_t> pinned) {
   auto old = steps();
-  const auto marked = good();
+  const auto good = marked(Mark::kGood), best = marked(Mark::kBest);
   old.resize(old.size() - std::min(old.size(), static_cast<size_t>(keep)));
   std::erase_if(old, [&](int64_t step) {
-    return step == pinned || step == marked || fs::is_symlink(path_of(step)) || !is_ours_alone(step);
+    return step == pinned || step == good || step == best || fs::is_symlink(path_of(step)) || !is_ours_alone(step);
   });
   for (const int64_t step : old) {
     const fs::path doomed = folder_ / (kTemporaryPrefix + step_name(step));

@@ -135,6 +135,8 @@ void NodeReader::read_file(const YAML::Node& document) {
 
 void NodeReader::read_section(const YAML::Node& map, const base::Fields& fields, const std::string& prefix) {
   if (map.IsNull()) return;  // a section whose lines are all commented out
+  if (!map.IsMap() && !fields.list_name().empty())
+    return read_value(map, *find_field(fields, fields.list_name()), joined_key(prefix, fields.list_name()));
   if (!map.IsMap()) fail_expected(map, prefix, "a section (a mapping of keys)");
   std::set<std::string> seen;
   for (const auto& entry : map) {

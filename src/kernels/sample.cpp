@@ -112,6 +112,37 @@ const float* read_row(const at::Tensor& logits, int64_t row, Workspace& workspac
   return workspace.logits.data();
 }
 
+// Leaves `kept` and the target of a row; the log of the share of `total` that they have.
+template <typename T>
+float leave(T* logits, int64_t n, const std::vector<Candidate>& kept, int64_t target, const std::vector<float>& exps,
+            double total) {
+  double mass = 0.0;
+  auto next = kept.begin();
+  for (int64_t id = 0; id < n; ++id) {
+    const bool stays = next != kept.end() && next->id == id;
+    if (stays) ++next;
+    if (stays || id == target) {
+      mass += static_cast<double>(exps[static_cast<size_t>(id)]);
+    } else {
+      logits[id] = -std::numeric_limits<T>::infinity();
+    }
+  }
+  return static_cast<float>(std::log(mass / total));
+}
+
+template <typename T>
+float keep_sampled_row(T* logits, const float* as_float, int64_t target, const SampleParams& params,
+                       Workspace& workspace) {
+  const auto n = static_cast<int64_t>(workspace.exps.size());
+  const auto softmax = cpu::functions().softmax(as_float, static_cast<float>(1.0 / params.temperature), n,
+                                                workspace.exps.data(), workspace.block_sums.data());
+  if (softmax.argmax < 0 || !std::isfinite(softmax.max) || !std::isfinite(softmax.sum))
+    return std::numeric_limits<float>::quiet_NaN();
+  const auto& kept =
+      workspace.truncation.keep(as_float, workspace.exps.data(), n, softmax.sum, params.top_k, params.top_p);
+  return leave(logits, n, kept, target, workspace.exps, softmax.sum);
+}
+
 }  // namespace
 
 SampleRows sample_rows(const std::vector<SampleParams>& params) {
@@ -159,6 +190,32 @@ Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows) {
     }
   });
   return sampled;
+}
+
+at::Tensor keep_sampled_(at::Tensor& logits, const at::Tensor& targets, double temperature, int64_t top_k,
+                         double top_p) {
+  GRPO_CHECK(
+      logits.dim() == 2 && logits.is_contiguous() && targets.sizes() == logits.sizes().slice(0, 1) && temperature > 0.0,
+      "logits ", logits.sizes(), ", targets ", targets.sizes(), ", temperature ", temperature);
+  if (logits.is_cuda()) return cuda::kernels().keep_sampled_(logits, targets, temperature, top_k, top_p);
+  auto kept = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  auto* log_kept = kept.mutable_data_ptr<float>();
+  const auto* ids = targets.const_data_ptr<int64_t>();
+  const int64_t n = logits.size(1);
+  const SampleParams params{.temperature = temperature, .top_k = top_k, .top_p = top_p, .uniform = 0.0};
+  share_items(logits.size(0), logits.numel() * kCostPerId, [&](const auto& next) {
+    static thread_local Workspace workspace;
+    workspace.resize(n);
+    for (int64_t row = next(); row >= 0; row = next()) {
+      const float* as_float = read_row(logits, row, workspace);
+      log_kept[row] =
+          logits.scalar_type() == at::kFloat
+              ? keep_sampled_row(logits.mutable_data_ptr<float>() + row * n, as_float, ids[row], params, workspace)
+              : keep_sampled_row(logits.mutable_data_ptr<at::BFloat16>() + row * n, as_float, ids[row], params,
+                                 workspace);
+    }
+  });
+  return kept;
 }
 
 }  // namespace grpo::kernels

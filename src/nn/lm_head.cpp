@@ -11,6 +11,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/kernels/head.h"
+#include "grpo/kernels/sample.h"
 #include "nn/product.h"
 
 namespace grpo::nn {
@@ -26,10 +27,26 @@ at::Tensor chunk_logits(const at::Tensor& hidden, const at::Tensor& weight) {
   return known ? logits : logits.to(at::kFloat);
 }
 
+// The rows of a chunk's logits, from which what the sampler left out is taken away first. kept: receives how much is
+// left, where something is taken away.
+kernels::HeadRows rows_of(at::Tensor& logits, const at::Tensor& targets, double temperature,
+                          const HeadTruncation& truncation, at::Tensor kept = {}) {
+  if (truncation.is_on()) {
+    const auto left = kernels::keep_sampled_(logits, targets, temperature, truncation.top_k, truncation.top_p);
+    if (kept.defined()) kept.copy_(left);
+  }
+  return kernels::head_rows(logits, targets, temperature);
+}
+
 // Calls `work` for pieces of the tokens, each of at most `size`.
 template <typename Work>
 void for_chunks(int64_t tokens, int64_t size, const Work& work) {
   for (int64_t start = 0; start < tokens; start += size) work(start, std::min(size, tokens - start));
+}
+
+// Of a tensor [n], or of one without elements nothing.
+at::Tensor part_of(const at::Tensor& x, int64_t start, int64_t size) {
+  return x.numel() > 0 ? x.narrow(0, start, size) : at::Tensor();
 }
 
 int64_t chunk_of(const LmHeadOptions& options, const at::Tensor& hidden) {
@@ -65,39 +82,44 @@ class HeadGradients {
 class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
-                               const at::Tensor& targets, double temperature, int64_t chunk, bool entropy_grad,
-                               bool with_entropy) {
+                               const at::Tensor& targets, const LmHeadOptions& options) {
     context->save_for_backward({hidden, weight, targets});
-    context->saved_data["temperature"] = temperature;
-    context->saved_data["chunk"] = chunk;
+    context->saved_data["temperature"] = options.temperature;
+    context->saved_data["top_k"] = options.truncation.top_k;
+    context->saved_data["top_p"] = options.truncation.top_p;
+    context->saved_data["chunk"] = chunk_of(options, hidden);
     const int64_t n = hidden.size(0);
     auto log_probs = at::empty({n}, hidden.options().dtype(at::kFloat));
-    auto entropy = with_entropy ? at::empty_like(log_probs) : at::zeros({0}, log_probs.options());
-    for_chunks(n, chunk, [&](int64_t start, int64_t size) {
-      const auto logits = chunk_logits(hidden.narrow(0, start, size), weight);
-      const auto rows = kernels::head_rows(logits, targets.narrow(0, start, size), temperature);
+    auto entropy = options.entropy ? at::empty_like(log_probs) : at::zeros({0}, log_probs.options());
+    auto kept = at::zeros({options.truncation.is_on() ? n : 0}, log_probs.options());
+    for_chunks(n, chunk_of(options, hidden), [&](int64_t start, int64_t size) {
+      auto logits = chunk_logits(hidden.narrow(0, start, size), weight);
+      const auto rows = rows_of(logits, targets.narrow(0, start, size), options.temperature, options.truncation,
+                                part_of(kept, start, size));
       log_probs.narrow(0, start, size).copy_(rows.log_probs);
-      if (with_entropy) entropy.narrow(0, start, size).copy_(rows.entropy);
+      if (options.entropy) entropy.narrow(0, start, size).copy_(rows.entropy);
     });
-    if (!entropy_grad) context->mark_non_differentiable({entropy});
+    context->mark_non_differentiable(options.entropy_grad ? variable_list{kept} : variable_list{entropy, kept});
     context->set_materialize_grads(false);
-    return {log_probs, entropy};
+    return {log_probs, entropy, kept};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
     const at::Tensor &hidden = saved[0], &weight = saved[1], &targets = saved[2];
     const double temperature = context->saved_data["temperature"].toDouble();
+    const HeadTruncation truncation{.top_k = context->saved_data["top_k"].toInt(),
+                                    .top_p = context->saved_data["top_p"].toDouble()};
     const int64_t chunk = context->saved_data["chunk"].toInt();
     HeadGradients gradients(hidden, weight, context->needs_input_grad(1));
     for_chunks(hidden.size(0), chunk, [&](int64_t start, int64_t size) {
       const auto part = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, start, size) : x; };
       auto logits = chunk_logits(part(hidden), weight);
-      const auto rows = kernels::head_rows(logits, part(targets), temperature);
+      const auto rows = rows_of(logits, part(targets), temperature, truncation);
       kernels::head_gradient_(logits, part(targets), rows, temperature, part(grads[0]), part(grads[1]));
       gradients.add(start, logits);
     });
-    variable_list result(7);
+    variable_list result(4);
     result[0] = gradients.hidden();
     result[1] = gradients.weight();
     return result;
@@ -128,11 +150,13 @@ class LossHead : public torch::autograd::Function<LossHead> {
     const int64_t n = hidden.size(0);
     auto log_probs = at::empty({n}, hidden.options().dtype(at::kFloat)), entropy = at::empty_like(log_probs);
     auto loss = at::zeros({}, log_probs.options());
+    auto kept = at::zeros({options.truncation.is_on() ? n : 0}, log_probs.options());
     HeadGradients gradients(hidden, weight, weight.requires_grad());
     for_chunks(n, chunk_of(options, hidden), [&](int64_t start, int64_t size) {
       const auto chunk_targets = targets.narrow(0, start, size);
       auto logits = chunk_logits(hidden.narrow(0, start, size), weight);
-      const auto rows = kernels::head_rows(logits, chunk_targets, options.temperature);
+      const auto rows =
+          rows_of(logits, chunk_targets, options.temperature, options.truncation, part_of(kept, start, size));
       log_probs.narrow(0, start, size).copy_(rows.log_probs);
       entropy.narrow(0, start, size).copy_(rows.entropy);
       const auto found = differentiate(token_loss, start, rows.log_probs, rows.entropy, options.entropy_grad);
@@ -141,8 +165,8 @@ class LossHead : public torch::autograd::Function<LossHead> {
       gradients.add(start, logits);
     });
     context->save_for_backward({gradients.hidden(), gradients.weight()});
-    context->mark_non_differentiable({log_probs, entropy});
-    return {loss, log_probs, entropy};
+    context->mark_non_differentiable({log_probs, entropy, kept});
+    return {loss, log_probs, entropy, kept};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -164,16 +188,16 @@ int64_t auto_chunk_tokens(bool cuda) { return cuda ? 4096 : 512; }
 TokenLogProbs token_log_probs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                               const LmHeadOptions& options) {
   check(hidden, targets, options);
-  const auto outputs = ChunkedHead::apply(hidden, weight, targets, options.temperature, chunk_of(options, hidden),
-                                          options.entropy_grad, options.entropy);
-  return {outputs[0], options.entropy ? outputs[1] : at::Tensor()};
+  const auto outputs = ChunkedHead::apply(hidden, weight, targets, options);
+  return {outputs[0], options.entropy ? outputs[1] : at::Tensor(),
+          options.truncation.is_on() ? outputs[2] : at::Tensor()};
 }
 
 HeadLoss head_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                    const LmHeadOptions& options, const TokenLoss& token_loss) {
   check(hidden, targets, options);
   const auto outputs = LossHead::apply(hidden, weight, targets, options, token_loss);
-  return {outputs[0], outputs[1], outputs[2]};
+  return {outputs[0], outputs[1], outputs[2], options.truncation.is_on() ? outputs[3] : at::Tensor()};
 }
 
 }  // namespace grpo::nn

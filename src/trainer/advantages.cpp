@@ -26,7 +26,7 @@ std::vector<size_t> compared_rollouts(const RolloutBatch& batch, const RolloutCo
 
 at::Tensor rewards_of(const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
   std::vector<double> rewards;
-  for (const size_t i : rollouts) rewards.push_back(batch.rollouts[i].score.reward);
+  for (const size_t i : rollouts) rewards.push_back(batch.rollouts[i].score.reward - batch.rollouts[i].kl);
   return at::tensor(rewards, at::kDouble);
 }
 
@@ -61,7 +61,7 @@ void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config, co
   std::vector<double> magnitudes;
   for (const size_t index : compared) {
     const auto& score = batch.rollouts[index].score;
-    magnitudes.push_back(std::max(score.magnitude, std::abs(score.reward)));
+    magnitudes.push_back(std::max(score.magnitude, std::abs(score.reward)) + std::abs(batch.rollouts[index].kl));
   }
   store(batch, compared,
         algo::group_advantage(rewards_of(batch, compared), offsets_among(batch, compared), config,
@@ -73,14 +73,15 @@ void set_advantages_of_singles(RolloutBatch& batch, const algo::AdvantageConfig&
   std::vector<double> all, unknown;
   for (const size_t i : scored) {
     const Rollout& rollout = batch.rollouts[i];
-    all.push_back(rollout.score.reward);
-    if (!values.of(batch.prompts[rollout.prompt].row)) unknown.push_back(rollout.score.reward);
+    all.push_back(rollout.score.reward - rollout.kl);
+    if (!values.of(batch.prompts[rollout.prompt].row)) unknown.push_back(all.back());
   }
   std::vector<double> baselines;
   for (const size_t i : scored) {
     Rollout& rollout = batch.rollouts[i];
     const auto value = values.of(batch.prompts[rollout.prompt].row);
-    rollout.baseline = value ? *value : mean_of_others(unknown.size() > 1 ? unknown : all, rollout.score.reward);
+    rollout.baseline =
+        value ? *value : mean_of_others(unknown.size() > 1 ? unknown : all, rollout.score.reward - rollout.kl);
     baselines.push_back(rollout.baseline);
   }
   store(batch, scored, algo::baseline_advantage(rewards_of(batch, scored), at::tensor(baselines, at::kDouble), config));

@@ -17,17 +17,21 @@ Checkpointing::Checkpointing(const Run& run, const fs::path& run_folder, Stoppin
 
 void Checkpointing::resumed_from(int64_t step) {
   saved_step_ = step;
-  good_step_ = store_.good();
+  good_step_ = store_.marked(checkpoint::Mark::kGood);
 }
 
 void Checkpointing::mark_good(bool marked) {
-  if (run_.writes()) store_.mark_good(marked ? good_step_ : std::nullopt);
+  if (run_.writes()) store_.mark(checkpoint::Mark::kGood, marked ? good_step_ : std::nullopt);
+}
+
+void Checkpointing::mark_best(int64_t step) {
+  if (run_.writes()) store_.mark(checkpoint::Mark::kBest, step);
 }
 
 std::string Checkpointing::way_back() {
   const std::string advice = "; try a smaller optimizer.lr in a run of another name";
   if (!good_step_) return "; no checkpoint is known to be good" + advice;
-  store_.mark_good(good_step_);
+  store_.mark(checkpoint::Mark::kGood, good_step_);
   const std::string good = store_.path_of(*good_step_).string();
   return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", good,
                       " (continue from it with --resume ", good, ")", advice);
@@ -43,7 +47,7 @@ void Checkpointing::check_weights(int64_t step) {
   }
 }
 
-void Checkpointing::save(int64_t step, const nlohmann::json& state, bool copy, bool pin_good) {
+void Checkpointing::save(int64_t step, const nlohmann::json& state, const Kind& kind) {
   run_.communicator.enter_phase(base::concat("step ", step, ", checkpoint"));
   wait();
   check_weights(step);
@@ -51,22 +55,24 @@ void Checkpointing::save(int64_t step, const nlohmann::json& state, bool copy, b
   const bool split = run_.splits_optimizer;
   const checkpoint::SaveOptions options{.export_model = run_.config.checkpoint.export_model,
                                         .tokenizer_source = run_.config.model.path,
-                                        .copy = copy,
+                                        .copy = kind.copy,
                                         .rank = split ? run_.communicator.rank() : 0,
                                         .ranks = split ? run_.communicator.size() : 1};
   saved_step_ = step;
   if (run_.writes()) {
-    write(step, state, options, pin_good);
+    write(step, state, options, kind);
   } else if (split) {
     write_part(step, options);
   }
 }
 
 void Checkpointing::write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options,
-                          bool pin_good) {
+                          const Kind& kind) {
   auto write = checkpoint::run_state_writer(*run_.policy.model, *run_.optimizer, state, options);
-  const checkpoint::SavePlan plan{
-      .keep = run_.config.checkpoint.keep, .bytes = write.bytes, .pinned = pin_good ? good_step_ : std::nullopt};
+  const checkpoint::SavePlan plan{.keep = run_.config.checkpoint.keep,
+                                  .bytes = write.bytes,
+                                  .pinned = kind.pin_good ? good_step_ : std::nullopt,
+                                  .best = kind.best};
   writing_ = std::async(std::launch::async, [this, step, plan, write = std::move(write)] {
     const metrics::Timer timer;
     store_.save(step, plan, [&](const fs::path& folder) {

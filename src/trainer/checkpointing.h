@@ -22,10 +22,15 @@ class Checkpointing {
   /// stop learns how long saving takes. All outlive it.
   Checkpointing(const Run& run, const std::filesystem::path& run_folder, Stopping& stop);
 
-  /// The run as it is after `step`. state: for state.json. copy: training goes on meanwhile. A collective. Throws
+  /// The run as it is after `step`. state: for state.json. A collective. Throws
   /// base::Error when the weights are not finite, so that they do not take the place of good ones, and what went wrong
-  /// with the one before. pin_good: the last good checkpoint is kept, however many newer ones there are.
-  void save(int64_t step, const nlohmann::json& state, bool copy, bool pin_good);
+  /// with the one before.
+  struct Kind {
+    bool copy = true;       // training goes on meanwhile
+    bool pin_good = false;  // the last good checkpoint is kept, however many newer ones there are
+    bool best = false;      // this one is the best so far (checkpoint.keep_best)
+  };
+  void save(int64_t step, const nlohmann::json& state, const Kind& kind);
 
   /// Waits for the one that is being written, or looks whether it has ended. Throws what went wrong with it.
   void wait();
@@ -41,12 +46,14 @@ class Checkpointing {
   }
   /// Marks the last good checkpoint, or takes the mark away.
   void mark_good(bool marked);
+  /// The checkpoint of `step`, which is there, is the best so far.
+  void mark_best(int64_t step);
   /// For the end of an error that says that the weights are of no use any more. Marks the checkpoint that it names.
   std::string way_back();
 
  private:
   void check_weights(int64_t step);
-  void write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options, bool pin_good);
+  void write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options, const Kind& kind);
   void write_part(int64_t step, const checkpoint::SaveOptions& options);
   void collect_optimizer_files(const std::filesystem::path& folder, int64_t step) const;
 

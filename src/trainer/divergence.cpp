@@ -31,7 +31,7 @@ void validate_stop_on(const std::vector<std::string>& names) {
   const auto known = enum_names(Divergence{});
   for (const auto& name : names) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    throw base::ConfigError("trainer.stop_on: unknown sign \"" + name + "\"" + base::did_you_mean(name, known));
+    throw base::ConfigError("trainer.stop_on.signs: unknown sign \"" + name + "\"" + base::did_you_mean(name, known));
   }
 }
 

@@ -25,7 +25,9 @@ void DivergenceGuard::look_at(int64_t step, const metrics::MetricsLine& line) {
 void DivergenceGuard::tell_of(const std::vector<Finding>& findings, int64_t step, const metrics::MetricsLine& line) {
   const auto file = folder_ / "diverged" / (checkpoint::step_name(step) + ".jsonl");
   if (run_.writes()) run_.method->write_samples(file, std::numeric_limits<int64_t>::max());
-  const auto ends_the_run = [&](const Finding& finding) { return stops_on(run_.config.trainer.stop_on, finding.kind); };
+  const auto ends_the_run = [&](const Finding& finding) {
+    return stops_on(run_.config.trainer.stop_on.signs, finding.kind);
+  };
   for (const Finding& finding : findings) {
     if (!ends_the_run(finding)) base::log_warning(finding.text);
   }

@@ -6,6 +6,7 @@
 #include "grpo/base/error.h"
 #include "grpo/metrics/timer.h"
 #include "trainer/group_sizes.h"
+#include "trainer/kl_penalty.h"
 #include "trainer/live_rollouts.h"
 #include "trainer/sequences.h"
 #include "trainer/step_stats.h"
@@ -88,6 +89,8 @@ void set_advantages_of_step(const StepContext& context, RolloutBatch& batch) {
   set_advantages_of_singles(batch, config.algorithm.advantage, *context.values);
 }
 
+bool subtracts_kl(const AlgorithmConfig& config) { return config.kl.coef > 0.0 && config.kl.in == KlIn::kReward; }
+
 }  // namespace
 
 update::Watch watch_of(const StepContext& context) {
@@ -108,6 +111,7 @@ StepResult grpo_step(const StepContext& context, std::vector<Draw> draws) {
   }
   result.stats.rollout_bytes = communicator.bytes_sent() - sent;
   metrics::Timer timer;
+  if (subtracts_kl(context.config.algorithm)) result.stats.kl_reference = set_kl_penalties(context, result.batch);
   set_advantages_of_step(context, result.batch);
   count_groups(context.config.rollout, result.batch, result.stats);
   const auto groups = learned_groups(result.batch, context.config.rollout.prompts_per_step);

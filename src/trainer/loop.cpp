@@ -43,12 +43,16 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
       stop_(communicator, static_cast<double>(config.checkpoint.stop_within_s)),
       run_(assemble(config, weights_of(start), communicator)),
       checkpoints_(*run_, start.folder(), stop_),
-      divergence_(*run_, checkpoints_, log_, start.folder()) {
+      divergence_(*run_, checkpoints_, log_, start.folder()),
+      goal_(config.trainer.stop_on),
+      best_(config.checkpoint.keep_best) {
   if (!start.checkpoint()) return;
   const auto state = restore(*run_, *start.checkpoint(), fork_);
   step_ = state.at("step").get<int64_t>();
   last_line_ = line_from(state);
   if (state.contains("divergence")) divergence_.restore(state.at("divergence"));
+  if (state.contains("goal")) goal_.restore(state.at("goal"), step_);
+  if (state.contains("best")) best_.restore(state.at("best"));
   checkpoints_.resumed_from(step_);
 }
 
@@ -92,9 +96,10 @@ Outcome Loop::run() {
 Outcome Loop::train_to_the_end() {
   first_step_ = step_;
   if (interrupted_) finish_interrupted_step();
-  if (step_ >= run_->total_steps && !stops()) {
+  if (is_last() && !stops()) {
     base::log_info(base::concat(start_.folder().string(), ": finished at step ", step_,
-                                "; raise trainer.steps or data.epochs to continue"));
+                                goal_.reached().empty() ? "; raise trainer.steps or data.epochs to continue"
+                                                        : ": " + goal_.reached() + " (trainer.stop_on)"));
     return Outcome::kFinished;
   }
   base::log_info(
@@ -104,7 +109,8 @@ Outcome Loop::train_to_the_end() {
     if (evaluate(line)) log_.line(0, line);
   }
   log_.start_clock(step_);
-  while (step_ < run_->total_steps && !stops()) train_step();
+  while (!is_last() && !stops()) train_step();
+  if (!goal_.reached().empty()) base::log_info(goal_.reached() + ": the run ends (trainer.stop_on)");
   if (!stopping_) return Outcome::kFinished;
   start_.check_still_there();
   if (checkpoints_.saved_step() != step_ && step_ > 0) save(last_line_, true);
@@ -173,10 +179,13 @@ bool Loop::evaluate(metrics::MetricsLine& line) {
 // Evaluation, checkpoint and the line in metrics.jsonl. False when a signal ended the evaluation: the checkpoint then
 // holds the unfinished line.
 bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer) {
-  const auto at = [&](int64_t every) { return step_ == run_->total_steps || (every > 0 && step_ % every == 0); };
+  const auto at = [&](int64_t every) { return is_last() || (every > 0 && step_ % every == 0); };
+  goal_.look_at(step_, line);
   const bool evaluated = run_->eval_sets.empty() || !at(config_.eval.every_steps) || evaluate(line);
+  goal_.look_at(step_, line);
+  const bool due = !evaluated || at(config_.checkpoint.every_steps), better = evaluated && is_better(line, due);
   const metrics::Timer checkpoint_timer;
-  if (!evaluated || at(config_.checkpoint.every_steps)) save(line, evaluated);
+  if (due || better) save(line, evaluated, better);
   last_line_ = line;
   if (!evaluated) return false;
   line.add("time/checkpoint", checkpoint_timer.seconds());
@@ -190,18 +199,32 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
 void Loop::finish_interrupted_step() {
   const auto state = *std::exchange(interrupted_, std::nullopt);
   auto line = line_from(state);
-  if (!state.at("evaluated").get<bool>() && !evaluate(line)) return;
+  if (!state.at("evaluated").get<bool>()) {
+    if (!evaluate(line)) return;
+    goal_.look_at(step_, line);
+    if (is_better(line, /*saved=*/true)) checkpoints_.mark_best(step_);
+  }
   for (const char* name : {"time/checkpoint", "time/step"}) line.add(name, 0.0);
   line.add("memory/peak_bytes", peak_bytes());
   log_.line(step_, line);
 }
 
-void Loop::save(const metrics::MetricsLine& line, bool evaluated) {
+bool Loop::is_last() const { return step_ >= run_->total_steps || !goal_.reached().empty(); }
+
+// Whether the checkpoint of this step is to be kept as the best. saved: it is written in any case; where it is not,
+// only an evaluation's metric is worth one.
+bool Loop::is_better(const metrics::MetricsLine& line, bool saved) {
+  best_.check(line, "checkpoint.keep_best");
+  return (saved || best_.name().starts_with("eval/")) && best_.look_at(step_, line);
+}
+
+void Loop::save(const metrics::MetricsLine& line, bool evaluated, bool best) {
   auto state = state_of(*run_, step_, line, evaluated);
   state["divergence"] = divergence_.to_json();
+  state["goal"] = goal_.to_json();
+  state["best"] = best_.to_json();
   const Watchdog::Pause pause(*watchdog_);  // large copies, and the disk may be slow
-  checkpoints_.save(step_, state, /*copy=*/step_ < run_->total_steps && !stopping_,
-                    /*pin_good=*/divergence_.suspects());
+  checkpoints_.save(step_, state, {.copy = !is_last() && !stopping_, .pin_good = divergence_.suspects(), .best = best});
 }
 
 // Between decode steps and micro-batches: the run makes progress.

@@ -12,6 +12,7 @@
 #include "trainer/checkpointing.h"
 #include "trainer/divergence_guard.h"
 #include "trainer/fork.h"
+#include "trainer/metric_watch.h"
 #include "trainer/run.h"
 #include "trainer/run_log.h"
 #include "trainer/run_start.h"
@@ -41,7 +42,9 @@ class Loop {
   bool evaluate(metrics::MetricsLine& line);
   bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer);
   void finish_interrupted_step();
-  void save(const metrics::MetricsLine& line, bool evaluated);
+  bool is_last() const;
+  bool is_better(const metrics::MetricsLine& line, bool saved);
+  void save(const metrics::MetricsLine& line, bool evaluated, bool best = false);
   void note_progress(const StepProgress& progress);
   bool goes_on_and(bool answer);
   bool stops();
@@ -58,6 +61,8 @@ class Loop {
   std::unique_ptr<Run> run_;
   Checkpointing checkpoints_;
   DivergenceGuard divergence_;
+  Goal goal_;
+  BestOf best_;                         // of checkpoint.keep_best
   std::unique_ptr<Watchdog> watchdog_;  // once the run has begun
   int64_t step_ = 0;                    // completed
   int64_t first_step_ = 0;              // steps that were done when this process began

@@ -20,6 +20,7 @@
 #include "trainer/divergence.h"
 #include "trainer/group_sizes.h"
 #include "trainer/memory_plan.h"
+#include "trainer/metric_watch.h"
 #include "trainer/plan_inputs.h"
 #include "trainer/plan_warnings.h"
 #include "trainer/sampling_numbers.h"
@@ -347,6 +348,8 @@ void validate_stream(const TrainConfig& config) {
     refuse("rollout.group_size: 1", "its advantages need every reward of the step before the first one");
   const bool changes_groups =
       config.rollout.resample.max_rollouts || config.rollout.adaptive.mode == AdaptiveMode::kExtend;
+  if (config.algorithm.kl.coef > 0.0 && config.algorithm.kl.in == KlIn::kReward)
+    refuse("algorithm.kl.in: reward", "the reference reads the rollouts when all are there");
   if (changes_groups && (config.algorithm.kl.coef > 0.0 || config.algorithm.entropy_coef > 0.0)) {
     refuse("rollout.resample or rollout.adaptive.mode: extend while KL or entropy is in the loss",
            "tied groups train then, and which of them stay in the step is known only at its end");
@@ -377,7 +380,8 @@ void validate_inputs(const TrainConfig& config) {
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
   validate_stream(config);
-  validate_stop_on(config.trainer.stop_on);
+  validate_stop_on(config.trainer.stop_on.signs);
+  validate_goal(config.trainer.stop_on);
   optim::validate(config.optimizer);
   const RolloutConfig& rollout = config.rollout;
   if (rollout.prompts_per_step % config.trainer.updates_per_step != 0) {
@@ -386,6 +390,15 @@ void validate(const TrainConfig& config) {
                                          "; mini-batches must be equal"));
   }
   validate_groups(rollout);
+  if (learns_written_texts(config.algorithm) && config.algorithm.kl.coef > 0.0 &&
+      config.algorithm.kl.in == KlIn::kReward) {
+    throw base::ConfigError("algorithm.kl.in: reward does not go with algorithm.method: sft: there is no reward");
+  }
+  if (config.rollout.overlong.buffer >= rollout.max_new_tokens) {
+    throw base::ConfigError(base::concat("rollout.overlong.buffer ", rollout.overlong.buffer,
+                                         " is not less than rollout.max_new_tokens ", rollout.max_new_tokens,
+                                         ": every completion would cost"));
+  }
   if (learns_written_texts(config.algorithm) && data::order_of(config.data) == data::Order::kUncertain) {
     throw base::ConfigError(
         "data.order: uncertain does not go with algorithm.method: sft: nothing is sampled, so no accuracy is known");

@@ -38,7 +38,7 @@ void warn_about_advantage(const TrainConfig& config, Warnings& out) {
         "algorithm.std: sample with groups of two gives advantages of 0.707 where the population std of the 2-GRPO "
         "paper gives 1");
   }
-  if (config.algorithm.kl.coef > 0.0 || config.algorithm.entropy_coef != 0.0) {
+  if (kl_in_loss(config.algorithm) > 0.0 || config.algorithm.entropy_coef != 0.0) {
     out.push_back(
         "with KL or entropy in the loss, groups whose rewards are all equal are trained on too and cost as much as "
         "live ones");
@@ -100,8 +100,11 @@ void warn_about_evaluation(const TrainConfig& config, int64_t steps, const std::
 
 std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model) {
   Warnings out;
-  if (config.rollout.sampling.top_p < 1.0 || config.rollout.sampling.top_k > 0) {
-    out.push_back("top_p < 1 or top_k > 0: the sampling distribution is not the old policy");
+  const bool truncates = config.rollout.sampling.top_p < 1.0 || config.rollout.sampling.top_k > 0;
+  if (truncates && config.trainer.updates_per_step * config.trainer.epochs_per_step > 1) {
+    out.push_back(
+        "top_p < 1 or top_k > 0 with several updates a step: the sampling distribution is not the old policy; with one "
+        "update the trainer renormalises over what was sampled from");
   }
   const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
   if (longest > model.max_positions) {

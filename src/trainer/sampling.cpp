@@ -9,6 +9,7 @@
 #include "grpo/update/profile.h"
 #include "trainer/gather_json.h"
 #include "trainer/group_sizes.h"
+#include "trainer/length_rules.h"
 #include "trainer/memory_plan.h"
 #include "trainer/reward_item.h"
 #include "trainer/sequences.h"
@@ -69,6 +70,7 @@ void score_rollouts(const StepContext& context, const Prompt& prompt, std::span<
   auto scores = context.reward.score(items);
   for (size_t i = 0; i < rollouts.size(); ++i) {
     rollouts[i].score = std::move(scores[i]);
+    apply_length_rules(context.config, rollouts[i]);
     if (!std::isfinite(rollouts[i].score.reward))
       throw base::Error("reward: prompt " + prompt.id + " got a reward that is not finite; check reward.terms");
   }

@@ -27,6 +27,12 @@ update::Sequence sequence_of(const AlgorithmConfig& config, const Prompt& prompt
   return sequence;
 }
 
+// A later update of a step would not find the set that was sampled from again, since its weights are others.
+nn::HeadTruncation truncation_of(const TrainConfig& config) {
+  if (config.trainer.updates_per_step * config.trainer.epochs_per_step > 1) return {};
+  return {.top_k = config.rollout.sampling.top_k, .top_p = config.rollout.sampling.top_p};
+}
+
 }  // namespace
 
 update::Objective objective_of(const TrainConfig& config) {
@@ -34,17 +40,18 @@ update::Objective objective_of(const TrainConfig& config) {
   if (learns_written_texts(algorithm)) {  // with advantage 1 this loss is the negative log-likelihood
     return {.policy = {.loss = algo::Loss::kReinforce},
             .aggregation = algorithm.aggregation,
-            .kl_coef = algorithm.kl.coef,
+            .kl_coef = kl_in_loss(algorithm),
             .kl_estimator = algorithm.kl.estimator,
             .entropy_coef = algorithm.entropy_coef,
             .temperature = 1.0};
   }
   return {.policy = algorithm.policy,
           .aggregation = algorithm.aggregation,
-          .kl_coef = algorithm.kl.coef,
+          .kl_coef = kl_in_loss(algorithm),
           .kl_estimator = algorithm.kl.estimator,
           .entropy_coef = algorithm.entropy_coef,
-          .temperature = config.rollout.sampling.temperature};
+          .temperature = config.rollout.sampling.temperature,
+          .truncation = truncation_of(config)};
 }
 
 update::Batch batch_of(const TrainConfig& config, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {

@@ -81,7 +81,8 @@ void remove_unfinished(const fs::path& folder) {
     if (!fs::is_directory(there)) continue;
     for (const auto& entry : fs::directory_iterator(there)) {
       const std::string name = entry.path().filename().string();
-      for (const char* stem : {"run.json", "config.yaml", "metrics.jsonl", "events.out.tfevents.", "last_good"}) {
+      for (const char* stem :
+           {"run.json", "config.yaml", "metrics.jsonl", "events.out.tfevents.", "last_good", "best"}) {
         if (name.starts_with(stem) && io::is_unfinished_name(name)) unfinished.push_back(entry.path());
       }
     }

@@ -148,6 +148,7 @@ void write_rollouts(const std::filesystem::path& path, int64_t step, const Rollo
                                  {"verdict", verifier::to_string(rollout.score.verdict.kind)},
                                  {"reward", rollout.score.reward},
                                  {"advantage", rollout.advantage}};
+      if (rollout.kl != 0.0) row["kl"] = rollout.kl;
       if (batch.group_offsets[q + 1] - batch.group_offsets[q] == 1) row["baseline"] = rollout.baseline;
       for (size_t k = 0; k < rollout.score.values.size(); ++k)
         row["rewards"][reward_names.at(k)] = rollout.score.values[k];

@@ -73,7 +73,9 @@ at::Tensor hidden_rows(const models::CausalLM& model, const MicroBatch& micro) {
 }
 
 nn::LmHeadOptions head_options(const Objective& objective) {
-  return {.temperature = objective.temperature, .entropy_grad = objective.entropy_coef > 0.0};
+  return {.temperature = objective.temperature,
+          .entropy_grad = objective.entropy_coef > 0.0,
+          .truncation = objective.truncation};
 }
 
 // The loss of a piece of the targets, and what its terms measure. `offsets` say which of these targets belong to which
@@ -114,7 +116,7 @@ TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& se
             learner.model.device());
   if (learner.objective.kl_coef > 0.0) {
     const TraceRange range("reference");
-    inputs.reference = target_log_probs(*learner.reference, micro, learner.objective);
+    inputs.reference = target_log_probs(*learner.reference, micro, learner.objective.of_reference());
   }
   return inputs;
 }
@@ -140,13 +142,15 @@ nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, c
   }
   const auto current = nn::token_log_probs(hidden, learner.model.head_weight(), micro.targets, options);
   const auto loss = measured_loss(inputs, micro.offsets, current.log_probs, current.entropy);
-  return {loss, current.log_probs, current.entropy};
+  return {loss, current.log_probs, current.entropy, current.kept};
 }
 
 std::vector<algo::Measure> measures_of(const TokenInputs& inputs, const nn::HeadLoss& head) {
   const at::NoGradGuard no_grad;
   const auto& sampler = inputs.sampler_log_probs;
-  const auto kl = sampler.defined() ? algo::kl_penalty(sampler, head.log_probs, algo::KlEstimator::kK3).sum()
+  // The sampler says the whole distribution's log-probs.
+  const auto whole = head.kept.defined() ? head.log_probs + head.kept : head.log_probs;
+  const auto kl = sampler.defined() ? algo::kl_penalty(sampler, whole, algo::KlEstimator::kK3).sum()
                                     : at::zeros({}, head.loss.options());
   return {{"loss", algo::Fold::kSum, head.loss.detach()},
           {"entropy", algo::Fold::kMean, head.entropy.sum()},

@@ -61,6 +61,21 @@ std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& wa
   return gradient;
 }
 
+// Of what falls to this rank.
+void set_log_probs(const Learner& learner, const Watch& watch, const models::CausalLM& model,
+                   const Objective& objective, std::vector<Sequence>& sequences, std::vector<float> Sequence::*member) {
+  const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
+    return fits_memory(learner, watch, sequences, part, [&] {
+      const auto micro = pack_micro_batch(sequences, part, learner.model.device());
+      const auto log_probs = target_log_probs(model, micro, objective).cpu().contiguous();
+      const float* values = log_probs.const_data_ptr<float>();
+      for (size_t i = 0; i < part.size(); ++i)
+        (sequences[part[i]].*member).assign(values + micro.offsets[i], values + micro.offsets[i + 1]);
+    });
+  };
+  for_each_micro_batch(learner, sequences, share_of_rank(learner, sequences, learner.communicator.rank()), pass);
+}
+
 bool is_mean_of_updates(algo::Fold fold) { return fold == algo::Fold::kSum || fold == algo::Fold::kMean; }
 
 // Takes in the figure of one more update. Of updates that were not applied only the largest value counts, because it
@@ -77,17 +92,14 @@ void fold(Figure& figure, const Figure& update, bool applied) {
 
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
   const TraceRange range("old log-probs");
-  const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
-    return fits_memory(learner, watch, sequences, part, [&] {
-      const auto micro = pack_micro_batch(sequences, part, learner.model.device());
-      const auto log_probs = target_log_probs(learner.model, micro, learner.objective).cpu().contiguous();
-      const float* values = log_probs.const_data_ptr<float>();
-      for (size_t i = 0; i < part.size(); ++i) {
-        sequences[part[i]].old_log_probs.assign(values + micro.offsets[i], values + micro.offsets[i + 1]);
-      }
-    });
-  };
-  for_each_micro_batch(learner, sequences, share_of_rank(learner, sequences, learner.communicator.rank()), pass);
+  set_log_probs(learner, watch, learner.model, learner.objective, sequences, &Sequence::old_log_probs);
+}
+
+void set_reference_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
+  const TraceRange range("reference");
+  GRPO_CHECK(learner.reference != nullptr, "a learner without a reference");
+  set_log_probs(learner, watch, *learner.reference, learner.objective.of_reference(), sequences,
+                &Sequence::reference_log_probs);
 }
 
 UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, const Batch& batch) {

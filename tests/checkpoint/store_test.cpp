@@ -195,14 +195,28 @@ TEST_F(StoreTest, NamesTheFileThatIsMissing) {
 TEST_F(StoreTest, SparesTheLastGoodOneUntilTheMarkIsGone) {
   save(10, 2);
   save(20, 2);
-  store_.mark_good(10);
+  store_.mark(Mark::kGood, 10);
   for (const int64_t step : {30, 40})
     Store(folder_).save(step, {.keep = 2}, [](const fs::path& folder) { write_one(folder, "contents"); });
   EXPECT_THAT(store_.steps(), ElementsAre(10, 30, 40));
-  EXPECT_EQ(store_.good(), 10);
-  store_.mark_good(std::nullopt);
-  EXPECT_EQ(store_.good(), std::nullopt);
+  EXPECT_EQ(store_.marked(Mark::kGood), 10);
+  store_.mark(Mark::kGood, std::nullopt);
+  EXPECT_EQ(store_.marked(Mark::kGood), std::nullopt);
   EXPECT_THAT(store_.prune(2), ElementsAre(10));
+}
+
+TEST_F(StoreTest, KeepsTheBestOneUntilAnotherIsBetter) {
+  const auto save_as = [this](int64_t step, bool best) {
+    store_.save(step, {.keep = 1, .best = best}, [](const fs::path& folder) { write_one(folder, "contents"); });
+  };
+  save_as(10, true);
+  save_as(20, false);
+  save_as(30, false);
+  EXPECT_THAT(store_.steps(), ElementsAre(10, 30));
+  EXPECT_EQ(store_.marked(Mark::kBest), 10);
+  EXPECT_EQ(store_.marked(Mark::kGood), std::nullopt);
+  save_as(40, true);
+  EXPECT_THAT(store_.steps(), ElementsAre(40));
 }
 
 // By hand, or by a disk that lost it.
@@ -210,7 +224,7 @@ TEST_F(StoreTest, AMarkThatNamesNothingMarksNothing) {
   save(10);
   for (const char* text : {"", "step_00000099\n", "step_1", "../step_00000010"}) {
     io::write_file_atomic(folder_ / "last_good", text);
-    EXPECT_EQ(store_.good(), std::nullopt) << text;
+    EXPECT_EQ(store_.marked(Mark::kGood), std::nullopt) << text;
   }
 }
 

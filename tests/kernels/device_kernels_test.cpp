@@ -1,4 +1,6 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
@@ -260,6 +262,30 @@ TEST_P(DeviceKernels, SampleTokensEqualsItsTwin) {
       const auto same = found[0] == expected.ids;
       EXPECT_LE(rows - same.sum().item<int64_t>(), rows / 1300);
       expect_near(found[1].to(at::kFloat).index({same}), expected.log_probs.index({same}));
+    }
+  }
+}
+
+// As with the draws, a row whose running sum is next to its goal may keep one id more on one of the two.
+TEST_P(DeviceKernels, KeepSampledEqualsItsTwin) {
+  const int64_t rows = GetParam().sampled_rows;
+  for (const auto type : kTypes) {
+    for (const int64_t vocabulary : {1, 31, 1501, 8208}) {
+      const auto logits = random({rows, vocabulary}, type, 2.0);
+      const auto targets = at::arange(rows, at::kLong).remainder(vocabulary);
+      for (const auto& [top_k, top_p] : {std::pair<int64_t, double>{0, 0.9}, {20, 1.0}, {40, 0.6}}) {
+        SCOPED_TRACE(::testing::Message() << type << ", " << vocabulary << " ids, " << top_k << ", " << top_p);
+        auto expected = logits.clone();
+        const auto shares = keep_sampled_(expected, targets, 0.8, top_k, top_p);
+        const auto found = run([&, top_k = top_k, top_p = top_p] {
+          auto moved = there(logits).clone();
+          const auto log_shares = table().keep_sampled_(moved, there(targets), 0.8, top_k, top_p);
+          return at::cat({moved.to(at::kFloat), log_shares.unsqueeze(1)}, 1);
+        });
+        const auto same = (found.slice(1, 0, vocabulary) == expected.to(at::kFloat)).all(1);
+        EXPECT_LE(rows - same.sum().item<int64_t>(), rows / 1300);
+        expect_near(found.select(1, vocabulary).index({same}), shares.index({same}));
+      }
     }
   }
 }

@@ -2,6 +2,8 @@
 
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/isnan.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/softmax.h>
@@ -12,6 +14,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -223,6 +226,71 @@ TEST(SampleTokens, MarksARowWithoutNumbersAndLeavesTheOthers) {
     EXPECT_FALSE(std::isnan(drawn.log_probs[0]) || std::isnan(drawn.log_probs[2])) << bad;
     EXPECT_TRUE(std::isnan(drawn.log_probs[1])) << bad;
   }
+}
+
+// What keep_sampled_ leaves of a row: ids and the log of their share.
+struct Left {
+  std::set<int64_t> ids;
+  double log_share;
+};
+
+Left left(const std::vector<float>& logits, int64_t target, const SampleParams& params, at::ScalarType type) {
+  auto row = row_of(logits).to(type);
+  const auto log_share =
+      keep_sampled_(row, at::tensor({target}, at::kLong), params.temperature, params.top_k, params.top_p);
+  std::set<int64_t> ids;
+  const auto values = row.to(at::kFloat).contiguous();
+  for (size_t id = 0; id < logits.size(); ++id) {
+    const float value = values.const_data_ptr<float>()[id];
+    if (value == -std::numeric_limits<float>::infinity()) continue;
+    EXPECT_EQ(value, row_of(logits).to(type).to(at::kFloat)[0][static_cast<int64_t>(id)].item<float>());
+    ids.insert(static_cast<int64_t>(id));
+  }
+  return {ids, log_share.item<double>()};
+}
+
+TEST(KeepSampled, LeavesWhatIsDrawnFromAndTheTarget) {
+  at::manual_seed(3);
+  with_every_cpu([] {
+    for (const auto& params :
+         {SampleParams{.temperature = 0.7, .top_p = 0.9}, SampleParams{.top_k = 5},
+          SampleParams{.temperature = 1.3, .top_k = 20, .top_p = 0.5}, SampleParams{.top_p = 0.01}}) {
+      for (const int64_t n : {1, 7, 130, 700}) {
+        const auto logits = random_logits(n, 2.0);
+        const int64_t target = n / 3;
+        auto expected = kept_by_sorting(logits, params);
+        expected.insert(target);
+        const auto found = left(logits, target, params, at::kFloat);
+        EXPECT_EQ(found.ids, expected);
+        double share = 0.0, total = 0.0;
+        for (int64_t id = 0; id < n; ++id) {
+          const double mass = std::exp(logits[static_cast<size_t>(id)] / params.temperature);
+          total += mass;
+          share += expected.contains(id) ? mass : 0.0;
+        }
+        EXPECT_NEAR(found.log_share, std::log(share / total), 1e-5);
+      }
+    }
+  });
+}
+
+TEST(KeepSampled, DecidesBetweenEqualLogitsAsTheSamplerDoes) {
+  const std::vector<float> logits = {1.0f, 2.0f, 2.0f, 2.0f, 0.0f};
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    EXPECT_EQ(left(logits, 1, {.top_k = 2}, type).ids, kept(logits, {.top_k = 2}));
+    EXPECT_EQ(left(logits, 4, {.top_k = 2}, type).ids, (std::set<int64_t>{1, 2, 4}));
+  }
+}
+
+TEST(KeepSampled, LeavesARowWithoutNumbersAsItIs) {
+  auto rows = at::zeros({2, 10});
+  rows[0][3] = std::numeric_limits<float>::quiet_NaN();
+  rows[1].fill_(-std::numeric_limits<float>::infinity());
+  const auto before = rows.clone();
+  const auto shares = keep_sampled_(rows, at::tensor({0, 0}, at::kLong), 1.0, 0, 0.5);
+  EXPECT_TRUE(at::equal(rows.isnan(), before.isnan()));
+  EXPECT_EQ(rows[0][9].item<float>(), 0.0f);
+  EXPECT_TRUE(shares.isnan().all().item<bool>());
 }
 
 }  // namespace

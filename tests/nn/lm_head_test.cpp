@@ -2,13 +2,20 @@
 
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cumsum.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/masked_fill.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/scatter.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/sort.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
@@ -256,6 +263,69 @@ TEST(TokenLogProbs, LeaveTheEntropyOutWhenAsked) {
   const auto out = token_log_probs(c.hidden, c.weight, c.targets, {.entropy = false});
   EXPECT_FALSE(out.entropy.defined());
   EXPECT_LT(distance(out.log_probs, token_log_probs(c.hidden, c.weight, c.targets, {}).log_probs), 1e-9);
+}
+
+// The definition: the set that top-k and top-p leave, and the target, found by sorting; a softmax over it alone.
+TokenLogProbs plain_truncated(const Case& c, const LmHeadOptions& options) {
+  const auto logits = at::linear(c.hidden, c.weight) / options.temperature;
+  const auto sorted = logits.detach().sort(/*stable=*/true, -1, /*descending=*/true);
+  const auto order = std::get<1>(sorted);
+  auto probabilities = at::softmax(std::get<0>(sorted), -1);
+  auto stays = at::ones_like(probabilities, at::kBool);
+  if (options.truncation.top_k > 0) stays.slice(1, options.truncation.top_k).fill_(false);
+  probabilities = probabilities * stays;
+  probabilities = probabilities / probabilities.sum(-1, true);
+  stays = stays.logical_and(probabilities.cumsum(-1) - probabilities < options.truncation.top_p);
+  auto mask = at::zeros_like(stays).scatter(1, order, stays);
+  mask = mask.scatter(1, c.targets.unsqueeze(1), true);
+  const auto log_probs = at::log_softmax(logits.masked_fill(mask.logical_not(), -INFINITY), -1);
+  const auto safe = log_probs.masked_fill(mask.logical_not(), 0.0);
+  const auto of_target = [&](const at::Tensor& x) { return x.gather(1, c.targets.unsqueeze(1)).squeeze(1); };
+  return {of_target(log_probs), -(log_probs.exp() * safe).sum(-1),
+          (of_target(at::log_softmax(logits, -1)) - of_target(log_probs)).detach()};
+}
+
+TEST(TruncatedHead, IsTheRenormalisedDistributionInValueAndGradient) {
+  for (const auto& truncation :
+       {HeadTruncation{.top_p = 0.9}, HeadTruncation{.top_k = 10}, HeadTruncation{.top_k = 30, .top_p = 0.6}}) {
+    for (const bool entropy_grad : {false, true}) {
+      const LmHeadOptions options{
+          .temperature = 0.8, .chunk_tokens = 5, .entropy_grad = entropy_grad, .truncation = truncation};
+      const Case chunked(13);
+      const Case reference = chunked.in_fp64();
+      const auto out = token_log_probs(chunked.hidden, chunked.weight, chunked.targets, options);
+      const auto expected = plain_truncated(reference, options);
+      EXPECT_LT(distance(out.log_probs, expected.log_probs), 1e-5);
+      EXPECT_LT(distance(out.entropy, expected.entropy), 1e-5);
+      EXPECT_LT(distance(out.kept, expected.kept), 1e-5);
+      chunked.objective(out, entropy_grad).backward();
+      reference.objective(expected, entropy_grad).backward();
+      EXPECT_LT(distance(chunked.hidden.grad(), reference.hidden.grad()), 1e-5);
+      EXPECT_LT(distance(chunked.weight.grad(), reference.weight.grad()), 1e-5);
+
+      const Case once(13);
+      const auto loss = head_loss(once.hidden, once.weight, once.targets, options,
+                                  [&](int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
+                                    const int64_t n = log_probs.size(0);
+                                    const auto value = (log_probs * once.log_prob_weight.narrow(0, begin, n)).sum();
+                                    if (!entropy_grad) return value;
+                                    return value + (entropy * once.entropy_weight.narrow(0, begin, n)).sum();
+                                  });
+      loss.loss.backward();
+      EXPECT_LT(distance(loss.kept, expected.kept), 1e-5);
+      EXPECT_LT(distance(once.hidden.grad(), reference.hidden.grad()), 1e-5);
+      EXPECT_LT(distance(once.weight.grad(), reference.weight.grad()), 1e-5);
+    }
+  }
+}
+
+TEST(TruncatedHead, IsTheWholeOneWhereNothingIsLeftOut) {
+  const Case a(13), b(13);
+  const auto whole = token_log_probs(a.hidden, a.weight, a.targets, {});
+  const auto all = token_log_probs(b.hidden, b.weight, b.targets, {.truncation = {.top_k = kVocabulary}});
+  EXPECT_EQ(distance(whole.log_probs, all.log_probs), 0.0);
+  EXPECT_LT(all.kept.abs().max().item<double>(), 1e-6);
+  EXPECT_FALSE(whole.kept.defined());
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """What the documentation says exists: files it links or names, configurations, subcommands and options, configuration keys;
 and docs/examples/extend/*.patch, the examples of docs/extending.md, still apply. Arguments: the program and the source folder."""
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -83,6 +85,18 @@ class Documentation(unittest.TestCase):
         table = subprocess.run([sys.executable, SOURCE / "scripts" / "plan_table.py", program], capture_output=True, text=True, check=True).stdout
         self.assertGreater(len(table.splitlines()), 10)
         self.assertIn(table, (SOURCE / "docs" / "distributed.md").read_text(encoding="utf-8"), f"run: scripts/plan_table.py {program}")
+
+    def test_every_metric_is_explained(self):
+        page = (SOURCE / "docs" / "watching_runs.md").read_text(encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            for name, overrides in (("one", ["algorithm.kl={coef: 0.1, in: reward}", "rollout.overlong.buffer=4", "eval.greedy=true"]),
+                                    ("two", ["--nproc", "2", "algorithm.loss=clip", "algorithm.dual_clip=3", "algorithm.kl.coef=0.1"]), ("three", ["trainer.stream_update=true"])):
+                subprocess.run([PROGRAM, "train", "--config", "quickstart_2grpo", f"run.output={folder}", f"run.name={name}", "trainer.steps=1", "eval.samples=1", *overrides],
+                               capture_output=True, check=True, cwd=SOURCE)
+                for line in (Path(folder) / name / "metrics.jsonl").read_text().splitlines():
+                    for key in json.loads(line):
+                        shown = re.sub(r"^eval/heldout/(mean|pass|maj)@\d+$", r"\1@k", re.sub(r"^eval/heldout/(greedy|ci_\w+)$", r"\1", re.sub("^reward/math/mean$", "reward/<term>/mean", key)))
+                        self.assertRegex(page, rf"[`/]{re.escape(shown)}`", key)
 
     def test_the_bias_of_extension_is_what_the_script_prints(self):
         table = subprocess.run([sys.executable, SOURCE / "scripts" / "extension_bias.py"], capture_output=True, text=True, check=True).stdout

@@ -51,7 +51,7 @@ class DivergedRun : public ::testing::Test {
     config.trainer.steps = 20;
     config.checkpoint.every_steps = 1;
     config.checkpoint.keep = 2;
-    config.trainer.stop_on = {"non_finite", "constant_reward"};
+    config.trainer.stop_on.signs = {"non_finite", "constant_reward"};
     return config;
   }
 
@@ -67,14 +67,14 @@ TEST_F(DivergedRun, EndsOnASignOfStopOnAndOffersTheLastGoodCheckpoint) {
                            HasSubstr("step_00000005)")));
   EXPECT_THAT(steps(),
               ElementsAre(5, 14, 15));  // two newest, and the one that was pinned; none of the step that ended it
-  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").good(), 5);
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), 5);
   EXPECT_EQ(testing::read_jsonl(run_ / "diverged" / "step_00000016.jsonl").size(), 16u);
   EXPECT_EQ(testing::read_jsonl(run_ / "metrics.jsonl").back().at("step"), 16);
 }
 
 TEST_F(DivergedRun, OnlyWarnsOfASignThatStopOnDoesNotName) {
   auto config = with_lost_rewards();
-  config.trainer.stop_on = {};
+  config.trainer.stop_on.signs = {};
   EXPECT_EQ(error_of(config), "");
   EXPECT_THAT(steps(), ElementsAre(5, 19, 20));
   EXPECT_TRUE(fs::exists(run_ / "diverged" / "step_00000016.jsonl"));
@@ -94,7 +94,7 @@ TEST_F(DivergedRun, ThatGoesOnWellLosesItsMark) {
   EXPECT_NE(error_of(config), "");
   config.trainer.steps = 6;
   EXPECT_EQ(error_of(config, (run_ / "checkpoints" / "step_00000005").string()), "");
-  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").good(), std::nullopt);
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), std::nullopt);
 }
 
 // One update with such a rate, and the weights are of no use.
@@ -104,11 +104,11 @@ TEST_F(DivergedRun, AnAbsurdLearningRateEndsWithAWordOfWhatToDo) {
   config.optimizer.warmup_updates = 0;
   config.checkpoint.every_steps = 1;
   config.trainer.steps = 30;
-  config.trainer.stop_on = {"non_finite", "ratio", "constant_reward", "length_collapse"};
+  config.trainer.stop_on.signs = {"non_finite", "ratio", "constant_reward", "length_collapse"};
   // The first step has no live group and leaves the weights alone, the second one ruins them.
   EXPECT_THAT(error_of(config), AllOf(HasSubstr("step 3: sampling: the logits"), HasSubstr("step_00000001)"),
                                       HasSubstr("try a smaller optimizer.lr")));
-  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").good(), 1);
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), 1);
 }
 
 }  // namespace

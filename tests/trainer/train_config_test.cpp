@@ -74,6 +74,20 @@ TEST(TrainConfig, NamesTheNearestDtypeAndDevice) {
   EXPECT_THAT(message("model.device=gpu"), HasSubstr("model.device: unknown value gpu"));
 }
 
+// A list was all that trainer.stop_on could be.
+TEST(TrainConfig, ReadsSignsOfDivergenceWithoutTheirKeyToo) {
+  const auto stop_on = [](const std::string& value) {
+    return load(testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {"trainer.stop_on=" + value})
+        .trainer.stop_on;
+  };
+  EXPECT_THAT(stop_on("[ratio, non_finite]").signs, ::testing::ElementsAre("ratio", "non_finite"));
+  EXPECT_THAT(stop_on("ratio").signs, ::testing::ElementsAre("ratio"));
+  const auto goal = stop_on("{metric: accuracy, at_least: 0.9}");
+  EXPECT_EQ(goal.metric, "accuracy");
+  EXPECT_EQ(goal.at_least, 0.9);
+  EXPECT_THAT(goal.signs, ::testing::ElementsAre("non_finite"));
+}
+
 TEST(TrainConfig, IsDocumentedAsItIs) {
   TrainConfig config;
   EXPECT_EQ(io::read_file(grpo::testing::source_dir() / "docs" / "config.md"),

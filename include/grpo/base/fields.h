@@ -89,6 +89,11 @@ class Fields {
   /// Of a temporary, as in `for (const auto& field : fields_of(config).list())`: a list of its own, which lives on.
   std::vector<Field> list() && { return std::move(fields_); }
 
+  /// A list, or one text, that stands where these keys are expected is read as this one of them: how the section was
+  /// spelled before it had others.
+  void read_list_as(std::string name) { list_name_ = std::move(name); }
+  const std::string& list_name() const { return list_name_; }
+
   /// The key of this name: a struct that takes over another's keys may give one of them other bounds or words.
   /// Throws std::out_of_range when there is none.
   Field& at(const std::string& name);
@@ -98,6 +103,7 @@ class Fields {
   static FieldValue make_value(T& member);
 
   std::vector<Field> fields_;
+  std::string list_name_;
 };
 
 template <HasFields T>

@@ -19,11 +19,18 @@ std::string step_name(int64_t step);
 /// The step of exactly such a name; nullopt for any other.
 std::optional<int64_t> step_of_name(const std::string& name);
 
+/// Why a checkpoint stays though it is not among the newest.
+enum class Mark {
+  kGood,  // the last one before a run showed signs of divergence: the file `last_good`
+  kBest,  // the one with the largest value of checkpoint.keep_best: the file `best`
+};
+
 /// How a checkpoint is saved.
 struct SavePlan {
   int64_t keep = 3;                    // newest checkpoints that stay
   uint64_t bytes = 0;                  // what it will take at least; 0: not known
   std::optional<int64_t> pinned = {};  // a step that stays beside them
+  bool best = false;                   // this one becomes Mark::kBest
   /// Pauses before a failed write is tried again; then the failure stands.
   std::vector<std::chrono::milliseconds> retry_after = {std::chrono::milliseconds(500), std::chrono::seconds(3)};
 };
@@ -49,19 +56,19 @@ class Store {
   std::vector<int64_t> all_steps() const;
   std::filesystem::path path_of(int64_t step) const;
 
-  /// Marks the complete checkpoint of `step` (nullopt: none) as the last good one, in the file `last_good`; prune()
-  /// leaves it alone, in later processes too.
-  void mark_good(std::optional<int64_t> step) const;
+  /// Marks the complete checkpoint of `step` (nullopt: none) in the mark's file; prune() leaves it alone, in later
+  /// processes too. There is one of each mark.
+  void mark(Mark mark, std::optional<int64_t> step) const;
   /// What is marked, as long as it is there.
-  std::optional<int64_t> good() const;
+  std::optional<int64_t> marked(Mark mark) const;
 
   /// Where a rank other than 0 puts its part of a checkpoint until rank 0 takes it; removed like any leftover.
   std::filesystem::path folder_of_rank(int64_t step, int64_t rank) const;
 
   /// Removes what an interrupted save left behind.
   void remove_leftovers();
-  /// Removes all but the `keep` newest complete checkpoints, `pinned`, good(), links, and those with files of somebody
-  /// else (a warning names one, once); returns the steps removed.
+  /// Removes all but the `keep` newest complete checkpoints, `pinned`, marked ones, links, and those with files of
+  /// somebody else (a warning names one, once); returns the steps removed.
   std::vector<int64_t> prune(int64_t keep, std::optional<int64_t> pinned = {});
 
  private:

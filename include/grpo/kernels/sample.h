@@ -38,4 +38,11 @@ struct Sampled {
 /// gets id 0 and the log-prob NaN.
 Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows);
 
+/// Sets to minus infinity what sample_tokens() with these parameters would leave out of each row, the target excepted,
+/// so that a softmax of what is left is the distribution that was sampled from. logits: [n, V] fp32 or bf16, dense;
+/// targets: [n] int64 in [0, V); temperature > 0. Returns [n] fp32: the log of the probability that is left. A row
+/// whose logits hold NaN or are all -inf stays as it is, and its result is NaN.
+at::Tensor keep_sampled_(at::Tensor& logits, const at::Tensor& targets, double temperature, int64_t top_k,
+                         double top_p);
+
 }  // namespace grpo::kernels

@@ -10,6 +10,14 @@ namespace grpo::nn {
 struct TokenLogProbs {
   at::Tensor log_probs;  // [N] fp32: log_softmax(hidden W^T / temperature)[target]; differentiable
   at::Tensor entropy;    // [N] fp32: of the same distribution; differentiable only if `entropy_grad`
+  at::Tensor kept;       // [N] fp32, no gradient: log of the probability that `truncation` leaves; undefined without it
+};
+
+/// What a sampler left of the distribution (kernels/sample.h); targets always stay.
+struct HeadTruncation {
+  int64_t top_k = 0;   // 0: all
+  double top_p = 1.0;  // 1: all
+  bool is_on() const { return top_k > 0 || top_p < 1.0; }
 };
 
 struct LmHeadOptions {
@@ -17,7 +25,8 @@ struct LmHeadOptions {
   int64_t chunk_tokens =
       0;  // logits [chunk, V] exist for one chunk at a time, forward and backward; 0: auto_chunk_tokens
   bool entropy_grad = false;
-  bool entropy = true;  // false: not computed; undefined in the result
+  bool entropy = true;             // false: not computed; undefined in the result
+  HeadTruncation truncation = {};  // the softmax is over what it leaves, a set that is taken as given
 };
 
 /// The default of chunk_tokens. A device needs many tokens at once to be busy, and reads and writes the weight's
@@ -37,6 +46,7 @@ struct HeadLoss {
   at::Tensor loss;       // scalar fp32, differentiable by hidden and weight
   at::Tensor log_probs;  // [N] fp32, no gradient
   at::Tensor entropy;    // [N] fp32, no gradient
+  at::Tensor kept = {};  // as in TokenLogProbs
 };
 
 /// As token_log_probs followed by a loss, but each chunk's logits are computed only once: since a token's loss depends

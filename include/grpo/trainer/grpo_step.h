@@ -24,6 +24,7 @@ struct StepStats {
   double reward_mean = 0.0;
   double reward_std = 0.0;              // population, over rollouts
   std::vector<double> term_means = {};  // of each reward term, in the order of RewardFunction::names()
+  std::optional<double> kl_reference;   // with algorithm.kl.in: reward: mean over tokens
   int64_t rewards_failed = 0;           // rollouts whose reward is not known; they are left out above
   double accuracy = 0.0;
   int64_t groups_live = 0;

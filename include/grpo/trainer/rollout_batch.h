@@ -43,6 +43,7 @@ struct Rollout {
   rollout::Completion completion;
   std::string text;  // completion without special tokens
   reward::Score score;
+  double kl = 0.0;        // subtracted from the reward before it is compared (algorithm.kl.in: reward)
   double baseline = 0.0;  // what its reward was compared with, where it is alone in its group
   double advantage = 0.0;
 

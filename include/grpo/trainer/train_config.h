@@ -101,6 +101,18 @@ struct ResampleConfig {
   }
 };
 
+/// The soft length penalty of DAPO (arXiv 2503.14476).
+struct OverlongConfig {
+  int64_t buffer = 0;
+  double penalty = 1.0;
+  GRPO_FIELDS(f) {
+    f("buffer", buffer, "last tokens before max_new_tokens in which a completion begins to cost; 0 is off",
+      base::at_least(0));
+    f("penalty", penalty, "what a completion of max_new_tokens costs; inside the buffer it rises evenly",
+      base::at_least(0));
+  }
+};
+
 struct RolloutConfig {
   int64_t prompts_per_step = 32;
   int64_t group_size = 2;
@@ -108,6 +120,7 @@ struct RolloutConfig {
   ResampleConfig resample;
   rollout::SamplingConfig sampling;
   int64_t max_new_tokens = 256;
+  OverlongConfig overlong;
   std::optional<int64_t> max_total_tokens;
   std::vector<int64_t> stop_ids;
   bool exact = false;
@@ -123,8 +136,8 @@ struct RolloutConfig {
     sampling.fields(f);  // temperature, top_p, top_k
     f.at("temperature").range = base::above(0);
     f.at("temperature").doc = "sampling temperature; the trainer divides its logits by the same";
-    f.at("top_p").doc = "nucleus sampling; below 1 the sampling distribution is not the old policy";
     f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
+    f("overlong", overlong, "a penalty on completions that come near max_new_tokens, added to their reward");
     f("max_total_tokens", max_total_tokens, "longest prompt + completion; null: no other bound", base::at_least(2));
     f("stop_ids", stop_ids, "further token ids that end a completion");
     f("exact", exact,
@@ -138,8 +151,8 @@ struct RolloutConfig {
 };
 
 /// What to do with a completion that ended at max_new_tokens.
-enum class Truncated { kTrain, kMask };
-inline std::vector<std::string> enum_names(Truncated) { return {"train", "mask"}; }
+enum class Truncated { kTrain, kMask, kZeroReward };
+inline std::vector<std::string> enum_names(Truncated) { return {"train", "mask", "zero_reward"}; }
 
 /// Which tokens of completions with a negative advantage are made less likely.
 enum class NegativeTokens { kAll, kFiltered };
@@ -149,12 +162,21 @@ inline std::vector<std::string> enum_names(NegativeTokens) { return {"all", "fil
 enum class OldLogProbs { kTrainer, kSampler };
 inline std::vector<std::string> enum_names(OldLogProbs) { return {"trainer", "sampler"}; }
 
+/// Where the KL penalty goes.
+enum class KlIn { kLoss, kReward };
+inline std::vector<std::string> enum_names(KlIn) { return {"loss", "reward"}; }
+
 struct KlConfig {
   double coef = 0.0;
+  KlIn in = KlIn::kLoss;
   algo::KlEstimator estimator = algo::KlEstimator::kK3;
   GRPO_FIELDS(f) {
     f("coef", coef, "weight of the KL term to the reference policy (the start weights); 0 is off", base::at_least(0));
-    f("estimator", estimator, "k1, k2 or k3 (added to the loss)");
+    f("in", in,
+      "loss: a term of the loss, with its own gradient; reward: the sum over a completion's tokens is subtracted from "
+      "its "
+      "reward, before groups are compared");
+    f("estimator", estimator, "k1, k2 or k3");
   }
 };
 
@@ -184,13 +206,19 @@ struct AlgorithmConfig {
     f("empty_rows", empty_rows, "whether rollouts without a counted token count in sequence means");
     f("kl", kl, "KL to the reference policy");
     f("entropy_coef", entropy_coef, "entropy bonus; 0 is off", base::at_least(0));
-    f("truncated", truncated, "completions cut at max_new_tokens: train on them, or mask their loss");
+    f("truncated", truncated,
+      "completions cut at max_new_tokens: train on them, mask their loss, or zero_reward: train with reward 0");
     f("negative_tokens", negative_tokens,
       "of completions with a negative advantage: all, or filtered: without those that the sampler drew with a "
       "probability above 0.95");
     f("old_logprobs", old_logprobs, "source of the old log-probs when a step makes several updates");
   }
 };
+
+/// The weight of the KL term in the loss.
+inline double kl_in_loss(const AlgorithmConfig& algorithm) {
+  return algorithm.kl.in == KlIn::kLoss ? algorithm.kl.coef : 0.0;
+}
 
 inline bool learns_written_texts(const AlgorithmConfig& algorithm) { return algorithm.method == MethodKind::kSft; }
 
@@ -199,6 +227,24 @@ inline std::vector<std::string> enum_names(OffloadOptimizer) { return {"auto", "
 
 enum class RecomputeChoice { kAuto, kNone, kSelective, kFull };
 inline std::vector<std::string> enum_names(RecomputeChoice) { return {"auto", "none", "selective", "full"}; }
+
+/// When a run ends before trainer.steps are done.
+struct StopOnConfig {
+  std::string metric;
+  std::optional<double> at_least;
+  std::optional<int64_t> no_better_for;
+  std::vector<std::string> signs = {"non_finite"};
+  GRPO_FIELDS(f) {
+    f("metric", metric, "a metric of metrics.jsonl that ends the run, as eval/heldout/mean@4; larger is better");
+    f("at_least", at_least, "the run ends, with exit code 0, when the metric is as large as this");
+    f("no_better_for", no_better_for, "it ends when the metric's largest value is so many steps old",
+      base::at_least(1));
+    f("signs", signs,
+      "signs of divergence that end the run with an error, where others are only warned of: non_finite, ratio, "
+      "constant_reward, length_collapse (docs/reliability.md)");
+    f.read_list_as("signs");
+  }
+};
 
 struct TrainerConfig {
   int64_t updates_per_step = 1;
@@ -209,7 +255,7 @@ struct TrainerConfig {
   OffloadOptimizer offload_optimizer = OffloadOptimizer::kAuto;
   bool stream_update = false;
   bool deterministic = false;
-  std::vector<std::string> stop_on = {"non_finite"};
+  StopOnConfig stop_on;
   int64_t threads = 0;
   GRPO_FIELDS(f) {
     f("updates_per_step", updates_per_step, "equal mini-batches of prompts a step is split into", base::at_least(1));
@@ -228,9 +274,7 @@ struct TrainerConfig {
     f("deterministic", deterministic,
       "on a GPU only kernels whose sums have a fixed order: two runs, and a resumed one, are bit-equal on one GPU "
       "type; on the CPU, for one number of threads, they always are");
-    f("stop_on", stop_on,
-      "signs of divergence that end the run, where others are only warned of: non_finite, ratio, constant_reward, "
-      "length_collapse (docs/reliability.md)");
+    f("stop_on", stop_on, "what ends the run early: a metric's value, or signs of divergence");
     f("threads", threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
   }
 };
@@ -238,11 +282,15 @@ struct TrainerConfig {
 struct CheckpointConfig {
   int64_t every_steps = 20;
   int64_t keep = 3;
+  std::string keep_best;
   bool export_model = true;
   int64_t stop_within_s = 540;
   GRPO_FIELDS(f) {
     f("every_steps", every_steps, "steps between checkpoints; 0: only the last step", base::at_least(0));
     f("keep", keep, "newest checkpoints kept", base::at_least(1));
+    f("keep_best", keep_best,
+      "a metric of metrics.jsonl, as eval/heldout/mean@4: the checkpoint where it was largest stays beside the newest "
+      "ones, marked by the file checkpoints/best; of an evaluation's metric each new best is saved at once");
     f("stop_within_s", stop_within_s,
       "after a signal the run has saved and ended within this: the step under way is finished if its pace allows, else "
       "dropped and repeated later",

@@ -3,6 +3,7 @@
 #include "grpo/algo/aggregation.h"
 #include "grpo/algo/kl.h"
 #include "grpo/algo/policy_loss.h"
+#include "grpo/nn/lm_head.h"
 
 namespace grpo::update {
 
@@ -15,6 +16,15 @@ struct Objective {
   algo::KlEstimator kl_estimator = algo::KlEstimator::kK3;
   double entropy_coef = 0.0;
   double temperature = 1.0;  // logits are divided by it, as the sampler's were
+  /// pi is renormalised over what this leaves of it, and so is the policy that sampled: on it the ratio is 1.
+  nn::HeadTruncation truncation = {};
+
+  /// What a reference's log-probs are computed with: it did not sample, so nothing is left out of it.
+  Objective of_reference() const {
+    Objective whole = *this;
+    whole.truncation = {};
+    return whole;
+  }
 };
 
 }  // namespace grpo::update

@@ -13,8 +13,9 @@ struct Sequence {
   std::vector<float> advantages;         // [1]: of every target, or [m]
   std::vector<float> sampler_log_probs;  // [m] of the policy that sampled it, as it said; empty: nobody sampled it
   std::vector<float>
-      old_log_probs;    // [m] log pi_old; empty: the policy that trains is the one that made it (pi_old = pi)
-  double weight = 1.0;  // of its terms in the loss
+      old_log_probs;  // [m] log pi_old; empty: the policy that trains is the one that made it (pi_old = pi)
+  std::vector<float> reference_log_probs = {};  // [m] of the reference, where set_reference_log_probs() has set them
+  double weight = 1.0;                          // of its terms in the loss
 };
 
 /// A sequence whose targets are the ids of the completion. The prompt has at least one id.

@@ -46,6 +46,9 @@ UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, cons
 /// of them.
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
 
+/// Sets reference_log_probs in the same way, by a pass of the reference. REQUIRES: the learner has one.
+void set_reference_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
+
 /// Summarises the updates of a step: tokens are added up, and each figure is folded as it says itself. Means are over
 /// the updates that were applied, and zero when none was. REQUIRES: at least one update.
 UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates);

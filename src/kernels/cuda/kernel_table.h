@@ -28,6 +28,7 @@ struct KernelTable {
   decltype(&kernels::plan_attention) plan_attention;
   decltype(&kernels::paged_attention) paged_attention;
   decltype(&kernels::sample_tokens) sample_tokens;
+  decltype(&kernels::keep_sampled_) keep_sampled_;
   decltype(&kernels::capture_graph) capture_graph;
   decltype(&kernels::push_range) push_range;
   decltype(&kernels::pop_range) pop_range;

@@ -93,4 +93,13 @@ inline constexpr int64_t kMaxVocabulary = 1 << 19;
 cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, const SampledRows& state,
                    cudaStream_t stream);
 
+struct Truncated {
+  double temperature;
+  int64_t top_k;
+  double top_p;
+};
+/// logits: [rows, vocabulary], dense. kept: [rows].
+cudaError_t keep_sampled(Element type, void* logits, int64_t rows, int64_t vocabulary, const int64_t* targets,
+                         Truncated truncated, float* kept, cudaStream_t stream);
+
 }  // namespace grpo::kernels::cuda

@@ -396,6 +396,33 @@ __global__ void __launch_bounds__(kThreads)
   state.log_probs[index] = good ? drawn.log_prob : NAN;
 }
 
+// All ids are visited twice, first to add up what stays: the sums read what is overwritten afterwards.
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    keep_sampled_kernel(T* logits, int64_t n, const int64_t* targets, Truncated truncated, float* kept_logs) {
+  __shared__ Shared shared;
+  const int64_t index = blockIdx.x;
+  T* own = logits + index * n;
+  Row<T> row{own, static_cast<int>(n), shared, dynamic_shared<Sum>(), Highest{-INFINITY, -1, false}};
+  row.inverse_temperature = static_cast<float>(1.0 / truncated.temperature);
+  row.find_top();
+  const bool good = !row.top.nan && row.top.id >= 0 && isfinite(row.top.value);
+  const Sum total = good ? row.sum_chunks([&](float value, int) { return row.mass(value); }) : 0;
+  if (total == 0) {
+    if (threadIdx.x == 0) kept_logs[index] = NAN;
+    return;
+  }
+  const Kept kept = row.truncate(total, truncated.top_k, truncated.top_p);
+  const int target = static_cast<int>(targets[index]);
+  const auto stays = [&](float value, int id) { return id == target || kept.has(key_of(value), id); };
+  const Sum mass = row.sum_chunks([&](float value, int id) { return stays(value, id) ? row.mass(value) : Sum{0}; });
+  for (int id = own_thread(); id < row.n; id += kThreads) {
+    if (!stays(row.logit(id), id)) own[id] = from_float<T>(-INFINITY);
+  }
+  if (threadIdx.x == 0)
+    kept_logs[index] = static_cast<float>(log(static_cast<double>(mass) / static_cast<double>(total)));
+}
+
 }  // namespace
 
 cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, const SampledRows& state,
@@ -407,6 +434,18 @@ cudaError_t sample(Element type, Rows logits, int64_t rows, int64_t vocabulary, 
     using T = decltype(element);
     launch_following(sample_kernel<T>, dim3(static_cast<unsigned>(rows)), kThreads, chunk_bytes, stream,
                      static_cast<const T*>(logits.data), logits.stride, vocabulary, state);
+  });
+}
+
+cudaError_t keep_sampled(Element type, void* logits, int64_t rows, int64_t vocabulary, const int64_t* targets,
+                         Truncated truncated, float* kept, cudaStream_t stream) {
+  if (rows == 0) return cudaSuccess;
+  if (vocabulary > kMaxVocabulary) return cudaErrorInvalidValue;
+  const size_t chunk_bytes = static_cast<size_t>((vocabulary + kChunk - 1) / kChunk) * sizeof(Sum);
+  return with_type(type, [&](auto element) {
+    using T = decltype(element);
+    launch(keep_sampled_kernel<T>, dim3(static_cast<unsigned>(rows)), kThreads, chunk_bytes, stream,
+           static_cast<T*>(logits), vocabulary, targets, truncated, kept);
   });
 }
 

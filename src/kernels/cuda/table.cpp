@@ -132,6 +132,16 @@ Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows) {
   return sampled;
 }
 
+at::Tensor keep_sampled_(at::Tensor& logits, const at::Tensor& targets, double temperature, int64_t top_k,
+                         double top_p) {
+  auto kept = at::empty({logits.size(0)}, logits.options().dtype(at::kFloat));
+  check(cuda::keep_sampled(element_of(logits, "keep_sampled_"), logits.mutable_data_ptr(), logits.size(0),
+                           logits.size(1), targets.const_data_ptr<int64_t>(), {temperature, top_k, top_p},
+                           kept.mutable_data_ptr<float>(), stream()),
+        "keep_sampled_");
+  return kept;
+}
+
 constexpr KernelTable kTable = {.rms_norm = rms_norm,
                                 .rms_norm_backward = rms_norm_backward,
                                 .add_rms_norm = add_rms_norm,
@@ -145,6 +155,7 @@ constexpr KernelTable kTable = {.rms_norm = rms_norm,
                                 .plan_attention = plan_attention,
                                 .paged_attention = paged_attention,
                                 .sample_tokens = sample_tokens,
+                                .keep_sampled_ = keep_sampled_,
                                 .capture_graph = capture_graph,
                                 .push_range = push_range,
                                 .pop_range = pop_range};

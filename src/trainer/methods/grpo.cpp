@@ -6,6 +6,7 @@
 
 #include "grpo/base/error.h"
 #include "trainer/group_sizes.h"
+#include "trainer/length_rules.h"
 #include "trainer/step_output.h"
 #include "trainer/uncertain_order.h"
 
@@ -115,7 +116,7 @@ void Grpo::record(const RolloutBatch& batch) {
     accuracy_.record(batch.prompts[q].row, right, static_cast<int64_t>(last - first));
     const Rollout& only = batch.rollouts[first];
     if (largest_size(config_.rollout) == 1 && !only.score.failed())
-      values_.record(batch.prompts[q].row, only.score.reward, only.baseline);
+      values_.record(batch.prompts[q].row, only.score.reward - only.kl, only.baseline);
   }
 }
 
@@ -125,12 +126,22 @@ metrics::MetricsLine Grpo::measures() const {
   for (size_t k = 0; k < result_.stats.term_means.size(); ++k)
     line.add("reward/" + terms[k] + "/mean", result_.stats.term_means[k]);
   line.add("reward/failed", static_cast<double>(result_.stats.rewards_failed));
+  if (config_.rollout.overlong.buffer > 0) line.add("reward/overlong/mean", mean_overlong());
+  if (result_.stats.kl_reference) line.add("kl/reference", *result_.stats.kl_reference);
   if (sent_.empty()) return line;
   line.add("bytes/rollout", sent_[0]);
   line.add("bytes/update", sent_[1]);
   line.add("prompts/fewest", static_cast<double>(result_.stats.fewest_prompts));
   line.add("prompts/most", static_cast<double>(result_.stats.most_prompts));
   return line;
+}
+
+double Grpo::mean_overlong() const {
+  const auto& rollouts = result_.batch.rollouts;
+  double sum = 0.0;
+  for (const Rollout& rollout : rollouts)
+    sum += overlong_penalty(config_.rollout, static_cast<int64_t>(rollout.completion.ids.size()));
+  return sum / static_cast<double>(rollouts.size());
 }
 
 StepSigns Grpo::signs() const {
@@ -163,12 +174,13 @@ std::string Grpo::failed_warning() const {
 // Of the first step alone.
 std::string Grpo::truncated_warning() {
   const auto rollouts = static_cast<int64_t>(result_.batch.rollouts.size());
-  if (std::exchange(checked_truncated_, true) || result_.stats.truncated * 10 <= rollouts * 9) return "";
+  if (std::exchange(checked_truncated_, true) || result_.stats.truncated * 2 <= rollouts) return "";
   return base::concat(result_.stats.truncated, " of ", rollouts,
-                      " completions of the first step reached the length limit. "
-                      "Likely causes: no stop id of this model is known (rollout.stop_ids), a template it was not "
-                      "trained with (model.template), or rollout.max_new_tokens ",
-                      config_.rollout.max_new_tokens, " is too small");
+                      " completions of the first step reached the length limit and are CUT OFF: most will be judged "
+                      "wrong. RAISE rollout.max_new_tokens, which is ",
+                      config_.rollout.max_new_tokens,
+                      ". If they do not end at any length: no stop id of this model is known (rollout.stop_ids), or it "
+                      "was not trained with this template (model.template)");
 }
 
 // Once, when so many groups are known that chance does not explain it.

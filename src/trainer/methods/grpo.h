@@ -39,6 +39,7 @@ class Grpo : public Method {
   std::vector<int64_t> next_rows(size_t count);
   double predict_dead(const RolloutBatch& batch) const;
   void record(const RolloutBatch& batch);
+  double mean_overlong() const;
   std::string truncated_warning();
   std::string few_live_warning();
   std::string failed_warning() const;

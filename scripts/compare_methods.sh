@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# What to do about tied groups, at equal rollouts, with the embedded model: groups of one to sixteen, fresh prompts for tied groups, groups that
+# grow or are predicted, problems of middling difficulty. About 128 rollouts a step in every arm, three seeds, the learning rate of the quickstart.
+# Writes OUTPUT/report.html (curves over rollouts and over time), and OUTPUT/methods.md with accuracy by rollouts spent.
+#
+#   scripts/compare_methods.sh [--rollouts 51200] [--seeds "1 2 3"] [--arms "g1 g2 ..."] [--output runs/methods] [key=value ...]
+#
+# --rollouts 2560 --seeds 1 tries it in a minute or two. Interrupted, the same command goes on where it was. key=value are overrides for all runs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Of each arm the keys in which it differs. Prompts are so many that a step takes about 128 rollouts at the model's accuracy at the start.
+declare -A keys=(
+  [g1]="rollout.group_size=1 rollout.prompts_per_step=128"
+  [g1_filtered]="rollout.group_size=1 rollout.prompts_per_step=128 algorithm.negative_tokens=filtered"
+  [g2]="rollout.group_size=2 rollout.prompts_per_step=64"
+  [g4]="rollout.group_size=4 rollout.prompts_per_step=32"
+  [g8]="rollout.group_size=8 rollout.prompts_per_step=16"
+  [g16]="rollout.group_size=16 rollout.prompts_per_step=8"
+  [g2_refill]="rollout.group_size=2 rollout.prompts_per_step=28 rollout.resample.max_rollouts=224"
+  [g2_uncertain]="rollout.group_size=2 rollout.prompts_per_step=64 data.order=uncertain"
+  [g2_uncertain_refill]="rollout.group_size=2 rollout.prompts_per_step=32 data.order=uncertain rollout.resample.max_rollouts=256"
+  [extend]="rollout.adaptive.mode=extend rollout.prompts_per_step=24"
+  [extend_last]="rollout.adaptive.mode=extend rollout.adaptive.advantage_from=last_extension rollout.prompts_per_step=24"
+  [predict]="rollout.adaptive.mode=predict rollout.prompts_per_step=48"
+)
+arms="g1 g1_filtered g2 g4 g8 g16 g2_refill g2_uncertain g2_uncertain_refill extend extend_last predict"
+rollouts=51200 seeds="1 2 3" output=runs/methods overrides=() command="scripts/compare_methods.sh $*"
+while [ $# -gt 0 ]; do
+  case $1 in
+    --rollouts) rollouts=$2; shift 2 ;;
+    --seeds) seeds=$2; shift 2 ;;
+    --arms) arms=$2; shift 2 ;;
+    --output) output=$2; shift 2 ;;
+    *=*) overrides+=("$1"); shift ;;
+    *) echo "compare_methods: $1 is no option and no key=value" >&2; exit 2 ;;
+  esac
+done
+for arm in $arms; do
+  [ -n "${keys[$arm]:-}" ] || { echo "compare_methods: no arm is called $arm; there are ${!keys[*]}" >&2; exit 2; }
+done
+
+scripts/setup.sh
+scripts/build.sh --target grpo
+
+runs=()
+for seed in $seeds; do
+  for arm in $arms; do
+    # shellcheck disable=SC2086  # keys are words
+    build/bin/grpo-train --config quickstart_2grpo --output "$output" run.name="${arm}_seed$seed" run.seed="$seed" ${keys[$arm]} \
+      data.epochs=1000 trainer.steps=100000 trainer.stop_on="{metric: rollouts/total, at_least: $rollouts}" \
+      eval.every_steps=4 eval.samples=2 checkpoint.every_steps=50 checkpoint.keep=1 checkpoint.export_model=false logging.tensorboard=false "${overrides[@]}"
+    runs+=("$output/${arm}_seed$seed")
+  done
+done
+
+build/bin/grpo compare "${runs[@]}" --output "$output/report.html"
+{
+  echo "Measured $(date -u +%Y-%m-%d) at commit $(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown) on $(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), with"
+  echo
+  echo "    $command"
+  echo
+  # shellcheck disable=SC2086  # arms are words
+  scripts/budget_table.py "$output" $arms
+} >"$output/methods.md.new"
+mv "$output/methods.md.new" "$output/methods.md"
+cat "$output/methods.md"
+echo "$output/report.html"

@@ -1,0 +1,82 @@
+#include "trainer/metric_watch.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "grpo/base/error.h"
+#include "grpo/base/text.h"
+
+namespace grpo::trainer {
+namespace {
+
+bool is_of_evaluation(const std::string& name) { return name.starts_with("eval/"); }
+
+std::optional<double> value_in(const metrics::MetricsLine& line, const std::string& name) {
+  for (const auto& [other, value] : line.values()) {
+    if (other == name) return value;
+  }
+  return {};
+}
+
+}  // namespace
+
+// A line without any evaluation says nothing about the names of one.
+void BestOf::check(const metrics::MetricsLine& line, const std::string& key) const {
+  if (name_.empty() || value_in(line, name_)) return;
+  std::vector<std::string> known;
+  for (const auto& [other, value] : line.values()) known.push_back(other);
+  if (is_of_evaluation(name_) && std::none_of(known.begin(), known.end(), is_of_evaluation)) return;
+  throw base::ConfigError(key + ": no metric of this run is called " + name_ + base::did_you_mean(name_, known));
+}
+
+bool BestOf::look_at(int64_t step, const metrics::MetricsLine& line) {
+  const auto now = value_in(line, name_);
+  in_line_ = now.has_value();
+  if (!now || (step_ >= 0 && step_ != step && *now <= value_)) return false;
+  value_ = *now;
+  step_ = step;
+  return true;
+}
+
+nlohmann::json BestOf::to_json() const { return {{"metric", name_}, {"value", value_}, {"step", step_}}; }
+
+void BestOf::restore(const nlohmann::json& state) {
+  if (name_.empty() || state.value("metric", "") != name_) return;
+  value_ = state.at("value").get<double>();
+  step_ = state.at("step").get<int64_t>();
+}
+
+void Goal::look_at(int64_t step, const metrics::MetricsLine& line) {
+  best_.check(line, "trainer.stop_on.metric");
+  best_.look_at(step, line);
+  if (best_.is_in_line()) judge(step);
+}
+
+void Goal::judge(int64_t step) {
+  reached_.clear();
+  if (best_.step() < 0) return;
+  if (config_.at_least && best_.value() >= *config_.at_least) {
+    reached_ = base::concat(best_.name(), " is ", best_.value(), ", at least ", *config_.at_least);
+  } else if (config_.no_better_for && step - best_.step() >= *config_.no_better_for) {
+    reached_ = base::concat(best_.name(), " has not been better than the ", best_.value(), " of step ", best_.step(),
+                            " for ", step - best_.step(), " steps");
+  }
+}
+
+nlohmann::json Goal::to_json() const { return best_.to_json(); }
+
+void Goal::restore(const nlohmann::json& state, int64_t step) {
+  best_.restore(state);
+  judge(step);
+}
+
+void validate_goal(const StopOnConfig& config) {
+  const bool bounded = config.at_least || config.no_better_for;
+  if (config.metric.empty() && bounded)
+    throw base::ConfigError(
+        "trainer.stop_on.at_least and no_better_for need trainer.stop_on.metric, the metric's name");
+  if (!config.metric.empty() && !bounded)
+    throw base::ConfigError("trainer.stop_on.metric " + config.metric + ": say when with at_least or no_better_for");
+}
+
+}  // namespace grpo::trainer

@@ -1,0 +1,107 @@
+#include "trainer/metric_watch.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "grpo/base/error.h"
+#include "support/message_of.h"
+
+namespace grpo::trainer {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+metrics::MetricsLine line(double accuracy, std::optional<double> mean = {}) {
+  metrics::MetricsLine line;
+  line.add("accuracy", accuracy);
+  if (mean) line.add("eval/heldout/mean@4", *mean);
+  return line;
+}
+
+TEST(Goal, IsReachedWhenTheMetricIsLargeEnough) {
+  const StopOnConfig config{.metric = "accuracy", .at_least = 0.9};
+  Goal goal(config);
+  goal.look_at(1, line(0.5));
+  EXPECT_THAT(goal.reached(), IsEmpty());
+  goal.look_at(2, line(0.9));
+  EXPECT_EQ(goal.reached(), "accuracy is 0.9, at least 0.9");
+}
+
+TEST(Goal, IsReachedWhenTheMetricIsNoLongerBetter) {
+  const StopOnConfig config{.metric = "accuracy", .no_better_for = 3};
+  Goal goal(config);
+  int64_t step = 0;
+  for (const double accuracy : {0.1, 0.5, 0.4, 0.5}) {
+    goal.look_at(++step, line(accuracy));
+    EXPECT_THAT(goal.reached(), IsEmpty());
+  }
+  goal.look_at(5, line(0.3));
+  EXPECT_THAT(goal.reached(), HasSubstr("the 0.5 of step 2 for 3 steps"));
+}
+
+// Steps without an evaluation say nothing of it.
+TEST(Goal, WaitsForTheNextEvaluation) {
+  const StopOnConfig config{.metric = "eval/heldout/mean@4", .no_better_for = 3};
+  Goal goal(config);
+  goal.look_at(1, line(0.1, 0.5));
+  for (int64_t step = 2; step < 6; ++step) {
+    goal.look_at(step, line(0.1));
+    EXPECT_THAT(goal.reached(), IsEmpty());
+  }
+  goal.look_at(6, line(0.1, 0.4));
+  EXPECT_THAT(goal.reached(), HasSubstr("for 5 steps"));
+}
+
+TEST(Goal, ComesBackFromACheckpointAndBowsToANewBound) {
+  StopOnConfig config{.metric = "accuracy", .at_least = 0.8};
+  Goal goal(config);
+  goal.look_at(1, line(0.8));
+  const auto saved = nlohmann::json::parse(goal.to_json().dump());
+  Goal same(config);
+  same.restore(saved, 1);
+  EXPECT_EQ(same.reached(), goal.reached());
+  config.at_least = 0.9;
+  Goal higher(config);
+  higher.restore(saved, 1);
+  EXPECT_THAT(higher.reached(), IsEmpty());
+  config.metric = "loss";
+  Goal other(config);
+  other.restore(saved, 1);
+  EXPECT_THAT(other.reached(), IsEmpty());
+}
+
+TEST(Goal, NamesTheNearestMetric) {
+  const StopOnConfig config{.metric = "acuracy", .at_least = 0.9},
+      of_set{.metric = "eval/held/mean@4", .at_least = 0.9};
+  Goal goal(config), other(of_set);
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { goal.look_at(1, line(0.5)); }),
+              HasSubstr("trainer.stop_on.metric: no metric of this run is called acuracy (did you mean accuracy?)"));
+  other.look_at(1, line(0.5));
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { other.look_at(2, line(0.5, 0.4)); }),
+              HasSubstr("no metric of this run is called eval/held/mean@4"));
+}
+
+TEST(Goal, IsSaidWholeOrNotAtAll) {
+  EXPECT_THAT(testing::message_of<base::ConfigError>([] { validate_goal({.metric = "loss"}); }),
+              HasSubstr("say when with at_least or no_better_for"));
+  EXPECT_THAT(testing::message_of<base::ConfigError>([] { validate_goal({.at_least = 1.0}); }),
+              HasSubstr("need trainer.stop_on.metric"));
+  EXPECT_NO_THROW(validate_goal({}));
+}
+
+TEST(BestOf, TellsEachLargerValueAndItsStep) {
+  BestOf best("accuracy");
+  EXPECT_TRUE(best.look_at(1, line(-3.0)));
+  EXPECT_FALSE(best.look_at(2, line(-3.0)));
+  EXPECT_TRUE(best.look_at(3, line(-2.0)));
+  EXPECT_EQ(best.step(), 3);
+  BestOf restored("accuracy");
+  restored.restore(nlohmann::json::parse(best.to_json().dump()));
+  EXPECT_FALSE(restored.look_at(4, line(-2.5)));
+  EXPECT_EQ(restored.value(), -2.0);
+}
+
+}  // namespace
+}  // namespace grpo::trainer

@@ -1,0 +1,207 @@
+// What a run learns from and when it ends, in whole runs of the quickstart model.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "grpo/base/error.h"
+#include "grpo/base/log.h"
+#include "grpo/checkpoint/store.h"
+#include "support/golden.h"
+#include "support/message_of.h"
+#include "support/paths.h"
+#include "trainer/length_rules.h"
+#include "trainer/tiny_run.h"
+
+namespace grpo::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using checkpoint::Mark;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Lt;
+
+class ObjectiveRun : public ::testing::Test {
+ protected:
+  void SetUp() override { base::set_quiet(true); }
+
+  TrainConfig config(const std::string& name) {
+    auto config = tiny_config(dir_.path() / name);
+    config.logging.rollouts_per_step = 10000;
+    return config;
+  }
+  TrainConfig evaluated(const std::string& name) {
+    auto made = config(name);
+    made.eval = {.every_steps = 1,
+                 .data = {(testing::source_dir() / "configs/quickstart/heldout.jsonl").string()},
+                 .samples = 1};
+    made.checkpoint = {.every_steps = 0, .keep = 1};
+    return made;
+  }
+  fs::path folder(const std::string& name) const { return dir_.path() / name / "tiny"; }
+  void run(const TrainConfig& config, const std::string& resume = "never") {
+    ASSERT_EQ(train(config, {.resume = resume, .config_folder = ""}), Outcome::kFinished);
+  }
+  std::vector<double> measures(const std::string& run, const std::string& name) {
+    std::vector<double> values;
+    for (const auto& line : testing::read_jsonl(folder(run) / "metrics.jsonl"))
+      if (line.contains(name)) values.push_back(line.at(name));
+    return values;
+  }
+  std::vector<Json> rollouts(const std::string& run, int step) {
+    return testing::read_jsonl(folder(run) / "rollouts" / ("step_0000000" + std::to_string(step) + ".jsonl"));
+  }
+  std::vector<int64_t> checkpoints(const std::string& run) {
+    return checkpoint::Store(folder(run) / "checkpoints").steps();
+  }
+  std::optional<int64_t> best(const std::string& run) {
+    return checkpoint::Store(folder(run) / "checkpoints").marked(Mark::kBest);
+  }
+
+  testing::TempDir dir_;
+};
+
+TEST_F(ObjectiveRun, TrainsTheDistributionThatWasSampledFrom) {
+  const auto make = [this](const std::string& name) {
+    auto made = config(name);
+    made.rollout.sampling = {.temperature = 1.0, .top_p = 0.9, .top_k = 12};
+    return made;
+  };
+  run(make("one"));
+  run(make("two"));
+  expect_equal_runs(folder("one"), folder("two"));
+  for (const char* name : {"ratio/max", "clip_fraction", "kl/sampler"}) {
+    const auto values = measures("one", name);
+    const double expected = std::string(name) == "ratio/max" ? 1.0 : 0.0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (measures("one", "groups/live")[i] > 0.0) EXPECT_NEAR(values[i], expected, 1e-9) << name;
+    }
+  }
+  // Of the whole distribution, whose entropy is larger.
+  auto several = make("several");
+  several.trainer.epochs_per_step = 2;
+  run(several);
+  EXPECT_GT(measures("several", "entropy")[1], measures("one", "entropy")[1]);
+}
+
+TEST_F(ObjectiveRun, TakesWhatLengthCostsFromTheReward) {
+  auto made = config("run");
+  made.rollout.overlong = {.buffer = 16, .penalty = 0.5};
+  run(made);
+  double sum = 0.0;
+  const auto rows = rollouts("run", 1);
+  for (const auto& row : rows) {
+    const auto length = static_cast<int64_t>(row.at("ids").size());
+    const double cost = length <= 4 ? 0.0 : -0.5 * static_cast<double>(length - 4) / 16.0;
+    EXPECT_NEAR(row.at("reward").get<double>(), (row.at("verdict") == "right" ? 1.0 : 0.0) + cost, 1e-12);
+    sum += cost;
+  }
+  EXPECT_NEAR(measures("run", "reward/overlong/mean")[0], sum / static_cast<double>(rows.size()), 1e-12);
+  EXPECT_GT(measures("run", "groups/live")[0], 0.0);  // without it, none of the first step is
+}
+
+TEST_F(ObjectiveRun, GivesACompletionThatIsCutOffNoReward) {
+  auto zero = config("zero"), plain = config("plain");
+  for (auto* made : {&zero, &plain}) {
+    made->rollout.max_new_tokens = 5;
+    made->reward.terms = {{.type = reward::TermType::kLength, .weight = 1.0}};
+  }
+  zero.algorithm.truncated = Truncated::kZeroReward;
+  run(zero);
+  run(plain);
+  int64_t cut = 0;
+  for (const auto& row : rollouts("zero", 1)) {
+    const bool truncated = row.at("finish_reason") == "length";
+    cut += truncated ? 1 : 0;
+    EXPECT_EQ(row.at("reward").get<double>(), truncated ? 0.0 : static_cast<double>(row.at("ids").size()));
+  }
+  EXPECT_GT(cut, 0);
+  EXPECT_NE(measures("zero", "reward/mean")[0], measures("plain", "reward/mean")[0]);
+}
+
+TEST_F(ObjectiveRun, SubtractsTheKlFromTheReward) {
+  auto made = config("reward");
+  made.algorithm.kl = {.coef = 0.5, .in = KlIn::kReward, .estimator = algo::KlEstimator::kK1};
+  made.algorithm.advantage.kind = algo::Advantage::kDrGrpo;
+  run(made);
+  auto in_loss = config("loss");
+  in_loss.algorithm.kl = {.coef = 0.5};
+  run(in_loss);
+  // At first the policy is the reference, up to the rounding of sampler and trainer.
+  EXPECT_NEAR(measures("reward", "kl/reference")[0], 0.0, 1e-5);
+  const auto rows = rollouts("reward", 6);
+  int64_t penalised = 0;
+  for (size_t i = 0; i + 1 < rows.size(); i += 2) {
+    const auto kept = [&](size_t at) {
+      const double kl = rows[at].value("kl", 0.0);
+      penalised += kl != 0.0 ? 1 : 0;
+      return rows[at].at("reward").get<double>() - kl;
+    };
+    const double half = (kept(i) - kept(i + 1)) / 2.0;
+    EXPECT_NEAR(rows[i].at("advantage").get<double>(), half, 1e-9);
+    EXPECT_NEAR(rows[i + 1].at("advantage").get<double>(), -half, 1e-9);
+  }
+  EXPECT_GT(penalised, 0);
+  EXPECT_NE(measures("reward", "grad_norm")[2], measures("loss", "grad_norm")[2]);
+}
+
+TEST_F(ObjectiveRun, EndsWhenItsGoalIsReached) {
+  auto made = evaluated("run");
+  made.trainer.stop_on = {.metric = "rollouts/total", .at_least = 40};  // 16 a step
+  run(made);
+  EXPECT_THAT(measures("run", "step"), ElementsAre(0, 1, 2, 3));
+  EXPECT_EQ(measures("run", "eval/heldout/mean@1").size(), 4u);  // the last step is evaluated
+  EXPECT_THAT(checkpoints("run"), ElementsAre(3));               // and saved
+  run(made, "auto");
+  EXPECT_EQ(measures("run", "step").size(), 4u);  // it is finished
+  made.trainer.stop_on = {.metric = "rollouts/total", .at_least = 60};
+  run(made, "auto");
+  EXPECT_THAT(measures("run", "step"), ElementsAre(0, 1, 2, 3, 4));
+}
+
+TEST_F(ObjectiveRun, RefusesAGoalThatItDoesNotMeasure) {
+  auto made = config("run");
+  made.trainer.stop_on = {.metric = "rewards/mean", .at_least = 1};
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
+              HasSubstr("did you mean reward/mean?"));
+}
+
+TEST_F(ObjectiveRun, KeepsTheBestCheckpoint) {
+  auto made = evaluated("run");
+  made.checkpoint.keep_best = "eval/heldout/mean@1";
+  run(made);
+  const auto values = measures("run", "eval/heldout/mean@1");
+  const auto largest = std::max_element(values.begin() + 1, values.end()) - values.begin();
+  EXPECT_EQ(best("run"), largest);
+  const auto kept = checkpoints("run");
+  EXPECT_EQ(kept.back(), 6);
+  EXPECT_EQ(kept.front(), largest);
+  EXPECT_LE(kept.size(), 2u);
+}
+
+TEST_F(ObjectiveRun, KeepsTheBestOfTheCheckpointsThatAreWritten) {
+  auto made = config("run");
+  made.checkpoint = {.every_steps = 2, .keep = 1, .keep_best = "reward/mean"};
+  run(made);
+  const auto values = measures("run", "reward/mean");
+  int64_t expected = 2;
+  for (const int64_t step : {4, 6}) {
+    if (values[static_cast<size_t>(step) - 1] > values[static_cast<size_t>(expected) - 1]) expected = step;
+  }
+  EXPECT_EQ(best("run"), expected);
+}
+
+TEST(OverlongPenalty, RisesEvenlyInsideTheBuffer) {
+  const RolloutConfig config{.max_new_tokens = 100, .overlong = {.buffer = 20, .penalty = 2.0}};
+  EXPECT_EQ(overlong_penalty(config, 80), 0.0);
+  EXPECT_DOUBLE_EQ(overlong_penalty(config, 81), -0.1);
+  EXPECT_DOUBLE_EQ(overlong_penalty(config, 100), -2.0);
+  EXPECT_EQ(overlong_penalty({.max_new_tokens = 100}, 100), 0.0);
+}
+
+}  // namespace
+}  // namespace grpo::trainer
