@@ -34,12 +34,14 @@ class Asks {
   /// several ranks one number for all of them.
   using TakeDraw = std::function<size_t()>;
 
-  /// sizes: of each draw that the step may ask, the first prompts_per_step of them in any case.
-  /// by_rounds: fresh prompts begin only when all groups before are known, for ranks that cannot tell in between.
-  Asks(const RolloutConfig& config, std::vector<int64_t> sizes, bool by_rounds, TakeDraw take_draw = {});
+  /// The completions that the group of a draw begins with; none where the step may not ask it.
+  using SizeOf = std::function<std::optional<int64_t>(size_t draw)>;
 
-  /// The first group of a draw.
-  Ask of(size_t draw) const { return {.draw = draw, .first_sample = 0, .count = sizes_[draw]}; }
+  /// by_rounds: fresh prompts begin only when all groups before are known, for ranks that cannot tell in between.
+  Asks(const RolloutConfig& config, SizeOf size_of, bool by_rounds, TakeDraw take_draw = {});
+
+  /// The first group of a draw, which the step asks in any case or as a fresh prompt; none where it may not.
+  std::optional<Ask> of(size_t draw) const;
 
   /// Whether a tied group is answered at once, and whether at the end of a round.
   bool at_once() const { return refills() ? !by_rounds_ : extends() && !scarce_; }
@@ -54,11 +56,10 @@ class Asks {
  private:
   bool refills() const { return config_.resample.max_rollouts.has_value(); }
   bool extends() const { return config_.adaptive.mode == AdaptiveMode::kExtend; }
-  std::optional<Ask> fresh(size_t draw) const;
   std::optional<Ask> extension(const Tied& tied) const;
 
   const RolloutConfig& config_;
-  std::vector<int64_t> sizes_;
+  SizeOf size_of_;
   bool by_rounds_;
   TakeDraw take_draw_;
   size_t next_draw_;

@@ -97,14 +97,14 @@ update::Watch watch_of(const StepContext& context) {
   return update_watch(context.step, context.should_stop, context.on_progress);
 }
 
-StepResult grpo_step(const StepContext& context, std::vector<Draw> draws) {
+StepResult grpo_step(const StepContext& context, Draws& draws) {
   optim::Optimizer& optimizer = context.learner.optimizer;
   dist::Communicator& communicator = context.learner.communicator;
   StepResult result;
   const int64_t sent = communicator.bytes_sent();
   std::optional<update::StreamedUpdate> stream;
   if (context.config.trainer.stream_update) stream.emplace(context.learner, watch_of(context));
-  result.batch = sample_and_score(context, std::move(draws), result.stats, stream ? &*stream : nullptr);
+  result.batch = sample_and_score(context, draws, result.stats, stream ? &*stream : nullptr);
   if (result.batch.rollouts.empty()) {
     result.stopped = true;
     return result;

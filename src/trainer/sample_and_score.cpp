@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <deque>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
@@ -12,7 +14,7 @@
 namespace grpo::trainer {
 namespace {
 
-using Groups = std::vector<std::vector<Rollout>>;  // by draw; those of other ranks are empty until gathered
+using Groups = std::deque<std::vector<Rollout>>;  // by draw; those of other ranks are empty until gathered
 
 // Nobody knows how long the others sample, so the ranks meet in the store and not in a collective. A signal may reach
 // this rank alone, also while it waits.
@@ -37,7 +39,7 @@ void gather(Groups& groups, StepStats& stats, dist::Communicator& communicator) 
   }
   stats.tokens_prompt = 0;
   stats.preempted = 0;
-  stats.fewest_prompts = static_cast<int64_t>(groups.size());
+  stats.fewest_prompts = std::numeric_limits<int64_t>::max();
   for (const auto& theirs : all_gather_json(mine, communicator)) {
     stats.tokens_prompt += theirs.at("tokens_prompt").get<int64_t>();
     stats.preempted += theirs.at("preempted").get<int64_t>();
@@ -47,6 +49,7 @@ void gather(Groups& groups, StepStats& stats, dist::Communicator& communicator) 
       stats.update_hidden_s = std::max(*stats.update_hidden_s, theirs.at("update_hidden_s").get<double>());
     for (const auto& entry : theirs.at("groups")) {
       const auto q = entry.at(0).get<size_t>();
+      if (groups.size() <= q) groups.resize(q + 1);
       groups[q] = group_from(entry.at(1), q);
     }
     const auto prompts = static_cast<int64_t>(theirs.at("groups").size());
@@ -56,11 +59,11 @@ void gather(Groups& groups, StepStats& stats, dist::Communicator& communicator) 
 }
 
 // The draws that were asked are the first ones.
-RolloutBatch joined(std::vector<Draw> draws, Groups groups) {
+RolloutBatch joined(Draws& draws, Groups groups) {
   RolloutBatch batch;
   batch.group_offsets.push_back(0);
-  for (size_t q = 0; q < draws.size() && !groups[q].empty(); ++q) {
-    batch.prompts.push_back(std::move(draws[q].prompt));
+  for (size_t q = 0; q < groups.size(); ++q) {
+    batch.prompts.push_back(draws.at(q)->prompt);
     std::move(groups[q].begin(), groups[q].end(), std::back_inserter(batch.rollouts));
     batch.group_offsets.push_back(static_cast<int64_t>(batch.rollouts.size()));
   }
@@ -69,7 +72,7 @@ RolloutBatch joined(std::vector<Draw> draws, Groups groups) {
 
 }  // namespace
 
-RolloutBatch sample_and_score(const StepContext& context, std::vector<Draw> draws, StepStats& stats,
+RolloutBatch sample_and_score(const StepContext& context, Draws& draws, StepStats& stats,
                               update::StreamedUpdate* stream) {
   dist::Communicator& communicator = context.learner.communicator;
   communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
@@ -84,7 +87,7 @@ RolloutBatch sample_and_score(const StepContext& context, std::vector<Draw> draw
   if (communicator.size() > 1 && !sampling.stopped_together()) stopped = stopped_anywhere(stopped, context);
   if (stopped) return {};
   if (communicator.size() > 1) gather(sampling.groups(), stats, communicator);
-  auto batch = joined(std::move(draws), std::move(sampling.groups()));
+  auto batch = joined(draws, std::move(sampling.groups()));
   count_rollouts(batch, stats);
   return batch;
 }

@@ -23,37 +23,28 @@ constexpr int kScoringThreads = 1;
 
 bool on_cuda(const StepContext& context) { return context.policy.model->device().is_cuda(); }
 
-std::vector<int64_t> sizes_of(const std::vector<Draw>& draws) {
-  std::vector<int64_t> sizes;
-  for (const Draw& draw : draws) sizes.push_back(draw.size);
-  return sizes;
-}
-
 // Ranks that share their prompts take fresh ones from a common number. The others take them by rounds, each its share.
-Asks asks_of(const StepContext& context, const std::vector<Draw>& draws) {
+Asks asks_of(const StepContext& context, Draws& draws) {
   dist::Communicator& communicator = context.learner.communicator;
   const RolloutConfig& config = context.config.rollout;
+  const auto size_of = [&draws](size_t number) -> std::optional<int64_t> {
+    const Draw* draw = draws.at(number);
+    return draw != nullptr ? std::optional(draw->size) : std::nullopt;
+  };
   if (!shares_prompts(context.config, communicator.size()))
-    return Asks(config, sizes_of(draws), /*by_rounds=*/communicator.size() > 1);
+    return Asks(config, size_of, /*by_rounds=*/communicator.size() > 1);
   return Asks(
-      config, sizes_of(draws), /*by_rounds=*/false,
+      config, size_of, /*by_rounds=*/false,
       [&communicator, name = base::concat("step ", context.step, ", fresh prompts"), before = config.prompts_per_step] {
         return static_cast<size_t>(before + communicator.add_shared(name, 1) - 1);
       });
 }
 
-rollout::Demand demand_of(const StepContext& context, const std::vector<Draw>& draws) {
-  const RolloutConfig& config = context.config.rollout;
-  size_t longest = 0;
-  for (const Draw& draw : draws) longest = std::max(longest, draw.prompt.ids.size());
-  return {.longest = static_cast<int64_t>(longest) + config.max_new_tokens, .sequences = most_together(config)};
-}
-
-std::unique_ptr<rollout::Session> begin_session(const StepContext& context, const std::vector<Draw>& draws) {
+std::unique_ptr<rollout::Session> begin_session(const StepContext& context) {
   const RolloutConfig& config = context.config.rollout;
   const base::RandomKey key{static_cast<uint64_t>(context.config.run.seed), base::stream_id("train")};
   return context.engine.begin(
-      demand_of(context, draws),
+      {.longest = context.longest_prompt + config.max_new_tokens, .sequences = most_together(config)},
       {.sampling = config.sampling, .max_new_tokens = config.max_new_tokens, .stop_ids = context.policy.stop_ids}, key);
 }
 
@@ -84,13 +75,12 @@ bool joins_by_step(const StepContext& context) {
 
 }  // namespace
 
-Sampling::Sampling(const StepContext& context, const std::vector<Draw>& draws, update::StreamedUpdate* stream)
+Sampling::Sampling(const StepContext& context, Draws& draws, update::StreamedUpdate* stream)
     : context_(context),
       draws_(draws),
       stream_(stream),
       asks_(asks_of(context, draws)),
-      session_(begin_session(context, draws)),
-      groups_(draws.size()),
+      session_(begin_session(context)),
       scorer_(kScoringThreads) {
   dist::Communicator& communicator = context.learner.communicator;
   const auto prompts = static_cast<size_t>(context.config.rollout.prompts_per_step);
@@ -101,7 +91,7 @@ Sampling::Sampling(const StepContext& context, const std::vector<Draw>& draws, u
     const int64_t together = decoded_together(context.config.rollout, on_cuda(context));
     queue_ = prompt_queue(communicator, context.config, together, context.step);
   } else {
-    for (size_t draw = first; draw < last; ++draw) submit(asks_.of(draw));
+    submit_prompts({first, last});
   }
 }
 
@@ -126,7 +116,8 @@ bool Sampling::run() {
 }
 
 void Sampling::submit(const Ask& ask) {
-  const Draw& draw = draws_[ask.draw];
+  const Draw& draw = *draws_.at(ask.draw);
+  if (groups_.size() <= ask.draw) groups_.resize(ask.draw + 1);
   session_->submit({.prompt_ids = draw.prompt.ids,
                     .draw = draw.ordinal,
                     .first_sample = ask.first_sample,
@@ -134,12 +125,16 @@ void Sampling::submit(const Ask& ask) {
   submitted_.push_back(ask);
 }
 
+void Sampling::submit_prompts(std::pair<size_t, size_t> share) {
+  for (size_t draw = share.first; draw < share.second; ++draw) submit(*asks_.of(draw));
+}
+
 // From the queue that ranks share, if there is one, until it is empty.
 void Sampling::take_prompts() {
   if (!queue_ || session_->open() >= queue_->together) return;
-  const auto [first, last] = queue_->take(queue_->together - session_->open());
-  for (size_t draw = first; draw < last; ++draw) submit(asks_.of(draw));
-  if (first == last) queue_.reset();
+  const auto taken = queue_->take(queue_->together - session_->open());
+  submit_prompts(taken);
+  if (taken.first == taken.second) queue_.reset();
 }
 
 void Sampling::take_groups() {
@@ -167,8 +162,7 @@ void Sampling::add(const Ask& ask, const rollout::Group& group) {
 
 // Of what this ask brought. A group that is extended is not touched before all of it is scored.
 void Sampling::score(const Ask& ask, std::optional<size_t> place) {
-  scorer_.submit([this, ask, place, &rollouts = groups_[ask.draw]] {
-    const Prompt& prompt = draws_[ask.draw].prompt;
+  scorer_.submit([this, ask, place, &rollouts = groups_[ask.draw], &prompt = draws_.at(ask.draw)->prompt] {
     score_rollouts(context_, prompt, std::span(rollouts).subspan(static_cast<size_t>(ask.first_sample)));
     if (place) stream_->take(*place, sequences_of_group(context_.config, prompt, rollouts));
     if (!asks_.at_once() && !asks_.by_rounds()) return;
@@ -204,7 +198,8 @@ bool Sampling::next_round() {
   const auto [first, last] = share_of(asks.size(), context_.learner.communicator);
   for (size_t i = 0; i < asks.size(); ++i) {
     const bool fresh = asks[i].first_sample == 0;
-    if (fresh ? first <= i && i < last : !groups_[asks[i].draw].empty()) submit(asks[i]);
+    const bool mine = asks[i].draw < groups_.size() && !groups_[asks[i].draw].empty();
+    if (fresh ? first <= i && i < last : mine) submit(asks[i]);
   }
   return !asks.empty();
 }

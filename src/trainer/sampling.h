@@ -2,14 +2,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/asks.h"
+#include "trainer/draws.h"
 #include "trainer/scorer.h"
 #include "trainer/share_prompts.h"
 
@@ -20,7 +23,7 @@ namespace grpo::trainer {
 class Sampling {
  public:
   /// All that is given outlives it.
-  Sampling(const StepContext& context, const std::vector<Draw>& draws, update::StreamedUpdate* stream);
+  Sampling(const StepContext& context, Draws& draws, update::StreamedUpdate* stream);
 
   /// Samples and scores all that falls to this rank. False when should_stop, here or on a rank that was met, ended it.
   bool run();
@@ -28,14 +31,15 @@ class Sampling {
   /// Whether the ranks have agreed already that a stop has ended the step.
   bool stopped_together() const { return stopped_together_; }
 
-  /// By draw; empty: other ranks have the group, or nobody asked.
-  std::vector<std::vector<Rollout>>& groups() { return groups_; }
+  /// By draw; empty: other ranks have the group.
+  std::deque<std::vector<Rollout>>& groups() { return groups_; }
 
   /// Times, tokens and preemptions of this rank.
   void write(StepStats& stats) const;
 
  private:
   void submit(const Ask& ask);
+  void submit_prompts(std::pair<size_t, size_t> share);
   void take_prompts();
   void take_groups();
   void add(const Ask& ask, const rollout::Group& group);
@@ -48,15 +52,15 @@ class Sampling {
   void show() const;
 
   const StepContext& context_;
-  const std::vector<Draw>& draws_;
+  Draws& draws_;
   update::StreamedUpdate* const stream_;
   const metrics::Timer timer_;
   double waited_s_ = 0.0;  // for scores, when nothing was left to decode
   Asks asks_;
   std::optional<PromptQueue> queue_;
   std::unique_ptr<rollout::Session> session_;
-  std::vector<Ask> submitted_;  // by the number of the request
-  std::vector<std::vector<Rollout>> groups_;
+  std::vector<Ask> submitted_;               // by the number of the request
+  std::deque<std::vector<Rollout>> groups_;  // which stay where they are while it grows
   StepProgress progress_;
   bool stopped_together_ = false;
   std::mutex mutex_;

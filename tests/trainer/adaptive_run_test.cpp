@@ -136,6 +136,14 @@ TEST_F(AdaptiveRun, GoesOnWithWhatThereIsWhenTheRolloutsAreUsed) {
   EXPECT_THAT(measures("run", "groups/live"), Contains(::testing::Lt(8.0)));
 }
 
+TEST_F(AdaptiveRun, MakesOnlyTheDrawsItAsksHoweverManyItMay) {
+  auto made = resampling("run", 1'000'000'000'000);
+  made.data.order = data::Order::kUncertain;
+  made.trainer.steps = 2;
+  run(made);
+  EXPECT_THAT(measures("run", "groups/live"), Each(8.0));
+}
+
 TEST_F(AdaptiveRun, RepeatsAndResumesWhenItReplacesGroups) {
   expect_repeats([this](const std::string& name) { return resampling(name); });
 }

@@ -6,6 +6,8 @@
 #include <map>
 #include <random>
 
+#include "trainer/draws.h"
+
 namespace grpo::trainer {
 namespace {
 
@@ -24,9 +26,14 @@ RolloutConfig extending(int64_t prompts, std::optional<int64_t> most = {}) {
   return config;
 }
 
+// Of so many draws, all of this size.
+Asks::SizeOf sizes(size_t draws, int64_t size) {
+  return [=](size_t draw) { return draw < draws ? std::optional(size) : std::nullopt; };
+}
+
 // Groups that are known at once end in some order. live: of each draw. Returns the draws that were asked.
 std::vector<size_t> asked(const RolloutConfig& config, const std::vector<bool>& live, std::mt19937& order) {
-  Asks asks(config, std::vector<int64_t>(live.size(), config.group_size), /*by_rounds=*/false);
+  Asks asks(config, sizes(live.size(), config.group_size), /*by_rounds=*/false);
   std::vector<size_t> open, all;
   for (size_t draw = 0; draw < static_cast<size_t>(config.prompts_per_step); ++draw) open.push_back(draw);
   all = open;
@@ -74,7 +81,7 @@ TEST(Asks, TakesTheSameFreshPromptsByRounds) {
     std::vector<bool> live(8 + random() % 40);
     for (size_t i = 0; i < live.size(); ++i) live[i] = random() % 3 == 0;
     const auto config = resampling(8, 2, static_cast<int64_t>(live.size()) * 2);
-    Asks asks(config, std::vector<int64_t>(live.size(), 2), /*by_rounds=*/true);
+    Asks asks(config, sizes(live.size(), 2), /*by_rounds=*/true);
     EXPECT_FALSE(asks.after({.draw = 0, .size = 2}));
     std::vector<size_t> now = {0, 1, 2, 3, 4, 5, 6, 7};
     size_t count = 0;
@@ -95,7 +102,7 @@ TEST(Asks, TakesFreshPromptsFromANumberThatRanksShare) {
   const auto config = resampling(2, 2, 12);
   size_t next = 2;
   const auto take = [&next] { return next++; };
-  Asks one(config, std::vector<int64_t>(6, 2), false, take), other(config, std::vector<int64_t>(6, 2), false, take);
+  Asks one(config, sizes(6, 2), false, take), other(config, sizes(6, 2), false, take);
   EXPECT_EQ(one.after({.draw = 0, .size = 2})->draw, 2u);
   EXPECT_EQ(other.after({.draw = 1, .size = 2})->draw, 3u);
   EXPECT_EQ(one.after({.draw = 2, .size = 2})->draw, 4u);
@@ -103,9 +110,33 @@ TEST(Asks, TakesFreshPromptsFromANumberThatRanksShare) {
   EXPECT_FALSE(other.after({.draw = 3, .size = 2}));  // the budget is used
 }
 
+TEST(Draws, AreMadeWhenTheyAreAskedForAsFarAsRolloutsAllow) {
+  std::vector<size_t> made;
+  Draws draws(
+      [&made](size_t number) -> Draw {
+        made.push_back(number);
+        return {.prompt = {}, .ordinal = 100 + number, .size = number == 3 ? 8 : 2};
+      },
+      /*prompts=*/2, /*most_rollouts=*/12);
+  EXPECT_EQ(draws.at(1)->ordinal, 101u);
+  EXPECT_THAT(made, ElementsAre(0, 1));
+  const Draw* first = draws.at(0);
+  EXPECT_EQ(draws.at(2)->size, 2);
+  EXPECT_EQ(draws.at(3), nullptr);  // 6 and 8 are more than 12
+  EXPECT_EQ(draws.at(4), nullptr);
+  EXPECT_EQ(draws.at(0), first);
+  EXPECT_THAT(made, ElementsAre(0, 1, 2, 3));
+}
+
+TEST(Draws, HoldTheStepsPromptsInAnyCase) {
+  Draws draws([](size_t) -> Draw { return {.prompt = {}, .ordinal = 0, .size = 8}; }, 3, 1);
+  EXPECT_NE(draws.at(2), nullptr);
+  EXPECT_EQ(draws.at(3), nullptr);
+}
+
 TEST(Asks, ExtendsATiedGroupToTheNextChoice) {
   const auto config = extending(4);
-  Asks asks(config, {2, 2, 2, 2}, false);
+  Asks asks(config, sizes(4, 2), false);
   EXPECT_TRUE(asks.at_once());
   const auto first = asks.after({.draw = 3, .size = 2});
   ASSERT_TRUE(first);
@@ -118,7 +149,7 @@ TEST(Asks, ExtendsATiedGroupToTheNextChoice) {
 
 TEST(Asks, ExtendsInTheOrderOfDrawsWhereTheBudgetMayEnd) {
   const auto config = extending(4, 14);
-  Asks asks(config, {2, 2, 2, 2}, false);
+  Asks asks(config, sizes(4, 2), false);
   EXPECT_TRUE(asks.by_rounds());
   EXPECT_FALSE(asks.after({.draw = 0, .size = 2}));
   std::vector<size_t> draws;
@@ -129,7 +160,7 @@ TEST(Asks, ExtendsInTheOrderOfDrawsWhereTheBudgetMayEnd) {
 
 TEST(Asks, AsksForNothingMoreWithFixedGroups) {
   const RolloutConfig config{.prompts_per_step = 2, .group_size = 2};
-  Asks asks(config, {2, 2}, false);
+  Asks asks(config, sizes(2, 2), false);
   EXPECT_FALSE(asks.at_once() || asks.by_rounds());
   EXPECT_FALSE(asks.after({.draw = 0, .size = 2}));
   EXPECT_THAT(asks.after_round({{0, 2}}), IsEmpty());

@@ -18,6 +18,7 @@
 #include "grpo/models/device.h"
 #include "grpo/trainer/grpo_step.h"
 #include "support/gpu_bench.h"
+#include "trainer/draws.h"
 #include "trainer/memory_plan.h"
 #include "trainer/sequences.h"
 
@@ -144,19 +145,22 @@ class Bench {
                                                    .objective = trainer::objective_of(config_),
                                                    .total_updates = 100},
                                        .step = step,
+                                       .longest_prompt = size_.prompt,
                                        .should_stop = {}};
-    std::vector<trainer::Draw> draws;
-    for (int64_t q = 0; q < size_.pairs; ++q) {
-      trainer::Prompt prompt;
-      for (int64_t t = 0; t < size_.prompt; ++t)
-        prompt.ids.push_back(100 + (q * 7919 + t * 104729) % (policy_.model->config().vocab_size - 100));
-      draws.push_back({.prompt = std::move(prompt),
-                       .ordinal = static_cast<uint64_t>(step * size_.pairs + q),
-                       .size = config_.rollout.group_size});
-    }
+    trainer::Draws draws(
+        [this, step](size_t number) -> trainer::Draw {
+          const auto q = static_cast<int64_t>(number);
+          trainer::Prompt prompt;
+          for (int64_t t = 0; t < size_.prompt; ++t)
+            prompt.ids.push_back(100 + (q * 7919 + t * 104729) % (policy_.model->config().vocab_size - 100));
+          return {.prompt = std::move(prompt),
+                  .ordinal = static_cast<uint64_t>(step * size_.pairs + q),
+                  .size = config_.rollout.group_size};
+        },
+        size_.pairs, size_.pairs* config_.rollout.group_size);
     Measured measured;
     trainer::StepResult result;
-    measured.step = testing::seconds([&] { result = trainer::grpo_step(context, std::move(draws)); });
+    measured.step = testing::seconds([&] { result = trainer::grpo_step(context, draws); });
     const auto& stats = result.stats;
     measured.rollout = stats.rollout_s;
     measured.reward = stats.reward_s;

@@ -9,6 +9,25 @@
 namespace grpo::trainer {
 namespace {
 
+// Rows of which some in front are left out: an index is no row.
+std::vector<Prompt> prompts_of(int64_t count, int64_t first_row = 0) {
+  std::vector<Prompt> prompts;
+  for (int64_t i = 0; i < count; ++i) {
+    prompts.emplace_back();
+    prompts.back().row = first_row + i;
+  }
+  return prompts;
+}
+
+std::vector<int64_t> uncertain_rows(const AccuracyTracker& accuracy, int64_t count, uint64_t seed, uint64_t first_draw,
+                                    size_t draws, int64_t first_row = 0) {
+  const auto prompts = prompts_of(count, first_row);
+  std::vector<int64_t> rows;
+  for (const size_t index : uncertain_prompts(accuracy, prompts, seed, first_draw, draws))
+    rows.push_back(prompts[index].row);
+  return rows;
+}
+
 // Rows 0 ... 9 are always right, 10 ... 19 half of the time, 20 ... 29 never.
 AccuracyTracker known() {
   AccuracyTracker tracker;
@@ -34,6 +53,16 @@ TEST(UncertainOrder, AsksProblemsOfMiddlingAccuracyMoreOftenAndForgetsNone) {
   }
   EXPECT_EQ(rows.size(), 30u);
   for (const auto& [row, times] : rows) EXPECT_GT(times, kSteps * 6 / 30 / 50) << row;
+}
+
+TEST(UncertainOrder, KnowsAPromptByItsRowWhereOthersAreLeftOut) {
+  const auto tracker = known();
+  std::map<int64_t, int> asked;
+  for (uint64_t step = 0; step < 2000; ++step) {
+    for (const int64_t row : uncertain_rows(tracker, 20, 1, step * 4, 4, /*first_row=*/10)) ++asked[row / 10];
+  }
+  EXPECT_EQ(asked[0], 0);
+  EXPECT_GT(asked[1], 4 * asked[2]);
 }
 
 TEST(UncertainOrder, AsksAllAlikeWhileNothingIsKnown) {

@@ -15,6 +15,7 @@
 
 namespace grpo::trainer {
 
+class Draws;
 class ValueTracker;
 using update::UpdateStats;
 
@@ -67,6 +68,7 @@ struct StepContext {
   const reward::RewardFunction& reward;
   update::Learner learner;
   int64_t step = 0;                   // the number of this one, for messages
+  int64_t longest_prompt = 0;         // tokens of the longest one that it may ask
   std::function<bool()> should_stop;  // asked between decode steps and micro-batches; true drops the step
   std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
   const ValueTracker* values = nullptr;  // of the prompts' earlier rewards; needed for groups of one
@@ -78,7 +80,7 @@ update::Watch watch_of(const StepContext& context);
 /// Samples a group for each of the first prompts_per_step draws, and for those after them that come in the place of
 /// tied groups, and scores every completion; rewards are set, advantages are not. stream, when given, gets every group
 /// of this rank as soon as it is scored. Returns a batch without rollouts when should_stop ended it.
-RolloutBatch sample_and_score(const StepContext& context, std::vector<Draw> draws, StepStats& stats,
+RolloutBatch sample_and_score(const StepContext& context, Draws& draws, StepStats& stats,
                               update::StreamedUpdate* stream = nullptr);
 
 /// Sets every rollout's advantage from its group's rewards. Completions of a group that are not compared
@@ -93,13 +95,13 @@ void set_advantages_of_singles(RolloutBatch& batch, const algo::AdvantageConfig&
 /// Whether something is learned from this group, whatever the step's other groups are like.
 bool is_live(const TrainConfig& config, std::vector<Rollout> group);
 
-/// One whole GRPO step. draws: those that the step may ask, in their order; at least prompts_per_step. Once an update
-/// has changed the weights it is finished whatever should_stop says.
+/// One whole GRPO step on the draws that it may ask (trainer/draws.h). Once an update has changed the weights it is
+/// finished whatever should_stop says.
 struct StepResult {
   RolloutBatch batch;
   StepStats stats;
   bool stopped = false;  // should_stop ended it, on any rank; nothing was changed
 };
-StepResult grpo_step(const StepContext& context, std::vector<Draw> draws);
+StepResult grpo_step(const StepContext& context, Draws& draws);
 
 }  // namespace grpo::trainer

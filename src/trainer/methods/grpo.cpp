@@ -41,19 +41,24 @@ Grpo::Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>&
       engine_(engine),
       reward_(reward),
       sampler_(static_cast<int64_t>(prompts.size()), static_cast<uint64_t>(config.run.seed),
-               data::order_of(config.data) == data::Order::kShuffle) {}
+               data::order_of(config.data) == data::Order::kShuffle) {
+  for (const Prompt& prompt : prompts)
+    longest_prompt_ = std::max(longest_prompt_, static_cast<int64_t>(prompt.ids.size()));
+}
 
 bool Grpo::take_step(const StepCall& call) {
+  Draws draws = next_draws();
   auto result = grpo_step({.config = config_,
                            .policy = policy_,
                            .engine = engine_,
                            .reward = reward_,
                            .learner = call.learner,
                            .step = call.step,
+                           .longest_prompt = longest_prompt_,
                            .should_stop = call.should_stop,
                            .on_progress = call.on_progress,
                            .values = &values_},
-                          next_draws());
+                          draws);
   if (result.stopped) return false;
   step_ = call.step;
   result_ = std::move(result);
@@ -68,32 +73,31 @@ bool Grpo::take_step(const StepCall& call) {
   return true;
 }
 
-// The draws that the step may ask: prompts_per_step, and in reserve as many as rollout.resample allows.
-std::vector<Draw> Grpo::next_draws() {
-  const auto least = static_cast<size_t>(config_.rollout.prompts_per_step);
-  const int64_t most = most_rollouts(config_.rollout);
-  const size_t reserve =
-      config_.rollout.resample.max_rollouts ? static_cast<size_t>(most / first_size(config_.rollout)) : least;
-  GroupSizes sizes(config_.rollout, accuracy_);
-  std::vector<Draw> draws;
-  int64_t rollouts = 0;
-  for (const int64_t row : next_rows(std::max(least, reserve))) {
-    const int64_t size = sizes.next(row);
-    if (draws.size() >= least && rollouts + size > most) break;
-    rollouts += size;
-    draws.push_back({.prompt = prompts_[static_cast<size_t>(row)], .ordinal = next_draw_ + draws.size(), .size = size});
-  }
-  return draws;
+// From the next draw of the run on. What is asked depends on what was known when the step began.
+Draws Grpo::next_draws() const {
+  auto next = next_prompts();
+  return Draws(
+      [this, next, sizes = GroupSizes(config_.rollout, accuracy_)](size_t number) mutable -> Draw {
+        const Prompt& prompt = prompts_[next(number)];
+        return {.prompt = prompt, .ordinal = next_draw_ + number, .size = sizes.next(prompt.row)};
+      },
+      config_.rollout.prompts_per_step, most_rollouts(config_.rollout));
 }
 
-std::vector<int64_t> Grpo::next_rows(size_t count) {
-  if (data::order_of(config_.data) == data::Order::kUncertain) {
-    return uncertain_rows(accuracy_, static_cast<int64_t>(prompts_.size()), static_cast<uint64_t>(config_.run.seed),
-                          next_draw_, count);
+// The index of the prompt of each of the step's draws.
+std::function<size_t(size_t)> Grpo::next_prompts() const {
+  if (data::order_of(config_.data) != data::Order::kUncertain) {
+    return [this, sampler = sampler_](size_t number) mutable {
+      return static_cast<size_t>(sampler.row_of(next_draw_ + number));
+    };
   }
-  std::vector<int64_t> rows;
-  for (size_t i = 0; i < count; ++i) rows.push_back(sampler_.row_of(next_draw_ + i));
-  return rows;
+  return [this, drawn = std::vector<size_t>()](size_t number) mutable {
+    if (number >= drawn.size()) {
+      const size_t count = std::max(2 * number, static_cast<size_t>(config_.rollout.prompts_per_step));
+      drawn = uncertain_prompts(accuracy_, prompts_, static_cast<uint64_t>(config_.run.seed), next_draw_, count);
+    }
+    return drawn[number];
+  };
 }
 
 // A group that may be extended is tied when it is so at its largest. One of one is never tied.

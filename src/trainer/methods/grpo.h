@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "grpo/reward/reward.h"
 #include "grpo/rollout/engine.h"
 #include "trainer/accuracy_tracker.h"
+#include "trainer/draws.h"
 #include "trainer/methods/method.h"
 #include "trainer/value_tracker.h"
 
@@ -35,8 +37,8 @@ class Grpo : public Method {
   void forget_problems() override;
 
  private:
-  std::vector<Draw> next_draws();
-  std::vector<int64_t> next_rows(size_t count);
+  Draws next_draws() const;
+  std::function<size_t(size_t)> next_prompts() const;
   double predict_dead(const RolloutBatch& batch) const;
   void record(const RolloutBatch& batch);
   double mean_overlong() const;
@@ -50,6 +52,7 @@ class Grpo : public Method {
   rollout::Engine& engine_;
   const reward::RewardFunction& reward_;
   data::PromptSampler sampler_;
+  int64_t longest_prompt_ = 0;
   bool checked_truncated_ = false;
   bool checked_live_ = false;
   // Carried from step to step.
