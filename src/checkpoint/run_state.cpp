@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kStateFile = "state.json";
+constexpr const char* kReferenceFile = "reference.safetensors";
 constexpr const char* kOptimizerPrefix = "optimizer_";
 
 // Whether model/ holds the masters: for fp32 parameters they are the weights themselves.
@@ -39,7 +40,28 @@ void copy_into(at::Tensor& target, const io::TensorBytes& source, const std::str
   target.copy_(value);
 }
 
-void read_tensors(const fs::path& file, std::vector<std::pair<std::string, at::Tensor>> targets) {
+using models::NamedTensors;
+
+void write_tensors(const fs::path& file, const NamedTensors& tensors) {
+  std::vector<std::pair<std::string, io::TensorBytes>> views;
+  for (const auto& [name, tensor] : tensors) views.emplace_back(name, models::tensor_bytes(tensor));
+  io::write_safetensors(file, views);
+}
+
+// On the host, where they stay what they are while training goes on.
+NamedTensors taken(const NamedTensors& tensors, bool copy) {
+  NamedTensors values;
+  for (const auto& [name, tensor] : tensors) values.emplace_back(name, models::to_host(tensor, copy));
+  return values;
+}
+
+uint64_t bytes_of(const NamedTensors& tensors) {
+  uint64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) bytes += tensor.nbytes();
+  return bytes;
+}
+
+void read_tensors(const fs::path& file, NamedTensors targets) {
   const auto stored = io::Safetensors::open(file);
   for (auto& [name, target] : targets) {
     if (!stored.contains(name)) throw base::CheckpointError(file.string() + ": no tensor " + name);
@@ -113,20 +135,11 @@ std::string optimizer_file(int64_t rank, int64_t ranks) {
 
 StateWriter optimizer_writer(const models::CausalLM& model, const optim::Optimizer& optimizer,
                              const SaveOptions& options) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  uint64_t size = 0;
-  for (const auto& [name, tensor] : optimizer.state_tensors(!model_folder_holds_masters(model, options.export_model))) {
-    tensors.emplace_back(name, models::to_host(tensor, options.copy));
-    size += tensor.nbytes();
-  }
-  return {
-      .write =
-          [tensors = std::move(tensors), file = optimizer_file(options.rank, options.ranks)](const fs::path& folder) {
-            std::vector<std::pair<std::string, io::TensorBytes>> views;
-            for (const auto& [name, tensor] : tensors) views.emplace_back(name, models::tensor_bytes(tensor));
-            io::write_safetensors(folder / file, views);
-          },
-      .bytes = size};
+  auto tensors = taken(optimizer.state_tensors(!model_folder_holds_masters(model, options.export_model)), options.copy);
+  const uint64_t size = bytes_of(tensors);
+  return {.write = [tensors = std::move(tensors), file = optimizer_file(options.rank, options.ranks)](
+                       const fs::path& folder) { write_tensors(folder / file, tensors); },
+          .bytes = size};
 }
 
 StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimizer& optimizer, nlohmann::json state,
@@ -135,18 +148,21 @@ StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimiz
   uint64_t size = 0;
   if (options.export_model) {
     save_model = model.writer(options.tokenizer_source, options.copy);
-    for (const auto& [name, tensor] : model.parameters()) size += tensor.nbytes();
+    size += bytes_of(model.parameters());
   }
+  NamedTensors reference;
+  if (options.reference != nullptr) reference = taken(options.reference->parameters(), options.copy);
   state["optimizer"] = {{"updates", optimizer.updates()},
                         {"consecutive_skips", optimizer.consecutive_skips()},
                         {"masters", !model_folder_holds_masters(model, options.export_model)}};
   auto save_optimizer = optimizer_writer(model, optimizer, options);
-  size += save_optimizer.bytes;
+  size += save_optimizer.bytes + bytes_of(reference);
   return {.write =
               [save_model = std::move(save_model), save_optimizer = std::move(save_optimizer),
-               state = std::move(state)](const fs::path& folder) {
+               reference = std::move(reference), state = std::move(state)](const fs::path& folder) {
                 if (save_model) save_model(folder / "model");
                 save_optimizer(folder);
+                if (!reference.empty()) write_tensors(folder / kReferenceFile, reference);
                 io::write_json(folder / kStateFile, state, 1);
               },
           .bytes = size};
@@ -162,7 +178,8 @@ void check_finite(const models::CausalLM& model) {
   }
 }
 
-void read_run_state(const fs::path& folder, models::CausalLM& model, optim::Optimizer& optimizer) {
+void read_run_state(const fs::path& folder, models::CausalLM& model, optim::Optimizer& optimizer,
+                    models::CausalLM* reference) {
   const auto state = read_state_json(folder).at("optimizer");
   const bool masters = state.at("masters").get<bool>();
   if (fs::exists(folder / "model")) {
@@ -170,6 +187,8 @@ void read_run_state(const fs::path& folder, models::CausalLM& model, optim::Opti
   } else if (!masters) {
     throw base::CheckpointError(folder.string() + ": neither model/ nor master weights");
   }
+  if (reference != nullptr && fs::exists(folder / kReferenceFile))
+    read_tensors(folder / kReferenceFile, reference->parameters());
   const SavedOptimizer saved(folder);
   optimizer.read_state([&saved](const std::string& name, at::IntArrayRef shape, int64_t begin,
                                 at::Tensor& target) { saved.read(name, shape, begin, target); },

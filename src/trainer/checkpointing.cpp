@@ -56,6 +56,7 @@ void Checkpointing::save(int64_t step, const nlohmann::json& state, const Kind& 
   const checkpoint::SaveOptions options{.export_model = run_.config.checkpoint.export_model,
                                         .tokenizer_source = run_.config.model.path,
                                         .copy = kind.copy,
+                                        .reference = run_.has_moved_reference(step) ? run_.reference.get() : nullptr,
                                         .rank = split ? run_.communicator.rank() : 0,
                                         .ranks = split ? run_.communicator.size() : 1};
   saved_step_ = step;

@@ -124,6 +124,7 @@ void Loop::train_step() {
   if (!take_step(step)) return;
   start_.check_still_there();
   step_ = step;
+  run_->sync_reference(step);
   log_.samples(*run_->method, step);
   auto line = run_->method->measures();
   divergence_.look_at(step, line);

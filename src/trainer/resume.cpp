@@ -70,7 +70,7 @@ nlohmann::json restore(Run& run, const fs::path& checkpoint, std::optional<Fork>
     run.method->restore(state);
     compare_inputs(run, state, checkpoint, fork);
     warn_schedule(run, state);
-    checkpoint::read_run_state(checkpoint, *run.policy.model, *run.optimizer);
+    checkpoint::read_run_state(checkpoint, *run.policy.model, *run.optimizer, run.reference.get());
   } catch (const nlohmann::json::exception& error) {
     throw base::CheckpointError(
         base::concat(checkpoint.string(), ": its state.json is not that of a run (", error.what(), ")"));

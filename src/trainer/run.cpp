@@ -1,6 +1,9 @@
 // Makes from the configuration everything that a run trains with.
 #include "trainer/run.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
@@ -151,6 +154,18 @@ update::Learner Run::learner() {
           .budget = budget,
           .objective = objective_of(config),
           .total_updates = total_steps * config.trainer.updates_per_step * config.trainer.epochs_per_step};
+}
+
+bool Run::has_moved_reference(int64_t step) const {
+  return reference != nullptr && config.algorithm.kl.sync_every && step >= *config.algorithm.kl.sync_every;
+}
+
+void Run::sync_reference(int64_t step) {
+  if (!has_moved_reference(step) || step % *config.algorithm.kl.sync_every != 0) return;
+  const at::NoGradGuard no_grad;
+  const auto& from = policy.model->parameters();
+  const auto& to = reference->parameters();
+  for (size_t i = 0; i < to.size(); ++i) at::Tensor(to[i].second).copy_(from[i].second);
 }
 
 std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights, dist::Communicator& communicator) {

@@ -24,7 +24,7 @@ struct Run {
   const TrainConfig& config;
   dist::Communicator& communicator;
   Policy policy;
-  std::unique_ptr<models::CausalLM> reference;  // start weights, when the KL term is on
+  std::unique_ptr<models::CausalLM> reference;  // when the KL term is on: start weights, or newer (kl.sync_every)
   std::vector<Prompt> prompts;
   std::vector<std::vector<int64_t>> completions;  // method sft: written, of each prompt
   std::vector<EvalSet> eval_sets;
@@ -40,6 +40,11 @@ struct Run {
 
   bool writes() const { return communicator.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
   update::Learner learner();
+
+  /// After a step: makes the reference the policy, where algorithm.kl.sync_every says so.
+  void sync_reference(int64_t step);
+  /// Whether the reference is another one after `step` than the run began with.
+  bool has_moved_reference(int64_t step) const;
 };
 
 /// Plans the memory, loads model and data, and makes the rest. weights: the folder of a checkpoint's weights; empty:

@@ -149,6 +149,26 @@ TEST_F(ObjectiveRun, SubtractsTheKlFromTheReward) {
   EXPECT_NE(measures("reward", "grad_norm")[2], measures("loss", "grad_norm")[2]);
 }
 
+TEST_F(ObjectiveRun, MovesTheReferenceAndResumesWithIt) {
+  const auto make = [this](const std::string& name, std::optional<int64_t> every) {
+    auto made = config(name);
+    made.algorithm.kl = {.coef = 0.5, .sync_every = every};
+    return made;
+  };
+  run(make("one", 3));
+  run(make("never", {}));
+  const auto moved = measures("one", "kl/reference"), fixed = measures("never", "kl/reference");
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(moved[i], fixed[i]);
+  EXPECT_NEAR(moved[3], 0.0, 1e-9);  // just synced
+  EXPECT_GT(fixed[3], 1e-6);
+  EXPECT_NE(moved[4], fixed[4]);
+  run(make("two", 3));
+  fs::remove_all(folder("two") / "checkpoints" / "step_00000006");
+  run(make("two", 3), "auto");  // from step 4, behind the sync
+  expect_equal_runs(folder("one"), folder("two"));
+  EXPECT_FALSE(fs::exists(folder("one") / "checkpoints" / "step_00000002" / "reference.safetensors"));
+}
+
 TEST_F(ObjectiveRun, EndsWhenItsGoalIsReached) {
   auto made = evaluated("run");
   made.trainer.stop_on = {.metric = "rollouts/total", .at_least = 40};  // 16 a step

@@ -15,6 +15,7 @@ namespace grpo::checkpoint {
 //   model/                             Hugging Face folder in the working dtype (absent when export_model is off)
 //   optimizer_<rank>_of_<ranks>.safetensors  moments, and the fp32 master weights where model/ does not hold them
 //                                      exactly; one file a rank when the ranks split them
+//   reference.safetensors              the reference, where it is not what the run began with any more
 //   state.json                         counters, data cursor, seeds, running accuracies
 // MANIFEST is the store's (store.h).
 
@@ -23,9 +24,10 @@ std::string optimizer_file(int64_t rank, int64_t ranks);
 
 struct SaveOptions {
   bool export_model = true;
-  std::filesystem::path tokenizer_source;  // folder whose tokenizer and generation files go into model/
-  bool copy = true;                        // false: training stands still until the checkpoint is written
-  int64_t rank = 0;                        // of `ranks` that split the optimizer's state
+  std::filesystem::path tokenizer_source;       // folder whose tokenizer and generation files go into model/
+  bool copy = true;                             // false: training stands still until the checkpoint is written
+  const models::CausalLM* reference = nullptr;  // saved where it is given
+  int64_t rank = 0;                             // of `ranks` that split the optimizer's state
   int64_t ranks = 1;
 };
 
@@ -48,9 +50,10 @@ StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimiz
 /// Throws base::Error naming the first weight that is not finite: such a checkpoint would be of no use.
 void check_finite(const models::CausalLM& model);
 
-/// Restores weights and optimizer in place, bit for bit. Throws base::CheckpointError when a tensor is missing or has
-/// another shape, naming it.
-void read_run_state(const std::filesystem::path& folder, models::CausalLM& model, optim::Optimizer& optimizer);
+/// Restores weights and optimizer in place, bit for bit, and the reference, where there is one, if the checkpoint has
+/// it. Throws base::CheckpointError when a tensor is missing or has another shape, naming it.
+void read_run_state(const std::filesystem::path& folder, models::CausalLM& model, optim::Optimizer& optimizer,
+                    models::CausalLM* reference = nullptr);
 
 /// state.json of a checkpoint. Throws base::CheckpointError when it is not one of ours.
 nlohmann::json read_state_json(const std::filesystem::path& folder);

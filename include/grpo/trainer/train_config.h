@@ -170,6 +170,7 @@ struct KlConfig {
   double coef = 0.0;
   KlIn in = KlIn::kLoss;
   algo::KlEstimator estimator = algo::KlEstimator::kK3;
+  std::optional<int64_t> sync_every;
   GRPO_FIELDS(f) {
     f("coef", coef, "weight of the KL term to the reference policy (the start weights); 0 is off", base::at_least(0));
     f("in", in,
@@ -177,6 +178,10 @@ struct KlConfig {
       "its "
       "reward, before groups are compared");
     f("estimator", estimator, "k1, k2 or k3");
+    f("sync_every", sync_every,
+      "steps after which the reference becomes the policy as it is then, again and again; null: it stays the start "
+      "weights",
+      base::at_least(1));
   }
 };
 
