@@ -68,9 +68,9 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
                      std::pair<size_t, size_t> share, StepStats& stats, update::StreamedUpdate* stream) {
   metrics::Timer rollout_timer;
   Sampled sampled{.groups = Groups(prompts.size()), .stopped = false};
-  // One thread scores while this one samples. More are not needed: verifying takes microseconds, and the sampler's
-  // threads own the cores.
-  Scorer scorer(1);
+  // One thread scores while this one samples: verifying takes microseconds, and the sampler's threads own the cores.
+  // More only wait for graders, which are programs of their own.
+  Scorer scorer(context.reward.concurrency());
   StepProgress progress{
       .phase = StepProgress::Phase::kRollout,
       .total = equal_share(prompts.size(), context.learner.communicator) * context.config.rollout.group_size};
@@ -101,7 +101,7 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   // It is asked between decode steps, so the progress that is shown moves while long completions decode.
   const auto should_stop = [&] {
     if (context.on_progress) context.on_progress(progress);
-    if (stream != nullptr && stream->failed()) return true;
+    if (scorer.failed() || (stream != nullptr && stream->failed())) return true;
     return context.should_stop && context.should_stop();
   };
   std::optional<update::TraceRange> range(std::in_place, "rollout");
@@ -119,7 +119,10 @@ Sampled sample_share(const StepContext& context, const std::vector<Prompt>& prom
   metrics::Timer reward_timer;
   range.emplace("reward");
   context.learner.communicator.enter_phase(base::concat("step ", context.step, ", reward"));
-  scorer.wait();
+  // Graders may take long: each group that is judged is progress, as one that is sampled.
+  scorer.wait([&] {
+    if (context.on_progress) context.on_progress(progress);
+  });
   stats.reward_s = reward_timer.seconds();
   if (stream != nullptr) {
     stats.update_hidden_s = stream->busy_seconds();

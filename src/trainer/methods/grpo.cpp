@@ -93,6 +93,7 @@ metrics::MetricsLine Grpo::measures() const {
   const auto terms = reward_.names();
   for (size_t k = 0; k < result_.stats.term_means.size(); ++k)
     line.add("reward/" + terms[k] + "/mean", result_.stats.term_means[k]);
+  for (const auto& [name, mean] : result_.stats.grader_means) line.add("reward/" + name, mean);
   line.add("reward/failed", static_cast<double>(result_.stats.rewards_failed));
   if (sent_.empty()) return line;
   line.add("bytes/rollout", sent_[0]);
