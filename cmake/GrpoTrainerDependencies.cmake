@@ -32,3 +32,11 @@ if(NOT GRPO_WITH_PROMETHEUS STREQUAL "OFF")
     message(FATAL_ERROR "GRPO_WITH_PROMETHEUS=ON but prometheus-cpp or libmicrohttpd was not found (Debian, Ubuntu: prometheus-cpp-dev libmicrohttpd-dev)")
   endif()
 endif()
+
+# AUTO: rewards over HTTP (reward.terms: type http) are built where libcurl is installed.
+if(NOT GRPO_WITH_CURL STREQUAL "OFF")
+  find_package(CURL QUIET)
+  if(GRPO_WITH_CURL STREQUAL "ON" AND NOT CURL_FOUND)
+    message(FATAL_ERROR "GRPO_WITH_CURL=ON but libcurl was not found (Debian, Ubuntu: libcurl4-openssl-dev)")
+  endif()
+endif()

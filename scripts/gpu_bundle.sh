@@ -36,7 +36,7 @@ targets=("${programs[@]}" grpo_kernels_cuda grpo_nccl)
 if [ "$build" = 1 ]; then
   scripts/setup.sh
   # No path of this machine stays in a program: what it finds here it would not find there.
-  cmake --preset release -B build-gpu -DGRPO_WITH_CUDA=ON -DGRPO_WITH_PARQUET=OFF -DGRPO_WITH_PROMETHEUS=OFF -DCMAKE_SKIP_RPATH=ON \
+  cmake --preset release -B build-gpu -DGRPO_WITH_CUDA=ON -DGRPO_WITH_PARQUET=OFF -DGRPO_WITH_PROMETHEUS=OFF -DGRPO_WITH_CURL=OFF -DCMAKE_SKIP_RPATH=ON \
     -DCMAKE_CUDA_ARCHITECTURES="$architectures" >/dev/null
 fi
 torch_lib=$(dirname "$(sed -n 's/^TORCH_CPU_LIBRARY:[A-Z]*=//p' build-gpu/CMakeCache.txt)")

@@ -10,15 +10,18 @@ Tasks:
   sums      "What is 47 + 38? Answer with just the number.": the same with two-digit numbers, 8,100 different ones.
   chain_texts  chain with a written completion as the answer, for algorithm.method: sft. A quarter works the sum out
             ("12 12 16 \\boxed{23}"); the others answer at once ("\\boxed{23}"), 70 % of them wrong on purpose by 1 to 9.
+  countdown  "Use each of the numbers 25, 5, 3 once ... to make 60": three or four numbers from 1 to 25 and a target from 1 to 100 that
+            they can make, for rewards of type countdown; rows also have nums.
 
 A problem belongs to the held-out split when a hash of its text says so (1 in 8), so training and held-out problems never
-overlap, whatever the seeds. Rows: id, problem, answer.
+overlap, whatever the seeds. Rows: id, problem, answer, and what a task adds.
 """
 import argparse
 import hashlib
 import json
 import random
 import sys
+from fractions import Fraction
 
 
 def chain(rng):
@@ -48,7 +51,29 @@ def chain_texts(rng):
     return problem, f"\\boxed{{{guess:02d}}}"
 
 
-TASKS = {"chain": chain, "addition": addition, "sums": sums, "chain_texts": chain_texts}
+def countdown(rng):
+    nums = [rng.randint(1, 25) for _ in range(rng.choice([3, 4]))]
+    target = None
+    while target is None or target.denominator != 1 or not 1 <= target <= 100:
+        target = worth_of_some_expression(rng, [Fraction(n) for n in nums])
+    listed = ", ".join(map(str, nums))
+    return f"Use each of the numbers {listed} once, with + - * / and brackets, to make {target}. End with the expression in \\boxed{{}}.", \
+        str(target), {"nums": nums}
+
+
+def worth_of_some_expression(rng, values):
+    """Joins two of the values by an operation until one is left; None where that divides by zero."""
+    values = list(values)
+    while len(values) > 1:
+        rng.shuffle(values)
+        a, b, operation = values.pop(), values.pop(), rng.choice("+-*/")
+        if operation == "/" and b == 0:
+            return None
+        values.append(a + b if operation == "+" else a - b if operation == "-" else a * b if operation == "*" else a / b)
+    return values[0]
+
+
+TASKS = {"chain": chain, "addition": addition, "sums": sums, "chain_texts": chain_texts, "countdown": countdown}
 
 
 def is_heldout(problem):
@@ -71,11 +96,11 @@ def main():
         tries += 1
         if tries > 1000 * args.count + 100000:
             sys.exit(f"make_problems: task {args.task} has only {len(rows)} different problems in split {args.split}")
-        problem, answer = TASKS[args.task](rng)
+        problem, answer, *fields = TASKS[args.task](rng)
         if is_heldout(problem) != (args.split == "heldout") or (args.unique and problem in seen):
             continue
         seen.add(problem)
-        rows.append({"id": f"{args.task}-{args.split}-{len(rows)}", "problem": problem, "answer": answer})
+        rows.append({"id": f"{args.task}-{args.split}-{len(rows)}", "problem": problem, "answer": answer, **dict(*fields)})
 
     out = sys.stdout if args.output == "-" else open(args.output, "w", encoding="utf-8")
     with out:

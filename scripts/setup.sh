@@ -11,7 +11,7 @@ torch_dir=$cache/libtorch-2.11.0
 
 packages=(g++ cmake ninja-build ccache pkg-config git python3 python3-pip unzip xz-utils
   nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libpcre2-dev libutf8proc-dev
-  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev zlib1g-dev libzstd-dev libcsv-dev libxxhash-dev libgloo-dev prometheus-cpp-dev libmicrohttpd-dev libboost-context-dev libgtest-dev libgmock-dev libbenchmark-dev)
+  libsentencepiece-dev libgmp-dev libflint-dev liblzma-dev zlib1g-dev libzstd-dev libcsv-dev libxxhash-dev libgloo-dev prometheus-cpp-dev libmicrohttpd-dev libcurl4-openssl-dev libboost-context-dev libgtest-dev libgmock-dev libbenchmark-dev)
 # Arb is part of FLINT from Ubuntu 24.04 and Debian 13 on; before that it is a package of its own. A fresh machine has no
 # package lists yet, so this is asked again after apt-get update.
 add_arb() {
@@ -46,12 +46,15 @@ install_packages() {
 }
 
 # What tests skip without: a browser for the report's page (Ubuntu has it only as a snap, which most containers cannot run:
-# not asked for there), network namespaces between two "hosts", and checks of the launchers' scripts, of formatting and of what clang-tidy sees.
+# not asked for there), network namespaces between two "hosts", what the example graders
+# use (jq, bwrap), and checks of the launchers' scripts, of formatting and of what clang-tidy sees.
 install_for_tests() {
   [ "$(id -u)" -eq 0 ] && grep -qxE 'ID=(debian|ubuntu)' /etc/os-release 2>/dev/null || return 0
   local want=()
   command -v ip >/dev/null || want+=(iproute2)
   command -v shellcheck >/dev/null || want+=(shellcheck)
+  command -v jq >/dev/null || want+=(jq)
+  command -v bwrap >/dev/null || want+=(bubblewrap)
   command -v clang-format >/dev/null || want+=(clang-format-14)
   command -v clang-tidy >/dev/null || want+=(clang-tidy)
   python3 -c 'import yaml' 2>/dev/null || want+=(python3-yaml)

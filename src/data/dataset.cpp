@@ -104,9 +104,11 @@ std::string id_of(const json& row, int64_t row_in_file, const std::string& place
 }  // namespace
 
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
-                                   const std::string& answer_key, const std::vector<std::string>& extra_keys) {
+                                   const std::string& answer_key, const std::vector<std::string>& extra_keys,
+                                   bool whole_rows) {
   std::vector<std::string> keys = {prompt_key, answer_key};
   keys.insert(keys.end(), extra_keys.begin(), extra_keys.end());
+  if (whole_rows) keys.clear();
   std::vector<Problem> problems;
   for (const auto& file : files) {
     if (!std::filesystem::exists(file)) {
@@ -124,6 +126,7 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
       read_prompt(row, prompt_key, place, problem);
       problem.answers = answers_of(row, answer_key, *source);
       problem.fields = fields_of(row, extra_keys, place);
+      if (whole_rows) problem.whole_row = row.dump(-1, ' ', false, json::error_handler_t::replace);
       problems.push_back(std::move(problem));
       ++row_in_file;
     }

@@ -178,7 +178,7 @@ class ParquetRows : public RowSource {
   json with_number_texts() const override { return current_; }  // a binary format: a number has no text of its own
 
  private:
-  // Indices of the primitive columns below the columns that hold the keys, and below `id`.
+  // Indices of the primitive columns below the columns that hold the keys, and below `id`; of all without keys.
   std::vector<int> leaves_of(const std::vector<std::string>& keys) const {
     const auto* schema = reader_->parquet_reader()->metadata()->schema();
     std::vector<std::string> columns;
@@ -189,7 +189,7 @@ class ParquetRows : public RowSource {
     std::vector<int> leaves;
     for (int i = 0; i < schema->num_columns(); ++i) {
       const std::string& root = schema->GetColumnRoot(i)->name();
-      if (std::find(wanted.begin(), wanted.end(), root) != wanted.end()) leaves.push_back(i);
+      if (keys.empty() || std::find(wanted.begin(), wanted.end(), root) != wanted.end()) leaves.push_back(i);
     }
     return leaves;
   }

@@ -21,7 +21,7 @@ class RowSource {
 };
 
 /// Chooses the format by the file's ending. keys: what will be asked of the rows (dotted); a format with columns reads
-/// only those and `id`.
+/// only those and `id`, or all where no key is given.
 std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<std::string>& keys);
 
 /// Whether open_rows reads such a file, by its ending (behind one of a compression), and the endings for a message.

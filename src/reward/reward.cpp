@@ -3,129 +3,19 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <optional>
 #include <set>
+#include <utility>
 
 #include "grpo/base/error.h"
-#include "grpo/base/text.h"
-#include "grpo/verifier/response_checks.h"
-#include "reward/pattern.h"
+#include "reward/countdown.h"
+#include "reward/term.h"
 
 namespace grpo::reward {
 
 using verifier::GoldUse;
-using verifier::Verdict;
 using verifier::VerifierConfig;
 
 namespace {
-
-struct TermValue {
-  double value = 0.0;
-  std::optional<Verdict> verdict = std::nullopt;
-  const char* failure = nullptr;  // why the value is not known
-};
-
-/// One kind of reward.
-class Term {
- public:
-  virtual ~Term() = default;
-  virtual TermValue value(const Item& item) const = 0;
-};
-
-TermValue from_verdict(Verdict verdict) {
-  return {verdict.kind == Verdict::Kind::kRight ? 1.0 : 0.0, std::move(verdict)};
-}
-
-// Judges against one right answer after the other until one accepts; else the verdict against the first.
-template <typename Judge>
-Verdict first_right(const Item& item, const Judge& judge) {
-  Verdict first = judge(item.golds.front());
-  for (size_t i = 1; first.kind != Verdict::Kind::kRight && i < item.golds.size(); ++i) {
-    Verdict other = judge(item.golds[i]);
-    if (other.kind == Verdict::Kind::kRight) return other;
-  }
-  return first;
-}
-
-class MathTerm : public Term {
- public:
-  explicit MathTerm(VerifierConfig config) : config_(std::move(config)) {}
-
- private:
-  TermValue value(const Item& item) const override {
-    return from_verdict(
-        first_right(item, [&](const std::string& gold) { return verifier::verify(gold, item.text, config_); }));
-  }
-  VerifierConfig config_;
-};
-
-class ExactTerm : public Term {
-  TermValue value(const Item& item) const override {
-    return from_verdict(first_right(item, [&](const std::string& gold) { return compare(gold, item.text); }));
-  }
-
-  static Verdict compare(std::string_view gold, std::string_view text) {
-    Verdict verdict{.kind = Verdict::Kind::kRight,
-                    .gold_parsed = std::string(base::trimmed(gold)),
-                    .pred_parsed = std::string(base::trimmed(text)),
-                    .rule = "exact",
-                    .reason = ""};
-    if (verdict.gold_parsed != verdict.pred_parsed) {
-      verdict.kind = Verdict::Kind::kWrong;
-      verdict.reason = "the texts differ";
-    }
-    return verdict;
-  }
-};
-
-class NumericTerm : public Term {
-  TermValue value(const Item& item) const override {
-    return from_verdict(
-        first_right(item, [&](const std::string& gold) { return verifier::verify_last_number(gold, item.text); }));
-  }
-};
-
-class RegexTerm : public Term {
- public:
-  explicit RegexTerm(const std::string& pattern) : pattern_(pattern) {}
-
- private:
-  TermValue value(const Item& item) const override {
-    const auto match = pattern_.find(item.text);
-    if (match == Pattern::Match::kOverBudget) return {.failure = "its pattern takes too many steps on this text"};
-    return {.value = match == Pattern::Match::kYes ? 1.0 : 0.0};
-  }
-  Pattern pattern_;
-};
-
-class FormatTerm : public Term {
-  TermValue value(const Item& item) const override {
-    return {.value = verifier::has_boxed_answer(item.text) ? 1.0 : 0.0};
-  }
-};
-
-class LengthTerm : public Term {
-  TermValue value(const Item& item) const override { return {.value = static_cast<double>(item.ids.size())}; }
-};
-
-/// The table of reward types.
-std::unique_ptr<Term> make_term(const RewardTerm& term, const VerifierConfig& verifier) {
-  switch (term.type) {
-    case TermType::kMath:
-      return std::make_unique<MathTerm>(verifier);
-    case TermType::kExact:
-      return std::make_unique<ExactTerm>();
-    case TermType::kNumeric:
-      return std::make_unique<NumericTerm>();
-    case TermType::kRegex:
-      return std::make_unique<RegexTerm>(term.pattern);
-    case TermType::kFormat:
-      return std::make_unique<FormatTerm>();
-    case TermType::kLength:
-      return std::make_unique<LengthTerm>();
-  }
-  throw base::ConfigError("reward.terms: unknown type");
-}
 
 std::string type_name(const RewardTerm& term) { return enum_names(term.type)[static_cast<size_t>(term.type)]; }
 
@@ -142,13 +32,34 @@ std::vector<std::string> names_of(const std::vector<RewardTerm>& terms) {
   return names;
 }
 
+bool compares_with_gold(const RewardTerm& term) {
+  return term.type == TermType::kMath || term.type == TermType::kExact || term.type == TermType::kNumeric ||
+         term.type == TermType::kCountdown;
+}
+
+bool has(const RewardConfig& config, TermType type) {
+  return std::any_of(config.terms.begin(), config.terms.end(),
+                     [&](const RewardTerm& term) { return term.type == type; });
+}
+
+bool is_grader(const RewardTerm& term) { return term.type == TermType::kCommand || term.type == TermType::kHttp; }
+
+bool judges(const RewardTerm& term) { return compares_with_gold(term) || is_grader(term); }
+
+// The first term that compares with the gold answer; without one the first grader. Past the end without either.
+size_t judge_among(const std::vector<RewardTerm>& terms) {
+  const auto comparing = std::find_if(terms.begin(), terms.end(), compares_with_gold);
+  const auto judge = comparing != terms.end() ? comparing : std::find_if(terms.begin(), terms.end(), is_grader);
+  return static_cast<size_t>(judge - terms.begin());
+}
+
 class WeightedSum : public RewardFunction {
  public:
-  explicit WeightedSum(const RewardConfig& config) {
+  explicit WeightedSum(const RewardConfig& config) : judge_(judge_among(config.terms)) {
     const VerifierConfig verifier = verifier_config(config.verifier);
     const auto names = names_of(config.terms);
     for (size_t i = 0; i < names.size(); ++i)
-      parts_.push_back({names[i], config.terms[i].weight, make_term(config.terms[i], verifier)});
+      parts_.push_back({names[i], config.terms[i].weight, make_term(config.terms[i], names[i], verifier)});
   }
 
   std::vector<std::string> names() const override {
@@ -157,9 +68,18 @@ class WeightedSum : public RewardFunction {
     return names;
   }
 
+  int concurrency() const override {
+    int most = 1;
+    for (const auto& part : parts_) most = std::max(most, part.term->concurrency());
+    return most;
+  }
+
   std::vector<Score> score(std::span<const Item> items) const override {
-    std::vector<Score> scores;
-    for (const Item& item : items) scores.push_back(score(item));
+    std::vector<Score> scores(items.size());
+    for (size_t k = 0; k < parts_.size(); ++k) {
+      auto values = parts_[k].term->values(items);
+      for (size_t i = 0; i < items.size(); ++i) add(k, std::move(values[i]), scores[i]);
+    }
     return scores;
   }
 
@@ -170,37 +90,42 @@ class WeightedSum : public RewardFunction {
     std::unique_ptr<Term> term;
   };
 
-  Score score(const Item& item) const {
-    Score score;
-    bool judged = false;
-    for (const auto& part : parts_) {
-      auto result = part.term->value(item);
-      if (result.failure != nullptr) score.failure = part.name + ": " + result.failure;
-      score.values.push_back(result.value);
-      score.reward += part.weight * result.value;
-      score.magnitude += std::abs(part.weight * result.value);
-      if (result.verdict && !judged) {
-        score.verdict = std::move(*result.verdict);
-        judged = true;
-      }
-    }
-    return score;
+  void add(size_t k, TermValue term, Score& score) const {
+    const Part& part = parts_[k];
+    if (!term.failure.empty()) score.failure = part.name + ": " + term.failure;
+    score.values.push_back(term.value);
+    score.reward += part.weight * term.value;
+    score.magnitude += std::abs(part.weight * term.value);
+    if (term.verdict && k == judge_) score.verdict = std::move(*term.verdict);
+    for (const auto& [name, value] : term.metrics) score.metrics.emplace_back(part.name + "/" + name, value);
   }
 
   std::vector<Part> parts_;
+  size_t judge_;  // the term whose verdict is the score's; past the end without one
 };
 
-bool compares_with_gold(const RewardTerm& term) {
-  return term.type == TermType::kMath || term.type == TermType::kExact || term.type == TermType::kNumeric;
+[[noreturn]] void misplaced(const char* key, const char* type, const RewardTerm& term) {
+  throw base::ConfigError(base::concat("reward.terms: ", key, " belongs to ", type, " term, not to ", type_name(term)));
 }
 
 void check(const RewardTerm& term) {
   const bool regex = term.type == TermType::kRegex;
   if (regex && term.pattern.empty())
     throw base::ConfigError("reward.terms: a regex term needs a pattern, such as {type: regex, pattern: '\\d+'}");
-  if (!regex && !term.pattern.empty()) {
-    throw base::ConfigError(base::concat("reward.terms: pattern belongs to a regex term, not to ", type_name(term)));
+  if (!regex && !term.pattern.empty()) misplaced("pattern", "a regex", term);
+  const bool command = term.type == TermType::kCommand;
+  if (command && (term.command.empty() || term.command.front().empty())) {
+    throw base::ConfigError(
+        "reward.terms: a command term needs a command, a program with its arguments, such as {type: command, command: "
+        "[python3, grader.py]}");
   }
+  if (!command && !term.command.empty()) misplaced("command", "a command", term);
+  const bool http = term.type == TermType::kHttp;
+  if (http && term.url.empty()) {
+    throw base::ConfigError(
+        "reward.terms: an http term needs a url, such as {type: http, url: 'http://127.0.0.1:8000/grade'}");
+  }
+  if (!http && !term.url.empty()) misplaced("url", "an http", term);
 }
 
 }  // namespace
@@ -214,31 +139,41 @@ VerifierConfig verifier_config(const VerifierOptions& options) {
 }
 
 GoldUse gold_use(const RewardConfig& config) {
-  const auto has = [&](TermType type) {
-    return std::any_of(config.terms.begin(), config.terms.end(),
-                       [&](const RewardTerm& term) { return term.type == type; });
-  };
-  if (has(TermType::kMath)) return GoldUse::kAnswer;
-  if (has(TermType::kNumeric)) return GoldUse::kNumber;
-  return has(TermType::kExact) ? GoldUse::kText : GoldUse::kNone;
+  if (has(config, TermType::kMath)) return GoldUse::kAnswer;
+  if (has(config, TermType::kNumeric)) return GoldUse::kNumber;
+  return has(config, TermType::kExact) || has(config, TermType::kCountdown) ? GoldUse::kText : GoldUse::kNone;
+}
+
+bool uses_graders(const RewardConfig& config) {
+  return std::any_of(config.terms.begin(), config.terms.end(), is_grader);
+}
+
+bool needs_whole_rows(const RewardConfig& config) { return uses_graders(config) || has(config, TermType::kCountdown); }
+
+std::string why_unfit(const RewardConfig& config, const std::string& gold, std::string_view row) {
+  if (!has(config, TermType::kCountdown)) return "";
+  try {
+    read_countdown(gold, row);
+    return "";
+  } catch (const base::Error& error) {
+    return error.what();
+  }
 }
 
 RewardConfig judge_of(const RewardConfig& config, const std::string& judge) {
   RewardConfig judging = config;
-  judging.terms.clear();
   const auto names = names_of(config.terms);
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (compares_with_gold(config.terms[i]) && (judge == "auto" || names[i] == judge))
-      judging.terms.push_back(config.terms[i]);
+  size_t k = judge_among(config.terms);
+  if (judge != "auto") {
+    for (k = 0; k < names.size() && (names[k] != judge || !judges(config.terms[k]));) ++k;
+    if (k == names.size()) {
+      throw base::ConfigError(
+          "eval.judge: no term of reward.terms that judges answers (math, exact, numeric, countdown, command, http) is "
+          "called " +
+          judge);
+    }
   }
-  if (judging.terms.empty() && judge != "auto") {
-    throw base::ConfigError(
-        "eval.judge: no term of reward.terms that compares with the gold answer (math, exact, "
-        "numeric) is called " +
-        judge);
-  }
-  if (judging.terms.empty()) judging.terms = {RewardTerm{}};
-  judging.terms.resize(1);
+  judging.terms = {k < names.size() ? config.terms[k] : RewardTerm{}};
   return judging;
 }
 

@@ -21,13 +21,14 @@ namespace {
 
 std::vector<EvalSet> load_sets(const Policy& policy, const EvalRun& run) {
   std::vector<EvalSet> sets;
+  const auto judge = reward::judge_of(run.reward, run.eval.judge);
   const auto files = resolve_files(run.files, "", "--data");
   const auto names = names_of_sets(files, "--data");
   for (size_t i = 0; i < files.size(); ++i) {
     sets.push_back({.name = names[i],
-                    .prompts = load_prompts(policy, run.data, {files[i]}, run.data.max_prompt_tokens, "--data")});
-    check_golds(sets.back().prompts, run.reward, "--data",
-                reward::gold_use(reward::judge_of(run.reward, run.eval.judge)));
+                    .prompts = load_prompts(policy, run.data, {files[i]}, run.data.max_prompt_tokens, "--data",
+                                            reward::needs_whole_rows(judge))});
+    check_golds(sets.back().prompts, run.reward, "--data", reward::gold_use(judge));
   }
   return sets;
 }

@@ -1,10 +1,13 @@
 #include "grpo/trainer/evaluate.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/io/json.h"
 #include "grpo/trainer/eval_metrics.h"
 #include "trainer/gather_json.h"
@@ -24,15 +27,30 @@ struct Answer {
 
 bool is_right(const Answer& answer) { return answer.verdict.kind == verifier::Verdict::Kind::kRight; }
 
-Answer judged(const rollout::Completion& completion, const Prompt& prompt, int64_t sample, const EvalContext& context) {
-  Answer answer{.text = context.tokenizer->decode(completion.ids, true),
-                .verdict = {},
-                .truncated = completion.finish_reason == rollout::FinishReason::kLength};
+// An answer that a grader could not judge (on_failure: leave_out) counts as not right, and a warning says so.
+void take_score(const Prompt& prompt, reward::Score score, Answer& answer) {
+  if (score.failed()) base::log_warning("eval: problem " + prompt.id + " counts as not right: " + score.failure);
+  answer.verdict = std::move(score.verdict);
+}
+
+// Of completions of one prompt; `first` is the sample number of the first of them.
+std::vector<Answer> judged(const std::vector<rollout::Completion>& completions, const Prompt& prompt, size_t first,
+                           const EvalContext& context) {
   const auto golds = prompt.golds();
-  const std::string turn = prompt.begun + answer.text;
-  const auto item = item_of(prompt, golds, completion, turn, sample);
-  answer.verdict = context.judge->score({&item, 1}).front().verdict;
-  return answer;
+  std::vector<Answer> answers;
+  std::vector<std::string> turns;
+  for (const auto& completion : completions) {
+    answers.push_back({.text = context.tokenizer->decode(completion.ids, true),
+                       .verdict = {},
+                       .truncated = completion.finish_reason == rollout::FinishReason::kLength});
+    turns.push_back(prompt.begun + answers.back().text);
+  }
+  std::vector<reward::Item> items;
+  for (size_t i = 0; i < completions.size(); ++i)
+    items.push_back(item_of(prompt, golds, completions[i], turns[i], static_cast<int64_t>(first + i)));
+  auto scores = context.judge->score(items);
+  for (size_t i = 0; i < answers.size(); ++i) take_score(prompt, std::move(scores[i]), answers[i]);
+  return answers;
 }
 
 // Sorts answers into classes for the majority vote. All right answers are one class; wrong ones are told apart by what
@@ -88,11 +106,15 @@ std::vector<Place> all_places(const std::vector<EvalSet>& sets) {
   return places;
 }
 
-/// Samples the problems of one rank. Answers are verified on a thread of its own while others are still being decoded.
+/// Samples the problems of one rank. Answers are judged on other threads while others are still being decoded.
 class Sampling {
  public:
   Sampling(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const EvalContext& context)
-      : sets_(sets), places_(places), context_(context), problems_(places.size()) {}
+      : sets_(sets),
+        places_(places),
+        context_(context),
+        problems_(places.size()),
+        scorer_(context.judge->concurrency()) {}
 
   /// Samples the problems [first, last). Returns false when it was stopped.
   bool run(std::pair<size_t, size_t> share) {
@@ -100,9 +122,12 @@ class Sampling {
       ask(i, context_.samples, false);
       if (context_.greedy) ask(i, 1, true);
     }
+    const auto stop = [this] { return scorer_.failed() || (context_.should_stop && context_.should_stop()); };
     const auto groups = context_.engine->generate(
-        requests_, context_.generation, {}, [&](const auto& group) { receive(group); }, context_.should_stop);
-    scorer_.wait();
+        requests_, context_.generation, {}, [&](const auto& group) { receive(group); }, stop);
+    scorer_.wait([this] {
+      if (context_.on_progress) context_.on_progress(progress_);
+    });
     return groups.size() == requests_.size();
   }
 
@@ -119,12 +144,13 @@ class Sampling {
   // Asks for the completions of a problem: those that are known already are verified at once, for the rest a request is
   // made.
   void ask(size_t problem, int64_t samples, bool greedy) {
+    answers_of(problem, greedy).resize(static_cast<size_t>(samples));
     int64_t known = 0;
     if (context_.answers != nullptr) {
       auto completions = context_.answers->find(key(problem, greedy));
       completions.resize(std::min(completions.size(), static_cast<size_t>(samples)));
       known = static_cast<int64_t>(completions.size());
-      judge(problem, greedy, 0, samples, std::move(completions));
+      judge(problem, greedy, 0, std::move(completions));
     }
     progress_.done += known;
     progress_.total += samples;
@@ -143,19 +169,21 @@ class Sampling {
     const auto& request = requests_[group.request];
     const size_t problem = asked_[group.request];
     if (context_.answers != nullptr) context_.answers->add(key(problem, request.greedy), group.completions);
-    judge(problem, request.greedy, static_cast<size_t>(request.first_sample),
-          request.first_sample + request.num_samples, group.completions);
+    judge(problem, request.greedy, static_cast<size_t>(request.first_sample), group.completions);
     progress_.done += request.num_samples;
     if (context_.on_progress) context_.on_progress(progress_);
   }
 
-  void judge(size_t problem, bool greedy, size_t first, int64_t samples, std::vector<rollout::Completion> completions) {
-    auto& answers = greedy ? problems_[problem].greedy : problems_[problem].answers;
-    scorer_.submit([this, problem, first, samples, &answers, completions = std::move(completions)] {
-      answers.resize(static_cast<size_t>(samples));
-      for (size_t i = 0; i < completions.size(); ++i)
-        answers[first + i] = judged(completions[i], prompt(problem), static_cast<int64_t>(first + i), context_);
+  void judge(size_t problem, bool greedy, size_t first, std::vector<rollout::Completion> completions) {
+    auto& answers = answers_of(problem, greedy);
+    scorer_.submit([this, problem, first, &answers, completions = std::move(completions)] {
+      auto some = judged(completions, prompt(problem), first, context_);
+      std::move(some.begin(), some.end(), answers.begin() + static_cast<std::ptrdiff_t>(first));
     });
+  }
+
+  std::vector<Answer>& answers_of(size_t problem, bool greedy) {
+    return greedy ? problems_[problem].greedy : problems_[problem].answers;
   }
 
   const std::vector<EvalSet>& sets_;
@@ -165,7 +193,7 @@ class Sampling {
   EvalProgress progress_;
   std::vector<rollout::Request> requests_;
   std::vector<size_t> asked_;  // the problem of each request
-  Scorer scorer_{1};           // with one thread, so that a problem's jobs run one after another
+  Scorer scorer_;
 };
 
 nlohmann::json to_json(const std::vector<Answer>& answers) {

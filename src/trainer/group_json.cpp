@@ -4,6 +4,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "trainer/gather_json.h"
 
@@ -32,6 +34,7 @@ nlohmann::json to_json(const Rollout& rollout) {
           {"text", bytes_of(rollout.text)},
           {"reward", rollout.score.reward},
           {"values", bytes_of_values(rollout.score.values)},
+          {"metrics", rollout.score.metrics},
           {"failure", bytes_of(rollout.score.failure)},
           {"magnitude", rollout.score.magnitude},
           {"verdict", static_cast<int>(verdict.kind)},
@@ -50,6 +53,7 @@ Rollout rollout_from(const nlohmann::json& json, size_t prompt) {
   rollout.completion.finish_reason = static_cast<rollout::FinishReason>(json.at("finish").get<int>());
   rollout.score.reward = json.at("reward").get<double>();
   rollout.score.values = values_of<double>(json.at("values"));
+  rollout.score.metrics = json.at("metrics").get<std::vector<std::pair<std::string, double>>>();
   rollout.score.failure = text_of(json.at("failure"));
   rollout.score.magnitude = json.at("magnitude").get<double>();
   rollout.score.verdict.kind = static_cast<verifier::Verdict::Kind>(json.at("verdict").get<int>());

@@ -64,6 +64,19 @@ void warn_where_all_are_one(const std::vector<Prompt>& prompts, const char* what
                                  "\"; check data.answer_key"));
 }
 
+// Throws for problems that lack what a term of the reward needs besides a gold answer.
+void refuse_unfit(const std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what) {
+  int64_t unfit = 0;
+  std::string first;
+  for (const Prompt& prompt : prompts) {
+    const auto why = reward::why_unfit(config, prompt.gold, prompt.whole_row);
+    if (!why.empty() && ++unfit == 1) first = base::concat("problem ", prompt.id, ": ", why);
+  }
+  if (unfit == 0) return;
+  throw base::ConfigError(
+      base::concat(what, ": no completion of ", unfit, " of ", prompts.size(), " problems can be judged; ", first));
+}
+
 void leave_out_missing(std::vector<Prompt>& prompts, const std::vector<verifier::BadGold>& bad, const char* what) {
   std::set<size_t> missing;
   for (const auto& gold : bad) {
@@ -144,9 +157,10 @@ std::vector<Prompt> prompts_of(const Policy& policy, const data::DataConfig& dat
 }
 
 std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& data,
-                                 const std::vector<std::string>& files, int64_t max_prompt_tokens, const char* what) {
-  return prompts_of(policy, data, data::load_problems(files, data.prompt_key, data.answer_key, data.extra_keys),
-                    max_prompt_tokens, what);
+                                 const std::vector<std::string>& files, int64_t max_prompt_tokens, const char* what,
+                                 bool whole_rows) {
+  const auto problems = data::load_problems(files, data.prompt_key, data.answer_key, data.extra_keys, whole_rows);
+  return prompts_of(policy, data, problems, max_prompt_tokens, what);
 }
 
 void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,
@@ -157,6 +171,7 @@ void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& confi
   const auto bad = verifier::check_golds(golds, config.placeholders, reward::verifier_config(config.verifier), use);
   if (use == verifier::GoldUse::kAnswer || use == verifier::GoldUse::kNumber) log_rules(prompts, what);
   warn_where_all_are_one(prompts, what);
+  refuse_unfit(prompts, config, what);
   if (bad.empty()) return;
   const auto missing =
       std::count_if(bad.begin(), bad.end(), [](const verifier::BadGold& gold) { return gold.missing; });

@@ -25,14 +25,15 @@ std::vector<std::string> names_of_sets(const std::vector<std::string>& files, co
 std::vector<Prompt> prompts_of(const Policy& policy, const data::DataConfig& data,
                                const std::vector<data::Problem>& problems, int64_t max_prompt_tokens, const char* what);
 
-/// The same for the problems that these files hold.
+/// The same for the problems that these files hold. whole_rows: see data::load_problems.
 std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& data,
-                                 const std::vector<std::string>& files, int64_t max_prompt_tokens, const char* what);
+                                 const std::vector<std::string>& files, int64_t max_prompt_tokens, const char* what,
+                                 bool whole_rows);
 
 /// Asks of every gold answer whether the reward would judge a right completion right (verifier/gold.h), and logs by
 /// which rules answers were taken out of their texts. Prompts without a gold answer are left out. What is wrong is
-/// listed as a warning; throws base::ConfigError when its share is above reward.max_bad_golds, or when no prompt is
-/// left. use: what the gold answers are compared as.
+/// listed as a warning; throws base::ConfigError when its share is above reward.max_bad_golds, when no prompt is left,
+/// or when a row lacks what a term needs (reward::why_unfit). use: what the gold answers are compared as.
 void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,
                  verifier::GoldUse use = verifier::GoldUse::kAnswer);
 

@@ -84,6 +84,7 @@ Prompt make_prompt(const tokenizer::ChatTemplate& chat, const data::Problem& pro
             .ids = {},
             .also_right = {problem.answers.begin() + 1, problem.answers.end()},
             .fields = problem.fields,
+            .whole_row = problem.whole_row,
             .begun = tokenizer::begun_turn(messages)};
   } catch (const base::ConfigError& error) {
     throw base::ConfigError(base::concat(place_of(problem), ": ", error.what()));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <regex>
 
 #include "grpo/base/error.h"
 #include "grpo/config/config.h"
@@ -13,7 +14,9 @@ namespace {
 constexpr const char* kContent = "compared by content (run_inputs.h), not as spelled";
 constexpr const char* kMemory = "how much is held at once: the same sums up to rounding";
 
-constexpr std::array<FreeKey, 27> kFreeKeys = {{
+constexpr const char* kAsked = "how graders are asked, not what they say; for a run that a failing grader ended";
+
+constexpr std::array<FreeKey, 31> kFreeKeys = {{
     {"trainer.steps", "when the run ends; a linear or cosine rate depends on it, which a warning says"},
     {"data.epochs", "when the run ends"},
     {"run.output", "where the folder is"},
@@ -37,13 +40,24 @@ constexpr std::array<FreeKey, 27> kFreeKeys = {{
     {"rollout.max_sequences", kMemory},
     {"rollout.page_size", kMemory},
     {"reward.max_bad_golds", "whether the start is refused"},
+    {"reward.terms[].timeout_s", kAsked},
+    {"reward.terms[].workers", kAsked},
+    {"reward.terms[].retries", kAsked},
+    {"reward.terms[].on_failure", kAsked},
     {"checkpoint.", "what is saved and when"},
     {"eval.", "measures, and changes nothing"},
     {"logging.", "what is written"},
     {"distributed.", "how ranks share the work: the same sums up to rounding"},
 }};
 
-bool is_free(const std::string& key) {
+// reward.terms.0.retries as reward.terms[].retries.
+std::string without_indices(const std::string& key) {
+  static const std::regex kIndex("\\.[0-9]+(?=\\.)");
+  return std::regex_replace(key, kIndex, "[]");
+}
+
+bool is_free(const std::string& full_key) {
+  const std::string key = without_indices(full_key);
   return std::any_of(kFreeKeys.begin(), kFreeKeys.end(), [&](const FreeKey& free) {
     return free.prefix.back() == '.' ? key.starts_with(free.prefix)
                                      : key == free.prefix || key.starts_with(std::string(free.prefix) + ".");

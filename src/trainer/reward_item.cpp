@@ -7,6 +7,7 @@ reward::Item item_of(const Prompt& prompt, std::span<const std::string> golds, c
   return {.problem = prompt.id,
           .golds = golds,
           .fields = prompt.fields,
+          .row = prompt.whole_row,
           .prompt = prompt.text,
           .prompt_ids = prompt.ids,
           .sample = sample,

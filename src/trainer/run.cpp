@@ -76,10 +76,11 @@ void warn_overlap(const Run& run) {
 
 void load_data(Run& run) {
   const TrainConfig& config = run.config;
-  const auto problems =
-      data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key, config.data.extra_keys);
-  run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
   const bool sft = learns_written_texts(config.algorithm);
+  const bool whole_rows = !sft && reward::needs_whole_rows(config.reward);
+  const auto problems = data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key,
+                                            config.data.extra_keys, whole_rows);
+  run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
   check_golds(run.prompts, config.reward, "data.train",
               sft ? verifier::GoldUse::kText : reward::gold_use(config.reward));
   if (sft)
@@ -90,7 +91,7 @@ void load_data(Run& run) {
     for (size_t i = 0; i < names.size(); ++i) {
       run.eval_sets.push_back({.name = names[i],
                                .prompts = load_prompts(run.policy, config.data, {config.eval.data[i]},
-                                                       longest_prompt(config), "eval.data")});
+                                                       longest_prompt(config), "eval.data", whole_rows)});
       check_golds(run.eval_sets.back().prompts, config.reward, "eval.data",
                   reward::gold_use(reward::judge_of(config.reward, config.eval.judge)));
     }
@@ -107,6 +108,15 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   run.policy = load_policy(config.model, config.rollout.stop_ids, weights, local_rank, seed);
   run.policy.model->freeze(config.model.freeze);
   if (config.algorithm.kl.coef > 0.0) run.reference = load_model(config.model, {}, local_rank, seed);
+}
+
+// A grader that judges evaluations too is not started twice: with eval.judge auto the reward's own verdict is its.
+void make_rewards(Run& run) {
+  const TrainConfig& config = run.config;
+  const auto judge = reward::judge_of(config.reward, config.eval.judge);
+  run.reward = reward::make_reward(config.reward);
+  const bool same = config.eval.judge == "auto" && reward::uses_graders(judge);
+  run.judge = same ? run.reward : reward::make_reward(judge);
 }
 
 std::unique_ptr<optim::Optimizer> make_optimizer(Run& run, const MemoryPlan& plan) {
@@ -191,8 +201,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   run->splits_optimizer = plan.sharding != optim::StateSharding::kNone;
   run->budget = update::TokenBudget(plan.micro_batch_tokens);
   model.set_training_options(training_options(model, plan));
-  run->reward = reward::make_reward(config.reward);
-  run->judge = reward::make_reward(reward::judge_of(config.reward, config.eval.judge));
+  make_rewards(*run);
   load_data(*run);
   run->optimizer = make_optimizer(*run, plan);
   run->engine = make_engine(*run, plan);

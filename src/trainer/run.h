@@ -29,8 +29,8 @@ struct Run {
   std::vector<std::vector<int64_t>> completions;  // method sft: written, of each prompt
   std::vector<EvalSet> eval_sets;
   nlohmann::json inputs;  // fingerprints of what the run reads (run_inputs.h)
-  std::unique_ptr<reward::RewardFunction> reward;
-  std::unique_ptr<reward::RewardFunction> judge;  // what judges the answers of evaluations
+  std::shared_ptr<reward::RewardFunction> reward;
+  std::shared_ptr<reward::RewardFunction> judge;  // what judges the answers of evaluations
   std::unique_ptr<optim::Optimizer> optimizer;
   std::unique_ptr<rollout::Engine> engine;
   std::unique_ptr<Method> method;

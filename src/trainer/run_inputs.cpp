@@ -95,6 +95,7 @@ std::string print_of(const std::vector<data::Problem>& problems) {
       add(all, message.content);
     }
     for (const auto& answer : problem.answers) add(all, answer);
+    if (!problem.whole_row.empty()) add(all, problem.whole_row);
   }
   return io::hash_bytes(all);
 }

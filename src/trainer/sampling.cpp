@@ -17,10 +17,6 @@
 namespace grpo::trainer {
 namespace {
 
-// One thread scores while this one samples. More are not needed: verifying takes microseconds, and the sampler's
-// threads own the cores.
-constexpr int kScoringThreads = 1;
-
 bool on_cuda(const StepContext& context) { return context.policy.model->device().is_cuda(); }
 
 // Ranks that share their prompts take fresh ones from a common number. The others take them by rounds, each its share.
@@ -81,7 +77,7 @@ Sampling::Sampling(const StepContext& context, Draws& draws, update::StreamedUpd
       stream_(stream),
       asks_(asks_of(context, draws)),
       session_(begin_session(context)),
-      scorer_(kScoringThreads) {
+      scorer_(context.reward.concurrency()) {
   dist::Communicator& communicator = context.learner.communicator;
   const auto prompts = static_cast<size_t>(context.config.rollout.prompts_per_step);
   const auto [first, last] = share_of(prompts, communicator);
@@ -100,7 +96,10 @@ bool Sampling::run() {
   const bool in_step = joins_by_step(context_);
   for (bool more = true; more;) {
     take_prompts();
-    if (session_->open() > 0 && should_stop()) return false;
+    if (session_->open() > 0 && should_stop()) {
+      if (scorer_.failed()) wait_for_scores();
+      return false;
+    }
     more = session_->advance();
     take_groups();
     if (asks_.at_once()) {
@@ -225,13 +224,14 @@ std::vector<Tied> Sampling::tied_of_all_ranks() {
 // Asked between decode steps, so the progress that is shown moves while long completions decode.
 bool Sampling::should_stop() {
   show();
-  if (stream_ != nullptr && stream_->failed()) return true;
+  if (scorer_.failed() || (stream_ != nullptr && stream_->failed())) return true;
   return context_.should_stop && context_.should_stop();
 }
 
+// Graders may take long: each group that is judged is progress, as one that is sampled. Throws what a job has thrown.
 void Sampling::wait_for_scores() {
   const metrics::Timer timer;
-  scorer_.wait();
+  scorer_.wait([this] { show(); });
   waited_s_ += timer.seconds();
 }
 

@@ -65,7 +65,9 @@ class Sampling {
   bool stopped_together_ = false;
   std::mutex mutex_;
   std::vector<Tied> tied_;  // scored since they were last looked at; under mutex_
-  Scorer scorer_;           // last: its thread works with all of the above
+  /// Last: its threads work with all of the above. One thread scores while this one samples: verifying takes
+  /// microseconds, and the sampler's threads own the cores. More only wait for graders, which are programs of their own.
+  Scorer scorer_;
 };
 
 }  // namespace grpo::trainer

@@ -26,10 +26,18 @@ void Scorer::submit(std::function<void()> job) {
   wake_.notify_one();
 }
 
-void Scorer::wait() {
+void Scorer::wait(const std::function<void()>& on_done) {
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [this] { return jobs_.empty() && running_ == 0; });
+  while (!jobs_.empty() || running_ > 0) {
+    done_.wait(lock);
+    if (on_done) on_done();
+  }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+bool Scorer::failed() const {
+  const std::lock_guard lock(mutex_);
+  return error_ != nullptr;
 }
 
 void Scorer::work() {
@@ -49,7 +57,8 @@ void Scorer::work() {
     }
     lock.lock();
     if (error && !error_) error_ = error;
-    if (--running_ == 0 && jobs_.empty()) idle_.notify_all();
+    --running_;
+    done_.notify_all();
   }
 }
 

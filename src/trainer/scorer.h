@@ -20,15 +20,17 @@ class Scorer {
   Scorer& operator=(const Scorer&) = delete;
 
   void submit(std::function<void()> job);
-  /// Returns once every submitted job is done.
-  void wait();
+  /// Returns once every submitted job is done. on_done: called on this thread while they get done.
+  void wait(const std::function<void()>& on_done = {});
+  /// Whether a job has thrown, which wait() will tell.
+  bool failed() const;
 
  private:
   void work();
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::condition_variable idle_;
+  std::condition_variable done_;
   std::deque<std::function<void()>> jobs_;
   int running_ = 0;
   bool stopping_ = false;

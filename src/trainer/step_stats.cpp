@@ -21,6 +21,20 @@ void add_rewards(const reward::Score& score, double n, StepStats& stats) {
   for (size_t i = 0; i < score.values.size(); ++i) stats.term_means[i] += score.values[i] / n;
 }
 
+// The mean of every figure of graders, over the completions that have it.
+std::map<std::string, double> grader_means(const RolloutBatch& batch) {
+  std::map<std::string, double> means;
+  std::map<std::string, double> counts;
+  for (const Rollout& rollout : batch.rollouts) {
+    for (const auto& [name, value] : rollout.score.metrics) {
+      means[name] += value;
+      counts[name] += 1.0;
+    }
+  }
+  for (auto& [name, mean] : means) mean /= counts[name];
+  return means;
+}
+
 }  // namespace
 
 void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
@@ -28,6 +42,7 @@ void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
   const auto failed = std::count_if(batch.rollouts.begin(), batch.rollouts.end(), has_failed);
   const double scored = std::max(n - static_cast<double>(failed), 1.0);
   stats.rewards_failed = failed;
+  stats.grader_means = grader_means(batch);
   for (const Rollout& rollout : batch.rollouts) {
     const auto length = static_cast<int64_t>(rollout.completion.ids.size());
     if (!has_failed(rollout)) add_rewards(rollout.score, scored, stats);

@@ -58,6 +58,15 @@ TEST_F(LoadProblems, KeepsTheFurtherKeysThatAreAskedFor) {
   EXPECT_THAT(message, ::testing::HasSubstr("did you mean level?"));
 }
 
+TEST_F(LoadProblems, KeepsWholeRowsWhereThatIsAskedFor) {
+  const std::string row = R"({"answer":"2","id":"x","problem":"1+1?","tests":[{"call":"f(1)","result":1.5}]
+})";
+  const auto problems = load_problems({write("a.jsonl", row)}, "problem", "answer", {}, /*whole_rows=*/true);
+EXPECT_EQ(problems.at(0).whole_row, row);
+EXPECT_EQ(problems.at(0).fields, "");
+EXPECT_EQ(load("b.jsonl", row).at(0).whole_row, "");
+}
+
 TEST_F(LoadProblems, NumbersRowsThroughAllFiles) {
   const auto a = write("a.jsonl", "{\"problem\":\"p0\",\"answer\":\"0\"}\n{\"problem\":\"p1\",\"answer\":\"1\"}\n");
   const auto b = write("b.json", "[{\"problem\":\"p2\",\"answer\":\"2\"}]");

@@ -92,6 +92,17 @@ TEST(Parquet, ReadsColumnsOverSeveralRowGroups) {
   }
 }
 
+TEST(Parquet, ReadsAllColumnsWhereWholeRowsAreAskedFor) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  write(path, {{"problem", strings({"p0", "p1"})},
+               {"tests", list_of({0, 2, 3}, strings({"a", "b", "c"}))},
+               {"answer", strings({"a0", "a1"})}});
+  const auto problems = load_problems({path.string()}, "problem", "answer", {}, /*whole_rows=*/true);
+  EXPECT_EQ(problems.at(0).whole_row, R"({"answer":"a0","problem":"p0","tests":["a","b"]})");
+  EXPECT_EQ(problems.at(1).whole_row, R"({"answer":"a1","problem":"p1","tests":["c"]})");
+}
+
 // The layout of verl's files: chat messages, and the answer inside a struct.
 TEST(Parquet, ReadsChatMessagesAndNestedKeys) {
   const testing::TempDir dir;

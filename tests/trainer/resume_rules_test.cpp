@@ -56,7 +56,8 @@ TEST_F(ResumeRules, ListOnlyKeysThatExist) {
     const auto dot = prefix.find('.');
     EXPECT_THAT(yaml, HasSubstr("\n" + std::string(prefix.substr(0, dot)) + ":")) << prefix;
     if (dot + 1 < prefix.size()) {
-      EXPECT_THAT(yaml, HasSubstr("\n  " + std::string(prefix.substr(dot + 1)) + ":")) << prefix;
+      const auto name = prefix.substr(dot + 1);  // of a key of a list's elements, terms[].retries, the list
+      EXPECT_THAT(yaml, HasSubstr("\n  " + std::string(name.substr(0, name.find("[]"))) + ":")) << prefix;
     }
   }
 }
@@ -66,6 +67,19 @@ TEST_F(ResumeRules, AreInTheQuestionsOfUsers) {
   for (const auto& free : free_keys())
     EXPECT_THAT(faq, HasSubstr("`" + std::string(free.prefix) + (free.prefix.back() == '.' ? "*`" : "`")))
         << free.prefix;
+}
+
+TEST_F(ResumeRules, LetARunGoOnThatAsksItsGradersInAnotherWay) {
+  run();
+  config_.trainer.steps = 3;
+  auto& term = config_.reward.terms.front();
+  term.timeout_s = 5.0;
+  term.workers = 2;
+  term.retries = 7;
+  term.on_failure = reward::OnFailure::kLeaveOut;
+  EXPECT_EQ(error(), "no error");
+  term.weight = 2.0;
+  EXPECT_THAT(error(), HasSubstr("reward.terms.0.weight"));
 }
 
 TEST_F(ResumeRules, LetARunGoOnWithLessMemory) {

@@ -65,6 +65,7 @@ struct Problem {
   std::vector<Message> messages = {};     // the conversation, where the prompt is one
   std::vector<std::string> answers = {};  // each of them right; one empty text where the file has none
   std::string fields = {};                // a JSON object of the further keys asked for; empty: none was
+  std::string whole_row = {};             // the row as a JSON object, where that was asked for; else empty
 };
 
 /// data.order, or what data.shuffle says of it.
@@ -76,9 +77,10 @@ inline Order order_of(const DataConfig& config) {
 /// stdin), .json (an array of objects), .csv, .parquet (a build without Parquet says so); .gz, .zst and .xz are
 /// decompressed. prompt: a string, or a list of chat messages (conversation.h; verl's files). answer: a string, a
 /// number as written in the file, or a list of right ones; null, NaN and infinities are missing ones. extra_keys:
-/// further ones, which every row must have. Throws base::IoError naming file, line or row, key and the nearest key that
-/// exists.
+/// further ones, which every row must have. whole_rows: keep every row as JSON text too. Throws base::IoError naming
+/// file, line or row, key and the nearest key that exists.
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
-                                   const std::string& answer_key, const std::vector<std::string>& extra_keys = {});
+                                   const std::string& answer_key, const std::vector<std::string>& extra_keys = {},
+                                   bool whole_rows = false);
 
 }  // namespace grpo::data

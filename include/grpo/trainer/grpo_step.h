@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "grpo/reward/reward.h"
@@ -23,10 +25,11 @@ using update::UpdateStats;
 struct StepStats {
   UpdateStats update;  // means over the updates of the step that were applied; tokens are summed
   double reward_mean = 0.0;
-  double reward_std = 0.0;              // population, over rollouts
-  std::vector<double> term_means = {};  // of each reward term, in the order of RewardFunction::names()
-  std::optional<double> kl_reference;   // with algorithm.kl.in: reward: mean over tokens
-  int64_t rewards_failed = 0;           // rollouts whose reward is not known; they are left out above
+  double reward_std = 0.0;                          // population, over rollouts
+  std::vector<double> term_means = {};              // of each reward term, in the order of RewardFunction::names()
+  std::map<std::string, double> grader_means = {};  // figures of graders by "<term>/<name>", over who has them
+  std::optional<double> kl_reference;               // with algorithm.kl.in: reward: mean over tokens
+  int64_t rewards_failed = 0;                       // rollouts whose reward is not known; they are left out above
   double accuracy = 0.0;
   int64_t groups_live = 0;
   int64_t groups_extended = 0;  // that grew beyond their first size

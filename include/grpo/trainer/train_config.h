@@ -322,7 +322,7 @@ struct EvalConfig {
     f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::at_least(1));
     f("judge", judge,
       "the term of reward.terms that says which answers are right, by its name; auto: the first that compares with the "
-      "gold answer, or math where there is none");
+      "gold answer, or the first command or http term, or math where there is neither");
   }
 };
 

@@ -129,6 +129,7 @@ metrics::MetricsLine Grpo::measures() const {
   const auto terms = reward_.names();
   for (size_t k = 0; k < result_.stats.term_means.size(); ++k)
     line.add("reward/" + terms[k] + "/mean", result_.stats.term_means[k]);
+  for (const auto& [name, mean] : result_.stats.grader_means) line.add("reward/" + name, mean);
   line.add("reward/failed", static_cast<double>(result_.stats.rewards_failed));
   if (config_.rollout.overlong.buffer > 0) line.add("reward/overlong/mean", mean_overlong());
   if (result_.stats.kl_reference) line.add("kl/reference", *result_.stats.kl_reference);

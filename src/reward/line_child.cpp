@@ -1,0 +1,99 @@
+#include "reward/line_child.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace grpo::reward {
+namespace {
+
+constexpr size_t kLongestLine = 1 << 20;
+constexpr double kPartingSeconds = 1.0;  // to end after its stdin was closed, or to be dead after its stdout was
+
+// What a read of a pipe that never blocks gives: bytes, or nothing for now, or the end.
+struct Chunk {
+  std::string_view bytes;
+  bool end = false;
+};
+Chunk read_chunk(const Handle& handle, std::array<char, 1 << 16>& buffer) {
+  const ssize_t size = ::read(handle.get(), buffer.data(), buffer.size());
+  if (size > 0) return {{buffer.data(), static_cast<size_t>(size)}};
+  return {{}, size == 0 || (errno != EAGAIN && errno != EINTR)};
+}
+
+int milliseconds_until(LineChild::Clock::time_point deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - LineChild::Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
+}
+
+}  // namespace
+
+LineChild::LineChild(const std::vector<std::string>& argv, const std::string& name) : process_(argv), log_(name) {}
+
+LineChild::~LineChild() {
+  process_.in().close();
+  process_.ends_within(kPartingSeconds);
+  read_stderr();
+}
+
+LineChild::Next LineChild::next_line(Clock::time_point deadline) {
+  while (true) {
+    if (auto line = lines_.next()) return {Next::Kind::kLine, std::move(*line)};
+    if (lines_.rest_size() > kLongestLine) return {Next::Kind::kTooLong};
+    if (ended_) return {Next::Kind::kEnd};
+    if (Clock::now() >= deadline) return {Next::Kind::kTimeout};
+    transfer(deadline);
+  }
+}
+
+// Waits until one of the pipes can be read or written, or the time is over, and does what can be done.
+void LineChild::transfer(Clock::time_point deadline) {
+  const short writes = written_ < pending_.size() ? POLLOUT : 0;
+  std::array<pollfd, 3> pipes = {{{process_.out().get(), POLLIN, 0},
+                                  {process_.err().get(), POLLIN, 0},
+                                  {writes != 0 ? process_.in().get() : -1, writes, 0}}};
+  if (::poll(pipes.data(), pipes.size(), milliseconds_until(deadline)) <= 0) return;
+  if (pipes[2].revents != 0) write_pending();
+  if (pipes[1].revents != 0) read_stderr();
+  if (pipes[0].revents != 0) ended_ = !read_lines();
+}
+
+void LineChild::write_pending() {
+  const ssize_t size = ::write(process_.in().get(), pending_.data() + written_, pending_.size() - written_);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  written_ += size > 0 ? static_cast<size_t>(size) : 0;
+  if (size >= 0 && written_ < pending_.size()) return;
+  pending_
+      .clear();  // all is written, or nobody reads any more: then no answer will come, and the reader of those knows
+  written_ = 0;
+}
+
+bool LineChild::read_lines() {
+  std::array<char, 1 << 16> buffer;
+  const Chunk chunk = read_chunk(process_.out(), buffer);
+  lines_.append(chunk.bytes);
+  return !chunk.end;
+}
+
+void LineChild::read_stderr() {
+  constexpr int kChunks = 4;  // not until there is none left: a program may write faster than this reads
+  std::array<char, 1 << 16> buffer;
+  for (int i = 0; i < kChunks && process_.err().is_open(); ++i) {
+    const Chunk chunk = read_chunk(process_.err(), buffer);
+    log_.append(chunk.bytes);
+    if (chunk.end) process_.err().close();
+    if (chunk.bytes.empty()) return;
+  }
+}
+
+std::string LineChild::kill() {
+  if (ended_) process_.ends_within(kPartingSeconds);
+  const std::string how = process_.kill();
+  read_stderr();
+  return how;
+}
+
+}  // namespace grpo::reward
