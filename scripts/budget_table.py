@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 # Half the width of a 95 % interval in standard errors, by the number of seeds (Student's t).
 T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
-BUDGETS = (512, 1600, 5120, 16000, 25600, 51200, 102400)
+BUDGETS = (512, 1600, 5120, 12800, 25600, 51200, 102400)
 
 
 def lines_of(run):
