@@ -59,12 +59,11 @@ TEST_F(LoadProblems, KeepsTheFurtherKeysThatAreAskedFor) {
 }
 
 TEST_F(LoadProblems, KeepsWholeRowsWhereThatIsAskedFor) {
-  const std::string row = R"({"answer":"2","id":"x","problem":"1+1?","tests":[{"call":"f(1)","result":1.5}]
-})";
+  const std::string row = R"row({"answer":"2","id":"x","problem":"1+1?","tests":[{"call":"f(1)","result":1.5}]})row";
   const auto problems = load_problems({write("a.jsonl", row)}, "problem", "answer", {}, /*whole_rows=*/true);
-EXPECT_EQ(problems.at(0).whole_row, row);
-EXPECT_EQ(problems.at(0).fields, "");
-EXPECT_EQ(load("b.jsonl", row).at(0).whole_row, "");
+  EXPECT_EQ(problems.at(0).whole_row, row);
+  EXPECT_EQ(problems.at(0).fields, "");
+  EXPECT_EQ(load("b.jsonl", row).at(0).whole_row, "");
 }
 
 TEST_F(LoadProblems, NumbersRowsThroughAllFiles) {
