@@ -4,14 +4,13 @@
 #include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
-#include <stdexcept>
 #include <utility>
 
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 #include "grpo/io/parse_json.h"
+#include "reward/exact_value.h"
 
 namespace grpo::reward {
 namespace {
@@ -19,116 +18,7 @@ namespace {
 using verifier::Verdict;
 
 constexpr size_t kLongest = 1000;
-constexpr int kDeepest = 100;
 constexpr size_t kMostNumbers = 16;
-
-struct OverBudget {};
-struct Malformed {
-  std::string why;
-};
-
-// A fraction in lowest terms with a positive denominator.
-struct Fraction {
-  int64_t over, under;
-};
-
-int64_t product(int64_t a, int64_t b) {
-  int64_t result = 0;
-  if (__builtin_mul_overflow(a, b, &result)) throw OverBudget{};
-  return result;
-}
-
-int64_t sum(int64_t a, int64_t b) {
-  int64_t result = 0;
-  if (__builtin_add_overflow(a, b, &result)) throw OverBudget{};
-  return result;
-}
-
-Fraction fraction(int64_t over, int64_t under) {
-  if (under == 0) throw Malformed{"it divides by zero"};
-  const int64_t common = std::gcd(over, under);  // of magnitudes
-  const int64_t sign = under < 0 ? -1 : 1;
-  return {product(sign, over / common), product(sign, under / common)};
-}
-
-Fraction apply(char operation, Fraction a, Fraction b) {
-  if (operation == '*') return fraction(product(a.over, b.over), product(a.under, b.under));
-  if (operation == '/') return fraction(product(a.over, b.under), product(a.under, b.over));
-  const int64_t right = product(b.over, a.under);
-  return fraction(sum(product(a.over, b.under), operation == '+' ? right : product(-1, right)),
-                  product(a.under, b.under));
-}
-
-/// Evaluates one expression by recursive descent and notes the numbers it uses.
-class Parser {
- public:
-  explicit Parser(std::string_view text) : text_(text) {}
-
-  Fraction all() {
-    const Fraction value = expression();
-    if (peek() != 0) throw Malformed{"it is no expression of numbers, + - * / and brackets"};
-    return value;
-  }
-  std::vector<int64_t> numbers;  // in their order
-
- private:
-  char peek() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
-    return at_ < text_.size() ? text_[at_] : '\0';
-  }
-
-  Fraction expression() {
-    Fraction value = term();
-    while (peek() == '+' || peek() == '-') {
-      const char operation = text_[at_++];
-      value = apply(operation, value, term());
-    }
-    return value;
-  }
-
-  Fraction term() {
-    Fraction value = factor();
-    while (peek() == '*' || peek() == '/') {
-      const char operation = text_[at_++];
-      value = apply(operation, value, factor());
-    }
-    return value;
-  }
-
-  Fraction factor() {
-    if (++depth_ > kDeepest) throw OverBudget{};
-    const Fraction value = signed_factor();
-    --depth_;
-    return value;
-  }
-
-  Fraction signed_factor() {
-    const char next = peek();
-    if (next != '-' && next != '+' && next != '(') return number();
-    ++at_;
-    if (next == '-') return apply('*', {-1, 1}, factor());
-    if (next == '+') return factor();
-    const Fraction value = expression();
-    if (peek() != ')') throw Malformed{"a bracket is not closed"};
-    ++at_;
-    return value;
-  }
-
-  Fraction number() {
-    int64_t value = 0;
-    const char* begin = text_.data() + at_;
-    const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), value);
-    if (error == std::errc::result_out_of_range) throw OverBudget{};
-    if (error != std::errc() || *begin == '-') throw Malformed{"it is no expression of numbers, + - * / and brackets"};
-    at_ += static_cast<size_t>(end - begin);
-    numbers.push_back(value);
-    return {value, 1};
-  }
-
-  std::string_view text_;
-  size_t at_ = 0;
-  int depth_ = 0;
-};
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
@@ -179,22 +69,42 @@ std::string with_plain_signs(std::string text) {
   return text;
 }
 
-bool is_worth(Fraction value, int64_t target) { return value.under == 1 && value.over == target; }
+bool is_worth(const ExactValue& value, int64_t target) {
+  return value.kind == ExactValue::Kind::kValue && value.value.under == 1 && value.value.over == target;
+}
 
-// Why the answer is wrong; empty when it is right.
-std::string why_wrong(const Countdown& countdown, std::string_view answer) {
+std::string shown(Fraction value) {
+  return base::concat(value.over, value.under == 1 ? "" : base::concat("/", value.under));
+}
+
+Verdict::Kind kind_of(ExactValue::Kind kind) {
+  return kind == ExactValue::Kind::kMalformed ? Verdict::Kind::kUnparsable : Verdict::Kind::kOverBudget;
+}
+
+// Whether it is that one number.
+bool is_target(std::string_view text, int64_t target) {
+  const ExactValue value = evaluate_exactly(text);
+  return value.numbers.size() == 1 && is_worth(value, target);
+}
+
+// Sets kind and reason.
+void judge(const Countdown& countdown, std::string_view answer, Verdict& verdict) {
   const size_t equals = answer.find('=');
-  Parser parser(answer.substr(0, equals));
-  const Fraction value = parser.all();
-  std::sort(parser.numbers.begin(), parser.numbers.end());
-  if (parser.numbers != countdown.numbers) return "it does not use each of the numbers once";
-  if (!is_worth(value, countdown.target))
-    return base::concat("its value is ", value.over, value.under == 1 ? "" : base::concat("/", value.under));
-  if (equals == std::string_view::npos) return "";
-  Parser claimed(answer.substr(equals + 1));
-  return is_worth(claimed.all(), countdown.target) && claimed.numbers.size() == 1
-             ? ""
-             : "it says that it equals another number";
+  ExactValue made = evaluate_exactly(answer.substr(0, equals));
+  std::sort(made.numbers.begin(), made.numbers.end());
+  verdict.kind = Verdict::Kind::kWrong;
+  if (made.kind != ExactValue::Kind::kValue) {
+    verdict.kind = kind_of(made.kind);
+    verdict.reason = made.why;
+  } else if (made.numbers != countdown.numbers) {
+    verdict.reason = "it does not use each of the numbers once";
+  } else if (!is_worth(made, countdown.target)) {
+    verdict.reason = "its value is " + shown(made.value);
+  } else if (equals != std::string_view::npos && !is_target(answer.substr(equals + 1), countdown.target)) {
+    verdict.reason = "what follows = is not the target";
+  } else {
+    verdict.kind = Verdict::Kind::kRight;
+  }
 }
 
 }  // namespace
@@ -223,15 +133,11 @@ Verdict judge_countdown(const Countdown& countdown, std::string_view text) {
                   .gold_parsed = std::to_string(countdown.target),
                   .pred_parsed = answer.substr(0, kLongest),
                   .rule = "countdown",
-                  .reason = "it is too long, too deep or its numbers too large"};
-  if (answer.size() > kLongest) return verdict;
-  try {
-    verdict.reason = why_wrong(countdown, with_plain_signs(answer));
-    verdict.kind = verdict.reason.empty() ? Verdict::Kind::kRight : Verdict::Kind::kWrong;
-  } catch (const Malformed& malformed) {
-    verdict.kind = Verdict::Kind::kUnparsable;
-    verdict.reason = malformed.why;
-  } catch (const OverBudget&) {
+                  .reason = ""};
+  if (answer.size() > kLongest) {
+    verdict.reason = "it is too long";
+  } else {
+    judge(countdown, with_plain_signs(answer), verdict);
   }
   return verdict;
 }

@@ -136,6 +136,15 @@ class Rewards(InFolder):
         self.assertIn("grader: I cannot judge chain-train-1", self.log)
         self.assertIn("the rewards of 2 of 32 completions are not known, and these are left out; of prompt chain-train-1, grader: sample 0", self.log)
 
+    def test_a_run_goes_on_with_more_workers_as_if_it_had_not_ended(self):
+        whole = self.train("whole", self.term("same"), "trainer.steps=4", "eval.every_steps=0")
+        self.train("parts", self.term("same"), "trainer.steps=2", "eval.every_steps=0")
+        parts = self.train("parts", self.term("same", workers=2, timeout_s=30, retries=0, on_failure="leave_out"), "trainer.steps=4", "eval.every_steps=0")
+        self.assertEqual(comparable(parts), comparable(whole))
+        result = self.run_program("parts", self.term("level"), "trainer.steps=5", "eval.every_steps=0")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("reward.terms.0.command", result.stderr)
+
     def test_graders_die_with_the_trainer(self):
         run = subprocess.Popen(self.command("killed", self.term("slow 0.02"), "trainer.steps=1000"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=SOURCE)
         end = time.monotonic() + 120

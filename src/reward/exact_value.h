@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace grpo::reward {
+
+/// A fraction in lowest terms with a positive denominator.
+struct Fraction {
+  int64_t over = 0;
+  int64_t under = 1;
+};
+
+/// The exact value of an expression of whole numbers, + - * /, signs and brackets.
+struct ExactValue {
+  enum class Kind { kValue, kMalformed, kOverBudget };
+  Kind kind = Kind::kValue;
+  Fraction value = {};
+  std::vector<int64_t> numbers = {};  // that stand in it, in their order
+  std::string why = {};               // it has no value
+};
+
+/// In fractions of 64-bit numbers: what does not fit, or has more than 100 brackets or signs inside one another, is
+/// over budget. Work is linear in the text.
+ExactValue evaluate_exactly(std::string_view text);
+
+}  // namespace grpo::reward
