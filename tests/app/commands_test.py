@@ -125,7 +125,7 @@ class Train(InFolder):
 
     def test_wrong_use_is_exit_code_2_with_a_helpful_line(self):
         for extra, words in (("optimizer.lrr=1", "did you mean lr?"), ("rollout.group_size=two", "rollout.group_size"),
-                             ("model.path=nowhere", "no folder"), ("rollout.group_size=1", "at least 2")):
+                             ("model.path=nowhere", "no folder"), ("rollout.resample.max_rollouts=2", "is less than")):
             result = run("train", *self.args, extra)
             self.assertEqual(result.returncode, 2, (extra, result.stderr))
             self.assertIn(words, result.stderr)
