@@ -84,7 +84,9 @@ Prompt make_prompt(const tokenizer::ChatTemplate& chat, const data::Problem& pro
             .ids = {},
             .also_right = {problem.answers.begin() + 1, problem.answers.end()},
             .fields = problem.fields,
-            .begun = tokenizer::begun_turn(messages)};
+            .begun = tokenizer::begun_turn(messages),
+            .place = problem.place,
+            .set = problem.set};
   } catch (const base::ConfigError& error) {
     throw base::ConfigError(base::concat(place_of(problem), ": ", error.what()));
   }

@@ -6,6 +6,7 @@
 
 #include "grpo/base/error.h"
 #include "trainer/step_output.h"
+#include "trainer/train_shares.h"
 
 namespace grpo::trainer {
 namespace {
@@ -37,7 +38,7 @@ Grpo::Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>&
       prompts_(prompts),
       engine_(engine),
       reward_(reward),
-      sampler_(static_cast<int64_t>(prompts.size()), static_cast<uint64_t>(config.run.seed), config.data.shuffle) {}
+      sampler_(train_shares(config.data.train, prompts), static_cast<uint64_t>(config.run.seed), config.data.shuffle) {}
 
 bool Grpo::take_step(const StepCall& call) {
   std::vector<uint64_t> draws;
