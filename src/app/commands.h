@@ -17,5 +17,6 @@ void add_compare(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_checkpoint(CLI::App& app);
+void add_data(CLI::App& app);
 
 }  // namespace grpo::app

@@ -51,6 +51,7 @@ int run(std::vector<std::string> args) {
   grpo::app::add_compare(app);
   grpo::app::add_doctor(app);
   grpo::app::add_checkpoint(app);
+  grpo::app::add_data(app);
   std::reverse(args.begin(), args.end());  // CLI11 takes them last first
   try {
     app.parse(args);

@@ -154,14 +154,21 @@ void NodeReader::read_section(const YAML::Node& map, const base::Fields& fields,
 
 void NodeReader::read_section_list(const YAML::Node& list, const base::SectionListField& field,
                                    const std::string& key) {
-  if (!list.IsSequence()) fail_expected(list, key, "a list of sections");
   field.resize(0);  // elements start from their defaults, not from what an earlier file left in their place
-  field.resize(list.size());
-  for (size_t i = 0; i < list.size(); ++i) {
-    const std::string element = joined_key(key, std::to_string(i));
-    if (!list[i].IsMap()) fail_expected(list[i], element, "a section (a mapping of keys)");
-    read_section(list[i], field.fields(i), element);
+  if (list.IsScalar()) {
+    field.resize(1);
+    if (find_field(field.fields(0), kPathKey)) return read_element(list, field.fields(0), joined_key(key, "0"));
   }
+  if (!list.IsSequence()) fail_expected(list, key, "a list of sections");
+  field.resize(list.size());
+  for (size_t i = 0; i < list.size(); ++i) read_element(list[i], field.fields(i), joined_key(key, std::to_string(i)));
+}
+
+void NodeReader::read_element(const YAML::Node& node, const base::Fields& fields, const std::string& key) {
+  const base::Field* path = find_field(fields, kPathKey);
+  if (path && node.IsScalar()) return read_value(node, *path, key);
+  if (!node.IsMap()) fail_expected(node, key, base::concat(path ? "a path or " : "", "a section (a mapping of keys)"));
+  read_section(node, fields, key);
 }
 
 void NodeReader::read_enum(const YAML::Node& node, const base::EnumField& field, const std::string& key) {

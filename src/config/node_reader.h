@@ -31,6 +31,7 @@ class NodeReader {
  private:
   void read_section(const YAML::Node& map, const base::Fields& fields, const std::string& prefix);
   void read_section_list(const YAML::Node& list, const base::SectionListField& field, const std::string& key);
+  void read_element(const YAML::Node& node, const base::Fields& fields, const std::string& key);
   void read_enum(const YAML::Node& node, const base::EnumField& field, const std::string& key);
   void read_text_or_map(const YAML::Node& node, base::TextOrMap& value, const std::string& key);
   template <typename T>

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "config/describe.h"
 #include "config/scalar.h"
 #include "grpo/base/error.h"
@@ -26,7 +28,7 @@ class Writer {
  private:
   void value(const base::FieldValue& value, size_t indent, size_t column) {
     if (const auto* nested = std::get_if<base::SectionField>(&value)) return nested_section(nested->fields(), indent);
-    if (const auto* list = std::get_if<base::SectionListField>(&value)) return section_list(*list, indent);
+    if (const auto* list = std::get_if<base::SectionListField>(&value)) return section_list(*list, indent, column);
     const std::string flow = flow_text(value);
     if (column + flow.size() <= kWidth || !block_value(value, indent)) out_ += " " + flow + "\n";
   }
@@ -40,21 +42,56 @@ class Writer {
     section(fields, indent + 2);
   }
 
-  void section_list(const base::SectionListField& list, size_t indent) {
-    if (list.size() == 0) {
-      out_ += " []\n";
+  void section_list(const base::SectionListField& list, size_t indent, size_t column) {
+    const auto paths = paths_alone(list);
+    const std::string flow = "[" + base::join(paths, ", ") + "]";
+    const bool all = std::none_of(paths.begin(), paths.end(), [](const std::string& path) { return path.empty(); });
+    if (all && column + flow.size() <= kWidth) {
+      out_ += " " + flow + "\n";
       return;
     }
     out_ += "\n";
-    const std::string dash = std::string(indent + 2, ' ') + "- ";
-    for (size_t i = 0; i < list.size(); ++i) {
-      const base::Fields fields = list.fields(i);
-      const std::string flow = flow_section(fields);
-      if (!flow.empty() && dash.size() + flow.size() <= kWidth)
-        out_ += dash + flow + "\n";
-      else
-        section(fields, indent + 4, dash);
+    for (size_t i = 0; i < list.size(); ++i) element(list.fields(i), paths[i], indent + 2);
+  }
+
+  void element(const base::Fields& fields, const std::string& path_alone, size_t indent) {
+    const std::string dash = std::string(indent, ' ') + "- ";
+    const std::string flow = path_alone.empty() ? flow_section(fields) : path_alone;
+    if (!path_alone.empty() || (!flow.empty() && dash.size() + flow.size() <= kWidth))
+      out_ += dash + flow + "\n";
+    else
+      section(fields, indent + 2, dash);
+  }
+
+  // For each element its path, where that says all of it; else "".
+  static std::vector<std::string> paths_alone(const base::SectionListField& list) {
+    const size_t size = list.size();
+    list.resize(size + 1);
+    const auto defaults = texts_of(list.fields(size));
+    list.resize(size);
+    std::vector<std::string> paths;
+    for (size_t i = 0; i < size; ++i) paths.push_back(path_alone(list.fields(i), defaults));
+    return paths;
+  }
+
+  static std::string path_alone(const base::Fields& fields, const std::vector<std::string>& defaults) {
+    std::string path;
+    const auto texts = texts_of(fields);
+    for (size_t k = 0; k < texts.size(); ++k) {
+      const base::Field& field = fields.list()[k];
+      const auto* values = std::get_if<std::vector<std::string>*>(&field.value);
+      if (field.name == kPathKey && values && (*values)->size() == 1)
+        path = format_text((*values)->front());
+      else if (!is_leaf(field.value) || texts[k] != defaults[k])
+        return "";
     }
+    return path;
+  }
+
+  static std::vector<std::string> texts_of(const base::Fields& fields) {
+    std::vector<std::string> texts;
+    for (const auto& field : fields.list()) texts.push_back(is_leaf(field.value) ? flow_text(field.value) : "");
+    return texts;
   }
 
   // "{type: math, weight: 1.0}", or "" if there are sections below.

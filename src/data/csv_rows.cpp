@@ -62,7 +62,7 @@ class CsvRows : public RowSource {
     const Row& values = rows_[next_++];
     const Row& names = rows_.front();
     if (values.size() != names.size()) {
-      throw base::IoError(
+      throw BadRow(
           base::concat(place(), ": has ", values.size(), " values, the first line names ", names.size(), " columns"));
     }
     row = json::object();

@@ -1,136 +1,26 @@
 #include "grpo/data/dataset.h"
 
-#include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "data/rows.h"
-#include "grpo/base/error.h"
-#include "grpo/base/text.h"
+#include "data/problem_row.h"
 
 namespace grpo::data {
-namespace {
 
-using nlohmann::json;
-
-std::vector<std::string> keys_of(const json& object) {
-  std::vector<std::string> keys;
-  for (const auto& [key, value] : object.items()) keys.push_back(key);
-  return keys;
-}
-
-// The value of a dotted key. A key that itself contains dots wins over nesting.
-const json& value_at(const json& object, const std::string& key, const std::string& place) {
-  if (!object.is_object()) {
-    throw base::IoError(place + ": is " + object.type_name() + ", expected an object with the key " + key);
-  }
-  if (const auto found = object.find(key); found != object.end()) return *found;
-  const size_t dot = key.find('.');
-  const std::string head = key.substr(0, dot);
-  const auto found = object.find(head);
-  if (found == object.end())
-    throw base::IoError(place + ": no key " + head + base::did_you_mean(head, keys_of(object)));
-  if (dot == std::string::npos) return *found;
-  return value_at(*found, key.substr(dot + 1), place + ": " + head);
-}
-
-[[noreturn]] void wrong_type(const json& value, const std::string& place, const std::string& key,
-                             const char* expected) {
-  throw base::IoError(place + ": " + key + " is " + value.type_name() + ", expected " + expected);
-}
-
-bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
-
-// The text that names the problem: the prompt itself, or the last thing the user says.
-std::string last_user_content(const std::vector<Message>& messages) {
-  const auto last =
-      std::find_if(messages.rbegin(), messages.rend(), [](const Message& message) { return message.role == "user"; });
-  return last->content;
-}
-
-void read_prompt(const json& row, const std::string& key, const std::string& place, Problem& problem) {
-  const json& value = value_at(row, key, place);
-  if (!value.is_string() && !value.is_array()) wrong_type(value, place, key, "a string or a list of chat messages");
-  if (value.is_array()) problem.messages = read_conversation(value, place, key);
-  if (value.is_string()) problem.messages = conversation_in_text(value.get<std::string>(), place, key);
-  problem.prompt = problem.messages.empty() ? value.get<std::string>() : last_user_content(problem.messages);
-  if (is_blank(problem.prompt)) throw base::IoError(place + ": " + key + " is empty");
-}
-
-// null stands for a missing answer, as do NaN and infinities in a column of numbers.
-std::string answer_text(const json& value, const json& with_number_text, const std::string& place,
-                        const std::string& key) {
-  if (value.is_null()) return "";
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_integer()) return value.dump();
-  if (!value.is_number_float()) wrong_type(value, place, key, "a string or a number");
-  return with_number_text.is_string() ? with_number_text.get<std::string>() : with_number_text.dump();
-}
-
-// A list holds several right answers.
-std::vector<std::string> answers_of(const json& row, const std::string& key, const RowSource& source) {
-  const std::string place = source.place();
-  const json& value = value_at(row, key, place);
-  const bool fractions =
-      value.is_number_float() ||
-      (value.is_array() && std::any_of(value.begin(), value.end(), [](const json& v) { return v.is_number_float(); }));
-  const json exact_row = fractions ? source.with_number_texts() : json();
-  const json& exact = fractions ? value_at(exact_row, key, place) : value;
-  if (!value.is_array()) return {answer_text(value, exact, place, key)};
-  std::vector<std::string> answers;
-  for (size_t i = 0; i < value.size(); ++i) {
-    auto text = answer_text(value[i], exact[i], place, key);
-    if (!is_blank(text)) answers.push_back(std::move(text));
-  }
-  if (answers.empty()) answers.emplace_back();
-  return answers;
-}
-
-std::string fields_of(const json& row, const std::vector<std::string>& keys, const std::string& place) {
-  if (keys.empty()) return "";
-  json fields = json::object();
-  for (const auto& key : keys) fields[key] = value_at(row, key, place);
-  return fields.dump();
-}
-
-std::string id_of(const json& row, int64_t row_in_file, const std::string& place) {
-  const json id = row.value("id", json());
-  if (id.is_null()) return std::to_string(row_in_file);
-  if (id.is_string()) return id.get<std::string>();
-  if (!id.is_number()) wrong_type(id, place, "id", "a string or a number");
-  return id.dump();
-}
-
-}  // namespace
+std::vector<std::string> enum_names(OnBadRow) { return {"error", "skip"}; }
+std::vector<std::string> enum_names(Duplicates) { return {"keep", "drop"}; }
 
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
                                    const std::string& answer_key, const std::vector<std::string>& extra_keys,
                                    bool whole_rows) {
-  std::vector<std::string> keys = {prompt_key, answer_key};
-  keys.insert(keys.end(), extra_keys.begin(), extra_keys.end());
-  if (whole_rows) keys.clear();
+  const ProblemKeys keys{prompt_key, answer_key, extra_keys, whole_rows};
   std::vector<Problem> problems;
   for (const auto& file : files) {
-    if (!std::filesystem::exists(file)) {
-      throw base::IoError(
-          file +
-          ": no such file; data.train and eval.data (--data) name files of problems, relative to the configuration "
-          "or to where you are; scripts/get_data.sh obtains public ones");
-    }
-    const auto source = open_rows(file, keys);
-    json row;
-    int64_t row_in_file = 0;
-    while (source->next(row)) {
-      const std::string place = source->place();
-      Problem problem{.id = id_of(row, row_in_file, place), .file = file, .row = static_cast<int64_t>(problems.size())};
-      read_prompt(row, prompt_key, place, problem);
-      problem.answers = answers_of(row, answer_key, *source);
-      problem.fields = fields_of(row, extra_keys, place);
-      if (whole_rows) problem.whole_row = row.dump(-1, ' ', false, json::error_handler_t::replace);
+    const auto take = [&](const FileRow& row) {
+      auto problem = read_problem(row, keys);
+      problem.row = static_cast<int64_t>(problems.size());
       problems.push_back(std::move(problem));
-      ++row_in_file;
-    }
-    if (row_in_file == 0) throw base::IoError(file + ": holds no problem");
+    };
+    for_each_row(file, columns_of(keys), take, [](const BadRow&) { throw; });
   }
   return problems;
 }

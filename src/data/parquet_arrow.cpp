@@ -184,7 +184,7 @@ class ParquetRows : public RowSource {
     std::vector<std::string> columns;
     for (int i = 0; i < schema->group_node()->field_count(); ++i)
       columns.push_back(schema->group_node()->field(i)->name());
-    std::vector<std::string> wanted = {"id"};
+    std::vector<std::string> wanted = keys.empty() ? columns : std::vector<std::string>{"id"};
     for (const auto& key : keys) wanted.push_back(column_of(key, columns, file_));
     std::vector<int> leaves;
     for (int i = 0; i < schema->num_columns(); ++i) {

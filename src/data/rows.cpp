@@ -19,7 +19,15 @@ using nlohmann::json;
 class JsonlRows : public RowSource {
  public:
   explicit JsonlRows(const std::string& file) : reader_(file) {}
-  bool next(json& row) override { return reader_.next(row); }
+  bool next(json& row) override {
+    const int64_t line = reader_.line();
+    try {
+      return reader_.next(row);
+    } catch (const base::IoError& error) {
+      if (reader_.line() == line) throw;  // the file's, not a line's
+      throw BadRow(error.what());
+    }
+  }
   std::string place() const override { return base::concat(reader_.path(), ":", reader_.line()); }
   json with_number_texts() const override { return parse_with_number_texts(reader_.text()); }
 
@@ -37,7 +45,7 @@ class JsonArrayRows : public RowSource {
   bool next(json& row) override {
     if (next_ == rows_.size()) return false;
     row = rows_[next_++];
-    if (!row.is_object()) throw base::IoError(place() + ": expected an object, found " + row.type_name());
+    if (!row.is_object()) throw BadRow(place() + ": expected an object, found " + row.type_name());
     return true;
   }
   std::string place() const override { return base::concat(file_, ": row ", next_ - 1); }

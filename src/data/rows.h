@@ -6,13 +6,22 @@
 #include <string>
 #include <vector>
 
+#include "grpo/base/error.h"
+
 namespace grpo::data {
+
+/// A row that cannot be read, while those behind it can.
+class BadRow : public base::IoError {
+ public:
+  using base::IoError::IoError;
+};
 
 /// The rows of one problem file, one after another.
 class RowSource {
  public:
   virtual ~RowSource() = default;
-  /// The next row, always an object, or false at the end. Throws base::IoError naming the place.
+  /// The next row, always an object, or false at the end. Throws BadRow naming the place, and then goes on with the
+  /// next row when it is called again; another base::IoError where the file cannot be read any further.
   virtual bool next(nlohmann::json& row) = 0;
   /// Where the row last returned is: "FILE:LINE" or "FILE: row N" (from 0).
   virtual std::string place() const = 0;
@@ -21,7 +30,7 @@ class RowSource {
 };
 
 /// Chooses the format by the file's ending. keys: what will be asked of the rows (dotted); a format with columns reads
-/// only those and `id`, or all where no key is given.
+/// only those and `id`, or all of them where none is asked for.
 std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<std::string>& keys);
 
 /// Whether open_rows reads such a file, by its ending (behind one of a compression), and the endings for a message.

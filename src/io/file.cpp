@@ -27,9 +27,10 @@ std::string read_file(const fs::path& path) {
 std::string read_maybe_compressed(const fs::path& path) {
   std::string bytes = read_file(path);
   const auto ending = path.extension();
-  if (ending == ".gz") return decompress_gzip(bytes, path);
-  if (ending == ".zst") return decompress_zstd(bytes, path);
-  return ending == ".xz" ? decompress_xz(bytes, path) : bytes;
+  const size_t most = most_decompressed(bytes.size());
+  if (ending == ".gz") return decompress_gzip(bytes, path, most);
+  if (ending == ".zst") return decompress_zstd(bytes, path, most);
+  return ending == ".xz" ? decompress_xz(bytes, path, most) : bytes;
 }
 
 void write_file_atomic(const fs::path& path, std::string_view bytes) {

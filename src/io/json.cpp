@@ -150,7 +150,7 @@ JsonlReader::JsonlReader(const std::string& path) : state_(std::make_unique<Stat
   }
   if (std::filesystem::is_directory(path)) throw base::IoError(path + ": is a folder, expected a JSONL file");
   if (is_compressed(path)) {
-    state_->decompressed.str(read_maybe_compressed(path));
+    state_->decompressed = std::istringstream(read_maybe_compressed(path));
     state_->in = &state_->decompressed;
     return;
   }

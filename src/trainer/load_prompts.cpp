@@ -11,6 +11,7 @@
 #include "grpo/config/config.h"
 #include "grpo/data/files.h"
 #include "grpo/reward/reward.h"
+#include "trainer/train_shares.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -29,7 +30,7 @@ std::string shortened(const std::string& text) {
 std::string describe(const Prompt& prompt, const verifier::BadGold& bad) {
   const std::string kind = bad.missing ? "missing" : verifier::to_string(bad.verdict.kind);
   return base::concat("\n  problem ", prompt.id, ": ", shortened(prompt.gold), "  (", kind, ": ", bad.verdict.reason,
-                      ")");
+                      "; ", prompt.place, ")");
 }
 
 std::string list_of(const std::vector<Prompt>& prompts, const std::vector<verifier::BadGold>& bad) {
@@ -77,13 +78,14 @@ void refuse_unfit(const std::vector<Prompt>& prompts, const reward::RewardConfig
       base::concat(what, ": no completion of ", unfit, " of ", prompts.size(), " problems can be judged; ", first));
 }
 
-void leave_out_missing(std::vector<Prompt>& prompts, const std::vector<verifier::BadGold>& bad, const char* what) {
-  std::set<size_t> missing;
+void leave_out(std::vector<Prompt>& prompts, const std::vector<verifier::BadGold>& bad, bool only_missing,
+               const char* what) {
+  std::set<size_t> left_out;
   for (const auto& gold : bad) {
-    if (gold.missing) missing.insert(gold.index);
+    if (gold.missing || !only_missing) left_out.insert(gold.index);
   }
   size_t index = 0;
-  std::erase_if(prompts, [&](const Prompt&) { return missing.contains(index++); });
+  std::erase_if(prompts, [&](const Prompt&) { return left_out.contains(index++); });
   if (prompts.empty()) throw base::ConfigError(base::concat(what, ": no problem with an answer is left"));
 }
 
@@ -109,6 +111,33 @@ void warn_templated_twice(const Policy& policy, const std::vector<data::Problem>
                                  "data.allow_special_tokens: true takes them as they are"));
 }
 
+void warn_skipped(const data::TrainSet& set, const data::SetCounts& counts) {
+  if (counts.bad.empty()) return;
+  std::string list;
+  for (size_t i = 0; i < counts.bad.size() && i < kListed; ++i) list += "\n  " + counts.bad[i];
+  if (counts.bad.size() > kListed) list += base::concat("\n  ... and ", counts.bad.size() - kListed, " more");
+  base::log_warning(base::concat("data.train: ", base::join(set.path, ", "), ": ", counts.bad.size(), " of ",
+                                 counts.rows, " rows cannot be read and are left out (data.on_bad_row: skip):", list));
+}
+
+// For example "7500 problems of 17398 rows: 20 duplicates dropped, 9878 not taken; 15000 draws an epoch of 22473";
+// empty where every row is a problem once. epoch: its draws, 0 where no set has a weight.
+std::string describe_set(const data::DataConfig& data, const data::SetCounts& counts, const data::SetShare& share,
+                         int64_t epoch) {
+  std::vector<std::string> parts;
+  if (counts.filtered > 0) parts.push_back(base::concat(counts.filtered, " do not meet where"));
+  if (counts.duplicates > 0)
+    parts.push_back(base::concat(counts.duplicates, data.duplicates == data::Duplicates::kDrop
+                                                        ? " duplicates dropped"
+                                                        : " repeat an earlier problem (data.duplicates: drop)"));
+  if (counts.not_taken > 0) parts.push_back(base::concat(counts.not_taken, " not taken"));
+  if (parts.empty() && epoch == 0) return "";
+  std::string text = base::concat(share.rows, " problems of ", counts.rows, " rows");
+  if (!parts.empty()) text += ": " + base::join(parts, ", ");
+  if (epoch > 0) text += base::concat("; weight ", share.weight, ", ", share.draws(), " of ", epoch, " draws an epoch");
+  return text;
+}
+
 }  // namespace
 
 std::vector<std::string> resolve_files(const std::vector<std::string>& entries, const std::string& config_folder,
@@ -121,6 +150,35 @@ std::vector<std::string> resolve_files(const std::vector<std::string>& entries, 
     files.insert(files.end(), found.begin(), found.end());
   }
   return files;
+}
+
+std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets, const std::string& config_folder) {
+  std::vector<data::TrainSet> resolved;
+  for (const data::TrainSet& set : sets) {
+    if (set.path.empty()) throw base::ConfigError("data.train: a set has no path; expected {path: FILE, ...}");
+    const auto files = resolve_files(set.path, config_folder, "data.train");
+    if (set.is_plain()) {
+      resolved.insert(resolved.end(), files.begin(), files.end());
+      continue;
+    }
+    resolved.push_back(set);
+    resolved.back().path = files;
+  }
+  return resolved;
+}
+
+std::vector<data::Problem> load_train_problems(const data::DataConfig& data, bool whole_rows) {
+  auto loaded = data::load_train_sets(data, whole_rows);
+  const auto shares = train_shares(data.train, loaded.problems);
+  const bool weighted =
+      std::any_of(shares.begin(), shares.end(), [](const data::SetShare& share) { return share.weight != 1.0; });
+  const int64_t epoch = epoch_length(data.train, loaded.problems);
+  for (size_t s = 0; s < loaded.counts.size(); ++s) {
+    warn_skipped(data.train[s], loaded.counts[s]);
+    const std::string text = describe_set(data, loaded.counts[s], shares[s], weighted ? epoch : 0);
+    if (!text.empty()) base::log_info(base::concat("data.train: ", base::join(data.train[s].path, ", "), ": ", text));
+  }
+  return std::move(loaded.problems);
 }
 
 std::vector<std::string> names_of_sets(const std::vector<std::string>& files, const char* key) {
@@ -164,7 +222,7 @@ std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& d
 }
 
 void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,
-                 verifier::GoldUse use) {
+                 verifier::GoldUse use, data::OnBadRow on_bad) {
   std::vector<std::vector<std::string>> golds;
   golds.reserve(prompts.size());
   for (const auto& prompt : prompts) golds.push_back(prompt.golds());
@@ -175,9 +233,11 @@ void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& confi
   if (bad.empty()) return;
   const auto missing =
       std::count_if(bad.begin(), bad.end(), [](const verifier::BadGold& gold) { return gold.missing; });
+  const bool only_missing = on_bad == data::OnBadRow::kError;
   const std::string message =
       base::concat(what, ": ", bad.size(), " of ", prompts.size(), " gold answers can reward no right completion (",
-                   missing, " are missing, and their problems are left out):", list_of(prompts, bad));
+                   missing, " are missing", only_missing ? ", and their" : "); the", " problems are left out",
+                   only_missing ? "):" : ":", list_of(prompts, bad));
   if (static_cast<double>(bad.size()) > config.max_bad_golds * static_cast<double>(prompts.size())) {
     throw base::ConfigError(
         base::concat(message,
@@ -186,7 +246,7 @@ void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& confi
                      config.max_bad_golds, ")"));
   }
   base::log_warning(message);
-  leave_out_missing(prompts, bad, what);
+  leave_out(prompts, bad, only_missing, what);
 }
 
 }  // namespace grpo::trainer

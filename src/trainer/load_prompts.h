@@ -16,6 +16,13 @@ namespace grpo::trainer {
 std::vector<std::string> resolve_files(const std::vector<std::string>& entries, const std::string& config_folder,
                                        const char* key);
 
+/// The sets with files for paths, as resolve_files. One of which nothing but its path is said becomes one set a file.
+/// Throws base::ConfigError also for a set without a path.
+std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets, const std::string& config_folder);
+
+/// Reads data.train, and says what was left out, what is double and how the sets share an epoch.
+std::vector<data::Problem> load_train_problems(const data::DataConfig& data, bool whole_rows = false);
+
 /// The names of the evaluation sets that these files are. Throws base::ConfigError when two files have the same name,
 /// because the results of one would take the place of the other's.
 std::vector<std::string> names_of_sets(const std::vector<std::string>& files, const char* key);
@@ -31,10 +38,11 @@ std::vector<Prompt> load_prompts(const Policy& policy, const data::DataConfig& d
                                  bool whole_rows);
 
 /// Asks of every gold answer whether the reward would judge a right completion right (verifier/gold.h), and logs by
-/// which rules answers were taken out of their texts. Prompts without a gold answer are left out. What is wrong is
-/// listed as a warning; throws base::ConfigError when its share is above reward.max_bad_golds, when no prompt is left,
-/// or when a row lacks what a term needs (reward::why_unfit). use: what the gold answers are compared as.
+/// which rules answers were taken out of their texts. Prompts without a gold answer are left out, with
+/// OnBadRow::kSkip also those whose answer cannot be verified. What is wrong is listed as a warning; throws
+/// base::ConfigError when its share is above reward.max_bad_golds, when no prompt is left, or when a row lacks what a
+/// term needs (reward::why_unfit). use: what the gold answers are compared as.
 void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what,
-                 verifier::GoldUse use = verifier::GoldUse::kAnswer);
+                 verifier::GoldUse use = verifier::GoldUse::kAnswer, data::OnBadRow on_bad = data::OnBadRow::kError);
 
 }  // namespace grpo::trainer

@@ -26,6 +26,7 @@
 #include "trainer/sampling_numbers.h"
 #include "trainer/share_prompts.h"
 #include "trainer/time_plan.h"
+#include "trainer/train_shares.h"
 
 namespace grpo::trainer {
 namespace {
@@ -302,7 +303,7 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
                       const PlanAssumptions& assumptions) {
   const auto inputs = plan_inputs(config, assumptions);
   const auto& model = inputs.model;
-  const auto problems = static_cast<int64_t>(inputs.train.size());
+  const int64_t problems = epoch_length(config.data.train, inputs.train);
   const int64_t steps = steps_of(config, problems);
   at::set_num_threads(num_threads(config.trainer.threads));
   std::ostringstream out;

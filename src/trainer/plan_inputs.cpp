@@ -7,6 +7,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 #include "grpo/models/device.h"
+#include "trainer/load_prompts.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -72,9 +73,12 @@ std::vector<data::Problem> load(const TrainConfig& config, const std::vector<std
   return data::load_problems(files, config.data.prompt_key, config.data.answer_key, config.data.extra_keys);
 }
 
-void require_there(const std::vector<std::string>& files) {
-  for (const auto& file : files) {
-    if (!fs::exists(file)) throw base::ConfigError("data.train: no file " + file + " here; --rows N plans without it");
+void require_there(const std::vector<data::TrainSet>& sets) {
+  for (const auto& set : sets) {
+    for (const auto& file : set.path) {
+      if (!fs::exists(file))
+        throw base::ConfigError("data.train: no file " + file + " here; --rows N plans without it");
+    }
   }
 }
 
@@ -100,7 +104,7 @@ PlanInputs plan_inputs(const TrainConfig& config, const PlanAssumptions& assumpt
     inputs.assumed.push_back(base::concat("data.train has ", *assumptions.rows, " problems (--rows)"));
   } else {
     require_there(config.data.train);
-    inputs.train = load(config, config.data.train);
+    inputs.train = load_train_problems(config.data);
   }
   read_evaluated(config, assumptions, inputs);
   if (!assumptions.shape.empty()) {

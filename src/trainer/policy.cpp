@@ -85,7 +85,9 @@ Prompt make_prompt(const tokenizer::ChatTemplate& chat, const data::Problem& pro
             .also_right = {problem.answers.begin() + 1, problem.answers.end()},
             .fields = problem.fields,
             .whole_row = problem.whole_row,
-            .begun = tokenizer::begun_turn(messages)};
+            .begun = tokenizer::begun_turn(messages),
+            .place = problem.place,
+            .set = problem.set};
   } catch (const base::ConfigError& error) {
     throw base::ConfigError(base::concat(place_of(problem), ": ", error.what()));
   }

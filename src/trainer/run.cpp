@@ -22,6 +22,7 @@
 #include "trainer/plan.h"
 #include "trainer/run_inputs.h"
 #include "trainer/sequences.h"
+#include "trainer/train_shares.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -78,11 +79,10 @@ void load_data(Run& run) {
   const TrainConfig& config = run.config;
   const bool sft = learns_written_texts(config.algorithm);
   const bool whole_rows = !sft && reward::needs_whole_rows(config.reward);
-  const auto problems = data::load_problems(config.data.train, config.data.prompt_key, config.data.answer_key,
-                                            config.data.extra_keys, whole_rows);
+  const auto problems = load_train_problems(config.data, whole_rows);
   run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
   check_golds(run.prompts, config.reward, "data.train",
-              sft ? verifier::GoldUse::kText : reward::gold_use(config.reward));
+              sft ? verifier::GoldUse::kText : reward::gold_use(config.reward), config.data.on_bad_row);
   if (sft)
     run.completions =
         written_completions(run.policy, run.prompts, config.rollout.max_new_tokens, config.data.allow_special_tokens);
@@ -206,7 +206,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   run->optimizer = make_optimizer(*run, plan);
   run->engine = make_engine(*run, plan);
   run->method = make_method(*run);
-  run->total_steps = steps_of(config, static_cast<int64_t>(run->prompts.size()));
+  run->total_steps = steps_of(config, epoch_length(config.data.train, run->prompts));
   return run;
 }
 

@@ -9,6 +9,7 @@
 #include "grpo/io/safetensors.h"
 #include "grpo/models/model_config.h"
 #include "grpo/trainer/answer_store.h"
+#include "trainer/train_shares.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -65,13 +66,25 @@ std::string print_of_shape(const PolicyConfig& model) {
   return io::hash_bytes(models::to_json(config, "").dump());
 }
 
+constexpr const char* kMixture = "mixture";
+
+// Null where all weights are 1: it then does not matter how the problems are split into sets.
+nlohmann::json mixture_of(const std::vector<data::SetShare>& shares) {
+  nlohmann::json mixture = nlohmann::json::array();
+  for (const auto& share : shares) mixture.push_back({share.rows, share.weight});
+  const bool even =
+      std::all_of(shares.begin(), shares.end(), [](const data::SetShare& share) { return share.weight == 1.0; });
+  return even ? nlohmann::json() : mixture;
+}
+
 struct Input {
   const char* name;
   const char* what;  // for the message
 };
 
-constexpr std::array<Input, 6> kInputs = {
+constexpr std::array<Input, 7> kInputs = {
     {{"problems", "data.train: the content of the problems"},
+     {kMixture, "data.train: the weights of its sets, as [problems, weight]"},
      {"template", "model.template: what it makes of a conversation"},
      {"prompts", "the prompts as tokens (model.path's tokenizer, data.max_prompt_tokens, data.system)"},
      {"stop_ids", "the stop ids (rollout.stop_ids, and those of model.path)"},
@@ -79,7 +92,7 @@ constexpr std::array<Input, 6> kInputs = {
      {"reference", "model.path: the weights that algorithm.kl compares with"}}};
 
 std::string shown(const nlohmann::json& inputs, const Input& input) {
-  const auto& value = inputs.at(input.name);
+  const auto value = inputs.value(input.name, nlohmann::json());
   if (std::string_view(input.name) != "problems") return value.is_string() ? value.get<std::string>() : value.dump();
   return base::concat(value.get<std::string>(), " (", inputs.at("num_problems").get<int64_t>(), " problems)");
 }
@@ -109,6 +122,7 @@ nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const 
   const bool compares = config.algorithm.kl.coef > 0.0;
   return {{"problems", print_of(problems)},
           {"num_problems", problems.size()},
+          {kMixture, mixture_of(train_shares(config.data.train, prompts))},
           {"template", print_of(*policy.chat_template)},
           {"prompts", print_of(prompts)},
           {"stop_ids", stop_ids},
@@ -122,7 +136,8 @@ std::vector<Change> changed_inputs(const nlohmann::json& saved, const nlohmann::
   if (!saved.is_object()) return changes;
   for (const Input& input : kInputs) {
     const bool consequence = std::string_view(input.name) == "prompts" && !changes.empty();
-    if (!saved.contains(input.name) || saved.at(input.name) == now.at(input.name) || consequence) continue;
+    const bool known = saved.contains(input.name) || std::string_view(input.name) == kMixture;  // none in older ones
+    if (!known || saved.value(input.name, nlohmann::json()) == now.at(input.name) || consequence) continue;
     changes.push_back({input.what, shown(saved, input), shown(now, input)});
   }
   return changes;

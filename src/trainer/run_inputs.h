@@ -18,6 +18,7 @@ std::string print_of(const std::vector<data::Problem>& problems);
 /// What a run reads besides its configuration, as fingerprints of content: they go into every checkpoint and are
 /// compared when a run continues. The same content under another path is the same.
 ///   problems, num_problems      the training problems
+///   mixture                     problems and weight of each set; null where all weights are 1
 ///   template                    how conversations are rendered
 ///   prompts                     the prompts as token ids, with the answers: also the tokenizer and what is left out
 ///   stop_ids

@@ -66,7 +66,8 @@ class Sampling {
   std::mutex mutex_;
   std::vector<Tied> tied_;  // scored since they were last looked at; under mutex_
   /// Last: its threads work with all of the above. One thread scores while this one samples: verifying takes
-  /// microseconds, and the sampler's threads own the cores. More only wait for graders, which are programs of their own.
+  /// microseconds, and the sampler's threads own the cores. More only wait for graders, which are programs of their
+  /// own.
   Scorer scorer_;
 };
 

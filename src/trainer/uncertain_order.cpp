@@ -14,9 +14,10 @@ base::RandomKey key_of(uint64_t seed, const char* what, uint64_t first_draw) {
   return {.seed = seed, .stream = base::stream_id(base::concat(what, " ", first_draw))};
 }
 
-double weight_of(const AccuracyTracker& accuracy, const Prompt& prompt, const base::RandomKey& key) {
+double weight_of(const AccuracyTracker& accuracy, const Prompt& prompt, const std::vector<data::TrainSet>& sets,
+                 const base::RandomKey& key) {
   const double p = accuracy.sample(prompt.row, key);
-  return std::max(p * (1.0 - p), kLeastWeight);
+  return std::max(p * (1.0 - p), kLeastWeight) * (sets.empty() ? 1.0 : sets.at(static_cast<size_t>(prompt.set)).weight);
 }
 
 // All prompts in the order in which they are drawn without replacement: that of exponential times with these rates.
@@ -36,11 +37,12 @@ std::vector<size_t> drawn_once(const std::vector<Prompt>& prompts, const std::ve
 }  // namespace
 
 std::vector<size_t> uncertain_prompts(const AccuracyTracker& accuracy, const std::vector<Prompt>& prompts,
-                                      uint64_t seed, uint64_t first_draw, size_t count) {
+                                      const std::vector<data::TrainSet>& sets, uint64_t seed, uint64_t first_draw,
+                                      size_t count) {
   GRPO_CHECK(!prompts.empty(), "no prompt to draw");
   const auto of_p = key_of(seed, "uncertain, p", first_draw), of_order = key_of(seed, "uncertain, rows", first_draw);
   std::vector<double> weights;
-  for (const Prompt& prompt : prompts) weights.push_back(weight_of(accuracy, prompt, of_p));
+  for (const Prompt& prompt : prompts) weights.push_back(weight_of(accuracy, prompt, sets, of_p));
   std::vector<size_t> drawn;
   for (uint32_t round = 0; drawn.size() < count; ++round) {
     const auto more = drawn_once(prompts, weights, of_order, round);

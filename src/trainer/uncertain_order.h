@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "grpo/data/train_set.h"
 #include "grpo/trainer/rollout_batch.h"
 #include "trainer/accuracy_tracker.h"
 
@@ -15,7 +16,8 @@ namespace grpo::trainer {
 /// begins anew. The numbers are keyed by (seed, first_draw, row): the same step asks the same prompts after any restart
 /// and on every rank. REQUIRES: there is a prompt.
 std::vector<size_t> uncertain_prompts(const AccuracyTracker& accuracy, const std::vector<Prompt>& prompts,
-                                      uint64_t seed, uint64_t first_draw, size_t count);
+                                      const std::vector<data::TrainSet>& sets, uint64_t seed, uint64_t first_draw,
+                                      size_t count);
 
 /// Of the largest weight, 1/4, that is a share of 1 in 25.
 inline constexpr double kLeastWeight = 0.01;

@@ -13,6 +13,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/data/dataset.h"
+#include "grpo/data/inspect.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
 #include "support/message_of.h"
@@ -202,6 +203,24 @@ TEST(Parquet, RefusesAFileThatIsNone) {
   io::write_file_atomic(path, "this is not a parquet file at all");
   EXPECT_THAT(error_of(path, "problem", "answer"), HasSubstr("a.parquet: cannot read as Parquet"));
   EXPECT_THAT(error_of(dir.path() / "b.parquet", "problem", "answer"), HasSubstr("b.parquet: no such file"));
+}
+
+TEST(Parquet, ReadsTheColumnsThatConditionsNameAndAllOfThemWhenInspected) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  write(path, {{"problem", strings({"p", "q", "r"})},
+               {"answer", strings({"1", "2", "3"})},
+               {"level", column<arrow::Int32Builder, int32_t>({1, 4, 5})}});
+  DataConfig config;
+  config.train = {path.string()};
+  config.train[0].where = {"level >= 4"};
+  const auto loaded = load_train_sets(config);
+  ASSERT_EQ(loaded.problems.size(), 2U);
+  EXPECT_EQ(loaded.problems[0].prompt, "q");
+  EXPECT_EQ(loaded.problems[0].row, 1);
+  config.train[0].where = {"levle >= 4"};
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { load_train_sets(config); }), HasSubstr("did you mean level?"));
+  EXPECT_EQ(inspect_file(path.string(), "", "").fields.size(), 3U);
 }
 
 }  // namespace

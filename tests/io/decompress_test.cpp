@@ -1,3 +1,5 @@
+#include "io/decompress.h"
+
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
@@ -18,6 +20,17 @@ using ::testing::ThrowsMessage;
 // {"a":1}\n{"a":2}\n by `gzip -n` and by `zstd`, and once more as two streams one after the other.
 const std::string kGzip = decode_base64("H4sIAAAAAAACA6tWSlSyMqzlqgbRRrVcAGbAWhkQAAAA");
 const std::string kZstd = decode_base64("KLUv/QRYgQAAeyJhIjoxfQp7ImEiOjJ9Cu7trPI=");
+
+// 128 KiB of zeros, by `gzip -9n`, `zstd -19` and `xz -9`.
+const std::string kGzipZeros = decode_base64(
+    "H4sIAAAAAAACA+3BMQEAAADCoPVP7WENoAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    "AABuzc3ofgAAAgA=");
+const std::string kZstdZeros = decode_base64("KLUv/QRoTQAACAABAPz/ORACc1CVeg==");
+const std::string kXzZeros = decode_base64(
+    "/Td6WFoAAATm1rRGAgAhARwAAAAQz1jM4f//AFhdAABv/f//o7f/Rz5IFXI5YVG4kijmo4YH+e7kHoLTL8U6PAFLsX7JiopNL6MN"
+    "2X+m44wjEVPgWRjFdYrid/i2lH8MasDedElk4ulcU7IE2PdEDKtZ5D8eAAAA6/jGW1ScC34AAXSAgAgAABvMSgGxxGf7AgAAAAAE"
+    "WVo=");
 
 class Decompress : public ::testing::Test {
  protected:
@@ -46,6 +59,32 @@ TEST_F(Decompress, RefusesHalfAFile) {
     EXPECT_THAT([&] { read_maybe_compressed(path); }, ThrowsMessage<base::IoError>(HasSubstr(name + ": not a whole")))
         << name;
   }
+}
+
+TEST_F(Decompress, SaysWhatAFileIsThatIsNotCompressedAtAll) {
+  EXPECT_THAT([&] { read_maybe_compressed(write("a.gz", kZstd)); },
+              ThrowsMessage<base::IoError>(HasSubstr("let its name end in .zst")));
+  EXPECT_THAT([&] { read_maybe_compressed(write("a.zst", "version https://git-lfs.github.com/spec/v1")); },
+              ThrowsMessage<base::IoError>(HasSubstr("git lfs pull")));
+  EXPECT_THAT([&] { read_maybe_compressed(write("a.xz", "")); }, ThrowsMessage<base::IoError>(HasSubstr("ends early")));
+}
+
+// A bomb's streams differ from these in length alone.
+TEST_F(Decompress, StopsWhereMoreComesOutThanIsAllowed) {
+  const std::string zeros(128 << 10, '\0');
+  const auto refused = HasSubstr("become more than 100000 when decompressed");
+  EXPECT_THAT([&] { decompress_gzip(kGzipZeros, "a.gz", 100000); }, ThrowsMessage<base::IoError>(refused));
+  EXPECT_THAT([&] { decompress_zstd(kZstdZeros, "a.zst", 100000); }, ThrowsMessage<base::IoError>(refused));
+  EXPECT_THAT([&] { decompress_xz(kXzZeros, "a.xz", 100000); }, ThrowsMessage<base::IoError>(refused));
+  EXPECT_EQ(decompress_gzip(kGzipZeros, "a.gz", zeros.size()), zeros);
+  EXPECT_EQ(decompress_zstd(kZstdZeros, "a.zst", zeros.size()), zeros);
+  EXPECT_EQ(decompress_xz(kXzZeros, "a.xz", zeros.size()), zeros);
+}
+
+TEST(MostDecompressed, IsManyTimesTheFileWithinBounds) {
+  EXPECT_EQ(most_decompressed(1000), size_t{1} << 30);
+  EXPECT_EQ(most_decompressed(size_t{10} << 20), size_t{2000} << 20);
+  EXPECT_EQ(most_decompressed(size_t{10} << 30), size_t{64} << 30);
 }
 
 TEST_F(Decompress, ReadsJsonLinesWithLineNumbers) {

@@ -31,7 +31,7 @@ def commands(page):
             yield words[0], words[1:]
 
 
-SUBCOMMANDS = ("train", "eval", "generate", "score", "verify", "tokenize", "compare", "doctor")
+SUBCOMMANDS = ("train", "eval", "generate", "score", "verify", "tokenize", "compare", "doctor", "data")
 
 
 class Documentation(unittest.TestCase):

@@ -86,11 +86,13 @@ class Configs : public ::testing::Test {
     TrainConfig config = load(file);
     validate(config);
     if (config.model.path.rfind("models/", 0) == 0) config.model.path = (dir_.path() / config.model.path).string();
-    for (auto* files : {&config.data.train, &config.eval.data}) {
-      for (auto& name : *files) {
+    const auto find = [&](std::vector<std::string>& files) {
+      for (auto& name : files) {
         if (name.rfind("data/", 0) == 0) name = (dir_.path() / name).string();
       }
-    }
+    };
+    for (auto& set : config.data.train) find(set.path);
+    find(config.eval.data);
     return describe_plan(config, {.config_folder = kFolder.string()}, 4, 140.0);
   }
 

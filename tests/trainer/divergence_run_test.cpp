@@ -35,7 +35,7 @@ class DivergedRun : public ::testing::Test {
   // Rewards that differ in the first six steps, and are always 0 from the seventh on: the answers cannot be reached.
   TrainConfig with_lost_rewards() const {
     auto config = tiny_config(dir_.path());
-    const std::string rows = io::read_file(config.data.train.front());
+    const std::string rows = io::read_file(config.data.train.front().path.front());
     std::string text;
     size_t at = 0;
     for (int row = 0; row < 8 * 30; ++row) {

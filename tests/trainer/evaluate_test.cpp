@@ -23,7 +23,7 @@ class Evaluate : public ::testing::Test {
         judge_(reward::make_reward({})) {}
 
   EvalSet set(const std::string& name, size_t first, size_t count) {
-    const auto problems = data::load_problems(config_.data.train, "problem", "answer");
+    const auto problems = data::load_problems(config_.data.train.front().path, "problem", "answer");
     int64_t dropped = 0;
     return {.name = name,
             .prompts = make_prompts(policy_,

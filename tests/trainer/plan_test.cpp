@@ -115,7 +115,7 @@ TEST_F(Plan, WarnsOfContradictions) {
   warns("checkpoint.every_steps 7");
   config_.logging.rollouts_per_step = 1;
   warns("logging.rollouts_per_step 1");
-  config_.eval = {.every_steps = 100, .data = config_.data.train, .sampling = {.temperature = 0.0}};
+  config_.eval = {.every_steps = 100, .data = config_.data.train.front().path, .sampling = {.temperature = 0.0}};
   warns("eval.every_steps 100 is more than the 6 steps");
   warns("eval.temperature 0 is greedy");
   warns("4096 of the 4096 problems of eval.data are in data.train");

@@ -105,13 +105,13 @@ TEST_F(ResumeRules, TakeTheSameContentFromOtherPaths) {
   run();
   config_.trainer.steps = 3;
   config_.model.path = copied(config_.model.path, "moved_model").string();
-  config_.data.train = {copied(config_.data.train[0], "moved.jsonl").string()};
+  config_.data.train = {copied(config_.data.train[0].path[0], "moved.jsonl").string()};
   config_.model.chat_template = {.text = "{problem}", .map = {}};  // "none" in other words
   EXPECT_EQ(error(), "no error");
 }
 
 TEST_F(ResumeRules, RefuseOtherContentUnderTheSamePath) {
-  const fs::path data = copied(config_.data.train[0], "data.jsonl");
+  const fs::path data = copied(config_.data.train[0].path[0], "data.jsonl");
   const fs::path model = copied(config_.model.path, "model");
   config_.data.train = {data.string()};
   config_.model.path = model.string();

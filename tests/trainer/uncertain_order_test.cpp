@@ -23,7 +23,7 @@ std::vector<int64_t> uncertain_rows(const AccuracyTracker& accuracy, int64_t cou
                                     size_t draws, int64_t first_row = 0) {
   const auto prompts = prompts_of(count, first_row);
   std::vector<int64_t> rows;
-  for (const size_t index : uncertain_prompts(accuracy, prompts, seed, first_draw, draws))
+  for (const size_t index : uncertain_prompts(accuracy, prompts, {}, seed, first_draw, draws))
     rows.push_back(prompts[index].row);
   return rows;
 }
@@ -63,6 +63,19 @@ TEST(UncertainOrder, KnowsAPromptByItsRowWhereOthersAreLeftOut) {
   }
   EXPECT_EQ(asked[0], 0);
   EXPECT_GT(asked[1], 4 * asked[2]);
+}
+
+TEST(UncertainOrder, AsksASetByItsWeightToo) {
+  auto prompts = prompts_of(20);
+  for (size_t i = 10; i < 20; ++i) prompts[i].set = 1;
+  std::vector<data::TrainSet> sets(2);
+  sets[1].weight = 5.0;
+  int first = 0, second = 0;
+  for (uint64_t step = 0; step < 2000; ++step) {
+    for (const size_t i : uncertain_prompts({}, prompts, sets, 1, step * 2, 2))
+      ++(prompts[i].set == 0 ? first : second);
+  }
+  EXPECT_GT(second, 3 * first);
 }
 
 TEST(UncertainOrder, AsksAllAlikeWhileNothingIsKnown) {

@@ -6,6 +6,7 @@
 
 #include "grpo/base/fields.h"
 #include "grpo/data/conversation.h"
+#include "grpo/data/train_set.h"
 
 namespace grpo::data {
 
@@ -17,8 +18,13 @@ enum class Order {
 };
 inline std::vector<std::string> enum_names(Order) { return {"shuffle", "file", "uncertain"}; }
 
+enum class OnBadRow { kError, kSkip };
+std::vector<std::string> enum_names(OnBadRow);
+enum class Duplicates { kKeep, kDrop };
+std::vector<std::string> enum_names(Duplicates);
+
 struct DataConfig {
-  std::vector<std::string> train;
+  std::vector<TrainSet> train;
   std::string prompt_key = "problem";
   std::string answer_key = "answer";
   std::vector<std::string> extra_keys;
@@ -28,10 +34,12 @@ struct DataConfig {
   bool shuffle = true;
   int64_t max_prompt_tokens = 1024;
   bool allow_special_tokens = false;
+  OnBadRow on_bad_row = OnBadRow::kError;
+  Duplicates duplicates = Duplicates::kKeep;
   GRPO_FIELDS(f) {
     f("train", train,
-      "problem files (.jsonl, .json, .csv, also with .gz, .zst or .xz, and .parquet), folders of them, or patterns "
-      "such as data/train-*.parquet");
+      "sets of problems: a path each, or a mapping with more to say, as [a.jsonl, {path: b.jsonl, take: 7500, weight: "
+      "2}]; one path also without brackets");
     f("prompt_key", prompt_key,
       "key of the problem: a text, or a list of chat messages, which goes through the template whole; dots enter "
       "nested objects");
@@ -51,6 +59,11 @@ struct DataConfig {
       "as many draws");
     f("shuffle", shuffle, "false: data.order: file, in its older words");
     f("max_prompt_tokens", max_prompt_tokens, "longer prompts are left out and counted", base::at_least(1));
+    f("on_bad_row", on_bad_row,
+      "a row of data.train that cannot be read, or whose right answer cannot be verified: error ends the start with "
+      "its place, skip leaves it out, counted");
+    f("duplicates", duplicates,
+      "problems of data.train whose text is that of an earlier one, up to white space: keep, or drop, counted");
     f("allow_special_tokens", allow_special_tokens,
       "read the text of a special token, as <|im_end|>, in problems as that token; false: as plain text, counted");
   }
@@ -66,6 +79,8 @@ struct Problem {
   std::vector<std::string> answers = {};  // each of them right; one empty text where the file has none
   std::string fields = {};                // a JSON object of the further keys asked for; empty: none was
   std::string whole_row = {};             // the row as a JSON object, where that was asked for; else empty
+  std::string place = {};                 // "FILE:LINE" or "FILE: row N"
+  int64_t set = 0;                        // of data.train, in its order
 };
 
 /// data.order, or what data.shuffle says of it.
@@ -82,5 +97,24 @@ inline Order order_of(const DataConfig& config) {
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
                                    const std::string& answer_key, const std::vector<std::string>& extra_keys = {},
                                    bool whole_rows = false);
+
+/// What became of the rows of one set.
+struct SetCounts {
+  int64_t rows = 0;
+  std::vector<std::string> bad = {};  // what is wrong with each row that was skipped, with its place
+  int64_t filtered = 0;               // by where
+  int64_t duplicates = 0;             // found; left out with Duplicates::kDrop
+  int64_t not_taken = 0;              // by take
+};
+
+struct TrainProblems {
+  std::vector<Problem> problems;  // set after set, each in file order
+  std::vector<SetCounts> counts;  // one a set
+};
+
+/// Reads config.train, whose paths are files. A problem's row counts every row of every file, used or not, so that it
+/// names the same problem whatever is chosen. Throws base::IoError as load_problems, also for a set of which nothing is
+/// left, and base::ConfigError for a condition that says nothing or a take of more rows than there are.
+TrainProblems load_train_sets(const DataConfig& config, bool whole_rows = false);
 
 }  // namespace grpo::data

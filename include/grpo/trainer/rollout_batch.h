@@ -21,6 +21,8 @@ struct Prompt {
   std::string fields = {};                   // a JSON object of the row's keys that data.extra_keys names; empty: none
   std::string whole_row = {};                // its row as a JSON object, where the reward needs it; else empty
   std::string begun = {};  // what the assistant's turn has begun with already; the reward sees it before the completion
+  std::string place = {};  // of the row: "FILE:LINE" or "FILE: row N"
+  int64_t set = 0;         // of data.train
 
   std::vector<std::string> golds() const {
     std::vector<std::string> all = {gold};

@@ -8,6 +8,7 @@
 #include "trainer/group_sizes.h"
 #include "trainer/length_rules.h"
 #include "trainer/step_output.h"
+#include "trainer/train_shares.h"
 #include "trainer/uncertain_order.h"
 
 namespace grpo::trainer {
@@ -40,7 +41,7 @@ Grpo::Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>&
       prompts_(prompts),
       engine_(engine),
       reward_(reward),
-      sampler_(static_cast<int64_t>(prompts.size()), static_cast<uint64_t>(config.run.seed),
+      sampler_(train_shares(config.data.train, prompts), static_cast<uint64_t>(config.run.seed),
                data::order_of(config.data) == data::Order::kShuffle) {
   for (const Prompt& prompt : prompts)
     longest_prompt_ = std::max(longest_prompt_, static_cast<int64_t>(prompt.ids.size()));
@@ -74,7 +75,7 @@ bool Grpo::take_step(const StepCall& call) {
 }
 
 // From the next draw of the run on. What is asked depends on what was known when the step began.
-Draws Grpo::next_draws() const {
+Draws Grpo::next_draws() {
   auto next = next_prompts();
   return Draws(
       [this, next, sizes = GroupSizes(config_.rollout, accuracy_)](size_t number) mutable -> Draw {
@@ -85,16 +86,15 @@ Draws Grpo::next_draws() const {
 }
 
 // The index of the prompt of each of the step's draws.
-std::function<size_t(size_t)> Grpo::next_prompts() const {
+std::function<size_t(size_t)> Grpo::next_prompts() {
   if (data::order_of(config_.data) != data::Order::kUncertain) {
-    return [this, sampler = sampler_](size_t number) mutable {
-      return static_cast<size_t>(sampler.row_of(next_draw_ + number));
-    };
+    return [this](size_t number) { return static_cast<size_t>(sampler_.row_of(next_draw_ + number)); };
   }
   return [this, drawn = std::vector<size_t>()](size_t number) mutable {
     if (number >= drawn.size()) {
       const size_t count = std::max(2 * number, static_cast<size_t>(config_.rollout.prompts_per_step));
-      drawn = uncertain_prompts(accuracy_, prompts_, static_cast<uint64_t>(config_.run.seed), next_draw_, count);
+      drawn = uncertain_prompts(accuracy_, prompts_, config_.data.train, static_cast<uint64_t>(config_.run.seed),
+                                next_draw_, count);
     }
     return drawn[number];
   };

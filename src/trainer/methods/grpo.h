@@ -37,8 +37,8 @@ class Grpo : public Method {
   void forget_problems() override;
 
  private:
-  Draws next_draws() const;
-  std::function<size_t(size_t)> next_prompts() const;
+  Draws next_draws();
+  std::function<size_t(size_t)> next_prompts();
   double predict_dead(const RolloutBatch& batch) const;
   void record(const RolloutBatch& batch);
   double mean_overlong() const;

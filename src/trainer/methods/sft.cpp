@@ -9,6 +9,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/metrics/timer.h"
+#include "trainer/train_shares.h"
 #include "trainer/update_watch.h"
 
 namespace grpo::trainer {
@@ -56,7 +57,7 @@ Sft::Sft(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& p
       policy_(policy),
       prompts_(prompts),
       completions_(completions),
-      sampler_(static_cast<int64_t>(prompts.size()), static_cast<uint64_t>(config.run.seed),
+      sampler_(train_shares(config.data.train, prompts), static_cast<uint64_t>(config.run.seed),
                data::order_of(config.data) == data::Order::kShuffle) {}
 
 bool Sft::take_step(const StepCall& call) {

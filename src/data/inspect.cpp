@@ -1,0 +1,80 @@
+#include "grpo/data/inspect.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "data/problem_row.h"
+
+namespace grpo::data {
+namespace {
+
+using nlohmann::json;
+
+// What public sets call them, the more telling names first.
+const std::vector<std::string> kPromptNames = {"problem", "question", "prompt",        "query", "instruction",
+                                               "input",   "messages", "conversations", "text"};
+const std::vector<std::string> kAnswerNames = {"answer",          "reward_model.ground_truth",
+                                               "ground_truth",    "final_answer",
+                                               "expected_answer", "gold",
+                                               "gold_answer",     "target",
+                                               "label",           "solution",
+                                               "output",          "response",
+                                               "completion"};
+
+bool is_chat(const json& list) {
+  return !list.empty() && list[0].is_object() && (list[0].contains("role") || list[0].contains("from"));
+}
+
+std::string kind_of(const json& value) {
+  if (value.is_string()) return "text";
+  if (value.is_number()) return "number";
+  if (value.is_boolean()) return "true or false";
+  if (value.is_null()) return "null";
+  return is_chat(value) ? "chat" : "list";
+}
+
+// Counts the keys of an object, and below it those of objects, by their dotted names.
+void count_fields(const json& object, const std::string& prefix, std::vector<SeenField>& fields) {
+  for (const auto& [key, value] : object.items()) {
+    const std::string name = prefix + key;
+    if (value.is_object() && !value.empty()) {
+      count_fields(value, name + ".", fields);
+      continue;
+    }
+    auto field = std::find_if(fields.begin(), fields.end(), [&](const SeenField& seen) { return seen.name == name; });
+    if (field == fields.end()) field = fields.insert(fields.end(), SeenField{.name = name, .rows = 0, .kinds = {}});
+    ++field->rows;
+    const std::string kind = value.is_object() ? "object" : kind_of(value);
+    if (std::find(field->kinds.begin(), field->kinds.end(), kind) == field->kinds.end()) field->kinds.push_back(kind);
+  }
+}
+
+std::string guessed(const std::vector<std::string>& names, const std::vector<SeenField>& fields) {
+  const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+    return std::any_of(fields.begin(), fields.end(), [&](const SeenField& field) { return field.name == name; });
+  });
+  return found == names.end() ? "" : *found;
+}
+
+void read_problems(SeenFile& seen) {
+  const auto note = [&](const BadRow& error) { seen.bad.emplace_back(error.what()); };
+  const ProblemKeys keys{seen.prompt_key, seen.answer_key, {}};
+  const auto take = [&](const FileRow& row) { seen.problems.push_back(read_problem(row, keys)); };
+  for_each_row(seen.file, {}, take, note);
+}
+
+}  // namespace
+
+SeenFile inspect_file(const std::string& file, const std::string& prompt_key, const std::string& answer_key) {
+  SeenFile seen{.file = file, .fields = {}, .prompt_key = {}, .answer_key = {}, .problems = {}, .bad = {}};
+  const auto count = [&](const FileRow& row) { count_fields(row.value, "", seen.fields); };
+  seen.rows = for_each_row(file, {}, count, [&](const BadRow& error) { seen.bad.emplace_back(error.what()); });
+  seen.prompt_key = prompt_key.empty() ? guessed(kPromptNames, seen.fields) : prompt_key;
+  seen.answer_key = answer_key.empty() ? guessed(kAnswerNames, seen.fields) : answer_key;
+  if (seen.prompt_key.empty()) return seen;
+  seen.bad.clear();  // found again, beside rows that can be read but are no problems
+  read_problems(seen);
+  return seen;
+}
+
+}  // namespace grpo::data
