@@ -252,7 +252,7 @@ TEST_F(AdaptiveRun, PredictsSizesFromWhatItHasSeen) {
     made.data.train = {(dir_.path() / "few.jsonl").string()};
     return made;
   };
-  const auto lines = testing::read_jsonl(tiny_config("").data.train.front());
+  const auto lines = testing::read_jsonl(tiny_config("").data.train.front().path.front());
   std::string few;
   for (size_t i = 0; i < 8; ++i) few += lines[i].dump() + "\n";
   io::write_file_atomic(dir_.path() / "few.jsonl", few);
