@@ -155,7 +155,7 @@ void NodeReader::read_section(const YAML::Node& map, const base::Fields& fields,
 void NodeReader::read_section_list(const YAML::Node& list, const base::SectionListField& field,
                                    const std::string& key) {
   field.resize(0);  // elements start from their defaults, not from what an earlier file left in their place
-  if (list.IsScalar()) {
+  if (list.IsScalar() || list.IsMap()) {  // one element without brackets, where a path says what it is
     field.resize(1);
     if (find_field(field.fields(0), kPathKey)) return read_element(list, field.fields(0), joined_key(key, "0"));
   }

@@ -35,6 +35,17 @@ class Page(InFolder):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(output.strip().splitlines(), result.stdout.strip().splitlines())
 
+    def test_names_the_keys_of_the_json(self):
+        def keys(value):
+            if isinstance(value, dict):
+                return {key for key in value if key != "examples"} | {below for key, item in value.items() if key != "examples" for below in keys(item)}
+            return {key for item in value for key in keys(item)} if isinstance(value, list) else set()
+
+        named = keys(facts(str(QUICKSTART / "train.jsonl"), str(QUICKSTART / "heldout.jsonl")))
+        self.assertGreater(len(named), 25)
+        for key in named:
+            self.assertIn(f"`{key}`", PAGE)
+
     def test_mixes_sets_as_its_configuration_says(self):
         sums = [{"problem": f"{i % 10}+{i // 10 % 10}+1+1+{i // 100}=", "answer": i % 10 + i // 10 % 10 + 2 + i // 100, "level": i % 5 + 1,
                  "source": ("aime", "synthetic", None)[i % 3]} for i in range(400)]

@@ -38,6 +38,7 @@ class Paths : public ConfigTest {
 TEST_F(Paths, StandForSectionsThatHaveOne) {
   EXPECT_EQ(written("train: [a, b]\n"), "train: [a, b]\ncount: 1\n");
   EXPECT_EQ(written("train: a\n"), "train: [a]\ncount: 1\n");
+  EXPECT_EQ(written("train: {path: a}\n"), "train: [a]\ncount: 1\n");
   EXPECT_EQ(written("train: [{path: a}, {path: [b]}]\n"), "train: [a, b]\ncount: 1\n");
   EXPECT_EQ(written("train: []\n"), "train: []\ncount: 1\n");
   EXPECT_EQ(written("count: 2\n", {"train=[c,d]"}), "train: [c, d]\ncount: 2\n");
@@ -65,8 +66,6 @@ TEST_F(Paths, OfWhichThereAreManyStandOneALine) {
 TEST_F(Paths, AreNoListsOfLists) {
   EXPECT_THAT(error_of([&] { written("train: [[a, b]]\n"); }),
               testing::HasSubstr("train.0: expected a path or a section (a mapping of keys), got a list"));
-  EXPECT_THAT(error_of([&] { written("train: {path: a}\n"); }),
-              testing::HasSubstr("train: expected a list of sections"));
 }
 
 }  // namespace

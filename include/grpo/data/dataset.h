@@ -39,7 +39,7 @@ struct DataConfig {
   GRPO_FIELDS(f) {
     f("train", train,
       "sets of problems: a path each, or a mapping with more to say, as [a.jsonl, {path: b.jsonl, take: 7500, weight: "
-      "2}]; one path also without brackets");
+      "2}]; one entry also without brackets");
     f("prompt_key", prompt_key,
       "key of the problem: a text, or a list of chat messages, which goes through the template whole; dots enter "
       "nested objects");
@@ -60,8 +60,8 @@ struct DataConfig {
     f("shuffle", shuffle, "false: data.order: file, in its older words");
     f("max_prompt_tokens", max_prompt_tokens, "longer prompts are left out and counted", base::at_least(1));
     f("on_bad_row", on_bad_row,
-      "a row of data.train that cannot be read, or whose right answer cannot be verified: error ends the start with "
-      "its place, skip leaves it out, counted");
+      "a row of data.train that cannot be read: error ends the start with its place, skip leaves it out, counted, and "
+      "problems whose right answer cannot be verified too");
     f("duplicates", duplicates,
       "problems of data.train whose text is that of an earlier one, up to white space: keep, or drop, counted");
     f("allow_special_tokens", allow_special_tokens,
