@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
-#include <exception>
 #include <utility>
 
 #include "grpo/base/error.h"
@@ -25,20 +24,24 @@ void block_signals() {
 
 GraderPool::GraderPool(const std::function<std::unique_ptr<Grader>()>& make, const Options& options)
     : options_(options) {
-  std::vector<std::promise<void>> started(static_cast<size_t>(options.workers));
-  for (auto& one : started)
-    threads_.emplace_back([this, &one, grader = make()]() mutable { work(std::move(grader), one); });
-  std::exception_ptr error;
-  for (auto& one : started) {
-    try {
-      one.get_future().get();
-    } catch (...) {
-      error = std::current_exception();
-    }
+  try {
+    start(make);
+  } catch (...) {
+    end();
+    throw;
   }
-  if (!error) return;
-  end();
-  std::rethrow_exception(error);
+}
+
+// Starts all before it waits for the first.
+void GraderPool::start(const std::function<std::unique_ptr<Grader>()>& make) {
+  std::vector<std::future<void>> started;
+  for (int64_t i = 0; i < options_.workers; ++i) {
+    std::promise<void> promise;
+    started.push_back(promise.get_future());
+    threads_.emplace_back(
+        [this, grader = make(), promise = std::move(promise)]() mutable { work(std::move(grader), promise); });
+  }
+  for (auto& one : started) one.get();
 }
 
 GraderPool::~GraderPool() { end(); }

@@ -39,6 +39,7 @@ class GraderPool {
  private:
   using Job = std::packaged_task<void(Grader&)>;
 
+  void start(const std::function<std::unique_ptr<Grader>()>& make);
   void work(std::unique_ptr<Grader> grader, std::promise<void>& started);
   void ask_one_grader(Grader& grader, std::span<Call> calls);
   void ask_again(Grader& grader, Call& call, std::string why);

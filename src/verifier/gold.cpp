@@ -115,7 +115,7 @@ Verdict check_number(const std::string& gold, const VerifierConfig& config) {
   for (const std::string& spelling : {extract_gold(gold).text, verdict.gold_parsed}) {
     size_t at = 0;
     const std::string number = last_value(to_latex(spelling), at);
-    if (!number.empty() && verify(gold, number, config).kind == Kind::kRight) return verdict;
+    if (!number.empty() && verify(gold, "\\boxed{" + number + "}", config).kind == Kind::kRight) return verdict;
   }
   verdict.kind = Kind::kUnparsable;
   verdict.reason = "no number, which is all that a numeric reward reads";

@@ -251,6 +251,7 @@ TEST_F(Command, StderrGoesToTheLog) {
 TEST_F(Command, ThatCannotBeStartedIsAnErrorAtTheStart) {
   const auto error = [&](std::vector<std::string> command) {
     auto one = term();
+    one.workers = 3;
     one.command = std::move(command);
     return testing::message_of<base::ConfigError>([&] { make_reward({.terms = {one}}); });
   };

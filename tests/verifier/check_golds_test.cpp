@@ -93,14 +93,24 @@ TEST(CheckGolds, AcceptsAnswersThatLookLikeProblems) {
   }
 }
 
+// Also where a math term would demand a box: a numeric one never does.
 TEST(CheckGolds, AsksForANumberWhereOnlyTheLastNumberIsRead) {
-  const auto bad = check_golds(
-      {{"17"}, {"\\frac{12}{5}"}, {"1,234"}, {"-3.5"}, {"A"}, {"\\text{even}"}, {"$\\frac12$"}, {"#### 7"}, {"25\\%"}},
-      default_placeholders(), {}, GoldUse::kNumber);
-  ASSERT_EQ(bad.size(), 2u);
-  EXPECT_EQ(bad[0].index, 4u);
-  EXPECT_EQ(bad[1].index, 5u);
-  EXPECT_THAT(bad[0].verdict.reason, HasSubstr("no number"));
+  for (const VerifierConfig& config : {VerifierConfig{}, VerifierConfig{.fallbacks = {}}}) {
+    const auto bad = check_golds({{"17"},
+                                  {"\\frac{12}{5}"},
+                                  {"1,234"},
+                                  {"-3.5"},
+                                  {"A"},
+                                  {"\\text{even}"},
+                                  {"$\\frac12$"},
+                                  {"#### 7"},
+                                  {"25\\%"}},
+                                 default_placeholders(), config, GoldUse::kNumber);
+    ASSERT_EQ(bad.size(), 2u);
+    EXPECT_EQ(bad[0].index, 4u);
+    EXPECT_EQ(bad[1].index, 5u);
+    EXPECT_THAT(bad[0].verdict.reason, HasSubstr("no number"));
+  }
 }
 
 TEST(CheckGolds, TakesAnyTextWhereTextsAreCompared) {
