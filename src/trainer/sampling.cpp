@@ -171,15 +171,22 @@ void Sampling::score(const Ask& ask, std::optional<size_t> place) {
   });
 }
 
-// Returns whether there was something to ask for.
-bool Sampling::answer_tied() {
+// This rank's, in the order of draws and not in that in which threads have scored them: what is asked then joins in one
+// order, too.
+std::vector<Tied> Sampling::take_tied() {
   std::vector<Tied> tied;
   {
     const std::lock_guard lock(mutex_);
     tied.swap(tied_);
   }
+  std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) { return a.draw < b.draw; });
+  return tied;
+}
+
+// Returns whether there was something to ask for.
+bool Sampling::answer_tied() {
   bool asked = false;
-  for (const Tied& group : tied) {
+  for (const Tied& group : take_tied()) {
     const auto ask = asks_.after(group);
     if (ask) submit(*ask);
     asked = asked || ask;
@@ -205,7 +212,7 @@ bool Sampling::next_round() {
 
 // In the order of draws.
 std::vector<Tied> Sampling::tied_of_all_ranks() {
-  std::vector<Tied> tied = std::exchange(tied_, {});
+  std::vector<Tied> tied = take_tied();
   dist::Communicator& communicator = context_.learner.communicator;
   if (communicator.size() > 1) {
     stopped_together_ = communicator.meet("the other ranks' groups", 0, [this] { should_stop(); }) > 0;

@@ -44,6 +44,7 @@ class Sampling {
   void take_groups();
   void add(const Ask& ask, const rollout::Group& group);
   void score(const Ask& ask, std::optional<size_t> place);
+  std::vector<Tied> take_tied();
   bool answer_tied();
   bool next_round();
   std::vector<Tied> tied_of_all_ranks();
