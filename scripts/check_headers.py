@@ -69,7 +69,7 @@ def precompile_tensors(entry, scratch):
 
 def compiles(header, entry, tensors):
     """What the compiler says of a source that includes the header alone; empty where it says nothing."""
-    behind = ["-include", tensors] if "libtorch" in entry["command"] else []
+    behind = ["-include", tensors] if "torch/include" in entry["command"] else []
     with tempfile.TemporaryDirectory() as scratch:
         source = pathlib.Path(scratch, "header.cpp")
         source.write_text(f'#include "{header}"\n', encoding="utf-8")

@@ -59,8 +59,9 @@ std::string without_indices(const std::string& key) {
 bool is_free(const std::string& full_key) {
   const std::string key = without_indices(full_key);
   return std::any_of(kFreeKeys.begin(), kFreeKeys.end(), [&](const FreeKey& free) {
-    return free.prefix.back() == '.' ? key.starts_with(free.prefix)
-                                     : key == free.prefix || key.starts_with(std::string(free.prefix) + ".");
+    const std::string prefix(free.prefix);
+    if (prefix.back() == '.') return key.starts_with(prefix);
+    return key == prefix || key.starts_with(prefix + ".") || key.starts_with(prefix + "[");  // a list of sections
   });
 }
 

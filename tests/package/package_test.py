@@ -12,7 +12,7 @@ import unittest
 
 CMAKE, BUILD, SOURCE = sys.argv[1:4]
 # The C and C++ runtimes, which every machine has.
-RUNTIME = ("libc.", "libm.", "libdl.", "librt.", "libpthread.", "libutil.", "libstdc++.", "libgcc_s.", "ld-linux", "linux-vdso")
+RUNTIME = ("libc.", "libm.", "libdl.", "librt.", "libpthread.", "libutil.", "libresolv.", "libstdc++.", "libgcc_s.", "ld-linux", "linux-vdso")
 
 
 def run(*args, **options):
