@@ -22,14 +22,16 @@ class Checkpointing {
   /// stop learns how long saving takes. All outlive it.
   Checkpointing(const Run& run, const std::filesystem::path& run_folder, Stopping& stop);
 
-  /// The run as it is after `step`. state: for state.json. A collective. Throws
-  /// base::Error when the weights are not finite, so that they do not take the place of good ones, and what went wrong
-  /// with the one before.
+  /// How a checkpoint is saved.
   struct Kind {
     bool copy = true;       // training goes on meanwhile
     bool pin_good = false;  // the last good checkpoint is kept, however many newer ones there are
     bool best = false;      // this one is the best so far (checkpoint.keep_best)
   };
+
+  /// The run as it is after `step`. state: for state.json. A collective. Throws
+  /// base::Error when the weights are not finite, so that they do not take the place of good ones, and what went wrong
+  /// with the one before.
   void save(int64_t step, const nlohmann::json& state, const Kind& kind);
 
   /// Waits for the one that is being written, or looks whether it has ended. Throws what went wrong with it.

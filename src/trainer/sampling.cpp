@@ -63,6 +63,10 @@ void score_rollouts(const StepContext& context, const Prompt& prompt, std::span<
   }
 }
 
+void sort_by_draw(std::vector<Tied>& tied) {
+  std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) { return a.draw < b.draw; });
+}
+
 // Whether two runs are to give the same bits though a completion depends on what it is decoded together with. What
 // joins must then join at the same decode step, however long scores take.
 bool joins_by_step(const StepContext& context) {
@@ -137,22 +141,22 @@ void Sampling::take_prompts() {
 }
 
 void Sampling::take_groups() {
-  for (const auto& group : session_->take()) {
+  for (auto& group : session_->take()) {
     const Ask& ask = submitted_[group.request];
-    add(ask, group);
+    add(ask, std::move(group.completions));
     score(ask, stream_ == nullptr ? std::nullopt : std::optional(stream_->announce()));
   }
 }
 
-void Sampling::add(const Ask& ask, const rollout::Group& group) {
+void Sampling::add(const Ask& ask, std::vector<rollout::Completion> completions) {
   auto& rollouts = groups_[ask.draw];
-  for (const auto& completion : group.completions) {
+  for (auto& completion : completions) {
+    progress_.tokens += static_cast<int64_t>(completion.ids.size());
     rollouts.push_back({.prompt = ask.draw,
                         .sample = static_cast<int64_t>(rollouts.size()),
-                        .completion = completion,
+                        .completion = std::move(completion),
                         .text = {},
                         .score = {}});
-    progress_.tokens += static_cast<int64_t>(completion.ids.size());
   }
   progress_.done += ask.count;
   progress_.total = std::max(progress_.total, progress_.done);  // more than its share, or what tied groups led to
@@ -179,7 +183,7 @@ std::vector<Tied> Sampling::take_tied() {
     const std::lock_guard lock(mutex_);
     tied.swap(tied_);
   }
-  std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) { return a.draw < b.draw; });
+  sort_by_draw(tied);
   return tied;
 }
 
@@ -223,8 +227,8 @@ std::vector<Tied> Sampling::tied_of_all_ranks() {
     for (const auto& theirs : all_gather_json(mine, communicator)) {
       for (const auto& group : theirs) tied.push_back({group.at(0).get<size_t>(), group.at(1).get<int64_t>()});
     }
+    sort_by_draw(tied);
   }
-  std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) { return a.draw < b.draw; });
   return tied;
 }
 

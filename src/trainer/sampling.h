@@ -42,7 +42,7 @@ class Sampling {
   void submit_prompts(std::pair<size_t, size_t> share);
   void take_prompts();
   void take_groups();
-  void add(const Ask& ask, const rollout::Group& group);
+  void add(const Ask& ask, std::vector<rollout::Completion> completions);
   void score(const Ask& ask, std::optional<size_t> place);
   std::vector<Tied> take_tied();
   bool answer_tied();

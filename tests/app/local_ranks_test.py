@@ -116,15 +116,16 @@ class Output(unittest.TestCase):
     """What a rank writes never fills the parent's memory, and who reads it, or not, decides nothing."""
 
     def test_a_line_without_an_end_comes_in_pieces(self):
-        code, out, err = run("endless_line", 2)
-        # Ranks do not wait for a reader that is slower than they are, as this one on a busy machine: what is lost is counted.
-        lost = re.search(r"(\d+) lines? could not be written to stdout", err)
-        lost = int(lost.group(1)) if lost else 0
-        self.assertEqual(code, 1 if lost else 0, err)
-        pieces = re.findall(r"(?m)^\[[01]\] (x+)$", out)
-        self.assertLessEqual(max(map(len, pieces)), 1 << 20)
-        self.assertLessEqual(sum(map(len, pieces)), 200 << 20)
-        self.assertGreaterEqual(sum(map(len, pieces)) + (lost << 20), 200 << 20)
+        # Into a file, which keeps pace on a busy machine too. This test as a reader of 200 MB does not, and then lines are lost.
+        with tempfile.TemporaryFile("w+") as file:
+            result = subprocess.run([WORKER, "endless_line", "2"], stdout=file, stderr=subprocess.PIPE, text=True, timeout=60, env=ENVIRONMENT)
+            file.seek(0)
+            code, out, err = result.returncode, file.read(), result.stderr
+        self.assertEqual(code, 0, err)
+        for rank in range(2):
+            pieces = re.findall(rf"(?m)^\[{rank}\] (x+)$", out)
+            self.assertEqual(sum(map(len, pieces)), 100 << 20)
+            self.assertLessEqual(max(map(len, pieces)), 1 << 20)
         # 200 MB go through; 8 MiB may wait for us and 1 MiB of each line, twice that while they grow.
         self.assertLess(max(map(int, re.findall(r"memory (\d+)", err))), 60_000)
 

@@ -14,6 +14,8 @@
 #include "grpo/io/json.h"
 #include "grpo/reward/reward.h"
 #include "nlohmann/json.hpp"
+#include "reward/score_texts.h"
+#include "support/golden.h"
 #include "support/message_of.h"
 #include "support/paths.h"
 
@@ -36,12 +38,6 @@ bool is_alive(pid_t pid) {
 
 class Command : public ::testing::Test {
  protected:
-  Command() {
-    std::string pattern = (fs::temp_directory_path() / "command-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Command() override { fs::remove_all(folder_); }
-
   RewardTerm term(std::vector<std::string> arguments = {}) const {
     RewardTerm term{.type = TermType::kCommand, .name = "grader", .weight = 1.0, .pattern = ""};
     term.command = {"python3", (testing::source_dir() / "tests/reward/odd_grader.py").string(), folder_.string()};
@@ -56,15 +52,8 @@ class Command : public ::testing::Test {
     return hasty;
   }
 
-  static std::vector<Score> score(const RewardFunction& reward, const std::vector<std::string>& texts) {
-    static const std::vector<std::string> golds = {"g"};
-    std::vector<Item> items;
-    for (const auto& text : texts)
-      items.push_back({.problem = "p7", .golds = golds, .sample = static_cast<int64_t>(items.size()), .text = text});
-    return reward.score(items);
-  }
   static double value(const RewardTerm& term, const std::string& text) {
-    return score(*make_reward({.terms = {term}}), {text}).front().reward;
+    return score_texts(*make_reward({.terms = {term}}), {text}).front().reward;
   }
   static std::string failure(const RewardTerm& term, const std::string& text) {
     return testing::message_of<base::Error>([&] { value(term, text); });
@@ -74,13 +63,14 @@ class Command : public ::testing::Test {
     return {std::istreambuf_iterator<char>(in), {}};
   }
 
-  fs::path folder_;
+  testing::TempDir dir_;
+  const fs::path folder_ = dir_.path();
 };
 
 TEST_F(Command, AnswersAreTheRewardsAndItsFiguresGoWithThem) {
   auto weighted = term();
   weighted.weight = 2.0;
-  const auto scores = score(*make_reward({.terms = {weighted}}), {"0.25", "metrics", "-3"});
+  const auto scores = score_texts(*make_reward({.terms = {weighted}}), {"0.25", "metrics", "-3"});
   EXPECT_EQ(scores[0].reward, 0.5);
   EXPECT_THAT(scores[0].values, ElementsAre(0.25));
   EXPECT_EQ(scores[1].reward, 1.0);
@@ -111,7 +101,7 @@ TEST_F(Command, GetsEverythingThatIsKnownOfACompletion) {
 }
 
 TEST_F(Command, AnswersMayComeInAnyOrder) {
-  const auto scores = score(*make_reward({.terms = {term()}}), {"hold", "hold", "1"});
+  const auto scores = score_texts(*make_reward({.terms = {term()}}), {"hold", "hold", "1"});
   EXPECT_EQ(scores[0].reward, 7.0);
   EXPECT_EQ(scores[1].reward, 7.0);
   EXPECT_EQ(scores[2].reward, 1.0);
@@ -122,12 +112,12 @@ TEST_F(Command, SeveralWorkersJudgeAtTheSameTime) {
   three.workers = 3;
   const auto reward = make_reward({.terms = {three}});
   EXPECT_EQ(reward->concurrency(), 3);
-  for (const auto& score : score(*reward, {"meet", "meet", "meet"})) EXPECT_EQ(score.reward, 3.0);
+  for (const auto& score : score_texts(*reward, {"meet", "meet", "meet"})) EXPECT_EQ(score.reward, 3.0);
 }
 
 TEST_F(Command, OneProcessAnswersUntilTheEnd) {
   const auto reward = make_reward({.terms = {term()}});
-  EXPECT_EQ(score(*reward, {"pid"})[0].reward, score(*reward, {"pid"})[0].reward);
+  EXPECT_EQ(score_texts(*reward, {"pid"})[0].reward, score_texts(*reward, {"pid"})[0].reward);
 }
 
 TEST_F(Command, GoesThroughNoShellAndGetsNoDescriptorOfOurs) {
@@ -155,7 +145,7 @@ TEST_F(Command, ThatDiesIsNamedWithItsLastWords) {
 TEST_F(Command, ThatDiesOnceIsStartedAgainAndAsked) {
   auto patient = term();
   patient.retries = 1;
-  const auto scores = score(*make_reward({.terms = {patient}}), {"1", "die once", "2"});
+  const auto scores = score_texts(*make_reward({.terms = {patient}}), {"1", "die once", "2"});
   EXPECT_EQ(scores[0].reward, 1.0);
   EXPECT_EQ(scores[1].reward, 5.0);
   EXPECT_EQ(scores[2].reward, 2.0);
@@ -165,7 +155,7 @@ TEST_F(Command, ThatAnswersGarbageIsShown) {
   auto lenient = term();
   lenient.on_failure = OnFailure::kLeaveOut;
   const auto reward = make_reward({.terms = {lenient}});
-  const auto failure = [&](const std::string& word) { return score(*reward, {word}).front().failure; };
+  const auto failure = [&](const std::string& word) { return score_texts(*reward, {word}).front().failure; };
   EXPECT_THAT(failure("garbage"), HasSubstr("it answered \"debug: looking at it\", which is no JSON (stdout is for "
                                             "answers; other output belongs on stderr)"));
   EXPECT_THAT(failure("blank"), HasSubstr("it answered \"\", which is no JSON"));
@@ -178,7 +168,7 @@ TEST_F(Command, ThatAnswersGarbageIsShown) {
   EXPECT_THAT(failure("wrong id"), HasSubstr("about which it was not asked, or answered before"));
   EXPECT_THAT(failure("bad metric"), HasSubstr("a metric is called \"mean\""));
   EXPECT_THAT(failure("bad figure"), HasSubstr("its metric steps is string, expected a number"));
-  EXPECT_EQ(score(*reward, {"2"}).front().reward, 2.0);
+  EXPECT_EQ(score_texts(*reward, {"2"}).front().reward, 2.0);
 }
 
 // What a grader says too late, or twice, must not be taken for the answer about another completion.
@@ -186,15 +176,15 @@ TEST_F(Command, ThatAnswersLateIsNotBelievedLater) {
   auto late = hasty();
   late.on_failure = OnFailure::kLeaveOut;
   const auto reward = make_reward({.terms = {late}});
-  const auto first = score(*reward, {"late"});
+  const auto first = score_texts(*reward, {"late"});
   EXPECT_THAT(first[0].failure, HasSubstr("no answer within 1 s"));
   std::this_thread::sleep_for(std::chrono::milliseconds(700));
-  EXPECT_EQ(score(*reward, {"3"})[0].reward, 3.0);
+  EXPECT_EQ(score_texts(*reward, {"3"})[0].reward, 3.0);
   auto patient = term();
   patient.retries = 1;
   const auto other = make_reward({.terms = {patient}});
-  EXPECT_EQ(score(*other, {"twice"})[0].reward, 1.0);
-  EXPECT_EQ(score(*other, {"3"})[0].reward, 3.0);
+  EXPECT_EQ(score_texts(*other, {"twice"})[0].reward, 1.0);
+  EXPECT_EQ(score_texts(*other, {"3"})[0].reward, 3.0);
 }
 
 TEST_F(Command, ThatFloodsItsStdoutIsEnded) {
@@ -221,7 +211,7 @@ TEST_F(Command, ACompletionThatBreaksGradersFailsAlone) {
   auto lenient = term();
   lenient.on_failure = OnFailure::kLeaveOut;
   lenient.retries = 1;
-  const auto scores = score(*make_reward({.terms = {lenient}}), {"1", "die", "2", "3"});
+  const auto scores = score_texts(*make_reward({.terms = {lenient}}), {"1", "die", "2", "3"});
   EXPECT_THAT(scores[1].failure,
               MatchesRegex("grader: sample 1: the program ended with exit code 3(.|\n)*asked 2 times."));
   EXPECT_EQ(scores[0].reward, 1.0);
@@ -233,9 +223,9 @@ TEST_F(Command, ACompletionThatBreaksGradersFailsAlone) {
 // A run that is about to end must not wait for the time limits of all completions that are left.
 TEST_F(Command, AfterAFailureThatEndsTheRunNothingIsAsked) {
   const auto reward = make_reward({.terms = {hasty()}});
-  const auto first = testing::message_of<base::Error>([&] { score(*reward, {"hang", "hang", "hang", "hang"}); });
+  const auto first = testing::message_of<base::Error>([&] { score_texts(*reward, {"hang", "hang", "hang", "hang"}); });
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_EQ(testing::message_of<base::Error>([&] { score(*reward, {"1"}); }), first);
+  EXPECT_EQ(testing::message_of<base::Error>([&] { score_texts(*reward, {"1"}); }), first);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(500));
 }
 
@@ -271,7 +261,7 @@ TEST_F(Command, ThatCannotBeStartedIsAnErrorAtTheStart) {
 
 TEST_F(Command, ItsVerdictIsRightFromAValueOnWhereNoTermComparesWithGold) {
   const auto kind = [&](const std::vector<RewardTerm>& terms, const std::string& text) {
-    return score(*make_reward({.terms = terms}), {text}).front().verdict.kind;
+    return score_texts(*make_reward({.terms = terms}), {text}).front().verdict.kind;
   };
   using Kind = verifier::Verdict::Kind;
   EXPECT_EQ(kind({term()}, "1"), Kind::kRight);

@@ -14,6 +14,8 @@
 
 #include "grpo/base/error.h"
 #include "grpo/reward/reward.h"
+#include "reward/score_texts.h"
+#include "support/golden.h"
 #include "support/message_of.h"
 #include "support/paths.h"
 
@@ -39,14 +41,7 @@ int free_port() {
 
 class Http : public ::testing::Test {
  protected:
-  Http() {
-    std::string pattern = (fs::temp_directory_path() / "http-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Http() override {
-    stop();
-    fs::remove_all(folder_);
-  }
+  ~Http() override { stop(); }
 
   void start(double wait_s = 0.0) {
     const std::string script = (testing::source_dir() / "tests/reward/http_server.py").string();
@@ -70,18 +65,12 @@ class Http : public ::testing::Test {
     term.retries = 0;
     return term;
   }
-  static std::vector<Score> score(const RewardFunction& reward, const std::vector<std::string>& texts) {
-    static const std::vector<std::string> golds = {"g"};
-    std::vector<Item> items;
-    for (const auto& text : texts)
-      items.push_back({.problem = "p7", .golds = golds, .sample = static_cast<int64_t>(items.size()), .text = text});
-    return reward.score(items);
-  }
   std::string start_error(const RewardTerm& term) const {
     return testing::message_of<base::ConfigError>([&] { make_reward({.terms = {term}}); });
   }
 
-  fs::path folder_;
+  testing::TempDir dir_;
+  const fs::path folder_ = dir_.path();
   int port_ = free_port();
   pid_t pid_ = 0;
 };
@@ -89,7 +78,7 @@ class Http : public ::testing::Test {
 TEST_F(Http, AnswersInAnyOrderAreTheRewards) {
   start();
   const auto reward = make_reward({.terms = {term()}});
-  const auto scores = score(*reward, {"0.25", "-3"});
+  const auto scores = score_texts(*reward, {"0.25", "-3"});
   EXPECT_EQ(scores[0].reward, 0.25);
   EXPECT_EQ(scores[1].reward, -3.0);
   EXPECT_THAT(scores[1].metrics, ::testing::ElementsAre(::testing::Pair("server/sample", 1.0)));
@@ -98,8 +87,8 @@ TEST_F(Http, AnswersInAnyOrderAreTheRewards) {
 TEST_F(Http, TheConnectionIsKept) {
   start();
   const auto reward = make_reward({.terms = {term()}});
-  const double first = score(*reward, {"connections"})[0].reward;
-  EXPECT_EQ(score(*reward, {"connections"})[0].reward, first);
+  const double first = score_texts(*reward, {"connections"})[0].reward;
+  EXPECT_EQ(score_texts(*reward, {"connections"})[0].reward, first);
 }
 
 TEST_F(Http, AServerThatIsDownAtTheStartIsNamed) {
@@ -115,7 +104,7 @@ TEST_F(Http, AServerThatIsDownAtTheStartIsNamed) {
 
 TEST_F(Http, AServerThatComesUpInTimeIsWaitedFor) {
   start(0.7);
-  EXPECT_EQ(score(*make_reward({.terms = {term()}}), {"2"})[0].reward, 2.0);
+  EXPECT_EQ(score_texts(*make_reward({.terms = {term()}}), {"2"})[0].reward, 2.0);
 }
 
 TEST_F(Http, WhatAServerDoesWrongIsNamed) {
@@ -123,7 +112,7 @@ TEST_F(Http, WhatAServerDoesWrongIsNamed) {
   auto lenient = term();
   lenient.on_failure = OnFailure::kLeaveOut;
   const auto reward = make_reward({.terms = {lenient}});
-  const auto failure = [&](const std::string& word) { return score(*reward, {word})[0].failure; };
+  const auto failure = [&](const std::string& word) { return score_texts(*reward, {word})[0].failure; };
   EXPECT_THAT(failure("error"), HasSubstr("/grade: it answered with status 500: \"out of memory\" (asked 1 time)"));
   EXPECT_THAT(failure("garbage"), HasSubstr("it answered \"<html>\", which is no JSON"));
   EXPECT_THAT(failure("object"), HasSubstr("it answered \"{}\", expected an array"));
@@ -133,11 +122,11 @@ TEST_F(Http, WhatAServerDoesWrongIsNamed) {
 
 TEST_F(Http, AServerThatHangsIsNamed) {
   start();
-  score(*make_reward({.terms = {term()}}), {"1"});  // it is up now
+  score_texts(*make_reward({.terms = {term()}}), {"1"});  // it is up now
   auto hasty = term();
   hasty.timeout_s = 1.0;
   const auto reward = make_reward({.terms = {hasty}});
-  EXPECT_THAT(testing::message_of<base::Error>([&] { score(*reward, {"hang"}); }),
+  EXPECT_THAT(testing::message_of<base::Error>([&] { score_texts(*reward, {"hang"}); }),
               MatchesRegex("reward.terms: server: problem p7, sample 0: http.*/grade: no answer within 1 s .timeout_s. "
                            ".asked 1 time."));
 }
@@ -147,14 +136,14 @@ TEST_F(Http, AServerThatDiesIsNamedAndOneThatComesBackIsAsked) {
   auto lenient = term();
   lenient.on_failure = OnFailure::kLeaveOut;
   const auto reward = make_reward({.terms = {lenient}});
-  EXPECT_FALSE(score(*reward, {"die"})[0].failure.empty());
-  EXPECT_THAT(score(*reward, {"1"})[0].failure, HasSubstr("onnect"));
+  EXPECT_FALSE(score_texts(*reward, {"die"})[0].failure.empty());
+  EXPECT_THAT(score_texts(*reward, {"1"})[0].failure, HasSubstr("onnect"));
   stop();
   start();
   auto patient = term();
   patient.retries = 3;  // after 1, 2 and 4 seconds
-  EXPECT_EQ(score(*make_reward({.terms = {patient}}), {"1"})[0].reward, 1.0);
-  EXPECT_EQ(score(*reward, {"1"})[0].reward, 1.0);
+  EXPECT_EQ(score_texts(*make_reward({.terms = {patient}}), {"1"})[0].reward, 1.0);
+  EXPECT_EQ(score_texts(*reward, {"1"})[0].reward, 1.0);
 }
 
 TEST_F(Http, AServerThatIsDownForAMomentIsAskedAgain) {
@@ -162,10 +151,10 @@ TEST_F(Http, AServerThatIsDownForAMomentIsAskedAgain) {
   auto patient = term();
   patient.retries = 4;
   const auto reward = make_reward({.terms = {patient}});
-  EXPECT_EQ(score(*reward, {"1"})[0].reward, 1.0);
+  EXPECT_EQ(score_texts(*reward, {"1"})[0].reward, 1.0);
   stop();
   start(0.5);
-  EXPECT_EQ(score(*reward, {"2"})[0].reward, 2.0);
+  EXPECT_EQ(score_texts(*reward, {"2"})[0].reward, 2.0);
 }
 
 TEST(HttpTerm, NeedsAUrlAndNoOtherDoes) {

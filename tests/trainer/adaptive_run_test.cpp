@@ -8,7 +8,6 @@
 #include <numeric>
 #include <set>
 
-#include "grpo/base/log.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
 #include "trainer/tiny_run.h"
@@ -23,15 +22,8 @@ using ::testing::Each;
 using ::testing::Ge;
 using ::testing::Le;
 
-class AdaptiveRun : public ::testing::Test {
+class AdaptiveRun : public TinyRuns {
  protected:
-  void SetUp() override { base::set_quiet(true); }
-
-  TrainConfig config(const std::string& name) {
-    auto config = tiny_config(dir_.path() / name);
-    config.logging.rollouts_per_step = 10000;
-    return config;
-  }
   TrainConfig resampling(const std::string& name, int64_t most = 400) {
     auto made = config(name);
     made.rollout.resample.max_rollouts = most;
@@ -42,12 +34,6 @@ class AdaptiveRun : public ::testing::Test {
     made.rollout.adaptive = {.mode = AdaptiveMode::kExtend, .choices = {2, 4, 8}};
     return made;
   }
-  fs::path folder(const std::string& name) const { return dir_.path() / name / "tiny"; }
-
-  void run(const TrainConfig& config, const std::string& resume = "never") {
-    ASSERT_EQ(train(config, {.resume = resume, .config_folder = ""}), Outcome::kFinished);
-  }
-
   // Runs the same again, whole and from the checkpoint of step 2, and expects equal bits.
   template <typename Make>
   void expect_repeats(const Make& make) {
@@ -59,16 +45,10 @@ class AdaptiveRun : public ::testing::Test {
     expect_equal_runs(folder("one"), folder("two"));
   }
 
-  std::vector<double> measures(const std::string& run, const std::string& name) {
-    std::vector<double> values;
-    for (const auto& line : testing::read_jsonl(folder(run) / "metrics.jsonl")) values.push_back(line.at(name));
-    return values;
-  }
   // The rollouts of a step, group after group.
   std::vector<std::vector<Json>> groups(const std::string& run, int step) {
     std::vector<std::vector<Json>> groups;
-    for (const auto& row :
-         testing::read_jsonl(folder(run) / "rollouts" / ("step_0000000" + std::to_string(step) + ".jsonl"))) {
+    for (const auto& row : rollouts(run, step)) {
       if (row.at("sample") == 0) groups.emplace_back();
       groups.back().push_back(row);
     }
@@ -81,8 +61,6 @@ class AdaptiveRun : public ::testing::Test {
   Json state(const std::string& run, const std::string& checkpoint) {
     return Json::parse(io::read_file(folder(run) / "checkpoints" / checkpoint / "state.json"));
   }
-
-  testing::TempDir dir_;
 };
 
 TEST_F(AdaptiveRun, ReplacesTiedGroupsUntilTheStepHasItsLiveOnes) {
@@ -181,7 +159,7 @@ TEST_F(AdaptiveRun, ExtendsTiedGroupsAlone) {
       if (group.size() == 8) continue;
       EXPECT_TRUE(mixed(group));  // else it had grown
       const std::vector<Json> before(group.begin(), group.begin() + static_cast<int64_t>(group.size() / 2));
-      if (group.size() > 2) EXPECT_FALSE(mixed(before));
+      EXPECT_TRUE(group.size() == 2 || !mixed(before));
     }
     extended +=
         static_cast<double>(std::count_if(all.begin(), all.end(), [](const auto& group) { return group.size() > 2; }));
@@ -234,7 +212,7 @@ TEST_F(AdaptiveRun, ComparesTheLastExtensionAloneWhereItIsAskedTo) {
     const size_t first = group.size() > 2 ? group.size() / 2 : 0;
     double sum = 0.0;
     for (size_t i = 0; i < group.size(); ++i) {
-      if (i < first) EXPECT_EQ(group[i].at("advantage"), 0.0);
+      EXPECT_TRUE(i >= first || group[i].at("advantage") == 0.0);
       sum += group[i].at("advantage").get<double>();
     }
     EXPECT_NEAR(sum, 0.0, 1e-9);  // of what is compared

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "grpo/base/log.h"
 #include "grpo/io/file.h"
 #include "support/paths.h"
 
@@ -62,6 +63,30 @@ void expect_equal_runs(const fs::path& a, const fs::path& b, const std::string& 
              files_b = files_below(b / "checkpoints" / last_checkpoint);
   for (const char* file : {"model/model.safetensors", "optimizer_00000_of_00001.safetensors"})
     EXPECT_EQ(files_a.at(file), files_b.at(file)) << file;
+}
+
+void TinyRuns::SetUp() { base::set_quiet(true); }
+
+TrainConfig TinyRuns::config(const std::string& name) const {
+  auto config = tiny_config(dir_.path() / name);
+  config.logging.rollouts_per_step = 10000;
+  return config;
+}
+
+void TinyRuns::run(const TrainConfig& config, const std::string& resume) const {
+  ASSERT_EQ(train(config, {.resume = resume, .config_folder = ""}), Outcome::kFinished);
+}
+
+std::vector<double> TinyRuns::measures(const std::string& run, const std::string& metric) const {
+  std::vector<double> values;
+  for (const auto& line : testing::read_jsonl(folder(run) / "metrics.jsonl"))
+    if (line.contains(metric)) values.push_back(line.at(metric));
+  EXPECT_FALSE(values.empty()) << "no line has " << metric;
+  return values;
+}
+
+std::vector<nlohmann::json> TinyRuns::rollouts(const std::string& run, int step) const {
+  return testing::read_jsonl(folder(run) / "rollouts" / ("step_0000000" + std::to_string(step) + ".jsonl"));
 }
 
 }  // namespace grpo::trainer
