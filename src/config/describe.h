@@ -9,10 +9,6 @@
 
 namespace grpo::config {
 
-/// An element of a list of sections that has this key may be given by its value alone: `[a.jsonl]` is `[{path:
-/// a.jsonl}]`.
-inline constexpr const char* kPathKey = "path";
-
 /// ">= 1", "> 0", "in [0, 1]", "in (0, 1]", "<= 5", or "" for no bounds.
 std::string range_text(const base::Range& range);
 

@@ -155,9 +155,9 @@ void NodeReader::read_section(const YAML::Node& map, const base::Fields& fields,
 void NodeReader::read_section_list(const YAML::Node& list, const base::SectionListField& field,
                                    const std::string& key) {
   field.resize(0);  // elements start from their defaults, not from what an earlier file left in their place
-  if (list.IsScalar() || list.IsMap()) {  // one element without brackets, where a path says what it is
+  if (list.IsScalar() || list.IsMap()) {  // one element without brackets, where it may be spelled as one value
     field.resize(1);
-    if (find_field(field.fields(0), kPathKey)) return read_element(list, field.fields(0), joined_key(key, "0"));
+    if (!field.fields(0).list_name().empty()) return read_element(list, field.fields(0), joined_key(key, "0"));
   }
   if (!list.IsSequence()) fail_expected(list, key, "a list of sections");
   field.resize(list.size());
@@ -165,9 +165,10 @@ void NodeReader::read_section_list(const YAML::Node& list, const base::SectionLi
 }
 
 void NodeReader::read_element(const YAML::Node& node, const base::Fields& fields, const std::string& key) {
-  const base::Field* path = find_field(fields, kPathKey);
-  if (path && node.IsScalar()) return read_value(node, *path, key);
-  if (!node.IsMap()) fail_expected(node, key, base::concat(path ? "a path or " : "", "a section (a mapping of keys)"));
+  const std::string& alone = fields.list_name();
+  const bool reads = node.IsMap() || (node.IsScalar() && !alone.empty());
+  if (!reads)
+    fail_expected(node, key, base::concat(alone.empty() ? "" : "a " + alone + " or ", "a section (a mapping of keys)"));
   read_section(node, fields, key);
 }
 

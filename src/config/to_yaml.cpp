@@ -63,7 +63,7 @@ class Writer {
       section(fields, indent + 2, dash);
   }
 
-  // For each element its path, where that says all of it; else "".
+  // For each element its value of Fields::list_name(), where that says all of it; else "".
   static std::vector<std::string> paths_alone(const base::SectionListField& list) {
     const size_t size = list.size();
     list.resize(size + 1);
@@ -80,7 +80,7 @@ class Writer {
     for (size_t k = 0; k < texts.size(); ++k) {
       const base::Field& field = fields.list()[k];
       const auto* values = std::get_if<std::vector<std::string>*>(&field.value);
-      if (field.name == kPathKey && values && (*values)->size() == 1)
+      if (field.name == fields.list_name() && values && (*values)->size() == 1)
         path = format_text((*values)->front());
       else if (!is_leaf(field.value) || texts[k] != defaults[k])
         return "";

@@ -13,6 +13,7 @@ struct Source {
     f("path", path, "files");
     f("weight", weight, "its weight", base::above(0));
     f("where", where, "conditions");
+    f.read_list_as("path");
   }
 };
 struct Sources {

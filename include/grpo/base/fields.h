@@ -89,8 +89,8 @@ class Fields {
   /// Of a temporary, as in `for (const auto& field : fields_of(config).list())`: a list of its own, which lives on.
   std::vector<Field> list() && { return std::move(fields_); }
 
-  /// A list, or one text, that stands where these keys are expected is read as this one of them: how the section was
-  /// spelled before it had others.
+  /// A list, or one text, that stands where these keys are expected is read as this one of them: the short spelling of
+  /// a section, or how it was spelled before it had other keys.
   void read_list_as(std::string name) { list_name_ = std::move(name); }
   const std::string& list_name() const { return list_name_; }
 

@@ -53,10 +53,9 @@ struct DataConfig {
     f("epochs", epochs, "passes over the problems", base::above(0));
     f("order", order,
       "shuffle: a new order every epoch, drawn from run.seed; file: as they stand; uncertain: drawn by Thompson "
-      "sampling "
-      "in proportion to p (1 - p) of each problem's running accuracy p, so that fewer groups are tied; an epoch is "
-      "then "
-      "as many draws");
+      "sampling in proportion to p (1 - p) of each problem's running accuracy p, so that fewer groups are tied; an "
+      "epoch "
+      "is then as many draws");
     f("shuffle", shuffle, "false: data.order: file, in its older words");
     f("max_prompt_tokens", max_prompt_tokens, "longer prompts are left out and counted", base::at_least(1));
     f("on_bad_row", on_bad_row,

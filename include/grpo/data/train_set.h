@@ -40,6 +40,7 @@ struct TrainSet {
     f("where", where,
       "conditions that a row must all meet, as [level >= 3, source = aime | amc, lang != de]; dots enter nested "
       "objects");
+    f.read_list_as("path");  // [a.jsonl] is [{path: a.jsonl}]
   }
 };
 

@@ -68,8 +68,7 @@ struct RewardTerm {
       "reward/failed and named in a warning)");
     f("right_at", right_at,
       "the value of a grader's from which on a completion is right, in accuracy and evaluations, where no term "
-      "compares "
-      "with the gold answer");
+      "compares with the gold answer");
   }
 };
 

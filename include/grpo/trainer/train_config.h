@@ -53,8 +53,7 @@ struct PolicyConfig {
     f("rope_theta", rope_theta, "rotary base; auto: the model's", base::above(0));
     f("freeze", freeze,
       "weights that are not trained, by the beginning of a part of their names, as [embed, layers.0, k_proj]; they "
-      "take "
-      "no gradient, no moments and no master");
+      "take no gradient, no moments and no master");
   }
 };
 
