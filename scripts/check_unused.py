@@ -13,7 +13,6 @@ import sys
 
 # name -> why it stays although only tests, or programs of others, call it.
 KEPT = {
-    "accumulate_gradient": "the gradient before the optimizer changes it: golden numbers exist for both",
     "free_keys": "docs/faq.md lists them, and a test compares",
     "use_functions": "the kernels of older processors have to be tested on newer ones",
 }

@@ -18,5 +18,7 @@ void add_eval(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_checkpoint(CLI::App& app);
 void add_data(CLI::App& app);
+void add_theory(CLI::App& app);
+void add_replay(CLI::App& app);
 
 }  // namespace grpo::app

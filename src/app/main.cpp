@@ -52,6 +52,8 @@ int run(std::vector<std::string> args) {
   grpo::app::add_doctor(app);
   grpo::app::add_checkpoint(app);
   grpo::app::add_data(app);
+  grpo::app::add_theory(app);
+  grpo::app::add_replay(app);
   std::reverse(args.begin(), args.end());  // CLI11 takes them last first
   try {
     app.parse(args);

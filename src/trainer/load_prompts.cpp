@@ -167,6 +167,13 @@ std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets
   return resolved;
 }
 
+void resolve_paths(TrainConfig& config, const std::filesystem::path& config_folder) {
+  config.model.path = config::resolve_path(config.model.path, config_folder).string();
+  config.data.train = resolve_sets(config.data.train, config_folder.string());
+  config.eval.data = resolve_files(config.eval.data, config_folder.string(), "eval.data");
+  if (config.eval.every_steps > 0) names_of_sets(config.eval.data, "eval.data");
+}
+
 std::vector<data::Problem> load_train_problems(const data::DataConfig& data, bool whole_rows) {
   auto loaded = data::load_train_sets(data, whole_rows);
   const auto shares = train_shares(data.train, loaded.problems);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ std::vector<std::string> resolve_files(const std::vector<std::string>& entries, 
 /// The sets with files for paths, as resolve_files. One of which nothing but its path is said becomes one set a file.
 /// Throws base::ConfigError also for a set without a path.
 std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets, const std::string& config_folder);
+
+/// Does this for every path of a configuration, the model's and those of evaluation included.
+void resolve_paths(TrainConfig& config, const std::filesystem::path& config_folder);
 
 /// Reads data.train, and says what was left out, what is double and how the sets share an epoch.
 std::vector<data::Problem> load_train_problems(const data::DataConfig& data, bool whole_rows = false);

@@ -21,13 +21,6 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-void resolve_paths(TrainConfig& config, const fs::path& config_folder) {
-  config.model.path = config::resolve_path(config.model.path, config_folder).string();
-  config.data.train = resolve_sets(config.data.train, config_folder.string());
-  config.eval.data = resolve_files(config.eval.data, config_folder.string(), "eval.data");
-  if (config.eval.every_steps > 0) names_of_sets(config.eval.data, "eval.data");
-}
-
 // Before anything runs on the device.
 void set_deterministic(bool deterministic) {
   auto& context = at::globalContext();

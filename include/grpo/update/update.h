@@ -38,8 +38,8 @@ struct UpdateStats {
 /// smaller micro-batches and lowers the budget. The gradient does not depend on how the batch is split. A collective.
 UpdateStats update_weights(const Learner& learner, const Watch& watch, const Batch& batch);
 
-/// Leaves the gradient of the batch's loss in the optimizer's accumulators and takes no step. It is a part of
-/// update_weights and is public for tests.
+/// Leaves the gradient of the batch's loss in the optimizer's accumulators and takes no step: for those who only want to
+/// look at it (trainer/replay.h).
 UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, const Batch& batch);
 
 /// Sets old_log_probs by one pass of the model, for those of `sequences` that this rank will train in an update on all

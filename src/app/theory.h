@@ -1,0 +1,13 @@
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace grpo::app {
+
+// Subcommands of `grpo theory` that need a policy or runs.
+void add_theory_variance(CLI::App& theory);
+void add_theory_rounds(CLI::App& theory);
+
+}  // namespace grpo::app
