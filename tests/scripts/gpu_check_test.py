@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""scripts/gpu_check.sh in a checkout whose programs, GPU and tools are stand-ins. Argument: the source folder."""
+"""scripts/gpu_check.sh in a checkout whose programs, GPU and tools are stand-ins, and with the program itself.
+Usage: gpu_check_test.py PROGRAM SOURCE_FOLDER"""
+import json
 import os
 import shutil
 import signal
@@ -10,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-SOURCE = Path(sys.argv[1])
+PROGRAM, SOURCE = Path(sys.argv[1]), Path(sys.argv[2])
 
 GRPO = """#!/bin/sh
 echo "cuda kernels   usable; 1 devices"
@@ -22,8 +24,9 @@ for argument; do
 done
 mkdir -p "$output/$name/rollouts"
 sample=12
-echo "{\\"completion\\": \\"$sample\\"}" >"$output/$name/rollouts/step_00000001.jsonl"
-for step in $(seq "$steps"); do
+echo "{\\"ids\\": [$sample]}" >"$output/$name/rollouts/step_00000001.jsonl"
+for step in $(seq 0 "$steps"); do
+  [ "$step" != 0 ] || { echo '{"step": 0, "eval/heldout/mean@4": 0.5}'; continue; }
   echo "{\\"step\\": $step, \\"reward/mean\\": 0.5, \\"grad_norm\\": 1.0, \\"eval/heldout/mean@4\\": 0.5}"
 done >"$output/$name/metrics.jsonl"
 """
@@ -127,12 +130,12 @@ class Check(unittest.TestCase):
         self.assertIn("========= Invalid read", self.page())
 
     def test_a_run_that_samples_otherwise_fails_the_check(self):
-        self.program("build/bin/grpo-train", TRAIN.replace("sample=12", "sample=$name"))
+        self.program("build/bin/grpo-train", TRAIN.replace("sample=12", "sample=${name#embedded_}"))
         self.assertEqual(self.check().returncode, 1)
         self.assertIn("| embedded | failed |", self.page())
 
     def test_a_run_that_stops_early_fails_the_check(self):
-        self.program("build/bin/grpo-train", TRAIN.replace('seq "$steps"', "seq 3"))
+        self.program("build/bin/grpo-train", TRAIN.replace('seq 0 "$steps"', "seq 0 3"))
         self.assertEqual(self.check().returncode, 1)
         self.assertIn("| embedded | failed |", self.page())
 
@@ -140,6 +143,29 @@ class Check(unittest.TestCase):
         (self.folder / "build" / "bin" / "grpo-train").unlink()
         self.assertEqual(self.check().returncode, 1)
         self.assertIn("| embedded | failed |", self.page())
+
+    def rehearse(self, *overrides):
+        """With the program itself, on the CPU; the second of the embedded model's runs gets `overrides`."""
+        shutil.copytree(SOURCE / "configs", self.folder / "configs", dirs_exist_ok=True)
+        real = PROGRAM.parent / "grpo-train"
+        self.program("build/bin/grpo-train", f'#!/bin/sh\ncase "$*" in *embedded_1*) exec {real} "$@" {" ".join(overrides)} ;; esac\nexec {real} "$@"\n')
+        return self.start("bash", self.folder / "scripts" / "gpu_check.sh", "--no-build", "--rehearse", "--out", self.folder / "out")
+
+    def share_alike(self):
+        figures = [json.loads(line) for line in (self.folder / "out" / "figures.jsonl").read_text().splitlines()]
+        return {row["run"]: row["first_samples_alike"] for row in figures if row["bench"] == "embedded model"}["cpu bfloat16"]
+
+    # A stand-in says what its author believes that the program says.
+    def test_reads_what_the_program_itself_writes(self):
+        result = self.rehearse()
+        page = (self.folder / "out" / "rehearsal.md").read_text()
+        self.assertIn("| embedded | passed |", page, result.stdout[-3000:])
+        self.assertIn("| cpu float32 | 4 |", page)
+        self.assertGreater(self.share_alike(), 0.7)  # bf16 takes other tokens now and then
+
+    def test_notices_where_the_program_itself_samples_otherwise(self):
+        self.rehearse("run.seed=7")
+        self.assertLess(self.share_alike(), 0.3)
 
     def test_what_is_cut_off_leaves_its_figures_and_nothing_running(self):
         mark = f"{time.time()}"[-9:]
