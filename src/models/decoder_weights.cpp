@@ -20,6 +20,8 @@
 namespace grpo::models {
 namespace {
 
+constexpr const char* kValueHead = "score.weight";
+
 using Visit = std::function<void(const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape)>;
 
 // The one weight map: it visits every tensor with its checkpoint name and shape. Tensors that a model does not have are
@@ -57,6 +59,7 @@ void visit_weights(const Visit& visit, DecoderWeights& weights, const ModelConfi
     visit_layer(visit, "model.layers." + std::to_string(i) + ".", weights.layers[i], c);
   }
   visit("model.norm.weight", weights.final_norm, {c.hidden_size});
+  if (c.value_head) return visit(kValueHead, weights.head, {1, c.hidden_size});
   if (!c.tied_embeddings) visit("lm_head.weight", weights.head, {c.vocab_size, c.hidden_size});
 }
 
@@ -72,7 +75,7 @@ bool ends_with(const std::string& text, const std::string& end) {
 at::Tensor initial_value(const std::string& name, const std::vector<int64_t>& shape, const ModelConfig& config,
                          uint64_t seed) {
   if (name.find("norm.weight") != std::string::npos) return at::ones(shape, at::kFloat);
-  if (ends_with(name, ".bias")) return at::zeros(shape, at::kFloat);
+  if (ends_with(name, ".bias") || name == kValueHead) return at::zeros(shape, at::kFloat);
   if (config.initializer_range == 0.0) return at::zeros(shape, at::kFloat);
   auto tensor = at::empty(shape, at::kFloat);
   const base::RandomKey key{seed, base::stream_id(name)};
@@ -194,6 +197,11 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
   visit_weights(
       [&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
         used.insert(name);
+        if (name == kValueHead && !stored.contains(name)) {  // a language model's weights
+          used.insert("lm_head.weight");
+          tensor = leaf(initial_value(name, shape, config, 0), dtype, device);
+          return;
+        }
         const auto value = tensor_view(stored.at(name));
         if (value.sizes() != at::IntArrayRef(shape)) {
           throw base::IoError(base::concat(folder.string(), ": ", name, " has shape ", value.sizes(),

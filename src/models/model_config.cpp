@@ -126,6 +126,13 @@ void refuse_layer_types(const std::vector<std::string>& types, const std::string
   }
 }
 
+// As transformers calls a model with one output, which other trainers read as reward or value model.
+void add_value_head(const std::string& architecture, nlohmann::json& json) {
+  json["architectures"] = {architecture.substr(0, architecture.find("ForCausalLM")) + "ForSequenceClassification"};
+  json["id2label"] = {{"0", "LABEL_0"}};
+  json["label2id"] = {{"LABEL_0", 0}};
+}
+
 }  // namespace
 
 // Without layer_types transformers lets the layers from max_window_layers on slide, if there is a window at all. A
@@ -152,7 +159,8 @@ int64_t ModelConfig::num_parameters() const {
   if (output_bias) layer += hidden_size;
   if (mlp_bias) layer += 2 * intermediate_size + hidden_size;
   if (qk_norm) layer += 2 * head_dim;
-  return num_layers * layer + vocab_size * hidden_size * (tied_embeddings ? 1 : 2) + hidden_size;
+  const int64_t head = value_head ? hidden_size : tied_embeddings ? 0 : vocab_size * hidden_size;
+  return num_layers * layer + vocab_size * hidden_size + head + hidden_size;
 }
 
 nlohmann::json read_config_json(const std::filesystem::path& folder, const ConfigOverrides& overrides) {
@@ -173,7 +181,10 @@ ModelConfig read_model_config(const std::filesystem::path& folder, const ConfigO
   const auto json = read_config_json(folder, overrides);
   const auto where = (folder / "config.json").string();
   try {
-    return from_json(json, where);
+    ModelConfig config = from_json(json, where);
+    config.value_head = overrides.value_head;
+    if (config.value_head) config.tied_embeddings = false;
+    return config;
   } catch (const nlohmann::json::exception& error) {
     throw base::ConfigError(where + ": a value has the wrong type: " + error.what());
   }
@@ -202,6 +213,7 @@ nlohmann::json to_json(const ModelConfig& config, const std::string& torch_dtype
   if (config.bos_id) json["bos_token_id"] = *config.bos_id;
   if (config.rope.scaling != RopeConfig::Scaling::kNone) json["rope_scaling"] = scaling_to_json(config.rope);
   family.write(config, json);
+  if (config.value_head) add_value_head(family.architecture, json);
   return json;
 }
 

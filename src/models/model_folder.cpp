@@ -48,8 +48,11 @@ nlohmann::json config_to_save(const ModelConfig& config, const nlohmann::json& s
     if (json.contains(key)) json[key] = dtype_name(dtype);
   }
   if (!json.contains("dtype")) json["torch_dtype"] = dtype_name(dtype);
-  json["architectures"] =
-      to_json(config, dtype_name(dtype)).at("architectures");  // a language model, whatever it came from
+  const auto own = to_json(config, dtype_name(dtype));
+  json["architectures"] = own.at("architectures");    // whatever it came from
+  for (const char* key : {"id2label", "label2id"}) {  // of a critic
+    if (own.contains(key)) json[key] = own.at(key);
+  }
   return json;
 }
 

@@ -39,6 +39,7 @@ struct ModelConfig {
   double norm_eps = 1e-6;
   double initializer_range = 0.02;
   bool tied_embeddings = false;
+  bool value_head = false;  // a critic: in place of the vocabulary's head one of a single output, "score.weight"
   bool qkv_bias = false;
   bool output_bias = false;  // of the attention output projection
   bool mlp_bias = false;
@@ -54,6 +55,7 @@ struct ModelConfig {
 struct ConfigOverrides {
   std::optional<int64_t> max_positions = {};
   std::optional<double> rope_theta = {};
+  bool value_head = false;  // begin a critic with the model's weights; its head is zeros where the files have none
 };
 
 /// Reads config.json (transformers 4 and 5 spellings). Throws base::ConfigError for an architecture that is not in the
