@@ -27,7 +27,7 @@ LossTerms clipped_terms(const PolicyLossConfig& config, const at::Tensor& ratio,
 
 // For each token the mean log-ratio of its rollout, over the tokens that count.
 at::Tensor sequence_log_ratio(const LossTokens& tokens) {
-  const auto sums = sum_per_rollout(tokens.log_ratio, tokens.rollout_offsets);
+  const auto sums = sum_per_rollout(tokens.log_ratio.detach(), tokens.rollout_offsets);
   const auto counts =
       tokens_per_rollout(tokens.mask, tokens.rollout_offsets, sums.device()).to(sums.options()).clamp_min(1);
   return per_token(sums / counts, tokens.rollout_offsets);

@@ -30,5 +30,6 @@ LossTerms gspo_loss(const PolicyLossConfig& config, const LossTokens& tokens);
 LossTerms cispo_loss(const PolicyLossConfig& config, const LossTokens& tokens);
 LossTerms sapo_loss(const PolicyLossConfig& config, const LossTokens& tokens);
 LossTerms reinforce_loss(const PolicyLossConfig& config, const LossTokens& tokens);
+LossTerms pair_loss(const PolicyLossConfig& config, const LossTokens& tokens);
 
 }  // namespace grpo::algo

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "algo/indices.h"
 #include "grpo/base/error.h"
 
 namespace grpo::algo {
@@ -18,19 +19,18 @@ void check_offsets(at::IntArrayRef offsets) {
              "rollout_offsets ", offsets, " must start at 0 and not decrease");
 }
 
-at::Tensor lengths_of(at::IntArrayRef offsets) {
+at::Tensor lengths_on(at::Device device, at::IntArrayRef offsets) {
   std::vector<int64_t> lengths;
   for (size_t i = 0; i + 1 < offsets.size(); ++i) lengths.push_back(offsets[i + 1] - offsets[i]);
-  return at::tensor(lengths, at::kLong);
-}
-
-// Brings the lengths to the device from pinned memory, so that the host does not wait for the device.
-at::Tensor lengths_on(at::Device device, at::IntArrayRef offsets) {
-  const auto lengths = lengths_of(offsets);
-  return device.is_cuda() ? lengths.pin_memory().to(device, /*non_blocking=*/true) : lengths.to(device);
+  return indices_on(device, lengths);
 }
 
 }  // namespace
+
+at::Tensor indices_on(at::Device device, const std::vector<int64_t>& indices) {
+  const auto values = at::tensor(indices, at::kLong);
+  return device.is_cuda() ? values.pin_memory().to(device, /*non_blocking=*/true) : values.to(device);
+}
 
 at::Tensor per_token(const at::Tensor& values, at::IntArrayRef rollout_offsets) {
   check_offsets(rollout_offsets);
@@ -46,8 +46,8 @@ at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_off
              rollout_offsets.back());
   // index_add would not do: segment_reduce sums each segment in order on every device, so the result is the same each
   // time.
-  return at::segment_reduce(values.detach().contiguous(), "sum", lengths_on(values.device(), rollout_offsets), {}, {},
-                            0, true, 0.0);
+  return at::segment_reduce(values.contiguous(), "sum", lengths_on(values.device(), rollout_offsets), {}, {}, 0, true,
+                            0.0);
 }
 
 at::Tensor tokens_per_rollout(const at::Tensor& mask, at::IntArrayRef rollout_offsets, at::Device device) {

@@ -17,16 +17,18 @@ constexpr double kMaxLogRatio = 20.0;
 
 struct Row {
   const char* name;
-  LossTerms (*terms)(const PolicyLossConfig&, const LossTokens&);
+  LossTerms (*terms)(const PolicyLossConfig&, const LossTokens&);  // none where sequences are compared
   bool has_dual_clip;
 };
 
 // The rows are in the order of the enumerators.
-constexpr std::array<Row, 5> kTable = {{{"clip", clip_loss, true},
+constexpr std::array<Row, 7> kTable = {{{"clip", clip_loss, true},
                                         {"reinforce", reinforce_loss, false},
                                         {"gspo", gspo_loss, true},
                                         {"cispo", cispo_loss, false},
-                                        {"sapo", sapo_loss, false}}};
+                                        {"sapo", sapo_loss, false},
+                                        {"pair", pair_loss, false},
+                                        {"pair_logistic", nullptr, false}}};
 
 const Row& row_of(Loss loss) { return kTable.at(static_cast<size_t>(loss)); }
 
@@ -81,6 +83,7 @@ void validate(const PolicyLossConfig& config) {
 
 PolicyLoss policy_loss(const PolicyLossConfig& config, const PolicyLossInputs& inputs) {
   validate(config);
+  GRPO_CHECK(!compares_sequences(config.loss), "loss ", row_of(config.loss).name, " is no sum over tokens");
   check_shapes(inputs);
   const auto loss = row_of(config.loss).terms(config, tokens_of(inputs));
   const auto ratio = masked(loss.ratio.detach(), inputs.mask);

@@ -12,16 +12,16 @@ std::vector<size_t> balanced_share(const std::vector<Sequence>& sequences, const
   std::vector<size_t> all(sequences.size());
   std::iota(all.begin(), all.end(), size_t{0});
   if (ranks == 1) return all;
-  std::vector<double> work;
-  for (const Sequence& sequence : sequences) work.push_back(work_of(sequence, model));
-  std::vector<size_t> order = all;
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return work[a] > work[b]; });
+  auto groups = groups_of(sequences, all);
+  std::stable_sort(groups.begin(), groups.end(), [&](const auto& a, const auto& b) {
+    return work_of(sequences, a, model) > work_of(sequences, b, model);
+  });
   std::vector<double> loads(static_cast<size_t>(ranks), 0.0);
   std::vector<size_t> share;
-  for (const size_t i : order) {
+  for (const auto& group : groups) {
     const auto least = std::min_element(loads.begin(), loads.end());
-    *least += work[i];
-    if (least - loads.begin() == rank) share.push_back(i);
+    *least += work_of(sequences, group, model);
+    if (least - loads.begin() == rank) share.insert(share.end(), group.begin(), group.end());
   }
   std::sort(share.begin(), share.end());
   return share;

@@ -10,7 +10,7 @@
 namespace grpo::update {
 
 /// The indices of the sequences that this rank trains. Ranks get about equal work (longest first to whoever has least);
-/// every rank computes the same division. With one rank: all.
+/// a group goes to one rank. Every rank computes the same division. With one rank: all.
 std::vector<size_t> balanced_share(const std::vector<Sequence>& sequences, const models::ModelConfig& model,
                                    int64_t rank, int64_t ranks);
 

@@ -18,6 +18,7 @@ void to_means(UpdateStats& stats) {
   for (Figure& figure : stats.figures) {
     if (figure.fold == algo::Fold::kMean || figure.fold == algo::Fold::kLargestMean)
       figure.value /= static_cast<double>(stats.tokens);
+    if (figure.fold == algo::Fold::kGroupMean) figure.value /= static_cast<double>(stats.groups);
   }
 }
 
@@ -48,12 +49,14 @@ void GradientPass::forward_and_backward(const std::vector<Sequence>& sequences, 
   learner_.optimizer.accumulate();
   sums_.add(measures_of(inputs, head));
   tokens_ += micro.targets.numel();
+  groups_ += static_cast<int64_t>(micro.groups.size()) - 1;
 }
 
 void GradientPass::drop() {
   learner_.optimizer.zero_grad();
   sums_.clear();
   tokens_ = 0;
+  groups_ = 0;
 }
 
 UpdateStats no_update(const Learner& learner) {
@@ -61,7 +64,7 @@ UpdateStats no_update(const Learner& learner) {
 }
 
 UpdateStats measured(const Learner& learner, GradientPass& pass, double gradient_scale) {
-  UpdateStats stats{.figures = pass.sums().receive(), .tokens = pass.tokens()};
+  UpdateStats stats{.figures = pass.sums().receive(), .tokens = pass.tokens(), .groups = pass.groups()};
   for (Figure& figure : stats.figures) {
     if (figure.fold == algo::Fold::kSum) figure.value *= gradient_scale;
   }

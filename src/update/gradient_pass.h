@@ -25,6 +25,7 @@ class GradientPass {
   void drop();
 
   int64_t tokens() const { return tokens_; }  // targets so far
+  int64_t groups() const { return groups_; }  // of sequences, so far
   UpdateSums& sums() { return sums_; }
 
  private:
@@ -35,6 +36,7 @@ class GradientPass {
   const double scale_;
   UpdateSums sums_;
   int64_t tokens_ = 0;
+  int64_t groups_ = 0;
 };
 
 /// The statistics of an update that has no sequence to train.

@@ -33,6 +33,30 @@ double work_of(const Sequence& sequence, const models::ModelConfig& model) {
   return tokens * (static_cast<double>(model.num_parameters()) + attention * tokens);
 }
 
+double work_of(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
+               const models::ModelConfig& model) {
+  double work = 0.0;
+  for (const size_t index : indices) work += work_of(sequences[index], model);
+  return work;
+}
+
+int64_t packed_length(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices) {
+  int64_t tokens = 0;
+  for (const size_t index : indices) tokens += packed_length(sequences[index]);
+  return tokens;
+}
+
+std::vector<std::vector<size_t>> groups_of(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices) {
+  std::vector<std::vector<size_t>> groups;
+  for (const size_t index : indices) {
+    const int64_t own = sequences[index].group;
+    const bool joins = own >= 0 && !groups.empty() && sequences[groups.back().front()].group == own;
+    if (!joins) groups.emplace_back();
+    groups.back().push_back(index);
+  }
+  return groups;
+}
+
 std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences,
                                                      const std::vector<size_t>& indices,
                                                      const models::ModelConfig& model, int64_t max_tokens) {
@@ -41,22 +65,22 @@ std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>
     double work = 0.0;
     int64_t tokens = 0;
   };
-  std::vector<size_t> longest_first = indices;
-  std::stable_sort(longest_first.begin(), longest_first.end(),
-                   [&](size_t a, size_t b) { return packed_length(sequences[a]) > packed_length(sequences[b]); });
-  int64_t tokens = 0;
-  for (const size_t index : indices) tokens += packed_length(sequences[index]);
+  auto longest_first = groups_of(sequences, indices);
+  std::stable_sort(longest_first.begin(), longest_first.end(), [&](const auto& a, const auto& b) {
+    return packed_length(sequences, a) > packed_length(sequences, b);
+  });
+  const int64_t tokens = packed_length(sequences, indices);
   std::vector<Part> parts(static_cast<size_t>((tokens + max_tokens - 1) / max_tokens));
-  for (const size_t index : longest_first) {
-    const int64_t length = packed_length(sequences[index]);
+  for (const auto& group : longest_first) {
+    const int64_t length = packed_length(sequences, group);
     Part* least = nullptr;
     for (Part& part : parts) {
       const bool has_room = part.indices.empty() || part.tokens + length <= max_tokens;
       if (has_room && (least == nullptr || part.work < least->work)) least = &part;
     }
     if (least == nullptr) least = &parts.emplace_back();
-    least->indices.push_back(index);
-    least->work += work_of(sequences[index], model);
+    least->indices.insert(least->indices.end(), group.begin(), group.end());
+    least->work += work_of(sequences, group, model);
     least->tokens += length;
   }
   std::vector<std::vector<size_t>> filled;
@@ -68,7 +92,7 @@ std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>
 
 MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
                             at::Device device) {
-  MicroBatch micro{.sequences = indices, .packed = {}, .hidden_rows = {}, .targets = {}, .offsets = {0}};
+  MicroBatch micro{.sequences = indices, .packed = {}, .hidden_rows = {}, .targets = {}, .offsets = {0}, .groups = {0}};
   std::vector<std::vector<int64_t>> read;
   std::vector<int64_t> rows;
   std::vector<int64_t> targets;
@@ -85,6 +109,8 @@ MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::v
     micro.offsets.push_back(static_cast<int64_t>(targets.size()));
     read.emplace_back(sequence.ids.begin(), sequence.ids.begin() + length);
   }
+  for (const auto& group : groups_of(sequences, indices))
+    micro.groups.push_back(micro.groups.back() + static_cast<int64_t>(group.size()));
   micro.packed = nn::PackedBatch::pack(read);
   micro.hidden_rows = at::tensor(rows, at::kLong);
   micro.targets = at::tensor(targets, at::kLong);

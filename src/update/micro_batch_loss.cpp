@@ -10,6 +10,7 @@
 
 #include <utility>
 
+#include "grpo/algo/packed.h"
 #include "grpo/base/error.h"
 #include "grpo/kernels/upload.h"
 #include "grpo/update/profile.h"
@@ -67,6 +68,37 @@ at::Tensor weights_of(const std::vector<Sequence>& sequences, const MicroBatch& 
   return weights;
 }
 
+// What the sequences say of themselves, [b]; undefined where one does not.
+at::Tensor known_references(const std::vector<Sequence>& sequences, const MicroBatch& micro) {
+  std::vector<double> values;
+  for (const size_t index : micro.sequences) {
+    if (!sequences[index].reference_log_prob) return {};
+    values.push_back(*sequences[index].reference_log_prob);
+  }
+  return at::tensor(values, at::kDouble);
+}
+
+at::Tensor references_of(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro) {
+  if (!learner.objective.against_reference) return {};
+  const auto known = known_references(sequences, micro);
+  if (known.defined()) return kernels::Upload(learner.model.device(), /*in_place=*/false)(known);
+  GRPO_CHECK(learner.reference != nullptr, "a learner without a reference");
+  const TraceRange range("reference");
+  const auto log_probs = target_log_probs(*learner.reference, micro, learner.objective.of_reference());
+  return algo::sum_per_rollout(log_probs.to(at::kDouble), micro.offsets);
+}
+
+GroupInputs group_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro,
+                         double scale) {
+  GroupInputs inputs{.values = {}, .weights = {}, .reference = references_of(learner, sequences, micro)};
+  for (const size_t index : micro.sequences) inputs.values.push_back(sequences[index].advantages.at(0));
+  std::vector<double> weights;
+  for (size_t k = 0; k + 1 < micro.groups.size(); ++k)
+    weights.push_back(scale * sequences[micro.sequences[static_cast<size_t>(micro.groups[k])]].weight);
+  inputs.weights = kernels::Upload(learner.model.device(), /*in_place=*/false)(at::tensor(weights, at::kDouble));
+  return inputs;
+}
+
 // The hidden states that predict the micro-batch's targets, [n, hidden].
 at::Tensor hidden_rows(const models::CausalLM& model, const MicroBatch& micro) {
   return model.hidden_states(micro.packed).index_select(0, micro.hidden_rows);
@@ -98,11 +130,24 @@ at::Tensor loss_of(const Objective& objective, const TokenInputs& tokens, at::In
   return (terms * tokens.weights).sum();
 }
 
+// The loss of whole groups. offsets, group_offsets: as in MicroBatch.
+at::Tensor loss_of_groups(const Objective& objective, const GroupInputs& groups, at::IntArrayRef offsets,
+                          at::IntArrayRef group_offsets, const at::Tensor& log_probs,
+                          std::vector<algo::Measure>& measures) {
+  auto compared = algo::preference_loss(*objective.preference, {.log_probs = log_probs,
+                                                                .rollout_offsets = offsets,
+                                                                .reference = groups.reference,
+                                                                .values = groups.values,
+                                                                .group_offsets = group_offsets});
+  measures = std::move(compared.measures);
+  return (compared.terms * groups.weights).sum().to(at::kFloat);
+}
+
 }  // namespace
 
 TokenInputs TokenInputs::slice(int64_t begin, int64_t size) const {
   const auto part = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, begin, size) : x; };
-  return {part(advantages), part(weights), part(sampler_log_probs), part(old_log_probs), part(reference)};
+  return {part(advantages), part(weights), part(sampler_log_probs), part(old_log_probs), part(reference), {}};
 }
 
 TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro,
@@ -114,7 +159,9 @@ TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& se
                      .reference = {}};
   to_device({&inputs.advantages, &inputs.weights, &inputs.sampler_log_probs, &inputs.old_log_probs},
             learner.model.device());
-  if (learner.objective.kl_coef > 0.0) {
+  if (learner.objective.preference) {
+    inputs.groups = group_inputs(learner, sequences, micro, scale);
+  } else if (learner.objective.kl_coef > 0.0) {
     const TraceRange range("reference");
     inputs.reference = target_log_probs(*learner.reference, micro, learner.objective.of_reference());
   }
@@ -128,12 +175,13 @@ nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, c
   const auto measured_loss = [&](const TokenInputs& tokens, at::IntArrayRef offsets, const at::Tensor& log_probs,
                                  const at::Tensor& entropy) {
     std::vector<algo::Measure> measures;
-    auto loss = loss_of(objective, tokens, offsets, log_probs, entropy, measures);
+    auto loss = tokens.groups ? loss_of_groups(objective, *tokens.groups, offsets, micro.groups, log_probs, measures)
+                              : loss_of(objective, tokens, offsets, log_probs, entropy, measures);
     sums.add(measures);
     return loss;
   };
   const auto options = head_options(objective);
-  if (algo::is_per_token(objective.policy.loss)) {
+  if (!objective.preference && algo::is_per_token(objective.policy.loss)) {
     return nn::head_loss(hidden, learner.model.head_weight(), micro.targets, options,
                          [&](int64_t begin, const at::Tensor& log_probs, const at::Tensor& entropy) {
                            const int64_t size = log_probs.size(0);
@@ -165,7 +213,11 @@ std::vector<algo::Measure> measures_of_nothing(const Objective& objective) {
                            .old_log_probs = none,
                            .reference = objective.kl_coef > 0.0 ? none : at::Tensor()};
   std::vector<algo::Measure> of_terms;
-  const auto loss = loss_of(objective, inputs, {0}, none, none, of_terms);
+  const auto zeros = none.to(at::kDouble);
+  const GroupInputs groups{
+      .values = {}, .weights = zeros, .reference = objective.against_reference ? zeros : at::Tensor()};
+  const auto loss = objective.preference ? loss_of_groups(objective, groups, {0}, {0}, none, of_terms)
+                                         : loss_of(objective, inputs, {0}, none, none, of_terms);
   auto measures = measures_of(inputs, {loss, none, none});
   measures.insert(measures.end(), of_terms.begin(), of_terms.end());
   return measures;

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "grpo/nn/lm_head.h"
@@ -12,6 +13,13 @@
 
 namespace grpo::update {
 
+/// What an objective that compares sequences needs to know of the b of a micro-batch and their k groups.
+struct GroupInputs {
+  std::vector<float> values;  // [b]
+  at::Tensor weights;         // [k] double, of the group's term in the loss
+  at::Tensor reference;       // [b] double, log pi_ref of all its targets; undefined: compared without one
+};
+
 /// What the objective needs to know of each target of a micro-batch. All are [n] fp32 on the model's device.
 struct TokenInputs {
   at::Tensor advantages;
@@ -19,12 +27,13 @@ struct TokenInputs {
   at::Tensor sampler_log_probs;  // undefined when nobody sampled
   at::Tensor old_log_probs;      // undefined when the policy that sampled is the one that trains (then pi_old = pi)
   at::Tensor reference;          // log-probs of the reference; undefined without the KL term
+  std::optional<GroupInputs> groups = {};  // with Objective::preference; weights above are not used then
 
   TokenInputs slice(int64_t begin, int64_t size) const;
 };
 
-/// Gathers the inputs, and runs the reference model when the KL term is on. scale: Batch::scale, or 1 where the
-/// gradient is multiplied by it later.
+/// Gathers the inputs, and runs the reference model where the objective compares with it. scale: Batch::scale, or 1
+/// where the gradient is multiplied by it later.
 TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro,
                          double scale);
 

@@ -20,12 +20,11 @@ bool fits_memory(const Learner& learner, const Watch& watch, const std::vector<S
   }
   // The memory is asked for only behind the catch block, because until its end the exception may hold on to what the
   // pass had.
-  int64_t tokens = 0;
-  for (const size_t index : indices) tokens += packed_length(sequences[index]);
   learner.budget.shrink({.where = watch.name + ", update",
                          .error = *error,
                          .sequences = indices.size(),
-                         .tokens = tokens,
+                         .groups = static_cast<int64_t>(groups_of(sequences, indices).size()),
+                         .tokens = packed_length(sequences, indices),
                          .can_start_over = learner.optimizer.can_drop_alone()});
   return false;
 }

@@ -4,10 +4,12 @@
 #include <ATen/ThreadLocalState.h>
 
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "grpo/update/sequence.h"
 #include "update/gradient_pass.h"
+#include "update/micro_batch.h"
 #include "update/side_stream.h"
 #include "update/update_gate.h"
 
@@ -93,14 +95,17 @@ std::optional<std::vector<Sequence>> StreamedUpdate::next_sequences() {
   return std::exchange(places_[next_place_++], std::nullopt);
 }
 
-// The next sequences that fit into one micro-batch together; a single one that is longer than that is taken alone.
+// The next groups that fit into one micro-batch together; a single one that is longer than that is taken alone. Those
+// of one group have come together.
 std::vector<size_t> StreamedUpdate::next_part() const {
+  std::vector<size_t> rest(sequences_.size() - begun_);
+  std::iota(rest.begin(), rest.end(), begun_);
   std::vector<size_t> part;
   int64_t tokens = 0;
-  for (size_t index = begun_; index < sequences_.size(); ++index) {
-    tokens += packed_length(sequences_[index]);
+  for (const auto& group : groups_of(sequences_, rest)) {
+    tokens += packed_length(sequences_, group);
     if (!part.empty() && tokens > learner_.budget.tokens()) break;
-    part.push_back(index);
+    part.insert(part.end(), group.begin(), group.end());
   }
   return part;
 }

@@ -46,10 +46,11 @@ void TokenBudget::shrink(const Failure& failure) {
                      "Try a smaller trainer.micro_batch_tokens (",
                      tokens_, "), or distributed.sharding: zero1"));
   }
-  if (failure.sequences <= 1) {
+  if (failure.sequences <= 1 || failure.groups <= 1) {
     throw base::Error(base::concat(
         what,
-        "; not even one sequence fits. Try trainer.activation_checkpointing: full, a smaller rollout.max_new_tokens, "
+        failure.sequences <= 1 ? "; not even one sequence fits." : "; not even one group fits, and it is not split.",
+        " Try trainer.activation_checkpointing: full, a smaller rollout.max_new_tokens, "
         "a smaller rollout.kv_memory_gb, model.dtype: bfloat16, or more ranks (distributed.sharding)"));
   }
   tokens_ = std::max<int64_t>(failure.tokens / 2, 1);

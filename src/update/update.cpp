@@ -76,7 +76,9 @@ void set_log_probs(const Learner& learner, const Watch& watch, const models::Cau
   for_each_micro_batch(learner, sequences, share_of_rank(learner, sequences, learner.communicator.rank()), pass);
 }
 
-bool is_mean_of_updates(algo::Fold fold) { return fold == algo::Fold::kSum || fold == algo::Fold::kMean; }
+bool is_mean_of_updates(algo::Fold fold) {
+  return fold == algo::Fold::kSum || fold == algo::Fold::kMean || fold == algo::Fold::kGroupMean;
+}
 
 // Takes in the figure of one more update. Of updates that were not applied only the largest value counts, because it
 // may tell why they were not.
@@ -129,6 +131,7 @@ UpdateStats mean_of_updates(const std::vector<UpdateStats>& updates) {
   double count = 0.0;
   for (const UpdateStats& update : updates) {
     mean.tokens += update.tokens;
+    mean.groups += update.groups;
     for (size_t i = 0; i < mean.figures.size(); ++i) fold(mean.figures[i], update.figures[i], update.applied);
     if (!update.applied) continue;
     count += 1.0;

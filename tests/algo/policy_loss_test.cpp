@@ -61,7 +61,8 @@ void expect_near(const at::Tensor& values, const at::Tensor& expected) {
 }
 
 TEST(LossNames, AreThoseOfTheDocumentation) {
-  EXPECT_THAT(enum_names(Loss{}), ::testing::ElementsAre("clip", "reinforce", "gspo", "cispo", "sapo"));
+  EXPECT_THAT(enum_names(Loss{}),
+              ::testing::ElementsAre("clip", "reinforce", "gspo", "cispo", "sapo", "pair", "pair_logistic"));
 }
 
 // Positive advantage: ratio 2 is above 1.28. Negative: 0.5 is below 0.8; 4 is not clipped, it is bad and moving away.
@@ -218,6 +219,7 @@ TEST_P(EveryLoss, AcceptsNoTokens) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Losses, EveryLoss, ::testing::ValuesIn(kAll));
+INSTANTIATE_TEST_SUITE_P(Pairs, EveryLoss, ::testing::Values(Loss::kPair));
 
 TEST(PolicyLoss, RefusesADualClipThatWouldDoNothing) {
   for (const Loss kind : {Loss::kReinforce, Loss::kCispo, Loss::kSapo}) {

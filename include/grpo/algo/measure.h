@@ -11,6 +11,7 @@ namespace grpo::algo {
 enum class Fold {
   kSum,          // values are sums of terms times their weights, as the loss is: their sum; the mean of the updates
   kMean,         // values are sums over tokens: the mean over all trained tokens; the mean of the updates
+  kGroupMean,    // values are sums over groups of sequences: the mean over all trained groups; the mean of the updates
   kLargestMean,  // as kMean; the largest of the updates
   kMax,          // the largest of the values; the largest of the updates
 };

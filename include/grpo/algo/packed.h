@@ -10,7 +10,7 @@ namespace grpo::algo {
 /// One value per rollout, repeated for each of its tokens. values: [B] -> [N], same dtype and device; no gradient.
 at::Tensor per_token(const at::Tensor& values, at::IntArrayRef rollout_offsets);
 
-/// Sum over each rollout's tokens; 0 for a rollout without tokens. values: [N] -> [B]; no gradient.
+/// Sum over each rollout's tokens; 0 for a rollout without tokens. values: [N] -> [B], differentiable.
 at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_offsets);
 
 /// Tokens of each rollout that count. mask: [N] bool, or undefined for all. Returns [B] double on the mask's device, or

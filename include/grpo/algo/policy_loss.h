@@ -20,6 +20,8 @@ enum class Loss {
                // gradient: sg(s) pi / sg(pi)                                                  arXiv 2507.18071
   kCispo,      // -sg(clip(rho, 1 - low, 1 + high)) A log pi                                  arXiv 2506.13585
   kSapo,       // -A (4 / tau) sigmoid(tau (rho - 1)), tau by the sign of A                   arXiv 2511.20347
+  kPair,  // -sign(A) log pi / 2: with the mean over pairs, -(log pi(better one) - log pi(other)) / 2  arXiv 2510.00977
+  kPairLogistic,  // no term of a token: the sequences of a group are compared (preference_loss.h)  arXiv 2605.12969
 };
 std::vector<std::string> enum_names(Loss);
 
@@ -31,22 +33,27 @@ struct PolicyLossConfig {
   std::optional<double> dual_clip = std::nullopt;
   double sapo_tau_positive = 1.0;   // tau for A > 0
   double sapo_tau_negative = 1.05;  // tau otherwise
+  double pair_beta = 1.0;           // beta of pair_logistic
   GRPO_FIELDS(f) {
-    f("loss", loss, "the objective's per-token term");
+    f("loss", loss, "the objective's term");
     f("clip_low", clip_low, "the ratio is clipped below at 1 - clip_low (clip, gspo, cispo)", base::between(0, 1));
     f("clip_high", clip_high, "the ratio is clipped above at 1 + clip_high (clip, gspo, cispo)", base::at_least(0));
     f("dual_clip", dual_clip, "bound on the ratio where the advantage is negative (clip, gspo); null is off",
       base::above(1));
     f("sapo_tau_positive", sapo_tau_positive, "temperature of sapo where the advantage is positive", base::above(0));
     f("sapo_tau_negative", sapo_tau_negative, "temperature of sapo elsewhere", base::above(0));
+    f("pair_beta", pair_beta, "beta of pair_logistic: the larger, the sooner a margin is enough", base::above(0));
   }
 };
 
 /// Throws base::ConfigError when dual_clip is set for a loss that has none.
 void validate(const PolicyLossConfig& config);
 
+/// Whether the loss is of groups of sequences and no sum over tokens; policy_loss() does not know it then.
+inline bool compares_sequences(Loss loss) { return loss == Loss::kPairLogistic; }
+
 /// Whether a token's term depends on no other token.
-inline bool is_per_token(Loss loss) { return loss != Loss::kGspo; }
+inline bool is_per_token(Loss loss) { return loss != Loss::kGspo && !compares_sequences(loss); }
 
 /// N tokens of B packed rollouts (packed.h). All floating tensors on one device; only log_probs has a gradient.
 struct PolicyLossInputs {

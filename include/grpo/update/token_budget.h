@@ -27,11 +27,12 @@ class TokenBudget {
     std::string where;           // as "step 3, update"
     std::string error;           // the allocator's
     size_t sequences = 0;        // in its micro-batch
+    int64_t groups = 2;          // that its sequences are; none of them can be split
     int64_t tokens = 0;          // in it
     bool can_start_over = true;  // no other rank has a part of the gradient yet
   };
   /// Sets the budget to half of what the failed micro-batch had, and logs it. Throws base::Error naming what would help
-  /// where smaller micro-batches do not: for a single sequence, or where the update cannot start over.
+  /// where smaller micro-batches do not: for a single sequence or group, or where the update cannot start over.
   void shrink(const Failure& failure);
 
  private:

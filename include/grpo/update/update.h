@@ -26,6 +26,7 @@ struct UpdateStats {
   double grad_norm = 0.0;
   double lr = 0.0;
   int64_t tokens = 0;    // targets
+  int64_t groups = 0;    // of sequences that are trained in one pass; one that is alone is a group
   bool applied = false;  // the weights have changed; false: no sequence, or a non-finite gradient
   bool dropped = false;  // should_stop ended it before anything was reduced
 
