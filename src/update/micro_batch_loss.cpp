@@ -4,12 +4,15 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <utility>
 
+#include "grpo/algo/critic.h"
 #include "grpo/algo/packed.h"
 #include "grpo/base/error.h"
 #include "grpo/kernels/upload.h"
@@ -44,16 +47,16 @@ at::Tensor advantages_of(const std::vector<Sequence>& sequences, const MicroBatc
   return at::tensor(values, at::kFloat);
 }
 
-// Log-probs that the sequences carry, end to end; an undefined tensor when no sequence has any.
-at::Tensor log_probs_of(const std::vector<Sequence>& sequences, const MicroBatch& micro,
-                        std::vector<float> Sequence::*member) {
+// What the sequences carry of each target, end to end; an undefined tensor when no sequence has any.
+at::Tensor carried_of(const std::vector<Sequence>& sequences, const MicroBatch& micro,
+                      std::vector<float> Sequence::*member) {
   std::vector<float> values;
   for (const size_t index : micro.sequences) {
     const auto& own = sequences[index].*member;
     values.insert(values.end(), own.begin(), own.end());
   }
   if (values.empty()) return {};
-  GRPO_CHECK(static_cast<int64_t>(values.size()) == micro.offsets.back(), values.size(), " log-probs for ",
+  GRPO_CHECK(static_cast<int64_t>(values.size()) == micro.offsets.back(), values.size(), " numbers for ",
              micro.offsets.back(), " targets");
   return at::tensor(values, at::kFloat);
 }
@@ -143,21 +146,42 @@ at::Tensor loss_of_groups(const Objective& objective, const GroupInputs& groups,
   return (compared.terms * groups.weights).sum().to(at::kFloat);
 }
 
+// The weighted sum of a critic's terms. tokens: of these values.
+at::Tensor loss_of_values(const Objective& objective, const TokenInputs& tokens, const at::Tensor& values,
+                          std::vector<algo::Measure>& measures) {
+  auto value = algo::value_loss(objective.value->clip,
+                                {.values = values, .old_values = tokens.old_values, .returns = tokens.returns});
+  measures = std::move(value.measures);
+  return (value.terms * tokens.weights).sum();
+}
+
+nn::HeadLoss critic_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs, UpdateSums& sums) {
+  const auto values = target_values(learner.model, micro);
+  std::vector<algo::Measure> measures;
+  const auto loss = loss_of_values(learner.objective, inputs, values, measures);
+  sums.add(measures);
+  return {loss, values.detach(), at::zeros_like(values)};
+}
+
 }  // namespace
 
 TokenInputs TokenInputs::slice(int64_t begin, int64_t size) const {
   const auto part = [&](const at::Tensor& x) { return x.defined() ? x.narrow(0, begin, size) : x; };
-  return {part(advantages), part(weights), part(sampler_log_probs), part(old_log_probs), part(reference), {}};
+  return {part(advantages), part(weights),    part(sampler_log_probs), part(old_log_probs),
+          part(reference),  part(old_values), part(returns),           {}};
 }
 
 TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& sequences, const MicroBatch& micro,
                          double scale) {
   TokenInputs inputs{.advantages = advantages_of(sequences, micro),
                      .weights = weights_of(sequences, micro, learner.objective.aggregation, scale),
-                     .sampler_log_probs = log_probs_of(sequences, micro, &Sequence::sampler_log_probs),
-                     .old_log_probs = log_probs_of(sequences, micro, &Sequence::old_log_probs),
-                     .reference = {}};
-  to_device({&inputs.advantages, &inputs.weights, &inputs.sampler_log_probs, &inputs.old_log_probs},
+                     .sampler_log_probs = carried_of(sequences, micro, &Sequence::sampler_log_probs),
+                     .old_log_probs = carried_of(sequences, micro, &Sequence::old_log_probs),
+                     .reference = {},
+                     .old_values = carried_of(sequences, micro, &Sequence::old_values),
+                     .returns = carried_of(sequences, micro, &Sequence::returns)};
+  to_device({&inputs.advantages, &inputs.weights, &inputs.sampler_log_probs, &inputs.old_log_probs, &inputs.old_values,
+             &inputs.returns},
             learner.model.device());
   if (learner.objective.preference) {
     inputs.groups = group_inputs(learner, sequences, micro, scale);
@@ -171,6 +195,7 @@ TokenInputs token_inputs(const Learner& learner, const std::vector<Sequence>& se
 nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, const TokenInputs& inputs,
                               UpdateSums& sums) {
   const Objective& objective = learner.objective;
+  if (objective.value) return critic_loss(learner, micro, inputs, sums);
   const auto hidden = hidden_rows(learner.model, micro);
   const auto measured_loss = [&](const TokenInputs& tokens, at::IntArrayRef offsets, const at::Tensor& log_probs,
                                  const at::Tensor& entropy) {
@@ -213,6 +238,13 @@ std::vector<algo::Measure> measures_of_nothing(const Objective& objective) {
                            .old_log_probs = none,
                            .reference = objective.kl_coef > 0.0 ? none : at::Tensor()};
   std::vector<algo::Measure> of_terms;
+  if (objective.value) {
+    const auto nothing = loss_of_values(
+        objective, {.advantages = none, .weights = none, .old_values = none, .returns = none}, none, of_terms);
+    auto measures = measures_of({}, {nothing, none, none});
+    measures.insert(measures.end(), of_terms.begin(), of_terms.end());
+    return measures;
+  }
   const auto zeros = none.to(at::kDouble);
   const GroupInputs groups{
       .values = {}, .weights = zeros, .reference = objective.against_reference ? zeros : at::Tensor()};
@@ -221,6 +253,10 @@ std::vector<algo::Measure> measures_of_nothing(const Objective& objective) {
   auto measures = measures_of(inputs, {loss, none, none});
   measures.insert(measures.end(), of_terms.begin(), of_terms.end());
   return measures;
+}
+
+at::Tensor target_values(const models::CausalLM& critic, const MicroBatch& micro) {
+  return at::matmul(hidden_rows(critic, micro), critic.head_weight().t()).squeeze(1).to(at::kFloat);
 }
 
 at::Tensor target_log_probs(const models::CausalLM& model, const MicroBatch& micro, const Objective& objective) {

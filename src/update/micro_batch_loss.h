@@ -23,10 +23,11 @@ struct GroupInputs {
 /// What the objective needs to know of each target of a micro-batch. All are [n] fp32 on the model's device.
 struct TokenInputs {
   at::Tensor advantages;
-  at::Tensor weights;            // of the target's term in the loss
-  at::Tensor sampler_log_probs;  // undefined when nobody sampled
-  at::Tensor old_log_probs;      // undefined when the policy that sampled is the one that trains (then pi_old = pi)
-  at::Tensor reference;          // log-probs of the reference; undefined without the KL term
+  at::Tensor weights;              // of the target's term in the loss
+  at::Tensor sampler_log_probs;    // undefined when nobody sampled
+  at::Tensor old_log_probs;        // undefined when the policy that sampled is the one that trains (then pi_old = pi)
+  at::Tensor reference;            // log-probs of the reference; undefined without the KL term
+  at::Tensor old_values, returns;  // with Objective::value
   std::optional<GroupInputs> groups = {};  // with Objective::preference; weights above are not used then
 
   TokenInputs slice(int64_t begin, int64_t size) const;
@@ -48,6 +49,9 @@ std::vector<algo::Measure> measures_of(const TokenInputs& inputs, const nn::Head
 /// Everything that an objective measures, as it would be on no target at all. It gives the names, in the order of the
 /// metrics line, before anything has run.
 std::vector<algo::Measure> measures_of_nothing(const Objective& objective);
+
+/// The critic's value before every target, [n] fp32.
+at::Tensor target_values(const models::CausalLM& critic, const MicroBatch& micro);
 
 /// log pi of every target, [n] fp32, without gradient.
 at::Tensor target_log_probs(const models::CausalLM& model, const MicroBatch& micro, const Objective& objective);

@@ -2,8 +2,10 @@
 #include "grpo/update/update.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "grpo/base/error.h"
@@ -61,14 +63,15 @@ std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& wa
   return gradient;
 }
 
-// Of what falls to this rank.
-void set_log_probs(const Learner& learner, const Watch& watch, const models::CausalLM& model,
-                   const Objective& objective, std::vector<Sequence>& sequences, std::vector<float> Sequence::*member) {
+// Sets a number of each target by a pass without gradient, for what falls to this rank. numbers: [n] of a micro-batch.
+void set_numbers(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences,
+                 std::vector<float> Sequence::*member, const std::function<at::Tensor(const MicroBatch&)>& numbers) {
   const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
     return fits_memory(learner, watch, sequences, part, [&] {
+      const at::NoGradGuard no_grad;
       const auto micro = pack_micro_batch(sequences, part, learner.model.device());
-      const auto log_probs = target_log_probs(model, micro, objective).cpu().contiguous();
-      const float* values = log_probs.const_data_ptr<float>();
+      const auto on_host = numbers(micro).cpu().contiguous();
+      const float* values = on_host.const_data_ptr<float>();
       for (size_t i = 0; i < part.size(); ++i)
         (sequences[part[i]].*member).assign(values + micro.offsets[i], values + micro.offsets[i + 1]);
     });
@@ -94,14 +97,22 @@ void fold(Figure& figure, const Figure& update, bool applied) {
 
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
   const TraceRange range("old log-probs");
-  set_log_probs(learner, watch, learner.model, learner.objective, sequences, &Sequence::old_log_probs);
+  set_numbers(learner, watch, sequences, &Sequence::old_log_probs,
+              [&](const MicroBatch& micro) { return target_log_probs(learner.model, micro, learner.objective); });
 }
 
 void set_reference_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
   const TraceRange range("reference");
   GRPO_CHECK(learner.reference != nullptr, "a learner without a reference");
-  set_log_probs(learner, watch, *learner.reference, learner.objective.of_reference(), sequences,
-                &Sequence::reference_log_probs);
+  set_numbers(learner, watch, sequences, &Sequence::reference_log_probs, [&](const MicroBatch& micro) {
+    return target_log_probs(*learner.reference, micro, learner.objective.of_reference());
+  });
+}
+
+void set_values(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
+  const TraceRange range("values");
+  set_numbers(learner, watch, sequences, &Sequence::old_values,
+              [&](const MicroBatch& micro) { return target_values(learner.model, micro); });
 }
 
 UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, const Batch& batch) {

@@ -18,7 +18,7 @@ LearnerFixture::LearnerFixture(const std::filesystem::path& model_folder, const 
                                const std::vector<std::string>& frozen)
     : budget_(tokens) {
   at::set_num_threads(1);  // the models are tiny: more threads would wait for each other
-  model_ = models::CausalLM::load(model_folder, at::kFloat, at::kCPU);
+  model_ = models::CausalLM::load(model_folder, at::kFloat, at::kCPU, {.value_head = objective.value.has_value()});
   model_->freeze(frozen);
   auto trained = model_->trained();
   if (ranks == nullptr) single_ = dist::make_communicator({.backend = dist::Backend::kSingle});

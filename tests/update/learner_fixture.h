@@ -10,7 +10,7 @@
 
 namespace grpo::update {
 
-/// A model with an optimizer, as one rank or one of several.
+/// A model with an optimizer, as one rank or one of several. With an objective of values the model is a critic.
 class LearnerFixture {
  public:
   struct OnRanks {

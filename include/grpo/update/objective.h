@@ -25,6 +25,12 @@ struct Objective {
   /// entropy have no part in it.
   std::optional<algo::PreferenceConfig> preference = {};
   bool against_reference = false;  // their log-probs are compared with the reference's
+  /// The model is a critic (models::ModelConfig::value_head) and learns Sequence::returns by algo::value_loss; nothing
+  /// of the above but aggregation has a part in it.
+  struct Value {
+    std::optional<double> clip;
+  };
+  std::optional<Value> value = {};
 
   /// What a reference's log-probs are computed with: it did not sample, so nothing is left out of it.
   Objective of_reference() const {

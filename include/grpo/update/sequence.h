@@ -16,6 +16,8 @@ struct Sequence {
   std::vector<float>
       old_log_probs;  // [m] log pi_old; empty: the policy that trains is the one that made it (pi_old = pi)
   std::vector<float> reference_log_probs = {};  // [m] of the reference, where set_reference_log_probs() has set them
+  std::vector<float> old_values = {};           // [m] of a critic, before the step's first update (set_values())
+  std::vector<float> returns = {};              // [m] what a critic is to learn
   double weight = 1.0;                          // of its terms in the loss; of a group the first one's
   int64_t group = -1;  // those of one number follow one another and are trained in one pass; negative: alone
   std::optional<double> reference_log_prob = {};  // of all targets together, where it is known before the update

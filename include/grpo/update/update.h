@@ -39,8 +39,8 @@ struct UpdateStats {
 /// smaller micro-batches and lowers the budget. The gradient does not depend on how the batch is split. A collective.
 UpdateStats update_weights(const Learner& learner, const Watch& watch, const Batch& batch);
 
-/// Leaves the gradient of the batch's loss in the optimizer's accumulators and takes no step: for those who only want to
-/// look at it (trainer/replay.h).
+/// Leaves the gradient of the batch's loss in the optimizer's accumulators and takes no step: for those who only want
+/// to look at it (trainer/replay.h).
 UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, const Batch& batch);
 
 /// Sets old_log_probs by one pass of the model, for those of `sequences` that this rank will train in an update on all
@@ -49,6 +49,10 @@ void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<S
 
 /// Sets reference_log_probs in the same way, by a pass of the reference. REQUIRES: the learner has one.
 void set_reference_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
+
+/// Sets old_values in the same way, by a pass of the learner's model, which is a critic: the value before each target
+/// is drawn.
+void set_values(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
 
 /// Summarises the updates of a step: tokens are added up, and each figure is folded as it says itself. Means are over
 /// the updates that were applied, and zero when none was. REQUIRES: at least one update.
