@@ -1,3 +1,5 @@
+#include <ATen/Device.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -11,6 +13,8 @@
 #include "grpo/checkpoint/run_state.h"
 #include "grpo/checkpoint/store.h"
 #include "grpo/io/file_lock.h"
+#include "grpo/models/causal_lm.h"
+#include "grpo/models/device.h"
 
 namespace grpo::app {
 namespace {
@@ -20,6 +24,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::string folder, output;
   int64_t keep = 3;
+  bool merged = false;
 };
 
 bool is_checkpoint(const fs::path& folder) {
@@ -91,6 +96,18 @@ void prune(const Options& options) {
 
 fs::path newest_of(const fs::path& folder) { return all_of(folder).back(); }
 
+// The model that the adapters make of their base model, in the base model's dtype.
+void write_merged(const fs::path& adapters, const fs::path& folder) {
+  if (!models::is_adapter_folder(adapters))
+    throw base::ConfigError(adapters.string() + ": a whole model, with no adapters to merge; leave out --merged");
+  const fs::path base = models::base_folder(adapters);
+  const at::Device stored_on(at::kCUDA);  // where dtype auto is the stored one
+  const auto model =
+      models::CausalLM::load(adapters, models::resolve_dtype(models::DtypeChoice::kAuto, base, stored_on), at::kCPU);
+  model->merge_adapters();
+  model->save(folder, base);
+}
+
 void export_model(const Options& options) {
   const fs::path from = newest_of(options.folder);
   checkpoint::check_whole(from);
@@ -102,9 +119,13 @@ void export_model(const Options& options) {
     throw base::ConfigError("--output " + options.output + ": is there and not empty; nothing was overwritten");
   }
   const fs::path draft = options.output + ".tmp";
-  fs::copy(from / "model", draft, fs::copy_options::recursive);
+  if (options.merged) {
+    write_merged(from / "model", draft);
+  } else {
+    fs::copy(from / "model", draft, fs::copy_options::recursive);
+  }
   fs::rename(draft, options.output);
-  std::printf("%s/model copied to %s\n", from.c_str(), options.output.c_str());
+  std::printf("%s/model %s to %s\n", from.c_str(), options.merged ? "merged" : "copied", options.output.c_str());
 }
 
 CLI::App* add(CLI::App& command, const std::shared_ptr<Options>& options, const char* name, const char* what,
@@ -126,9 +147,11 @@ void add_checkpoint(CLI::App& app) {
   add(*command, options, "prune", "remove all but the newest complete ones", &prune)
       ->add_option("--keep", options->keep, "how many stay (default 3)")
       ->check(CLI::Range(1, 1 << 30));
-  add(*command, options, "export", "copy the (newest) checkpoint's model as a Hugging Face folder", &export_model)
-      ->add_option("--output", options->output, "folder to make")
-      ->required();
+  auto* exported =
+      add(*command, options, "export",
+          "copy the (newest) checkpoint's model as a Hugging Face folder, or adapters as peft's", &export_model);
+  exported->add_option("--output", options->output, "folder to make")->required();
+  exported->add_flag("--merged", options->merged, "of adapters: write the whole model that they make of their base");
 }
 
 }  // namespace grpo::app

@@ -53,7 +53,7 @@ struct Text {
 
 Text load_text(const Options& options) {
   Text text;
-  const std::filesystem::path folder = options.model.path;
+  const auto folder = models::base_folder(options.model.path);
   if (!std::filesystem::exists(folder / "tokenizer.json") && !std::filesystem::exists(folder / "tokenizer.model"))
     return text;
   text.tokenizer = tokenizer::Tokenizer::load(folder);
@@ -62,7 +62,7 @@ Text load_text(const Options& options) {
 }
 
 std::vector<int64_t> stop_ids_of(const Options& options, const Text& text) {
-  auto ids = models::stop_ids(options.model.path);
+  auto ids = models::stop_ids(models::base_folder(options.model.path));
   if (!text.tokenizer) return ids;
   if (const auto eos = text.tokenizer->eos_id()) ids.push_back(*eos);
   const auto end_of_turn = text.chat_template->end_of_turn();

@@ -69,6 +69,16 @@ void read_tensors(const fs::path& file, NamedTensors targets) {
   }
 }
 
+void read_model(const fs::path& folder, const models::CausalLM& model) {
+  const auto saved = model.saved_in(folder);
+  if (!fs::exists(saved.path)) {
+    throw base::CheckpointError(base::concat(
+        folder.string(), ": no ", saved.path.filename().string(),
+        ": it holds a whole model, and this run trains adapters; begin a run with model.path: ", folder.string()));
+  }
+  read_tensors(saved.path, saved.parameters);
+}
+
 // The optimizer's files of a checkpoint, whatever number of ranks wrote them: whole tensors `name`, or flat pieces
 // `name:<first element>`.
 class SavedOptimizer {
@@ -148,10 +158,10 @@ StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimiz
   uint64_t size = 0;
   if (options.export_model) {
     save_model = model.writer(options.tokenizer_source, options.copy);
-    size += bytes_of(model.parameters());
+    size += bytes_of(model.own_parameters());
   }
   NamedTensors reference;
-  if (options.reference != nullptr) reference = taken(options.reference->parameters(), options.copy);
+  if (options.reference != nullptr) reference = taken(options.reference->own_parameters(), options.copy);
   state["optimizer"] = {{"updates", optimizer.updates()},
                         {"consecutive_skips", optimizer.consecutive_skips()},
                         {"masters", !model_folder_holds_masters(model, options.export_model)}};
@@ -172,7 +182,7 @@ StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimiz
 // either.
 void check_finite(const models::CausalLM& model) {
   const at::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : model.parameters()) {
+  for (const auto& [name, tensor] : model.own_parameters()) {
     if (std::isfinite(tensor.sum(at::kFloat).item<float>())) continue;
     throw base::Error("the weight " + name + " is not finite");
   }
@@ -183,12 +193,12 @@ void read_run_state(const fs::path& folder, models::CausalLM& model, optim::Opti
   const auto state = read_state_json(folder).at("optimizer");
   const bool masters = state.at("masters").get<bool>();
   if (fs::exists(folder / "model")) {
-    read_tensors(folder / "model", model.parameters());
+    read_model(folder / "model", model);
   } else if (!masters) {
     throw base::CheckpointError(folder.string() + ": neither model/ nor master weights");
   }
   if (reference != nullptr && fs::exists(folder / kReferenceFile))
-    read_tensors(folder / kReferenceFile, reference->parameters());
+    read_tensors(folder / kReferenceFile, reference->own_parameters());
   const SavedOptimizer saved(folder);
   optimizer.read_state([&saved](const std::string& name, at::IntArrayRef shape, int64_t begin,
                                 at::Tensor& target) { saved.read(name, shape, begin, target); },

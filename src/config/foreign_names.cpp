@@ -11,7 +11,7 @@ struct Name {
   const char* ours;
 };
 
-constexpr std::array<Name, 45> kNames = {{
+constexpr std::array<Name, 51> kNames = {{
     {"learning_rate", "optimizer.lr"},
     {"num_generations", "rollout.group_size"},
     {"n", "rollout.group_size"},
@@ -38,6 +38,12 @@ constexpr std::array<Name, 45> kNames = {{
     {"total_epochs", "data.epochs"},
     {"num_epochs", "data.epochs"},
     {"max_steps", "trainer.steps"},
+    {"lora_rank", "model.lora.rank"},
+    {"lora_r", "model.lora.rank"},
+    {"lora_alpha", "model.lora.alpha"},
+    {"lora_dropout", "model.lora.dropout"},
+    {"lora_target_modules", "model.lora.targets"},
+    {"target_modules", "model.lora.targets"},
     {"total_training_steps", "trainer.steps"},
     {"max_num_steps", "trainer.steps"},
     {"beta", "algorithm.kl.coef"},

@@ -19,6 +19,7 @@
 #include "grpo/nn/layers.h"
 #include "grpo/nn/prepacked_linear.h"
 #include "grpo/nn/recompute.h"
+#include "models/adapters.h"
 #include "models/decoder_weights.h"
 #include "models/model_folder.h"
 #include "models/rope.h"
@@ -31,6 +32,8 @@ struct CausalLM::State {
   DecoderWeights weights;
   NamedTensors parameters;
   std::vector<int64_t> parameter_layers;
+  LoraConfig lora;               // of the adapters; rank 0: there are none
+  NamedTensors adapters;         // their factors
   nlohmann::json source_config;  // config.json as it was read; empty for a model made here
   RopeFrequencies frequencies;
   TrainingOptions training;
@@ -64,14 +67,19 @@ namespace {
 
 // T: packed tokens, H: heads, D: head_dim.
 
-nn::LinearWeights weights_of(const Linear& linear) { return {linear.weight, linear.bias.value_or(at::Tensor())}; }
-
 // The differentiable forward pass of one batch: what all layers share.
 struct TrainingPass {
   const ModelConfig& config;
   nn::AttentionPlan plan;
   nn::Rope rope;
   Recompute recompute;
+  at::Tensor dropout_rows;
+
+  nn::LinearWeights weights_of(const Linear& linear) const {
+    nn::LinearWeights weights{linear.weight, linear.bias.value_or(at::Tensor()), linear.adapter};
+    weights.adapter.dropout.rows = dropout_rows;
+    return weights;
+  }
 
   // Queries, keys and values: [T, heads, head_dim]. Norms of heads are between projections and rotation.
   std::array<at::Tensor, 3> heads_of(const DecoderLayer& layer, const at::Tensor& x) const {
@@ -133,9 +141,17 @@ struct SamplingPass {
   at::Tensor stream;  // [T, hidden]
   at::Tensor added;   // [T, hidden], still to be added; undefined at first
 
-  at::Tensor apply(const Linear& linear, const at::Tensor& x) const {
-    return exact ? kernels::exact_linear(x, linear.weight, linear.bias)
-                 : nn::prepacked_linear(x, linear.weight, linear.bias);
+  at::Tensor apply(const SamplingLinear& linear, const at::Tensor& x) const {
+    const auto result = exact ? kernels::exact_linear(x, linear.weight, linear.bias)
+                              : nn::prepacked_linear(x, linear.weight, linear.bias);
+    for (const auto& [adapter, begin] : linear.adapters) add(adapter, x, result.narrow(1, begin, adapter.b.size(0)));
+    return result;
+  }
+
+  void add(const nn::Adapter& adapter, const at::Tensor& x, const at::Tensor& result) const {
+    if (!exact) return nn::add_low_rank(result, x, adapter);
+    const auto inner = kernels::exact_linear(x, adapter.a, std::nullopt);
+    result.add_(kernels::exact_linear(inner, adapter.b, std::nullopt), adapter.scale);
   }
 
   at::Tensor next_norm(const at::Tensor& weight) {
@@ -171,6 +187,7 @@ struct SamplingPass {
 bool is_trained(const DecoderLayer& layer) {
   for (const Linear* linear : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
     if (linear->weight.requires_grad() || (linear->bias && linear->bias->requires_grad())) return true;
+    if (linear->adapter.is_there() && linear->adapter.a.requires_grad()) return true;
   }
   for (const at::Tensor* norm : {&layer.q_norm, &layer.k_norm, &layer.input_norm, &layer.post_attention_norm}) {
     if (norm->defined() && norm->requires_grad()) return true;
@@ -185,6 +202,12 @@ CausalLM::~CausalLM() = default;
 
 std::unique_ptr<CausalLM> CausalLM::load(const fs::path& folder, at::ScalarType dtype, at::Device device,
                                          const ConfigOverrides& overrides) {
+  if (is_adapter_folder(folder)) {
+    auto model = load(base_folder(folder), dtype, device, overrides);
+    model->state_->lora = read_adapters(model->state_->weights, folder);
+    model->state_->adapters = name_adapters(model->state_->weights);
+    return model;
+  }
   std::unique_ptr<CausalLM> model(new CausalLM());
   State& state = *model->state_;
   state.config = read_model_config(folder, overrides);
@@ -235,12 +258,59 @@ void CausalLM::freeze(const std::vector<std::string>& patterns) {
 
 CausalLM::Trained CausalLM::trained() const {
   Trained trained;
-  for (size_t i = 0; i < state_->parameters.size(); ++i) {
-    if (!state_->parameters[i].second.requires_grad()) continue;
-    trained.parameters.push_back(state_->parameters[i]);
-    trained.layers.push_back(state_->parameter_layers[i]);
+  for (const auto* all : {&state_->parameters, &state_->adapters}) {
+    for (const auto& parameter : *all) {
+      if (parameter.second.requires_grad()) trained.parameters.push_back(parameter);
+    }
   }
+  trained.layers = layers_of(trained.parameters);
   return trained;
+}
+
+void CausalLM::add_adapters(const LoraConfig& config, uint64_t seed) {
+  GRPO_CHECK(config.rank > 0 && state_->adapters.empty(), "rank ", config.rank, ", ", state_->adapters.size(),
+             " factors");
+  for (auto& [name, tensor] : state_->parameters) tensor.set_requires_grad(false);
+  make_adapters(state_->weights, config, seed);
+  state_->adapters = name_adapters(state_->weights);
+  state_->lora = config;
+  release_sampling_weights();
+}
+
+const NamedTensors& CausalLM::adapters() const { return state_->adapters; }
+const NamedTensors& CausalLM::own_parameters() const {
+  return state_->adapters.empty() ? state_->parameters : state_->adapters;
+}
+CausalLM::SavedParameters CausalLM::saved_in(const fs::path& folder) const {
+  if (state_->adapters.empty()) return {folder, state_->parameters};
+  return {folder / kAdapterWeights, named_as_saved(state_->adapters)};
+}
+bool CausalLM::has_dropout() const { return !state_->adapters.empty() && state_->lora.dropout > 0.0; }
+
+void CausalLM::merge_adapters() {
+  models::merge_adapters(state_->weights);
+  state_->adapters.clear();
+  state_->lora = {};
+  release_sampling_weights();
+}
+
+std::unique_ptr<CausalLM> CausalLM::twin(TwinAdapters adapters) const {
+  std::unique_ptr<CausalLM> model(new CausalLM());
+  State& state = *model->state_;
+  state.config = state_->config;
+  state.weights = state_->weights;
+  state.parameters = state_->parameters;
+  state.parameter_layers = state_->parameter_layers;
+  state.source_config = state_->source_config;
+  state.frequencies = state_->frequencies;
+  if (adapters == TwinAdapters::kNone) {
+    remove_adapters(state.weights);
+  } else {
+    copy_adapters(state.weights);
+    state.lora = state_->lora;
+  }
+  state.adapters = name_adapters(state.weights);
+  return model;
 }
 
 const at::Tensor& CausalLM::head_weight() const {
@@ -258,7 +328,8 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
       TrainingPass{.config = state_->config,
                    .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
                    .rope = {batch.positions, cos, sin, state_->config.head_dim},
-                   .recompute = state_->training.recompute});
+                   .recompute = state_->training.recompute,
+                   .dropout_rows = batch.dropout_rows});
   const bool again = state_->training.recompute == Recompute::kFull && at::GradMode::is_enabled();
   const AroundLayers around(state_->hooks, weights.layers.size());
   int64_t next = 0;
@@ -317,12 +388,18 @@ void CausalLM::release_sampling_weights() {
 }
 
 void CausalLM::save(const fs::path& folder, const fs::path& source, int64_t max_shard_bytes) const {
+  if (!state_->adapters.empty()) return save_adapters(folder, state_->adapters, state_->lora, source);
   save_model_folder(folder, state_->config, state_->source_config, state_->parameters, source, max_shard_bytes);
 }
 
 std::function<void(const fs::path&)> CausalLM::writer(const fs::path& source, bool copy) const {
   NamedTensors tensors;
-  for (const auto& [name, tensor] : state_->parameters) tensors.emplace_back(name, to_host(tensor, copy));
+  for (const auto& [name, tensor] : own_parameters()) tensors.emplace_back(name, to_host(tensor, copy));
+  if (!state_->adapters.empty()) {
+    return [tensors = std::move(tensors), lora = state_->lora, source](const fs::path& folder) {
+      save_adapters(folder, tensors, lora, source);
+    };
+  }
   return [tensors = std::move(tensors), config = state_->config, source_config = state_->source_config,
           source](const fs::path& folder) {
     save_model_folder(folder, config, source_config, tensors, source, kMaxShardBytes);

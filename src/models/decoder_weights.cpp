@@ -227,24 +227,54 @@ DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::Scalar
   return weights;
 }
 
+namespace {
+
+std::vector<SamplingLinear::Part> adapters_of(const std::vector<const Linear*>& parts) {
+  std::vector<SamplingLinear::Part> adapters;
+  int64_t begin = 0;
+  for (const Linear* part : parts) {
+    if (part->adapter.is_there()) adapters.push_back({part->adapter, begin});
+    begin += part->weight.size(0);
+  }
+  return adapters;
+}
+
+// A copy of the weight with what the adapters add.
+at::Tensor merged(const at::Tensor& weight, const std::vector<SamplingLinear::Part>& adapters) {
+  const auto sum = weight.clone();
+  for (const auto& [adapter, begin] : adapters)
+    sum.narrow(0, begin, adapter.b.size(0)).addmm_(adapter.b, adapter.a, 1, adapter.scale);
+  return sum;
+}
+
+// linear: the rows of all parts, one behind the other.
+SamplingLinear sampling_linear(const Linear& linear, const std::vector<const Linear*>& parts, bool prepack) {
+  auto adapters = adapters_of(parts);
+  if (!prepack) return {linear.weight, linear.bias, adapters};
+  const bool merges = !adapters.empty() && linear.weight.scalar_type() == at::kFloat && nn::can_prepack(linear.weight);
+  if (merges) return {nn::prepack_linear(merged(linear.weight, adapters)), linear.bias};
+  return {nn::prepack_linear(linear.weight), linear.bias, adapters};
+}
+
+}  // namespace
+
 SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack) {
   const at::NoGradGuard no_grad;
-  const auto packed = [&](const at::Tensor& weight) { return prepack ? nn::prepack_linear(weight) : weight; };
-  const auto one = [&](const Linear& linear) { return Linear{packed(linear.weight), linear.bias}; };
   SamplingWeights sampling;
   for (const auto& layer : weights.layers) {
     GRPO_CHECK(layer.qkv.weight.is_alias_of(layer.v.weight) && layer.gate_up.weight.is_alias_of(layer.up.weight),
                "a projection was given other memory than the matrix it is part of");
-    sampling.layers.push_back({.qkv = one(layer.qkv),
-                               .o = one(layer.o),
-                               .gate_up = one(layer.gate_up),
-                               .down = one(layer.down),
+    sampling.layers.push_back({.qkv = sampling_linear(layer.qkv, {&layer.q, &layer.k, &layer.v}, prepack),
+                               .o = sampling_linear(layer.o, {&layer.o}, prepack),
+                               .gate_up = sampling_linear(layer.gate_up, {&layer.gate, &layer.up}, prepack),
+                               .down = sampling_linear(layer.down, {&layer.down}, prepack),
                                .q_norm = layer.q_norm,
                                .k_norm = layer.k_norm,
                                .input_norm = layer.input_norm,
                                .post_attention_norm = layer.post_attention_norm});
   }
-  sampling.head = packed(weights.head.defined() ? weights.head : weights.embedding);
+  const at::Tensor& head = weights.head.defined() ? weights.head : weights.embedding;
+  sampling.head = prepack ? nn::prepack_linear(head) : head;
   return sampling;
 }
 
@@ -261,7 +291,7 @@ std::vector<WeightSize> weight_sizes(const ModelConfig& config) {
       [&](const std::string& name, at::Tensor&, const std::vector<int64_t>& shape) {
         double elements = 1.0;
         for (const int64_t size : shape) elements *= static_cast<double>(size);
-        sizes.push_back({name, elements, layer_of(name)});
+        sizes.push_back({name, elements, layer_of(name), shape});
       },
       none, config);
   return sizes;

@@ -10,12 +10,14 @@
 
 #include "grpo/models/causal_lm.h"
 #include "grpo/models/model_config.h"
+#include "grpo/nn/adapter.h"
 
 namespace grpo::models {
 
 struct Linear {
   at::Tensor weight;               // [out, in]
   std::optional<at::Tensor> bias;  // [out]
+  nn::Adapter adapter = {};        // of q, k, v, o, gate, up and down alone
 };
 
 /// One layer's weights. They are views of one piece of memory, which holds nothing else.
@@ -39,9 +41,20 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
                             at::Device device);
 DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device);
 
+/// A linear layer as the sampler reads it, with the adapters of the layers that it joins.
+struct SamplingLinear {
+  struct Part {
+    nn::Adapter adapter;
+    int64_t begin = 0;  // the first of its columns in the result
+  };
+  at::Tensor weight;               // [out, in], or prepacked
+  std::optional<at::Tensor> bias;  // [out]
+  std::vector<Part> adapters = {};
+};
+
 /// A layer as the sampler reads it: matrices that read the same input are one matrix.
 struct SamplingLayer {
-  Linear qkv, o, gate_up, down;
+  SamplingLinear qkv, o, gate_up, down;
   at::Tensor q_norm, k_norm, input_norm, post_attention_norm;
 };
 
@@ -50,8 +63,9 @@ struct SamplingWeights {
   at::Tensor head;  // [vocab, hidden], also where tied
 };
 
-/// With `prepack` the matrices are copies in the layout of nn::prepack_linear; otherwise they are the weights
-/// themselves.
+/// With `prepack` the matrices are copies in the layout of nn::prepack_linear, where this machine has one; otherwise
+/// they are the weights themselves. In a copy of fp32 the adapters are merged, W + scale b a; elsewhere they stay
+/// apart, since a sum that is rounded to bf16 would lose most of what a small adapter adds.
 SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack);
 
 /// Every weight under its checkpoint name, in checkpoint order.
@@ -65,6 +79,7 @@ struct WeightSize {
   std::string name;
   double elements = 0.0;
   int64_t layer = -1;
+  std::vector<int64_t> shape = {};
 };
 std::vector<WeightSize> weight_sizes(const ModelConfig& config);
 

@@ -28,11 +28,26 @@ bool names_weight(const std::vector<std::string>& patterns, std::string_view wei
                      [&](const auto& pattern) { return names_weight(pattern, weight); });
 }
 
-TrainedElements trained_elements(const ModelConfig& config, const std::vector<std::string>& frozen) {
+namespace {
+
+// Gradients pass everything but an embedding that is not the head too, and end in the adapters.
+TrainedElements of_adapters(const ModelConfig& config, const LoraConfig& lora) {
+  const int64_t embedding = config.tied_embeddings ? 0 : config.vocab_size * config.hidden_size;
+  return {.all = adapter_elements(config, lora),
+          .passed = static_cast<double>(config.num_parameters() - embedding),
+          .layers_passed = config.num_layers};
+}
+
+}  // namespace
+
+TrainedElements trained_elements(const ModelConfig& config, const std::vector<std::string>& frozen,
+                                 const LoraConfig& lora) {
+  if (lora.rank > 0) return of_adapters(config, lora);
   TrainedElements elements;
+  elements.head = !names_weight(frozen, config.tied_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
   int64_t first_passed = config.num_layers;
   bool passed = false;
-  for (const auto& [name, size, layer] : weight_sizes(config)) {
+  for (const auto& [name, size, layer, shape] : weight_sizes(config)) {
     const bool trained = !names_weight(frozen, name);
     const bool is_head_too = config.tied_embeddings && !passed && layer < 0;  // the embedding, which comes first
     passed = passed || trained;

@@ -32,15 +32,6 @@ bool is_companion(const std::string& name) {
          std::find(std::begin(kCompanions), std::end(kCompanions), name) != std::end(kCompanions);
 }
 
-void copy_companions(const fs::path& source, const fs::path& folder) {
-  if (fs::equivalent(source, folder)) return;
-  for (const auto& entry : fs::directory_iterator(source)) {
-    const auto name = entry.path().filename().string();
-    if (entry.is_regular_file() && is_companion(name))
-      io::write_file_atomic(folder / name, io::read_file(entry.path()));
-  }
-}
-
 nlohmann::json config_to_save(const ModelConfig& config, const nlohmann::json& source, at::ScalarType dtype) {
   if (source.is_null()) return to_json(config, dtype_name(dtype));
   nlohmann::json json = source;
@@ -73,21 +64,11 @@ std::vector<NamedTensors> split_into_shards(const NamedTensors& parameters, int6
   return shards;
 }
 
-void write_shard(const fs::path& path, const NamedTensors& parameters) {
-  NamedTensors on_cpu;
-  std::vector<std::pair<std::string, io::TensorBytes>> views;
-  for (const auto& [name, tensor] : parameters) {
-    on_cpu.emplace_back(name, tensor.detach().cpu().contiguous());
-    views.emplace_back(name, tensor_bytes(on_cpu.back().second));
-  }
-  io::write_safetensors(path, views);
-}
-
 // Writes the shards and, where there are several, their index. Returns the names of the files.
 std::set<std::string> write_weights(const fs::path& folder, const NamedTensors& parameters, int64_t max_shard_bytes) {
   const auto shards = split_into_shards(parameters, max_shard_bytes);
   if (shards.size() == 1) {
-    write_shard(folder / kSingleFile, shards.front());
+    write_tensors(folder / kSingleFile, shards.front());
     return {kSingleFile};
   }
   std::set<std::string> written;
@@ -96,7 +77,7 @@ std::set<std::string> write_weights(const fs::path& folder, const NamedTensors& 
   for (size_t i = 0; i < shards.size(); ++i) {
     char name[64];
     std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
-    write_shard(folder / name, shards[i]);
+    write_tensors(folder / name, shards[i]);
     written.insert(name);
     for (const auto& [parameter, tensor] : shards[i]) {
       index["weight_map"][parameter] = name;
@@ -121,6 +102,25 @@ void remove_other_weights(const fs::path& folder, const std::set<std::string>& w
 }
 
 }  // namespace
+
+void copy_companions(const fs::path& source, const fs::path& folder) {
+  if (fs::equivalent(source, folder)) return;
+  for (const auto& entry : fs::directory_iterator(source)) {
+    const auto name = entry.path().filename().string();
+    if (entry.is_regular_file() && is_companion(name))
+      io::write_file_atomic(folder / name, io::read_file(entry.path()));
+  }
+}
+
+void write_tensors(const fs::path& file, const NamedTensors& tensors) {
+  NamedTensors on_cpu;
+  std::vector<std::pair<std::string, io::TensorBytes>> views;
+  for (const auto& [name, tensor] : tensors) {
+    on_cpu.emplace_back(name, tensor.detach().cpu().contiguous());
+    views.emplace_back(name, tensor_bytes(on_cpu.back().second));
+  }
+  io::write_safetensors(file, views);
+}
 
 void save_model_folder(const fs::path& folder, const ModelConfig& config, const nlohmann::json& source_config,
                        const NamedTensors& parameters, const fs::path& tokenizer_source, int64_t max_shard_bytes) {

@@ -17,4 +17,10 @@ void save_model_folder(const std::filesystem::path& folder, const ModelConfig& c
                        const nlohmann::json& source_config, const NamedTensors& parameters,
                        const std::filesystem::path& tokenizer_source, int64_t max_shard_bytes);
 
+/// Writes one safetensors file.
+void write_tensors(const std::filesystem::path& file, const NamedTensors& tensors);
+
+/// Copies the tokenizer's and generation's files of a model folder.
+void copy_companions(const std::filesystem::path& source, const std::filesystem::path& folder);
+
 }  // namespace grpo::models

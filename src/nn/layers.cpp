@@ -11,11 +11,14 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "grpo/kernels/rowwise.h"
 #include "nn/join.h"
+#include "nn/low_rank.h"
 #include "nn/product.h"
 
 namespace grpo::nn {
@@ -49,17 +52,93 @@ at::Tensor tensor(const Bias& bias) { return bias.value_or(at::Tensor()); }
 
 Bias optional(const at::Tensor& bias) { return bias.defined() ? Bias(bias) : std::nullopt; }
 
+// The adapters of a node's linear layers, in their order; empty where the model has none. Autograd only follows tensors
+// that are a node's own arguments, so a node is given the factors a second time, as a list.
+using Adapters = std::vector<Adapter>;
+
+Adapters adapters_of(std::initializer_list<const LinearWeights*> layers) {
+  Adapters adapters;
+  for (const LinearWeights* layer : layers) adapters.push_back(layer->adapter);
+  const bool any = std::any_of(adapters.begin(), adapters.end(), [](const Adapter& a) { return a.is_there(); });
+  return any ? adapters : Adapters();
+}
+
+std::vector<at::Tensor> factors_of(const Adapters& adapters) {
+  std::vector<at::Tensor> factors;
+  for (const Adapter& adapter : adapters) {
+    if (adapter.is_there()) factors.insert(factors.end(), {adapter.a, adapter.b});
+  }
+  return factors;
+}
+
+// The saved data of a node holds only tensors and custom classes, so the adapters are wrapped in one. The factors are
+// leaves: no node of the graph hangs on them.
+struct KeptAdapters : torch::CustomClassHolder {
+  explicit KeptAdapters(Adapters a) : adapters(std::move(a)) {}
+  Adapters adapters;
+};
+
+void keep_adapters(AutogradContext* context, const Adapters& adapters) {
+  if (adapters.empty()) return;
+  context->saved_data["adapters"] = c10::IValue::make_capsule(c10::make_intrusive<KeptAdapters>(adapters));
+}
+
+Adapters kept_adapters(AutogradContext* context) {
+  const auto found = context->saved_data.find("adapters");
+  if (found == context->saved_data.end()) return {};
+  return static_cast<KeptAdapters*>(found->second.toCapsule().get())->adapters;
+}
+
+// results += what the adapters [first, first + results.size()) add. They all read x.
+void add_adapters(const Adapters& adapters, size_t first, const at::Tensor& x, const std::vector<at::Tensor>& results) {
+  if (adapters.empty()) return;
+  for (size_t i = 0; i < results.size(); ++i) add_low_rank(results[i], x, adapters[first + i]);
+}
+
+// The backward of add_adapters(), layer by layer: grad_x takes what comes through the adapters, where it is wanted.
+class AdapterGradients {
+ public:
+  AdapterGradients(const Adapters& adapters, size_t first, const std::vector<at::Tensor>& grads) {
+    for (size_t i = 0; !adapters.empty() && i < grads.size(); ++i) {
+      if (adapters[first + i].is_there()) layers_.emplace_back(adapters[first + i], grads[i]);
+    }
+  }
+  void add_to(const at::Tensor& grad_x) const {
+    for (const LowRankGradient& layer : layers_) layer.add_to(grad_x);
+  }
+  // Appends the gradients of the factors, in the order of factors_of().
+  void append_factors(const at::Tensor& x, variable_list& results) const {
+    for (const LowRankGradient& layer : layers_) {
+      const auto factors = layer.of_factors(x);
+      results.insert(results.end(), factors.begin(), factors.end());
+    }
+  }
+
+ private:
+  std::vector<LowRankGradient> layers_;
+};
+
 class LinearNode : public Function<LinearNode> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const Bias& bias) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const Bias& bias,
+                            const Adapters& adapters, at::TensorList) {
     context->save_for_backward({x, weight, tensor(bias)});
-    return project(x, weight, tensor(bias));
+    keep_adapters(context, adapters);
+    const auto result = project(x, weight, tensor(bias));
+    add_adapters(adapters, 0, x, {result});
+    return result;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
-    return {takes_gradient(saved[0]) ? product(grads[0], saved[1]) : at::Tensor(),
-            weight_gradient(saved[1], grads[0], saved[0]), bias_gradient(saved[2], grads[0])};
+    const auto adapters = kept_adapters(context);
+    const AdapterGradients through(adapters, 0, grads);
+    variable_list result(4);
+    if (takes_gradient(saved[0])) through.add_to(result[0] = product(grads[0], saved[1]));
+    result[1] = weight_gradient(saved[1], grads[0], saved[0]);
+    result[2] = bias_gradient(saved[2], grads[0]);
+    through.append_factors(saved[0], result);
+    return result;
   }
 };
 
@@ -118,13 +197,17 @@ class NormedProjectionsNode : public Function<NormedProjectionsNode> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& norm, double eps,
                                const at::Tensor& q, const Bias& q_bias, const at::Tensor& k, const Bias& k_bias,
-                               const at::Tensor& v, const Bias& v_bias, const Rotation& rotation) {
+                               const at::Tensor& v, const Bias& v_bias, const Rotation& rotation,
+                               const Adapters& adapters, at::TensorList) {
     context->save_for_backward({x, norm, q, tensor(q_bias), k, tensor(k_bias), v, tensor(v_bias), rotation.positions,
                                 rotation.cos, rotation.sin});
     context->saved_data["eps"] = eps;
     context->saved_data["head_dim"] = rotation.head_dim;
+    keep_adapters(context, adapters);
     const Joined joined({q, k, v}, {tensor(q_bias), tensor(k_bias), tensor(v_bias)});
-    auto results = split_like(project(kernels::rms_norm(x, norm, eps), joined.weight, joined.bias), joined.weights, 1);
+    const auto normed = kernels::rms_norm(x, norm, eps);
+    auto results = split_like(project(normed, joined.weight, joined.bias), joined.weights, 1);
+    add_adapters(adapters, 0, normed, results);
     for (size_t i = 0; rotation.positions.defined() && i < 2; ++i) rotation.turn(results[i], results[i]);
     return results;
   }
@@ -136,9 +219,16 @@ class NormedProjectionsNode : public Function<NormedProjectionsNode> {
     const Rotation rotation{saved[8], saved[9], saved[10], context->saved_data["head_dim"].toInt()};
     const Joined joined({saved[2], saved[4], saved[6]}, {saved[3], saved[5], saved[7]});
     const auto grad = joined_gradient(grads, joined, rotation);
-    variable_list result(10);
-    joined.differentiate(grad, kernels::rms_norm(x, norm, eps), &result[3]);
-    std::tie(result[0], result[1]) = kernels::rms_norm_backward(product(grad, joined.weight), x, norm, eps);
+    const auto grads_of_layers = split_like(grad, joined.weights, 1);
+    const auto adapters = kept_adapters(context);
+    const AdapterGradients through(adapters, 0, grads_of_layers);
+    const auto normed = kernels::rms_norm(x, norm, eps);
+    variable_list result(11);
+    joined.differentiate(grad, normed, &result[3]);
+    const auto grad_normed = product(grad, joined.weight);
+    through.add_to(grad_normed);
+    through.append_factors(normed, result);
+    std::tie(result[0], result[1]) = kernels::rms_norm_backward(grad_normed, x, norm, eps);
     return result;
   }
 
@@ -159,14 +249,19 @@ class GatedMlpNode : public Function<GatedMlpNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& norm, double eps,
                             const at::Tensor& gate, const Bias& gate_bias, const at::Tensor& up, const Bias& up_bias,
-                            const at::Tensor& down, const Bias& down_bias, bool keep) {
+                            const at::Tensor& down, const Bias& down_bias, bool keep_wide, const Adapters& adapters,
+                            at::TensorList) {
     const Joined joined({gate, up}, {tensor(gate_bias), tensor(up_bias)});
-    const auto gate_up = project(kernels::rms_norm(x, norm, eps), joined.weight, joined.bias);
+    const auto gate_up = wide(kernels::rms_norm(x, norm, eps), joined, adapters);
     context->save_for_backward({x, norm, gate, tensor(gate_bias), up, tensor(up_bias), down, tensor(down_bias),
-                                keep ? gate_up : at::Tensor()});
+                                keep_wide ? gate_up : at::Tensor()});
     context->saved_data["eps"] = eps;
+    keep_adapters(context, adapters);
     const auto halves = gate_up.chunk(2, 1);
-    return project(kernels::silu_mul(halves[0], halves[1]), down, tensor(down_bias));
+    const auto activated = kernels::silu_mul(halves[0], halves[1]);
+    const auto result = project(activated, down, tensor(down_bias));
+    add_adapters(adapters, 2, activated, {result});
+    return result;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
@@ -174,18 +269,35 @@ class GatedMlpNode : public Function<GatedMlpNode> {
     const at::Tensor &x = saved[0], &norm = saved[1], &down = saved[6], &grad = grads[0];
     const double eps = context->saved_data["eps"].toDouble();
     const Joined joined({saved[2], saved[4]}, {saved[3], saved[5]});
+    const auto adapters = kept_adapters(context);
     const auto normed = kernels::rms_norm(x, norm, eps);
     const bool kept = saved[8].defined();
-    const auto gate_up = kept ? saved[8] : project(normed, joined.weight, joined.bias);
+    const auto gate_up = kept ? saved[8] : wide(normed, joined, adapters);
     auto through = product(grad, down);
+    const AdapterGradients of_down(adapters, 2, {grad});
+    of_down.add_to(through);
     auto grad_gate_up = kept ? at::empty_like(gate_up) : gate_up;
     kernels::silu_mul_backward_(through, gate_up, grad_gate_up);  // `through` is now what the forward gave to `down`
-    variable_list result(10);
+    variable_list result(11);
     result[7] = weight_gradient(down, grad, through);
     result[8] = bias_gradient(saved[7], grad);
     joined.differentiate(grad_gate_up, normed, &result[3]);
-    std::tie(result[0], result[1]) = kernels::rms_norm_backward(product(grad_gate_up, joined.weight), x, norm, eps);
+    const auto grads_of_layers = split_like(grad_gate_up, joined.weights, 1);
+    const AdapterGradients of_wide(adapters, 0, grads_of_layers);
+    const auto grad_normed = product(grad_gate_up, joined.weight);
+    of_wide.add_to(grad_normed);
+    of_wide.append_factors(normed, result);
+    of_down.append_factors(through, result);
+    std::tie(result[0], result[1]) = kernels::rms_norm_backward(grad_normed, x, norm, eps);
     return result;
+  }
+
+ private:
+  // gate and up of what the norm gives, side by side.
+  static at::Tensor wide(const at::Tensor& normed, const Joined& joined, const Adapters& adapters) {
+    const auto gate_up = project(normed, joined.weight, joined.bias);
+    add_adapters(adapters, 0, normed, split_like(gate_up, joined.weights, 1));
+    return gate_up;
   }
 };
 
@@ -213,9 +325,22 @@ at::Tensor plain_rope(const at::Tensor& x, const at::Tensor& positions, const at
 
 }  // namespace
 
+namespace {
+
+at::Tensor plain_linear(const at::Tensor& x, const LinearWeights& weights) {
+  const auto result = at::linear(x, weights.weight, optional(weights.bias));
+  const Adapter& adapter = weights.adapter;
+  if (!adapter.is_there()) return result;
+  return result + adapter.scale * at::linear(at::linear(dropped(x, adapter.dropout), adapter.a), adapter.b);
+}
+
+}  // namespace
+
 at::Tensor linear(const at::Tensor& x, const LinearWeights& weights) {
-  if (!fused(x)) return at::linear(x, weights.weight, optional(weights.bias));
-  return LinearNode::apply(x, weights.weight, optional(weights.bias));
+  if (!fused(x)) return plain_linear(x, weights);
+  const auto adapters = adapters_of({&weights});
+  const auto factors = factors_of(adapters);
+  return LinearNode::apply(x, weights.weight, optional(weights.bias), adapters, at::TensorList(factors));
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const NormWeights& norm) {
@@ -227,9 +352,12 @@ namespace {
 
 std::array<at::Tensor, 3> projections(const at::Tensor& x, const NormWeights& norm,
                                       const std::array<LinearWeights, 3>& weights, const Rotation& rotation) {
-  const auto outputs = NormedProjectionsNode::apply(
-      x, norm.weight, norm.eps, weights[0].weight, optional(weights[0].bias), weights[1].weight,
-      optional(weights[1].bias), weights[2].weight, optional(weights[2].bias), rotation);
+  const auto adapters = adapters_of({&weights[0], &weights[1], &weights[2]});
+  const auto factors = factors_of(adapters);
+  const auto outputs =
+      NormedProjectionsNode::apply(x, norm.weight, norm.eps, weights[0].weight, optional(weights[0].bias),
+                                   weights[1].weight, optional(weights[1].bias), weights[2].weight,
+                                   optional(weights[2].bias), rotation, adapters, at::TensorList(factors));
   return {outputs[0], outputs[1], outputs[2]};
 }
 
@@ -262,8 +390,10 @@ at::Tensor gated_mlp(const at::Tensor& x, const NormWeights& norm, const LinearW
     const auto normed = rms_norm(x, norm);
     return linear(at::silu(linear(normed, gate)) * linear(normed, up), down);
   }
+  const auto adapters = adapters_of({&gate, &up, &down});
+  const auto factors = factors_of(adapters);
   return GatedMlpNode::apply(x, norm.weight, norm.eps, gate.weight, optional(gate.bias), up.weight, optional(up.bias),
-                             down.weight, optional(down.bias), keep);
+                             down.weight, optional(down.bias), keep, adapters, at::TensorList(factors));
 }
 
 at::Tensor rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin) {

@@ -19,12 +19,12 @@ bool has_bf16_layout() {
 #endif
 }
 
+}  // namespace
+
 bool can_prepack(const at::Tensor& weight) {
   if (!weight.is_cpu() || !onednn::available()) return false;
   return weight.scalar_type() == at::kFloat || (weight.scalar_type() == at::kBFloat16 && has_bf16_layout());
 }
-
-}  // namespace
 
 at::Tensor prepack_linear(const at::Tensor& weight) {
   const auto plain = weight.detach();

@@ -295,7 +295,9 @@ struct Engine::State {
   double kv_memory_gb() const {
     if (options.kv_memory_gb.value) return *options.kv_memory_gb.value;
     double weights = 0.0;
-    for (const auto& [name, tensor] : model.parameters()) weights += static_cast<double>(tensor.nbytes());
+    for (const auto* tensors : {&model.parameters(), &model.adapters()}) {
+      for (const auto& [name, tensor] : *tensors) weights += static_cast<double>(tensor.nbytes());
+    }
     const double device = model.device().is_cuda() ? kernels::cuda_memory_bytes(model.device().index()) : 0.0;
     return auto_kv_memory_gb(device / 1e9, weights / 1e9, options.beside_gb);
   }
@@ -332,7 +334,9 @@ struct Engine::State {
   // The runner is made anew when weights or cache have moved, because its graphs remember where they lie.
   ModelRunner& prepare_runner(const Demand& demand) {
     std::vector<const void*> places;
-    for (const auto& [name, tensor] : model.parameters()) places.push_back(tensor.const_data_ptr());
+    for (const auto* tensors : {&model.parameters(), &model.adapters()}) {
+      for (const auto& [name, tensor] : *tensors) places.push_back(tensor.const_data_ptr());
+    }
     const int64_t longest = most_of(demand, options.expected).longest;
     const bool fits = runner && runner->options().max_tokens >= longest && places == weights;
     if (fits) return *runner;

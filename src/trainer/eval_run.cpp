@@ -57,9 +57,16 @@ nlohmann::ordered_json to_json(const EvalResult& result, size_t problems) {
   return json;
 }
 
+// Adapters and what they belong to are two folders.
+std::string hash_of_weights(const fs::path& folder) {
+  const auto hash = hash_model_folder(folder);
+  if (!models::is_adapter_folder(folder)) return hash;
+  return io::hash_bytes(hash + hash_model_folder(models::base_folder(folder)));
+}
+
 // Describes what completions depend on, besides prompt, data set and sample number.
 nlohmann::ordered_json description_of(const EvalRun& run, const Policy& policy) {
-  nlohmann::ordered_json json{{"weights", hash_model_folder(policy.folder)},
+  nlohmann::ordered_json json{{"weights", hash_of_weights(run.model.path)},
                               {"dtype", models::dtype_name(policy.model->dtype())}};
   for_each_number(run.eval.sampling, [&](const std::string& name, auto value) { json[name] = value; });
   json["max_new_tokens"] = *run.eval.max_new_tokens;

@@ -73,11 +73,11 @@ double backward_elements(const models::ModelConfig& model) {
 // What the head holds beside what is saved while it runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their
 // place; the weight's gradient in fp32, and in the working dtype when it is done; the hidden states of the trained
 // tokens and their gradient.
-double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool cuda) {
+double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool trained, bool cuda) {
   const auto vocabulary = static_cast<double>(model.vocab_size), hidden = static_cast<double>(model.hidden_size);
   const double chunk = std::min(static_cast<double>(nn::auto_chunk_tokens(cuda)), tokens);
   const double copies = cuda ? 1.0 : 2.0;  // oneDNN makes a transposed copy of the gradient
-  return copies * chunk * vocabulary * dtype_bytes + (4.0 + dtype_bytes) * vocabulary * hidden +
+  return copies * chunk * vocabulary * dtype_bytes + (trained ? (4.0 + dtype_bytes) * vocabulary * hidden : 0.0) +
          2.0 * tokens * hidden * dtype_bytes;
 }
 
@@ -219,6 +219,7 @@ struct Pass {
   double gradients;            // bytes of gradients that are not the sums themselves
   double embedding_gradients;  // as large as the head's
   double last_gradients;       // those of `gradients` that only the embedding, the last of all, brings
+  bool trains_head;
 };
 
 // What a pass holds when it reaches the first layer and then the embedding. By then the gradients have taken the place
@@ -238,7 +239,7 @@ void add_pass(MemoryPlan& plan, const models::ModelConfig& model, const Pass& pa
   const double saved = row * saved_elements(model, plan.recompute) * pass.share_of_layers;
   // One after the other. The head's gradient, as large as the embedding's, is there when the last layer's backward
   // runs.
-  const double top = std::max(head_bytes(model, pass.tokens, pass.dtype_bytes, cuda),
+  const double top = std::max(head_bytes(model, pass.tokens, pass.dtype_bytes, pass.trains_head, cuda),
                               pass.embedding_gradients + row * backward_elements(model));
   plan.parts.push_back({"saved activations", saved, When::kUpdate});
   plan.parts.push_back({"LM head, or a layer's backward", top, When::kUpdate});
@@ -266,7 +267,9 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const double embedding = vocabulary * static_cast<double>(model.hidden_size);
   const auto layers = static_cast<double>(std::max<int64_t>(model.num_layers, 1));
   const double layer = (n - outside) / layers;
-  const auto trained = models::trained_elements(model, config.model.freeze);
+  const bool adapters = config.model.lora.rank > 0;
+  const auto trained = models::trained_elements(model, config.model.freeze, config.model.lora);
+  const double trained_layer = adapters ? trained.all / layers : layer;  // elements that take a gradient
   const bool splits_sums = choice.sharding == StateSharding::kGradients || choice.sharding == StateSharding::kWeights;
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
   const auto sequences =
@@ -286,7 +289,10 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const double share = choice.sharding == StateSharding::kNone ? 1.0 : ranks;
   const double state_bytes = state_bytes_each(kind, copies, (trained.all - trained.outside_layers) / trained.all);
   add_optimizer(plan, trained.all / share, state_bytes, copies, target.cuda);
-  if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", n * b});
+  if (adapters) plan.parts.push_back({"adapters", trained.all * b});
+  // Beside adapters the reference is the same weights, with adapters of its own where it moves.
+  const double reference = !adapters ? n : config.algorithm.kl.sync_every ? trained.all : 0.0;
+  if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", reference * b});
   if (target.cuda)
     plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
   else
@@ -295,19 +301,25 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   if (samples(config))
     plan.parts.push_back({"logits of a decode step", sequences * vocabulary * (b + 4.0), When::kRollout});
   plan.parts.push_back({"gradient sums", 4.0 * trained.all / (splits_sums ? ranks : 1.0), When::kUpdate});
-  if (splits_sums) plan.parts.push_back({"gradients of a layer and others", (layer + outside) * b, When::kUpdate});
+  if (splits_sums) {
+    const double others = adapters ? 0.0 : outside;
+    plan.parts.push_back({"gradients of a layer and others", (trained_layer + others) * b, When::kUpdate});
+  }
   const size_t first_of_pass = plan.parts.size();
-  if (target.ranks > 1) plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * layer, When::kUpdate});
+  if (target.ranks > 1)
+    plan.parts.push_back({"two layers' gradients on the way", 2.0 * 4.0 * trained_layer, When::kUpdate});
   const double own_gradients = copies && !splits_sums ? b : 0.0;
   add_pass(plan, model,
            {tokens, b, static_cast<double>(trained.layers_passed) / layers, own_gradients * trained.all,
-            own_gradients * embedding,
+            trained.head ? own_gradients * embedding : 0.0,
             // A frozen embedding brings none, and a tied one has the head's from the beginning.
-            model.tied_embeddings || !config.model.freeze.empty() ? 0.0 : own_gradients * embedding},
+            model.tied_embeddings || adapters || !config.model.freeze.empty() ? 0.0 : own_gradients * embedding,
+            trained.head},
            target.cuda);
   add_step_beyond_pass(
       plan, first_of_pass,
-      (choice.offload ? part_of_state_bytes(trained.all / share, embedding / share, state_bytes) : 0.0) +
+      (choice.offload ? part_of_state_bytes(trained.all / share, (adapters ? 0.0 : embedding) / share, state_bytes)
+                      : 0.0) +
           (kind == optim::OptimizerKind::kMuon ? muon_bytes(model, choice.sharding != StateSharding::kNone, b) : 0.0));
   const double device_gb = target.cuda ? target.memory_bytes / 1e9 : 0.0;
   const double bound = config.rollout.kv_memory_gb.value.value_or(
@@ -359,10 +371,12 @@ std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTa
 }
 
 // streams: the update is streamed, and sends its gradients only once, at its end.
-std::vector<optim::StateSharding> sharding_choices(dist::ShardingChoice wanted, int64_t ranks, bool streams) {
+// adapters: what is trained is so little that splitting more of it saves nothing.
+std::vector<optim::StateSharding> sharding_choices(dist::ShardingChoice wanted, int64_t ranks, bool streams,
+                                                   bool adapters) {
   using optim::StateSharding;
   if (ranks == 1) return {StateSharding::kNone};
-  if (streams && wanted == dist::ShardingChoice::kAuto) return {StateSharding::kOptimizer};
+  if ((streams || adapters) && wanted == dist::ShardingChoice::kAuto) return {StateSharding::kOptimizer};
   switch (wanted) {
     case dist::ShardingChoice::kNone:
       return {StateSharding::kNone};
@@ -390,8 +404,8 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
   const double most_kv = most_kv_bytes(model, config, static_cast<double>(dtype_bytes), target.cuda);
   MemoryPlan plan;
   for (const bool offload : offload_choices(config.trainer.offload_optimizer, target.cuda)) {
-    for (const auto sharding :
-         sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update)) {
+    for (const auto sharding : sharding_choices(config.distributed.sharding, target.ranks, config.trainer.stream_update,
+                                                config.model.lora.rank > 0)) {
       for (const auto recompute : recompute_choices(config.trainer.activation_checkpointing)) {
         for (const int64_t tokens : micro_batch_choices(config, target, sharding)) {
           plan = plan_with(

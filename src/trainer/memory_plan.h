@@ -32,6 +32,8 @@ struct MemoryPart {
 /// beside them the larger of what the LM head needs (a chunk's logits, the weight's gradient in fp32) and what the
 /// backward pass of one layer needs. The step holds the part of an offloaded state that is on the device at a time, and
 /// what Muon needs for the largest matrix.
+/// With adapters (model.lora) n is theirs in what the optimizer, gradients and ranks hold; the weights are there once,
+/// also where a KL term compares with them.
 /// - on a GPU: CUDA's context, libraries and graphs.
 /// docs/benchmarks/cpu.md compares it with measured peaks.
 struct MemoryPlan {

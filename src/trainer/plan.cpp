@@ -16,6 +16,7 @@
 #include "grpo/data/sampler.h"
 #include "grpo/metrics/console.h"
 #include "grpo/models/device.h"
+#include "grpo/models/freeze.h"
 #include "grpo/models/model_config.h"
 #include "trainer/divergence.h"
 #include "trainer/group_sizes.h"
@@ -204,7 +205,9 @@ std::string remedies(const MemoryPlan& plan, const TrainConfig& config, int64_t 
   if (plan.together) out.emplace_back("trainer.stream_update: false");
   if (plan.update_peak() >= plan.rollout_peak()) {
     if (config.trainer.micro_batch_tokens > 1024) out.emplace_back("a smaller trainer.micro_batch_tokens");
-    if (ranks > 1 && plan.sharding != optim::StateSharding::kWeights) out.emplace_back("distributed.sharding: zero3");
+    const bool adapters = config.model.lora.rank > 0;
+    if (ranks > 1 && !adapters && plan.sharding != optim::StateSharding::kWeights)
+      out.emplace_back("distributed.sharding: zero3");
     if (!plan.offload) out.emplace_back("trainer.offload_optimizer: true");
   } else {
     out.emplace_back("a smaller rollout.kv_memory_gb or rollout.max_sequences");
@@ -285,11 +288,29 @@ int64_t steps_of(const TrainConfig& config, int64_t num_problems) {
   return whole;
 }
 
+namespace {
+
+// What of the model learns; nothing where it is all of it.
+std::string trained_text(const PolicyConfig& policy, const models::ModelConfig& model) {
+  const auto& lora = policy.lora;
+  const double all = models::trained_elements(model, policy.freeze, lora).all;
+  const auto n = static_cast<double>(model.num_parameters());
+  char text[96];
+  if (lora.rank == 0 && policy.freeze.empty()) return "";
+  std::snprintf(text, sizeof text, "trained: %.0f elements, %.3g %% of the model's", all, 100.0 * all / n);
+  if (lora.rank == 0) return base::concat(text, ", those that model.freeze leaves\n");
+  return base::concat(text, ": adapters of rank ", lora.rank, ", alpha ", lora.alpha, ", dropout ", lora.dropout,
+                      " on ", base::join(lora.targets, ", "), "; the weights themselves stay as they are\n");
+}
+
+}  // namespace
+
 std::string resolved_choices(const TrainConfig& config, const Policy& policy, int64_t num_problems, int64_t steps) {
   std::ostringstream out;
   out << "training " << config.run.name << "\n";
   describe_batch(out, config, num_problems, steps);
   describe_objective(out, config);
+  out << trained_text(config.model, policy.model->config());
   std::vector<std::string> stops;
   for (const int64_t id : policy.stop_ids) stops.push_back(std::to_string(id));
   out << "model: " << policy.model->config().model_type << ", " << policy.model->config().num_parameters()
@@ -311,6 +332,7 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
   for (const auto& assumed : inputs.assumed) out << "assumed: " << assumed << "\n";
   out << "model: " << (assumptions.shape.empty() ? config.model.path : assumptions.shape) << ", " << model.model_type
       << ", " << model.num_parameters() << " parameters\n";
+  out << trained_text(config.model, model);
   describe_batch(out, config, problems, steps);
   describe_objective(out, config);
   describe_evaluation(out, config, static_cast<int64_t>(inputs.evaluated.size()), steps);
@@ -378,8 +400,27 @@ void validate_inputs(const TrainConfig& config) {
   }
 }
 
+namespace {
+
+void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding) {
+  if (model.lora.rank == 0) return;
+  models::validate(model.lora);
+  if (!model.freeze.empty()) {
+    throw base::ConfigError(
+        "model.freeze does not go with model.lora: adapters alone are trained; model.lora.targets says where they are");
+  }
+  if (sharding == dist::ShardingChoice::kZero3) {
+    throw base::ConfigError(
+        "distributed.sharding: zero3 does not go with model.lora: it splits trained weights, and the model's own are "
+        "not trained; use auto, zero1 or zero2");
+  }
+}
+
+}  // namespace
+
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
+  validate_adapters(config.model, config.distributed.sharding);
   validate_stream(config);
   validate_stop_on(config.trainer.stop_on.signs);
   validate_goal(config.trainer.stop_on);

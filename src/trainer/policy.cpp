@@ -110,7 +110,7 @@ std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const s
                                              int64_t local_rank, uint64_t seed) {
   const at::Device device = models::resolve_device(config.device, local_rank);
   models::use_device(device);
-  const at::ScalarType dtype = models::resolve_dtype(config.dtype, config.path, device);
+  const at::ScalarType dtype = models::resolve_dtype(config.dtype, models::base_folder(config.path), device);
   const models::ConfigOverrides overrides{.max_positions = config.max_positions.value,
                                           .rope_theta = config.rope_theta.value};
   if (!weights.empty()) return models::CausalLM::load(weights, dtype, device, overrides);
@@ -127,7 +127,7 @@ Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra
                             "scripts/get_model.sh obtains public ones");
   }
   Policy policy;
-  policy.folder = config.path;
+  policy.folder = models::base_folder(config.path);
   policy.model = load_model(config, weights, local_rank, seed);
   policy.tokenizer = tokenizer::Tokenizer::load(policy.folder);
   policy.chat_template = tokenizer::ChatTemplate::resolve(config.chat_template, policy.folder);

@@ -100,14 +100,37 @@ void load_data(Run& run) {
   run.inputs = inputs_of(config, run.policy, problems, run.prompts, run.eval_sets);
 }
 
+// Adapters are trained on the start weights, which their checkpoints do not hold.
+void refuse_other_weights(const TrainConfig& config, const fs::path& weights) {
+  for (const fs::path& folder : {fs::path(config.model.path), weights}) {
+    if (folder.empty() || !models::is_adapter_folder(folder)) continue;
+    if (folder == weights && config.model.lora.rank > 0) continue;
+    throw base::ConfigError(base::concat(
+        folder.string(), ": holds adapters, and a run begins with a whole model; `grpo checkpoint export --merged` ",
+        "makes one of a run's adapters"));
+  }
+}
+
+// The reference of a policy with adapters is the same weights without them, or with older ones.
+std::unique_ptr<models::CausalLM> make_reference(const Run& run, int64_t local_rank, uint64_t seed) {
+  const TrainConfig& config = run.config;
+  if (config.algorithm.kl.coef == 0.0) return nullptr;
+  if (config.model.lora.rank == 0) return load_model(config.model, {}, local_rank, seed);
+  using Adapters = models::CausalLM::TwinAdapters;
+  return run.policy.model->twin(config.algorithm.kl.sync_every ? Adapters::kCopies : Adapters::kNone);
+}
+
 void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   const TrainConfig& config = run.config;
+  const bool adapters = config.model.lora.rank > 0;
+  refuse_other_weights(config, weights);
   check_weights_fit(config.model, target);
   const int64_t local_rank = run.communicator.local_rank();
   const auto seed = static_cast<uint64_t>(config.run.seed);
-  run.policy = load_policy(config.model, config.rollout.stop_ids, weights, local_rank, seed);
+  run.policy = load_policy(config.model, config.rollout.stop_ids, adapters ? fs::path() : weights, local_rank, seed);
   run.policy.model->freeze(config.model.freeze);
-  if (config.algorithm.kl.coef > 0.0) run.reference = load_model(config.model, {}, local_rank, seed);
+  if (adapters) run.policy.model->add_adapters(config.model.lora, seed);
+  run.reference = make_reference(run, local_rank, seed);
 }
 
 // A grader that judges evaluations too is not started twice: with eval.judge auto the reward's own verdict is its.
@@ -173,8 +196,8 @@ bool Run::has_moved_reference(int64_t step) const {
 void Run::sync_reference(int64_t step) {
   if (!has_moved_reference(step) || step % *config.algorithm.kl.sync_every != 0) return;
   const at::NoGradGuard no_grad;
-  const auto& from = policy.model->parameters();
-  const auto& to = reference->parameters();
+  const auto& from = policy.model->own_parameters();
+  const auto& to = reference->own_parameters();
   for (size_t i = 0; i < to.size(); ++i) at::Tensor(to[i].second).copy_(from[i].second);
 }
 

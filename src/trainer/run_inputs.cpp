@@ -82,14 +82,15 @@ struct Input {
   const char* what;  // for the message
 };
 
-constexpr std::array<Input, 7> kInputs = {
+constexpr std::array<Input, 8> kInputs = {
     {{"problems", "data.train: the content of the problems"},
      {kMixture, "data.train: the weights of its sets, as [problems, weight]"},
      {"template", "model.template: what it makes of a conversation"},
      {"prompts", "the prompts as tokens (model.path's tokenizer, data.max_prompt_tokens, data.system)"},
      {"stop_ids", "the stop ids (rollout.stop_ids, and those of model.path)"},
      {"shape", "model.path: its config.json"},
-     {"reference", "model.path: the weights that algorithm.kl compares with"}}};
+     {"reference", "model.path: the weights that algorithm.kl compares with"},
+     {"base", "model.path: the weights that the adapters belong to"}}};
 
 std::string shown(const nlohmann::json& inputs, const Input& input) {
   const auto value = inputs.value(input.name, nlohmann::json());
@@ -119,7 +120,8 @@ nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const 
   std::sort(stop_ids.begin(), stop_ids.end());
   nlohmann::json eval = nlohmann::json::object();
   for (const EvalSet& set : eval_sets) eval[set.name] = print_of(set.prompts);
-  const bool compares = config.algorithm.kl.coef > 0.0;
+  const bool adapters = config.model.lora.rank > 0;
+  const bool compares = config.algorithm.kl.coef > 0.0 && !adapters;
   return {{"problems", print_of(problems)},
           {"num_problems", problems.size()},
           {kMixture, mixture_of(train_shares(config.data.train, prompts))},
@@ -128,6 +130,7 @@ nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const 
           {"stop_ids", stop_ids},
           {"shape", print_of_shape(config.model)},
           {"reference", compares ? nlohmann::json(print_of_weights(config)) : nlohmann::json()},
+          {"base", adapters ? nlohmann::json(print_of_weights(config)) : nlohmann::json()},
           {"eval", eval}};
 }
 

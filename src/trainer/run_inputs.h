@@ -23,7 +23,8 @@ std::string print_of(const std::vector<data::Problem>& problems);
 ///   prompts                     the prompts as token ids, with the answers: also the tokenizer and what is left out
 ///   stop_ids
 ///   shape                       config.json's sizes, rotary parameters and the like
-///   reference                   the weights that the KL term compares with; null without one
+///   reference                   the weights that the KL term compares with; null without one, and with adapters
+///   base                        the weights that adapters belong to; null without adapters
 ///   eval                        problems of each evaluation set, by name
 nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const std::vector<data::Problem>& problems,
                          const std::vector<Prompt>& prompts, const std::vector<EvalSet>& eval_sets);

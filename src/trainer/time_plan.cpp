@@ -150,7 +150,7 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& whole, i
   TrainConfig config = whole;
   if (!samples) config.rollout.group_size = 1;
   const auto n = static_cast<double>(model.num_parameters());
-  const auto trained = models::trained_elements(model, config.model.freeze);
+  const auto trained = models::trained_elements(model, config.model.freeze, config.model.lora);
   const int64_t ranks = target.ranks;
   const Load load = load_of(config, ranks, target.cuda);
   const DecodeStep decode = decode_step(model, load, static_cast<double>(dtype_bytes), rates);

@@ -40,7 +40,8 @@ bool GradientPass::run(const std::vector<Sequence>& sequences, const std::vector
 void GradientPass::forward_and_backward(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
                                         bool last) {
   learner_.optimizer.begin_pass(last);
-  const auto micro = pack_micro_batch(sequences, indices, learner_.model.device());
+  const auto update = learner_.model.has_dropout() ? std::optional(learner_.optimizer.updates()) : std::nullopt;
+  const auto micro = pack_micro_batch(sequences, indices, learner_.model.device(), update);
   const auto inputs = token_inputs(learner_, sequences, micro, scale_);
   std::optional<TraceRange> range(std::in_place, "forward");
   const auto head = micro_batch_loss(learner_, micro, inputs, sums_);

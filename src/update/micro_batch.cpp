@@ -5,8 +5,9 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <array>
+#include <string_view>
 
+#include "grpo/base/random.h"
 #include "grpo/kernels/upload.h"
 
 namespace grpo::update {
@@ -15,14 +16,33 @@ namespace {
 // Brings all ids and indices of the micro-batch to the device in one copy.
 void to_device(MicroBatch& micro, at::Device device) {
   if (device.is_cpu()) return;
-  const std::array<at::Tensor*, 4> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows,
-                                            &micro.targets};
-  const auto all = kernels::Upload(device, /*in_place=*/false)(at::cat({*parts[0], *parts[1], *parts[2], *parts[3]}));
+  std::vector<at::Tensor*> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows, &micro.targets};
+  if (micro.packed.dropout_rows.defined()) parts.push_back(&micro.packed.dropout_rows);
+  std::vector<at::Tensor> values;
+  for (const at::Tensor* part : parts) values.push_back(*part);
+  const auto all = kernels::Upload(device, /*in_place=*/false)(at::cat(values));
   int64_t start = 0;
   for (at::Tensor* part : parts) {
     *part = all.narrow(0, start, part->size(0));
     start += part->size(0);
   }
+}
+
+int64_t dropout_row(uint64_t text, int64_t position, int64_t update) {
+  const auto bits = base::philox({static_cast<uint32_t>(position), static_cast<uint32_t>(update),
+                                  static_cast<uint32_t>(static_cast<uint64_t>(update) >> 32), 0},
+                                 {static_cast<uint32_t>(text), static_cast<uint32_t>(text >> 32)});
+  return static_cast<int64_t>((uint64_t{bits[0]} << 32) | bits[1]);
+}
+
+at::Tensor dropout_rows(const std::vector<std::vector<int64_t>>& texts, int64_t update) {
+  std::vector<int64_t> rows;
+  for (const auto& ids : texts) {
+    const std::string_view bytes(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int64_t));
+    const uint64_t text = base::stream_id(bytes);
+    for (size_t t = 0; t < ids.size(); ++t) rows.push_back(dropout_row(text, static_cast<int64_t>(t), update));
+  }
+  return at::tensor(rows, at::kLong);
 }
 
 }  // namespace
@@ -91,7 +111,7 @@ std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>
 }
 
 MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
-                            at::Device device) {
+                            at::Device device, std::optional<int64_t> dropout_update) {
   MicroBatch micro{.sequences = indices, .packed = {}, .hidden_rows = {}, .targets = {}, .offsets = {0}, .groups = {0}};
   std::vector<std::vector<int64_t>> read;
   std::vector<int64_t> rows;
@@ -112,6 +132,7 @@ MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::v
   for (const auto& group : groups_of(sequences, indices))
     micro.groups.push_back(micro.groups.back() + static_cast<int64_t>(group.size()));
   micro.packed = nn::PackedBatch::pack(read);
+  if (dropout_update) micro.packed.dropout_rows = dropout_rows(read, *dropout_update);
   micro.hidden_rows = at::tensor(rows, at::kLong);
   micro.targets = at::tensor(targets, at::kLong);
   to_device(micro, device);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "grpo/models/model_config.h"
@@ -39,7 +40,9 @@ std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>
                                                      const std::vector<size_t>& indices,
                                                      const models::ModelConfig& model, int64_t max_tokens);
 
+/// dropout_update: the number of the update, where its passes leave out inputs (nn/adapter.h). What they leave out of a
+/// token depends on that number, the sequence's ids and the token's place in it alone.
 MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
-                            at::Device device);
+                            at::Device device, std::optional<int64_t> dropout_update = {});
 
 }  // namespace grpo::update

@@ -14,6 +14,7 @@
 #include "models/golden_model.h"
 #include "models/small_model.h"
 #include "support/on_host_device.h"
+#include "support/paths.h"
 
 namespace grpo::models {
 namespace {
@@ -49,6 +50,20 @@ TEST_F(GpuModels, GoldenLogits) {
               << golden.folder() << " exact " << exact << " piece " << piece;
         }
       }
+    }
+  }
+}
+
+TEST_F(GpuModels, AddTheAdaptersOfPeft) {
+  const auto golden = testing::source_dir() / "tests" / "golden";
+  const testing::GoldenModel base(golden / "models" / "qwen2_tied");
+  const auto expected = CausalLM::load(golden / "lora" / "qwen2_all", at::kFloat, at::kCPU);
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto model = CausalLM::load(golden / "lora" / "qwen2_all", dtype, at::kCUDA);
+    for (const bool exact : {false, true}) {
+      const auto logits = cached_logits(*model, base.sequences(), 5, exact).cpu().to(at::kFloat);
+      const auto on_cpu = cached_logits(*expected, base.sequences(), kWhole, false);
+      EXPECT_LT(max_distance(logits, on_cpu), tolerance(dtype, on_cpu)) << c10::toString(dtype) << " exact " << exact;
     }
   }
 }

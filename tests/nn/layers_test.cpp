@@ -2,17 +2,21 @@
 
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linspace.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <utility>
 #include <vector>
 
 namespace grpo::nn {
@@ -159,6 +163,136 @@ TEST(Layers, RopeAndItsGradient) {
   const auto angles = at::rand({30, 8}) * 6;
   const Layer layer = [&](const auto& in) { return std::vector{rope(in[0], positions, angles.cos(), angles.sin())}; };
   expect_as_in_double(layer, {random({50, 3, 16})});
+}
+
+// Inputs of a layer with adapters: `in` and what follows from `first` on are their factors, a and b of each layer.
+Adapter adapter_of(const std::vector<at::Tensor>& in, size_t first, const Dropout& dropout = {}) {
+  return {.a = in[first], .b = in[first + 1], .scale = 1.5, .dropout = dropout};
+}
+
+std::vector<at::Tensor> with_factors(std::vector<at::Tensor> inputs,
+                                     const std::vector<std::pair<int64_t, int64_t>>& shapes) {
+  for (const auto& [in, out] : shapes) {
+    inputs.push_back(random({3, in}) / 4);
+    inputs.push_back(random({out, 3}) / 2);
+  }
+  return inputs;
+}
+
+Dropout some_dropout(int64_t key) { return {.p = 0.3, .key = key, .rows = at::randint(1L << 62, {70}, at::kLong)}; }
+
+TEST(LayersWithAdapters, LinearAndItsGradients) {
+  at::manual_seed(21);
+  for (const Dropout& dropout : {Dropout{}, some_dropout(5)}) {
+    const Layer layer = [&](const auto& in) {
+      return std::vector{linear(in[0], {in[1], in[2], adapter_of(in, 3, dropout)})};
+    };
+    expect_as_in_double(layer, with_factors({random({70, 24}), random({35, 24}) / 8, random({35})}, {{24, 35}}));
+    expect_as_in_double(layer, with_factors({random({70, 24}), random({35, 24}) / 8, at::Tensor()}, {{24, 35}}));
+  }
+}
+
+TEST(LayersWithAdapters, RotatedProjectionsAndTheirGradients) {
+  at::manual_seed(22);
+  const auto positions = at::randint(0, 30, {70}, at::kLong);
+  const auto angles = at::rand({30, 4}) * 6;
+  const auto dropout = some_dropout(-6);
+  const Layer all_three = [&](const auto& in) {
+    const auto all = rotated_projections(
+        in[0], {in[1], 1e-5},
+        {{{in[2], {}, adapter_of(in, 5, dropout)}, {in[3], {}, adapter_of(in, 7)}, {in[4], {}, adapter_of(in, 9)}}},
+        {positions, angles.cos(), angles.sin(), 8});
+    return std::vector{all[0], all[1], all[2]};
+  };
+  const std::vector<at::Tensor> inputs = {random({70, 24}), random({24}), random({48, 24}) / 8, random({16, 24}) / 8,
+                                          random({16, 24}) / 8};
+  expect_as_in_double(all_three, with_factors(inputs, {{24, 48}, {24, 16}, {24, 16}}));
+  const Layer values_alone = [&](const auto& in) {
+    const auto all =
+        normed_projections(in[0], {in[1], 1e-5}, {{{in[2], {}}, {in[3], {}}, {in[4], {}, adapter_of(in, 5)}}});
+    return std::vector{all[0], all[1], all[2]};
+  };
+  expect_as_in_double(values_alone, with_factors(inputs, {{24, 16}}));
+}
+
+TEST(LayersWithAdapters, GatedMlpAndItsGradients) {
+  at::manual_seed(23);
+  for (const bool keep : {true, false}) {
+    for (const Dropout& dropout : {Dropout{}, some_dropout(7)}) {
+      const Layer layer = [&](const auto& in) {
+        return std::vector{gated_mlp(in[0], {in[1], 1e-5}, {in[2], {}, adapter_of(in, 5, dropout)},
+                                     {in[3], {}, adapter_of(in, 7, dropout)}, {in[4], {}, adapter_of(in, 9, dropout)},
+                                     keep)};
+      };
+      expect_as_in_double(layer, with_factors({random({70, 24}), random({24}), random({40, 24}) / 8,
+                                               random({40, 24}) / 8, random({24, 40}) / 8},
+                                              {{24, 40}, {24, 40}, {40, 24}}));
+    }
+  }
+}
+
+// The formulas that double takes, against differences of their values.
+TEST(LayersWithAdapters, GradientsAreThoseOfFiniteDifferences) {
+  at::manual_seed(24);
+  const auto x = at::randn({9, 6}, at::kDouble), weight = at::randn({5, 6}, at::kDouble);
+  const auto a = at::randn({2, 6}, at::kDouble).set_requires_grad(true);
+  const auto b = at::randn({5, 2}, at::kDouble).set_requires_grad(true);
+  const Dropout dropout{.p = 0.25, .key = 3, .rows = at::arange(9) * 977};
+  const auto loss = [&] { return linear(x, {weight, {}, {a, b, 0.7, dropout}}).sin().sum(); };
+  loss().backward();
+  for (const at::Tensor& factor : {a, b}) {
+    for (int64_t i = 0; i < factor.numel(); ++i) {
+      const at::NoGradGuard no_grad;
+      const auto place = factor.view(-1)[i];
+      const double kStep = 1e-5;
+      place.add_(kStep);
+      const double above = loss().item<double>();
+      place.sub_(2 * kStep);
+      const double below = loss().item<double>();
+      place.add_(kStep);
+      // The error of a central difference is of the order of the step's square.
+      EXPECT_NEAR(factor.grad().view(-1)[i].item<double>(), (above - below) / (2 * kStep), 1e-8);
+    }
+  }
+}
+
+TEST(LayersWithAdapters, AFrozenWeightBesideThemGetsNoGradient) {
+  at::manual_seed(25);
+  const auto x = random({70, 24}).set_requires_grad(true), weight = random({35, 24});
+  const auto a = random({3, 24}).set_requires_grad(true), b = random({35, 3}).set_requires_grad(true);
+  linear(x, {weight, {}, {a, b}}).square().sum().backward();
+  EXPECT_FALSE(weight.grad().defined());
+  for (const at::Tensor& trained : {x, a, b}) EXPECT_TRUE(trained.grad().defined());
+}
+
+TEST(Dropout, LeavesOutItsShareAndScalesTheRest) {
+  at::manual_seed(26);
+  const int64_t rows = 400, columns = 500;
+  for (const double p : {0.05, 0.5, 0.9}) {
+    const auto kept =
+        dropped(at::ones({rows, columns}), {.p = p, .key = 11, .rows = at::randint(1L << 62, {rows}, at::kLong)});
+    const auto out = kept.eq(0).to(at::kDouble);
+    // Five standard deviations of the mean of so many draws, and of those of a row or a column.
+    const auto deviation = [&](int64_t n) { return 5.0 * std::sqrt(p * (1.0 - p) / static_cast<double>(n)); };
+    EXPECT_NEAR(out.mean().item<double>(), p, deviation(rows * columns));
+    EXPECT_LT((out.mean(0) - p).abs().max().item<double>(), deviation(rows));
+    EXPECT_LT((out.mean(1) - p).abs().max().item<double>(), deviation(columns));
+    EXPECT_NEAR(kept.max().item<double>(), 1.0 / (1.0 - p), 1e-5);
+    // Two columns, or two rows, know nothing of one another.
+    const auto both = (out.slice(1, 1) * out.slice(1, 0, -1)).mean().item<double>();
+    const auto both_rows = (out.slice(0, 1) * out.slice(0, 0, -1)).mean().item<double>();
+    EXPECT_NEAR(both, p * p, 0.01);
+    EXPECT_NEAR(both_rows, p * p, 0.01);
+  }
+}
+
+TEST(Dropout, IsTheSameForATokenWhereverItIsPacked) {
+  const auto x = at::ones({6, 40}), rows = at::arange(6) * 12345 + 7;
+  const auto whole = dropped(x, {.p = 0.4, .key = 1, .rows = rows});
+  const auto part = dropped(x.slice(0, 2, 5), {.p = 0.4, .key = 1, .rows = rows.slice(0, 2, 5)});
+  EXPECT_TRUE(at::equal(whole.slice(0, 2, 5), part));
+  EXPECT_FALSE(at::equal(whole, dropped(x, {.p = 0.4, .key = 2, .rows = rows})));
+  EXPECT_TRUE(at::equal(x, dropped(x, {.p = 0.4, .key = 1})));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "grpo/kernels/paged_kv.h"
+#include "grpo/models/lora.h"
 #include "grpo/models/model_config.h"
 #include "grpo/nn/attention.h"
 #include "grpo/nn/packed_batch.h"
@@ -55,7 +56,8 @@ class CausalLM {
  public:
   static constexpr int64_t kMaxShardBytes = 5'000'000'000;
 
-  /// Reads a Hugging Face folder (config.json, safetensors single or sharded). dtype: of the working weights; computing
+  /// Reads a Hugging Face folder (config.json, safetensors single or sharded), or one of adapters and the model that
+  /// they belong to (lora.h); nothing but a model's weights is trained then. dtype: of the working weights; computing
   /// is done in it. Throws base::IoError on a missing or misshapen tensor (named), base::ConfigError on an unknown
   /// architecture.
   static std::unique_ptr<CausalLM> load(const std::filesystem::path& folder, at::ScalarType dtype, at::Device device,
@@ -79,7 +81,35 @@ class CausalLM {
   /// when no weight is left to train.
   void freeze(const std::vector<std::string>& patterns);
 
-  /// Those of parameters() that are not frozen, and their layers.
+  /// Freezes all weights and gives the linear layers that `config` names adapters, which add nothing at first
+  /// (adapters are drawn from `seed` and the layers' names). REQUIRES: there are none, and config.rank > 0.
+  void add_adapters(const LoraConfig& config, uint64_t seed);
+
+  /// The adapters' factors under their names in peft, as model.layers.0.self_attn.q_proj.lora_A.weight; empty without
+  /// adapters. Those of a layer are views of one piece of memory, as parameters() are.
+  const NamedTensors& adapters() const;
+
+  /// Whether training passes leave out inputs of the adapters (nn::PackedBatch::dropout_rows).
+  bool has_dropout() const;
+
+  /// Adds to the weights what the adapters add, in fp32 and rounded once, and removes the adapters.
+  void merge_adapters();
+
+  /// A model of the same weights, in the same memory: without adapters, or with copies of them as they are now.
+  enum class TwinAdapters { kNone, kCopies };
+  std::unique_ptr<CausalLM> twin(TwinAdapters adapters) const;
+
+  /// What may be trained and is saved: the adapters where there are some, else parameters().
+  const NamedTensors& own_parameters() const;
+
+  /// Where save(folder) writes own_parameters() to, and under which names.
+  struct SavedParameters {
+    std::filesystem::path path;  // a file, or the folder of files
+    NamedTensors parameters;
+  };
+  SavedParameters saved_in(const std::filesystem::path& folder) const;
+
+  /// Those of parameters() and adapters() that are not frozen, and their layers.
   struct Trained {
     NamedTensors parameters;
     std::vector<int64_t> layers;
@@ -120,7 +150,7 @@ class CausalLM {
 
   /// Writes config.json, model.safetensors (sharded above max_shard_bytes) and copies tokenizer and generation files
   /// from `source` (the folder it was loaded from; empty: none). What is saved loads in transformers without a
-  /// converter.
+  /// converter. Of a model with adapters these alone are written, as peft loads them, with `source` as their base.
   void save(const std::filesystem::path& folder, const std::filesystem::path& source,
             int64_t max_shard_bytes = kMaxShardBytes) const;
 

@@ -5,14 +5,17 @@
 #include <array>
 #include <cstdint>
 
+#include "grpo/nn/adapter.h"
+
 namespace grpo::nn {
 
-// Differentiable layers. In fp32 and bf16 each is one node of the autograd graph that keeps as little as it can: norms
-// and activations are computed again in the backward. T is the number of packed tokens.
+// Differentiable layers. In fp32 and bf16 each is one node of the autograd graph that keeps as little as it can: norms,
+// activations and what an adapter computes are computed again in the backward. T is the number of packed tokens.
 
 struct LinearWeights {
-  at::Tensor weight;  // [out, in]
-  at::Tensor bias;    // [out] or undefined
+  at::Tensor weight;     // [out, in]
+  at::Tensor bias;       // [out] or undefined
+  Adapter adapter = {};  // added to the weight
 };
 
 struct NormWeights {
@@ -20,7 +23,7 @@ struct NormWeights {
   double eps = 0.0;
 };
 
-/// x W^T + b. x: [T, in].
+/// x W^T + b, and what the adapter adds. x: [T, in].
 at::Tensor linear(const at::Tensor& x, const LinearWeights& weights);
 
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension, in fp32. x: [..., D].

@@ -14,6 +14,7 @@
 #include "grpo/dist/communicator.h"
 #include "grpo/metrics/console.h"
 #include "grpo/models/choices.h"
+#include "grpo/models/lora.h"
 #include "grpo/optim/optimizer_config.h"
 #include "grpo/reward/reward.h"
 #include "grpo/rollout/sampling_config.h"
@@ -41,6 +42,7 @@ struct PolicyConfig {
   base::Auto<int64_t> max_positions;
   base::Auto<double> rope_theta;
   std::vector<std::string> freeze;
+  models::LoraConfig lora;
   GRPO_FIELDS(f) {
     f("path", path, "Hugging Face model folder");
     f("init", init,
@@ -54,6 +56,7 @@ struct PolicyConfig {
     f("freeze", freeze,
       "weights that are not trained, by the beginning of a part of their names, as [embed, layers.0, k_proj]; they "
       "take no gradient, no moments and no master");
+    f("lora", lora, "low-rank adapters that are trained in place of the weights (docs/lora.md)");
   }
 };
 

@@ -1,0 +1,159 @@
+// Folders of adapters as peft saves and loads them.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "grpo/base/error.h"
+#include "grpo/io/json.h"
+#include "grpo/io/safetensors.h"
+#include "grpo/models/weights.h"
+#include "models/adapters.h"
+#include "models/family.h"
+#include "models/model_folder.h"
+
+namespace grpo::models {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kConfig = "adapter_config.json";
+constexpr const char* kPrefix = "base_model.model.";
+
+nlohmann::json read_config(const fs::path& folder) {
+  const auto json = io::read_json(folder / kConfig);
+  if (!json.is_object()) throw base::ConfigError((folder / kConfig).string() + ": not an object");
+  return json;
+}
+
+// Whether a key says nothing: absent, null, false or empty.
+bool is_off(const nlohmann::json& json, const char* key) {
+  if (!json.contains(key)) return true;
+  const auto& value = json.at(key);
+  return value.is_null() || value == false || (value.is_structured() && value.empty());
+}
+
+void refuse_other_kinds(const nlohmann::json& json, const std::string& where) {
+  const auto refuse = [&](const std::string& what) {
+    throw base::ConfigError(base::concat(where, ": ", what,
+                                         " is not supported; merge the adapters into the model with ",
+                                         "peft (merge_and_unload) and use what it saves"));
+  };
+  if (value_or<std::string>(json, "peft_type", "LORA") != "LORA")
+    refuse("peft_type " + json.at("peft_type").get<std::string>());
+  if (value_or<std::string>(json, "bias", "none") != "none") refuse("bias " + json.at("bias").get<std::string>());
+  for (const char* key :
+       {"use_dora", "use_qalora", "use_bdlora", "modules_to_save", "rank_pattern", "alpha_pattern", "fan_in_fan_out",
+        "trainable_token_indices", "lora_bias", "alora_invocation_tokens", "arrow_config", "layer_replication"}) {
+    if (!is_off(json, key)) refuse(key);
+  }
+}
+
+// Numbers that are whole are written so, as peft writes them.
+nlohmann::json number(double value) {
+  const auto whole = static_cast<int64_t>(value);
+  return static_cast<double>(whole) == value ? nlohmann::json(whole) : nlohmann::json(value);
+}
+
+nlohmann::json to_json(const LoraConfig& config, const NamedTensors& factors, const fs::path& base) {
+  std::set<std::string> targets;  // as named in the layers: model.layers.0.self_attn.q_proj.lora_A.weight
+  for (const auto& [name, factor] : factors) {
+    const auto module = name.substr(0, name.find(".lora_"));
+    targets.insert(module.substr(module.rfind('.') + 1));
+  }
+  return {{"peft_type", "LORA"},
+          {"task_type", "CAUSAL_LM"},
+          {"base_model_name_or_path", fs::weakly_canonical(base).string()},
+          {"r", config.rank},
+          {"lora_alpha", number(config.alpha)},
+          {"lora_dropout", config.dropout},
+          {"target_modules", targets},
+          {"bias", "none"},
+          {"fan_in_fan_out", false},
+          {"init_lora_weights", true},
+          {"inference_mode", true},
+          {"modules_to_save", nullptr},
+          {"use_dora", false},
+          {"use_rslora", false}};
+}
+
+LoraConfig to_config(const nlohmann::json& json, const std::string& where) {
+  try {
+    refuse_other_kinds(json, where);
+    LoraConfig config{.rank = json.at("r").get<int64_t>(),
+                      .alpha = json.at("lora_alpha").get<double>(),
+                      .dropout = value_or(json, "lora_dropout", 0.0),
+                      .targets = {}};
+    if (config.rank < 1) throw base::ConfigError(base::concat(where, ": r is ", config.rank, ", expected at least 1"));
+    return config;
+  } catch (const nlohmann::json::exception& error) {
+    throw base::ConfigError(base::concat(where, ": not what peft writes (", error.what(), ")"));
+  }
+}
+
+at::Tensor read_factor(const io::Safetensors& stored, const std::string& name, at::IntArrayRef shape,
+                       const fs::path& folder) {
+  const auto value = tensor_view(stored.at(name));
+  if (value.sizes() != shape) {
+    throw base::IoError(base::concat((folder / kAdapterWeights).string(), ": ", name, " has shape ", value.sizes(),
+                                     ", the base model and r of adapter_config.json need ", shape));
+  }
+  return value;
+}
+
+}  // namespace
+
+bool is_adapter_folder(const fs::path& folder) { return fs::exists(folder / kConfig); }
+
+fs::path base_folder(const fs::path& folder) {
+  if (!is_adapter_folder(folder)) return folder;
+  const auto named = value_or<std::string>(read_config(folder), "base_model_name_or_path", "");
+  for (const fs::path& base : {fs::path(named), folder / named}) {
+    if (!named.empty() && fs::exists(base / "config.json")) return base;
+  }
+  throw base::ConfigError(base::concat((folder / kConfig).string(), ": base_model_name_or_path is \"", named,
+                                       "\", and there is no such model folder; write the path of the model that the ",
+                                       "adapters were trained on there"));
+}
+
+LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
+  const at::NoGradGuard no_grad;
+  const auto json = read_config(folder);
+  const auto config = to_config(json, (folder / kConfig).string());
+  const auto rank = static_cast<double>(config.rank);
+  const double scale = config.alpha / (value_or(json, "use_rslora", false) ? std::sqrt(rank) : rank);
+  const auto stored = io::Safetensors::open(folder / kAdapterWeights);
+  size_t used = 0;
+  for (const auto& [module, projection, linear] : linears_of(weights)) {
+    const auto name = [&](const char* factor) { return base::concat(kPrefix, module, ".lora_", factor, ".weight"); };
+    if (!stored.contains(name("A"))) continue;
+    linear->adapter = {.a = read_factor(stored, name("A"), {config.rank, linear->weight.size(1)}, folder),
+                       .b = read_factor(stored, name("B"), {linear->weight.size(0), config.rank}, folder),
+                       .scale = scale};
+    used += 2;
+  }
+  if (used == 0 || used != stored.tensors().size()) {
+    throw base::IoError(base::concat((folder / kAdapterWeights).string(), ": ", stored.tensors().size(),
+                                     " tensors, of which ", used, " have a place in the base model; one is called ",
+                                     stored.tensors().begin()->first));
+  }
+  copy_adapters(weights);  // out of the mapped file
+  return config;
+}
+
+NamedTensors named_as_saved(const NamedTensors& factors) {
+  NamedTensors named;
+  for (const auto& [name, factor] : factors) named.emplace_back(kPrefix + name, factor);
+  return named;
+}
+
+void save_adapters(const fs::path& folder, const NamedTensors& factors, const LoraConfig& config,
+                   const fs::path& base) {
+  fs::create_directories(folder);
+  write_tensors(folder / kAdapterWeights, named_as_saved(factors));
+  io::write_json(folder / kConfig, to_json(config, factors, base));
+  if (!base.empty()) copy_companions(base, folder);
+}
+
+}  // namespace grpo::models
