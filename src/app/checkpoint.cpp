@@ -59,7 +59,9 @@ void list(const Options& options) {
   for (const auto& path : all_of(options.folder)) {
     const auto good = checkpoint::Store(path.parent_path()).marked(checkpoint::Mark::kGood);
     std::printf("%s\t%.1f MB\t%s\t%s%s\n", path.filename().c_str(), megabytes(path),
-                fs::exists(path / "model") ? "model" : "no model",
+                !fs::exists(path / "model")                 ? "no model"
+                : models::is_adapter_folder(path / "model") ? "adapters"
+                                                            : "model",
                 fs::exists(path / "MANIFEST") ? "complete" : "no MANIFEST",
                 good && path.filename() == checkpoint::step_name(*good) ? "\tlast good" : "");
   }

@@ -225,9 +225,10 @@ class NormedProjectionsNode : public Function<NormedProjectionsNode> {
     const auto normed = kernels::rms_norm(x, norm, eps);
     variable_list result(11);
     joined.differentiate(grad, normed, &result[3]);
+    through.append_factors(normed, result);
+    if (!takes_gradient(x) && !takes_gradient(norm)) return result;  // the first layer above frozen weights
     const auto grad_normed = product(grad, joined.weight);
     through.add_to(grad_normed);
-    through.append_factors(normed, result);
     std::tie(result[0], result[1]) = kernels::rms_norm_backward(grad_normed, x, norm, eps);
     return result;
   }

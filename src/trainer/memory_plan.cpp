@@ -183,8 +183,9 @@ double state_bytes_each(optim::OptimizerKind kind, bool copies, double share_in_
 
 // What Muon needs beside its state while it works: a matrix that is put together where ranks split it, and three more
 // of its size.
-double muon_bytes(const models::ModelConfig& model, bool split, double b) {
-  const double matrix = static_cast<double>(model.hidden_size * model.intermediate_size);
+double muon_bytes(const models::ModelConfig& model, const models::LoraConfig& lora, bool split, double b) {
+  const int64_t rows = lora.rank > 0 ? lora.rank : model.hidden_size;
+  const double matrix = static_cast<double>(rows * model.intermediate_size);
   return matrix * ((split ? 2.0 * 4.0 : 0.0) + 3.0 * b + 4.0);
 }
 
@@ -320,7 +321,9 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
       plan, first_of_pass,
       (choice.offload ? part_of_state_bytes(trained.all / share, (adapters ? 0.0 : embedding) / share, state_bytes)
                       : 0.0) +
-          (kind == optim::OptimizerKind::kMuon ? muon_bytes(model, choice.sharding != StateSharding::kNone, b) : 0.0));
+          (kind == optim::OptimizerKind::kMuon
+               ? muon_bytes(model, config.model.lora, choice.sharding != StateSharding::kNone, b)
+               : 0.0));
   const double device_gb = target.cuda ? target.memory_bytes / 1e9 : 0.0;
   const double bound = config.rollout.kv_memory_gb.value.value_or(
       rollout::auto_kv_memory_gb(device_gb, n * b / 1e9, plan.beside_kv_gb()));

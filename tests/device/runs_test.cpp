@@ -66,5 +66,25 @@ TEST_F(Runs, BesideTheRolloutAreTheSameToTheLastBitInEveryOrder) {
   std::printf("the same bits in %llu orders\n", static_cast<unsigned long long>(seeds));
 }
 
+// The sampler adds the adapters' products to what the weights give, in graphs; the reference is the same weights.
+TEST_F(Runs, OfAdaptersAreTheSameToTheLastBitInEveryOrder) {
+  const auto adapted = [&](const std::string& name) {
+    auto adapted = config(name);
+    adapted.model.lora = {.rank = 4, .alpha = 8.0, .dropout = 0.1};
+    adapted.algorithm.kl.coef = 0.01;
+    adapted.optimizer.lr = 3e-3;
+    adapted.optimizer.warmup_updates = 0;
+    return finish(adapted);
+  };
+  const auto at_once = adapted("at_once");
+  EXPECT_GT(comparable_metrics(at_once).back().at("kl/reference"), 1e-9);
+  const uint64_t seeds = seeds_of_long_tests(3);
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    set_seed(seed);
+    expect_equal_runs(at_once, adapted(std::to_string(seed)), "step_00000002");
+    ASSERT_FALSE(HasFailure()) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace grpo::host_device

@@ -265,6 +265,21 @@ TEST(LayersWithAdapters, AFrozenWeightBesideThemGetsNoGradient) {
   for (const at::Tensor& trained : {x, a, b}) EXPECT_TRUE(trained.grad().defined());
 }
 
+TEST(LayersWithAdapters, OfAnInputWithoutGradientHaveTheSameGradients) {
+  at::manual_seed(27);
+  const auto x = random({70, 24}), norm = random({24}), q = random({48, 24}), k = random({16, 24});
+  const auto a = random({3, 24}), b = random({16, 3});
+  const auto gradients = [&](bool of_input) {
+    const auto input = x.clone().set_requires_grad(of_input);
+    const Adapter adapter{.a = a.clone().set_requires_grad(true), .b = b.clone().set_requires_grad(true)};
+    const auto all = normed_projections(input, {norm, 1e-5}, {{{q, {}}, {k, {}, adapter}, {k, {}}}});
+    (all[1].square().sum() + all[2].square().sum()).backward();
+    return std::vector{adapter.a.grad(), adapter.b.grad()};
+  };
+  const auto expected = gradients(true), found = gradients(false);
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(at::equal(expected[i], found[i])) << i;
+}
+
 TEST(Dropout, LeavesOutItsShareAndScalesTheRest) {
   at::manual_seed(26);
   const int64_t rows = 400, columns = 500;

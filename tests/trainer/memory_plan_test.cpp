@@ -324,5 +324,28 @@ TEST(MemoryPlan, CountsWhatTheOptimizerWorksWithOnlyBeyondAPass) {
   EXPECT_NEAR(bytes_of(few, beyond), largest - pass, 1e3);
 }
 
+TEST(MemoryPlan, OfAdaptersHoldsTheWeightsOnceAndLittleBeside) {
+  TrainConfig config = gpu_config();
+  config.algorithm.kl.coef = 0.01;
+  config.model.lora.rank = 16;
+  const auto model = qwen(false);
+  const auto n = static_cast<double>(model.num_parameters());
+  const double adapters = models::adapter_elements(model, config.model.lora);
+  ASSERT_LT(adapters, 0.01 * n);
+  const auto plan = plan_memory(model, config, 2, {.ranks = 1, .cuda = true});
+  EXPECT_EQ(bytes_of(plan, "weights"), 2.0 * n);
+  EXPECT_EQ(bytes_of(plan, "adapters"), 2.0 * adapters);
+  EXPECT_EQ(bytes_of(plan, "reference weights"), 0.0);
+  EXPECT_EQ(bytes_of(plan, "masters and moments"), 12.0 * adapters);
+  EXPECT_EQ(bytes_of(plan, "gradient sums"), 4.0 * adapters);
+  EXPECT_LT(bytes_or_none(plan, "gradients beyond activations"), 0.01 * n);
+  config.algorithm.kl.sync_every = 10;
+  EXPECT_EQ(bytes_of(plan_memory(model, config, 2, {.ranks = 1, .cuda = true}), "reference weights"), 2.0 * adapters);
+
+  const auto ranks = plan_memory(model, config, 2, {.ranks = 4, .cuda = true, .memory_bytes = 20e9});  // fits nothing
+  EXPECT_EQ(ranks.sharding, optim::StateSharding::kOptimizer);
+  EXPECT_EQ(bytes_of(ranks, "weights"), 2.0 * n);
+}
+
 }  // namespace
 }  // namespace grpo::trainer

@@ -61,7 +61,9 @@ void expect_equal_runs(const fs::path& a, const fs::path& b, const std::string& 
   EXPECT_EQ(files_below(a / "rollouts"), files_below(b / "rollouts"));
   const auto files_a = files_below(a / "checkpoints" / last_checkpoint),
              files_b = files_below(b / "checkpoints" / last_checkpoint);
-  for (const char* file : {"model/model.safetensors", "optimizer_00000_of_00001.safetensors"})
+  const bool adapters = files_a.contains("model/adapter_model.safetensors");
+  for (const char* file : {adapters ? "model/adapter_model.safetensors" : "model/model.safetensors",
+                           "optimizer_00000_of_00001.safetensors"})
     EXPECT_EQ(files_a.at(file), files_b.at(file)) << file;
 }
 

@@ -19,7 +19,8 @@ TrainConfig tiny_config(const std::filesystem::path& output);
 /// metrics.jsonl without times, speeds and memory: what must be equal between two runs.
 std::vector<nlohmann::json> comparable_metrics(const std::filesystem::path& run);
 
-/// That metrics, rollouts, weights and optimizer state of two runs are the same, bit for bit, at their last step.
+/// That metrics, rollouts, weights (or adapters) and optimizer state of two runs are the same, bit for bit, at their
+/// last step.
 void expect_equal_runs(const std::filesystem::path& a, const std::filesystem::path& b,
                        const std::string& last_checkpoint = "step_00000006");
 
