@@ -167,8 +167,14 @@ std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets
   return resolved;
 }
 
-std::vector<data::Problem> load_train_problems(const data::DataConfig& data, bool whole_rows) {
-  auto loaded = data::load_train_sets(data, whole_rows);
+data::RowKind row_kind(const TrainConfig& config) {
+  if (config.algorithm.method == MethodKind::kDpo) return data::RowKind::kPreference;
+  const bool whole = !learns_written_texts(config.algorithm) && reward::needs_whole_rows(config.reward);
+  return whole ? data::RowKind::kWholeRow : data::RowKind::kProblem;
+}
+
+std::vector<data::Problem> load_train_problems(const data::DataConfig& data, data::RowKind kind) {
+  auto loaded = data::load_train_sets(data, kind);
   const auto shares = train_shares(data.train, loaded.problems);
   const bool weighted =
       std::any_of(shares.begin(), shares.end(), [](const data::SetShare& share) { return share.weight != 1.0; });

@@ -20,8 +20,12 @@ std::vector<std::string> resolve_files(const std::vector<std::string>& entries, 
 /// Throws base::ConfigError also for a set without a path.
 std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets, const std::string& config_folder);
 
+/// What rows of data.train are read as.
+data::RowKind row_kind(const TrainConfig& config);
+
 /// Reads data.train, and says what was left out, what is double and how the sets share an epoch.
-std::vector<data::Problem> load_train_problems(const data::DataConfig& data, bool whole_rows = false);
+std::vector<data::Problem> load_train_problems(const data::DataConfig& data,
+                                               data::RowKind kind = data::RowKind::kProblem);
 
 /// The names of the evaluation sets that these files are. Throws base::ConfigError when two files have the same name,
 /// because the results of one would take the place of the other's.
