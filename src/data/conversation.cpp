@@ -62,14 +62,14 @@ std::string content_of(const json& message, const Turn& turn) {
 
 }  // namespace
 
-std::vector<Message> conversation_in_text(const std::string& text, const std::string& place, const std::string& key) {
+std::vector<Message> messages_in_text(const std::string& text, const std::string& place, const std::string& key) {
   const size_t open = text.find_first_not_of(" \t\r\n");
   if (open == std::string::npos || text[open] != '[') return {};
   if (io::json_depth(text) > io::kMaxJsonDepth) return {};
   const json list = json::parse(text, nullptr, /*allow_exceptions=*/false);
   const bool chat = list.is_array() && !list.empty() && list[0].is_object() && list[0].contains("role") &&
                     list[0].contains("content");
-  if (chat) return read_conversation(list, place, key);
+  if (chat) return read_messages(list, place, key);
   if (text.compare(open, 8, "[{'role'") == 0 || text.compare(open, 11, "[{'content'") == 0) {
     throw base::IoError(place + ": " + key +
                         " is a chat list written as Python text; write it as JSON (json.dumps), or keep it a list");
@@ -77,7 +77,7 @@ std::vector<Message> conversation_in_text(const std::string& text, const std::st
   return {};
 }
 
-std::vector<Message> read_conversation(const json& list, const std::string& place, const std::string& key) {
+std::vector<Message> read_messages(const json& list, const std::string& place, const std::string& key) {
   std::vector<Message> messages;
   for (const auto& message : list) {
     const Turn turn{place, key, messages.size()};
@@ -85,9 +85,18 @@ std::vector<Message> read_conversation(const json& list, const std::string& plac
       turn.fail(std::string("is ") + message.type_name() + ", expected {\"role\", \"content\"}");
     messages.push_back({role_of(message, turn), content_of(message, turn)});
   }
+  return messages;
+}
+
+void require_question(const std::vector<Message>& messages, const std::string& place, const std::string& key) {
   const bool asks =
       std::any_of(messages.begin(), messages.end(), [](const Message& message) { return message.role == "user"; });
   if (!asks) throw base::IoError(place + ": " + key + " has no message with role \"user\"");
+}
+
+std::vector<Message> read_conversation(const json& list, const std::string& place, const std::string& key) {
+  auto messages = read_messages(list, place, key);
+  require_question(messages, place, key);
   return messages;
 }
 

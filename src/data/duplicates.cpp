@@ -26,6 +26,9 @@ std::string compared_text(const Problem& problem) {
     add(all, role);
     add(all, content);
   }
+  if (problem.rejected.empty()) return all;
+  add(all, problem.answers.front());
+  add(all, problem.rejected);
   return all;
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "data/preference_row.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 
@@ -12,26 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-// The value of a dotted key. A key that itself contains dots wins over nesting.
-const json& value_at(const json& object, const std::string& key, const std::string& place) {
-  if (!object.is_object()) {
-    throw base::IoError(place + ": is " + object.type_name() + ", expected an object with the key " + key);
-  }
-  if (const auto found = object.find(key); found != object.end()) return *found;
-  const size_t dot = key.find('.');
-  const std::string head = key.substr(0, dot);
-  const auto found = object.find(head);
-  if (found == object.end())
-    throw base::IoError(place + ": no key " + head + base::did_you_mean(head, keys_of(object)));
-  if (dot == std::string::npos) return *found;
-  return value_at(*found, key.substr(dot + 1), place + ": " + head);
-}
-
-[[noreturn]] void wrong_type(const json& value, const std::string& place, const std::string& key,
-                             const char* expected) {
-  throw base::IoError(place + ": " + key + " is " + value.type_name() + ", expected " + expected);
-}
-
 bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
 // The text that names the problem: the prompt itself, or the last thing the user says.
@@ -39,15 +20,6 @@ std::string last_user_content(const std::vector<Message>& messages) {
   const auto last =
       std::find_if(messages.rbegin(), messages.rend(), [](const Message& message) { return message.role == "user"; });
   return last->content;
-}
-
-void read_prompt(const json& row, const std::string& key, const std::string& place, Problem& problem) {
-  const json& value = value_at(row, key, place);
-  if (!value.is_string() && !value.is_array()) wrong_type(value, place, key, "a string or a list of chat messages");
-  if (value.is_array()) problem.messages = read_conversation(value, place, key);
-  if (value.is_string()) problem.messages = conversation_in_text(value.get<std::string>(), place, key);
-  problem.prompt = problem.messages.empty() ? value.get<std::string>() : last_user_content(problem.messages);
-  if (is_blank(problem.prompt)) throw base::IoError(place + ": " + key + " is empty");
 }
 
 // null stands for a missing answer, as do NaN and infinities in a column of numbers.
@@ -104,6 +76,41 @@ void require_there(const std::string& file) {
 
 }  // namespace
 
+const json& value_at(const json& object, const std::string& key, const std::string& place) {
+  if (!object.is_object()) {
+    throw base::IoError(place + ": is " + object.type_name() + ", expected an object with the key " + key);
+  }
+  if (const auto found = object.find(key); found != object.end()) return *found;
+  const size_t dot = key.find('.');
+  const std::string head = key.substr(0, dot);
+  const auto found = object.find(head);
+  if (found == object.end())
+    throw base::IoError(place + ": no key " + head + base::did_you_mean(head, keys_of(object)));
+  if (dot == std::string::npos) return *found;
+  return value_at(*found, key.substr(dot + 1), place + ": " + head);
+}
+
+void wrong_type(const json& value, const std::string& place, const std::string& key, const char* expected) {
+  throw base::IoError(place + ": " + key + " is " + value.type_name() + ", expected " + expected);
+}
+
+void set_conversation(std::vector<Message> messages, const std::string& key, const std::string& place,
+                      Problem& problem) {
+  require_question(messages, place, key);
+  problem.prompt = last_user_content(messages);
+  problem.messages = std::move(messages);
+  if (is_blank(problem.prompt)) throw base::IoError(place + ": " + key + " is empty");
+}
+
+void read_prompt(const json& value, const std::string& key, const std::string& place, Problem& problem) {
+  if (!value.is_string() && !value.is_array()) wrong_type(value, place, key, "a string or a list of chat messages");
+  auto messages =
+      value.is_array() ? read_messages(value, place, key) : messages_in_text(value.get<std::string>(), place, key);
+  if (value.is_array() || !messages.empty()) return set_conversation(std::move(messages), key, place, problem);
+  problem.prompt = value.get<std::string>();
+  if (is_blank(problem.prompt)) throw base::IoError(place + ": " + key + " is empty");
+}
+
 std::vector<std::string> keys_of(const json& object) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : object.items()) keys.push_back(key);
@@ -111,7 +118,7 @@ std::vector<std::string> keys_of(const json& object) {
 }
 
 std::vector<std::string> columns_of(const ProblemKeys& keys) {
-  if (keys.whole_row) return {};
+  if (keys.whole_row || !keys.chosen.empty()) return {};
   std::vector<std::string> columns = {keys.prompt, keys.answer};
   columns.insert(columns.end(), keys.extra.begin(), keys.extra.end());
   return columns;
@@ -121,9 +128,13 @@ Problem read_problem(const FileRow& row, const ProblemKeys& keys) {
   try {
     Problem problem{.id = {}, .file = row.file, .row = row.number, .place = row.source.place()};
     problem.id = id_of(row.value, row.number, problem.place);
-    read_prompt(row.value, keys.prompt, problem.place, problem);
-    if (!keys.answer.empty()) problem.answers = answers_of(row.value, keys.answer, row.source);
-    if (keys.answer.empty()) problem.answers = {""};
+    if (keys.chosen.empty()) {
+      read_prompt(value_at(row.value, keys.prompt, problem.place), keys.prompt, problem.place, problem);
+      problem.answers =
+          keys.answer.empty() ? std::vector<std::string>{""} : answers_of(row.value, keys.answer, row.source);
+    } else {
+      read_preference(row.value, keys, problem.place, problem);
+    }
     problem.fields = fields_of(row.value, keys.extra, problem.place);
     if (keys.whole_row) problem.whole_row = row.value.dump(-1, ' ', false, json::error_handler_t::replace);
     return problem;

@@ -24,8 +24,22 @@ struct ProblemKeys {
   std::string prompt;
   std::string answer;  // empty: answers are missing
   std::vector<std::string> extra;
-  bool whole_row = false;  // keep it as JSON text too
+  bool whole_row = false;                  // keep it as JSON text too
+  std::string chosen = {}, rejected = {};  // of a preference (preference_row.h); empty: a problem with answers
 };
+
+/// The value of a dotted key. A key that itself contains dots wins over nesting. Throws base::IoError naming the place
+/// and the nearest key.
+const nlohmann::json& value_at(const nlohmann::json& object, const std::string& key, const std::string& place);
+
+/// Sets prompt and messages from a text or a list of chat messages.
+void read_prompt(const nlohmann::json& value, const std::string& key, const std::string& place, Problem& problem);
+/// Sets them from the messages of a conversation, which are not empty.
+void set_conversation(std::vector<Message> messages, const std::string& key, const std::string& place,
+                      Problem& problem);
+
+[[noreturn]] void wrong_type(const nlohmann::json& value, const std::string& place, const std::string& key,
+                             const char* expected);
 
 /// What open_rows() is to be asked for: all that the keys name, or everything.
 std::vector<std::string> columns_of(const ProblemKeys& keys);

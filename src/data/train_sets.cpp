@@ -19,8 +19,14 @@ using nlohmann::json;
 // The rows of one set that `where` lets through, as problems.
 class SetReader {
  public:
-  SetReader(const DataConfig& config, const TrainSet& set, bool whole_rows, SetCounts& counts)
-      : config_(config), keys_{config.prompt_key, config.answer_key, config.extra_keys, whole_rows}, counts_(counts) {
+  SetReader(const DataConfig& config, const TrainSet& set, RowKind kind, SetCounts& counts)
+      : config_(config),
+        keys_{config.prompt_key, config.answer_key, config.extra_keys, kind == RowKind::kWholeRow},
+        counts_(counts) {
+    if (kind == RowKind::kPreference) {
+      keys_.chosen = config.chosen_key;
+      keys_.rejected = config.rejected_key;
+    }
     for (const auto& text : set.where) conditions_.push_back(parse_condition(text));
     seen_.resize(conditions_.size());
   }
@@ -125,13 +131,13 @@ bool TrainSet::is_plain() const {
   return *this == plain;
 }
 
-TrainProblems load_train_sets(const DataConfig& config, bool whole_rows) {
+TrainProblems load_train_sets(const DataConfig& config, RowKind kind) {
   TrainProblems loaded;
   std::unordered_set<std::string> earlier;  // texts of the sets before
   int64_t first_row = 0;
   for (const TrainSet& set : config.train) {
     SetCounts counts;
-    SetReader reader(config, set, whole_rows, counts);
+    SetReader reader(config, set, kind, counts);
     for (const auto& file : set.path) reader.read(file, first_row + counts.rows);
     auto problems = reader.finish();
     drop_duplicates(problems, earlier, config.duplicates == Duplicates::kDrop, counts);

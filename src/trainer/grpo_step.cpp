@@ -48,7 +48,8 @@ std::vector<update::Batch> mini_batches(const StepContext& context, const Rollou
   const int64_t count = config.trainer.updates_per_step;
   std::vector<update::Batch> batches;
   for (int64_t u = 0; u < count; ++u) batches.push_back(batch_of(config, batch, mini_batch(batch, groups, u, count)));
-  if (count * config.trainer.epochs_per_step == 1) return batches;
+  // Where sequences are compared there is no ratio to an old policy.
+  if (count * config.trainer.epochs_per_step == 1 || compares_groups(config.algorithm)) return batches;
   for (auto& [sequences, scale] : batches) {
     if (config.algorithm.old_logprobs == OldLogProbs::kTrainer) {
       update::set_old_log_probs(context.learner, watch_of(context), sequences);
@@ -78,7 +79,7 @@ std::vector<UpdateStats> make_updates(const StepContext& context, const std::vec
 std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatch& batch,
                                     const std::vector<size_t>& groups) {
   const auto all = mini_batch(batch, groups, 0, 1);
-  if (live_rollouts(config.algorithm, batch, all).empty()) return std::nullopt;
+  if (live_rollouts(config, batch, all).empty()) return std::nullopt;
   return loss_scale(config, batch, all);
 }
 

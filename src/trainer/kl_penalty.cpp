@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "grpo/algo/kl.h"
+#include "trainer/sum_over_ranks.h"
 
 namespace grpo::trainer {
 namespace {
@@ -14,14 +15,6 @@ double kl_of(const update::Sequence& sequence, algo::KlEstimator estimator) {
   return algo::kl_penalty(at::tensor(sequence.sampler_log_probs), at::tensor(sequence.reference_log_probs), estimator)
       .sum(at::kDouble)
       .item<double>();
-}
-
-// Each rank knows the sums of the rollouts that it has read; of the others it has nothing.
-std::vector<double> sum_over_ranks(const std::vector<double>& mine, dist::Communicator& communicator) {
-  std::vector<double> all(mine.size(), 0.0);
-  for (const auto& theirs : communicator.all_gather(mine))
-    std::transform(all.begin(), all.end(), theirs.begin(), all.begin(), std::plus<>());
-  return all;
 }
 
 }  // namespace
@@ -36,7 +29,7 @@ double set_kl_penalties(const StepContext& context, RolloutBatch& batch) {
     tokens += static_cast<double>(rollout.completion.ids.size());
   }
   update::set_reference_log_probs(context.learner, watch_of(context), sequences);
-  std::vector<double> sums;
+  std::vector<double> sums;  // of the rollouts that this rank has read; of the others it has nothing
   for (const auto& sequence : sequences)
     sums.push_back(sequence.reference_log_probs.empty() ? 0.0 : kl_of(sequence, config.estimator));
   sums = sum_over_ranks(sums, context.learner.communicator);

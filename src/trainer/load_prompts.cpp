@@ -174,8 +174,14 @@ void resolve_paths(TrainConfig& config, const std::filesystem::path& config_fold
   if (config.eval.every_steps > 0) names_of_sets(config.eval.data, "eval.data");
 }
 
-std::vector<data::Problem> load_train_problems(const data::DataConfig& data, bool whole_rows) {
-  auto loaded = data::load_train_sets(data, whole_rows);
+data::RowKind row_kind(const TrainConfig& config) {
+  if (config.algorithm.method == MethodKind::kDpo) return data::RowKind::kPreference;
+  const bool whole = !learns_written_texts(config.algorithm) && reward::needs_whole_rows(config.reward);
+  return whole ? data::RowKind::kWholeRow : data::RowKind::kProblem;
+}
+
+std::vector<data::Problem> load_train_problems(const data::DataConfig& data, data::RowKind kind) {
+  auto loaded = data::load_train_sets(data, kind);
   const auto shares = train_shares(data.train, loaded.problems);
   const bool weighted =
       std::any_of(shares.begin(), shares.end(), [](const data::SetShare& share) { return share.weight != 1.0; });

@@ -24,8 +24,12 @@ std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets
 /// Does this for every path of a configuration, the model's and those of evaluation included.
 void resolve_paths(TrainConfig& config, const std::filesystem::path& config_folder);
 
+/// What rows of data.train are read as.
+data::RowKind row_kind(const TrainConfig& config);
+
 /// Reads data.train, and says what was left out, what is double and how the sets share an epoch.
-std::vector<data::Problem> load_train_problems(const data::DataConfig& data, bool whole_rows = false);
+std::vector<data::Problem> load_train_problems(const data::DataConfig& data,
+                                               data::RowKind kind = data::RowKind::kProblem);
 
 /// The names of the evaluation sets that these files are. Throws base::ConfigError when two files have the same name,
 /// because the results of one would take the place of the other's.

@@ -109,6 +109,12 @@ double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config
 
 }  // namespace
 
+int64_t longest_together(const TrainConfig& config) {
+  const bool all = config.algorithm.method == MethodKind::kGrpo;
+  const int64_t together = compares_groups(config.algorithm) ? (all ? largest_size(config.rollout) : 2) : 1;
+  return together * longest_rollout(config);
+}
+
 double MemoryPlan::rollout_peak() const { return sum(parts, When::kRollout); }
 double MemoryPlan::update_peak() const { return sum(parts, When::kUpdate); }
 double MemoryPlan::beside_kv_gb() const {
@@ -275,8 +281,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
   const auto sequences =
       static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), most_together(config.rollout)));
-  const auto tokens =
-      static_cast<double>(std::max(choice.micro_batch_tokens, longest_rollout(config)));  // a rollout is never split
+  const auto tokens = static_cast<double>(std::max(choice.micro_batch_tokens, longest_together(config)));
 
   MemoryPlan plan{.recompute = choice.recompute,
                   .micro_batch_tokens = choice.micro_batch_tokens,
@@ -293,7 +298,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   if (adapters) plan.parts.push_back({"adapters", trained.all * b});
   // Beside adapters the reference is the same weights, with adapters of its own where it moves.
   const double reference = !adapters ? n : config.algorithm.kl.sync_every ? trained.all : 0.0;
-  if (config.algorithm.kl.coef > 0.0) plan.parts.push_back({"reference weights", reference * b});
+  if (holds_reference(config.algorithm)) plan.parts.push_back({"reference weights", reference * b});
   if (target.cuda)
     plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
   else

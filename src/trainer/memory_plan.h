@@ -59,6 +59,10 @@ struct PlanTarget {
   double memory_bytes = 0.0;  // of the GPU, or what the process may use; 0: unknown, without bound
 };
 
+/// Tokens of the longest sequences that one pass must hold: a rollout is never split, and where whole groups are
+/// compared neither is a group.
+int64_t longest_together(const TrainConfig& config);
+
 /// The value of rollout.max_sequences, also where it is left to the program.
 int64_t decoded_together(const RolloutConfig& rollout, bool cuda);
 

@@ -24,6 +24,7 @@
 #include "trainer/metric_watch.h"
 #include "trainer/plan_inputs.h"
 #include "trainer/plan_warnings.h"
+#include "trainer/preferences.h"
 #include "trainer/sampling_numbers.h"
 #include "trainer/share_prompts.h"
 #include "trainer/time_plan.h"
@@ -61,7 +62,14 @@ std::string advantage_scale(const TrainConfig& config) {
 
 void describe_examples(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
   const int64_t examples = config.rollout.prompts_per_step;
-  out << "method: sft, the texts of data.answer_key (" << config.data.answer_key << ") word for word\n";
+  if (config.algorithm.method == MethodKind::kDpo) {
+    out << "method: dpo, pairs of the texts of data.chosen_key (" << config.data.chosen_key
+        << ") and data.rejected_key (" << config.data.rejected_key << ")\n"
+        << "reference: the start weights; its log-probs are computed once, before the first step, and no second model "
+           "is held while training\n";
+  } else {
+    out << "method: sft, the texts of data.answer_key (" << config.data.answer_key << ") word for word\n";
+  }
   out << "batch: " << examples << " examples a step in "
       << config.trainer.updates_per_step * config.trainer.epochs_per_step << " updates; " << steps << " steps over "
       << problems << " examples (" << static_cast<double>(steps * examples) / static_cast<double>(problems)
@@ -113,6 +121,7 @@ void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t 
   describe_groups(out, config);
   out << "tokens: at most " << most * rollout.max_new_tokens << " sampled a step (" << rollout.max_new_tokens
       << " a completion), in micro-batches of " << config.trainer.micro_batch_tokens << "\n";
+  if (prefers(config.algorithm)) return;  // there is no ratio to an older policy
   out << "policy: "
       << (updates == 1 ? "on-policy: one update a step, so the ratio is 1 and clipping never acts"
                        : "off-policy after the first update of a step; old log-probs from the " +
@@ -126,8 +135,32 @@ void describe_optimizer(std::ostringstream& out, const optim::OptimizerConfig& c
       << " after " << config.warmup_updates << " warm-up updates\n";
 }
 
+// The loss of pairs and groups, whose scale no aggregation says.
+void describe_preferences(std::ostringstream& out, const TrainConfig& config) {
+  const AlgorithmConfig& algorithm = config.algorithm;
+  const algo::PreferenceConfig& dpo = algorithm.dpo;
+  const bool from_file = algorithm.method == MethodKind::kDpo;
+  if (from_file || algorithm.method == MethodKind::kOnlineDpo) {
+    out << "loss: " << name_of(algorithm.method) << ", " << name_of(dpo.kind) << ", beta " << dpo.beta
+        << ", label smoothing " << dpo.label_smoothing << (dpo.length_normalised ? ", log-probs a token" : "");
+  } else if (algorithm.policy.loss == algo::Loss::kPair) {
+    out << "loss: pair";
+  } else {
+    out << "loss: pair_logistic, beta " << algorithm.policy.pair_beta << ", log-probs a token";
+  }
+  out << ", the mean over "
+      << (algorithm.method == MethodKind::kGrpo && compares_groups(algorithm) ? "groups" : "pairs");
+  if (!from_file) out << ", denominator " << name_of(algorithm.denominator);
+  out << "\n";
+}
+
 void describe_objective(std::ostringstream& out, const TrainConfig& config) {
   const AlgorithmConfig& algorithm = config.algorithm;
+  if (prefers(algorithm)) {
+    describe_preferences(out, config);
+    describe_optimizer(out, config.optimizer);
+    return;
+  }
   if (learns_written_texts(algorithm)) {
     out << "loss: negative log-likelihood, " << name_of(algorithm.aggregation) << ", kl " << algorithm.kl.coef
         << ", entropy " << algorithm.entropy_coef << "\n";
@@ -269,7 +302,7 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
                   cuda ? ", page-locked" : "");
     out << line;
   }
-  if (config.algorithm.kl.coef > 0.0 && plan.sharding == optim::StateSharding::kWeights) {
+  if (holds_reference(config.algorithm) && plan.sharding == optim::StateSharding::kWeights) {
     out << "reference: its weights stay whole on every rank, also with zero3\n";
   }
 }
@@ -358,7 +391,8 @@ void validate_stream(const TrainConfig& config) {
   const auto refuse = [](const std::string& with, const std::string& why) {
     throw base::ConfigError(base::concat("trainer.stream_update: true does not go with ", with, ": ", why));
   };
-  if (learns_written_texts(config.algorithm)) refuse("algorithm.method: sft", "nothing is sampled to train beside");
+  if (learns_written_texts(config.algorithm))
+    refuse("algorithm.method: " + name_of(config.algorithm.method), "nothing is sampled to train beside");
   if (config.rollout.exact)
     refuse("rollout.exact: true",
            "micro-batches are filled in the order in which groups are completed, and that depends on what is decoded "
@@ -432,9 +466,11 @@ void validate(const TrainConfig& config) {
                                          "; mini-batches must be equal"));
   }
   validate_groups(rollout);
+  validate_preferences(config);
   if (learns_written_texts(config.algorithm) && config.algorithm.kl.coef > 0.0 &&
       config.algorithm.kl.in == KlIn::kReward) {
-    throw base::ConfigError("algorithm.kl.in: reward does not go with algorithm.method: sft: there is no reward");
+    throw base::ConfigError(base::concat("algorithm.kl.in: reward does not go with algorithm.method: ",
+                                         name_of(config.algorithm.method), ": there is no reward"));
   }
   if (config.rollout.overlong.buffer >= rollout.max_new_tokens) {
     throw base::ConfigError(base::concat("rollout.overlong.buffer ", rollout.overlong.buffer,
@@ -443,7 +479,8 @@ void validate(const TrainConfig& config) {
   }
   if (learns_written_texts(config.algorithm) && data::order_of(config.data) == data::Order::kUncertain) {
     throw base::ConfigError(
-        "data.order: uncertain does not go with algorithm.method: sft: nothing is sampled, so no accuracy is known");
+        base::concat("data.order: uncertain does not go with algorithm.method: ", name_of(config.algorithm.method),
+                     ": nothing is sampled, so no accuracy is known"));
   }
   if (config.eval.every_steps > 0 && config.eval.data.empty()) {
     throw base::ConfigError(

@@ -104,7 +104,7 @@ PlanInputs plan_inputs(const TrainConfig& config, const PlanAssumptions& assumpt
     inputs.assumed.push_back(base::concat("data.train has ", *assumptions.rows, " problems (--rows)"));
   } else {
     require_there(config.data.train);
-    inputs.train = load_train_problems(config.data);
+    inputs.train = load_train_problems(config.data, row_kind(config));
   }
   read_evaluated(config, assumptions, inputs);
   if (!assumptions.shape.empty()) {

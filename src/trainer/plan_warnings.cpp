@@ -4,6 +4,7 @@
 
 #include "grpo/base/error.h"
 #include "trainer/group_sizes.h"
+#include "trainer/memory_plan.h"
 
 namespace grpo::trainer {
 namespace {
@@ -59,10 +60,10 @@ void warn_about_rollouts(const TrainConfig& config, int64_t problems, int64_t ra
     out.push_back(base::concat("rollout.prompts_per_step ", rollout.prompts_per_step, " is less than ", ranks,
                                " ranks: some sample nothing"));
   }
-  const int64_t longest = config.data.max_prompt_tokens + rollout.max_new_tokens;
+  const int64_t longest = longest_together(config);
   if (longest > config.trainer.micro_batch_tokens) {
-    out.push_back(base::concat("a rollout can have ", longest, " tokens, more than trainer.micro_batch_tokens ",
-                               config.trainer.micro_batch_tokens,
+    out.push_back(base::concat(compares_groups(config.algorithm) ? "a group" : "a rollout", " can have ", longest,
+                               " tokens, more than trainer.micro_batch_tokens ", config.trainer.micro_batch_tokens,
                                ": it is then trained alone and needs more memory than planned here"));
   }
   if (config.logging.rollouts_per_step > 0 && config.logging.rollouts_per_step < first_size(rollout)) {

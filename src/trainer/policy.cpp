@@ -83,6 +83,7 @@ Prompt make_prompt(const tokenizer::ChatTemplate& chat, const data::Problem& pro
             .gold = problem.answers.front(),
             .ids = {},
             .also_right = {problem.answers.begin() + 1, problem.answers.end()},
+            .rejected = problem.rejected,
             .fields = problem.fields,
             .whole_row = problem.whole_row,
             .begun = tokenizer::begun_turn(messages),

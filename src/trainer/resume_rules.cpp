@@ -16,13 +16,15 @@ constexpr const char* kMemory = "how much is held at once: the same sums up to r
 
 constexpr const char* kAsked = "how graders are asked, not what they say; for a run that a failing grader ended";
 
-constexpr std::array<FreeKey, 31> kFreeKeys = {{
+constexpr std::array<FreeKey, 33> kFreeKeys = {{
     {"trainer.steps", "when the run ends; a linear or cosine rate depends on it, which a warning says"},
     {"data.epochs", "when the run ends"},
     {"run.output", "where the folder is"},
     {"data.train", kContent},
     {"data.prompt_key", kContent},
     {"data.answer_key", kContent},
+    {"data.chosen_key", kContent},
+    {"data.rejected_key", kContent},
     {"data.system", kContent},
     {"data.max_prompt_tokens", kContent},
     {"model.path", kContent},

@@ -77,15 +77,19 @@ void warn_overlap(const Run& run) {
 
 void load_data(Run& run) {
   const TrainConfig& config = run.config;
-  const bool sft = learns_written_texts(config.algorithm);
-  const bool whole_rows = !sft && reward::needs_whole_rows(config.reward);
-  const auto problems = load_train_problems(config.data, whole_rows);
+  const bool written = learns_written_texts(config.algorithm);
+  const bool whole_rows = row_kind(config) == data::RowKind::kWholeRow;
+  const auto problems = load_train_problems(config.data, row_kind(config));
   run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
   check_golds(run.prompts, config.reward, "data.train",
-              sft ? verifier::GoldUse::kText : reward::gold_use(config.reward), config.data.on_bad_row);
-  if (sft)
-    run.completions =
-        written_completions(run.policy, run.prompts, config.rollout.max_new_tokens, config.data.allow_special_tokens);
+              written ? verifier::GoldUse::kText : reward::gold_use(config.reward), config.data.on_bad_row);
+  const int64_t most_tokens = config.rollout.max_new_tokens;
+  const bool special_tokens = config.data.allow_special_tokens;
+  if (config.algorithm.method == MethodKind::kDpo) {
+    run.pairs = written_pairs(run.policy, run.prompts, most_tokens, special_tokens);
+  } else if (written) {
+    run.completions = written_completions(run.policy, run.prompts, most_tokens, special_tokens);
+  }
   if (config.eval.every_steps > 0) {
     const auto names = names_of_sets(config.eval.data, "eval.data");
     for (size_t i = 0; i < names.size(); ++i) {
@@ -114,7 +118,7 @@ void refuse_other_weights(const TrainConfig& config, const fs::path& weights) {
 // The reference of a policy with adapters is the same weights without them, or with older ones.
 std::unique_ptr<models::CausalLM> make_reference(const Run& run, int64_t local_rank, uint64_t seed) {
   const TrainConfig& config = run.config;
-  if (config.algorithm.kl.coef == 0.0) return nullptr;
+  if (!holds_reference(config.algorithm)) return nullptr;
   if (config.model.lora.rank == 0) return load_model(config.model, {}, local_rank, seed);
   using Adapters = models::CausalLM::TwinAdapters;
   return run.policy.model->twin(config.algorithm.kl.sync_every ? Adapters::kCopies : Adapters::kNone);
@@ -131,6 +135,26 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   run.policy.model->freeze(config.model.freeze);
   if (adapters) run.policy.model->add_adapters(config.model.lora, seed);
   run.reference = make_reference(run, local_rank, seed);
+}
+
+// The reference of method dpo is the start weights: the policy's, until it has learned.
+void load_references(Run& run, const fs::path& weights, const MemoryPlan& plan) {
+  const models::CausalLM& policy = *run.policy.model;
+  std::unique_ptr<models::CausalLM> start;
+  const auto reference = [&]() -> const models::CausalLM& {
+    if (weights.empty()) return policy;
+    start = load_model(run.config.model, {}, run.communicator.local_rank(), static_cast<uint64_t>(run.config.run.seed));
+    start->set_training_options(training_options(*start, plan));
+    return *start;
+  };
+  const std::string print =
+      base::concat(run.inputs.at("reference").get<std::string>(), ", shape ", run.inputs.at("shape").get<std::string>(),
+                   ", ", models::dtype_name(policy.dtype()), " on ", policy.device().is_cuda() ? "cuda" : "cpu");
+  run.references = reference_log_probs(run.learner(), {.prompts = run.prompts,
+                                                       .chosen = run.pairs.chosen,
+                                                       .rejected = run.pairs.rejected,
+                                                       .weights = print,
+                                                       .reference = reference});
 }
 
 // A grader that judges evaluations too is not started twice: with eval.judge auto the reward's own verdict is its.
@@ -172,6 +196,8 @@ std::unique_ptr<rollout::Engine> make_engine(const Run& run, const MemoryPlan& p
 }
 
 std::unique_ptr<Method> make_method(Run& run) {
+  if (run.config.algorithm.method == MethodKind::kDpo)
+    return std::make_unique<Dpo>(run.config, run.policy, run.prompts, run.pairs, run.references);
   if (learns_written_texts(run.config.algorithm))
     return std::make_unique<Sft>(run.config, run.policy, run.prompts, run.completions);
   return std::make_unique<Grpo>(run.config, run.policy, run.prompts, *run.engine, *run.reward);
@@ -208,6 +234,8 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
                                    .reference = {},
                                    .prompts = {},
                                    .completions = {},
+                                   .pairs = {},
+                                   .references = {},
                                    .eval_sets = {},
                                    .inputs = {},
                                    .reward = {},
@@ -227,6 +255,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   make_rewards(*run);
   load_data(*run);
   run->optimizer = make_optimizer(*run, plan);
+  if (config.algorithm.method == MethodKind::kDpo) load_references(*run, weights, plan);
   run->engine = make_engine(*run, plan);
   run->method = make_method(*run);
   run->total_steps = steps_of(config, epoch_length(config.data.train, run->prompts));

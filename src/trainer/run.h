@@ -14,6 +14,7 @@
 #include "grpo/trainer/policy.h"
 #include "grpo/trainer/train_config.h"
 #include "grpo/update/learner.h"
+#include "trainer/methods/dpo.h"
 #include "trainer/methods/method.h"
 
 namespace grpo::trainer {
@@ -24,9 +25,11 @@ struct Run {
   const TrainConfig& config;
   dist::Communicator& communicator;
   Policy policy;
-  std::unique_ptr<models::CausalLM> reference;  // when the KL term is on: start weights, or newer (kl.sync_every)
+  std::unique_ptr<models::CausalLM> reference;  // KL, or method online_dpo: start weights, or newer (kl.sync_every)
   std::vector<Prompt> prompts;
   std::vector<std::vector<int64_t>> completions;  // method sft: written, of each prompt
+  WrittenPairs pairs;                             // method dpo
+  std::vector<ReferencePair> references;          // of these
   std::vector<EvalSet> eval_sets;
   nlohmann::json inputs;  // fingerprints of what the run reads (run_inputs.h)
   std::shared_ptr<reward::RewardFunction> reward;

@@ -24,6 +24,7 @@ std::string print_of(const std::vector<Prompt>& prompts) {
     add(all, hash_ids(prompt.ids));
     add(all, prompt.gold);
     for (const auto& gold : prompt.also_right) add(all, gold);
+    if (!prompt.rejected.empty()) add(all, prompt.rejected);
   }
   return io::hash_bytes(all);
 }
@@ -89,7 +90,7 @@ constexpr std::array<Input, 8> kInputs = {
      {"prompts", "the prompts as tokens (model.path's tokenizer, data.max_prompt_tokens, data.system)"},
      {"stop_ids", "the stop ids (rollout.stop_ids, and those of model.path)"},
      {"shape", "model.path: its config.json"},
-     {"reference", "model.path: the weights that algorithm.kl compares with"},
+     {"reference", "model.path: the weights of the reference, which algorithm.kl or algorithm.dpo compares with"},
      {"base", "model.path: the weights that the adapters belong to"}}};
 
 std::string shown(const nlohmann::json& inputs, const Input& input) {
@@ -109,6 +110,7 @@ std::string print_of(const std::vector<data::Problem>& problems) {
       add(all, message.content);
     }
     for (const auto& answer : problem.answers) add(all, answer);
+    if (!problem.rejected.empty()) add(all, problem.rejected);
     if (!problem.whole_row.empty()) add(all, problem.whole_row);
   }
   return io::hash_bytes(all);
@@ -121,7 +123,8 @@ nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const 
   nlohmann::json eval = nlohmann::json::object();
   for (const EvalSet& set : eval_sets) eval[set.name] = print_of(set.prompts);
   const bool adapters = config.model.lora.rank > 0;
-  const bool compares = config.algorithm.kl.coef > 0.0 && !adapters;
+  const bool compares =
+      (holds_reference(config.algorithm) && !adapters) || config.algorithm.method == MethodKind::kDpo;
   return {{"problems", print_of(problems)},
           {"num_problems", problems.size()},
           {kMixture, mixture_of(train_shares(config.data.train, prompts))},

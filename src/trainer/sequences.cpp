@@ -1,8 +1,11 @@
 #include "trainer/sequences.h"
 
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "trainer/live_rollouts.h"
+#include "trainer/preferences.h"
 
 namespace grpo::trainer {
 namespace {
@@ -20,11 +23,40 @@ std::vector<float> advantages_of(const AlgorithmConfig& config, const Rollout& r
   return advantages;
 }
 
-update::Sequence sequence_of(const AlgorithmConfig& config, const Prompt& prompt, const Rollout& rollout) {
+update::Sequence sequence_of(const Prompt& prompt, const Rollout& rollout, std::vector<float> advantages) {
   auto sequence = update::sequence_of(prompt.ids, rollout.completion.ids);
-  sequence.advantages = advantages_of(config, rollout);
+  sequence.advantages = std::move(advantages);
   sequence.sampler_log_probs = rollout.completion.log_probs;
   return sequence;
+}
+
+// Those of the rollouts, which are whole groups, that are learned from. prompt_of: of a rollout.
+template <typename PromptOf>
+std::vector<update::Sequence> sequences_of(const TrainConfig& config, const std::vector<Rollout>& rollouts,
+                                           const std::vector<size_t>& chosen, const PromptOf& prompt_of) {
+  std::vector<update::Sequence> sequences;
+  if (!prefers(config.algorithm)) {
+    for (const size_t i : chosen) {
+      if (trains(config.algorithm, rollouts[i]))
+        sequences.push_back(
+            sequence_of(prompt_of(rollouts[i]), rollouts[i], advantages_of(config.algorithm, rollouts[i])));
+    }
+    return sequences;
+  }
+  for (const auto& [i, value] : preferences_of(config, rollouts, chosen)) {
+    sequences.push_back(sequence_of(prompt_of(rollouts[i]), rollouts[i], {value}));
+    if (compares_groups(config.algorithm)) sequences.back().group = static_cast<int64_t>(rollouts[i].prompt);
+  }
+  return sequences;
+}
+
+// The objective of pairs of texts, or of the best and worst completions. The reference did not sample, so nothing is
+// left out of either.
+update::Objective dpo_objective(const TrainConfig& config) {
+  const bool sampled = config.algorithm.method == MethodKind::kOnlineDpo;
+  return {.temperature = sampled ? config.rollout.sampling.temperature : 1.0,
+          .preference = config.algorithm.dpo,
+          .against_reference = true};
 }
 
 // A later update of a step would not find the set that was sampled from again, since its weights are others.
@@ -37,6 +69,7 @@ nn::HeadTruncation truncation_of(const TrainConfig& config) {
 
 update::Objective objective_of(const TrainConfig& config) {
   const AlgorithmConfig& algorithm = config.algorithm;
+  if (algorithm.method == MethodKind::kDpo || algorithm.method == MethodKind::kOnlineDpo) return dpo_objective(config);
   if (learns_written_texts(algorithm)) {  // with advantage 1 this loss is the negative log-likelihood
     return {.policy = {.loss = algo::Loss::kReinforce},
             .aggregation = algorithm.aggregation,
@@ -45,22 +78,24 @@ update::Objective objective_of(const TrainConfig& config) {
             .entropy_coef = algorithm.entropy_coef,
             .temperature = 1.0};
   }
-  return {.policy = algorithm.policy,
-          .aggregation = algorithm.aggregation,
-          .kl_coef = kl_in_loss(algorithm),
-          .kl_estimator = algorithm.kl.estimator,
-          .entropy_coef = algorithm.entropy_coef,
-          .temperature = config.rollout.sampling.temperature,
-          .truncation = truncation_of(config)};
+  update::Objective objective{
+      .policy = algorithm.policy,
+      // The mean over groups is in the scale (preferences.h), and every token of a group counts whole.
+      .aggregation = prefers(algorithm) ? algo::Aggregation::kSeqMeanTokenSum : algorithm.aggregation,
+      .kl_coef = kl_in_loss(algorithm),
+      .kl_estimator = algorithm.kl.estimator,
+      .entropy_coef = algorithm.entropy_coef,
+      .temperature = config.rollout.sampling.temperature,
+      .truncation = truncation_of(config)};
+  if (compares_groups(algorithm))
+    objective.preference = {.beta = algorithm.policy.pair_beta, .length_normalised = true};
+  return objective;
 }
 
 update::Batch batch_of(const TrainConfig& config, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
-  update::Batch learned{.sequences = {}, .scale = loss_scale(config, batch, rollouts)};
-  for (const size_t index : live_rollouts(config.algorithm, batch, rollouts)) {
-    const Rollout& rollout = batch.rollouts[index];
-    learned.sequences.push_back(sequence_of(config.algorithm, batch.prompts[rollout.prompt], rollout));
-  }
-  return learned;
+  const auto prompt_of = [&](const Rollout& rollout) -> const Prompt& { return batch.prompts[rollout.prompt]; };
+  return {.sequences = sequences_of(config, batch.rollouts, rollouts, prompt_of),
+          .scale = loss_scale(config, batch, rollouts)};
 }
 
 std::vector<update::Sequence> sequences_of_group(const TrainConfig& config, const Prompt& prompt,
@@ -68,11 +103,9 @@ std::vector<update::Sequence> sequences_of_group(const TrainConfig& config, cons
   RolloutBatch one{.prompts = {}, .rollouts = std::move(group), .group_offsets = {0}};
   one.group_offsets.push_back(static_cast<int64_t>(one.rollouts.size()));
   set_advantages(one, config.algorithm.advantage, config.rollout);
-  std::vector<update::Sequence> sequences;
-  for (const Rollout& rollout : one.rollouts) {
-    if (trains(config.algorithm, rollout)) sequences.push_back(sequence_of(config.algorithm, prompt, rollout));
-  }
-  return sequences;
+  std::vector<size_t> all(one.rollouts.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  return sequences_of(config, one.rollouts, all, [&](const Rollout&) -> const Prompt& { return prompt; });
 }
 
 }  // namespace grpo::trainer

@@ -109,9 +109,10 @@ DecodeStep decode_step(const models::ModelConfig& model, const Load& load, doubl
 // as many in its own gradient.
 double operations_per_trained_token(const TrainConfig& config, double n, const models::TrainedElements& trained) {
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
-  const bool old_pass = updates > 1 && config.algorithm.old_logprobs == OldLogProbs::kTrainer;
+  const bool old_pass =
+      updates > 1 && !compares_groups(config.algorithm) && config.algorithm.old_logprobs == OldLogProbs::kTrainer;
   const double update = 2.0 * n + 2.0 * trained.passed + 2.0 * trained.all;
-  const double passes_without_gradient = (old_pass ? 1.0 : 0.0) + (config.algorithm.kl.coef > 0.0 ? 1.0 : 0.0);
+  const double passes_without_gradient = (old_pass ? 1.0 : 0.0) + (holds_reference(config.algorithm) ? 1.0 : 0.0);
   return update * static_cast<double>(config.trainer.epochs_per_step) + passes_without_gradient * 2.0 * n;
 }
 
@@ -148,7 +149,7 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& whole, i
                    const PlanTarget& target, const DeviceRates& rates) {
   const bool samples = !learns_written_texts(whole.algorithm);
   TrainConfig config = whole;
-  if (!samples) config.rollout.group_size = 1;
+  if (!samples) config.rollout.group_size = whole.algorithm.method == MethodKind::kDpo ? 2 : 1;  // written ones
   const auto n = static_cast<double>(model.num_parameters());
   const auto trained = models::trained_elements(model, config.model.freeze, config.model.lora);
   const int64_t ranks = target.ranks;

@@ -45,3 +45,16 @@ class InFolder(unittest.TestCase):
 
     def write_rows(self, name, rows):
         return self.write(name, jsonl(rows))
+
+
+class Trains(InFolder):
+    """Tests of runs in that folder. run_program(name, *overrides, ranks=1), which starts one of that name, is theirs."""
+
+    def train(self, name, *overrides, ranks=1):
+        """Its messages; a run that fails fails the test."""
+        result = self.run_program(name, *overrides, ranks=ranks)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stderr
+
+    def lines(self, name):
+        return comparable(metrics(self.folder / name))

@@ -135,7 +135,7 @@ TEST_F(ResumeRules, RefuseOtherContentUnderTheSamePath) {
   std::string weights = io::read_file(model / "model.safetensors");
   weights.back() = static_cast<char>(weights.back() ^ 1);
   io::write_file_atomic(model / "model.safetensors", weights);
-  EXPECT_THAT(error(), HasSubstr("the weights that algorithm.kl compares with"));
+  EXPECT_THAT(error(), HasSubstr("the weights of the reference"));
 }
 
 TEST_F(ResumeRules, SayThatAnEvaluationSetChanged) {

@@ -53,6 +53,26 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   validate(load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {"trainer.stream_update=true"}));
 }
 
+TEST(Validate, RefusesWhatDoesNotGoWithPreferences) {
+  for (const char* what : {"algorithm.loss=pair", "algorithm.loss=pair_logistic", "algorithm.method=online_dpo"}) {
+    expect_refused({what, "algorithm.kl.coef=0.1"}, "algorithm.kl.coef in the loss");
+    expect_refused({what, "algorithm.entropy_coef=0.1"}, "algorithm.entropy_coef");
+    expect_refused({what, "rollout.group_size=1"}, "rollout.group_size: 1");
+    expect_refused({what, "algorithm.negative_tokens=filtered"}, "algorithm.negative_tokens: filtered");
+    validate(load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml",
+                  {what, "trainer.stream_update=true", "algorithm.kl.coef=0"}));
+  }
+  expect_refused({"algorithm.loss=pair", "rollout.group_size=16"},
+                 "algorithm.loss: pair does not go with groups of 16");
+  expect_refused({"algorithm.loss=pair", "rollout.adaptive.mode=extend"}, "groups of 16");
+  expect_refused({"algorithm.method=dpo", "algorithm.kl.coef=0.1"}, "algorithm.method: dpo does not go with");
+  expect_refused({"algorithm.method=dpo", "algorithm.kl.sync_every=5"}, "algorithm.kl.sync_every");
+  expect_refused({"algorithm.method=dpo", "trainer.stream_update=true"}, "algorithm.method: dpo");
+  expect_refused({"algorithm.method=dpo", "data.order=uncertain"}, "algorithm.method: dpo");
+  expect_refused({"algorithm.method=dpo", "algorithm.dpo.kind=ipo", "algorithm.dpo.label_smoothing=0.1"},
+                 "algorithm.dpo.label_smoothing");
+}
+
 // Everywhere alike: nothing could be sampled.
 TEST(Validate, RefusesATopPOfZero) {
   for (const char* key : {"rollout.top_p", "eval.top_p"}) {

@@ -125,7 +125,7 @@ TEST(FailedRewards, AreLeftOutOfGroupsLossAndMeans) {
   EXPECT_EQ(batch.rollouts[2].advantage, 0.0);
   auto config = config_with(1 << 20);
   config.algorithm.kl.coef = 0.1;  // under which tied completions train too
-  EXPECT_THAT(live_rollouts(config.algorithm, batch, {0, 1, 2}), ::testing::ElementsAre(0, 1));
+  EXPECT_THAT(live_rollouts(config, batch, {0, 1, 2}), ::testing::ElementsAre(0, 1));
   EXPECT_EQ(loss_scale(config, batch, {0, 1, 2}), 1.0 / 4.0);
   StepStats stats;
   count_rollouts(batch, stats);

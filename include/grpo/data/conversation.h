@@ -18,7 +18,14 @@ struct Message {
 /// another role, a part that is no text, a call of a tool, no turn of the user's.
 std::vector<Message> read_conversation(const nlohmann::json& list, const std::string& place, const std::string& key);
 
-/// The chat list that a text holds as JSON, as columns of CSV files do; empty where it holds none. Errors as above.
-std::vector<Message> conversation_in_text(const std::string& text, const std::string& place, const std::string& key);
+/// The same for a part of a conversation, which need not have a turn of the user's.
+std::vector<Message> read_messages(const nlohmann::json& list, const std::string& place, const std::string& key);
+
+/// The messages of the chat list that a text holds as JSON, as columns of CSV files do; empty where it holds none.
+/// Errors as read_messages().
+std::vector<Message> messages_in_text(const std::string& text, const std::string& place, const std::string& key);
+
+/// Throws base::IoError where messages, which are not empty, have no turn of the user's.
+void require_question(const std::vector<Message>& messages, const std::string& place, const std::string& key);
 
 }  // namespace grpo::data

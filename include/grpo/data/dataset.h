@@ -27,6 +27,8 @@ struct DataConfig {
   std::vector<TrainSet> train;
   std::string prompt_key = "problem";
   std::string answer_key = "answer";
+  std::string chosen_key = "chosen";
+  std::string rejected_key = "rejected";
   std::vector<std::string> extra_keys;
   std::string system = "auto";
   double epochs = 1.0;
@@ -45,6 +47,9 @@ struct DataConfig {
       "nested objects");
     f("answer_key", answer_key,
       "key of the right answer: a text, a number, or a list of right ones (as reward_model.ground_truth)");
+    f("chosen_key", chosen_key,
+      "method dpo: key of the better completion: a text, or a list of chat messages that ends in it");
+    f("rejected_key", rejected_key, "method dpo: key of the worse completion");
     f("extra_keys", extra_keys,
       "further keys of every row, of data.train and eval.data, that rewards see and the rollout files show, as [level, "
       "extra_info.index]; dots enter nested objects");
@@ -76,6 +81,7 @@ struct Problem {
   std::string prompt = {};  // the problem's text, without any template; of a conversation its last user message
   std::vector<Message> messages = {};     // the conversation, where the prompt is one
   std::vector<std::string> answers = {};  // each of them right; one empty text where the file has none
+  std::string rejected = {};              // of a preference: the worse completion; the better one is in answers
   std::string fields = {};                // a JSON object of the further keys asked for; empty: none was
   std::string whole_row = {};             // the row as a JSON object, where that was asked for; else empty
   std::string place = {};                 // "FILE:LINE" or "FILE: row N"
@@ -97,6 +103,13 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
                                    const std::string& answer_key, const std::vector<std::string>& extra_keys = {},
                                    bool whole_rows = false);
 
+/// What a row is read as.
+enum class RowKind {
+  kProblem,     // a problem and its answers
+  kWholeRow,    // that, and the row as JSON text
+  kPreference,  // a prompt and two completions (docs/data.md): answers is the better one, rejected the other
+};
+
 /// What became of the rows of one set.
 struct SetCounts {
   int64_t rows = 0;
@@ -114,6 +127,6 @@ struct TrainProblems {
 /// Reads config.train, whose paths are files. A problem's row counts every row of every file, used or not, so that it
 /// names the same problem whatever is chosen. Throws base::IoError as load_problems, also for a set of which nothing is
 /// left, and base::ConfigError for a condition that says nothing or a take of more rows than there are.
-TrainProblems load_train_sets(const DataConfig& config, bool whole_rows = false);
+TrainProblems load_train_sets(const DataConfig& config, RowKind kind = RowKind::kProblem);
 
 }  // namespace grpo::data

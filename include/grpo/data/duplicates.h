@@ -9,7 +9,7 @@
 namespace grpo::data {
 
 /// What makes two problems the same: the problem's text, or all turns of its conversation, with white space as single
-/// blanks. Answers do not count.
+/// blanks. Answers do not count; of a preference its completions do, as one prompt may have several.
 std::string compared_text(const Problem& problem);
 
 /// A problem with the text of an earlier one.

@@ -18,6 +18,7 @@ struct Prompt {
   std::string gold;
   std::vector<int64_t> ids;
   std::vector<std::string> also_right = {};  // other golds
+  std::string rejected = {};                 // of a preference: the worse completion; gold is the better one
   std::string fields = {};                   // a JSON object of the row's keys that data.extra_keys names; empty: none
   std::string whole_row = {};                // its row as a JSON object, where the reward needs it; else empty
   std::string begun = {};  // what the assistant's turn has begun with already; the reward sees it before the completion

@@ -9,6 +9,7 @@
 #include "grpo/algo/aggregation.h"
 #include "grpo/algo/kl.h"
 #include "grpo/algo/policy_loss.h"
+#include "grpo/algo/preference_loss.h"
 #include "grpo/base/fields.h"
 #include "grpo/data/dataset.h"
 #include "grpo/dist/communicator.h"
@@ -188,13 +189,19 @@ struct KlConfig {
 };
 
 /// What a step learns from: groups of its own completions, or written ones.
-enum class MethodKind { kGrpo, kSft };
-inline std::vector<std::string> enum_names(MethodKind) { return {"grpo", "sft"}; }
+enum class MethodKind {
+  kGrpo,
+  kSft,        // written completions
+  kDpo,        // written pairs of a better and a worse one
+  kOnlineDpo,  // such pairs from groups of its own completions
+};
+inline std::vector<std::string> enum_names(MethodKind) { return {"grpo", "sft", "dpo", "online_dpo"}; }
 
 struct AlgorithmConfig {
   MethodKind method = MethodKind::kGrpo;
   algo::AdvantageConfig advantage;
   algo::PolicyLossConfig policy;
+  algo::PreferenceConfig dpo;
   algo::Aggregation aggregation = algo::Aggregation::kTokenMean;
   algo::DenominatorScope denominator = algo::DenominatorScope::kAll;
   algo::EmptyRows empty_rows = algo::EmptyRows::kCount;
@@ -205,9 +212,12 @@ struct AlgorithmConfig {
   OldLogProbs old_logprobs = OldLogProbs::kTrainer;
   GRPO_FIELDS(f) {
     f("method", method,
-      "grpo: learn from groups of sampled completions; sft: from the texts of data.answer_key, word for word");
+      "grpo: learn from groups of sampled completions; online_dpo: from the best and the worst of each group; sft: "
+      "from "
+      "the texts of data.answer_key, word for word; dpo: from pairs of texts, data.chosen_key and data.rejected_key");
     advantage.fields(f);  // advantage, std, std_eps
     policy.fields(f);     // loss, clip_low, clip_high, dual_clip, ...
+    f("dpo", dpo, "the loss of methods dpo and online_dpo");
     f("aggregation", aggregation, "how per-token terms become one loss");
     f("denominator", denominator, "whether rollouts of dead groups count in the loss denominators");
     f("empty_rows", empty_rows, "whether rollouts without a counted token count in sequence means");
@@ -227,7 +237,26 @@ inline double kl_in_loss(const AlgorithmConfig& algorithm) {
   return algorithm.kl.in == KlIn::kLoss ? algorithm.kl.coef : 0.0;
 }
 
-inline bool learns_written_texts(const AlgorithmConfig& algorithm) { return algorithm.method == MethodKind::kSft; }
+inline bool learns_written_texts(const AlgorithmConfig& algorithm) {
+  return algorithm.method == MethodKind::kSft || algorithm.method == MethodKind::kDpo;
+}
+
+/// Whether a whole group of completions, sampled or written, is one term of the loss.
+inline bool compares_groups(const AlgorithmConfig& algorithm) {
+  return algorithm.method == MethodKind::kDpo || algorithm.method == MethodKind::kOnlineDpo ||
+         (algorithm.method == MethodKind::kGrpo && algo::compares_sequences(algorithm.policy.loss));
+}
+
+/// Whether better completions are set against worse ones, and advantages say no more than which is which.
+inline bool prefers(const AlgorithmConfig& algorithm) {
+  return compares_groups(algorithm) ||
+         (algorithm.method == MethodKind::kGrpo && algorithm.policy.loss == algo::Loss::kPair);
+}
+
+/// Whether a second model, the reference, is held while training.
+inline bool holds_reference(const AlgorithmConfig& algorithm) {
+  return algorithm.kl.coef > 0.0 || algorithm.method == MethodKind::kOnlineDpo;
+}
 
 enum class OffloadOptimizer { kAuto, kTrue, kFalse };
 inline std::vector<std::string> enum_names(OffloadOptimizer) { return {"auto", "true", "false"}; }

@@ -152,7 +152,8 @@ double Grpo::mean_overlong() const {
 StepSigns Grpo::signs() const {
   const StepStats& stats = result_.stats;
   return {
-      .ratio_max = stats.update.figure("ratio/max"),
+      // Where sequences are compared there is no ratio.
+      .ratio_max = compares_groups(config_.algorithm) ? 0.0 : stats.update.figure("ratio/max"),
       .reward_mean = stats.reward_mean,
       .reward_std = stats.reward_std,
       .length_mean = static_cast<double>(stats.tokens_completion) / static_cast<double>(result_.batch.rollouts.size())};

@@ -9,6 +9,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/metrics/timer.h"
+#include "trainer/sum_over_ranks.h"
 #include "trainer/train_shares.h"
 #include "trainer/update_watch.h"
 
@@ -21,22 +22,20 @@ int64_t end_of_completion(const Policy& policy) {
   return id ? *id : policy.stop_ids.front();
 }
 
-double sum_over_ranks(double value, dist::Communicator& communicator) {
-  double sum = 0.0;
-  for (const auto& theirs : communicator.all_gather({value})) sum += theirs[0];
-  return sum;
-}
-
 }  // namespace
+
+std::vector<int64_t> written_completion(const Policy& policy, const std::string& text, bool special_tokens) {
+  auto ids = policy.tokenizer->encode(text, special_tokens);
+  ids.push_back(end_of_completion(policy));
+  return ids;
+}
 
 std::vector<std::vector<int64_t>> written_completions(const Policy& policy, std::vector<Prompt>& prompts,
                                                       int64_t most_tokens, bool special_tokens) {
-  const int64_t end = end_of_completion(policy);
   std::vector<std::vector<int64_t>> completions;
   std::vector<Prompt> kept;
   for (Prompt& prompt : prompts) {
-    auto ids = policy.tokenizer->encode(prompt.gold, special_tokens);
-    ids.push_back(end);
+    auto ids = written_completion(policy, prompt.gold, special_tokens);
     if (static_cast<int64_t>(ids.size()) > most_tokens) continue;
     completions.push_back(std::move(ids));
     kept.push_back(std::move(prompt));
@@ -77,15 +76,21 @@ bool Sft::take_step(const StepCall& call) {
   update_ = update::mean_of_updates(updates);
   update_s_ = timer.seconds();
   ranks_ = communicator.size();
-  bytes_ = ranks_ > 1 ? sum_over_ranks(static_cast<double>(communicator.bytes_sent() - sent), communicator) : 0.0;
-  prompt_tokens_ = completion_tokens_ = longest_ = 0;
+  bytes_ = ranks_ > 1 ? sum_over_ranks({static_cast<double>(communicator.bytes_sent() - sent)}, communicator)[0] : 0.0;
+  prompt_tokens_ = completion_tokens_ = num_completions_ = longest_ = 0;
   for (const size_t i : examples) {
-    const auto length = static_cast<int64_t>(completions_[i].size());
-    prompt_tokens_ += static_cast<int64_t>(prompts_[i].ids.size());
-    completion_tokens_ += length;
-    longest_ = std::max(longest_, length);
+    for (const int64_t length : lengths_of(i)) {
+      prompt_tokens_ += static_cast<int64_t>(prompts_[i].ids.size());
+      completion_tokens_ += length;
+      num_completions_ += 1;
+      longest_ = std::max(longest_, length);
+    }
   }
   return true;
+}
+
+std::vector<int64_t> Sft::lengths_of(size_t example) const {
+  return {static_cast<int64_t>(completions_[example].size())};
 }
 
 std::vector<size_t> Sft::next_examples() {
@@ -139,7 +144,7 @@ metrics::MetricsLine Sft::measures() const {
   line.add("tokens/prompt", static_cast<double>(prompt_tokens_));
   line.add("tokens/completion", static_cast<double>(completion_tokens_));
   line.add("tokens/trained", static_cast<double>(update_.tokens));
-  line.add("length/mean", static_cast<double>(completion_tokens_) / examples);
+  line.add("length/mean", static_cast<double>(completion_tokens_) / static_cast<double>(num_completions_));
   line.add("length/max", static_cast<double>(longest_));
   line.add("time/update", update_s_);
   line.add("time/train", update_s_);

@@ -10,10 +10,12 @@
 
 namespace grpo::trainer {
 
-/// The ids that supervised fine-tuning teaches for each prompt: its first answer's text word for word, and the token
-/// that ends the assistant's turn (without a template the first stop id). Leaves out the prompts whose completion is
-/// longer than most_tokens, with a warning. special_tokens: their texts in an answer are tokens
-/// (data.allow_special_tokens). Throws base::ConfigError when none is left.
+/// The ids of a written completion: its text word for word, and the token that ends the assistant's turn (without a
+/// template the first stop id). special_tokens: their texts in it are tokens (data.allow_special_tokens).
+std::vector<int64_t> written_completion(const Policy& policy, const std::string& text, bool special_tokens);
+
+/// The ids that supervised fine-tuning teaches for each prompt: its first answer. Leaves out the prompts whose
+/// completion is longer than most_tokens, with a warning. Throws base::ConfigError when none is left.
 std::vector<std::vector<int64_t>> written_completions(const Policy& policy, std::vector<Prompt>& prompts,
                                                       int64_t most_tokens, bool special_tokens);
 
@@ -43,6 +45,9 @@ class Sft : public Method {
   /// What one update learns from these examples (indices of prompts and completions). A method that weighs their tokens
   /// in another way changes it here.
   virtual update::Batch batch_of(const StepCall& call, const std::vector<size_t>& examples) const;
+  /// Tokens of each completion of an example.
+  virtual std::vector<int64_t> lengths_of(size_t example) const;
+  const std::vector<Prompt>& prompts() const { return prompts_; }
 
  private:
   std::vector<size_t> next_examples();
@@ -59,6 +64,7 @@ class Sft : public Method {
   UpdateStats update_;
   int64_t prompt_tokens_ = 0;
   int64_t completion_tokens_ = 0;
+  int64_t num_completions_ = 0;
   int64_t longest_ = 0;  // completion
   double update_s_ = 0.0;
   double bytes_ = 0.0;  // sent by all ranks; 0 with one
