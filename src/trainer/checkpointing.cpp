@@ -8,6 +8,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/metrics/timer.h"
+#include "trainer/resume.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -41,6 +42,7 @@ std::string Checkpointing::way_back() {
 void Checkpointing::check_weights(int64_t step) {
   try {
     checkpoint::check_finite(*run_.policy.model);
+    if (run_.critic) checkpoint::check_finite(*run_.critic);
   } catch (const base::Error& error) {
     throw base::Error(
         base::concat("step ", step, ": ", error.what(), ", so that no checkpoint was written", way_back()));
@@ -70,18 +72,33 @@ void Checkpointing::save(int64_t step, const nlohmann::json& state, const Kind& 
 void Checkpointing::write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options,
                           const Kind& kind) {
   auto write = checkpoint::run_state_writer(*run_.policy.model, *run_.optimizer, state, options);
+  std::optional<checkpoint::StateWriter> write_critic;
+  if (run_.critic) write_critic = critic_writer(step, options);
   const checkpoint::SavePlan plan{.keep = run_.config.checkpoint.keep,
-                                  .bytes = write.bytes,
+                                  .bytes = write.bytes + (write_critic ? write_critic->bytes : 0),
                                   .pinned = kind.pin_good ? good_step_ : std::nullopt,
                                   .best = kind.best};
-  writing_ = std::async(std::launch::async, [this, step, plan, write = std::move(write)] {
-    const metrics::Timer timer;
-    store_.save(step, plan, [&](const fs::path& folder) {
-      write(folder);
-      if (run_.splits_optimizer) collect_optimizer_files(folder, step);
-    });
-    stop_.note_save(timer.seconds());
-  });
+  writing_ = std::async(std::launch::async,
+                        [this, step, plan, write = std::move(write), write_critic = std::move(write_critic)] {
+                          const metrics::Timer timer;
+                          store_.save(step, plan, [&](const fs::path& folder) {
+                            write(folder);
+                            if (write_critic) {
+                              fs::create_directories(folder / kCriticFolder);
+                              (*write_critic)(folder / kCriticFolder);
+                            }
+                            if (run_.splits_optimizer) collect_optimizer_files(folder, step);
+                          });
+                          stop_.note_save(timer.seconds());
+                        });
+}
+
+// Every rank holds the same critic. Its folder is like a checkpoint of its own.
+checkpoint::StateWriter Checkpointing::critic_writer(int64_t step, checkpoint::SaveOptions options) const {
+  options.reference = nullptr;
+  options.rank = 0;
+  options.ranks = 1;
+  return checkpoint::run_state_writer(*run_.critic, *run_.critic_optimizer, {{"step", step}}, options);
 }
 
 void Checkpointing::write_part(int64_t step, const checkpoint::SaveOptions& options) {

@@ -56,6 +56,7 @@ class Checkpointing {
  private:
   void check_weights(int64_t step);
   void write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options, const Kind& kind);
+  checkpoint::StateWriter critic_writer(int64_t step, checkpoint::SaveOptions options) const;
   void write_part(int64_t step, const checkpoint::SaveOptions& options);
   void collect_optimizer_files(const std::filesystem::path& folder, int64_t step) const;
 

@@ -1,4 +1,5 @@
-// One GRPO step (arXiv 2402.03300, 2510.00977): prompts -> rollout -> reward -> advantage -> update.
+// One GRPO step (arXiv 2402.03300, 2510.00977): prompts -> rollout -> reward -> advantage -> update. One of PPO differs
+// in its advantages, which a critic gives every token, and in that the critic learns too (token_advantages.h).
 #include "grpo/trainer/grpo_step.h"
 
 #include <optional>
@@ -10,6 +11,7 @@
 #include "trainer/live_rollouts.h"
 #include "trainer/sequences.h"
 #include "trainer/step_stats.h"
+#include "trainer/token_advantages.h"
 #include "trainer/update_watch.h"
 
 namespace grpo::trainer {
@@ -83,14 +85,25 @@ std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatc
   return loss_scale(config, batch, all);
 }
 
-void set_advantages_of_step(const StepContext& context, RolloutBatch& batch) {
+bool subtracts_kl(const AlgorithmConfig& config) { return config.kl.coef > 0.0 && config.kl.in == KlIn::kReward; }
+
+// The rollouts of each of the step's mini-batches.
+std::vector<std::vector<size_t>> parts_of(const StepContext& context, const RolloutBatch& batch,
+                                          const std::vector<size_t>& groups) {
+  const int64_t count = context.config.trainer.updates_per_step;
+  std::vector<std::vector<size_t>> parts;
+  for (int64_t u = 0; u < count; ++u) parts.push_back(mini_batch(batch, groups, u, count));
+  return parts;
+}
+
+void set_advantages_of_step(const StepContext& context, RolloutBatch& batch, StepStats& stats) {
   const TrainConfig& config = context.config;
+  if (context.critic != nullptr) return set_token_advantages(context, batch, stats);
+  if (subtracts_kl(config.algorithm)) stats.kl_reference = set_kl_penalties(context, batch);
   if (largest_size(config.rollout) > 1) return set_advantages(batch, config.algorithm.advantage, config.rollout);
   GRPO_CHECK(context.values != nullptr, "groups of one without values of their prompts");
   set_advantages_of_singles(batch, config.algorithm.advantage, *context.values);
 }
-
-bool subtracts_kl(const AlgorithmConfig& config) { return config.kl.coef > 0.0 && config.kl.in == KlIn::kReward; }
 
 }  // namespace
 
@@ -112,8 +125,7 @@ StepResult grpo_step(const StepContext& context, Draws& draws) {
   }
   result.stats.rollout_bytes = communicator.bytes_sent() - sent;
   metrics::Timer timer;
-  if (subtracts_kl(context.config.algorithm)) result.stats.kl_reference = set_kl_penalties(context, result.batch);
-  set_advantages_of_step(context, result.batch);
+  set_advantages_of_step(context, result.batch, result.stats);
   count_groups(context.config.rollout, result.batch, result.stats);
   const auto groups = learned_groups(result.batch, context.config.rollout.prompts_per_step);
 
@@ -127,6 +139,8 @@ StepResult grpo_step(const StepContext& context, Draws& draws) {
   optimizer.gather_weights();
   result.stopped = updates.back().dropped;
   if (result.stopped) return result;
+  if (context.critic != nullptr)
+    result.stats.critic->update = update_critic(context, result.batch, parts_of(context, result.batch, groups));
   result.stats.update = update::mean_of_updates(updates);
   result.stats.update_s = timer.seconds();
   result.stats.update_bytes = communicator.bytes_sent() - sent - result.stats.rollout_bytes;

@@ -10,7 +10,7 @@ bool counts_in_loss(const AlgorithmConfig& config, const Rollout& rollout) {
 
 bool trains(const AlgorithmConfig& config, const Rollout& rollout) {
   if (!counts_in_loss(config, rollout)) return false;
-  return rollout.advantage != 0.0 || kl_in_loss(config) > 0.0 || config.entropy_coef > 0.0;
+  return rollout.advantage != 0.0 || has_critic(config) || kl_in_loss(config) > 0.0 || config.entropy_coef > 0.0;
 }
 
 std::vector<size_t> live_rollouts(const TrainConfig& config, const RolloutBatch& batch,

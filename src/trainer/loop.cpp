@@ -139,6 +139,7 @@ bool Loop::call_method(int64_t step) {
   try {
     return run_->method->take_step({.step = step,
                                     .learner = run_->learner(),
+                                    .critic = run_->critic_learner(),
                                     .should_stop = [this] { return goes_on_and(stop_.drops_step()); },
                                     .on_progress = [this](const StepProgress& progress) { note_progress(progress); }});
   } catch (const rollout::NonFiniteLogits& error) {

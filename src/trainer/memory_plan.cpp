@@ -263,6 +263,17 @@ void add_step_beyond_pass(MemoryPlan& plan, size_t first, double step) {
   if (step > pass) plan.parts.push_back({"optimizer's step beyond a pass", step - pass, When::kUpdate});
 }
 
+// Every rank holds all of it. Its passes are no larger than the policy's, and not at the same time.
+void add_critic(MemoryPlan& plan, double elements, double dtype_bytes, double state_bytes, bool copies) {
+  plan.parts.push_back({"critic's weights", elements * dtype_bytes});
+  const double state = elements * state_bytes;
+  if (plan.offload)
+    plan.host_bytes += state;
+  else
+    plan.parts.push_back({copies ? "critic's masters and moments" : "critic's moments", state});
+  plan.parts.push_back({"critic's gradient sums", 4.0 * elements, When::kUpdate});
+}
+
 MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, const TrainConfig& config,
                      int64_t dtype_bytes, const PlanTarget& target) {
   using optim::StateSharding;
@@ -299,6 +310,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   // Beside adapters the reference is the same weights, with adapters of its own where it moves.
   const double reference = !adapters ? n : config.algorithm.kl.sync_every ? trained.all : 0.0;
   if (holds_reference(config.algorithm)) plan.parts.push_back({"reference weights", reference * b});
+  if (has_critic(config.algorithm)) add_critic(plan, n, b, state_bytes_each(kind, copies, (n - outside) / n), copies);
   if (target.cuda)
     plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
   else

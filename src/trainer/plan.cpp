@@ -452,6 +452,23 @@ void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding)
 
 }  // namespace
 
+void validate_ppo(const TrainConfig& config) {
+  if (!has_critic(config.algorithm)) return;
+  const auto refuse = [](const std::string& other, const std::string& why) {
+    throw base::ConfigError(base::concat("algorithm.method: ppo does not go with ", other, ": ", why));
+  };
+  const auto loss = config.algorithm.policy.loss;
+  if (!algo::is_per_token(loss) || loss == algo::Loss::kPair)
+    refuse("algorithm.loss: " + name_of(loss), "its advantages are the tokens' own");
+  const std::string whole = "it learns from every completion, whatever the rest of its group is like";
+  if (config.rollout.resample.max_rollouts) refuse("rollout.resample.max_rollouts", whole);
+  if (config.rollout.adaptive.mode != AdaptiveMode::kOff) refuse("rollout.adaptive.mode", whole);
+  if (config.trainer.stream_update)
+    refuse("trainer.stream_update: true", "advantages are known when the whole step has been sampled");
+  if (config.algorithm.negative_tokens == NegativeTokens::kFiltered)
+    refuse("algorithm.negative_tokens: filtered", "a token's advantage says itself what it is worth");
+}
+
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
   validate_adapters(config.model, config.distributed.sharding);
@@ -467,6 +484,7 @@ void validate(const TrainConfig& config) {
   }
   validate_groups(rollout);
   validate_preferences(config);
+  validate_ppo(config);
   if (learns_written_texts(config.algorithm) && config.algorithm.kl.coef > 0.0 &&
       config.algorithm.kl.in == KlIn::kReward) {
     throw base::ConfigError(base::concat("algorithm.kl.in: reward does not go with algorithm.method: ",

@@ -107,17 +107,30 @@ void check_ids(const Policy& policy, const data::Problem& problem, const std::ve
 
 }  // namespace
 
+namespace {
+
 std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights,
-                                             int64_t local_rank, uint64_t seed) {
+                                             int64_t local_rank, uint64_t seed, bool value_head) {
   const at::Device device = models::resolve_device(config.device, local_rank);
   models::use_device(device);
   const at::ScalarType dtype = models::resolve_dtype(config.dtype, models::base_folder(config.path), device);
-  const models::ConfigOverrides overrides{.max_positions = config.max_positions.value,
-                                          .rope_theta = config.rope_theta.value};
+  const models::ConfigOverrides overrides{
+      .max_positions = config.max_positions.value, .rope_theta = config.rope_theta.value, .value_head = value_head};
   if (!weights.empty()) return models::CausalLM::load(weights, dtype, device, overrides);
   if (config.init == models::WeightsChoice::kPretrained)
     return models::CausalLM::load(config.path, dtype, device, overrides);
   return models::CausalLM::init(models::read_model_config(config.path, overrides), seed, dtype, device);
+}
+
+}  // namespace
+
+std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights,
+                                             int64_t local_rank, uint64_t seed) {
+  return load_model(config, weights, local_rank, seed, /*value_head=*/false);
+}
+
+std::unique_ptr<models::CausalLM> load_critic(const PolicyConfig& config, int64_t local_rank, uint64_t seed) {
+  return load_model(config, {}, local_rank, seed, /*value_head=*/true);
 }
 
 Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,

@@ -31,21 +31,30 @@ struct Algorithm {
   Advantage advantage;
   Loss loss;
   Aggregation aggregation;
+  MethodKind method = MethodKind::kGrpo;
+  double clip_low = 0.2, clip_high = 0.28;
 };
 
-// In the forms of the papers that include/grpo/algo names.
+// In the forms of the papers that include/grpo/algo names. The last three set the best of a group against the worst, or
+// all better ones against worse ones; aggregation is then their own.
 constexpr Algorithm kAlgorithms[] = {
     {"grpo", Advantage::kGrpo, Loss::kClip, Aggregation::kSeqMeanTokenMean},
     {"dapo", Advantage::kGrpo, Loss::kClip, Aggregation::kTokenMean},
     {"dr_grpo", Advantage::kDrGrpo, Loss::kClip, Aggregation::kSeqMeanTokenSumNorm},
     {"rloo", Advantage::kRloo, Loss::kReinforce, Aggregation::kSeqMeanTokenSum},
-    {"gspo", Advantage::kGrpo, Loss::kGspo, Aggregation::kSeqMeanTokenMean},
+    {"gspo", Advantage::kGrpo, Loss::kGspo, Aggregation::kSeqMeanTokenMean, MethodKind::kGrpo, 3e-4, 4e-4},
     {"cispo", Advantage::kGrpo, Loss::kCispo, Aggregation::kTokenMean},
+    {"pair", Advantage::kGrpo, Loss::kPair, Aggregation::kSeqMeanTokenSum},
+    {"pair_logistic", Advantage::kGrpo, Loss::kPairLogistic, Aggregation::kSeqMeanTokenSum},
+    {"online_dpo", Advantage::kGrpo, Loss::kClip, Aggregation::kSeqMeanTokenSum, MethodKind::kOnlineDpo},
 };
 
 // The run's configuration with another algorithm, and without the terms that are the run's own.
 TrainConfig config_of(const TrainConfig& run, const Algorithm& algorithm) {
   TrainConfig config = run;
+  config.algorithm.method = algorithm.method;
+  config.algorithm.policy.clip_low = algorithm.clip_low;
+  config.algorithm.policy.clip_high = algorithm.clip_high;
   config.algorithm.advantage.kind = algorithm.advantage;
   config.algorithm.policy.loss = algorithm.loss;
   config.algorithm.policy.dual_clip = std::nullopt;
@@ -65,6 +74,10 @@ TrainConfig config_of_run(const ReplayOptions& options) {
   if (!options.device.empty()) overrides.push_back("model.device=" + options.device);
   config::load(base::fields_of(config), {.file = file, .overrides = overrides});
   config.model.path = config::resolve_path(config.model.path, folder).string();
+  if (config.model.lora.rank > 0)
+    throw base::ConfigError(options.run + ": runs of adapters (model.lora) are not replayed");
+  if (has_critic(config.algorithm))
+    throw base::ConfigError(options.run + ": the advantages of method ppo are a critic's, and are not replayed");
   if (learns_written_texts(config.algorithm))
     throw base::ConfigError(options.run + ": it learns written texts, and has no rollouts to replay");
   return config;
@@ -134,11 +147,9 @@ class Replay {
     const auto seed = static_cast<uint64_t>(config_.run.seed);
     model_ = load_model(config_.model, step > 0 ? store_.path_of(step) / "model" : fs::path(), 0, seed);
     model_->freeze(config_.model.freeze);
-    if (kl_in_loss(config_.algorithm) > 0.0 && !reference_) {
-      if (config_.algorithm.kl.sync_every)
-        throw base::ConfigError("algorithm.kl.sync_every: a reference that moves is not replayed");
-      reference_ = load_model(config_.model, {}, 0, seed);
-    }
+    if (holds_reference(config_.algorithm) && config_.algorithm.kl.sync_every)
+      throw base::ConfigError("algorithm.kl.sync_every: a reference that moves is not replayed");
+    if (!reference_) reference_ = load_model(config_.model, {}, 0, seed);
     probe_ = std::make_unique<GradientProbe>(*model_, reference_.get(), config_.trainer.micro_batch_tokens);
     loaded_ = step;
   }

@@ -71,6 +71,7 @@ nlohmann::json restore(Run& run, const fs::path& checkpoint, std::optional<Fork>
     compare_inputs(run, state, checkpoint, fork);
     warn_schedule(run, state);
     checkpoint::read_run_state(checkpoint, *run.policy.model, *run.optimizer, run.reference.get());
+    if (run.critic) checkpoint::read_run_state(checkpoint / kCriticFolder, *run.critic, *run.critic_optimizer);
   } catch (const nlohmann::json::exception& error) {
     throw base::CheckpointError(
         base::concat(checkpoint.string(), ": its state.json is not that of a run (", error.what(), ")"));

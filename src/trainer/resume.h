@@ -11,6 +11,9 @@
 
 namespace grpo::trainer {
 
+/// Where a checkpoint has the critic of method ppo: model/, optimizer and state.json, as the checkpoint itself.
+inline constexpr const char* kCriticFolder = "critic";
+
 /// What a checkpoint's state.json holds of a run as it is after `step`. The step's metrics line is part of it: a run
 /// that dies between the checkpoint and metrics.jsonl, or during the step's evaluation (then `evaluated` is false),
 /// writes it when it starts again.

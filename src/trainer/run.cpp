@@ -182,6 +182,27 @@ std::unique_ptr<optim::Optimizer> make_optimizer(Run& run, const MemoryPlan& pla
   return optimizer;
 }
 
+// It begins with the policy's start weights, unless a folder is named, whatever checkpoint the run goes on from.
+void make_critic(Run& run, const MemoryPlan& plan) {
+  const TrainConfig& config = run.config;
+  const PpoConfig& ppo = config.algorithm.ppo;
+  PolicyConfig start = config.model;
+  if (!ppo.critic.empty()) {
+    start.path = ppo.critic;
+    start.init = models::WeightsChoice::kPretrained;
+  }
+  run.critic = load_critic(start, run.communicator.local_rank(), static_cast<uint64_t>(config.run.seed));
+  run.critic->set_training_options(training_options(*run.critic, plan));
+  optim::OptimizerConfig optimizer = config.optimizer;
+  optimizer.lr = ppo.critic_lr.value_or(optimizer.lr);
+  auto trained = run.critic->trained();
+  run.critic_optimizer = std::make_unique<optim::Optimizer>(
+      std::move(trained.parameters), optimizer,
+      optim::OptimizerOptions{
+          .communicator = &run.communicator, .layers = std::move(trained.layers), .offload = plan.offload});
+  if (run.communicator.size() > 1) run.critic->set_layer_hooks(update::layer_hooks(*run.critic_optimizer));
+}
+
 std::unique_ptr<rollout::Engine> make_engine(const Run& run, const MemoryPlan& plan) {
   const TrainConfig& config = run.config;
   const bool cuda = run.policy.model->device().is_cuda();
@@ -215,6 +236,18 @@ update::Learner Run::learner() {
           .total_updates = total_steps * config.trainer.updates_per_step * config.trainer.epochs_per_step};
 }
 
+std::optional<update::Learner> Run::critic_learner() {
+  if (!critic) return std::nullopt;
+  update::Learner learner = this->learner();
+  return update::Learner{.model = *critic,
+                         .optimizer = *critic_optimizer,
+                         .communicator = communicator,
+                         .budget = budget,
+                         .objective = {.aggregation = algo::Aggregation::kTokenMean,
+                                       .value = update::Objective::Value{.clip = config.algorithm.ppo.value_clip}},
+                         .total_updates = learner.total_updates};
+}
+
 bool Run::has_moved_reference(int64_t step) const {
   return reference != nullptr && config.algorithm.kl.sync_every && step >= *config.algorithm.kl.sync_every;
 }
@@ -240,6 +273,8 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
                                    .inputs = {},
                                    .reward = {},
                                    .optimizer = {},
+                                   .critic = {},
+                                   .critic_optimizer = {},
                                    .engine = {},
                                    .method = {},
                                    .budget = update::TokenBudget(1)});
@@ -256,6 +291,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   load_data(*run);
   run->optimizer = make_optimizer(*run, plan);
   if (config.algorithm.method == MethodKind::kDpo) load_references(*run, weights, plan);
+  if (has_critic(config.algorithm)) make_critic(*run, plan);
   run->engine = make_engine(*run, plan);
   run->method = make_method(*run);
   run->total_steps = steps_of(config, epoch_length(config.data.train, run->prompts));

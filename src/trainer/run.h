@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "grpo/dist/communicator.h"
@@ -35,6 +36,8 @@ struct Run {
   std::shared_ptr<reward::RewardFunction> reward;
   std::shared_ptr<reward::RewardFunction> judge;  // what judges the answers of evaluations
   std::unique_ptr<optim::Optimizer> optimizer;
+  std::unique_ptr<models::CausalLM> critic;  // method ppo; every rank holds all of it
+  std::unique_ptr<optim::Optimizer> critic_optimizer;
   std::unique_ptr<rollout::Engine> engine;
   std::unique_ptr<Method> method;
   update::TokenBudget budget;  // as planned, and smaller where memory ran out
@@ -43,6 +46,7 @@ struct Run {
 
   bool writes() const { return communicator.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
   update::Learner learner();
+  std::optional<update::Learner> critic_learner();
 
   /// After a step: makes the reference the policy, where algorithm.kl.sync_every says so.
   void sync_reference(int64_t step);

@@ -15,6 +15,7 @@ constexpr double kNearlyCertain = 0.95;
 
 // One advantage for all tokens of a completion, or one for each where some of them are left out.
 std::vector<float> advantages_of(const AlgorithmConfig& config, const Rollout& rollout) {
+  if (!rollout.token_advantages.empty()) return rollout.token_advantages;
   const auto advantage = static_cast<float>(rollout.advantage);
   if (config.negative_tokens == NegativeTokens::kAll || advantage >= 0.0f) return {advantage};
   std::vector<float> advantages;

@@ -152,6 +152,8 @@ void write_rollouts(const std::filesystem::path& path, int64_t step, const Rollo
       if (batch.group_offsets[q + 1] - batch.group_offsets[q] == 1) row["baseline"] = rollout.baseline;
       for (size_t k = 0; k < rollout.score.values.size(); ++k)
         row["rewards"][reward_names.at(k)] = rollout.score.values[k];
+      if (!rollout.values.empty())
+        row.update({{"values", rollout.values}, {"token_advantages", rollout.token_advantages}});
       if (!prompt.fields.empty()) row["fields"] = nlohmann::json::parse(prompt.fields);
       if (rollout.score.failed()) row["reward_failure"] = rollout.score.failure;
       writer.write(row);

@@ -129,6 +129,10 @@ UpdateStats update_weights(const Learner& learner, const Watch& watch, const Bat
   return apply_gradient(learner, *gradient, 1.0);
 }
 
+bool UpdateStats::has_figure(std::string_view name) const {
+  return std::any_of(figures.begin(), figures.end(), [&](const Figure& f) { return f.name == name; });
+}
+
 double UpdateStats::figure(std::string_view name) const {
   const auto found = std::find_if(figures.begin(), figures.end(), [&](const Figure& f) { return f.name == name; });
   GRPO_CHECK(found != figures.end(), "no figure ", name);

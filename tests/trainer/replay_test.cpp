@@ -61,7 +61,9 @@ TEST_F(Replay, PairsHaveOneDirectionWhateverTheEstimator) {
   EXPECT_NEAR(cosine("dr_grpo", "rloo"), 1.0, 1e-5);
   EXPECT_NEAR(cosine("grpo", "gspo"), 1.0, 1e-5);
   EXPECT_NEAR(cosine("dapo", "cispo"), 1.0, 1e-5);
-  EXPECT_NEAR(cosine("run", "dapo"), 1.0, 1e-5);  // the run's own settings are dapo's
+  EXPECT_NEAR(cosine("run", "dapo"), 1.0, 1e-5);   // the run's own settings are dapo's
+  EXPECT_NEAR(cosine("pair", "rloo"), 1.0, 1e-5);  // GRPO of pairs is a contrast of pairs: the paper's claim
+  EXPECT_GT(cosine("online_dpo", "rloo"), 0.9);
   EXPECT_LT(cosine("grpo", "rloo"), 1.0 - 1e-6);  // a mean over tokens is another weighting of the pairs
   EXPECT_NEAR(step.norms[index_of("rloo")] / step.norms[index_of("dr_grpo")], 2.0 * 20.0, 0.02);  // +-1 and +-0.5 / 20
 }

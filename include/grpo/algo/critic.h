@@ -48,6 +48,8 @@ struct ExplainedVariance {
   void add(double value, double of_return);
   /// 0 where all returns are equal.
   double value() const;
+  /// The mean of the values.
+  double mean_value() const { return count == 0.0 ? 0.0 : (returns - errors) / count; }
 };
 
 }  // namespace grpo::algo

@@ -21,6 +21,13 @@ class Draws;
 class ValueTracker;
 using update::UpdateStats;
 
+/// What a step measures of its critic.
+struct CriticStats {
+  UpdateStats update;
+  double explained_variance = 0.0;  // of the returns by the values before the update
+  double value_mean = 0.0;          // over tokens
+};
+
 /// One step's measurements, in the words of metrics.jsonl.
 struct StepStats {
   UpdateStats update;  // means over the updates of the step that were applied; tokens are summed
@@ -29,6 +36,7 @@ struct StepStats {
   std::vector<double> term_means = {};              // of each reward term, in the order of RewardFunction::names()
   std::map<std::string, double> grader_means = {};  // figures of graders by "<term>/<name>", over who has them
   std::optional<double> kl_reference;               // with algorithm.kl.in: reward: mean over tokens
+  std::optional<CriticStats> critic = {};           // method ppo
   int64_t rewards_failed = 0;                       // rollouts whose reward is not known; they are left out above
   double accuracy = 0.0;
   int64_t groups_live = 0;
@@ -74,7 +82,8 @@ struct StepContext {
   int64_t longest_prompt = 0;         // tokens of the longest one that it may ask
   std::function<bool()> should_stop;  // asked between decode steps and micro-batches; true drops the step
   std::function<void(const StepProgress&)> on_progress = {};  // called on the thread that called grpo_step
-  const ValueTracker* values = nullptr;  // of the prompts' earlier rewards; needed for groups of one
+  const ValueTracker* values = nullptr;     // of the prompts' earlier rewards; needed for groups of one
+  const update::Learner* critic = nullptr;  // method ppo
 };
 
 /// How the updates of the step are watched.

@@ -35,6 +35,10 @@ Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra
 std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights = {},
                                              int64_t local_rank = 0, uint64_t seed = 0);
 
+/// Loads a critic that begins with a model's weights (models::ConfigOverrides::value_head); the arguments are those of
+/// load_policy.
+std::unique_ptr<models::CausalLM> load_critic(const PolicyConfig& config, int64_t local_rank, uint64_t seed);
+
 struct PromptOptions {
   std::string system = "auto";        // as data.system
   bool allow_special_tokens = false;  // as data.allow_special_tokens

@@ -47,9 +47,11 @@ struct Rollout {
   rollout::Completion completion;
   std::string text;  // completion without special tokens
   reward::Score score;
-  double kl = 0.0;        // subtracted from the reward before it is compared (algorithm.kl.in: reward)
-  double baseline = 0.0;  // what its reward was compared with, where it is alone in its group
-  double advantage = 0.0;
+  double kl = 0.0;         // subtracted from the reward before it is compared (algorithm.kl.in: reward)
+  double baseline = 0.0;   // what its reward was compared with, where it is alone in its group
+  double advantage = 0.0;  // with a critic the mean of its tokens'
+  // With a critic, of each token of the completion; empty where it does not count in the loss.
+  std::vector<float> values = {}, returns = {}, token_advantages = {};
 
   bool truncated() const { return completion.finish_reason == rollout::FinishReason::kLength; }
 };

@@ -194,14 +194,39 @@ enum class MethodKind {
   kSft,        // written completions
   kDpo,        // written pairs of a better and a worse one
   kOnlineDpo,  // such pairs from groups of its own completions
+  kPpo,        // its own completions, judged token by token by a critic
 };
-inline std::vector<std::string> enum_names(MethodKind) { return {"grpo", "sft", "dpo", "online_dpo"}; }
+inline std::vector<std::string> enum_names(MethodKind) { return {"grpo", "sft", "dpo", "online_dpo", "ppo"}; }
+
+/// Method ppo (arXiv 1707.06347): a second model, the critic, says of every token what reward is to be expected.
+struct PpoConfig {
+  double gamma = 1.0;
+  double lambda = 0.95;
+  std::optional<double> value_clip = 0.2;
+  bool normalise = true;
+  std::string critic;
+  std::optional<double> critic_lr;
+  GRPO_FIELDS(f) {
+    f("gamma", gamma, "discount of what comes a token later", base::between(0, 1));
+    f("lambda", lambda,
+      "of generalized advantage estimation: 0 trusts the critic's next value, 1 the rewards that came",
+      base::between(0, 1));
+    f("value_clip", value_clip, "how far a value may move in a step before its gradient ends; null is off",
+      base::above(0));
+    f("normalise", normalise, "the step's advantages are centred and divided by their deviation (plus std_eps)");
+    f("critic", critic,
+      "model folder that the critic begins with, as a reward model with one output; empty: the policy's start weights "
+      "with a head of zeros");
+    f("critic_lr", critic_lr, "the critic's learning rate; null: optimizer.lr", base::at_least(0));
+  }
+};
 
 struct AlgorithmConfig {
   MethodKind method = MethodKind::kGrpo;
   algo::AdvantageConfig advantage;
   algo::PolicyLossConfig policy;
   algo::PreferenceConfig dpo;
+  PpoConfig ppo;
   algo::Aggregation aggregation = algo::Aggregation::kTokenMean;
   algo::DenominatorScope denominator = algo::DenominatorScope::kAll;
   algo::EmptyRows empty_rows = algo::EmptyRows::kCount;
@@ -212,12 +237,15 @@ struct AlgorithmConfig {
   OldLogProbs old_logprobs = OldLogProbs::kTrainer;
   GRPO_FIELDS(f) {
     f("method", method,
-      "grpo: learn from groups of sampled completions; online_dpo: from the best and the worst of each group; sft: "
+      "grpo: learn from groups of sampled completions; online_dpo: from the best and the worst of each group; ppo: "
       "from "
-      "the texts of data.answer_key, word for word; dpo: from pairs of texts, data.chosen_key and data.rejected_key");
+      "completions whose tokens a critic judges; sft: from the texts of data.answer_key, word for word; dpo: from "
+      "pairs "
+      "of texts, data.chosen_key and data.rejected_key");
     advantage.fields(f);  // advantage, std, std_eps
     policy.fields(f);     // loss, clip_low, clip_high, dual_clip, ...
     f("dpo", dpo, "the loss of methods dpo and online_dpo");
+    f("ppo", ppo, "the critic of method ppo");
     f("aggregation", aggregation, "how per-token terms become one loss");
     f("denominator", denominator, "whether rollouts of dead groups count in the loss denominators");
     f("empty_rows", empty_rows, "whether rollouts without a counted token count in sequence means");
@@ -252,6 +280,9 @@ inline bool prefers(const AlgorithmConfig& algorithm) {
   return compares_groups(algorithm) ||
          (algorithm.method == MethodKind::kGrpo && algorithm.policy.loss == algo::Loss::kPair);
 }
+
+/// Whether a critic is trained beside the policy.
+inline bool has_critic(const AlgorithmConfig& algorithm) { return algorithm.method == MethodKind::kPpo; }
 
 /// Whether a second model, the reference, is held while training.
 inline bool holds_reference(const AlgorithmConfig& algorithm) {

@@ -32,6 +32,7 @@ struct UpdateStats {
 
   /// REQUIRES: there is a figure of that name.
   double figure(std::string_view name) const;
+  bool has_figure(std::string_view name) const;
 };
 
 /// One optimizer update: micro-batches, backward, reduction over ranks, clipping, step. Without a sequence nothing

@@ -28,6 +28,16 @@ std::vector<double> bytes_of_ranks(const StepStats& stats, dist::Communicator& c
   return sum;
 }
 
+void add_critic(const CriticStats& critic, metrics::MetricsLine& line) {
+  line.add("value/loss", critic.update.figure("value/loss"));
+  if (critic.update.has_figure("value/clip_fraction"))
+    line.add("value/clip_fraction", critic.update.figure("value/clip_fraction"));
+  line.add("value/explained_variance", critic.explained_variance);
+  line.add("value/mean", critic.value_mean);
+  line.add("value/grad_norm", critic.update.grad_norm);
+  line.add("value/lr", critic.update.lr);
+}
+
 double per_second(int64_t tokens, double seconds) {
   return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
 }
@@ -58,7 +68,8 @@ bool Grpo::take_step(const StepCall& call) {
                            .longest_prompt = longest_prompt_,
                            .should_stop = call.should_stop,
                            .on_progress = call.on_progress,
-                           .values = &values_},
+                           .values = &values_,
+                           .critic = call.critic ? &*call.critic : nullptr},
                           draws);
   if (result.stopped) return false;
   step_ = call.step;
@@ -119,7 +130,7 @@ void Grpo::record(const RolloutBatch& batch) {
     for (size_t i = first; i < last; ++i) right += is_right(batch.rollouts[i]) ? 1 : 0;
     accuracy_.record(batch.prompts[q].row, right, static_cast<int64_t>(last - first));
     const Rollout& only = batch.rollouts[first];
-    if (largest_size(config_.rollout) == 1 && !only.score.failed())
+    if (largest_size(config_.rollout) == 1 && !has_critic(config_.algorithm) && !only.score.failed())
       values_.record(batch.prompts[q].row, only.score.reward - only.kl, only.baseline);
   }
 }
@@ -133,6 +144,7 @@ metrics::MetricsLine Grpo::measures() const {
   line.add("reward/failed", static_cast<double>(result_.stats.rewards_failed));
   if (config_.rollout.overlong.buffer > 0) line.add("reward/overlong/mean", mean_overlong());
   if (result_.stats.kl_reference) line.add("kl/reference", *result_.stats.kl_reference);
+  if (result_.stats.critic) add_critic(*result_.stats.critic, line);
   if (sent_.empty()) return line;
   line.add("bytes/rollout", sent_[0]);
   line.add("bytes/update", sent_[1]);

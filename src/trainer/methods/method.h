@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,8 @@ namespace grpo::trainer {
 struct StepCall {
   int64_t step = 0;  // its number, from 1
   update::Learner learner;
-  std::function<bool()> should_stop;  // asked between decode steps and micro-batches; true drops the step
+  std::optional<update::Learner> critic = {};  // method ppo
+  std::function<bool()> should_stop;           // asked between decode steps and micro-batches; true drops the step
   std::function<void(const StepProgress&)> on_progress;  // called on the thread that called
 };
 
