@@ -64,8 +64,9 @@ struct SamplingWeights {
 };
 
 /// With `prepack` the matrices are copies in the layout of nn::prepack_linear, where this machine has one; otherwise
-/// they are the weights themselves. In a copy of fp32 the adapters are merged, W + scale b a; elsewhere they stay
-/// apart, since a sum that is rounded to bf16 would lose most of what a small adapter adds.
+/// they are the weights themselves. In a copy of fp32 the adapters are merged, W + scale b a. Elsewhere they stay
+/// apart, as they are in training, so that both round alike: in a sum that is rounded to bf16 the change of a weight by
+/// less than half of its last digit would vanish.
 SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack);
 
 /// Every weight under its checkpoint name, in checkpoint order.

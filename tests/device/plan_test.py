@@ -34,9 +34,12 @@ class Shape:
     new_tokens: int
     # Whether a checkpoint is copied between the steps. An offloaded state is already in the host's memory, where the copy would be a real one.
     copied: bool = True
+    adapters: int = 0  # rank of model.lora
 
 
-SHAPES = {"4-layers": Shape("4-layers", 12e9, 8, 1024), "1.5b-quick": Shape("1.5b", 80e9, 8, 1024, copied=False),
+SHAPES = {"4-layers": Shape("4-layers", 12e9, 8, 1024), "4-layers-lora": Shape("4-layers", 12e9, 8, 1024, adapters=16),
+          "1.5b-24-lora": Shape("1.5b", 24e9, 8, 1024, copied=False, adapters=16), "7b-80-lora": Shape("7b", 80e9, 4, 4096, copied=False, adapters=16),
+          "1.5b-quick": Shape("1.5b", 80e9, 8, 1024, copied=False),
           "1.5b-80": Shape("1.5b", 80e9, 32, 4096), "1.5b-141": Shape("1.5b", 141e9, 32, 4096),
           # The KV cache holds 13 and 151 sequences of 7B. A few more fill it as 512 do, which would wait for their turn.
           "7b-80": Shape("7b", 80e9, 2, 4096, copied=False), "7b-141-160": Shape("7b", 141e9, 10, 4096, copied=False), "7b-141": Shape("7b", 141e9, 32, 4096, copied=False)}
@@ -125,7 +128,7 @@ def train(folder, memory, steps, copied):
 
 CONFIG = """
 run: {{name: big, output: {folder}/runs}}
-model: {{path: {folder}/model, device: cuda, dtype: bfloat16, template: none}}
+model: {{path: {folder}/model, device: cuda, dtype: bfloat16, template: none, lora: {{rank: {adapters}}}}}
 data: {{train: [{folder}/problems.jsonl], max_prompt_tokens: {prompt}}}
 rollout: {{prompts_per_step: {prompts}, group_size: {group}, max_new_tokens: {tokens}}}
 reward: {{terms: [{{type: math}}], max_bad_golds: 1.0}}
@@ -154,7 +157,8 @@ def check(name):
         write_model(os.path.join(folder, "model"), model)
         write_problems(os.path.join(folder, "problems.jsonl"), 2 * shape.prompts)
         with open(os.path.join(folder, "config.yaml"), "w") as file:
-            file.write(CONFIG.format(folder=folder, prompt=PROMPT_TOKENS, prompts=shape.prompts, group=GROUP, tokens=shape.new_tokens))
+            file.write(CONFIG.format(folder=folder, prompt=PROMPT_TOKENS, prompts=shape.prompts, group=GROUP, tokens=shape.new_tokens,
+                                     adapters=shape.adapters))
         text = plan(folder, memory)
         print(text[text.index("memory of"):].rstrip(), flush=True)
         peaks = [float(gb) for gb in re.search(r"peak: rollout ([\d.]+) GB, update ([\d.]+) GB", text).groups()]
@@ -169,7 +173,7 @@ def check(name):
 
 
 def main():
-    for name in sys.argv[4:] or ["4-layers", "1.5b-quick"]:
+    for name in sys.argv[4:] or ["4-layers", "4-layers-lora", "1.5b-quick"]:
         planned, used, held = check(name)
         print(f"{name}: planned {planned:.2f} GB, LibTorch handed out {used:.2f} GB ({used / planned - 1:+.1%}) and held {held:.2f} GB "
               f"({held / used - 1:+.1%})", flush=True)

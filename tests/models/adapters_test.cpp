@@ -177,22 +177,6 @@ TEST(Adapters, SampleAsTheyAreTrainedInBf16) {
   EXPECT_LT(max_distance(packed, cached), 3e-2 * packed.abs().max().item<double>());
 }
 
-// Merged into bf16 weights, most of what is added would be rounded away.
-TEST(Adapters, ThatAreSmallCountInBf16Sampling) {
-  const auto model = adapted_model({.rank = 3}, at::kBFloat16);
-  const auto without = model->twin(CausalLM::TwinAdapters::kNone);
-  {
-    const at::NoGradGuard no_grad;
-    for (const auto& [name, factor] : model->adapters())
-      if (name.ends_with("lora_B.weight")) at::Tensor(factor).mul_(0.02);
-  }
-  const auto moved = packed_logits(*model).to(at::kFloat) - packed_logits(*without).to(at::kFloat);
-  const auto sampled = cached_logits(*model, kSequences, 13, false).to(at::kFloat) -
-                       cached_logits(*without, kSequences, 13, false).to(at::kFloat);
-  const double along = (moved * sampled).sum().item<double>() / moved.square().sum().item<double>();
-  EXPECT_NEAR(along, 1.0, 0.15);
-}
-
 TEST(Adapters, AreSeenBySamplingWhenTheyChange) {
   const auto model = adapted_model({.rank = 3});
   const auto before = cached_logits(*model, kSequences, 5, false);
