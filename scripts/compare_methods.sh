@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What to do about tied groups, at equal rollouts, with the embedded model: groups of one to sixteen, fresh prompts for tied groups, groups that
-# grow or are predicted, problems of middling difficulty; and better completions set against worse ones. About 128 rollouts a step in every arm, three seeds, the learning rate of the quickstart.
+# grow or are predicted, problems of middling difficulty; better completions set against worse ones, and a critic. About 128 rollouts a step in every arm, three seeds, the learning rate of the quickstart.
 # Writes OUTPUT/report.html (curves over rollouts and over time), and OUTPUT/methods.md with accuracy by rollouts spent.
 #
 #   scripts/compare_methods.sh [--rollouts 51200] [--seeds "1 2 3"] [--arms "g1 g2 ..."] [--output runs/methods] [key=value ...]
@@ -27,8 +27,9 @@ declare -A keys=(
   [pair_logistic]="rollout.group_size=2 rollout.prompts_per_step=64 algorithm.loss=pair_logistic"
   [pair_logistic16]="rollout.group_size=16 rollout.prompts_per_step=8 algorithm.loss=pair_logistic"
   [online_dpo]="rollout.group_size=2 rollout.prompts_per_step=64 algorithm.method=online_dpo"
+  [ppo]="rollout.group_size=1 rollout.prompts_per_step=128 algorithm.method=ppo algorithm.ppo.critic_lr=1e-3"
 )
-arms="g1 g1_filtered g2 g4 g8 g16 g2_refill g2_uncertain g2_uncertain_refill extend extend_last predict pair pair_logistic pair_logistic16 online_dpo"
+arms="g1 g1_filtered g2 g4 g8 g16 g2_refill g2_uncertain g2_uncertain_refill extend extend_last predict pair pair_logistic pair_logistic16 online_dpo ppo"
 rollouts=51200 seeds="1 2 3" output=runs/methods overrides=() command="scripts/compare_methods.sh $*"
 while [ $# -gt 0 ]; do
   case $1 in
