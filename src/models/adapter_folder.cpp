@@ -125,12 +125,15 @@ LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
   const double scale = config.alpha / (value_or(json, "use_rslora", false) ? std::sqrt(rank) : rank);
   const auto stored = io::Safetensors::open(folder / kAdapterWeights);
   size_t used = 0;
-  for (const auto& [module, projection, linear] : linears_of(weights)) {
-    const auto name = [&](const char* factor) { return base::concat(kPrefix, module, ".lora_", factor, ".weight"); };
+  for (const NamedLinear& named : linears_of(weights)) {
+    const auto name = [&](const char* factor) {
+      return base::concat(kPrefix, named.module, ".lora_", factor, ".weight");
+    };
     if (!stored.contains(name("A"))) continue;
-    linear->adapter = {.a = read_factor(stored, name("A"), {config.rank, linear->weight.size(1)}, folder),
-                       .b = read_factor(stored, name("B"), {linear->weight.size(0), config.rank}, folder),
-                       .scale = scale};
+    const at::Tensor& weight = named.linear->weight;
+    named.linear->adapter = {.a = read_factor(stored, name("A"), {config.rank, weight.size(1)}, folder),
+                             .b = read_factor(stored, name("B"), {weight.size(0), config.rank}, folder),
+                             .scale = scale};
     used += 2;
   }
   if (used == 0 || used != stored.tensors().size()) {

@@ -96,7 +96,8 @@ double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config
   if (!samples(config)) return 0.0;
   const RolloutConfig& rollout = config.rollout;
   const auto pages = [&](int64_t tokens) {
-    return static_cast<double>((tokens + rollout.page_size - 1) / rollout.page_size);
+    const int64_t whole = (tokens + rollout.page_size - 1) / rollout.page_size;
+    return static_cast<double>(whole);
   };
   const double page = 2.0 *
                       static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) *
