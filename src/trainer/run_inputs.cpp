@@ -123,8 +123,7 @@ nlohmann::json inputs_of(const TrainConfig& config, const Policy& policy, const 
   nlohmann::json eval = nlohmann::json::object();
   for (const EvalSet& set : eval_sets) eval[set.name] = print_of(set.prompts);
   const bool adapters = config.model.lora.rank > 0;
-  const bool compares =
-      (holds_reference(config.algorithm) && !adapters) || config.algorithm.method == MethodKind::kDpo;
+  const bool compares = (holds_reference(config.algorithm) && !adapters) || config.algorithm.method == MethodKind::kDpo;
   return {{"problems", print_of(problems)},
           {"num_problems", problems.size()},
           {kMixture, mixture_of(train_shares(config.data.train, prompts))},

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "grpo/trainer/grpo_step.h"
 
 namespace grpo::trainer {
