@@ -22,7 +22,8 @@ std::string other_kind_of_folder(const std::filesystem::path& folder) {
     } catch (const std::exception&) {  // the file is broken, but only a name was wanted of it
     }
     return "; it is a LoRA adapter (adapter_config.json): merge it into its base model" +
-           (base.empty() ? "" : " " + base) + " first, as merge_and_unload() of PEFT does, and save the whole";
+           (base.empty() ? "" : " " + base) +
+           " first, as `grpo checkpoint export --merged` or merge_and_unload() of PEFT does, and save the whole";
   }
   if (!std::filesystem::is_directory(folder)) return "";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {

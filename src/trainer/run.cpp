@@ -106,6 +106,7 @@ void load_data(Run& run) {
 
 // Adapters are trained on the start weights, which their checkpoints do not hold.
 void refuse_other_weights(const TrainConfig& config, const fs::path& weights) {
+  if (models::is_adapter_folder(config.model.path)) models::read_model_config(config.model.path);  // says what to do
   for (const fs::path& folder : {fs::path(config.model.path), weights}) {
     if (folder.empty() || !models::is_adapter_folder(folder)) continue;
     if (folder == weights && config.model.lora.rank > 0) continue;

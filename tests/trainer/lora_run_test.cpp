@@ -133,7 +133,7 @@ TEST_F(LoraRun, IsNotContinuedAsARunOfAllWeightsNorTheOtherWayRound) {
   made = config("start");
   made.model.path = (checkpoint("adapters") / "model").string();
   EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
-              HasSubstr("holds adapters, and a run begins with a whole model"));
+              HasSubstr("it is a LoRA adapter"));
 }
 
 TEST_F(LoraRun, RefusesWhatAdaptersDoNotGoWith) {
