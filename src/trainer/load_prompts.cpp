@@ -169,6 +169,8 @@ std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets
 
 void resolve_paths(TrainConfig& config, const std::filesystem::path& config_folder) {
   config.model.path = config::resolve_path(config.model.path, config_folder).string();
+  if (std::string& critic = config.algorithm.ppo.critic; !critic.empty())
+    critic = config::resolve_path(critic, config_folder).string();
   config.data.train = resolve_sets(config.data.train, config_folder.string());
   config.eval.data = resolve_files(config.eval.data, config_folder.string(), "eval.data");
   if (config.eval.every_steps > 0) names_of_sets(config.eval.data, "eval.data");

@@ -265,12 +265,11 @@ void add_step_beyond_pass(MemoryPlan& plan, size_t first, double step) {
 }
 
 // Every rank holds all of it. Its passes are no larger than the policy's, and not at the same time.
-void add_critic(MemoryPlan& plan, double elements, double dtype_bytes, double state_bytes, bool copies) {
+void add_critic(MemoryPlan& plan, double elements, double dtype_bytes, double state_bytes, bool copies, bool cuda) {
   plan.parts.push_back({"critic's weights", elements * dtype_bytes});
   const double state = elements * state_bytes;
-  if (plan.offload)
-    plan.host_bytes += state;
-  else
+  if (plan.offload) plan.host_bytes += state;
+  if (!plan.offload || !cuda)
     plan.parts.push_back({copies ? "critic's masters and moments" : "critic's moments", state});
   plan.parts.push_back({"critic's gradient sums", 4.0 * elements, When::kUpdate});
 }
@@ -311,7 +310,8 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   // Beside adapters the reference is the same weights, with adapters of its own where it moves.
   const double reference = !adapters ? n : config.algorithm.kl.sync_every ? trained.all : 0.0;
   if (holds_reference(config.algorithm)) plan.parts.push_back({"reference weights", reference * b});
-  if (has_critic(config.algorithm)) add_critic(plan, n, b, state_bytes_each(kind, copies, (n - outside) / n), copies);
+  if (has_critic(config.algorithm))
+    add_critic(plan, n, b, state_bytes_each(kind, copies, (n - outside) / n), copies, target.cuda);
   if (target.cuda)
     plan.parts.push_back({"context, libraries and graphs", kDeviceBytes});
   else

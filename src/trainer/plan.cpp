@@ -103,7 +103,7 @@ void describe_groups(std::ostringstream& out, const TrainConfig& config) {
     out << ", of the sizes " << base::join(sizes, ", ") << "\n";
   }
   if (rollout.resample.max_rollouts) out << "groups: tied ones are replaced by those of fresh prompts\n";
-  describe_live_share(out, rollout);
+  if (!has_critic(config.algorithm)) describe_live_share(out, rollout);  // with one every group teaches
 }
 
 void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
@@ -154,6 +154,17 @@ void describe_preferences(std::ostringstream& out, const TrainConfig& config) {
   out << "\n";
 }
 
+// What takes the place of groups that are compared.
+void describe_critic(std::ostringstream& out, const TrainConfig& config) {
+  const PpoConfig& ppo = config.algorithm.ppo;
+  out << "advantage: of each token, by a critic; gamma " << ppo.gamma << ", lambda " << ppo.lambda
+      << (ppo.normalise ? ", normalised over the step" : "") << "\n"
+      << "critic: " << (ppo.critic.empty() ? "the policy's start weights with a head of zeros" : ppo.critic) << ", lr "
+      << ppo.critic_lr.value_or(config.optimizer.lr) << ", value clip ";
+  if (ppo.value_clip) out << *ppo.value_clip << "\n";
+  if (!ppo.value_clip) out << "off\n";
+}
+
 void describe_objective(std::ostringstream& out, const TrainConfig& config) {
   const AlgorithmConfig& algorithm = config.algorithm;
   if (prefers(algorithm)) {
@@ -167,8 +178,12 @@ void describe_objective(std::ostringstream& out, const TrainConfig& config) {
     describe_optimizer(out, config.optimizer);
     return;
   }
-  out << "advantage: " << name_of(algorithm.advantage.kind) << ", std " << name_of(algorithm.advantage.std) << ", eps "
-      << algorithm.advantage.std_eps << advantage_scale(config) << "\n";
+  if (has_critic(algorithm)) {
+    describe_critic(out, config);
+  } else {
+    out << "advantage: " << name_of(algorithm.advantage.kind) << ", std " << name_of(algorithm.advantage.std)
+        << ", eps " << algorithm.advantage.std_eps << advantage_scale(config) << "\n";
+  }
   out << "loss: " << name_of(algorithm.policy.loss) << ", clip [1 - " << algorithm.policy.clip_low << ", 1 + "
       << algorithm.policy.clip_high << "], " << name_of(algorithm.aggregation) << ", denominator "
       << name_of(algorithm.denominator) << ", kl " << algorithm.kl.coef << ", entropy " << algorithm.entropy_coef

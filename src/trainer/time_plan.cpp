@@ -112,8 +112,10 @@ double operations_per_trained_token(const TrainConfig& config, double n, const m
   const bool old_pass =
       updates > 1 && !compares_groups(config.algorithm) && config.algorithm.old_logprobs == OldLogProbs::kTrainer;
   const double update = 2.0 * n + 2.0 * trained.passed + 2.0 * trained.all;
-  const double passes_without_gradient = (old_pass ? 1.0 : 0.0) + (holds_reference(config.algorithm) ? 1.0 : 0.0);
-  return update * static_cast<double>(config.trainer.epochs_per_step) + passes_without_gradient * 2.0 * n;
+  const double critic = has_critic(config.algorithm) ? 6.0 * n : 0.0;  // all of it is trained
+  const double passes_without_gradient = (old_pass ? 1.0 : 0.0) + (holds_reference(config.algorithm) ? 1.0 : 0.0) +
+                                         (has_critic(config.algorithm) ? 1.0 : 0.0);  // the values
+  return (update + critic) * static_cast<double>(config.trainer.epochs_per_step) + passes_without_gradient * 2.0 * n;
 }
 
 // The number of micro-batches in one update, on the rank that has most.

@@ -9,11 +9,11 @@ import sys
 import unittest
 from collections import defaultdict
 
-from support import PROGRAM, TRAIN, InFolder, metrics
+from support import PROGRAM, SOURCE, TRAIN, InFolder, metrics
 
 
 def output_of(*arguments):
-    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=True, cwd=SOURCE).stdout
 
 
 def facts_of(*arguments):
@@ -41,7 +41,7 @@ class Propositions(unittest.TestCase):
 class Recorded(InFolder):
     def train(self, name, *overrides):
         subprocess.run([TRAIN, "--config", "quickstart_2grpo", "--output", self.path("runs"), f"run.name={name}", "eval.every_steps=0",
-                        "logging.console=quiet", "logging.rollouts_per_step=100000", *overrides], check=True, capture_output=True)
+                        "logging.console=quiet", "logging.rollouts_per_step=100000", *overrides], check=True, capture_output=True, cwd=SOURCE)
         return self.folder / "runs" / name
 
     def rollouts(self, run):

@@ -232,9 +232,9 @@ TEST(DataConfig, ListsTheKeysOfTheConfiguration) {
   std::vector<std::string> names;
   const auto fields = base::fields_of(config);
   for (const auto& field : fields.list()) names.push_back(field.name);
-  EXPECT_THAT(names, ::testing::ElementsAre("train", "prompt_key", "answer_key", "extra_keys", "system", "epochs",
-                                            "order", "shuffle", "max_prompt_tokens", "on_bad_row", "duplicates",
-                                            "allow_special_tokens"));
+  EXPECT_THAT(names, ::testing::ElementsAre("train", "prompt_key", "answer_key", "chosen_key", "rejected_key",
+                                            "extra_keys", "system", "epochs", "order", "shuffle", "max_prompt_tokens",
+                                            "on_bad_row", "duplicates", "allow_special_tokens"));
 }
 
 }  // namespace

@@ -45,6 +45,19 @@ TEST_F(Plan, SaysHowLargeAdvantagesAre) {
   EXPECT_THAT(text(), HasSubstr("0.5 in a half-right group, 0.9375 for the only"));
 }
 
+TEST_F(Plan, SaysWhatACriticIsAndWhatItTakes) {
+  const auto alone = text();
+  config_.algorithm.method = MethodKind::kPpo;
+  config_.algorithm.ppo.critic_lr = 0.25;
+  const auto with = text();
+  EXPECT_THAT(with, HasSubstr("advantage: of each token, by a critic; gamma 1, lambda 0.95, normalised over the step"));
+  EXPECT_THAT(with, HasSubstr("critic: the policy's start weights with a head of zeros, lr 0.25, value clip 0.2"));
+  EXPECT_THAT(with, HasSubstr("critic's weights"));
+  EXPECT_THAT(with, HasSubstr("critic's gradient sums"));
+  EXPECT_THAT(with, Not(HasSubstr("live groups of")));
+  EXPECT_THAT(alone, Not(HasSubstr("critic")));
+}
+
 TEST_F(Plan, NeedsNeitherDataNorModelForAnAssumedSize) {
   config_.data.train = {"nowhere/train-*.parquet"};
   config_.model.path = "nowhere/model";
@@ -170,6 +183,25 @@ TEST(TimePlan, CountsProductsAndReads) {
 }
 
 // Two layers of one key-value head of 8: 2 x 2 x 8 elements a token.
+// Its values are a pass without gradient, and it is trained as the policy is.
+TEST(TimePlan, CountsTheCriticsPasses) {
+  TrainConfig config;
+  config.rollout.group_size = 1;
+  const models::ModelConfig model{.vocab_size = 1000,
+                                  .hidden_size = 64,
+                                  .intermediate_size = 256,
+                                  .num_layers = 2,
+                                  .num_heads = 4,
+                                  .num_kv_heads = 4,
+                                  .head_dim = 16};
+  const auto update_s = [&] {
+    return plan_time(model, config, 4, {.ranks = 1}, {.flops = 1e9, .bytes = 1e9}).update_s;
+  };
+  const double alone = update_s();
+  config.algorithm.method = MethodKind::kPpo;
+  EXPECT_NEAR(update_s() / alone, (6.0 + 6.0 + 2.0) / 6.0, 1e-9);
+}
+
 TEST(TimePlan, CountsTheCacheThatADecodeStepReads) {
   models::ModelConfig model;
   model.num_layers = 2;
