@@ -42,16 +42,25 @@ std::vector<size_t> mini_batch(const RolloutBatch& batch, const std::vector<size
   return rollouts;
 }
 
+// The rollouts of each of the step's mini-batches.
+std::vector<std::vector<size_t>> parts_of(const StepContext& context, const RolloutBatch& batch,
+                                          const std::vector<size_t>& groups) {
+  const int64_t count = context.config.trainer.updates_per_step;
+  std::vector<std::vector<size_t>> parts;
+  for (int64_t u = 0; u < count; ++u) parts.push_back(mini_batch(batch, groups, u, count));
+  return parts;
+}
+
 // What each of the step's updates learns from. When there are several, they need the log-probs of the policy before the
 // first one.
 std::vector<update::Batch> mini_batches(const StepContext& context, const RolloutBatch& batch,
                                         const std::vector<size_t>& groups) {
   const TrainConfig& config = context.config;
-  const int64_t count = config.trainer.updates_per_step;
   std::vector<update::Batch> batches;
-  for (int64_t u = 0; u < count; ++u) batches.push_back(batch_of(config, batch, mini_batch(batch, groups, u, count)));
+  for (const auto& part : parts_of(context, batch, groups)) batches.push_back(batch_of(config, batch, part));
   // Where sequences are compared there is no ratio to an old policy.
-  if (count * config.trainer.epochs_per_step == 1 || compares_groups(config.algorithm)) return batches;
+  if (config.trainer.updates_per_step * config.trainer.epochs_per_step == 1 || compares_groups(config.algorithm))
+    return batches;
   for (auto& [sequences, scale] : batches) {
     if (config.algorithm.old_logprobs == OldLogProbs::kTrainer) {
       update::set_old_log_probs(context.learner, watch_of(context), sequences);
@@ -86,15 +95,6 @@ std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatc
 }
 
 bool subtracts_kl(const AlgorithmConfig& config) { return config.kl.coef > 0.0 && config.kl.in == KlIn::kReward; }
-
-// The rollouts of each of the step's mini-batches.
-std::vector<std::vector<size_t>> parts_of(const StepContext& context, const RolloutBatch& batch,
-                                          const std::vector<size_t>& groups) {
-  const int64_t count = context.config.trainer.updates_per_step;
-  std::vector<std::vector<size_t>> parts;
-  for (int64_t u = 0; u < count; ++u) parts.push_back(mini_batch(batch, groups, u, count));
-  return parts;
-}
 
 void set_advantages_of_step(const StepContext& context, RolloutBatch& batch, StepStats& stats) {
   const TrainConfig& config = context.config;

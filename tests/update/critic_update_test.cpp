@@ -112,17 +112,12 @@ TEST(UpdateOfACritic, NeitherSplitsNorRanksChangeIt) {
   };
   const auto whole = one(kAll);
   for (const int64_t tokens : {1, 25, 40}) EXPECT_LE(max_difference(whole, one(tokens)), 2e-6) << tokens;
-  optim::OptimizerConfig telling;  // large steps in Adam's terms, so that weights tell of gradients
-  telling.lr = 1.0;
-  telling.eps = 1.0;
-  telling.warmup_updates = 0;
-  telling.clip_grad_norm = std::nullopt;
-  LearnerFixture alone(model(), values(0.05), telling, 40);
+  LearnerFixture alone(model(), values(0.05), telling_optimizer(), 40);
   set_head(alone.model());
   const auto expected = alone.update(batch_of_returns());
   dist::run_ranks(2, [&](dist::Communicator& communicator) {
     const LearnerFixture::OnRanks ranks{communicator};
-    LearnerFixture fixture(model(), values(0.05), telling, 40, &ranks);
+    LearnerFixture fixture(model(), values(0.05), telling_optimizer(), 40, &ranks);
     set_head(fixture.model());
     const auto stats = fixture.update(batch_of_returns());
     EXPECT_LT(max_difference(fixture.weights(), alone.weights()), 2e-6);

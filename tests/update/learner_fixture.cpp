@@ -51,6 +51,16 @@ models::NamedTensors LearnerFixture::take_gradients() {
   return gradients;
 }
 
+optim::OptimizerConfig telling_optimizer() {
+  optim::OptimizerConfig config;
+  config.lr = 1.0;
+  config.eps = 1.0;
+  config.warmup_updates = 0;
+  config.weight_decay = 0.0;
+  config.clip_grad_norm = std::nullopt;
+  return config;
+}
+
 double token_mean(const std::vector<Sequence>& sequences) {
   int64_t targets = 0;
   for (const auto& sequence : sequences)

@@ -47,6 +47,9 @@ class LearnerFixture {
 /// sampler that said -1 of each token made them. scale: 1 over their targets.
 Batch uneven_batch(int64_t vocabulary);
 
+/// With so large an eps the first update is nearly the gradient itself: weights after it can be compared.
+optim::OptimizerConfig telling_optimizer();
+
 /// 1 / number of targets.
 double token_mean(const std::vector<Sequence>& sequences);
 

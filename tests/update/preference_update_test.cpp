@@ -37,17 +37,6 @@ Batch pairs() {
 Objective logistic() { return {.preference = algo::PreferenceConfig{.beta = 0.7, .length_normalised = true}}; }
 Objective dpo() { return {.preference = algo::PreferenceConfig{.beta = 0.3}, .against_reference = true}; }
 
-// Large steps in Adam's terms, so that weights tell of gradients.
-optim::OptimizerConfig telling_optimizer() {
-  optim::OptimizerConfig config;
-  config.lr = 1.0;
-  config.eps = 1.0;
-  config.warmup_updates = 0;
-  config.weight_decay = 0.0;
-  config.clip_grad_norm = std::nullopt;
-  return config;
-}
-
 struct Found {
   UpdateStats stats;
   models::NamedTensors gradients;

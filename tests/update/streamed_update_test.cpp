@@ -15,17 +15,6 @@
 namespace grpo::update {
 namespace {
 
-// With so large an eps the first update is nearly the gradient itself: weights after it can be compared.
-optim::OptimizerConfig telling_optimizer() {
-  optim::OptimizerConfig config;
-  config.lr = 1.0;
-  config.eps = 1.0;
-  config.warmup_updates = 0;
-  config.weight_decay = 0.0;
-  config.clip_grad_norm = std::nullopt;
-  return config;
-}
-
 struct Updated {
   UpdateStats stats;
   models::NamedTensors weights;
