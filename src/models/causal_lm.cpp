@@ -119,7 +119,7 @@ class AroundLayers {
   void pass(int64_t next, const at::Tensor& x) const {
     if (!hooks_) return;
     if (next > 0) hooks_->after_forward(next - 1);
-    if (next < layers_) hooks_->before_forward(next);
+    if (next < layers_) hooks_->before_forward(next, x);
     if (!x.requires_grad()) return;
     x.register_hook([hooks = hooks_, layers = layers_, next](const at::Tensor&) {
       if (next < layers) hooks->after_backward(next);
@@ -317,7 +317,7 @@ const at::Tensor& CausalLM::head_weight() const {
   return state_->config.tied_embeddings ? state_->weights.embedding : state_->weights.head;
 }
 
-at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs) const {
+at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch) const {
   const DecoderWeights& weights = state_->weights;
   int64_t longest = 0;
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s)
@@ -336,7 +336,6 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
   auto x = at::embedding(weights.embedding, batch.ids);
   for (const auto& layer : weights.layers) {
     around.pass(next++, x);
-    if (layer_outputs != nullptr) layer_outputs->push_back(x);
     if (again && (x.requires_grad() || is_trained(layer))) {
       // A layer that is computed again gives its weights their gradients only when its input takes a gradient.
       if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
@@ -346,9 +345,7 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch, std::vector<at:
     }
   }
   around.pass(next, x);
-  x = nn::rms_norm(x, {weights.final_norm, state_->config.norm_eps});
-  if (layer_outputs != nullptr) layer_outputs->push_back(x);
-  return x;
+  return nn::rms_norm(x, {weights.final_norm, state_->config.norm_eps});
 }
 
 at::Tensor CausalLM::extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact) const {

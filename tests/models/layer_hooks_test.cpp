@@ -18,7 +18,7 @@ LayerHooks recorder(std::vector<std::string>& calls, const std::function<void(in
   const auto note = [&calls](const char* what) {
     return [&calls, what](int64_t layer) { calls.push_back(base::concat(what, layer)); };
   };
-  return {.before_forward = note("f"),
+  return {.before_forward = [note = note("f")](int64_t layer, const at::Tensor&) { note(layer); },
           .after_forward = note("F"),
           .before_backward = note("b"),
           .after_backward = [=, &calls](int64_t layer) {

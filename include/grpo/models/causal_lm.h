@@ -45,7 +45,7 @@ struct TrainingOptions {
 /// has no backward. What is computed again in the backward counts as part of the backward.
 struct LayerHooks {
   using Hook = std::function<void(int64_t layer)>;
-  Hook before_forward;
+  std::function<void(int64_t layer, const at::Tensor& x)> before_forward;  // x: what the layer reads, [T, hidden]
   Hook after_forward;
   Hook before_backward;
   Hook after_backward;  // the gradients of all of the layer's weights are complete
@@ -120,9 +120,8 @@ class CausalLM {
   /// of a layer are views of one piece of memory (storage), which holds nothing else but gaps between them.
   const std::vector<int64_t>& parameter_layers() const;
 
-  /// Final-norm hidden states for training and scoring, differentiable; [T, hidden]. layer_outputs, when given,
-  /// receives the embedding output and then each layer's output (the last one after the final norm), each [T, hidden].
-  at::Tensor hidden_states(const nn::PackedBatch& batch, std::vector<at::Tensor>* layer_outputs = nullptr) const;
+  /// Final-norm hidden states for training and scoring, differentiable; [T, hidden].
+  at::Tensor hidden_states(const nn::PackedBatch& batch) const;
 
   /// Sets how later calls of hidden_states() compute. Results and gradients change by rounding only.
   void set_training_options(const TrainingOptions& options);
