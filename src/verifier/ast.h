@@ -28,10 +28,10 @@ enum class Kind {
   kFunction,   // text is a known name (sin, ln, max, ...); kids are the arguments
   kLog,        // argument, base
   kApply,      // text is an unknown function's name
-  kSum,        // body, from, to; text is the index
+  kSum,        // kids: body, from, to; text is the index
   kProduct,    // as kSum
   kOpaque,     // text names it (a derivative, an integral): equal only to itself
-  kPlusMinus,  // two kids, or one; text "+" for \pm, "-" for \mp
+  kPlusMinus,  // two kids for a \pm b, one for \pm b; text is "+" for \pm and "-" for \mp
   kPercent,
   kUnit,  // one kid; text is the unit as written
   // structures
@@ -84,13 +84,14 @@ class Arena {
   std::deque<Node> nodes_;
 };
 
-/// One spelling per structure: operands of sums, products, sets and lists sorted. Equal texts mean equal expressions.
+/// One spelling per structure, in which the operands of sums, products, sets, unions and intersections are sorted.
+/// Equal texts mean equal expressions; different texts decide nothing.
 std::string canonical_text(Ref node);
 
 /// The expression as a reader would write it, for reports.
 std::string to_text(Ref node);
 
-/// Whether any node below (or the node itself) is of this kind.
+/// Whether the node or any node below it is of this kind.
 bool contains(Ref node, Kind kind);
 
 }  // namespace grpo::verifier
