@@ -7,13 +7,14 @@
 namespace grpo::verifier {
 namespace {
 
-// A name of several letters that came from words. It multiplies nothing: "so x" is no product.
+// Whether a node is a name made from a word. Such a name is no factor: "so x" is no product.
 bool is_name_in_words(Ref node) {
   return node->kind == Kind::kSymbol && node->text.size() > 1 && !node->parenthesized && !is_greek_letter(node->text) &&
          std::all_of(node->text.begin(), node->text.end(), [](char c) { return is_letter(c) || (c & 0x80) != 0; });
 }
 
-// a + b + c is one node. A sum of thousands nests instead, since each operator copies the operands before it.
+// Joins left and right under one node, so that a + b + c has three kids. Beyond kMaxListLength kids the sum nests
+// instead, since each operator copies the kids before it.
 Node flattened(Kind kind, Ref left, Ref right) {
   Node node;
   node.kind = kind;
@@ -26,7 +27,7 @@ Node flattened(Kind kind, Ref left, Ref right) {
   return node;
 }
 
-// 2^n 3^m: the number behind an unbraced power is a factor.
+// Whether a power whose exponent is no number stands last. A number behind it is a factor: 2^n 3^m.
 bool ends_in_power(Ref node) {
   const Ref last = node->kind == Kind::kMul ? node->kids.back() : node;
   return last->kind == Kind::kPow && last->kids[1]->kind != Kind::kNumber;
@@ -128,8 +129,8 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   return left;
 }
 
-// a x b is no b x a, a . b is neither, and \nabla f is no \nabla . f. Of 2a x b, only a is the left factor. Null, and
-// nothing taken, when no vector stands here.
+// Keeps a x b apart from b x a and from a . b, and \nabla f from \nabla . f. In 2a x b only a is the left factor. Null,
+// and no token taken, when no vector stands here.
 Ref Parser::vector_product(Ref left, const std::string& sign) {
   const bool factors = left->kind == Kind::kMul && !left->parenthesized;
   const Ref last = factors ? left->kids.back() : left;
