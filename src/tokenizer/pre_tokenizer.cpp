@@ -10,7 +10,7 @@
 namespace grpo::tokenizer {
 namespace {
 
-/// Rewrites each piece into a new text.
+/// Replaces the text of the pieces by what rewrite(piece, text, whether it is the first) appends for each piece.
 template <typename Rewrite>
 void rewrite_pieces(Pieces& pieces, Rewrite rewrite) {
   std::string text;
