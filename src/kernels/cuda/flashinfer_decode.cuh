@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernels/cuda/flashinfer.cuh"
-// After what declares the kernels' types.
+// These headers use what the one above declares and therefore come after it.
 #include <flashinfer/attention/decode.cuh>
 #include <flashinfer/attention/default_decode_params.cuh>
 

@@ -72,7 +72,7 @@ __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache 
 
 constexpr int kAttentionWarps = 4;
 
-// What a warp has summed over its positions, lane l holding elements l, l + 32, ...
+// The online softmax of the positions that a warp has seen; lane l holds elements l, l + 32, ... of the sums.
 template <int kPerLane>
 struct RunningSoftmax {
   float highest = -INFINITY;
@@ -92,7 +92,8 @@ struct RunningSoftmax {
   }
 };
 
-// One block a (token, query head): each warp takes every fourth position, then the first adds up. fp32 inside.
+// One block for each token and query head: each warp takes every fourth position, then the first warp adds the sums of
+// all warps. Computed in fp32.
 template <typename T, int kPerLane>
 __global__ void simple_attention_kernel(const T* queries, Layout layout, Cache cache, T* out, int64_t heads,
                                         float scale) {
