@@ -45,7 +45,7 @@ struct Layout {
 // A piece of work: consecutive new tokens of one sequence, for one kv head.
 struct Tile {
   int64_t sequence;
-  int64_t first;  // token
+  int64_t first;  // its first token, counted over the whole pass
   int64_t count;
   int64_t kv_head;
 };

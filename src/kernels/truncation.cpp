@@ -90,7 +90,7 @@ const std::vector<Candidate>& Truncation::keep(const float* logits, const float*
     total = 0.0;
     for (const Candidate& candidate : kept_) total += static_cast<double>(candidate.mass);
   } else {
-    // All ids below this bound together have less than the share that may be missing.
+    // All ids whose mass is below this bound have together less than the share 1 - top_p that may be left out.
     cpu::functions().block_max(masses, n, maxima_.data());
     gather(masses, static_cast<float>(0.99 * (1.0 - top_p) * total / static_cast<double>(n)), logits, masses, n);
   }

@@ -17,7 +17,7 @@ std::string range_text(char32_t first, char32_t last) {
   return text;
 }
 
-/// The White_Space characters as class items, or all others.
+/// The White_Space characters, or with `negated` all other characters, as the items of a class.
 std::string white_space_items(bool negated) {
   std::string items;
   char32_t next = 0;

@@ -24,7 +24,7 @@ void cover(const std::vector<TextRange>& matches, size_t size, bool invert, std:
   if (end < size) parts.push_back({{end, size}, invert});
 }
 
-/// Joins a part into the one before it where joins(whether the previous part is a match, whether this one is).
+/// Joins a part to the one before it where joins(previous, current) is true; its arguments tell which are matches.
 template <typename Joins>
 void join_parts(std::vector<Part>& parts, Joins joins) {
   size_t kept = 0;

@@ -4,9 +4,9 @@
 
 namespace grpo::verifier {
 
-/// Whether the words right before `at` or right behind it deny the value between them: "not", "rather than", "... is
-/// wrong", in English, Chinese, French, German, Spanish, Portuguese, Italian, Russian, Japanese, Korean. Markup between
-/// the words and the value does not count.
+/// Whether the text before or behind a value denies it: "not", "rather than", "... is wrong", in English, Chinese,
+/// French, German, Spanish, Portuguese, Italian, Russian, Japanese, Korean, Arabic, Hindi. Markup between the words and
+/// the value does not count.
 bool denied_before(std::string_view before);
 bool denied_behind(std::string_view behind);
 

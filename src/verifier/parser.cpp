@@ -33,12 +33,12 @@ bool ends_in_power(Ref node) {
   return last->kind == Kind::kPow && last->kids[1]->kind != Kind::kNumber;
 }
 
-// \nabla, \nabla^2
+// Whether a node is \nabla or a power of it.
 bool is_nabla(Ref node) {
   return node->kind == Kind::kPow ? is_nabla(node->kids[0]) : node->kind == Kind::kSymbol && node->text == "nabla";
 }
 
-// A symbol under an arrow or in bold, a cross product, a sum or multiple of them.
+// Whether a node is a symbol under an arrow or in bold, a cross product, or a sum or multiple of such vectors.
 bool is_vector(Ref node) {
   if (node->kind == Kind::kApply) return node->text == "cross" || node->text == "beside";
   const bool linear = node->kind == Kind::kAdd || node->kind == Kind::kMul || node->kind == Kind::kNeg;
@@ -200,7 +200,7 @@ bool Parser::starts_operand() const {
   return false;
 }
 
-// 3 x 10^8, 3x10^8: the letter between a number and a power of ten.
+// Whether the x of 3 x 10^8 or 3x10^8 follows, which multiplies a number by a power of ten.
 bool Parser::letter_times(Ref left) const {
   return left->kind == Kind::kNumber && peek().is(Type::kSymbol, "x") && peek(1).is(Type::kNumber, "10") &&
          peek().space_before == peek(1).space_before && peek(2).is_punct("^");

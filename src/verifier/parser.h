@@ -18,7 +18,7 @@ struct Statement {
   Condition condition;
 };
 
-/// Reads one answer (docs/verifier.md has the grammar). `text` went through to_latex(). Throws ParseError or
+/// Reads one answer (docs/verifier.md has the grammar). REQUIRES: `text` went through to_latex(). Throws ParseError or
 /// OverBudget.
 Statement parse_statement(std::string_view text, Arena& arena, const LexOptions& options = {});
 /// parse_statement() for callers that do not need the condition.
@@ -41,7 +41,7 @@ inline constexpr int kProductPower = 20;
 inline constexpr int kChoosePower = 0;  // {n+1 \choose k} takes all of its group
 
 /// Recursive descent over lists, relations and set operations (parser_answer.cpp), precedence climbing below them
-/// (parser.cpp), and one function per kind of operand (parser_operands.cpp, parser_commands.cpp).
+/// (parser.cpp), and one function per kind of operand (parser_operands.cpp and the other parser_*.cpp).
 class Parser {
  public:
   Parser(std::vector<Token> tokens, Arena& arena) : tokens_(std::move(tokens)), arena_(arena) {}

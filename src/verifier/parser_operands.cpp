@@ -260,7 +260,7 @@ Ref Parser::apply(Ref name) {
 Ref Parser::named_value(const std::string& low) {
   if (low == "pi") return arena_.make(Kind::kPi);
   if (low == "inf" || low == "infinity" || low == "infty" || low == "oo") return arena_.make(Kind::kInfinity);
-  return low == "half" ? arena_.number(Rational(1, 2)) : nullptr;  // read_phrases() has read the numbers
+  return low == "half" ? arena_.number(Rational(1, 2)) : nullptr;  // read_phrases() has read "seven" and its like
 }
 
 Ref Parser::word() {

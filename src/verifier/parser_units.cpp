@@ -150,7 +150,8 @@ std::string Parser::take_unit_fraction() {
   return top + " / (" + take_unit_group() + " )";
 }
 
-// 5 million dollars, 7 tenths: takes the words that scale a number off the phrase and multiplies.
+// Takes the words that scale a number off the beginning of `phrase` and multiplies `value` by them: 5 million dollars,
+// 7 tenths.
 Ref Parser::scaled(Ref value, std::string& phrase) {
   while (true) {
     const size_t end = std::min(phrase.find(' '), phrase.size());

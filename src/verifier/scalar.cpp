@@ -266,8 +266,7 @@ bool differ_at_special_points(Ref a, Ref b, const std::map<std::string, int>& sy
       const Sample sample = compare_at(a, b, point, budget);
       if (!sample.left_reals && sample.sameness == Sameness::kDifferent) return true;
     } catch (const Undefined&) {
-    } catch (
-        const OverBudget&) {  // a value too large to compare; another point will do, and an empty budget ends the next
+    } catch (const OverBudget&) {  // a value too large to compare: another point will do
     }
   }
   return false;

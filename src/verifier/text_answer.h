@@ -21,16 +21,18 @@ std::string with_bound_variable(const std::string& spelling);
 /// brackets all count, so answers with equal keys are equal. Throws ParseError.
 std::string text_key(std::string_view latex);
 
-/// Letters in capitals that may be names of points or choices, where case counts: ABC, but not YES.
+/// Whether a word is capitals that may name points or choices, so that their case counts: ABC, but not YES.
 bool is_capitals(std::string_view word);
 
-/// 12-hour or 24-hour times: "8:34 P.M." = "20:34", "9 a.m." = "9:00 am". nullopt when one side is no time.
+/// Whether two answers are the same 12-hour or 24-hour time: "8:34 P.M." = "20:34", "9 a.m." = "9:00 am". nullopt when
+/// one is no time, or both are pairs of numbers that may be different ratios.
 std::optional<bool> same_time(std::string_view gold, std::string_view answer);
 
 /// Whether an answer can be nothing but a time: "1:03 PM", "2:05". 7:30 could be a ratio.
 bool is_clock_time(std::string_view latex);
 
-/// "June 20", "20 June 2020", "June 20th". A year on one side only is accepted. nullopt when one side is no date.
+/// Whether two answers are the same date: "June 20", "20 June 2020", "June 20th". A year on one side only is accepted.
+/// nullopt when one is no date.
 std::optional<bool> same_date(std::string_view gold, std::string_view answer);
 
 /// Whether an answer says that nothing exists: "no solution", "none", "DNE", the empty set.

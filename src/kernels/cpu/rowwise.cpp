@@ -34,7 +34,7 @@ void rms_norm_backward(const T* dy, const T* x, const T* weight, T* dx, float* d
   });
 }
 
-// With s = sigmoid(gate): d silu = s (1 + gate (1 - s)).
+// With s = sigmoid(gate), silu(gate) = gate s and its derivative is s (1 + gate (1 - s)).
 template <typename T>
 void silu_mul_backward(T* dy, const T* gate_up, T* dgate_up, int64_t n) {
   for_each_part(n, [&](int64_t i, int64_t count) {

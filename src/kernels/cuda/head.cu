@@ -101,7 +101,7 @@ __global__ void head_gradient_kernel(T* logits, const int64_t* targets, float in
   if (i >= vocabulary / kCount) return;
   const float of_log_prob = g == nullptr ? 0.0f : g[row], of_entropy = h == nullptr ? 0.0f : h[row];
   const float max = rows.max[row], log_sum = rows.log_sum[row], entropy = rows.entropy[row];
-  const int64_t target = targets[row] - i * kCount;  // inside this pack, or not
+  const int64_t target = targets[row] - i * kCount;  // in [0, kCount) if the target is in this pack
   auto* const at = packs_of<T, kCount>(logits + row * vocabulary) + i;
   auto pack = *at;
   for (int j = 0; j < kCount; ++j) {

@@ -6,7 +6,7 @@
 namespace grpo::kernels::cuda {
 namespace {
 
-// One block a token.
+// One block writes one token.
 template <typename T, int kCount>
 __global__ void write_kv_kernel(const T* keys, int64_t key_stride, const T* values, int64_t value_stride, Layout layout,
                                 Cache cache) {
@@ -25,8 +25,9 @@ __global__ void write_kv_kernel(const T* keys, int64_t key_stride, const T* valu
   }
 }
 
-// One warp a head of a token: query heads are rotated into `queries`, key heads rotated into the cache, value heads
-// copied there. Every step rounds to T where the separate functions round, so that the results are the same.
+// One warp handles one head of one token: it rotates a query head into `queries` or a key head into the cache, or
+// copies a value head into the cache. Every step rounds to T where the separate functions round, so that results are
+// the same.
 template <typename T>
 __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache cache, T* queries) {
   follow_kernel_in_front();

@@ -84,7 +84,7 @@ __global__ void wide_rms_norm_backward_kernel(const T* grad, const T* x, const T
   }
 }
 
-// With s = sigmoid(gate): d silu = s (1 + gate (1 - s)).
+// With s = sigmoid(gate), silu(gate) = gate s and its derivative is s (1 + gate (1 - s)).
 template <typename T, int kCount>
 __global__ void silu_mul_backward_kernel(T* grad, const T* gate_up, T* grad_gate_up, int64_t width) {
   const int64_t row = blockIdx.x;
@@ -107,7 +107,7 @@ __global__ void silu_mul_backward_kernel(T* grad, const T* gate_up, T* grad_gate
   packs_of<T, kCount>(grad_gate_up + pair + width)[i] = dup;
 }
 
-// A thread rotates a pack of pairs.
+// Each thread rotates one pack of pairs.
 template <typename T, int kCount>
 __global__ void rope_into_kernel(const T* x, int64_t x_stride, const int64_t* positions, RopeTable table, T* y,
                                  int64_t y_stride, int64_t tokens, int64_t heads, int64_t head_dim) {

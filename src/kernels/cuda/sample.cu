@@ -340,7 +340,7 @@ struct Row {
     return kept;
   }
 
-  // All ids below the bound together have less than the share that may be missing.
+  // The key of a logit so low that all ids below it have together less than the share 1 - top_p that may be left out.
   __device__ uint32_t bound_of_top_p(Sum total, double top_p) const {
     const double least =
         0.99 * (1.0 - top_p) * static_cast<double>(total) / static_cast<double>(n) / static_cast<double>(kUnits);
