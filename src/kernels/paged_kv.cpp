@@ -45,15 +45,15 @@ struct Layout {
 // A piece of work: consecutive new tokens of one sequence, for one kv head.
 struct Tile {
   int64_t sequence;
-  int64_t first;  // token
+  int64_t first;  // its first token, counted over the whole pass
   int64_t count;
   int64_t kv_head;
 };
 
-// So many query heads are computed together in a prefill: each block of keys is then read once for all of them.
+// The query heads that a prefill computes together, so that each block of keys is read only once for all of them.
 constexpr int64_t kTileHeads = 24;
 
-// The tiles with the longest contexts come first, so that no thread is left with one at the end.
+// The tiles of each sequence with the longest contexts come first, so that no thread begins one of them at the end.
 std::vector<Tile> make_tiles(const Layout& layout, int64_t group, int64_t kv_heads) {
   const int64_t tokens = std::max<int64_t>(1, kTileHeads / group);
   std::vector<Tile> tiles;

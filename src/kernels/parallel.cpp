@@ -1,5 +1,5 @@
-// The only source that is compiled with OpenMP. at::parallel_for is a template, and runs on one thread in every source
-// that is not, whatever LibTorch itself was built with.
+// The only source that is compiled with OpenMP. at::parallel_for is a template: in a source compiled without OpenMP it
+// runs on one thread, whatever LibTorch itself was built with.
 #include "kernels/parallel.h"
 
 #include <ATen/Parallel.h>

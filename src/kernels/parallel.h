@@ -16,8 +16,9 @@ inline constexpr int64_t kWorthAThread = 400'000;
 /// process (at::set_num_threads). The first exception is rethrown.
 void for_ranges(int64_t items, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& work);
 
-/// Calls work(next) on several threads, where next() hands out 0 .. items - 1 and then -1: for items of unequal size.
-/// Each thread takes the next item when it is free, so nobody waits for a thread that the machine gave other work.
+/// Calls work(next) on several threads, where next() hands out 0 .. items - 1 and then -1. cost: of all items, in
+/// multiply-adds. For items of unequal size: each thread takes the next item when it is free, so that none waits for a
+/// thread that is slow or has other work.
 template <typename Work>
 void share_items(int64_t items, int64_t cost, Work&& work) {
   std::atomic<int64_t> taken = 0;

@@ -17,7 +17,7 @@
 namespace grpo::kernels {
 namespace {
 
-constexpr int64_t kCostPerId = 16;  // of one id of a row, in multiply-adds
+constexpr int64_t kCostPerId = 16;  // work for one id of a row, in multiply-adds
 
 struct Drawn {
   int64_t id = 0;
@@ -112,7 +112,8 @@ const float* read_row(const at::Tensor& logits, int64_t row, Workspace& workspac
   return workspace.logits.data();
 }
 
-// Leaves `kept` and the target of a row; the log of the share of `total` that they have.
+// Sets the logits of a row to minus infinity, except those of `kept` and the target. Returns the log of the share of
+// `total` that is left.
 template <typename T>
 float leave(T* logits, int64_t n, const std::vector<Candidate>& kept, int64_t target, const std::vector<float>& exps,
             double total) {

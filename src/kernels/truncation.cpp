@@ -30,7 +30,7 @@ void Truncation::gather(const float* values, float bound, const float* logits, c
   }
 }
 
-// A bound that at least k ids reach: with k blocks whose maximum reaches it there are k such ids.
+// A bound that at least k ids reach: the k-th largest maximum of a block, since each of k blocks has such an id.
 float Truncation::top_k_bound(const float* logits, int64_t n, int64_t k) {
   cpu::functions().block_max(logits, n, maxima_.data());
   if (k > static_cast<int64_t>(maxima_.size())) return -std::numeric_limits<float>::infinity();
@@ -56,8 +56,8 @@ uint32_t Truncation::cut_bucket(const Goal& goal, Amount& above) const {
   return chosen;
 }
 
-// Keeps the largest candidates that reach the goal. Each round looks at one more digit of the keys, and decides all
-// candidates but those that share it with the bound.
+// Keeps the largest candidates that together reach the goal. Each round looks at one more digit of the keys and decides
+// all candidates whose digit differs from that of the key at which the goal is reached.
 void Truncation::cut(const Goal& goal) {
   undecided_.resize(kept_.size());
   for (uint32_t i = 0; i < undecided_.size(); ++i) undecided_[i] = i;
@@ -90,7 +90,7 @@ const std::vector<Candidate>& Truncation::keep(const float* logits, const float*
     total = 0.0;
     for (const Candidate& candidate : kept_) total += static_cast<double>(candidate.mass);
   } else {
-    // All ids below this bound together have less than the share that may be missing.
+    // All ids whose mass is below this bound have together less than the share 1 - top_p that may be left out.
     cpu::functions().block_max(masses, n, maxima_.data());
     gather(masses, static_cast<float>(0.99 * (1.0 - top_p) * total / static_cast<double>(n)), logits, masses, n);
   }

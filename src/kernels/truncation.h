@@ -12,7 +12,7 @@ struct Candidate {
   float mass;    // exp((logit - max) / temperature)
 };
 
-/// Top-k and top-p of one row. Ids that cannot stay are passed over 64 at a time by their largest value; the rest are
+/// Top-k and top-p of one row. Blocks of 64 ids whose largest value is too small to stay are skipped; the other ids are
 /// counted in buckets by the digits of their logits, so that nothing is sorted. The memory is kept from row to row.
 class Truncation {
  public:
@@ -30,7 +30,7 @@ class Truncation {
       mass += other.mass;
     }
   };
-  // What the kept ids must reach.
+  // The number and the mass that the kept ids must reach together.
   struct Goal {
     int64_t count;
     double mass;
@@ -42,7 +42,7 @@ class Truncation {
   void cut(const Goal& goal);
   uint32_t cut_bucket(const Goal& goal, Amount& above) const;
 
-  std::vector<float> maxima_;  // of 64 values each
+  std::vector<float> maxima_;  // the largest value of each block of 64
   std::vector<Candidate> kept_;
   std::vector<uint32_t> undecided_;  // indices into kept_
   Amount buckets_[256];

@@ -10,8 +10,8 @@
 namespace grpo::tokenizer {
 namespace {
 
-constexpr size_t kMaxBytes =
-    4096;  // at each place of a text up to so many bytes are compared; published tokens have less than 100
+// Of a token. At each place of a text up to so many bytes are compared; published tokens have less than 100.
+constexpr size_t kMaxBytes = 4096;
 
 AddedToken parse_token(const nlohmann::json& entry) {
   auto content = entry.at("content").get<std::string>();
@@ -113,7 +113,7 @@ std::vector<Segment> AddedTokens::split(std::string_view text, bool after_normal
       continue;
     }
     TextRange range{at, at + match.length};
-    at = range.end;  // a match that is turned down still hides what overlaps it
+    at = range.end;  // a match that is not accepted still hides the matches that overlap it
     const AddedToken& token = tokens_[match.value];
     if ((!parse_specials && is_special(token.content)) || !accepts(token, text, range)) continue;
     if (token.left_strip) range.begin = std::max(strip_white_space_right(text.substr(0, range.begin)).size(), done);

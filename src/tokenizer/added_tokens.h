@@ -21,7 +21,7 @@ struct AddedToken {
   int64_t id = 0;
   std::string content;
   std::string text = {};                         // what the token decodes to: the content, normalised if the token is
-  bool special = false;                          // left out of decoded text on request, plain text on request
+  bool special = false;                          // decode() may leave it out, encode() may read it as plain text
   bool normalized = true;                        // looked for in the normalised text
   bool single_word = false;                      // only where no word character touches it
   bool left_strip = false, right_strip = false;  // takes the white space beside it along
@@ -33,7 +33,7 @@ struct Segment {
   int64_t id = -1;
 };
 
-/// Finds the leftmost, and of those the longest, of a set of texts.
+/// A set of texts, of which it finds the longest one at a position of another text.
 class TokenTrie {
  public:
   void add(std::string_view text, size_t value);

@@ -52,7 +52,7 @@ std::string render_qwen25(Messages messages, const ChatContext& context) {
   return text + im_turns(messages, own_system ? 1 : 0, context);
 }
 
-/// The last user message that is a question, not a tool's result: thinking after it is kept.
+/// Index of the last user message that is no result of a tool; thoughts of the assistant after it are kept.
 size_t last_query(Messages messages) {
   for (size_t i = messages.size(); i-- > 0;) {
     const auto& [role, content] = messages[i];
@@ -93,7 +93,7 @@ std::string render_qwen3(Messages messages, const ChatContext& context) {
   return context.closes_thinking ? text + "<think>\n\n</think>\n\n" : text;
 }
 
-/// The assistant's turn opens with a thought.
+/// As render_qwen3(), but the assistant's turn opens with a thought.
 std::string render_qwen3_thinking(Messages messages, const ChatContext& context) {
   ChatContext thinks = context;
   thinks.closes_thinking = false;
@@ -112,7 +112,7 @@ std::string render_smollm2(Messages messages, const ChatContext& context) {
 
 // Qwen3 of July 2025: two models, one that never thinks and one that always does.
 
-/// Without thoughts: what an assistant said is written as it is.
+/// This model has no thoughts to drop, so the assistant's messages are written as they are.
 std::string render_qwen3_instruct(Messages messages, const ChatContext& context) {
   require_messages(messages);
   return im_turns(messages, 0, context);

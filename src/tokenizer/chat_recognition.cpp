@@ -10,7 +10,7 @@ namespace grpo::tokenizer {
 namespace {
 
 struct KnownText {
-  const char* hash;  // XXH3-128 of the skeleton
+  const char* hash;  // XXH3-128 of the text without its default system message
   const char* family;
 };
 
@@ -48,7 +48,7 @@ constexpr Telltale kTelltales[] = {
     {"<think>\\n'}}", "deepseek-r1-distill$"},
 };
 
-/// Whether one of the words of `families` is a part of the name; a name's end is written $.
+/// Whether one of the words of `families` is a part of the name. A $ in a word stands for the end of the name.
 bool names_family(std::string_view families, const char* name) {
   const std::string marked = std::string(name) + "$";
   while (!families.empty()) {

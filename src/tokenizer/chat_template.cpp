@@ -200,7 +200,7 @@ std::string ChatTemplate::prompt(std::span<const Message> messages) const {
   const std::string begun = begun_turn(all);
   if (!all.empty() && all.back().role == "assistant") all.pop_back();
   std::string text = render(all);
-  // A template that opens the thought and a turn that begins with it: once is meant.
+  // Where the template opens a thought and the turn to be continued begins with one, <think> is written only once.
   static const std::string kThought = "<think>\n";
   if (begun.starts_with("<think>") && text.ends_with(kThought)) text.resize(text.size() - kThought.size());
   return text + begun;

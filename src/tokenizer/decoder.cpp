@@ -80,7 +80,7 @@ class Fuse : public Decoder {
   void apply(std::vector<std::string>& tokens) const override { tokens = {joined(tokens)}; }
 };
 
-/// Takes up to `start` and `stop` of one character off each token's ends.
+/// Removes `content` up to `start` times from the beginning of each token and up to `stop` times from its end.
 class StripDecoder : public Decoder {
  public:
   StripDecoder(std::string content, size_t start, size_t stop)
@@ -100,7 +100,7 @@ class StripDecoder : public Decoder {
   size_t start_, stop_;
 };
 
-/// The visible space becomes a space; the mark before the first word goes.
+/// The visible space becomes a space; in the first token it is dropped if the start of a text is marked with it, too.
 class MetaspaceDecoder : public Decoder {
  public:
   explicit MetaspaceDecoder(const nlohmann::json& config)
@@ -126,7 +126,7 @@ class MetaspaceDecoder : public Decoder {
   bool marks_first_;
 };
 
-/// The end-of-word suffix becomes a space, at the very end nothing.
+/// The end-of-word suffix becomes a space, in the last token nothing.
 class SuffixDecoder : public Decoder {
  public:
   explicit SuffixDecoder(std::string suffix) : suffix_(std::move(suffix)) {}

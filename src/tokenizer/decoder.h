@@ -7,7 +7,8 @@
 
 namespace grpo::tokenizer {
 
-/// Token texts to text: the "decoder" of tokenizer.json. Steps of a sequence hand on a list; at the end it is joined.
+/// Turns the texts of tokens into readable text: the "decoder" of tokenizer.json. apply() rewrites the list, which the
+/// next step of a sequence takes up; the caller joins what the last step leaves.
 class Decoder {
  public:
   virtual ~Decoder() = default;

@@ -24,7 +24,7 @@ TokenizerFile checked(TokenizerFile file) {
                            : file.merges.size() > 0 ? "BPE"
                                                     : "unknown";
   if (type != "BPE") unsupported_component("model", type + " (BPE is)");
-  for (const char* part : {"vocab", "merges"}) {  // of the expected kind, they were read into their own structures
+  for (const char* part : {"vocab", "merges"}) {  // left in the document only if they are of an unexpected kind
     if (model->contains(part))
       throw base::IoError(base::concat("model.", part, ": expected ", *part == 'v' ? "an object" : "a list"));
   }

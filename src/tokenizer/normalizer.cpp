@@ -124,7 +124,7 @@ class ReplacePattern : public Normalizer {
   std::string content_;
 };
 
-/// As ReplacePattern for a fixed text; Llama 2's "space to U+2581" runs over every prompt.
+/// ReplacePattern for a fixed text, without a regular expression: Llama 2 turns the spaces of every prompt into U+2581.
 class ReplaceText : public Normalizer {
  public:
   ReplaceText(std::string from, std::string to) : from_(std::move(from)), to_(std::move(to)) {}

@@ -6,7 +6,7 @@
 
 namespace grpo::tokenizer {
 
-/// Text to text, before anything is split: the "normalizer" of tokenizer.json.
+/// Rewrites a text before it is split into pieces: the "normalizer" of tokenizer.json.
 class Normalizer {
  public:
   virtual ~Normalizer() = default;

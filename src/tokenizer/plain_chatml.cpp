@@ -8,7 +8,7 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
-// What is left of the white space between two tags.
+// The part of the white space between two tags that Jinja keeps.
 std::string_view kept_space(std::string_view before, std::string_view space, std::string_view after) {
   const bool dropped =
       before.ends_with("-%}") || before.ends_with("-}}") || after.starts_with("{%-") || after.starts_with("{{-");
@@ -19,7 +19,7 @@ std::string_view kept_space(std::string_view before, std::string_view space, std
   return space;
 }
 
-// One tag without the white space and the dashes that do not matter, with single quotes.
+// One tag in a fixed spelling: without white space outside of literals and without the dashes, with single quotes.
 std::string normal_tag(std::string_view tag) {
   std::string out;
   char quote = '\0';
@@ -59,8 +59,8 @@ std::string normal_form(std::string_view jinja) {
     at = close + 2;
   }
   for (const std::string name : {"role", "content"}) out = replaced(out, "['" + name + "']", "." + name);
-  out = replaced(out, "'+'", "");     // joined literals
-  return replaced(out, "\n", "\\n");  // a line break inside a literal, not escaped
+  out = replaced(out, "'+'", "");     // makes one literal of two that are added
+  return replaced(out, "\n", "\\n");  // escapes a line break inside a literal
 }
 
 constexpr std::string_view kDefault =

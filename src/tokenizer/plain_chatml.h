@@ -5,9 +5,9 @@
 namespace grpo::tokenizer {
 
 /// Whether a Jinja text writes every message as <|im_start|>role\ncontent<|im_end|>\n, then the assistant's opening,
-/// and nothing else. Tools write that loop in many spellings, so it is read rather than told by a hash: white space
-/// that Jinja drops (with trim_blocks and lstrip_blocks, as transformers sets them), quotes, and message.role or
-/// message['role'].
+/// and nothing else. Tools write that loop in many spellings, so it is not recognised by a hash but normalised first:
+/// white space that Jinja drops (with trim_blocks and lstrip_blocks, as transformers sets them), the kind of quotes and
+/// message['role'] for message.role do not matter.
 bool is_plain_chatml(std::string_view jinja);
 
 }  // namespace grpo::tokenizer

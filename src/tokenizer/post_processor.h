@@ -6,7 +6,7 @@
 
 namespace grpo::tokenizer {
 
-/// What the "post_processor" of tokenizer.json puts around a single text.
+/// The special tokens that the "post_processor" of tokenizer.json puts around a single text.
 struct SpecialAffixes {
   std::vector<int64_t> prefix, suffix;
 };

@@ -10,7 +10,7 @@
 namespace grpo::tokenizer {
 namespace {
 
-/// Rewrites each piece into a new text.
+/// Replaces the text of the pieces by what rewrite(piece, text, whether it is the first) appends for each piece.
 template <typename Rewrite>
 void rewrite_pieces(Pieces& pieces, Rewrite rewrite) {
   std::string text;
@@ -23,7 +23,7 @@ void rewrite_pieces(Pieces& pieces, Rewrite rewrite) {
   pieces.text = std::move(text);
 }
 
-/// GPT-2's splitting, then each byte as one character of the byte-level alphabet.
+/// Splits like GPT-2, then writes each byte as one character of the byte-level alphabet.
 class ByteLevel : public PreTokenizer {
  public:
   ByteLevel(bool add_prefix_space, bool use_regex) : add_prefix_space_(add_prefix_space) {

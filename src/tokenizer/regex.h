@@ -26,8 +26,8 @@ class Regex {
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
 
-  /// Appends all successive matches in `text` (valid UTF-8) to `matches`, empty ones too, but none that is empty and
-  /// touches the match before it.
+  /// Appends all successive matches in `text` (valid UTF-8) to `matches`: also empty ones, except where the match
+  /// before ends at the same place.
   void find_all(std::string_view text, std::vector<TextRange>& matches) const;
 
  private:

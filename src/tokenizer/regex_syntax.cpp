@@ -17,7 +17,7 @@ std::string range_text(char32_t first, char32_t last) {
   return text;
 }
 
-/// The White_Space characters as class items, or all others.
+/// The White_Space characters, or with `negated` all other characters, as the items of a class.
 std::string white_space_items(bool negated) {
   std::string items;
   char32_t next = 0;
@@ -211,7 +211,7 @@ class Translator {
     } else if (!negated) {
       items("\\p{" + full + "}" + added, in_class);
     } else if (in_class) {
-      out_ += "\\P{" + full + "}";  // cannot be subtracted inside a class; only characters newer than Unicode 14 differ
+      out_ += "\\P{" + full + "}";  // a class cannot subtract `added`, so characters newer than Unicode 14 stay in it
     } else {
       out_ += "[^\\p{" + full + "}" + added + "]";
     }
@@ -239,8 +239,8 @@ class Translator {
   std::string_view pattern_;
   bool extended_;
   size_t at_ = 0;
-  size_t atom_begin_ = 0;       // in out_: what a repeat applies to
-  std::vector<size_t> groups_;  // in out_: the open parentheses
+  size_t atom_begin_ = 0;       // position in out_ of the atom that a repeat applies to
+  std::vector<size_t> groups_;  // positions in out_ of the open parentheses
   std::string out_;
 };
 

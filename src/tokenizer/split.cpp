@@ -24,7 +24,7 @@ void cover(const std::vector<TextRange>& matches, size_t size, bool invert, std:
   if (end < size) parts.push_back({{end, size}, invert});
 }
 
-/// Joins parts in place: part i into the part before it where `joins(previous, part)`.
+/// Joins a part to the one before it where joins(previous, current) is true; its arguments tell which are matches.
 template <typename Joins>
 void join_parts(std::vector<Part>& parts, Joins joins) {
   size_t kept = 0;

@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Receives the document as events and keeps track of where it is.
+/// Receives the document as the events of nlohmann's parser and keeps track of the part that it is in.
 class Reader : public Json::json_sax_t {
  public:
   explicit Reader(TokenizerFile& file) : file_(file) {}
@@ -128,7 +128,7 @@ class Reader : public Json::json_sax_t {
   }
 
   TokenizerFile& file_;
-  std::vector<Json*> open_;  // stays valid: only the innermost container grows
+  std::vector<Json*> open_;  // the enclosing containers; pointers stay valid since only the innermost one grows
   std::string key_;
   Section section_ = Section::kConfig;
   bool in_model_ = false, in_pair_ = false;

@@ -24,8 +24,8 @@ class MergeList {
   std::vector<size_t> ends_;
 };
 
-/// A tokenizer.json. Its two large parts go straight into their own structures; a document tree of them would take
-/// seconds and hundreds of megabytes.
+/// A tokenizer.json. The vocabulary and the merges go straight into their own structures, since a document tree of so
+/// many entries would be far slower to make and far larger.
 struct TokenizerFile {
   nlohmann::json config;  // the document without model.vocab and model.merges
   Vocabulary vocabulary;

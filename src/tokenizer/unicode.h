@@ -17,15 +17,15 @@ CodePoint code_point_at(std::string_view text, size_t position);
 
 void append_utf8(std::string& text, char32_t code_point);
 
-/// Valid UTF-8 as it is; otherwise U+FFFD for each maximal part that cannot continue to a character (Unicode 3.9,
-/// "substitution of maximal subparts").
+/// `bytes` with U+FFFD in place of each maximal part that cannot continue to a character (Unicode 3.9, "substitution of
+/// maximal subparts"). Valid UTF-8 comes back as it is.
 std::string to_valid_utf8(std::string bytes);
 
 bool is_valid_utf8(std::string_view bytes);
 bool is_ascii(std::string_view text);
 bool is_white_space(char32_t code_point);
 
-/// The characters of property White_Space taken off the start (or the end).
+/// `text` without the characters of property White_Space at its start, or at its end.
 std::string_view strip_white_space_left(std::string_view text);
 std::string_view strip_white_space_right(std::string_view text);
 

@@ -9,8 +9,8 @@
 
 namespace grpo::tokenizer {
 
-/// Tokens and their ids, both ways: one block of text and an open-addressing table, so 150k tokens load in
-/// milliseconds.
+/// Tokens and their ids, both ways. One block of text and an open-addressing table, because an allocation for each of
+/// 150k tokens would make loading slow.
 class Vocabulary {
  public:
   static constexpr int64_t kMaxId = 1 << 24;

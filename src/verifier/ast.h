@@ -11,7 +11,7 @@ namespace grpo::verifier {
 
 enum class Kind {
   // scalars
-  kNumber,  // number; text is the spelling, decimals counts significant digits of a decimal
+  kNumber,  // number is the value, text the spelling; the digit counts are those of a decimal
   kSymbol,  // text is the name: x, x_1, alpha, y'
   kPi,
   kEuler,
@@ -22,22 +22,22 @@ enum class Kind {
   kNeg,
   kDiv,
   kPow,
-  kRoot,       // radicand, index
-  kFactorial,  // text "!" or "!!"
+  kRoot,       // kids: radicand, index
+  kFactorial,  // text is "!" or "!!"
   kBinomial,
   kFunction,   // text is a known name (sin, ln, max, ...); kids are the arguments
-  kLog,        // argument, base
-  kApply,      // text is an unknown function's name
-  kSum,        // body, from, to; text is the index
+  kLog,        // kids: argument, and base if one is written
+  kApply,      // text is the name of an unknown function or operation; kids are its arguments
+  kSum,        // kids: body, from, to; text is the index
   kProduct,    // as kSum
   kOpaque,     // text names it (a derivative, an integral): equal only to itself
-  kPlusMinus,  // two kids, or one; text "+" for \pm, "-" for \mp
+  kPlusMinus,  // two kids for a \pm b, one for \pm b; text is "+" for \pm and "-" for \mp
   kPercent,
   kUnit,  // one kid; text is the unit as written
   // structures
   kRatio,  // a : b : c
-  kList,   // text is the separator: ",", ";", "or", "and"
-  kTuple,  // text is the brackets: "()", "(]", "[]", "[)", "<>"
+  kList,   // text is the separator: ",", ";", "or", "and"; "pm" for the values of \pm, "parts" for labelled parts
+  kTuple,  // text is the brackets: "()", "(]", "[]", "[)"
   kSet,
   kMatrix,  // kids row by row; columns is the width
   kUnion,
@@ -45,8 +45,8 @@ enum class Kind {
   kDifference,
   kNamedSet,   // text: "R", "Z", "Q", "N", "C"
   kRelation,   // kids are the operands of a chain; relations are the operators between them
-  kPiecewise,  // value, condition, value, condition, ...; a condition is a relation, a set of them, or the symbol
-               // "otherwise"
+  kPiecewise,  // kids: value, condition, value, condition, ...; a condition is a relation, a set of relations, words
+               // (kOpaque), or the symbol "otherwise"
 };
 
 enum class Relation { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kApprox, kIn, kCongruent };
@@ -84,13 +84,14 @@ class Arena {
   std::deque<Node> nodes_;
 };
 
-/// One spelling per structure: operands of sums, products, sets and lists sorted. Equal texts mean equal expressions.
+/// One spelling per structure, in which the operands of sums, products, sets, unions and intersections are sorted.
+/// Equal texts mean equal expressions; different texts decide nothing.
 std::string canonical_text(Ref node);
 
 /// The expression as a reader would write it, for reports.
 std::string to_text(Ref node);
 
-/// Whether any node below (or the node itself) is of this kind.
+/// Whether the node or any node below it is of this kind.
 bool contains(Ref node, Kind kind);
 
 }  // namespace grpo::verifier

@@ -25,7 +25,7 @@ std::string_view name_at(std::string_view text, size_t at) {
   return text.substr(at, end - at);
 }
 
-// Two plain words in a row: prose, so that a dollar sign before it closed its formula.
+// Whether a text holds words of a sentence. Then a dollar sign before it closed a formula instead of opening one.
 bool has_prose(std::string_view text) {
   size_t words = 0;
   for (size_t i = 0; i < text.size();) {
@@ -53,7 +53,7 @@ struct Formula {
   size_t end = 0;
 };
 
-// The formula of LaTeX in which the box stands; empty when it stands in prose.
+// The span of the LaTeX formula in which the box stands, without its delimiters; empty when the box stands in prose.
 Formula formula_around(std::string_view text, const Box& box) {
   const size_t from = box.begin > kMaxFormula ? box.begin - kMaxFormula : 0;
   for (size_t i = box.begin; i-- > from;) {
@@ -86,7 +86,8 @@ bool is_text_command(std::string_view name) {
   return is_any(name, {"\\text", "\\textbf", "\\mbox", "\\mathrm", "\\textrm", "\\textit"});
 }
 
-// Signs after which a new operand begins: its value is what the box stands for. Orders (<, \le, \ne) do not separate.
+// The length of a sign at `at` behind which a new operand begins, or 0 when none stands there. Signs of order (<, \le,
+// \ne) are no such signs: in x < \boxed{7} the whole inequality is the answer.
 size_t separator_at(std::string_view text, size_t at) {
   const char c = text[at];
   const bool order =
@@ -107,7 +108,7 @@ size_t separator_at(std::string_view text, size_t at) {
   return separates ? name.size() : 0;
 }
 
-// Moves `at` behind a group that begins there.
+// The position behind the group that begins at `at`.
 size_t group_end(std::string_view text, size_t at) {
   int depth = 0;
   for (; at < text.size(); ++at) {
@@ -122,10 +123,10 @@ size_t group_end(std::string_view text, size_t at) {
   return text.size();
 }
 
-// Where the operand of the box begins, given everything of the formula before it. Brackets that are still open there
-// belong to it, with the command that takes them.
+// Where the operand of the box begins in `before`, the part of the formula before the box. A bracket that is still open
+// at the box belongs to the operand, together with the command that takes it: \frac{\boxed{7}}{2}.
 size_t operand_begin(std::string_view before) {
-  std::vector<size_t> starts{0};  // of the operand at each open bracket
+  std::vector<size_t> starts{0};  // where the operand begins, then the open brackets
   for (size_t i = 0; i < before.size();) {
     const char c = before[i];
     if (c == '\\' && is_text_command(name_at(before, i))) {
@@ -163,7 +164,7 @@ int open_brackets(std::string_view before) {
   return depth;
 }
 
-// A unit, or a word that scales: "cm", "hundredths", "squared".
+// Whether words behind a box are a unit or change its value: "cm", "hundredths", "squared".
 bool changes_value(std::string_view words) {
   const auto phrase = trimmed(words);
   const auto first = phrase.substr(0, phrase.find(' '));
@@ -171,8 +172,9 @@ bool changes_value(std::string_view words) {
          is_any(first, {"squared", "cubed", "factorial", "percent", "times", "plus", "minus", "or"});
 }
 
-// Where it ends, given what stands behind the box. A text that is a unit still belongs to it; with `whole`, no equals
-// sign stands before the box, and one behind it belongs to its statement.
+// Where the operand of the box ends in `behind`, the part of the formula behind the box, where `depth` brackets are
+// open. A \text{} with a unit belongs to the operand. `whole` says that no equals sign stands before the box; then one
+// behind it belongs to the answer, as in \boxed{x} = 7.
 size_t operand_end(std::string_view behind, int depth, bool whole) {
   for (size_t i = 0; i < behind.size();) {
     const char c = behind[i];
@@ -199,7 +201,7 @@ size_t operand_end(std::string_view behind, int depth, bool whole) {
   return behind.size();
 }
 
-// Space and styling, which change no value.
+// The text without spaces and styling commands at its ends, since they change no value.
 std::string_view without_space(std::string_view text) {
   for (bool moved = true; moved;) {
     moved = false;
@@ -218,7 +220,8 @@ std::string_view without_space(std::string_view text) {
   return text;
 }
 
-// "6, \boxed{5}" and "\boxed{5}, 6" are lists, with # for the box; empty when no bare number stands beside the comma.
+// The list in which the box stands beside bare numbers, with # for the box: "6, #" for 6, \boxed{5}. Empty when there
+// is no such list.
 std::string neighbours(std::string_view before, std::string_view behind) {
   const auto is_number = [](std::string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -234,7 +237,7 @@ std::string neighbours(std::string_view before, std::string_view behind) {
 // In prose only what touches the box counts: -\boxed{7}, \boxed{7}^2, \boxed{7}%, "\boxed{5} million".
 std::string in_prose(std::string_view text, const Box& box, std::string content) {
   const bool dollar = box.begin > 0 && text[box.begin - 1] == '$' && (box.begin < 2 || text[box.begin - 2] != '$');
-  const size_t open = box.begin - (dollar ? 1 : 0);  // of -$\boxed{5}$ and 2$\boxed{5}$
+  const size_t open = box.begin - (dollar ? 1 : 0);  // a dollar sign does not part -$\boxed{5}$ or 2$\boxed{5}$
   const char touching = open > 0 ? text[open - 1] : ' ';
   if (touching == '-' || touching == '+') {
     const char before = open > 1 ? text[open - 2] : ' ';
@@ -259,7 +262,7 @@ std::string in_prose(std::string_view text, const Box& box, std::string content)
   if (behind.substr(at, 1) == "%") return content + "\\%";
   if (is_any(word, {"percent", "million", "billion", "thousand", "hundred", "dozen", "squared", "cubed", "factorial",
                     "trillion", "hundredths", "tenths", "thousandths"}))
-    return "{" + content + "}\\text{ " + word + "}";  // of "{1, 0} dozen", not the last alone
+    return "{" + content + "}\\text{ " + word + "}";  // the word scales all of "{1, 0} dozen", not the last item alone
   return content;
 }
 
@@ -277,7 +280,7 @@ std::string boxed_value(std::string_view text, const Box& box) {
   const auto right = without_space(behind.substr(0, operand_end(behind, open_brackets(before.substr(begin)), whole)));
   const bool inside = open_brackets(before.substr(begin)) > 0;  // \int_0^{\boxed{11}} x dx
   if (!inside && (has_prose(left) || has_prose(right)))
-    return in_prose(text, box, std::move(content));  // the dollar sign was none
+    return in_prose(text, box, std::move(content));  // the dollar sign did not open a formula
   if (left.empty() && right.empty()) {
     std::string others = neighbours(before.substr(0, begin), behind.substr(operand_end(behind, 0, false)));
     if (!others.empty()) return others.replace(others.find('#'), 1, content);

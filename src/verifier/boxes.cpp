@@ -25,8 +25,8 @@ size_t command_at(std::string_view text, size_t at) {
   return 0;
 }
 
-// \boxed 5, \boxed\frac12: one word, whose groups may hold spaces. Ends at the next box, so that all words together are
-// read once.
+// The end of an argument without braces, as in \boxed 5 and \boxed\frac12: the next space outside of groups. The next
+// box ends it, too, so that the time for many boxes stays linear.
 size_t end_of_word(std::string_view text, size_t at) {
   int depth = 0;
   for (; at < text.size(); ++at) {
@@ -49,7 +49,7 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-// Words of a gap with its mathematics delimiters, \text, and "name =" taken away.
+// The words and punctuation between two boxes, without commands.
 struct Gap {
   std::vector<std::string> words;
   bool separator = false;  // a comma, semicolon or ampersand
@@ -121,7 +121,7 @@ bool joined(std::string_view gap) {
   return names && parts.words.size() <= 2 && (parts.separator || parts.words.empty());
 }
 
-// "x_1 =" directly before a box.
+// The name of an "x_1 =" directly before a box, or "".
 std::string name_before(std::string_view text, size_t box) {
   size_t at = box;
   const auto skip = [&](auto test) {
@@ -149,7 +149,7 @@ Boxes find_boxes(std::string_view text) {
     if (c == '\\') {
       const size_t length = command_at(text, i);
       if (length == 0) {
-        // An escaped brace is no group, and "\\" hides nothing of what follows but its own second backslash.
+        // Skips the second character of an escaped brace and of "\\", so that it opens no group, but not a box.
         if (i + 1 < text.size() &&
             (text[i + 1] == '{' || text[i + 1] == '}' || (text[i + 1] == '\\' && command_at(text, i + 1) == 0)))
           ++i;
@@ -173,7 +173,7 @@ Boxes find_boxes(std::string_view text) {
       const Brace brace = open.back();
       open.pop_back();
       if (brace.box == std::string_view::npos) continue;
-      while (!closed.empty() && closed.back().begin > brace.box) closed.pop_back();  // boxes inside this one
+      while (!closed.empty() && closed.back().begin > brace.box) closed.pop_back();  // drops the boxes inside this one
       closed.push_back({brace.box, i + 1, brace.at + 1, i});
     }
   }

@@ -6,15 +6,16 @@
 
 namespace grpo::verifier {
 
-/// More work than the limits of VerifierConfig allow. Caught in verify(), where it becomes Verdict::kOverBudget.
+/// Thrown when a comparison needs more than VerifierConfig::steps or the sizes below allow. verify() catches it and
+/// returns Verdict::Kind::kOverBudget.
 struct OverBudget : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-/// The text is no expression of the grammar in docs/verifier.md.
+/// Thrown when a text is no expression of the grammar in docs/verifier.md.
 struct ParseError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
-/// The expression has no value: 0/0, log 0, a root that no number fits.
+/// Thrown when an expression has no value, such as 0/0, log 0 or a root of index 0.
 struct Undefined : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -33,9 +34,9 @@ class Budget {
   int64_t left_;
 };
 
-// Sizes that bound the cost of a step. They are constants of the verifier, not knobs: raising one changes which inputs
-// end as over-budget, never which answers are equal.
-inline constexpr size_t kMaxAnswerBytes = 20000;  // longest known gold answer: under 600
+// Limits that keep every single step cheap. They are constants, not knobs: raising one changes which inputs end as
+// over-budget, never which answers are equal.
+inline constexpr size_t kMaxAnswerBytes = 20000;  // the longest gold answer known has under 600
 inline constexpr size_t kMaxTokens = 8000;
 inline constexpr int kMaxDepth = 100;                          // nested brackets; the parser recurses once per level
 inline constexpr int kMaxTreeDepth = 400;                      // a/b/c/d/... nests without brackets

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::string_view kLabels[] = {"the answer is ", "options ", "option ", "choices ", "choice ", "answers ",
                                         "answer ",        "both ",    "either ", "选项",     "选"};
-// A text that begins so takes its letter back or offers another one. ("cannot be determined" is the text of a choice.)
+// A text behind a letter that begins with one of these takes the letter back or offers another one. "cannot" alone is
+// not among them, since "cannot be determined" is the text of a choice.
 constexpr std::string_view kUnsettling[] = {"or ",
                                             "not correct",
                                             "not the answer",
@@ -130,8 +131,8 @@ bool unsettles(std::string_view rest) {
                      [&](std::string_view words) { return low.starts_with(words); });
 }
 
-// In the order of the alphabet. The same letter again says nothing; of several letters, one that comes twice ("A, A,
-// D") makes them answers to parts, which keep their order.
+// Sorts the letters of a selection. "A, A" says no more than A; but where one of several letters comes twice, "A, A,
+// D", the letters answer the parts of a problem and keep their order.
 void sort_letters(std::string& letters) {
   std::string sorted = letters;
   std::sort(sorted.begin(), sorted.end());
@@ -141,7 +142,8 @@ void sort_letters(std::string& letters) {
   if (!repeats || sorted.size() == 1) letters = sorted;
 }
 
-// "(A) 12 (B) 13" repeats the options: behind the next letter stands a text of its own. "(A) both (B) and (C)" is one.
+// Whether the text behind a letter repeats the options of the problem, "(A) 12 (B) 13": the next letter follows, with a
+// text of its own. "(A) both (B) and (C)" is one option.
 bool lists_options(char letter, std::string_view rest) {
   for (size_t at = 1; at < rest.size(); ++at) {
     if (rest[at] != '(' && rest[at - 1] != ' ') continue;

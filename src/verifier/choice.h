@@ -17,7 +17,8 @@ struct Choice {
 /// nullopt when the text is no choice. Letters go from A to J; small ones count in brackets only.
 std::optional<Choice> parse_choice(std::string_view latex);
 
-/// "ACD": the letters of a multiple selection without marks, in order of the alphabet; empty when it is none.
+/// The letters, in order of the alphabet, of a selection of several choices written without marks, such as "ACD". Empty
+/// when the text is no such selection.
 std::string bare_selection(std::string_view latex);
 
 }  // namespace grpo::verifier

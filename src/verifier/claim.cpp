@@ -16,7 +16,7 @@ namespace {
 bool is_symbol(Ref node) { return node->kind == Kind::kSymbol; }
 bool is_capital(Ref node) { return is_symbol(node) && is_upper(node->text[0]); }
 
-// AB, ABC: a segment, an angle, an area.
+// Whether a node is one capital or a product of capitals: AB may be a segment, ABC an angle or an area.
 bool is_capitals(Ref node) {
   if (node->kind == Kind::kMul) return std::all_of(node->kids.begin(), node->kids.end(), is_capital);
   return is_capital(node);
@@ -32,7 +32,7 @@ std::set<std::string> symbols_of(Ref node) {
   return names;
 }
 
-// Symbols but the indices of sums.
+// Whether an expression holds names other than the indices of its sums.
 bool has_symbols(Ref node, const std::set<std::string>& indices = {}) {
   if (node->kind == Kind::kSymbol) return !indices.contains(node->text);
   if (node->kind == Kind::kApply || node->kind == Kind::kOpaque) return true;
@@ -41,7 +41,7 @@ bool has_symbols(Ref node, const std::set<std::string>& indices = {}) {
   return std::any_of(node->kids.begin(), node->kids.end(), [&](Ref kid) { return has_symbols(kid, inner); });
 }
 
-// `decimal` is `value` rounded or cut to the places it shows.
+// Whether `decimal` is `value` rounded or cut to the places that `decimal` shows.
 bool is_rounding_of(Ref decimal, Ref value, Arena& arena) {
   const bool negative = decimal->kind == Kind::kNeg;
   const Ref number = negative ? decimal->kids[0] : decimal;
@@ -65,14 +65,14 @@ bool is_chain(Ref relation) {
 
 }  // namespace
 
-// (y, x) = (1, 2) is not the point (1, 2).
+// Whether a tuple names the axes in another order: (y, x) = (1, 2) is not the point (1, 2).
 static bool swaps_axes(Ref tuple) {
   const auto is_axis = [](Ref kid) { return kid->text == "x" || kid->text == "y" || kid->text == "z"; };
   return std::all_of(tuple->kids.begin(), tuple->kids.end(), is_axis) &&
          !std::is_sorted(tuple->kids.begin(), tuple->kids.end(), [](Ref a, Ref b) { return a->text < b->text; });
 }
 
-// |x| = 6 has two solutions; |z| = 6 tells a modulus.
+// Whether a letter usually is an unknown. |x| = 6 is an equation with two solutions, |z| = 6 gives a modulus its value.
 static bool is_unknown(Ref symbol) {
   return symbol->text == "x" || symbol->text == "y" || symbol->text == "n" || symbol->text == "t";
 }
@@ -106,15 +106,15 @@ bool is_name(Ref node) {
 
 namespace {
 
-// a_i, of which the index makes several names.
+// Whether a term is a name with the index of its sum, as a_i. It stands for several names, so that two are inserted.
 bool is_indexed(Ref term, const std::string& index, std::set<std::string>& names) {
   if (term->kind != Kind::kSymbol || term->text == index || !has_index(term, index)) return false;
   names.insert({term->text, term->text + " and others"});
   return true;
 }
 
-// Only symbols, products, powers and functions of them, without a number but in exponents: m + n, |z - w|, \\sin A.
-// Says no equation of one unknown, such as x^2 = 4.
+// Whether an expression consists of names, with numbers in exponents only: m + n, |z - w|, \\sin A. Collects the names,
+// so that the caller can refuse an equation of one unknown, such as x^2 = 4.
 bool is_composed(Ref node, std::set<std::string>& names) {
   switch (node->kind) {
     case Kind::kSymbol:
@@ -211,7 +211,7 @@ Claim read_claim(Ref relation, const ScalarPolicy& policy, Arena& arena, bool co
 
 namespace {
 
-// Whether a symbol stands in `node`, and nowhere in the argument of a name: A of 2A, not of P(A|B).
+// Whether a symbol stands in `node`, but nowhere in the argument of a function: A in 2A, not in P(A|B).
 bool is_formula_of(Ref node, Ref symbol) {
   bool found = false;
   const auto look = [&](auto& self, Ref at, bool named) -> bool {
@@ -225,8 +225,8 @@ bool is_formula_of(Ref node, Ref symbol) {
   return look(look, node, false) && found && !contains(node, Kind::kOpaque);
 }
 
-// An argument that only stands for any number, as in f(x) = x^2. Capitals may name things, as events and points do,
-// unless the value is a formula of them; and what stands between two operands of a product is no argument.
+// Whether an argument stands for any number, as the x of f(x) = x^2. A capital may name an event or a point unless the
+// value is a formula of it, and a vector is the operand of a product.
 bool is_free_argument(Ref argument, Ref value) {
   if (!is_symbol(argument) || argument->vector || argument->text.empty()) return false;
   return !is_upper(argument->text[0]) || is_formula_of(value, argument);
@@ -243,7 +243,8 @@ std::vector<std::string> parameters_of(Ref name) {
   return out;
 }
 
-// a_n = 2n and a_k = 2k. A force F_x is no F_y, and a constant says nothing of its index.
+// Whether two names belong to one sequence, as in a_n = 2n and a_k = 2k. F_x and F_y are different forces, and a value
+// without the index leaves open whether the index stands for any number.
 bool is_same_sequence(Ref a, Ref a_value, Ref b, Ref b_value) {
   const std::string left = index_of(a);
   const std::string right = index_of(b);

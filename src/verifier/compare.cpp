@@ -40,7 +40,7 @@ class Comparison {
   }
 
  private:
-  // f(x) \equiv 0 says that f(x) = 0 for all x; of numbers \equiv means a remainder.
+  // f(x) \equiv 0 says that f(x) = 0 for all x, while between numbers \equiv means equal remainders.
   Ref without_identity(Ref node) {
     if (node->kind != Kind::kRelation || node->relations != std::vector<Relation>{Relation::kCongruent}) return node;
     const Ref name = node->kids[0];
@@ -53,7 +53,7 @@ class Comparison {
     return arena_.keep(std::move(copy));
   }
 
-  // Signs written out, matrices multiplied out, lists of one thing unwrapped.
+  // The node with each \pm written out, matrices multiplied out, \equiv of functions as = and "2 or 2" as 2.
   Ref prepared(Ref node) {
     node = without_identity(evaluate_matrices(expand_plus_minus(node, arena_), arena_));
     if (node->kind != Kind::kList) return node;
@@ -63,7 +63,8 @@ class Comparison {
     return texts.size() == 1 ? prepared(node->kids[0]) : node;
   }
 
-  // "n \in \{3, 5\}", "S = \{1, 2\}" against a list or set: the name says nothing. An interval behind \in is no list.
+  // Compares "n \in \{3, 5\}" or "S = \{1, 2\}" with a list or set, since the name says nothing. nullopt for all else,
+  // also for an interval behind \in.
   std::optional<bool> named_collection(Ref gold, Ref answer) {
     if ((gold->kind == Kind::kRelation) == (answer->kind == Kind::kRelation)) return std::nullopt;
     const Ref relation = gold->kind == Kind::kRelation ? gold : answer;
@@ -100,8 +101,8 @@ class Comparison {
            });
   }
 
-  // A list of conditions on one variable, or intervals joined by "or", against a set of reals. A comma means "and",
-  // unless nothing would be left: "x < -1, x > 3".
+  // Compares a list of conditions on one variable, or of intervals, with a set of reals. A comma between conditions
+  // means "and" unless no number meets them all: in "x < -1, x > 3" it means "or".
   std::optional<bool> set_and_list(Ref gold, Ref answer) {
     if ((gold->kind == Kind::kList) == (answer->kind == Kind::kList)) return std::nullopt;
     const Ref list = gold->kind == Kind::kList ? gold : answer;
@@ -122,7 +123,7 @@ class Comparison {
     return same_real_set(list == gold ? set : other, list == gold ? other : set, arena_);
   }
 
-  // Where a piece holds: by its condition, or everywhere else.
+  // Whether two pieces hold at the same numbers. One that holds "otherwise" does so where no other condition does.
   bool same_piece(Ref gold, size_t k, Ref answer, size_t i) {
     const auto is_rest = [](Ref condition) {
       return condition->kind == Kind::kSymbol && condition->text == "otherwise";
@@ -178,7 +179,7 @@ class Comparison {
     return true;
   }
 
-  // Every element of each side has an equal on the other; `counted` demands as many.
+  // Whether every element of each side has an equal on the other; with `counted`, each time a different one.
   bool unordered(const Refs& gold, const Refs& answer, bool counted) {
     if (counted && gold.size() != answer.size()) return false;
     if (gold.size() * answer.size() > 40000) throw OverBudget("the lists are too long");
@@ -213,7 +214,8 @@ class Comparison {
     return out;
   }
 
-  // "x = 5, y = -8": values in the order of their names. Empty when it is no such list.
+  // The values of a list such as "x = 5, y = -8" in the order of their names; empty when it is no such list. `ordered`
+  // says whether the names are written in this order.
   Refs assigned(const Refs& items, bool& ordered) {
     std::map<std::string, Ref> values;
     Refs as_written;
@@ -308,8 +310,9 @@ class Comparison {
     return same(a, b);
   }
 
-  // A bare list may stand for a tuple in the same order; assignments too, by their names. The other way round only from
-  // three values on, since a pair in brackets is often an interval or a point where two roots were asked for.
+  // Where a tuple is asked for, a bare list in the same order will do, and so will assignments such as x = 1, y = 2.
+  // Where a list is asked for, a tuple will do from three values on: a pair in brackets is often an interval, or a
+  // point where two roots were asked for.
   bool list_and_tuple(Ref gold, Ref answer, const Refs& left, const Refs& right) {
     const bool gold_is_list = gold->kind == Kind::kList;
     const Ref tuple = gold_is_list ? answer : gold;
@@ -379,7 +382,7 @@ class Comparison {
            in_order(gold->kids, answer->kids);
   }
 
-  // [[1, 2], [3, 4]], as Python prints a matrix: its entries. Empty when it is none of so many columns.
+  // The entries of a matrix as Python prints it: [[1, 2], [3, 4]]. Empty when `list` is none with so many columns.
   static Refs listed_rows(Ref list, int columns) {
     Refs entries;
     if (list->kind != Kind::kTuple || list->text != "[]") return {};
@@ -401,7 +404,7 @@ class Comparison {
       const Ref right = arena_.make(Kind::kMul, {gold->kids[i], answer->kids[0]});
       if (!equal_scalars(left, right, policy_, arena_)) return false;
     }
-    // 5:0 and 50:0 are proportional but say nothing of each other.
+    // A ratio with a zero passes the test above whatever its other part is: 5:0 and 50:0.
     return std::none_of(answer->kids.begin(), answer->kids.end(),
                         [&](Ref kid) { return equal_scalars(kid, arena_.number(Rational(0)), policy_, arena_); });
   }
@@ -455,8 +458,8 @@ class Comparison {
            same_real_set(gold, answer, arena_).value_or(false);
   }
 
-  // a = b and c = d with a - b = k (c - d), k constant and not 0; likewise inequalities, where the sign of k turns
-  // them.
+  // a = b and c = d are one equation if a - b = k (c - d) for a constant k that is not 0; so are inequalities, which a
+  // negative k turns round.
   bool same_equations(Ref gold, Ref answer) {
     if (gold->relations.size() != 1 || answer->relations.size() != 1) return false;
     const Relation one = gold->relations[0];
@@ -476,7 +479,8 @@ class Comparison {
     return other == (positive ? one : turned(one));
   }
 
-  // y = ...: who is asked for y has to say so. A derivative is no unknown.
+  // Whether the equation is solved for a name, y = ...: then the other one has to be solved, too. A derivative on the
+  // left side is no such name.
   static bool is_solved(Ref equation) {
     const Ref side = equation->kids[0];
     const bool derivative = side->text.find("dot ") != std::string::npos || side->text.find('\'') != std::string::npos;
@@ -487,7 +491,7 @@ class Comparison {
     return arena_.make(Kind::kAdd, {relation->kids[0], arena_.make(Kind::kNeg, {relation->kids[1]})});
   }
 
-  // f(2) < f(1) < f(4), read from either end.
+  // Whether two chains such as f(2) < f(1) < f(4) are the same, read from either end.
   bool same_chains(Ref gold, Ref answer) {
     if (gold->kids.size() != answer->kids.size()) return false;
     const auto matches = [&](const Refs& kids, const std::vector<Relation>& relations) {
@@ -505,7 +509,7 @@ class Comparison {
 
   const ScalarPolicy& policy_;
   Arena& arena_;
-  int inside_ = 0;  // lists and sets around
+  int inside_ = 0;  // number of lists and sets whose elements are being compared
 };
 
 }  // namespace

@@ -23,7 +23,7 @@ constexpr std::string_view kUniversal[] = {
     "number",   "numbers",  "constant", "constants",   "value",        "values",    "of",       "and",     "reals",
     "integral", "can",      "may",      "any",         "variable",     "parameter", "such",     "that",    "denotes",
     "fixed",    "in",       "as",       "valid",       "其中",         "对于",      "为",       "整数"};
-// Words that divide the values of a variable.
+// Words that restrict an answer to some values of a variable.
 constexpr std::string_view kRestricting[] = {"if",   "when",  "whenever", "provided", "given", "assuming", "odd",
                                              "even", "prime", "negative", "unless",   "only",  "not",      "except"};
 
@@ -48,7 +48,7 @@ bool is_order(const Token& token) {
 
 bool is_in(const Token& token) { return token.is(Type::kCommand, "in") || token.is(Type::kWord, "in"); }
 
-// "k \in \mathbb{Z}", "m, n \in \mathbb{N}" from `at` on; the index behind it, or 0.
+// The index behind "k \in \mathbb{Z}" or "m, n \in \mathbb{N}" at `at`, or 0 when no such membership begins there.
 size_t membership_end(const Tokens& tokens, size_t at) {
   size_t i = at;
   while (i < tokens.size() && (tokens[i].type == Type::kSymbol || tokens[i].is_punct(","))) ++i;
@@ -67,7 +67,8 @@ size_t membership_end(const Tokens& tokens, size_t at) {
 
 bool ends(const Tokens& tokens, size_t at) { return at < tokens.size() && tokens[at].type == Type::kEnd; }
 
-// "x > 0" up to the end or to a last bracket, behind a formula of x that says no relation itself: 2x (x \ne 0).
+// Whether the rest of the answer (or of its last bracket) is an inequality such as "x > 0" on a symbol of the formula
+// before it: 2x (x \ne 0). The formula must be no relation itself, except f(x) = ...
 bool bounds_symbol(const Tokens& tokens, size_t at, bool in_brackets) {
   const bool order = at + 2 < tokens.size() && tokens[at].type == Type::kSymbol && is_order(tokens[at + 1]) &&
                      !tokens[at + 1].is_punct("=");
@@ -112,7 +113,8 @@ int depth_change(const Token& token) {
   return token.text == ")" || token.text == "]" || token.text == "}" || token.text == "\\}" ? -1 : 0;
 }
 
-// Behind \mathbb{Z}, \mathbb{R}^+, \mathbb{R}_{\ge 0} at `at`.
+// The index behind the set at `at`, such as \mathbb{Z}, \mathbb{R}^+ or \mathbb{R}_{\ge 0}. Appends its letter and
+// marks to `name`.
 size_t set_name_end(const Tokens& tokens, size_t at, std::string& name) {
   const auto take_group = [&](size_t i) {
     const bool group = i < tokens.size() && tokens[i].is_punct("{");
@@ -127,7 +129,7 @@ size_t set_name_end(const Tokens& tokens, size_t at, std::string& name) {
   return at;
 }
 
-// The set that a word names, or its sign.
+// The letter of the set that a word names ("Z" for "integers") or the mark of its sign ("+" for "positive"); else "".
 std::string domain_of_word(std::string_view word) {
   if (word.starts_with("integ") || word == "整数") return "Z";
   if (word.starts_with("real")) return "R";
@@ -139,7 +141,7 @@ std::string domain_of_word(std::string_view word) {
   return word.starts_with("nonzero") || word.starts_with("non-zero") ? "*" : "";
 }
 
-// Positive integers are natural numbers; a sign stands behind its set.
+// Puts the mark of a sign behind the letter of the set, "+R" -> "R+", and calls the positive integers "N".
 std::string tidied_domain(std::string domain) {
   const size_t letter = domain.find_first_of("ZRQCN");
   if (letter != std::string::npos && letter > 0)
@@ -157,7 +159,7 @@ void describe_word(const std::string& text, Condition& out) {
 Condition describe(const Tokens& tokens, size_t begin) {
   Condition out;
   bool equation = false;
-  bool unread = false;  // "for all m + 1": a value, of which nothing is said
+  bool unread = false;  // holds signs that say nothing of a variable: "for all m + 1"
   for (size_t i = begin; i < tokens.size() && tokens[i].type != Type::kEnd;) {
     const Token& token = tokens[i++];
     if (token.is_punct(",") || token.is_punct("(") || token.is_punct(")")) continue;
@@ -216,7 +218,7 @@ bool has_names(Ref node) {
   return name || std::any_of(node->kids.begin(), node->kids.end(), has_names);
 }
 
-// `name` stands in `text` with no letter beside it: n in x_n, x in "\int f(x) dx".
+// Whether `name` stands in `text` with no letter beside it: n in x_n, x in "\int f(x) dx".
 bool spells(std::string_view text, std::string_view name) {
   const auto letter = [&](size_t i) { return i < text.size() && is_letter(text[i]); };
   for (size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {

@@ -98,7 +98,7 @@ constexpr std::string_view kDenials[] = {"not",
                                          "every number but",
                                          "ليس",
                                          "नहीं"};
-// May stand between such a word and the value.
+// Words that may stand between a denial and the value.
 constexpr std::string_view kFillers[] = {
     "equal to", "equal",    "be",  "to be",   "been", "have been", "the answer", "the value", "really", "simply",
     "just",     "possibly", "say", "exactly", "是",   "等于",      "es",         "is",        "are",    ":"};
@@ -260,7 +260,7 @@ constexpr std::string_view kDenialsBehind[] = {"is not the",
                                                "ошибочн",
                                                "неправильн"};
 
-// Anywhere between the last comma or stop and the value.
+// Words that deny a value from anywhere in its clause, which begins behind the last comma or stop.
 constexpr std::string_view kClauseDenials[] = {"no way that",
                                                "contrary to",
                                                "impossible that the answer",
@@ -318,7 +318,7 @@ constexpr std::string_view kClauseDenials[] = {"no way that",
                                                "错误答案",
                                                "误以为",
                                                "假设答案"};
-// Anywhere in the rest of the sentence behind it.
+// Words that deny a value from anywhere in the rest of its sentence.
 constexpr std::string_view kLaterDenials[] = {"but that is incorrect",
                                               "but that is wrong",
                                               "but that's wrong",
@@ -365,7 +365,7 @@ constexpr std::string_view kLaterDenials[] = {"but that is incorrect",
                                               "❌",
                                               "但这是错",
                                               "但不对"};
-// Marks of a struck or questioned value.
+// Marks that strike out the value behind them.
 constexpr std::string_view kStruckBefore[] = {"~~",        "<del>",      "<s>",        "<strike>", "\\sout{",
                                               "\\cancel{", "\\xcancel{", "\\bcancel{", "\\st{"};
 
@@ -467,7 +467,7 @@ constexpr std::string_view kChangesBehind[] = {"factorial",
                                                "though i am not",
                                                "although i am not"};
 
-// The last words before a value without the signs that open it.
+// The last words before a value, in lower case and without the signs that may open it, such as $ and brackets.
 std::string tail_of(std::string_view before) {
   std::string out;
   for (const char c : before.substr(before.size() > kReach ? before.size() - kReach : 0)) {
@@ -478,7 +478,7 @@ std::string tail_of(std::string_view before) {
 
 std::string head_of(std::string_view behind) {
   size_t at = 0;
-  const size_t stop = behind.find("。");  // of "$\\boxed{5}$。": words in front of it are read
+  const size_t stop = behind.find("。");  // "$\\boxed{5}$。不对": the sentence behind is read
   const bool blank = stop != std::string_view::npos &&
                      behind.substr(0, stop).find_first_not_of(" \n$)*]\\}") == std::string_view::npos;
   if (blank) behind.remove_prefix(stop + std::string_view("。").size());
@@ -494,7 +494,7 @@ std::string head_of(std::string_view behind) {
   return head + " ";
 }
 
-// `word` stands at the end of the text, as a word of its own where it is of Latin letters.
+// Whether the text ends in `word`, which has to be a word of its own if it is of Latin letters.
 bool ends_with_word(std::string_view text, std::string_view word) {
   if (!text.ends_with(word)) return false;
   const size_t at = text.size() - word.size();
@@ -565,7 +565,7 @@ bool denied_before(std::string_view before) {
 
 namespace {
 
-// "C is false, so it is the answer": the question asks which one is.
+// Whether the denied value is the one that is asked for: "C is false, so it is the answer".
 bool asked_for(std::string_view behind) {
   const size_t stop = std::min({behind.find(". "), behind.find('\n'), behind.size()});
   const std::string sentence = lower(behind.substr(0, std::min<size_t>(stop, 100)));
@@ -608,7 +608,7 @@ bool box_changed(std::string_view before, std::string_view behind) {
     if (at < head.size() && is_digit(head[at])) return true;
   }
   if (head.starts_with("or not")) return true;
-  // "5 mod 3" is 2, but a residue is told with its modulus.
+  // "\boxed{5} mod 3" would be 2. But where the text speaks of residues, the modulus belongs to the answer.
   const std::string low = lower(before.substr(before.size() > 80 ? before.size() - 80 : 0));
   const bool residue = low.find("equiv") != std::string::npos || low.find("≡") != std::string::npos ||
                        low.find("congruent") != std::string::npos || low.find("remainder") != std::string::npos ||

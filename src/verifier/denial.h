@@ -4,18 +4,19 @@
 
 namespace grpo::verifier {
 
-/// Whether the words right before `at` or right behind it deny the value between them: "not", "rather than", "... is
-/// wrong", in English, Chinese, French, German, Spanish, Portuguese, Italian, Russian, Japanese, Korean. Markup between
-/// the words and the value does not count.
+/// Whether the text before or behind a value denies it: "not", "rather than", "... is wrong", in English, Chinese,
+/// French, German, Spanish, Portuguese, Italian, Russian, Japanese, Korean, Arabic, Hindi. Markup between the words and
+/// the value does not count.
 bool denied_before(std::string_view before);
 bool denied_behind(std::string_view behind);
 
 /// Whether words make a box a part of something else: "minus \boxed{5}", "\boxed{5} thirds", "\boxed{5} or 6".
 bool box_changed(std::string_view before, std::string_view behind);
 
-/// Whether the word right before a number gives it another role or value than the answer's: "less than 5", "the square
-/// root of 5", "Theorem 5", "half of 5". `behind` likewise: "5 factorial", "5-digit", "5 times".
+/// Whether the words right before a number show that the number is not the answer: "less than 5", "the square root of
+/// 5", "Theorem 5", "half of 5".
 bool changed_before(std::string_view before);
+/// The same of the words right behind a number: "5 factorial", "5-digit", "5 times".
 bool changed_behind(std::string_view behind);
 
 }  // namespace grpo::verifier

@@ -268,7 +268,7 @@ class ExactEvaluator {
   }
 
   Budget& budget_;
-  std::map<std::string, Rational> bound_;  // indices of the sums around, and given symbols
+  std::map<std::string, Rational> bound_;  // values of the indices of enclosing sums and of the given symbols
 };
 
 }  // namespace

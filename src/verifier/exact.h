@@ -13,7 +13,7 @@ namespace grpo::verifier {
 /// it is irrational, has variables, or is too large). Throws Undefined on 0/0 and its like.
 std::optional<Rational> exact_value(Ref node, Budget& budget);
 
-/// The same with values for its symbols.
+/// exact_value() of an expression whose symbols have these values.
 std::optional<Rational> exact_value_at(Ref node, std::map<std::string, Rational> values, Budget& budget);
 
 }  // namespace grpo::verifier

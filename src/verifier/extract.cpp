@@ -28,7 +28,7 @@ bool gives_up(const std::string& low) {
                         "not sure", "unsure", "give up", "no answer", "no idea", "impossible to", "not possible to"});
 }
 
-// "选C", "Option C" and no more.
+// Whether a text is a choice and nothing else: "选C", "Option C".
 bool is_bare_choice(const std::string& text) {
   const auto choice = parse_choice(to_latex(text));
   return choice && choice->settled && choice->marked && choice->rest.empty();
@@ -62,7 +62,8 @@ std::vector<std::string> later_statement(std::string_view behind) {
   return {clean};
 }
 
-// "The answer is 5? I doubt it.", "... 5. Actually it is 6.", "5, no wait, 6": what stands there is not the last word.
+// Whether the text doubts or replaces the answer in `sentence`, which it states behind `at`: "The answer is 5? I doubt
+// it.", "... 5. Actually it is 6.", "5, no wait, 6".
 bool is_taken_back(const std::string& text, const std::string& sentence, size_t at) {
   const std::string low = " " + lower(sentence) + " ";
   if (mentions(low, {", no ", ", no,", " no wait", " wait,", "hmm", " otherwise", " actually", " i mean", "oops",
@@ -82,7 +83,7 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
                      [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
 }
 
-// "\boxed{5}. Actually it should be 6."
+// Whether the text behind a box corrects it: "\boxed{5}. Actually it should be 6."
 bool is_corrected(std::string_view behind) {
   const std::string low = lower(behind.substr(0, 300));
   static constexpr std::string_view kTurns[] = {"actually it should be",  "actually it is",      "actually, it is",
@@ -126,7 +127,7 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   return out;
 }
 
-// A quoted line of Markdown: "> 12".
+// The text of a quoted line of Markdown, "> 12"; other text comes back without spaces at its ends.
 std::string_view unquoted(std::string_view text) {
   const auto line = trimmed(text);
   return line.starts_with("> ") && line.find('\n') == std::string_view::npos ? trimmed(line.substr(2)) : line;
@@ -151,7 +152,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (const size_t value = text.find(sentence, at);
           !sentence.empty() && value != std::string::npos && denied_before(std::string_view(text).substr(0, value)))
         return none("phrase", "the text denies its answer");
-      // "####" behind the phrase is the later statement.
+      // A "####" behind the phrase is the later statement and decides.
       const size_t hashes = find_last(text, "####");
       if (sentence.empty() || (hashes != std::string::npos && hashes > at)) return {};
       return {.candidates = sentence_readings(sentence), .rule = "phrase", .reason = ""};
@@ -180,11 +181,10 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     }
     case Fallback::kWhole: {
       const std::string clean = clean_answer(unquoted(text));
-      if (text.find("~~") != std::string::npos) return {};  // struck out, or not
+      if (text.find("~~") != std::string::npos) return {};  // the answer may be struck out
       if (clean.size() > kMaxWhole || clean.empty() || (is_prose(to_latex(clean)) && !is_bare_choice(clean))) return {};
       Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};
-      out.boxed =
-          clean.find('\\') != std::string::npos;  // an expression that does not parse is not searched for numbers
+      out.boxed = clean.find('\\') != std::string::npos;  // no number is picked out of LaTeX that does not parse
       return out;
     }
     case Fallback::kLastNumber: {
@@ -215,7 +215,7 @@ Extraction extract_answer(std::string_view response, const VerifierConfig& confi
     }
     if (!next.reason.empty()) return next;
     if (next.candidates.empty()) continue;
-    // The text as a whole is one reading among others; the rest of the order stays behind it.
+    // The whole text is only one reading: the readings of the next fallback that finds an answer are added to it.
     if (found.candidates.empty()) found.rule = next.rule;
     found.candidates.insert(found.candidates.end(), next.candidates.begin(), next.candidates.end());
     if (next.rule != "whole" || next.boxed) return found;

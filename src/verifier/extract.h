@@ -12,8 +12,8 @@ namespace grpo::verifier {
 struct Extraction {
   std::vector<std::string> candidates;  // readings of one answer, the best first; empty when there is none
   std::string rule;    // "box", "boxes", "answer tag", "phrase", "####", "math", "whole", "last number"
-  std::string reason;  // why there is none
-  bool boxed = false;
+  std::string reason;  // why there is no answer
+  bool boxed = false;  // no further fallback is asked: the answer stands in a box or is written in LaTeX
 };
 
 Extraction extract_answer(std::string_view response, const VerifierConfig& config);
@@ -29,47 +29,48 @@ struct Boxes {
   std::vector<Box> complete;
   bool last_unfinished = false;  // the last box to open never closes
 };
-/// One pass with a stack of braces.
+/// Takes time linear in the text: one pass with a stack of braces.
 Boxes find_boxes(std::string_view text);
 
-/// The boxes up to the last one that the text does not deny ("\boxed{8} is wrong", "not \boxed{8}"); empty when it
-/// takes its last box back without another one in the same sentence.
+/// The boxes up to the last one that the text does not deny ("\boxed{8} is wrong", "not \boxed{8}"); empty when the
+/// text denies its last box and no other box stands close before it in the same sentence.
 std::vector<Box> undenied(std::string_view text, std::vector<Box> boxes);
 
-/// What a box stands for: its content with what of its formula is no other operand, as in -\boxed{7}, \boxed{7}\pi,
-/// \frac{\boxed{7}}{2}; behind "x =" it stands alone.
+/// The value that a box stands for. It is the operand of the formula in which the box stands: all of -\boxed{7},
+/// \boxed{7}\pi and \frac{\boxed{7}}{2}, but 7 alone in x = \boxed{7}.
 std::string boxed_value(std::string_view text, const Box& box);
 
-/// Index of the first box of the run that the last one ends.
+/// Index of the first box of the run (see final_boxes()) that ends with the last box. REQUIRES: there is a box.
 size_t run_begin(std::string_view text, const std::vector<Box>& boxes);
 
-/// The final answer of the boxes: the last one, or the run of boxes that only commas, "and", "or" and names join, as
-/// one comma-separated list.
+/// The final answer that the boxes give: the value of the last one. A run of boxes between which only commas, "and",
+/// "or" and names stand is one list, "x=3 , y=4"; `several` says whether it is. REQUIRES: there is a box.
 std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bool& several);
 
-/// Content behind the last answer phrase ("the answer is", "la réponse est", "答案是", ...), cut at the end of its
-/// sentence; `at` is where it stands. Empty when there is none.
+/// The text between the last answer phrase ("the answer is", "la réponse est", "答案是", ...) and the end of its
+/// sentence; `at` is where the phrase begins. Empty, with `at` npos, when there is no such phrase.
 std::string behind_answer_phrase(std::string_view text, size_t& at);
 
-/// Body of the last $...$, $$...$$, \(...\) or \[...\]; `end` is behind it.
+/// Body of the last $...$, $$...$$, \(...\) or \[...\]; `end` is the position behind the closing sign. Empty, with
+/// `end` npos, when there is none.
 std::string last_math(std::string_view text, size_t& end);
 
 /// The value that a prose text ends with, with the operators round its last number: "-3/4", "2 * 8", "(3, 8)", "28%".
-/// Empty where words give the number another sense ("at least 5", "Theorem 8", "8th"). `at` is where it stands, npos
-/// when empty.
+/// Empty where words show that the number is not the answer ("at least 5", "Theorem 8", "8th"). `at` is where the value
+/// begins, npos when it is empty.
 std::string last_value(std::string_view text, size_t& at);
 
-/// Readings of a sentence that states an answer, the best first: all of it, up to its explanation, its mathematics,
-/// what follows its last "is", the value it ends with.
+/// Readings of a sentence that states an answer, the best first: the whole sentence, the sentence up to its explanation
+/// ("5, since ..."), its mathematics, the words behind its last "is", the value that it ends with.
 std::vector<std::string> sentence_readings(const std::string& sentence);
 
 /// Whether a text is prose rather than mathematics: at least two words, or a long one that does not stand alone.
 bool is_prose(std::string_view text);
 
-/// The text takes back, doubts or offers several answers: no number may be picked out of it.
+/// Whether the text doubts its answer, takes it back or offers several, so that no number may be picked out of it.
 bool hedges(std::string_view sentence);
 
-/// Without quotes, Markdown, labels ("Answer:", "x is"), trailing full stops and what shows the end of a proof.
+/// The text without quotes, Markdown, labels ("Answer:", "x is"), trailing full stops and signs that end a proof.
 std::string clean_answer(std::string_view text);
 
 }  // namespace grpo::verifier

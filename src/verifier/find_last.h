@@ -6,7 +6,7 @@
 
 namespace grpo::verifier {
 
-/// text.rfind(what, from) at the speed of memrchr: the library's asks memcmp at every byte of a long text.
+/// text.rfind(what, from) at the speed of memrchr. The standard library's rfind compares at every byte of a long text.
 /// REQUIRES: what has two bytes or more.
 inline size_t find_last(std::string_view text, std::string_view what, size_t from = std::string_view::npos) {
   if (what.size() > text.size()) return std::string_view::npos;

@@ -27,7 +27,7 @@ struct Words {
   bool all_lead = true;
 };
 
-// Behind a TeX command at its backslash, with the name of the environment that it opens or closes.
+// The position behind the TeX command whose backslash stands at `at`; \begin{...} and \end{...} are taken whole.
 size_t behind_command(std::string_view text, size_t at) {
   const size_t begin = ++at;
   while (at < text.size() && is_letter(text[at])) ++at;
@@ -36,7 +36,7 @@ size_t behind_command(std::string_view text, size_t at) {
   return close == std::string_view::npos ? at : close + 1;
 }
 
-// Words of prose; commands of TeX are none.
+// Counts the words of a text; TeX commands are no words.
 Words words_of(std::string_view text) {
   Words words;
   for (size_t i = 0; i < text.size();) {
@@ -76,7 +76,7 @@ std::string answer_tag_of(std::string_view text) {
   return found.candidates.empty() ? "" : found.candidates.front();
 }
 
-// Of several words with a full stop, or of several lines: no answer that somebody would box.
+// Whether a text has several lines, or at least four words and a full stop: nobody would box it as an answer.
 bool is_sentence(const std::string& text) {
   const std::string trimmed = trim(text);
   return trimmed.find('\n') != std::string::npos || (trimmed.ends_with('.') && words_of(trimmed).count >= 4);
@@ -108,7 +108,8 @@ Verdict check_gold(const std::string& gold, const VerifierConfig& config) {
   return verdict;
 }
 
-// A numeric term reads the last number of a response, so that gold must be one, in a spelling of prose or of ours.
+// A numeric reward reads the last number of a response, so the gold answer has to be a number that last_value() finds,
+// either as the data spells it or as the verifier does.
 Verdict check_number(const std::string& gold, const VerifierConfig& config) {
   Verdict verdict = check_gold(gold, config);
   if (verdict.kind != Kind::kRight) return verdict;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kMostTerms = 40;  // of a sum that is written out
 
-// 2k-1 with the letter replaced; of numbers alone, their sum.
+// A subscript such as 2k-1 with `text` in place of the letter. If only numbers are left, their sum: 5 at k = 3.
 std::string subscript_with(std::string_view subscript, const std::string& index, const std::string& text) {
   const bool number = std::all_of(text.begin(), text.end(), [](char c) { return is_digit(c) || c == '-'; });
   std::string out;
@@ -43,14 +43,14 @@ std::string subscript_with(std::string_view subscript, const std::string& index,
   return numbers ? std::to_string(sum) : out;
 }
 
-// The part of a name behind its first "_", npos when there is none.
+// Where the subscript of a name begins, behind its first "_"; npos when it has none.
 size_t subscript_begin(Ref node) {
   const size_t at =
       node->kind == Kind::kSymbol || node->kind == Kind::kApply ? node->text.find('_') : std::string::npos;
   return at == std::string::npos ? at : at + 1;
 }
 
-// The letter itself, not as a part of a word: k of "k-1" and "ik", not of "king".
+// Whether a subscript holds the letter other than as part of a word: k in "k-1" and "ik", not in "king".
 bool holds_letter(std::string_view subscript, const std::string& index) {
   size_t run = 0;
   bool found = false;
@@ -81,7 +81,7 @@ bool has_named_terms(Ref node, const std::string& index) {
   return std::any_of(node->kids.begin(), node->kids.end(), [&](Ref kid) { return has_named_terms(kid, index); });
 }
 
-// x of \sum x^k, where k is the index.
+// Whether a term holds symbols other than the index: x in \sum x^k.
 bool has_symbols_beside(Ref node, const std::string& index) {
   if (node->kind == Kind::kSymbol) return node->text != index;
   return std::any_of(node->kids.begin(), node->kids.end(), [&](Ref kid) { return has_symbols_beside(kid, index); });
@@ -114,7 +114,7 @@ Ref written_out(Ref series, int64_t from, int64_t to, Arena& arena) {
   return arena.make(series->kind == Kind::kSum ? Kind::kAdd : Kind::kMul, std::move(terms));
 }
 
-// A name that spells the series; the letter of its index does not count.
+// A kOpaque node whose text spells the series, with a fixed letter for its index unless opaque parts hide that letter.
 Ref named_series(Ref series, Arena& arena) {
   Node copy = *series;
   if (!has_opaque(series->kids[0], series->text)) {

@@ -23,7 +23,7 @@ struct Run {
   bool ordinal = false;  // a digit with letters behind it that are no unit: 8th
 };
 
-// The unit of a value belongs to it. Words of sentences that are units as well ("5 in all") are none.
+// Whether a word behind a value is its unit. Units that are common words as well ("5 in all") do not count.
 bool names_unit(std::string_view word) {
   constexpr std::string_view kWords[] = {"in", "as", "at", "am", "pm", "yd", "bit", "bar", "per"};
   return find_unit(word) && std::find(std::begin(kWords), std::end(kWords), word) == std::end(kWords);
@@ -172,7 +172,8 @@ class Runs {
   int depth_ = 0;
 };
 
-// Behind the last equals sign, without brackets that have no partner and signs that end nothing.
+// The part of a run behind its last equals sign, without brackets that have no partner and signs that cannot stand at
+// the ends of a value.
 std::string_view tidied(std::string_view run) {
   const size_t equals = run.rfind('=');
   if (equals != std::string_view::npos) run = run.substr(equals + 1);

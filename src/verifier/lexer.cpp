@@ -256,7 +256,7 @@ class Lexer {
     } else if (is_one_of(std::string_view(name), kRomans)) {
       lex_roman();
     } else if ((name == "vec" || name == "overrightarrow") && arrow_length() > 1) {
-      lex_accent("vec");  // from A to B, not from B to A
+      lex_accent("vec");  // one symbol, since the vector AB is not BA
     } else if (is_one_of(std::string_view(name), kStyles)) {
       if (peek() == '*') ++at_;
       vector_ = name == "vec" || name == "mathbf" || name == "boldsymbol" || name == "bm" || name == "overrightarrow";
@@ -294,7 +294,7 @@ class Lexer {
     }
   }
 
-  // Capitals under an arrow.
+  // The number of capitals in the group that follows, or 0 when it holds anything else.
   size_t arrow_length() const {
     if (peek() != '{') return 0;
     size_t length = 0;
@@ -319,7 +319,7 @@ class Lexer {
     braced(text_, at_);
   }
 
-  // What \text{...} holds: words, with the numbers, signs and $...$ among them as mathematics.
+  // Reads \text{...}: letters are words, the numbers, signs and $...$ among them mathematics.
   void lex_text() {
     skip_spaces();
     if (peek() != '{') return;
@@ -390,7 +390,7 @@ class Lexer {
     push(Type::kText, letter);
   }
 
-  // Behind a unit and its exponent, with or without a sign that joins another unit: m\cdot, s^{-1}, kg/
+  // Whether the last tokens are a unit, perhaps with an exponent or a sign that joins another unit: m\cdot, s^{-1}, kg/
   bool after_unit() const {
     size_t end = tokens_.size();
     const auto last = [&](std::string_view text) { return end > 0 && tokens_[end - 1].text == text; };
@@ -488,7 +488,7 @@ class Lexer {
   bool in_text_;
   bool prose_;  // in a text, outside of its $...$
   size_t at_ = 0;
-  int depth_ = 0;  // round and square brackets and sets; commas inside them separate
+  int depth_ = 0;  // open round brackets, square brackets and sets, inside which commas separate items
   bool space_ = false;
   bool lone_dollar_ = false;
   bool vector_ = false;       // the next symbol stands under an arrow

@@ -31,11 +31,11 @@ struct Token {
 };
 
 struct LexOptions {
-  bool commas_separate = false;  // "1,234" is a list, not a number; the other reading of an ambiguous text
+  bool commas_separate = false;  // reads "1,234" as a list of 1 and 234 instead of one number
 };
 
-/// Tokens of one answer, with kEnd last. The text went through to_latex(). Spacing and sizing commands, \left and
-/// \right are gone; dollar signs stay only as currency. Throws ParseError or OverBudget.
+/// Tokens of one answer, with kEnd last. REQUIRES: the text went through to_latex(). Spacing and sizing commands, \left
+/// and \right give no tokens, and dollar signs only where they are a currency. Throws ParseError or OverBudget.
 std::vector<Token> lex(std::string_view text, const LexOptions& options = {});
 
 /// Names of functions that take an argument without brackets: sin, ln, max, ... as in \sin or plain sin.
@@ -45,7 +45,7 @@ bool is_greek_letter(std::string_view name);
 /// The body of a braced group: `at` is behind the opening brace and moves behind the closing one. Throws ParseError.
 std::string_view braced(std::string_view text, size_t& at);
 
-/// Without spaces and "~" at both ends; a view into `text`.
+/// `text` without spaces and "~" at both ends; trimmed() returns a view into it.
 std::string_view trimmed(std::string_view text);
 std::string trim(std::string_view text);
 std::string lower(std::string_view text);  // ASCII letters only

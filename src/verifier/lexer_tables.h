@@ -26,7 +26,7 @@ inline constexpr std::array<std::string_view, 46> kGreek = {
     "Xi",      "Pi",      "Sigma",  "Upsilon", "Phi",     "Psi",        "Omega", "ell",    "hbar",  "odot",
     "mho",     "partial", "nabla",  "aleph",   "star",    "bigstar"};
 
-// Commands that only space or size things.
+// Commands that only add space or choose a size or font.
 inline constexpr std::array<std::string_view, 42> kInvisible = {
     "tiny",      "scriptsize", "footnotesize", "small",        "large",        "Large",     "LARGE",
     "huge",      "Huge",       "space",        "strut",        "quad",         "qquad",     "enspace",
@@ -35,7 +35,7 @@ inline constexpr std::array<std::string_view, 42> kInvisible = {
     "bigl",      "bigr",       "Bigl",         "Bigr",         "biggl",        "biggr",     "Biggl",
     "Biggr",     "hfill",      "rm",           "bf",           "it",           "nonumber",  "normalsize"};
 
-// Commands whose first group says nothing.
+// Commands that are skipped together with their first group, since neither has a value: \color{red}, \label{a}.
 inline constexpr std::array<std::string_view, 11> kSkipped = {
     "hspace", "vspace", "phantom", "vphantom", "hphantom", "label", "tag", "color", "textcolor", "colorbox", "hspace*"};
 

@@ -41,7 +41,8 @@ bool is_joining(std::string_view joiner) {
          joiner != "النهائي" && joiner != "الصحيحة";
 }
 
-// Skips joiners; `joined` tells whether a real one was among them.
+// Skips joiners. `joined` becomes true if one of them was a verb or sign such as "is" or ":"; Markdown and adjectives
+// like "final" alone do not join.
 size_t skip_joiners(std::string_view low, size_t at, bool& joined) {
   bool moved = true;
   while (moved) {
@@ -61,7 +62,8 @@ size_t skip_joiners(std::string_view low, size_t at, bool& joined) {
   return at;
 }
 
-// "The answer to the problem, in lowest terms, is 5": " is " a few words on, in the same sentence.
+// The position behind an " is " that stands a few words on in the same sentence, as in "The answer to the problem, in
+// lowest terms, is 5"; npos when there is none.
 size_t far_joiner(std::string_view low, size_t at) {
   const size_t end = std::min(low.size(), at + 80);
   for (size_t i = at; i < end && low[i] != '\n' && !(low[i] == '.' && i + 1 < low.size() && is_space(low[i + 1]));
@@ -274,7 +276,7 @@ std::string clean_answer(std::string_view text) {
           rest[rest.size() - 2] == '\\')
         continue;
       rest = trimmed(rest.substr(0, rest.size() - tail.size()));
-      if (rest.ends_with('\\') && !rest.ends_with("\\\\")) rest.remove_suffix(1);  // a space that lost its end
+      if (rest.ends_with('\\') && !rest.ends_with("\\\\")) rest.remove_suffix(1);  // was "\ " before trimmed()
       moved = true;
     }
   }

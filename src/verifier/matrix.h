@@ -4,8 +4,9 @@
 
 namespace grpo::verifier {
 
-/// Carries out sums, products, scalar factors, signs and transposes of matrices, so that what is left is one matrix of
-/// scalars. A node without matrices comes back as it is, and so does one whose shapes do not fit.
+/// Carries out sums, products, scalar factors, signs, transposes and determinants of matrices, so that one matrix of
+/// scalars or one scalar is left. Returns `node` itself when it holds no matrix or shapes that do not fit. Throws
+/// OverBudget on large products.
 Ref evaluate_matrices(Ref node, Arena& arena);
 
 }  // namespace grpo::verifier

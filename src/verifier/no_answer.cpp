@@ -25,7 +25,7 @@ constexpr std::array<std::string_view, 16> kWaiting = {"=", "*", "/",       "^",
 
 constexpr std::array<std::string_view, 4> kRecords = {"{\"", "{'", "[{", "['"};
 
-// What a reader skips at the end of a line.
+// The text without $, full stops, colons and spaces at its end.
 std::string without_end_marks(std::string text) {
   while (!text.empty() && (text.back() == '$' || text.back() == '.' || text.back() == ':' || is_space(text.back())))
     text.pop_back();
@@ -37,7 +37,7 @@ bool ends_with_one_of(std::string_view text, const std::array<std::string_view, 
   return std::any_of(ends.begin(), ends.end(), [&](std::string_view end) { return text.ends_with(end); });
 }
 
-// "=" alone may be what fills a gap between two numbers.
+// Whether the text ends in an operator behind an operand. "=" alone may be the answer: it fills a gap between numbers.
 bool waits_for_an_operand(std::string_view text) {
   const auto end =
       std::find_if(kWaiting.begin(), kWaiting.end(), [&](std::string_view sign) { return text.ends_with(sign); });
@@ -60,7 +60,7 @@ bool has_blank(std::string_view text) {
          text.find("\\underline{\\hspace") != std::string_view::npos;
 }
 
-// Braces that group; \{ and \} are a set's.
+// Whether a group stays open. \{ and \} do not count: they stand round a set.
 bool is_cut_off(std::string_view text) {
   int64_t open = 0;
   for (size_t i = 0; i < text.size(); ++i) {

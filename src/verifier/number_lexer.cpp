@@ -31,7 +31,8 @@ size_t sure_separator(std::string_view text, size_t at) {
   return 0;
 }
 
-// Reads groups of three digits behind the first `lead` digits. `length` of a separator, 0 when there is none.
+// Appends the groups of three digits from `at` on to `digits` and returns the position behind them. length(i) is the
+// length of a separator at i, or 0.
 template <typename SeparatorLength>
 size_t grouped_end(std::string_view text, size_t at, SeparatorLength length, std::string& digits) {
   size_t end = at;
@@ -133,7 +134,7 @@ struct Scanner {
     return period;
   }
 
-  // 0.333...: at least three equal digits and dots.
+  // 0.333... or 0.121212...: dots behind digits that repeat at least three times.
   std::string read_dots() {
     size_t length = 0;
     for (const std::string_view dots : {"\\ldots", "\\dots", "\\cdots", "..."}) {

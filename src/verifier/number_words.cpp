@@ -54,7 +54,7 @@ constexpr std::pair<std::string_view, int64_t> kParts[] = {{"half", 2},
                                                            {"millionth", 1'000'000},
                                                            {"billionth", 1'000'000'000}};
 
-// Without the s of the plural; halves -> half.
+// The word in lower case and without the s of the plural: halves -> half.
 std::string singular(std::string_view word) {
   std::string out = lower(word);
   if (out == "halves") return "half";

@@ -7,7 +7,7 @@
 
 namespace grpo::verifier {
 
-/// "seven", "forty-two": the number that one word (or hyphenated pair) names. In any case of letters.
+/// The number that one word or a hyphenated pair names, in any case of letters: "seven", "forty-two", "two-thirds".
 std::optional<Rational> number_word(std::string_view word);
 
 /// What a word multiplies the number before it by: "million", "dozen", "crore", and parts: "half", "thirds",

@@ -55,14 +55,14 @@ void round_up(acb_t out, const acb_t in, slong p) {
 void sign(acb_t out, const acb_t in, slong p) { acb_sgn(out, in, p); }
 
 constexpr int64_t kMaxSumTerms = 2000;
-constexpr int64_t kMaxSumBound = int64_t{1} << 60;  // so that their difference fits
+constexpr int64_t kMaxSumBound = int64_t{1} << 60;  // so that the difference of two bounds fits
 
 enum class Domain { kAll, kUnitInterval, kOutsideUnit, kAboveOne, kGrows };
 
 struct FunctionRow {
   std::string_view name;
   Unary apply;
-  Domain domain = Domain::kAll;  // where a real argument gives a real value; kGrows: also bounded in magnitude
+  Domain domain = Domain::kAll;  // real arguments with real values; kGrows: all, but large ones cost too much
 };
 
 constexpr FunctionRow kFunctions[] = {
@@ -103,7 +103,7 @@ constexpr FunctionRow kFunctions[] = {
     {"cis", cis, Domain::kGrows},
 };
 
-// Whether |z| can be large enough that a function's value or reduction leaves the budget.
+// Whether |z| may be above 2^log2_bound, where evaluating a function of z would cost too much.
 bool exceeds(const acb_t z, int64_t log2_bound) {
   mag_t size;
   mag_init(size);
@@ -210,7 +210,7 @@ class Evaluator {
     acb_div(out.get(), value(node->kids[0]).get(), bottom.get(), precision_);
   }
 
-  // A quantity is its factor times one symbol for each dimension.
+  // A quantity is its number times the factor of its unit times one symbol for each dimension.
   void unit(Ball& out, Ref node) {
     const auto unit = parse_unit(node->text);
     if (!unit) throw ParseError("an unknown unit");
@@ -240,7 +240,7 @@ class Evaluator {
     const bool integer =
         exponent_node->kind == Kind::kNumber ? exponent_node->number.is_integer() : acb_is_int(exponent.get()) != 0;
     if (!integer && is_negative_real(base)) left_reals = true;
-    // 0^n is 1 at n = 0 only, where no sample lies: 2^n + 0^n is not 2^n.
+    // 0^n is 1 at n = 0 and 0 elsewhere. No sample lies at n = 0, so that 2^n + 0^n would pass for 2^n.
     if (acb_contains_zero(base.get()) != 0 && !free_symbols(exponent_node).empty())
       throw Undefined("a symbol above a zero");
     if (acb_is_zero(base.get())) {
@@ -248,7 +248,7 @@ class Evaluator {
       acb_zero(out.get());
       return;
     }
-    // log2 |base^exponent| stays below the bound when |exponent| (|log base| + 4) does.
+    // |base^exponent| = exp(Re(exponent log base)), so a bound on |exponent log base| bounds the result.
     Ball log;
     acb_log(log.get(), base.get(), 64);
     if (log.is_finite()) {
@@ -287,7 +287,7 @@ class Evaluator {
     Ball inverse;
     acb_inv(inverse.get(), index.get(), precision_);
     Node exponent;
-    exponent.kind = Kind::kPi;  // anything but a literal
+    exponent.kind = Kind::kPi;  // no literal, so that power() looks at the value of the exponent
     power(out, radicand, inverse, &exponent);
   }
 

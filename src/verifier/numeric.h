@@ -31,7 +31,7 @@ class Ball {
 /// Where an expression is evaluated.
 struct Point {
   std::map<std::string, Rational> values;  // of the symbols; a symbol that is missing is an error of the caller
-  bool decimal_log = false;                // base of a logarithm written without one: 10 instead of e
+  bool decimal_log = false;                // a logarithm written without a base has base 10 instead of e
 };
 
 struct Evaluation {
@@ -43,7 +43,8 @@ struct Evaluation {
 /// exist, OverBudget for magnitudes beyond 2^(2^50), ParseError for structures that are no scalar.
 Evaluation evaluate(Ref node, const Point& point, int64_t precision, Budget& budget);
 
-/// Free symbols of an expression; opaque parts and unknown functions count as symbols named by their canonical text.
+/// The free symbols of an expression, with how often each occurs. Opaque parts and unknown functions count as symbols
+/// named by their canonical text. Throws ParseError on a sum whose bounds are no numbers.
 std::map<std::string, int> free_symbols(Ref node);
 
 }  // namespace grpo::verifier

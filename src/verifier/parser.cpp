@@ -7,13 +7,14 @@
 namespace grpo::verifier {
 namespace {
 
-// A name of several letters that came from words. It multiplies nothing: "so x" is no product.
+// Whether a node is a name made from a word. Such a name is no factor: "so x" is no product.
 bool is_name_in_words(Ref node) {
   return node->kind == Kind::kSymbol && node->text.size() > 1 && !node->parenthesized && !is_greek_letter(node->text) &&
          std::all_of(node->text.begin(), node->text.end(), [](char c) { return is_letter(c) || (c & 0x80) != 0; });
 }
 
-// a + b + c is one node. A sum of thousands nests instead, since each operator copies the operands before it.
+// Joins left and right under one node, so that a + b + c has three kids. Beyond kMaxListLength kids the sum nests
+// instead, since each operator copies the kids before it.
 Node flattened(Kind kind, Ref left, Ref right) {
   Node node;
   node.kind = kind;
@@ -26,18 +27,18 @@ Node flattened(Kind kind, Ref left, Ref right) {
   return node;
 }
 
-// 2^n 3^m: the number behind an unbraced power is a factor.
+// Whether a power whose exponent is no number stands last. A number behind it is a factor: 2^n 3^m.
 bool ends_in_power(Ref node) {
   const Ref last = node->kind == Kind::kMul ? node->kids.back() : node;
   return last->kind == Kind::kPow && last->kids[1]->kind != Kind::kNumber;
 }
 
-// \nabla, \nabla^2
+// Whether a node is \nabla or a power of it.
 bool is_nabla(Ref node) {
   return node->kind == Kind::kPow ? is_nabla(node->kids[0]) : node->kind == Kind::kSymbol && node->text == "nabla";
 }
 
-// A symbol under an arrow or in bold, a cross product, a sum or multiple of them.
+// Whether a node is a symbol under an arrow or in bold, a cross product, or a sum or multiple of such vectors.
 bool is_vector(Ref node) {
   if (node->kind == Kind::kApply) return node->text == "cross" || node->text == "beside";
   const bool linear = node->kind == Kind::kAdd || node->kind == Kind::kMul || node->kind == Kind::kNeg;
@@ -128,8 +129,8 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   return left;
 }
 
-// a x b is no b x a, a . b is neither, and \nabla f is no \nabla . f. Of 2a x b, only a is the left factor. Null, and
-// nothing taken, when no vector stands here.
+// Keeps a x b apart from b x a and from a . b, and \nabla f from \nabla . f. In 2a x b only a is the left factor. Null,
+// and no token taken, when no vector stands here.
 Ref Parser::vector_product(Ref left, const std::string& sign) {
   const bool factors = left->kind == Kind::kMul && !left->parenthesized;
   const Ref last = factors ? left->kids.back() : left;
@@ -199,7 +200,7 @@ bool Parser::starts_operand() const {
   return false;
 }
 
-// 3 x 10^8, 3x10^8: the letter between a number and a power of ten.
+// Whether the x of 3 x 10^8 or 3x10^8 follows, which multiplies a number by a power of ten.
 bool Parser::letter_times(Ref left) const {
   return left->kind == Kind::kNumber && peek().is(Type::kSymbol, "x") && peek(1).is(Type::kNumber, "10") &&
          peek().space_before == peek(1).space_before && peek(2).is_punct("^");

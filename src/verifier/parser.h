@@ -18,16 +18,16 @@ struct Statement {
   Condition condition;
 };
 
-/// Reads one answer (docs/verifier.md has the grammar). `text` went through to_latex(). Throws ParseError or
+/// Reads one answer (docs/verifier.md has the grammar). REQUIRES: `text` went through to_latex(). Throws ParseError or
 /// OverBudget.
 Statement parse_statement(std::string_view text, Arena& arena, const LexOptions& options = {});
-/// The same without its condition.
+/// parse_statement() for callers that do not need the condition.
 Ref parse_answer(std::string_view text, Arena& arena, const LexOptions& options = {});
 
-/// Whether a word joins alternatives or items: "or", "and", and their translations. Returns "or", "and" or "".
+/// "or" or "and" when the word is one of them or a translation ("und", "或"); else "".
 std::string conjunction(std::string_view word);
 
-/// \\frac and its like.
+/// \\frac, \\dfrac and the other commands that take a numerator and a denominator.
 bool is_fraction_command(const Token& token);
 
 /// An explicit sign of multiplication or division.
@@ -41,7 +41,7 @@ inline constexpr int kProductPower = 20;
 inline constexpr int kChoosePower = 0;  // {n+1 \choose k} takes all of its group
 
 /// Recursive descent over lists, relations and set operations (parser_answer.cpp), precedence climbing below them
-/// (parser.cpp), and one function per kind of operand (parser_operands.cpp, parser_commands.cpp).
+/// (parser.cpp), and one function per kind of operand (parser_operands.cpp and the other parser_*.cpp).
 class Parser {
  public:
   Parser(std::vector<Token> tokens, Arena& arena) : tokens_(std::move(tokens)), arena_(arena) {}
@@ -61,7 +61,7 @@ class Parser {
 
   // Lists, relations, sets.
   Ref list();               // items up to a closing bracket or the end
-  std::string separator();  // consumes one; "" when none stands here
+  std::string separator();  // consumes one separator; "" when none stands here
   Ref join_items(std::vector<Ref> items, const std::vector<std::string>& separators);
   Ref relation();
   Ref left_side();
@@ -151,12 +151,12 @@ class Parser {
   size_t at_ = 0;
   Arena& arena_;
   int depth_ = 0;
-  int bars_ = 0;             // open |...|; a further bar closes
+  int bars_ = 0;             // number of open |...|, inside which a bar closes instead of opening
   bool colon_ends_ = false;  // in { x : x > 2 } the colon is no ratio
   bool in_matrix_ = false;
-  bool sums_over_i_ = false;  // i is the index of the sum around
+  bool sums_over_i_ = false;  // inside a sum whose index is i, so that i is not the imaginary unit
   bool logical_ = false;      // a separator of this list was \land or \lor
-  bool reversed_ = false;     // in ]1, 2[ the bracket to the right closes
+  bool reversed_ = false;     // inside ]1, 2[, where [ closes
 
   friend class DepthGuard;
 };

@@ -123,7 +123,7 @@ Ref Parser::list() {
   while (true) {
     std::string between = separator();
     if (between.empty()) break;
-    // ", and" is one separator, and a trailing comma or full stop none.
+    // ", and" is one separator, and a comma at the end separates nothing.
     for (std::string more = separator(); !more.empty(); more = separator()) between = more == "," ? between : more;
     if (peek().type == Type::kEnd || at_punct("}")) {
       if (between == "or") fail("an alternative that is not said");  // "7 or so"
@@ -182,8 +182,8 @@ std::optional<Relation> Parser::relation_operator() {
   return std::nullopt;
 }
 
-// What an equals sign gives a name, although it is no expression of the grammar: \Pr[X>2] = 0.3. Its tokens are the
-// name. Only up to a sign that the same brackets hold.
+// Reads the left side of an equation that is no expression of the grammar, as in \Pr[X>2] = 0.3: its tokens are a name.
+// The equals sign has to stand outside of all brackets of that side.
 Ref Parser::unread_name() {
   std::string name;
   int depth = 0;
@@ -225,7 +225,7 @@ Ref Parser::left_side() {
     return unread_name();
   } catch (const ParseError&) {
     at_ = start;
-    const Ref left = set_expression();  // says what is wrong
+    const Ref left = set_expression();  // throws again if this is what failed, so that its message is reported
     at_ = std::max(at_, stopped);
     return left;
   }

@@ -15,7 +15,8 @@ bool is_count_letter(const Token& token) {
 
 }  // namespace
 
-// The number in the script at `ahead`, and the index behind it in `ahead`; null when there is no such script.
+// The integer in the script that begins with `mark` (^ or _) at `ahead`, which moves behind the script. Null when there
+// is no such script.
 const Token* Parser::script_number(std::string_view mark, size_t& ahead) const {
   if (!peek(ahead).is_punct(mark)) return nullptr;
   const size_t braces = peek(ahead + 1).is_punct("{") ? 1 : 0;
@@ -34,7 +35,7 @@ Ref Parser::count_of(char letter, const Rational& n, const Rational& k) {
   return arena_.make(Kind::kDiv, {factorial(n), factorial(n - k)});
 }
 
-// At a letter: C_{10}^{3} and C^3_{10}. The lower script is n.
+// Scripts behind the letter, C_{10}^{3} and C^3_{10}: the lower one is n.
 Ref Parser::combination() {
   if (!is_count_letter(peek())) return nullptr;
   size_t end = 1;
@@ -48,7 +49,7 @@ Ref Parser::combination() {
   return out;
 }
 
-// C_n^k and C_m^3: the lower script is n or m, which of a power of a constant it would hardly be.
+// C_n^k and C_m^3. Other lower scripts are not read so: C_1^2 is rather the square of a constant.
 Ref Parser::symbolic_combination() {
   const auto script = [this](std::string_view mark, size_t at, size_t& end) -> const Token* {
     if (!peek(at).is_punct(mark)) return nullptr;
@@ -70,7 +71,7 @@ Ref Parser::symbolic_combination() {
   return arena_.make(Kind::kBinomial, {lower, upper});
 }
 
-// Before the letter: {}_5C_2, ^5C_2, _5C_2.
+// n in a script before the letter: {}_5C_2, ^5C_2, _5C_2.
 Ref Parser::leading_combination() {
   size_t end = 0;
   const Token* n = script_number(at_punct("^") ? "^" : "_", end);
@@ -83,7 +84,7 @@ Ref Parser::leading_combination() {
   return out;
 }
 
-// 5C2, without a space.
+// 5C2, written without spaces.
 Ref Parser::typed_combination() {
   const bool typed = peek().type == Type::kNumber && is_count_letter(peek(1)) && peek(2).type == Type::kNumber &&
                      !peek(1).space_before && !peek(2).space_before;

@@ -14,7 +14,7 @@ bool starts_with_d(Ref node) {
   return first->kind == Kind::kSymbol && (first->text == "d" || first->text == "partial");
 }
 
-// dy/dx, d^2 y/dt^2: a name of its own, not a quotient of four letters.
+// Whether a fraction is a derivative, dy/dx or d^2 y/dt^2, which is a name of its own and no quotient of products.
 bool is_derivative(Ref top, Ref bottom) {
   const bool above = starts_with_d(top) || (top->kind == Kind::kMul && starts_with_d(top->kids[0]));
   return above && bottom->kind == Kind::kMul && starts_with_d(bottom);
@@ -61,7 +61,7 @@ Ref Parser::command() {
   fail("\\" + name + " is not part of the grammar");
 }
 
-// \mathbb{R}, \mathbb{R}^+, \mathbb{R}_{\ge 0}, \mathbb{R}^*. Of the other sets, a mark becomes part of the name.
+// \mathbb{R}, \mathbb{R}^+, \mathbb{R}_{\ge 0}, \mathbb{R}^*. For sets other than R, a mark becomes part of the name.
 Ref Parser::named_set(const std::string& name) {
   const bool marked = at_punct("^") || at_punct("_");
   if (!marked) return arena_.make(Kind::kNamedSet, {}, name);
@@ -98,7 +98,7 @@ Ref Parser::tex_argument() {
   return primary();
 }
 
-// dy/dx behind its slash. Null when it is none.
+// Reads the rest of dy/dx, of which `top` is what stands before the slash. Null when it is no derivative.
 Ref Parser::typed_derivative(Ref top) {
   const bool above =
       top->kind == Kind::kMul && top->kids.size() == 2 && starts_with_d(top) && top->kids[1]->kind == Kind::kSymbol;

@@ -61,7 +61,7 @@ Ref Parser::matrix(const std::string& environment) {
   return environment == "vmatrix" ? arena_.make(Kind::kFunction, {result}, "det") : result;
 }
 
-// x&=3+4\\&=7 goes on, x&=3\\y&=4 is a list.
+// A row that begins with a relation goes on with the row before, x&=3+4\\&=7; else the rows are a list, x&=3\\y&=4.
 Ref Parser::rows(const std::string& environment) {
   const DepthGuard guard(*this);
   const bool outer = std::exchange(in_matrix_, true);
@@ -99,7 +99,8 @@ Ref Parser::rows(const std::string& environment) {
   return items.size() == 1 ? items[0] : join_items(std::move(items), separators);
 }
 
-// Rows "value & condition" are a function piece by piece; rows without "&" a system.
+// Rows "value & condition" are a function given piece by piece. Rows without "&", or with a relation behind it as in
+// x&=3, are a system of equations.
 Ref Parser::cases(const std::string& environment) {
   size_t ahead = 0;
   while (peek(ahead).type != Type::kEnd && !peek(ahead).is(Type::kCommand, "end:" + environment) &&
@@ -143,7 +144,7 @@ Ref Parser::braced_rows() {
   return out;
 }
 
-// x&=3: the sign of a relation stands behind the ampersand.
+// Whether a relation stands `ahead` tokens on, as behind the & of x&=3.
 bool Parser::is_relation_ahead(size_t ahead) {
   const size_t start = std::exchange(at_, at_ + ahead);
   const bool out = relation_operator().has_value();
@@ -151,7 +152,8 @@ bool Parser::is_relation_ahead(size_t ahead) {
   return out;
 }
 
-// "n\text{ is even}", "n\text{ even}": a name and words, which are compared as such. Null when it is no such condition.
+// A condition of a name and words, "n\text{ is even}" or "n\text{ even}", which is compared word for word. Null when
+// the condition is of another form.
 Ref Parser::worded_condition() {
   constexpr std::string_view kSilentWords[] = {"is", "are", "if", "when", "for"};
   std::string text;

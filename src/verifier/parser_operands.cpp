@@ -18,7 +18,8 @@ bool is_proper(Ref fraction) {
          fraction->kids[0]->number < fraction->kids[1]->number;
 }
 
-// Letters are digits of bases above ten; small ones only of sixteen, since 2a_{11} is a term of a sequence.
+// The value of a digit, 99 when it is none. Small letters are digits in base 16 only, since 2a_{11} is twice the term
+// of a sequence.
 int digit_value(char c, int base) {
   if (is_digit(c)) return c - '0';
   if (is_upper(c)) return c - 'A' + 10;
@@ -39,7 +40,7 @@ bool names_function(std::string_view name) {
          (name.size() == 1 || name[1] == '_' || name[1] == '\'');
 }
 
-// n of C(n, k): a number, n or m.
+// Whether a node may be the n of C(n, k): it is a number, n or m.
 bool is_count(Ref node) {
   return node->kind == Kind::kNumber || (node->kind == Kind::kSymbol && (node->text == "n" || node->text == "m"));
 }
@@ -259,7 +260,7 @@ Ref Parser::apply(Ref name) {
 Ref Parser::named_value(const std::string& low) {
   if (low == "pi") return arena_.make(Kind::kPi);
   if (low == "inf" || low == "infinity" || low == "infty" || low == "oo") return arena_.make(Kind::kInfinity);
-  return low == "half" ? arena_.number(Rational(1, 2)) : nullptr;  // read_phrases() has read the numbers
+  return low == "half" ? arena_.number(Rational(1, 2)) : nullptr;  // read_phrases() has read "seven" and its like
 }
 
 Ref Parser::word() {
@@ -331,7 +332,7 @@ Ref Parser::bars() {
   return arena_.make(Kind::kFunction, {inside}, "abs");
 }
 
-// { x | x > 2 } is x > 2; { x in Z | x > 2 } is not.
+// { x | x > 2 } and { x in R | x > 2 } are read as x > 2; { x in Z | x > 2 } keeps x in Z beside it.
 Ref Parser::set_condition(Ref member) {
   Ref condition = list();
   const bool conditions =

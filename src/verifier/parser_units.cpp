@@ -28,7 +28,7 @@ bool is_divide(const Token& token) {
   return token.is_punct("/") || (token.type == Token::Type::kCommand && (token.text == "div" || token.text == "slash"));
 }
 
-// 5 ft 6 in: a sum, if what follows is a quantity of the same kind.
+// 5 ft 6 in is a sum: what follows a quantity without a sign has to be a quantity, too.
 Ref Parser::joined_quantity(Ref left) {
   Ref right = expression(kSumPower + 1);
   if (starts_unit(right)) right = unit_of(right);
@@ -36,7 +36,7 @@ Ref Parser::joined_quantity(Ref left) {
   return arena_.make(Kind::kAdd, {left, right});
 }
 
-// "5 min", "30 sec": names of functions that are units where no argument follows.
+// Whether the name of a function is a unit here, since no argument follows it: "5 min", "30 sec".
 bool Parser::at_time_word() const {
   const Token& next = peek(1);
   const bool ends =
@@ -45,7 +45,7 @@ bool Parser::at_time_word() const {
   return ends && find_unit(peek().text).has_value();
 }
 
-// A word that may be a unit, or a symbol that is one behind a number: \Omega, L_\odot, \mu m in a text.
+// Whether a word stands here that may be a unit, or a symbol that is one behind a number: \Omega, L_\odot, \mu\text{m}.
 bool Parser::at_unit_word() const {
   const Token& token = peek();
   if (token.type == Type::kText) return conjunction(token.text).empty();
@@ -150,7 +150,8 @@ std::string Parser::take_unit_fraction() {
   return top + " / (" + take_unit_group() + " )";
 }
 
-// 5 million dollars, 7 tenths: takes the words that scale a number off the phrase and multiplies.
+// Takes the words that scale a number off the beginning of `phrase` and multiplies `value` by them: 5 million dollars,
+// 7 tenths.
 Ref Parser::scaled(Ref value, std::string& phrase) {
   while (true) {
     const size_t end = std::min(phrase.find(' '), phrase.size());

@@ -5,6 +5,9 @@
 // What words mean in an answer: the tables of phrases.cpp.
 namespace grpo::verifier {
 
+// Where words have to stand for their rule to apply; fits() in phrases.cpp has the tests. kBehindOne and kBeforeOne ask
+// for a value that is no sum, since "x+1 squared" could mean two things; kWhole asks that the answer is "number words
+// number" and nothing else.
 enum class Place { kAnywhere, kBehindValue, kBehindOne, kBeforeValue, kBeforeOne, kBetween, kWhole, kStart };
 
 struct Rule {
@@ -13,7 +16,7 @@ struct Rule {
   Place place = Place::kAnywhere;
 };
 
-// The first that matches counts, so longer phrases come first.
+// The first rule that matches counts, so longer phrases come first.
 inline constexpr Rule kRules[] = {
     {"is greater than or equal to", "\\ge "},
     {"greater than or equal to", "\\ge "},
@@ -113,7 +116,7 @@ inline constexpr Rule kRules[] = {
     {"union", "\\cup ", Place::kBetween},
 };
 
-// Words that say nothing about the value. At the start, or where the place says.
+// Words that say nothing about the value and are dropped where they stand at the given place.
 inline constexpr Rule kSilent[] = {
     {"the final answer is", "", Place::kStart},
     {"the correct answer is", "", Place::kStart},
@@ -183,13 +186,13 @@ inline constexpr std::string_view kTails[] = {"is the final answer",
                                               "in all",
                                               "altogether"};
 
-// A name or label with one of these says something else than its value.
+// A label with one of these words does not give a name its value: "half the area = 5", "x is not 3".
 inline constexpr std::string_view kChanging[] = {
     "not",    "no",    "never",     "neither", "nor",     "less",   "more",  "fewer",    "least",
     "most",   "than",  "twice",     "half",    "double",  "triple", "minus", "negative", "plus",
     "cannot", "wrong", "incorrect", "except",  "without", "unless", "maybe", "perhaps",  "either",
     "or",     "if",    "between",   "square",  "root",    "isn't",  "non",   "suppose",  "assume"};
-// A label of these words alone names nothing.
+// A label made of these words alone, such as "The final answer:", names nothing.
 inline constexpr std::string_view kGeneric[] = {
     "the",     "final",    "answer", "answers", "result", "solution", "solutions", "value", "required",
     "correct", "desired",  "our",    "total",   "ans",    "so",       "hence",     "thus",  "therefore",

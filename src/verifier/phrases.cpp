@@ -56,13 +56,15 @@ size_t match(const Tokens& tokens, size_t at, std::string_view phrase) {
   return count;
 }
 
-// "x+1 squared" could be one thing or the other: only a single token, a bracket or a unit takes such a word.
+// Whether the value that ends at `at` is a single token, a bracket or a unit. Only then is it clear what a word behind
+// it means: "x+1 squared" could be x + 1^2 or (x + 1)^2.
 bool stands_alone(const Tokens& tokens, size_t at) {
   return at == 0 || tokens[at].is_punct(")") || tokens[at].type == Type::kText || tokens[at - 1].is_punct("=") ||
          (tokens[at - 1].is_punct("-") && at == 1);
 }
 
-// "the square root of 1 + i" could be one thing or the other.
+// Whether the value that begins at `at` is in brackets or no sum. Only then is it clear how far a word before it
+// reaches: "the square root of 1 + i" could be \sqrt{1} + i or \sqrt{1 + i}.
 bool nothing_added(const Tokens& tokens, size_t at) {
   for (size_t i = at + 1; i < tokens.size() && !tokens[i].is_punct("=") && !tokens[i].is_punct(","); ++i) {
     static constexpr std::string_view kSigns[] = {"+",  "-",   "<",  ">",   "<=", ">=", "pm", "mp",
@@ -113,7 +115,8 @@ Token number_token(const Rational& value) {
   return token;
 }
 
-// "one hundred twenty-five" is one number; "two thirds" stays a number and a part.
+// Appends the number that the words at `at` spell and returns how many words it took, 0 for none. "one hundred
+// twenty-five" is one number; "two thirds" stays a number and a part.
 size_t take_number_words(const Tokens& tokens, size_t at, Tokens& out) {
   Rational total(0);
   Rational group(0);
@@ -157,7 +160,8 @@ size_t apply(const Rule (&rules)[N], const Tokens& tokens, size_t at, Tokens& ou
   return 0;
 }
 
-// "all real numbers x such that": what follows says which.
+// The length of a quantifier such as "all real numbers x such that" at `at`, or 0. It is dropped, since the condition
+// behind it says which numbers are meant.
 size_t quantifier_at(const Tokens& tokens, size_t at) {
   for (const std::string_view words : {"all real numbers", "all real values", "all real values of", "all values of",
                                        "all numbers", "real numbers", "all reals"}) {
@@ -187,7 +191,7 @@ void rewrite(Tokens& tokens) {
   tokens = std::move(out);
 }
 
-// "\mathbb{R} except 4": everything behind the word is taken out.
+// "\mathbb{R} except 4" becomes \mathbb{R}\setminus\{4\}, with everything behind the word in the braces.
 void read_exceptions(Tokens& tokens) {
   for (size_t i = 1; i + 1 < tokens.size(); ++i) {
     const bool word = is_word(tokens[i]) && lower(tokens[i].text) == "except";
@@ -223,7 +227,8 @@ bool may_name(const Token& token) {
          (token.type == Type::kCommand && (token.text == "angle" || token.text == "triangle"));
 }
 
-// "Area of ABC =", "The value is", "Final answer:": one name, or nothing when all its words are generic.
+// Turns a label with its mark, "Area of ABC =", "The value is" or "Final answer:", into one name and an equals sign, or
+// drops it when all its words are generic. False when the answer begins with no label.
 bool take_label(Tokens& tokens) {
   constexpr size_t kMaxLabel = 12;
   size_t end = 0;
@@ -250,7 +255,7 @@ bool take_label(Tokens& tokens) {
   return true;
 }
 
-// "213 (base 5)" and "1/2 (or 0.5)" without their brackets.
+// Drops the brackets of "213 (base 5)" and "1/2 (or 0.5)".
 void open_word_brackets(Tokens& tokens) {
   for (size_t i = 1; i + 3 < tokens.size(); ++i) {
     const bool word = tokens[i].is_punct("(") && is_word(tokens[i + 1]) &&
@@ -262,7 +267,7 @@ void open_word_brackets(Tokens& tokens) {
   }
 }
 
-// US\$12
+// Reads US\$12 as \$12.
 void drop_country(Tokens& tokens) {
   if (tokens.size() > 2 && tokens[0].text == "U" && tokens[1].text == "S" && tokens[2].is(Type::kCommand, "dollar"))
     tokens.erase(tokens.begin(), tokens.begin() + 2);
@@ -328,7 +333,7 @@ bool separates_parts(const Tokens& tokens, size_t at, size_t length) {
   return left && behind.type != Type::kEnd && !is_sign(behind, "+*/^=)_!,;(");
 }
 
-// "(a) 5 (b) 7" is the list 5, 7 in this order. At least two parts, with labels that count.
+// "(a) 5 (b) 7" becomes the list 5, 7. There have to be at least two parts, labelled in the order of `labels`.
 bool read_part_labels(Tokens& tokens, const std::array<std::string_view, 6>& labels) {
   Tokens out;
   size_t part = 0;

@@ -15,7 +15,7 @@ void count_signs(Ref node, int& signs, bool& linked) {
   for (Ref kid : node->kids) count_signs(kid, signs, linked);
 }
 
-// Bit k of `choice` is the sign of the k-th \pm; with `linked` bit 0 is the sign of all.
+// Bit k of `choice` is 1 when the k-th \pm means minus; with `linked`, bit 0 decides for all of them.
 Ref with_signs(Ref node, unsigned choice, bool linked, int& index, Arena& arena) {
   if (node->kids.empty()) return node;
   bool minus = false;

@@ -65,7 +65,7 @@ void collect_names(Ref node, std::set<std::string>& names) {
   for (Ref kid : node->kids) collect_names(kid, names);
 }
 
-// A power that expand() multiplies out.
+// Whether a power has an integer literal as its exponent, so that expand() can multiply it out.
 bool has_small_exponent(Ref power) {
   const Ref exponent = power->kids[1]->kind == Kind::kNeg ? power->kids[1]->kids[0] : power->kids[1];
   return exponent->kind == Kind::kNumber && exponent->number.is_integer() && exponent->number.fits_int64();
@@ -88,7 +88,7 @@ bool is_rational_form(Ref node) {
   }
 }
 
-// The name of a part that is no rational function.
+// The name of the variable that stands for a part that is no rational function.
 std::string atom_name(Ref node) {
   if (node->kind >= Kind::kRatio || contains(node, Kind::kInfinity) || contains(node, Kind::kPlusMinus))
     throw NotRational{};
@@ -223,7 +223,7 @@ std::optional<Result> guarded(Work work) {
   }
 }
 
-// In lowest terms.
+// The fraction in lowest terms.
 Fraction reduced(const Fraction& fraction) {
   Fraction out = fraction;
   const auto* context = fraction.num.ring().get();

@@ -11,24 +11,27 @@ namespace grpo::verifier {
 /// crosswise. nullopt when one is no such function or grows too large.
 std::optional<bool> same_rational_function(Ref a, Ref b, Budget& budget);
 
-/// Whether two expressions are the same rational function of their symbols and of what is no rational function in them
-/// (roots, sines, powers with symbols), each by its spelling. False proves nothing.
+/// Whether two expressions are the same rational function of their symbols and atoms. An atom is a part that is no
+/// rational function (a root, a sine, 2^x), known by its canonical text. False proves nothing: to this test \sin x and
+/// \cos x are unrelated.
 bool same_over_atoms(Ref a, Ref b, Budget& budget);
 
-/// Whether a = 0 and b = 0 are one equation multiplied through by denominators: a times a monomial in symbols is b
-/// times another, up to a constant. The symbols divide in a or b, are no unknowns x, y, z, t, n, and others are left
-/// beside them.
+/// Whether a = 0 and b = 0 are one equation of which denominators were cleared, as I - V/R = 0 and IR - V = 0: in
+/// lowest terms their numerators differ by a constant factor. Only products of symbols may stand in the denominators,
+/// none of them an unknown (x, y, z, t, n), and the numerators must hold other symbols, too.
 bool same_after_denominators(Ref a, Ref b, Budget& budget);
 
-/// Whether a = c b for a nonzero rational c, for polynomials. nullopt as above. `positive` tells the sign of c.
+/// Whether two polynomials satisfy a = c b for a nonzero rational c; `positive` is set to whether c > 0. nullopt when
+/// one is no polynomial or grows too large.
 std::optional<bool> proportional_polynomials(Ref a, Ref b, Budget& budget, bool& positive);
 
-/// a and b of a x + b when the polynomial has this form in one variable, whose name is stored.
+/// slope * variable + offset, with a slope that is not 0.
 struct Linear {
   Rational slope;
   Rational offset;
   std::string variable;
 };
+/// nullopt when the expression is no such polynomial in exactly one variable.
 std::optional<Linear> as_linear(Ref node, Budget& budget);
 
 }  // namespace grpo::verifier

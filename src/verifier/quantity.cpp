@@ -27,11 +27,11 @@ Quantity read(Ref node, Arena& arena) {
   return {node, std::nullopt, false};
 }
 
-// Letters that are units far more often than unknowns behind a number: 6 m, 8.5 m/s, 6 J. Not h, t, x and their like.
+// Which letters behind a number may be units, although the parser read them as variables: 6 m, 8.5 m/s, 6 J.
 enum class Letters {
-  kAny,     // against a quantity whose unit is given
-  kLikely,  // against a bare number
-  kSpaced,  // the same in a gold answer: "6 s" is a time, "6m" a product
+  kAny,     // all letters that name a unit: the other side has a unit, too
+  kLikely,  // letters that are units far more often than unknowns (m, J, but not h, t): the other side is a bare number
+  kSpaced,  // those of kLikely behind a space, for a gold answer: "6 s" is a time, "6m" a product
 };
 bool is_unit_letter(Ref symbol, Letters letters) {
   const std::string& name = symbol->text;
@@ -41,7 +41,8 @@ bool is_unit_letter(Ref symbol, Letters letters) {
   return likely && (letters == Letters::kLikely || symbol->spaced);
 }
 
-// Splits a product of numbers and unit letters, "8.5 m/s^2", "4.7 \mu m". False when anything else is in it.
+// Splits a product of numbers and unit letters, "8.5 m/s^2", "4.7 \mu m", into `numbers` and `unit`. `sign` is -1 in a
+// denominator; `micro` is true between \mu and its unit. False when anything else is in the product.
 bool split_units(Ref node, int sign, Letters letters, std::vector<Ref>& numbers, Unit& unit, bool& micro,
                  Arena& arena) {
   switch (node->kind) {
@@ -79,7 +80,7 @@ bool split_units(Ref node, int sign, Letters letters, std::vector<Ref>& numbers,
   return true;
 }
 
-// A number with unit letters that were read as variables.
+// The quantity that `plain` is if its variables are unit letters; `plain` itself when they are not.
 Quantity reread(const Quantity& plain, Letters letters, Arena& arena) {
   if (plain.value->kind != Kind::kMul && plain.value->kind != Kind::kDiv) return plain;
   std::vector<Ref> numbers;
@@ -107,7 +108,7 @@ bool may_be_percentage(Ref plain, Arena& arena) {
   return compare_reals(size, arena.number(Rational(1)), arena).value_or(-1) >= 0;
 }
 
-// "24 square units" for 24 cm^2: the same power of a length that has no name.
+// Whether `unnamed` is the power of a length without a name that `named` gives a name: "square units" for cm^2.
 bool is_unnamed_measure(const Unit& unnamed, const Unit& named) {
   if (unnamed.dimensions.size() != 1 || named.dimensions.size() != 1 || unnamed.dimensions.begin()->first != "unit")
     return false;
@@ -124,7 +125,7 @@ bool same_quantities(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& ar
   Quantity left = read(gold, arena);
   Quantity right = read(answer, arena);
   const auto equal = [&](Ref a, Ref b) { return equal_scalars(a, b, policy, arena); };
-  // Only against a number or a quantity: with other symbols about, letters are unknowns.
+  // Letters may be units only when the other side is a number or a quantity; beside other symbols they are unknowns.
   if (!right.unit && !right.percent && is_constant(left.value))
     right = reread(right, left.unit ? Letters::kAny : Letters::kLikely, arena);
   if (!left.unit && !left.percent && is_constant(right.value))
@@ -147,7 +148,7 @@ bool same_quantities(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& ar
   const bool may_drop = percent ? may_be_percentage(left.percent ? right.value : left.value, arena) : !pi_degrees;
   if (may_drop && equal(left.value, right.value)) return true;
   if (percent) return equal(gold, answer);
-  // 30 degrees = pi/6: the degree sign is a factor, and only then a unit that may be left out.
+  // 30 degrees = pi/6, since the degree sign is the factor pi/180.
   if (left.unit && is_angle(*left.unit)) return equal(in_base_units(left, arena), right.value);
   if (right.unit && is_angle(*right.unit)) return equal(left.value, in_base_units(right, arena));
   return !left.unit && !right.unit && equal(gold, answer);

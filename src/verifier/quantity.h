@@ -5,9 +5,9 @@
 
 namespace grpo::verifier {
 
-/// Scalars with their units. Equal units, and units of one dimension after conversion, are compared by value; different
-/// dimensions are different. A unit, percent or degree sign on one side only is accepted: 31 = 31 m, 64 = 64 %, and
-/// 64 % = 0.64 since that is its value; degrees also equal their radians.
+/// Whether two scalars with their units are equal. Units of one dimension are converted and the values compared;
+/// different dimensions are different. A unit, percent or degree sign on one side only is accepted: 31 = 31 m and
+/// 64 = 64 %; also 64 % = 0.64, since that is its value. Degrees equal their radians.
 bool same_quantities(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& arena);
 
 }  // namespace grpo::verifier

@@ -16,7 +16,7 @@ Relation turned(Relation relation);
 /// different variables are different.
 std::optional<bool> same_real_set(Ref a, Ref b, Arena& arena);
 
-/// Whether it is such a set and has no element.
+/// Whether `set` describes a set of real numbers as above and has no element.
 bool is_empty_real_set(Ref set, Arena& arena);
 
 }  // namespace grpo::verifier

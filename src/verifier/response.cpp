@@ -26,7 +26,7 @@ constexpr std::array<std::string_view, 5> kTurns = {"<|im_start|>", "<|start_hea
                                                     "<start_of_turn>", "<|user|>"};
 constexpr std::array<std::string_view, 4> kThoughts = {"think", "thinking", "thought", "reasoning"};
 
-// Whether a mark of the lists above can begin here; a text full of '<' stays cheap.
+// Whether a mark of the lists above can begin at `at`. This cheap test spares a text full of '<' the comparisons.
 bool may_be_mark(std::string_view text, size_t at) {
   const char next = at + 1 < text.size() ? text[at + 1] : ' ';
   return text[at] == '[' ? next == '/' : next == '|' || next == '/' || next == 's' || next == 'e' || next == '\xEF';
@@ -43,7 +43,8 @@ const std::string_view* starts_with_any(std::string_view text, size_t at,
 
 bool is_blank(std::string_view text) { return std::all_of(text.begin(), text.end(), is_space); }
 
-// One pass over the marks that begin with '<' or '['.
+// The first assistant turn that is not blank, found in one pass over the marks that begin with '<' or '['. A text
+// without marks is one such turn.
 std::string_view first_assistant_turn(std::string_view text) {
   size_t begin = 0;
   bool assistant = true;
@@ -89,7 +90,7 @@ std::string_view behind_thought(std::string_view text, bool& unfinished) {
   return text.substr(behind);
 }
 
-// Only the lines of the fences themselves, when the whole answer stands inside them.
+// Overwrites the lines of the fences with spaces but not the code between them, for an answer that stands all inside.
 void blank_fences(std::string& text) {
   for (size_t line = 0; line < text.size();) {
     const size_t end = std::min(text.find('\n', line), text.size());
@@ -100,7 +101,7 @@ void blank_fences(std::string& text) {
   }
 }
 
-// ``` at the start of a line opens or closes a block.
+// Overwrites code blocks with spaces. ``` or ~~~ at the start of a line opens or closes a block.
 void blank_code_blocks(std::string& text) {
   bool inside = false;
   size_t line = 0;

@@ -14,14 +14,14 @@ namespace grpo::verifier {
 namespace {
 
 constexpr std::array<int64_t, 2> kPrecisions = {128, 512};
-constexpr int64_t kNeededBits = 200;      // accuracy at which an overlap counts as equality
-constexpr int64_t kFractionBits = 64;     // of which so many behind the binary point: 10^{10^{10}} and one more differ
-constexpr int64_t kLargeBits = 100;       // integer bits from which a second look is taken
-constexpr int64_t kMaxExtraBits = 20000;  // for values beyond 2^512
-constexpr int kMaxShownDigits = 80;       // of a decimal that stands for an irrational value: it is known to 2^-300
-constexpr int64_t kLastInteger = 128;     // up to which step functions are compared
-constexpr int kMostInexact = 60;          // of them by ball arithmetic
-constexpr int kTrials = 24;
+constexpr int64_t kNeededBits = 200;      // relative accuracy at which an overlap counts as equality
+constexpr int64_t kFractionBits = 64;     // bits behind the binary point that have to agree as well
+constexpr int64_t kLargeBits = 100;       // values with more integer bits are compared again, at a higher precision
+constexpr int64_t kMaxExtraBits = 20000;  // the precision grows with the value up to so many integer bits
+constexpr int kMaxShownDigits = 80;       // longest decimal for an irrational value, which is known to 2^-300 only
+constexpr int64_t kLastInteger = 128;     // step functions are compared at integers up to this one
+constexpr int kMostInexact = 60;          // at most so many of these comparisons by ball arithmetic
+constexpr int kTrials = 24;               // most random points tried
 
 struct Decimal {
   Rational value;
@@ -52,7 +52,7 @@ bool terminates(const Rational& value) {
 
 Rational magnitude(const Rational& value) { return value.is_negative() ? -value : value; }
 
-// Both cut, or both rounded, to `digits` significant digits of b.
+// Whether a and b are equal once both are cut, or both rounded, to the last of `digits` significant digits of b.
 bool agree_to_digits(const Rational& a, const Rational& b, int digits) {
   if (a.is_negative() != b.is_negative() || b.is_zero() || a.is_zero()) return false;
   const Rational x = magnitude(a);
@@ -77,12 +77,13 @@ bool is_double_noise(const Decimal& decimal, const Rational& exact) {
   return magnitude(decimal.value - exact) < magnitude(exact) * Rational::from_decimal("1", -14);
 }
 
-// Every digit that is shown is right, the last one rounded or cut.
+// Whether every digit that the decimal shows is right, the last one rounded or cut.
 bool shows(const Decimal& decimal, const Rational& exact) {
   return agree_to_digits(decimal.value, exact, decimal.significant) || is_double_noise(decimal, exact);
 }
 
-// A rational within 2^-300 of a real constant, relatively.
+// A rational with a relative error of at most 2^-300 for a real constant; nullopt when there is none or it is extremely
+// large or small.
 std::optional<Rational> approximate(Ref node, Budget& budget) {
   const Evaluation result = evaluate(node, Point{}, 512, budget);
   const auto* real = acb_realref(result.value.get());
@@ -164,14 +165,15 @@ Sample compare_at(Ref a, Ref b, const Point& point, Budget& budget) {
     compare(precision);
     if (sample.sameness == Sameness::kDifferent) return sample;
   }
-  // sqrt(10^200 + 1) is 10^100 up to 2^-666 of it: large values need as many bits more as they have.
+  // sqrt(10^200 + 1) exceeds 10^100 by 2^-666 of its value only, so large values need more bits the larger they are.
   if (sample.sameness == Sameness::kUnclear && extra > 0 && extra <= kMaxExtraBits) compare(kPrecisions.back() + extra);
   if (sample.sameness == Sameness::kSame && extra > kLargeBits && extra <= kMaxExtraBits)
     compare(kPrecisions.back() + 3 * extra);
   return sample;
 }
 
-// All positive, mixed signs, all negative and large, all positive and large, the other mixed signs: in turns.
+// A random point. Over the trials five patterns take turns: all positive; mixed signs; all negative and large; all
+// positive and large; mixed signs the other way round.
 Point sample_point(const std::map<std::string, int>& symbols, int trial, bool decimal_log) {
   static const base::RandomKey kKey{.seed = 0x5eed, .stream = base::stream_id("verifier")};
   Point point;
@@ -191,7 +193,8 @@ Point sample_point(const std::map<std::string, int>& symbols, int trial, bool de
   return point;
 }
 
-// A step function differs from another one at integers only: \lfloor x \rfloor + 1 and \lceil x \rceil.
+// Whether there are step functions in an expression. Two of them may differ at integers only: \lfloor x \rfloor + 1 and
+// \lceil x \rceil.
 bool has_steps(Ref node) {
   const bool step =
       node->kind == Kind::kFunction && (node->text == "floor" || node->text == "ceil" || node->text == "sgn");
@@ -203,7 +206,8 @@ void round_values(Point& point) {
   for (auto& [name, value] : point.values) fmpz_fdiv_q_2exp(fmpq_numref(value.get()), fmpq_numref(value.get()), 17);
 }
 
-// With variables: the real domain first, since a function is usually meant there; complex points when it is empty.
+// Compares two expressions with variables at random points. Points outside the real domain do not count at first, since
+// a function is usually meant inside it; they decide only when no point lies inside.
 bool equal_functions(Ref a, Ref b, const std::map<std::string, int>& symbols, const ScalarPolicy& policy,
                      bool decimal_log, Budget& budget) {
   const bool complex = contains(a, Kind::kImaginary) || contains(b, Kind::kImaginary);
@@ -262,15 +266,15 @@ bool differ_at_special_points(Ref a, Ref b, const std::map<std::string, int>& sy
       const Sample sample = compare_at(a, b, point, budget);
       if (!sample.left_reals && sample.sameness == Sameness::kDifferent) return true;
     } catch (const Undefined&) {
-    } catch (
-        const OverBudget&) {  // a value too large to compare; another point will do, and an empty budget ends the next
+    } catch (const OverBudget&) {  // a value too large to compare: another point will do
     }
   }
   return false;
 }
 
-// Steps that differ only where their argument is whole, \lceil (x+7)/38 \rceil and \lfloor (x+7)/38 \rfloor + 1, or
-// shortly behind: \lceil x \rceil and \lceil x - 1/12 \rceil. At multiples of 1 / `parts`; of parts only exact values.
+// Whether step functions differ at multiples of 1 / `parts`; with parts > 1, only exact values are compared. They may
+// differ only where their argument is whole, as \lceil (x+7)/38 \rceil and \lfloor (x+7)/38 \rfloor + 1 do, or shortly
+// behind it, as \lceil x \rceil and \lceil x - 1/12 \rceil do.
 bool differ_at_steps(Ref a, Ref b, const std::map<std::string, int>& symbols, int64_t parts, Budget& budget) {
   int inexact = 0;
   for (int64_t n = -3; n <= kLastInteger / parts + 60 * (parts > 1 ? 1 : 0); ++n) {

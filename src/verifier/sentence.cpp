@@ -11,8 +11,8 @@
 namespace grpo::verifier {
 namespace {
 
-// Behind the braces at `at` when they hold the name of an environment, or words that may stand behind a value (a unit,
-// a name); else `at`.
+// The position behind the group at `at` when it holds the name of an environment, or words in a text command that may
+// be the unit of a value ("cm", "red marbles"); else `at`.
 size_t skip_group_of_words(std::string_view text, size_t at, std::string_view command) {
   const bool environment = command == "begin" || command == "end";
   const bool words = command == "mbox" || command == "mathrm" || command.starts_with("text");
@@ -24,7 +24,7 @@ size_t skip_group_of_words(std::string_view text, size_t at, std::string_view co
   return environment || parse_unit(text.substr(open + 1, close - open - 1)) ? close + 1 : at;
 }
 
-// Where an explanation begins: "5, since x > 0", "26 because 52/2 = 26", "81, which is the total".
+// Where the explanation of an answer begins: "5, since x > 0", "26 because 52/2 = 26", "81, which is the total".
 size_t explanation_at(std::string_view clean) {
   const std::string low = lower(clean);
   size_t best = clean.size();
@@ -42,7 +42,7 @@ size_t explanation_at(std::string_view clean) {
   return best;
 }
 
-// Prose as the parser reads it: letters are words, $...$ is mathematics.
+// Prose inside \text{}, where the parser reads letters as words and $...$ as mathematics; other text as it is.
 std::string as_text(const std::string& prose) {
   const bool plain = prose.find('{') == std::string::npos && prose.find('}') == std::string::npos;
   return plain && is_prose(to_latex(prose)) ? "\\text{" + prose + "}" : prose;

@@ -17,7 +17,7 @@ void collect_symbols(Ref node, std::set<std::string>& names) {
   for (Ref kid : node->kids) collect_symbols(kid, names);
 }
 
-// Symbols in the bounds of series and under double factorials.
+// Collects the symbols in the bounds of series and under double factorials, which have to be integers.
 void collect_integers(Ref node, std::set<std::string>& names) {
   if (is_series(node)) {
     collect_symbols(node->kids[1], names);

@@ -7,8 +7,8 @@
 
 namespace grpo::verifier {
 
-/// Sums, products and double factorials whose bounds hold symbols, such as \sum_{k=1}^{n} k, have values only where
-/// these are integers. Compares there, for eight integers; nullopt when neither side holds such a part.
+/// Compares two expressions at eight integers. Sums, products and double factorials with symbols in their bounds, such
+/// as \sum_{k=1}^{n} k, have values only where these symbols are integers; nullopt when neither side holds such a part.
 std::optional<bool> equal_at_integers(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena);
 
 /// Whether two infinite sums or products have the same bounds and, index for index, equal terms. False proves nothing.

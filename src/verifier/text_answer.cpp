@@ -60,8 +60,8 @@ struct Time {
   int minute = 0;
   int second = 0;
   bool has_half = false;      // a.m. or p.m. is given
-  bool spelled = false;       // "8:05": two digits of minutes
-  bool leading_zero = false;  // of which the first is 0
+  bool spelled = false;       // "8:05": the minutes have two digits
+  bool leading_zero = false;  // "8:05": the minutes begin with 0
 };
 
 std::optional<Time> parse_time(std::string_view latex) {
@@ -195,7 +195,7 @@ std::string spelling_key(std::string_view latex) {
         }
         out += "\\";
         out += name == "dfrac" || name == "tfrac" || name == "cfrac" ? "frac" : std::string(name);
-        // A command ends where a letter would go on with it.
+        // The space keeps the name of the command apart from a letter behind it.
         if (i + 1 < latex.size() && (is_space(latex[i + 1]))) out += ' ';
         space = false;
         continue;
@@ -216,7 +216,7 @@ std::string spelling_key(std::string_view latex) {
 
 namespace {
 
-// Behind the bound that `at` points to, a group or one sign.
+// The position behind the bound of an integral at `at`, which is a group, a command or one sign.
 size_t bound_end(std::string_view key, size_t at) {
   if (at >= key.size()) return at;
   if (key[at] == '\\') return at + std::max<size_t>(2, 1 + command_name(key, at).size());
@@ -229,7 +229,7 @@ size_t bound_end(std::string_view key, size_t at) {
   }
 }
 
-// With `letter` as a variable of its own renamed; letters of commands stay.
+// The text with \x01 in place of the variable `letter`; letters of commands stay.
 std::string renamed(std::string_view text, char letter) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -244,7 +244,7 @@ std::string renamed(std::string_view text, char letter) {
 
 std::string with_bound_variable(const std::string& spelling) {
   if (spelling.find("\\int") == std::string::npos) return spelling;
-  std::string key;  // without the braces of one sign, and without spaces
+  std::string key;  // the spelling without spaces and without the braces round a single sign
   for (size_t i = 0; i < spelling.size(); ++i) {
     const bool script = i > 0 && (spelling[i - 1] == '_' || spelling[i - 1] == '^');
     const bool single = script && spelling[i] == '{' && i + 2 < spelling.size() && spelling[i + 2] == '}';
@@ -274,8 +274,8 @@ namespace {
 
 bool is_word_token(const Token& token) { return token.type == Token::Type::kText || token.type == Token::Type::kWord; }
 
-// Words fold their case; letters in capitals may be names of points or choices (ABC).
-// Symbols of units keep theirs (mg, Mg).
+// The word in lower case, unless its case counts: capitals may name points or choices (ABC), and one or two letters or
+// a short unit may be symbols (mg, Mg).
 std::string folded(const std::string& word) {
   return is_capitals(word) || word.size() < 3 || (word.size() < 4 && find_unit(word)) ? word : lower(word);
 }
@@ -306,8 +306,8 @@ std::optional<bool> same_time(std::string_view gold, std::string_view answer) {
   auto left = parse_time(gold);
   auto right = parse_time(answer);
   if (!left || !right) return std::nullopt;
-  // Without a.m. or p.m. and without two digits of minutes, 7:3 is a ratio; and two bare pairs are compared as ratios
-  // unless they are spelled like times.
+  // Without a.m. and p.m. both may be ratios. The same numbers are equal as times and as ratios; different ones are
+  // left to the comparison of ratios, unless minutes with a leading zero show that they are times.
   if (!left->has_half && !right->has_half) {
     const bool same = left->hour == right->hour && left->minute == right->minute && left->second == right->second;
     const bool clock = left->leading_zero || right->leading_zero;

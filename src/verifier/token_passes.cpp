@@ -19,7 +19,7 @@ bool takes_two_arguments(const Token& token) {
   return token.type == Type::kCommand && (token.text.ends_with("frac") || token.text.ends_with("binom"));
 }
 
-// The first `wanted` digits of a number as tokens of their own, then what is left of it.
+// Appends the first `wanted` digits of a number as tokens of their own, then the rest of the number as one token.
 void push_digits(Token token, int& wanted, std::vector<Token>& out) {
   while (wanted > 0 && !token.text.empty() && is_digit(token.text[0])) {
     Token digit;
@@ -108,8 +108,8 @@ bool is_capital(const Token& token) {
   return token.type == Type::kSymbol && token.text.size() == 1 && is_upper(token.text[0]);
 }
 
-// Exactly two capitals side by side, without marks of their own. A space between them means nothing to TeX, but of more
-// than two capitals it tells the pairs apart.
+// Whether two capitals at `at` are a pair: no third one stands beside them, and no subscript, prime or bracket behind
+// them. Spaces mean nothing to TeX, but in a longer row of capitals they tell the pairs apart.
 bool is_pair(const std::vector<Token>& tokens, size_t at) {
   if (at + 2 >= tokens.size() || !is_capital(tokens[at]) || !is_capital(tokens[at + 1])) return false;
   const Token& next = tokens[at + 2];
@@ -185,7 +185,7 @@ bool has_typed_base(const std::vector<Token>& tokens, size_t at) {
          tokens[at + 2].is_punct("(") && !tokens[at + 2].space_before;
 }
 
-// AB/CD at its sign.
+// Whether the slash of AB/CD stands at `at`.
 bool divides_pairs(const std::vector<Token>& tokens, size_t at) {
   if (at < 2 || at + 3 >= tokens.size() || !tokens[at].is_punct("/")) return false;
   return is_pair(tokens, at - 2) && is_pair(tokens, at + 1) && !tokens[at - 1].space_before &&

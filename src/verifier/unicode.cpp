@@ -189,7 +189,7 @@ constexpr Replacement kReplacements[] = {
     {0xFFE5, "\\yen "},
 };
 
-// Blocks of ten digits.
+// The digits 0 of scripts in which 1 to 9 follow it.
 constexpr std::array<char32_t, 5> kDigitZeros = {0x0660, 0x06F0, 0x0966, 0x09E6, 0xFF10};
 
 const char* replacement(char32_t code) {

@@ -17,8 +17,8 @@ struct UnitRow {
   bool prefixes = false;  // takes kilo-, milli-, ...
 };
 
-// Exact by definition. What has several sizes (ton, calorie, month against day) is a dimension of its own. The gram is
-// the base of mass, so that its prefixes are those of every other unit.
+// The factors are exact by definition. A unit that has several sizes (ton, calorie, month against day) is a dimension
+// of its own. The gram is the base of mass, so that the kilogram takes its prefix like every other unit.
 constexpr UnitRow kUnits[] = {
     {"", "unit un", "unit"},
     {"m", "meter metre", "m", 1, 1, true},

@@ -20,8 +20,8 @@ std::string singular(std::string word) {
   return word;
 }
 
-// The closed classes of English: a phrase with one of these is a statement or changes the number before it, and what
-// follows a number is then not its unit. Nouns, the open class, are what is left.
+// A phrase with one of these words is no unit: it is a statement or changes the number before it. These word classes
+// are closed, so that they can be listed; a word that is not listed is taken for a noun, the name of what is counted.
 constexpr std::string_view kNoUnits[] = {
     // conjunctions, negations, verbs
     "or", "and", "if", "but", "than", "then", "because", "since", "so", "while", "unless", "until", "whether", "except",
@@ -45,7 +45,7 @@ constexpr std::string_view kNoUnits[] = {
     "reciprocal", "inverse", "imaginary", "base", "pi", "infinity", "th", "st", "nd", "rd", "bn", "mn", "mil", "mio",
     "mln", "mrd", "works", "work", "fails"};
 
-// Characters of Chinese and Japanese that count or compare.
+// Words of Chinese, Japanese and Korean with which a phrase is no unit either: they count, compare, join or deny.
 constexpr std::string_view kNoUnitCharacters[] = {
     "分之", "倍", "以上", "以下", "左右", "多", "余", "半", "负",     "不",   "错", "非", "没",   "或",   "和",
     "是",   "至", "到",   "百",   "千",   "万", "亿", "第", "平方根", "次方", "折", "成", "では", "아닙", "아니"};
@@ -166,8 +166,8 @@ class PhraseReader {
 
   std::vector<std::string> parts_;
   size_t at_ = 0;
-  int sign_ = 1;        // of the next word
-  int group_sign_ = 1;  // of all words of a group in brackets
+  int sign_ = 1;        // -1 when the next word divides
+  int group_sign_ = 1;  // -1 in brackets that divide as a whole
   int power_ = 1;
 };
 

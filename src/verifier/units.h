@@ -14,19 +14,20 @@ namespace grpo::verifier {
 struct Unit {
   Rational factor{1};
   int pi_power = 0;                       // a degree is pi/180 radians
-  std::map<std::string, int> dimensions;  // "m" -> 2 for an area; empty for "units", which say nothing
+  std::map<std::string, int> dimensions;  // "m" -> 2 for an area; empty for words such as "each", which say nothing
 
   bool says_nothing() const { return dimensions.empty(); }
 };
 
-/// A unit from the table, by symbol or name, singular or plural; symbols are case-sensitive, names are not.
+/// One unit, by symbol or name, singular or plural; symbols are case-sensitive, names are not. Knows the units of the
+/// table, the degree of an angle, mph, kph and mps.
 std::optional<Unit> find_unit(std::string_view word);
 
 /// A whole phrase: "cm", "cm^2", "square feet", "miles per hour", "m/s^2", "kg \cdot m", "dollars", "red marbles".
 /// nullopt when the phrase is a statement rather than a thing ("or 5", "is wrong", more than four words).
 std::optional<Unit> parse_unit(std::string_view phrase);
 
-/// "m/s^2", "kg\\,m^{-3}": every word of the text is a unit of the table or "per".
+/// Whether every word of the text is a unit, "per" or a multiplication sign: "m/s^2", "kg\\,m^{-3}".
 bool is_unit_formula(std::string_view text);
 
 Unit multiply(const Unit& a, const Unit& b, int power_of_b = 1);

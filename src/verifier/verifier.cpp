@@ -24,7 +24,7 @@ namespace {
 
 using VerdictKind = Verdict::Kind;
 
-// FLINT and Arb keep caches per thread; they go with the thread.
+// FLINT and Arb keep caches per thread, which this frees when the thread ends.
 struct ThreadCaches {
   ~ThreadCaches() { flint_cleanup(); }
 };
@@ -33,10 +33,11 @@ struct ThreadCaches {
 struct Reading {
   std::string text;                   // through to_latex()
   std::vector<Statement> statements;  // the usual reading first; empty when it is no mathematics
-  std::string failure;                // why it is none
+  std::string failure;                // why it is no mathematics
 };
 
-// "1000,99": a decimal comma, when nothing else in the text is a number.
+// The text with a decimal point in place of the decimal comma of "1000,99". nullopt when the comma may group thousands
+// or the text holds another number.
 std::optional<std::string> with_decimal_point(std::string text) {
   if (const size_t braces = text.find("{,}"); braces != std::string::npos) text.replace(braces, 3, ",");
   const size_t comma = text.find(',');
@@ -67,7 +68,8 @@ bool must_be_decimal_comma(const std::string& text) {
   return places && ((comma - begin == 1 && text[begin] == '0') || comma - begin >= 4);
 }
 
-// "312,123,231" on both sides: numbers of three digits in another order, rather than one of nine.
+// Whether a text such as "312,123,231" may be a list of three-digit numbers. When both answers are of this form, they
+// are compared as lists, where the order does not count, rather than as numbers of nine digits.
 bool is_list_of_hundreds(const std::string& text) {
   if (text.size() < 7 || text.size() % 4 != 3) return false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -77,7 +79,7 @@ bool is_list_of_hundreds(const std::string& text) {
   return true;
 }
 
-// Without groups and boxes round the whole of it.
+// The text without groups and boxes that enclose all of it.
 std::string unwrapped(std::string text) {
   for (const std::string_view opener : {"{", "\\boxed{", "{", "\\boxed{"}) {
     if (!text.starts_with(opener)) continue;
@@ -136,7 +138,8 @@ bool same_text_key(const std::string& gold, const std::string& answer) {
   }
 }
 
-// One word, in \text or not, in any case: "Odd", "\text{odd}". Capitals of up to three letters may be points.
+// Whether both answers are the same single word. If one stands in \text, case does not count: "Odd", "\text{odd}".
+// Words in capitals may name points and keep their case.
 bool same_single_word(const std::string& gold, const std::string& answer) {
   const std::string left = plain_text(gold);
   const std::string right = plain_text(answer);
@@ -150,7 +153,8 @@ bool same_single_word(const std::string& gold, const std::string& answer) {
   return marked && is_word(left) && is_word(right) && lower(left) == lower(right);
 }
 
-// HHT, BAC: letters in an order. ACD, in that of the alphabet, is a selection of choices or a product.
+// Whether a text is one word of capitals. HHT and BAC are letters in an order; ACD, in that of the alphabet, may be a
+// selection of choices, whose order does not count.
 bool is_capital_word(const std::string& text) {
   const std::string plain = plain_text(text);
   return plain.size() > 2 && plain.size() < 12 && std::all_of(plain.begin(), plain.end(), is_upper);
@@ -214,7 +218,7 @@ class Judge {
     return to_latex(extract_gold(gold).text);
   }
 
-  // The response is the gold answer word for word: a statement such as "AB=9, CD=4" needs no reading then.
+  // Whether the response is the gold answer word for word. Then even a statement such as "AB=9, CD=4" needs no reading.
   bool is_gold_itself(std::string_view gold, std::string_view response) const {
     const auto& fallbacks = config_.fallbacks;
     if (response.size() > kMaxAnswerBytes ||
@@ -227,7 +231,7 @@ class Judge {
            text == clean_answer(response);
   }
 
-  // Of a box there is one reading. Of prose, the first that is mathematics; else the first, as text.
+  // A box has one reading. Of several readings of prose, the first that is mathematics counts; if none is, the first.
   Reading first_readable(const Extraction& found) {
     std::optional<Reading> first;
     for (const auto& candidate : found.candidates) {
@@ -259,7 +263,7 @@ class Judge {
     if (const auto choice = compare_choices(gold, answer)) {
       return conclude(*choice ? VerdictKind::kRight : VerdictKind::kWrong, *choice ? "" : "another choice");
     }
-    // "3,5" for 3.5: only against a number with a point, and from gold's side only where it cannot be a list.
+    // "3,5" may mean 3.5, but only against a number with a point; in the gold answer only where it cannot be a list.
     const bool gold_point = gold.text.find('.') != std::string::npos;
     const bool answer_point = answer.text.find('.') != std::string::npos;
     if (gold_point) add_decimal_comma(answer, arena_);
@@ -293,7 +297,8 @@ class Judge {
     return compare_texts(gold, answer).value_or(false) || any_same(read(gold, arena_), read(answer, arena_));
   }
 
-  // The letters decide; texts beside both must agree too. Against a gold value, the text of a choice counts.
+  // The letters of two choices decide; if both also give the text of the choice, the texts must agree. If only one side
+  // is a choice, its text is compared with the value of the other side.
   std::optional<bool> compare_choices(const Reading& gold, const Reading& answer) {
     const auto left = parse_choice(gold.text);
     const auto right = parse_choice(answer.text);

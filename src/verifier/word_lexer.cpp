@@ -19,11 +19,11 @@ bool is_one_of(std::string_view name, const std::array<std::string_view, N>& nam
 constexpr std::array<std::string_view, 14> kMeanings = {"and", "or",      "pi",     "infinity", "infty",
                                                         "inf", "oo",      "union",  "percent",  "percentage",
                                                         "pct", "degrees", "degree", "mod"};
-// Short words of sentences. Such as may well be products ("an", "at", "by", "it", "as", "is", "be", "of") are left out.
+// Short words of sentences, without those that may well be products: "an", "at", "by", "it", "as", "is", "be", "of".
 constexpr std::array<std::string_view, 29> kStops = {
     "so",  "we",  "to",  "the", "for", "all", "not", "are", "was", "get", "has", "had", "but", "let", "yes",
     "you", "now", "how", "see", "its", "our", "can", "way", "one", "two", "six", "ten", "in",  "thus"};
-// Words that begin like a function and are none.
+// Words that begin like the name of a function but are no product with it.
 constexpr std::array<std::string_view, 22> kNoFunctions = {
     "sing", "sins", "sink", "sine", "since", "cost", "cosy", "tang", "tank", "tans", "tan",
     "logs", "logo", "pie",  "pin",  "pit",   "pig",  "pick", "pile", "pint", "pies", "pins"};
@@ -33,14 +33,14 @@ bool ascending(std::string_view word) {
   return std::adjacent_find(word.begin(), word.end(), std::greater_equal<char>()) == word.end();
 }
 
-// Two letters behind a known beginning that are factors: nx, xy, kt, rh.
+// Whether one or two letters behind a known beginning are factors: the nx of sinnx, the rh of pirh.
 bool are_factors(std::string_view tail) {
   if (tail.size() == 1) return true;
   return tail.size() == 2 && std::string_view("abkmnrtwx").find(tail[0]) != std::string_view::npos &&
          std::string_view("xytnhzlRw").find(tail[1]) != std::string_view::npos;
 }
 
-// sinx, pirh: the known beginning, or "" when the word is none such.
+// The function or pi that a word such as sinx or pirh begins with, or "" when the word is no such product.
 std::string_view known_head(std::string_view word) {
   if (is_one_of(word, kNoFunctions)) return "";
   for (const auto head : kHeads) {

@@ -4,21 +4,21 @@
 
 namespace grpo::kernels {
 
-/// CUDA devices that this machine's driver offers; 0 without a driver. Loads nothing else.
+/// The number of CUDA devices that the driver offers; 0 without a driver. Loads the driver and nothing else.
 int cuda_device_count();
 
 /// Whether this build has kernels for CUDA.
 bool has_cuda_library();
 
-/// A named range of host time for NVIDIA's tools (NVTX), around what is called until pop_range(). Nothing where CUDA is
-/// not loaded.
+/// Opens a named range of host time for NVIDIA's profilers (NVTX), which pop_range() closes. Both do nothing until CUDA
+/// is loaded.
 void push_range(const char* name);
 void pop_range();
 
-/// As the driver names it: "NVIDIA H200".
+/// The driver's name of a device, such as "NVIDIA H200". Throws base::Error when there is no such device.
 std::string cuda_device_name(int device);
 
-/// Bytes of a device's memory.
+/// The size of a device's memory in bytes. Throws base::Error when there is no such device.
 double cuda_memory_bytes(int device);
 
 /// Makes tensors on CUDA devices and the kernels for them usable: loads lib/libgrpo_kernels_cuda.so beside the program

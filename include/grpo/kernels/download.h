@@ -8,14 +8,14 @@
 
 namespace grpo::kernels {
 
-/// Small tensors on their way from one device to the host, behind what its current stream has been given so far.
+/// Copies small tensors from one device to the host without waiting, in the order of the device's current stream.
 class Download {
  public:
-  /// Tensors that are on the host already are taken as they are, without a copy. Those that share memory come in one
-  /// copy of what lies between the first and the last of them.
+  /// Starts the copies. Tensors that are on the host already are taken as they are. If all tensors are parts of one
+  /// memory, one copy brings everything from the first to the last of them.
   explicit Download(const std::vector<at::Tensor>& tensors);
 
-  /// Waits for the device; then the tensors may be read.
+  /// Waits until the copies are done; then the tensors may be read.
   void wait();
   const at::Tensor& operator[](size_t i) const { return host_[i]; }
 

@@ -11,13 +11,14 @@ namespace grpo::kernels {
 class Graph {
  public:
   virtual ~Graph() = default;
-  /// In the order of the device's current stream. Reads and writes the memory it was captured with.
+  /// Starts the work in the order of the device's current stream. It reads and writes the memory it was captured with.
   virtual void replay() = 0;
 };
 
-/// work: launches on the current stream and nothing else: no copies from unpinned memory, no waiting. It must have run
-/// once before. On CUDA it is recorded, not run; memory it allocates is shared with other graphs, so of its results
-/// only those that somebody holds last. On the CPU a graph is the work itself, done at each replay.
+/// Captures `work`, which must have run once before and may only launch on the current stream: it must not wait or copy
+/// from unpinned memory. On CUDA it is recorded instead of run. The memory that it allocates comes from a pool that
+/// graphs share: another graph may overwrite its results, except tensors that are still held. On the CPU each replay
+/// calls `work`.
 std::unique_ptr<Graph> capture_graph(at::Device device, const std::function<void()>& work);
 
 }  // namespace grpo::kernels

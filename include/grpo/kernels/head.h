@@ -4,10 +4,10 @@
 
 namespace grpo::kernels {
 
-// The language model head's rows, without autograd (nn/lm_head.h adds it): p = softmax(logits / temperature) of each
-// row.
+// Functions of the rows of logits that the language model head gives, without autograd (nn/lm_head.h adds it). For each
+// row, p = softmax(logits / temperature).
 
-/// Of each row, [n] fp32.
+/// Numbers of n rows, each [n] fp32.
 struct HeadRows {
   at::Tensor log_probs;  // log p[target]
   at::Tensor entropy;    // -sum p log p
@@ -15,13 +15,13 @@ struct HeadRows {
   at::Tensor log_sum;    // log sum exp((logits - max) / temperature)
 };
 
-/// All of it from one reading of the logits on a device. logits: [n, V] fp32 or bf16, dense; targets: [n] int64 in [0,
-/// V), dense. Computed in fp32 or wider. A row's result depends on that row alone.
+/// Computes HeadRows, on a CUDA device with a single pass over the logits. logits: [n, V] fp32 or bf16, dense;
+/// targets: [n] int64 in [0, V), dense. Computed in fp32 or wider. A row's result depends on that row alone.
 HeadRows head_rows(const at::Tensor& logits, const at::Tensor& targets, double temperature);
 
 /// Overwrites `logits` with the gradient of sum_i (g_i log p_i[target_i] + h_i entropy_i) with respect to them:
-/// (g (onehot - p) - h p (log p + entropy)) / temperature. rows: head_rows of them. g, h: [n] fp32, or undefined (no
-/// gradient).
+/// (g (onehot - p) - h p (log p + entropy)) / temperature. rows: what head_rows() returned for the same arguments.
+/// g, h: [n] fp32, or undefined for no gradient.
 void head_gradient_(at::Tensor& logits, const at::Tensor& targets, const HeadRows& rows, double temperature,
                     const at::Tensor& g, const at::Tensor& h);
 

@@ -20,12 +20,13 @@ struct PagedKv {
 /// What a device's attention kernels prepared for one pass; all layers use it.
 struct AttentionSchedule {
   virtual ~AttentionSchedule() = default;
-  std::vector<int64_t>
-      launch;  // all that a launch depends on but device memory: a graph serves schedules with the same numbers
+  // All numbers that a launch depends on, except the contents of device memory. A graph that was captured with one
+  // schedule serves every schedule with the same numbers.
+  std::vector<int64_t> launch;
 };
 
 /// Which tokens one forward pass adds to which sequences: a prefill adds a whole prompt, a decode step one token each.
-/// Host tensors on the CPU path; what an AttentionPlanner returns on CUDA. The pages of sequence s are
+/// It is made of host tensors; an AttentionPlanner takes it to the device. The pages of sequence s are
 /// page_ids[page_offsets[s]] to page_ids[page_offsets[s + 1] - 1]: as many as its tokens need, or more.
 struct PagedLayout {
   at::Tensor query_offsets;    // [S + 1] int32: sequence s adds tokens [query_offsets[s], query_offsets[s + 1])
@@ -35,7 +36,7 @@ struct PagedLayout {
   std::shared_ptr<const AttentionSchedule> schedule;  // null on the CPU, and where the device needs none
 };
 
-/// What computes the attention of decode steps where several kernels of the device could.
+/// Which kernel computes the attention of decode steps where a device has several that could.
 enum class DecodeKernel {
   kAuto,
   kPlain,        // plain arithmetic, a thread for some elements of each key
@@ -58,14 +59,14 @@ class AttentionPlanner {
   virtual ~AttentionPlanner() = default;
 
   /// host: a layout of host tensors whose sequences have at least one token each, and exactly the pages that they need.
-  /// It is added to what `upload` takes along, which is sent. The result is ready in the order of the device's current
+  /// Adds it to `upload` and sends all that was added there. The result is ready in the order of the device's current
   /// stream.
   virtual PagedLayout plan(const PagedLayout& host, Upload& upload) = 0;
 };
 
-/// page_capacity: 0 where passes may differ in everything. Else every pass has as many sequences as the first one and
-/// at most so many pages in all, and with an upload in place the results lie in the same memory, as a CUDA graph wants
-/// them.
+/// page_capacity: 0 where passes may differ in all their sizes. Otherwise every pass must have as many sequences as the
+/// first one and at most page_capacity pages in all; with an upload in place the results of all passes then lie in the
+/// same memory, as a CUDA graph needs it.
 std::unique_ptr<AttentionPlanner> plan_attention(const AttentionShape& shape, at::Device device, int64_t page_capacity);
 
 /// Writes the new keys and values of every sequence to its pages.
@@ -75,21 +76,21 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
 /// The query, key and value heads of one layer, as one projection gives them.
 struct Qkv {
   at::Tensor heads;   // [T, heads + 2 kv_heads, head_dim]: query, key and value heads; may be columns of a wider matrix
-  at::Tensor q_norm;  // [head_dim], RMSNorm of each query head (Qwen3); undefined: none
+  at::Tensor q_norm;  // [head_dim], weight of the RMSNorm of each query head (Qwen3); undefined: none
   at::Tensor k_norm;  // the same for key heads
   double norm_eps = 1e-6;
   at::Tensor positions;  // [T] int64
   at::Tensor cos, sin;   // [max_positions, head_dim / 2] fp32, as apply_rope takes them
 };
 
-/// Norms and rotates query and key heads and writes keys and values to their pages. Returns the queries, [T, heads,
-/// head_dim].
+/// Applies the RMSNorms and rotations to query and key heads and writes keys and values to their pages. Returns the
+/// queries, [T, heads, head_dim].
 at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache);
 
 /// Causal attention of every new token over its own sequence's cache (grouped queries: head h reads kv head
 /// h / (heads / kv_heads)). queries: [T, heads, head_dim]; returns the same shape and dtype. Sums are fp32. On the CPU,
-/// and without a schedule, they are in blocks at fixed absolute positions, so that a token's result depends on its own
-/// sequence only: not on the batch, on threads, or on whether it was prefilled or decoded.
+/// and on CUDA without a schedule, their order is given by absolute positions, so that a token's result depends on its
+/// own sequence only: not on the batch, on threads, or on whether it was prefilled or decoded.
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale);
 
 }  // namespace grpo::kernels

@@ -17,21 +17,23 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
                                                double eps);
 
-/// Gradients {of x, of weight} of rms_norm from that of its result. The sum over rows has a fixed order.
+/// {gradient of x, gradient of weight} of rms_norm(x, weight, eps), where grad is the gradient of its result. The sum
+/// over rows has a fixed order.
 std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
                                                     const at::Tensor& weight, double eps);
 
-/// The gradient of silu_mul by gate and up, which lie side by side: gate_up [T, 2 D]. grad: [T, D], that of its result;
-/// becomes the result itself, which the layer behind it needs for its weight's gradient. grad_gate_up: [T, 2 D]
-/// receives the gradient and may be gate_up. All dense.
+/// The gradient of silu_mul with respect to gate and up, which lie side by side in gate_up [T, 2 D]. grad [T, D] is the
+/// gradient of the result and is overwritten with the result silu(gate) * up, which the next layer needs for the
+/// gradient of its weight. grad_gate_up [T, 2 D] receives the gradient and may be gate_up. All dense.
 void silu_mul_backward_(at::Tensor& grad, const at::Tensor& gate_up, at::Tensor& grad_gate_up);
 
 /// silu(gate) * up, elementwise. Same shape and dtype. [T, D] operands may be columns of a wider matrix.
 at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up);
 
-/// Rotates query or key heads in place of the half-split convention (Hugging Face): (x1, x2) -> (x1 cos - x2 sin,
-/// x2 cos + x1 sin). x: [T, heads, head_dim]; positions: [T] int64; cos, sin: [max_positions, head_dim / 2] fp32, the
-/// attention scaling already multiplied in; x may be columns of a wider matrix. Returns a new tensor of x's dtype.
+/// Rotates query or key heads in the half-split convention (Hugging Face), where x1 and x2 are the halves of a head:
+/// (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin). x: [T, heads, head_dim], may be columns of a wider matrix;
+/// positions: [T] int64; cos, sin: [max_positions, head_dim / 2] fp32, with the attention scaling multiplied in.
+/// Returns a new tensor of x's dtype.
 at::Tensor apply_rope(const at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin);
 
 /// As apply_rope, into `out` of x's shape and dtype: columns of a wider matrix, or x itself.
@@ -39,8 +41,8 @@ void rope_into(const at::Tensor& x, const at::Tensor& positions, const at::Tenso
                at::Tensor& out);
 
 /// y = x W^T + b where a row's result depends on that row alone, bit for bit (`rollout.exact`). On the CPU fp32 only,
-/// with a fixed order of summation over K; on CUDA fp32 or bf16, in products of one shape. x: [T, K], weight: [N, K],
-/// bias: [N] or none. Returns [T, N].
+/// with a fixed order of summation over K; on CUDA fp32 or bf16, as products that all have one shape. x: [T, K],
+/// weight: [N, K], bias: [N] or none. Returns [T, N].
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
 
 }  // namespace grpo::kernels

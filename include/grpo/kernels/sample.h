@@ -23,13 +23,13 @@ struct SampleRows {
   at::Tensor uniform;      // double
 };
 
-/// On the host. Throws std::logic_error naming a parameter that is out of its range.
+/// The parameters as host tensors. Throws std::logic_error with their values if one is out of its range.
 SampleRows sample_rows(const std::vector<SampleParams>& params);
 
 struct Sampled {
   at::Tensor ids;  // [B] int64
-  at::Tensor
-      log_probs;  // [B] fp32: log_softmax(logits / temperature)[id] before top-k/top-p; temperature 0: of raw logits
+  // [B] fp32: log_softmax(logits / temperature)[id] before top-k and top-p; at temperature 0, log_softmax(logits)[id].
+  at::Tensor log_probs;
 };
 
 /// One token per row by inversion of the cumulative distribution in id order: the first kept token v with
@@ -38,8 +38,8 @@ struct Sampled {
 /// gets id 0 and the log-prob NaN.
 Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows);
 
-/// Sets to minus infinity what sample_tokens() with these parameters would leave out of each row, the target excepted,
-/// so that a softmax of what is left is the distribution that was sampled from. logits: [n, V] fp32 or bf16, dense;
+/// Sets the logits that sample_tokens() with these parameters would leave out to minus infinity, except the target's.
+/// The softmax of a row is then the distribution that its token was sampled from. logits: [n, V] fp32 or bf16, dense;
 /// targets: [n] int64 in [0, V); temperature > 0. Returns [n] fp32: the log of the probability that is left. A row
 /// whose logits hold NaN or are all -inf stays as it is, and its result is NaN.
 at::Tensor keep_sampled_(at::Tensor& logits, const at::Tensor& targets, double temperature, int64_t top_k,

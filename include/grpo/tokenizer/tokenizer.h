@@ -26,8 +26,8 @@ class Tokenizer {
   /// recognises its control symbols). Bytes that are not UTF-8 count as U+FFFD.
   virtual std::vector<int64_t> encode(std::string_view text, bool parse_specials = true) const = 0;
 
-  /// Valid UTF-8: bytes that form no character become U+FFFD. Ids without a token are left out, and with
-  /// `skip_special` special tokens too.
+  /// The text of the ids in valid UTF-8: bytes that form no character become U+FFFD. Ids without a token are left out,
+  /// and with `skip_special` special tokens too.
   virtual std::string decode(std::span<const int64_t> ids, bool skip_special = false) const = 0;
 
   /// The id of exactly this token (its text in the vocabulary, or an added token).
@@ -43,7 +43,7 @@ class Tokenizer {
   const std::vector<int64_t>& bos_prefix() const { return bos_prefix_; }
   /// The end-of-sequence token of tokenizer_config.json or tokenizer.model, if known.
   std::optional<int64_t> eos_id() const { return eos_id_; }
-  /// encode with special tokens recognised, and bos_prefix in front unless the text starts with it: BOS never twice.
+  /// encode() with special tokens recognised, and with bos_prefix() in front unless the ids begin with it already.
   std::vector<int64_t> encode_with_bos(std::string_view text) const;
 
  protected:

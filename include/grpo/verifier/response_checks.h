@@ -6,12 +6,14 @@
 
 namespace grpo::verifier {
 
-// What else a reward may ask of a response. Like verify(): thread-safe, never throws, linear in the response's length.
+// What a reward may ask of a response besides verify(). Both functions are, like verify(), thread-safe, never throw and
+// take time linear in the response's length.
 
-/// verify() of the last number of a text alone, whatever else the text holds; the verdict's rule is "last number".
+/// verify() of nothing but the last number of the text: boxes and answer phrases do not matter. The verdict's rule is
+/// "last number", its kind kUnparsable when there is no number or words such as "at least" change it.
 Verdict verify_last_number(std::string_view gold, std::string_view text);
 
-/// Whether a response ends in a complete \boxed{} that is not empty and stands behind its thought.
+/// Whether the text behind the thought of a response has a \boxed{} and its last one is closed and not empty.
 bool has_boxed_answer(std::string_view text);
 
 }  // namespace grpo::verifier

@@ -17,12 +17,12 @@ enum class Fallback {
   kLastNumber,  // the last number of the prose
 };
 
-/// The order of the enumerators is the default order.
+/// The names of the enumerators, in the order of their declaration. The default search asks them in this order, too.
 inline std::vector<std::string> enum_names(Fallback) {
   return {"answer-tag", "phrase", "hashes", "whole", "math", "last-number"};
 }
 
-/// From names as above; throws base::ConfigError on an unknown one.
+/// The fallbacks with these names of enum_names(); throws base::ConfigError on an unknown name.
 std::vector<Fallback> fallbacks_named(const std::vector<std::string>& names);
 
 /// Policy of the verifier. Each default errs on the strict side: a wrong answer that counts as right teaches the policy
@@ -39,18 +39,18 @@ struct VerifierConfig {
 struct Verdict {
   enum class Kind { kRight, kWrong, kUnparsable, kOverBudget };
   Kind kind = Kind::kUnparsable;
-  std::string gold_parsed;  // as it was read
-  std::string pred_parsed;  // the answer taken from the response, as it was read; empty when there is none
-  std::string rule;         // which extraction rule found it: "box", "boxes", "answer tag", "phrase", "####", ...
-  std::string reason;       // why not right
+  std::string gold_parsed;  // the gold answer as it was read
+  std::string pred_parsed;  // the response's answer as it was read; empty when none was found
+  std::string rule;    // which rule found the response's answer: "box", "boxes", "answer tag", "phrase", "####", ...
+  std::string reason;  // why the answer is not right; empty when it is
 };
 
 /// "right", "wrong", "unparsable", "over-budget".
 std::string to_string(Verdict::Kind kind);
 
 /// Whether the final answer of a response equals the gold answer; docs/verifier.md states the grammar and the rules.
-/// Thread-safe, without global state; never throws; the same input gets the same verdict on every machine. Work is
-/// linear in the response's length and bounded by config.steps in its answer.
+/// Thread-safe, without global state; never throws; the same input gets the same verdict on every machine. Finding the
+/// answer takes time linear in the response's length, comparing it at most config.steps.
 Verdict verify(std::string_view gold, std::string_view text, const VerifierConfig& config = {});
 
 }  // namespace grpo::verifier

@@ -45,9 +45,9 @@ struct SoftmaxRow {
   double sum;      // of exp((logit - max) * inverse_temperature)
 };
 inline constexpr int64_t kSoftmaxBlock = 512;  // ids per partial sum
-inline constexpr int64_t kMaxBlock = 64;
+inline constexpr int64_t kMaxBlock = 64;       // ids per maximum of block_max
 
-/// Of a row of logits.
+/// What head_rows() needs of a row of logits.
 struct HeadRow {
   float max;
   double sum;       // of exp(x), x = (logit - max) * inverse_temperature
@@ -68,7 +68,7 @@ struct Functions {
                  int64_t n_end, int64_t k, int64_t n_stride);
   void (*rms_norm_f32)(const float* x, const float* weight, float* y, int64_t n, float eps);
   void (*rms_norm_bf16)(const BFloat16* x, const BFloat16* weight, BFloat16* y, int64_t n, float eps);
-  /// dx of one row; dweight: [n] is added to.
+  /// Writes dx of one row and adds the row's part to dweight [n].
   void (*rms_norm_backward_f32)(const float* dy, const float* x, const float* weight, float* dx, float* dweight,
                                 int64_t n, float eps);
   void (*rms_norm_backward_bf16)(const BFloat16* dy, const BFloat16* x, const BFloat16* weight, BFloat16* dx,
@@ -89,7 +89,7 @@ struct Functions {
   void (*block_max)(const float* x, int64_t n, float* maxima);
   HeadRow (*head_row_f32)(const float* logits, float inverse_temperature, int64_t n);
   HeadRow (*head_row_bf16)(const BFloat16* logits, float inverse_temperature, int64_t n);
-  /// As if no id were the target.
+  /// Overwrites the logits with their gradient as if no id were the target; the caller sets the target's.
   void (*head_gradient_f32)(float* logits, const HeadGradient& row, int64_t n);
   void (*head_gradient_bf16)(BFloat16* logits, const HeadGradient& row, int64_t n);
 };

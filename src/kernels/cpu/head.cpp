@@ -5,7 +5,7 @@ namespace grpo::kernels::cpu::GRPO_ISA {
 namespace {
 
 constexpr float kInfinity = __builtin_inff();
-constexpr float kLowest = -87.0f;  // exp() is limited there; what lies below has no probability
+constexpr float kLowest = -87.0f;  // exp() is limited there, so lower logits are given probability 0
 
 template <typename T>
 float highest_of(const T* x, int64_t n) {
@@ -16,7 +16,7 @@ float highest_of(const T* x, int64_t n) {
   return max(highest);
 }
 
-// NaN passes.
+// NaN stays NaN, since it is not below kLowest.
 GRPO_INLINE Vec exp_or_zero(Vec x) { return x < splat(kLowest) ? Vec{} : exp(x); }
 
 }  // namespace

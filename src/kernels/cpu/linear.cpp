@@ -7,14 +7,14 @@ namespace {
 constexpr int64_t kRowBlock = 128;      // rows whose inputs stay in the second-level cache
 constexpr int64_t kWeightBlock = 8192;  // weights (32 KiB) that stay in the first
 
-// Outputs whose weights fit, in whole tiles.
+// The number of outputs, in whole tiles, whose weights fit into kWeightBlock.
 int64_t outputs_per_block(int64_t k) {
   constexpr int64_t kTile = kLanes > kTileOutputs ? kLanes : kTileOutputs;
   const int64_t fits = kWeightBlock / (k > 0 ? k : 1) / kTile * kTile;
   return fits > kTile ? fits : kTile;
 }
 
-// Memory that is read soon, asked for in equal parts while something else is computed.
+// Prefetches the weights of the next block in equal parts, one after each step of the block that is being computed.
 struct Prefetch {
   const float* at;
   const float* end;

@@ -34,13 +34,13 @@ void rms_norm_backward(const T* dy, const T* x, const T* weight, T* dx, float* d
   });
 }
 
-// With s = sigmoid(gate): d silu = s (1 + gate (1 - s)).
+// With s = sigmoid(gate), silu(gate) = gate s and its derivative is s (1 + gate (1 - s)).
 template <typename T>
 void silu_mul_backward(T* dy, const T* gate_up, T* dgate_up, int64_t n) {
   for_each_part(n, [&](int64_t i, int64_t count) {
     const Vec g = load_some(gate_up + i, count), u = load_some(gate_up + n + i, count), d = load_some(dy + i, count);
     const Vec below = exp(-g) + 1.0f, s = 1.0f / below;
-    store_some(dy + i, g / below * u, count);  // as silu_mul has it
+    store_some(dy + i, g / below * u, count);  // the formula of silu_mul, so that both round alike
     store_some(dgate_up + i, d * u * s * (g * (1.0f - s) + 1.0f), count);
     store_some(dgate_up + n + i, d * g * s, count);
   });

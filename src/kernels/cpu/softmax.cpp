@@ -33,7 +33,7 @@ SoftmaxRow softmax(const float* logits, float inverse_temperature, int64_t n, fl
     for_each_part(size, [&](int64_t i, int64_t count) {
       // The difference first: it is small where the exponential is not, so its rounding does not show.
       const Vec below = (load_some(logits + start + i, count) - top) * inverse_temperature;
-      // exp() is limited below; what lies there has no probability. NaN passes.
+      // exp() is limited at -87, so lower logits are given probability 0. NaN stays NaN, since it is not below -87.
       const Vec e = keep_below(below < splat(-87.0f) ? Vec{} : exp(below), count, 0.0f);
       sums += e;
       store_some(exps + start + i, e, count);

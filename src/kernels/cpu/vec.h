@@ -50,7 +50,7 @@ GRPO_INLINE void store(BFloat16* p, Vec v) {
   std::memcpy(p, &h, sizeof h);
 }
 
-// The first `count` lanes; the others are 0.
+// Loads the first `count` lanes; the others are 0.
 template <typename T>
 GRPO_INLINE Vec load_part(const T* p, int64_t count) {
   T padded[kLanes] = {};
@@ -75,7 +75,7 @@ GRPO_INLINE void store_some(T* p, Vec v, int64_t count) {
   count == kLanes ? store(p, v) : store_part(p, v, count);
 }
 
-// f(first element, elements) for whole vectors, then for the rest.
+// Calls f(first element, number of elements) for each whole vector of n elements, then for the rest.
 template <typename F>
 GRPO_INLINE void for_each_part(int64_t n, F&& f) {
   int64_t i = 0;
@@ -123,7 +123,8 @@ GRPO_INLINE Vec permute(Vec a, Vec b) {
 #endif
 }
 
-// Adds lanes kStep apart: the sums of a go where lane number has no bit kStep, those of b where it has.
+// Adds the lanes of a that are kStep apart, and those of b. The sums of a go to the lanes whose number has no bit
+// kStep, the sums of b to the others.
 template <int kStep, int... kIndex>
 GRPO_INLINE Vec add_apart(Vec a, Vec b, Indices<kIndex...>) {
   return permute<((kIndex & kStep) ? kLanes + kIndex - kStep : kIndex)...>(a, b) +

@@ -17,7 +17,7 @@
 namespace grpo::kernels::cuda {
 namespace {
 
-// Null: FlashInfer is not compiled for this shape.
+// Null when FlashInfer has no kernel for this shape or results have to be exact.
 const FlashInferKernel* choose_kernel(const AttentionShape& shape, bool decodes) {
   if (shape.exact || shape.dtype != at::kBFloat16 || (shape.head_dim != 64 && shape.head_dim != 128)) return nullptr;
   if (decodes && !decodes_on_tensor_cores(shape.decode_kernel, shape.heads / shape.kv_heads))
@@ -74,7 +74,7 @@ class DevicePlanner : public AttentionPlanner {
     pinned.copied.record();
     schedule->sizes.query_offsets = schedule->sizes.page_offsets = nullptr;
     schedule->launch = schedule->numbers;
-    // Where a workspace grew, a graph that holds the old one is of no use.
+    // The addresses belong to the numbers: a graph captured with a workspace that has been replaced must not serve.
     for (const void* memory : {schedule->workspace.floats, schedule->workspace.ints})
       schedule->launch.push_back(reinterpret_cast<int64_t>(memory));
     return schedule;
@@ -102,7 +102,7 @@ class DevicePlanner : public AttentionPlanner {
   const at::Device device_;
   const int64_t page_capacity_;
   at::Tensor floats_, ints_;
-  std::array<PinnedInts, 4> pinned_;  // the host may be so many passes ahead without waiting
+  std::array<PinnedInts, 4> pinned_;  // so that the host may be four passes ahead of the device without waiting
   size_t turn_ = 0;
 };
 

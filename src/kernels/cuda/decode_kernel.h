@@ -8,15 +8,15 @@
 
 namespace grpo::kernels::cuda {
 
-/// Query heads a kv head for which FlashInfer's decode kernel on plain arithmetic units is compiled.
+/// Group sizes (query heads per kv head) for which FlashInfer's decode kernel on plain arithmetic units is compiled.
 inline constexpr int64_t kDecodeGroups[] = {1, 2, 3, 4, 6, 8};
 
-/// From this group size on the decode kernel waits for the issue of its instructions more than for memory: compiled for
-/// sm_90 it takes 309 a thread for six tokens and a group of six.
+/// From this group size on the decode kernel waits for the issue of its instructions more than for memory, so tensor
+/// cores are faster.
 inline constexpr int64_t kTensorCoreGroup = 4;
 
-/// Whether decode steps of `group` query heads a kv head run on tensor cores, in FlashInfer's prefill kernel, which
-/// takes any group.
+/// Whether decode steps with `group` query heads per kv head run on tensor cores, in FlashInfer's prefill kernel, which
+/// takes any group size.
 inline bool decodes_on_tensor_cores(DecodeKernel kernel, int64_t group) {
   const bool compiled = std::find(std::begin(kDecodeGroups), std::end(kDecodeGroups), group) != std::end(kDecodeGroups);
   return !compiled || kernel == DecodeKernel::kTensorCores ||

@@ -62,7 +62,7 @@ __device__ inline float sum_of_block(float x) {
   return sum_of_warp(lane < warps ? sums[lane] : 0.0f);
 }
 
-/// Threads of a block that gives each one pack of a row, in whole warps.
+/// The threads of a block that works on a row of so many packs: one for each pack in whole warps, but at most 16 warps.
 inline unsigned threads_for(int64_t packs) {
   const int64_t warps = (packs + kWarp - 1) / kWarp;
   return static_cast<unsigned>(kWarp * (warps < 1 ? 1 : warps > 16 ? 16 : warps));

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-// FlashInfer's paged attention in bf16, compiled for some head dimensions. Like launchers.h without ATen. A pass is
-// planned on the host once (which keys and values each block reads: long contexts are split over several) and then run
-// for every layer. Functions throw std::exception with what went wrong.
+// FlashInfer's paged attention in bf16, compiled for some head dimensions. Like launchers.h, this header includes no
+// ATen. A pass is planned on the host once (which keys and values each block reads: long contexts are split over
+// several blocks) and then run for every layer. Functions throw std::exception with what went wrong.
 
 namespace grpo::kernels::cuda {
 
@@ -63,10 +63,10 @@ struct FlashInferKernel {
               const AttentionOperands& operands, cudaStream_t stream);
 };
 
-/// One new token a sequence, for the group sizes that kDecodeGroups lists (decode_kernel.h).
+/// For one new token per sequence and the group sizes that kDecodeGroups lists (decode_kernel.h).
 extern const FlashInferKernel kDecode64, kDecode128;
 
-/// Any number of new tokens a sequence, any group size: causal, on tensor cores.
+/// For any number of new tokens per sequence and any group size: causal attention on tensor cores.
 extern const FlashInferKernel kPrefill64, kPrefill128;
 
 }  // namespace grpo::kernels::cuda

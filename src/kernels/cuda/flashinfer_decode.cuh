@@ -1,19 +1,19 @@
 #pragma once
 
 #include "kernels/cuda/flashinfer.cuh"
-// After what declares the kernels' types.
+// These headers use what the one above declares and therefore come after it.
 #include <flashinfer/attention/decode.cuh>
 #include <flashinfer/attention/default_decode_params.cuh>
 
 namespace grpo::kernels::cuda {
 
-/// FlashInfer's decode kernel on plain arithmetic units: one token a sequence.
+/// FlashInfer's decode kernel on plain arithmetic units, for passes that add one token to each sequence.
 template <uint32_t kHeadDim>
 struct FlashInferDecode {
   using Params = flashinfer::BatchDecodeParams<Half, Half, Half, int32_t>;
   static constexpr auto kNoPositions = flashinfer::PosEncodingMode::kNone;
 
-  // Calls function(estimate) with the work estimate of the group size.
+  // Calls function(estimate) with FlashInfer's work estimation for the group size (query heads per kv head).
   template <typename Function>
   static cudaError_t with_estimate(int64_t group, const Function& function) {
     const auto call = [&](auto size) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernels/cuda/flashinfer.cuh"
-// After what declares the kernels' types.
+// These headers use what the one above declares and therefore come after it.
 #include <flashinfer/attention/default_prefill_params.cuh>
 #include <flashinfer/attention/prefill.cuh>
 
@@ -18,7 +18,7 @@ struct FlashInferPrefill {
   static cudaError_t with_sizes(const HostPages& pages, cudaStream_t stream, const Plan& plan) {
     const auto tokens = static_cast<uint32_t>(pages.tokens());
     const auto sequences = static_cast<uint32_t>(pages.sequences);
-    // A graph replays passes with as many tokens as sequences: one each.
+    // Passes for a graph with as many tokens as sequences are decode steps, which add one token to each sequence.
     const int64_t uniform_q_len = pages.fixed && tokens == sequences ? 1 : 0;
     return plan(unconst(pages.query_offsets), unconst(pages.page_offsets), tokens, sequences,
                 static_cast<uint32_t>(pages.heads), static_cast<uint32_t>(pages.kv_heads), kHeadDim, kHeadDim,

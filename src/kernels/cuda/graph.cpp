@@ -25,8 +25,8 @@ struct Pool {
   const at::cuda::MempoolId_t id = at::cuda::graph_pool_handle();
 };
 
-// While a graph lives its results keep their places in the pool. Until stop() the allocator serves the stream from
-// there.
+// Keeps the places of a graph's results in the pool while the graph lives. Until stop(), the allocator takes the memory
+// for work on the stream from the pool.
 class PoolMemory {
  public:
   PoolMemory(at::DeviceIndex device, std::shared_ptr<Pool> pool, cudaStream_t stream)
@@ -57,7 +57,7 @@ class Capture {
   explicit Capture(cudaStream_t stream) : stream_(stream) {
     check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "recording a graph");
   }
-  // Where the work has thrown the stream must be usable again, and its exception is the one that counts.
+  // If the work has thrown, the stream must become usable again without a second exception.
   ~Capture() {
     if (recording_) drop();
   }
@@ -67,7 +67,7 @@ class Capture {
     recording_ = false;
     cudaGraph_t graph = nullptr;
     const cudaError_t status = cudaStreamEndCapture(stream_, &graph);
-    if (status != cudaSuccess) cudaGetLastError();  // or the next launch would be blamed for it
+    if (status != cudaSuccess) cudaGetLastError();  // clears the error, which the next launch would report as its own
     check(status, "the end of a graph's recording");
     return graph;
   }
@@ -84,8 +84,8 @@ class Capture {
   bool recording_ = true;
 };
 
-// Device memory cannot be given back to the driver during a capture, so that the cache is no help to an allocation that
-// finds the device full; a step with the logits of 512 rows takes less than this.
+// During a capture the allocator cannot give cached memory back to the driver, so an allocation that finds the device
+// full would fail. A step with the logits of 512 rows takes less than kBytes.
 void make_room() {
   constexpr size_t kBytes = 1'500'000'000;
   size_t free = 0, total = 0;
@@ -95,10 +95,10 @@ void make_room() {
 
 // What the graphs of a device share.
 struct Recorder {
-  // The default stream cannot be captured. One stream for all graphs: cuBLAS keeps a workspace for each stream it has
-  // seen, and those of a capture lie in the pool. From the pool of urgent streams: an update that runs beside the
-  // rollout has its stream from the other one, where this could be the same one and record its work too. What is
-  // recorded stays urgent, so decoding goes before such an update.
+  // The default stream cannot be captured. All graphs share one stream, since cuBLAS keeps a workspace for each stream
+  // that it has seen, and that of a capture lies in the pool. The stream has high priority: an update beside the
+  // rollout takes its own from the streams of normal priority, so it can never get this one and have its work recorded.
+  // Recorded work keeps the priority, so decoding goes before such an update.
   const c10::cuda::CUDAStream side = c10::cuda::getStreamFromPool(/*isHighPriority=*/true);
   WhileUsed<Pool> pool;
 };

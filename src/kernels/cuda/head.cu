@@ -1,7 +1,7 @@
 #include "kernels/cuda/packs.cuh"
 #include "kernels/cuda/update_launchers.h"
 
-// A row of logits is read once for all that is known of it, and once more where its gradient takes its place.
+// head_rows reads a row of logits once; head_gradient reads it once more and writes the gradient in its place.
 
 namespace grpo::kernels::cuda {
 namespace {
@@ -9,8 +9,8 @@ namespace {
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLowest = -1e30f;  // below every logit; minus infinity would give differences that are no numbers
 
-// Of some logits: their maximum m, and with x = (logit - m) / temperature sums of exp(x) and of (logit - m) exp(x)
-// (arXiv 1805.02867).
+// An online softmax (arXiv 1805.02867) of the logits seen so far: their maximum m and, with x = (logit - m) /
+// temperature, the sums of exp(x) and of (logit - m) exp(x).
 struct Online {
   float max, sum, weighted;
 };
@@ -20,7 +20,7 @@ __device__ Online nothing() { return {kLowest, 0.0f, 0.0f}; }
 // exp(x / temperature), of a difference of logits. to_log2: log2(e) / temperature.
 __device__ float power(float x, float to_log2) { return exp2f(x * to_log2); }
 
-// The same sums relative to a maximum that is not lower.
+// The same sums relative to another maximum, which is not lower than the old one.
 __device__ Online relative_to(float max, const Online& part, float to_log2) {
   const float distance = part.max - max, factor = power(distance, to_log2);
   return {max, part.sum * factor, (part.weighted + part.sum * distance) * factor};
@@ -41,7 +41,8 @@ __device__ Online merged_in_warp(Online x, float to_log2) {
   return x;
 }
 
-// In the first warp. The order of merging is fixed.
+// Returns the sums of the whole block in the first warp; other warps get their own sums only. The order of merging is
+// fixed.
 __device__ Online merged_in_block(Online x, float to_log2) {
   __shared__ float maxima[kWarp], sums[kWarp], weighted[kWarp];
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -100,7 +101,7 @@ __global__ void head_gradient_kernel(T* logits, const int64_t* targets, float in
   if (i >= vocabulary / kCount) return;
   const float of_log_prob = g == nullptr ? 0.0f : g[row], of_entropy = h == nullptr ? 0.0f : h[row];
   const float max = rows.max[row], log_sum = rows.log_sum[row], entropy = rows.entropy[row];
-  const int64_t target = targets[row] - i * kCount;  // inside this pack, or not
+  const int64_t target = targets[row] - i * kCount;  // in [0, kCount) if the target is in this pack
   auto* const at = packs_of<T, kCount>(logits + row * vocabulary) + i;
   auto pack = *at;
   for (int j = 0; j < kCount; ++j) {

@@ -43,9 +43,9 @@ void launch_following(void (*kernel)(Parameters...), dim3 blocks, unsigned threa
   cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
-/// Every thread calls it before it touches device memory: waits until the kernel in front is through and what it wrote
-/// is to be seen, then lets the next one start. As each kernel waits for the one in front, all before it are through
-/// too.
+/// Waits until the kernel in front in the stream has finished and its writes are visible, then lets the next kernel
+/// start. Every thread calls it before it touches device memory. Since each kernel waits for the one in front, all
+/// earlier kernels have finished, too.
 __device__ inline void follow_kernel_in_front() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;\n\tgriddepcontrol.launch_dependents;" ::: "memory");

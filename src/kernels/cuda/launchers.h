@@ -72,15 +72,15 @@ struct QkvProjection {
 cudaError_t write_qkv(Element type, const QkvProjection& projection, const Layout& layout, const Cache& cache,
                       void* queries, cudaStream_t stream);
 
-/// One block a query head, for any head_dim up to kMaxSimpleHeadDim; reads the layout on the device, so it needs no
-/// plan.
+/// paged_attention() without a plan, since it reads the layout on the device. One block for each token and query head.
+/// head_dim: any up to kMaxSimpleHeadDim.
 inline constexpr int64_t kMaxSimpleHeadDim = 256;
 cudaError_t simple_attention(Element type, const void* queries, const Layout& layout, const Cache& cache, void* out,
                              int64_t tokens, int64_t heads, float scale, cudaStream_t stream);
 
 // The functions of sample.h.
 
-/// One entry a row.
+/// SampleRows and Sampled, on the device: one entry for each row.
 struct SampledRows {
   const double* temperature;
   const int64_t* top_k;

@@ -44,7 +44,7 @@ Function driver_function(const char* name) {
   return driver == nullptr ? nullptr : reinterpret_cast<Function>(dlsym(driver, name));
 }
 
-// Set once the library is open; ranges ask it often.
+// Set once the library is open, because push_range() and pop_range() ask often and must not open it.
 std::atomic<const cuda::KernelTable*> loaded = nullptr;
 
 const Library& library() {

@@ -9,7 +9,7 @@
 #include "grpo/kernels/paged_kv.h"
 #include "kernels/cuda/launchers.h"
 
-// Tensors as the launchers take them.
+// Turns tensors into the arguments of the launchers.
 
 namespace grpo::kernels::cuda {
 

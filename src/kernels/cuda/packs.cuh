@@ -20,12 +20,12 @@ __device__ inline float norm_factor(float squares, int64_t width, float eps) {
   return 1.0f / sqrtf(squares / static_cast<float>(width) + eps);
 }
 
-// Calls start(T(), packs), packs a constant: the widest where the operands allow it, else 1.
 template <int kCount>
 struct Count {
   static constexpr int value = kCount;
 };
 
+// Calls start(T(), Count<n>()), where n is the widest pack if the operands allow it, else 1.
 template <typename Start>
 cudaError_t with_packs(Element type, bool floats_pack, bool halves_pack, const Start& start) {
   if (type == Element::kFloat) {

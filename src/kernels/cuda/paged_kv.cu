@@ -6,7 +6,7 @@
 namespace grpo::kernels::cuda {
 namespace {
 
-// One block a token.
+// One block writes one token.
 template <typename T, int kCount>
 __global__ void write_kv_kernel(const T* keys, int64_t key_stride, const T* values, int64_t value_stride, Layout layout,
                                 Cache cache) {
@@ -25,8 +25,9 @@ __global__ void write_kv_kernel(const T* keys, int64_t key_stride, const T* valu
   }
 }
 
-// One warp a head of a token: query heads are rotated into `queries`, key heads rotated into the cache, value heads
-// copied there. Every step rounds to T where the separate functions round, so that the results are the same.
+// One warp handles one head of one token: it rotates a query head into `queries` or a key head into the cache, or
+// copies a value head into the cache. Every step rounds to T where the separate functions round, so that results are
+// the same.
 template <typename T>
 __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache cache, T* queries) {
   follow_kernel_in_front();
@@ -72,7 +73,7 @@ __global__ void write_qkv_kernel(QkvProjection projection, Layout layout, Cache 
 
 constexpr int kAttentionWarps = 4;
 
-// What a warp has summed over its positions, lane l holding elements l, l + 32, ...
+// The online softmax of the positions that a warp has seen; lane l holds elements l, l + 32, ... of the sums.
 template <int kPerLane>
 struct RunningSoftmax {
   float highest = -INFINITY;
@@ -92,7 +93,8 @@ struct RunningSoftmax {
   }
 };
 
-// One block a (token, query head): each warp takes every fourth position, then the first adds up. fp32 inside.
+// One block for each token and query head: each warp takes every fourth position, then the first warp adds the sums of
+// all warps. Computed in fp32.
 template <typename T, int kPerLane>
 __global__ void simple_attention_kernel(const T* queries, Layout layout, Cache cache, T* out, int64_t heads,
                                         float scale) {

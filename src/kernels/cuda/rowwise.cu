@@ -51,7 +51,7 @@ __global__ void add_rms_norm_kernel(const T* x, const T* residual, const T* weig
   }
   const float factor = norm_factor(sum_of_block(squares), width, eps);
   for (int64_t i = threadIdx.x; i < width / kCount; i += blockDim.x) {
-    const auto pack = total[i], scale = w[i];  // this thread's own
+    const auto pack = total[i], scale = w[i];  // total[i] was written by this same thread
     Pack<T, kCount> result;
     for (int j = 0; j < kCount; ++j)
       result.at[j] = from_float<T>(to_float(pack.at[j]) * factor * to_float(scale.at[j]));

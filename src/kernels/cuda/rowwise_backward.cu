@@ -1,16 +1,16 @@
 #include "kernels/cuda/packs.cuh"
 #include "kernels/cuda/update_launchers.h"
 
-// What a device reads or writes here is activations of a whole micro-batch: each kernel touches an element once, in
-// packs.
+// The operands are activations of a whole micro-batch, so memory bounds these kernels: each element is read or written
+// only once, in packs.
 
 namespace grpo::kernels::cuda {
 namespace {
 
-constexpr int kMostThreads = 512;  // of threads_for
+constexpr int kMostThreads = 512;  // threads_for() returns no more
 
 // y = f x w with f = 1 / sqrt(mean(x^2) + eps): dx = f (dy w - x f^2 mean(dy w x)), dweight += dy f x. A block takes
-// some rows and holds its thread's columns of the weight and of its gradient in registers.
+// kNormBackwardRows rows; each thread holds its columns of the weight and of the weight's gradient in registers.
 template <typename T, int kCount, int kPacks>
 __global__ void rms_norm_backward_kernel(const T* grad, const T* x, const T* weight, T* dx, float* partial,
                                          int64_t rows, int64_t width, float eps) {
@@ -57,7 +57,7 @@ __global__ void rms_norm_backward_kernel(const T* grad, const T* x, const T* wei
   }
 }
 
-// Of rows too wide for a block's registers: they are read twice, and the weight's gradient grows in memory.
+// For rows too wide for the registers of a block: they are read twice, and the weight's gradient is summed in memory.
 template <typename T>
 __global__ void wide_rms_norm_backward_kernel(const T* grad, const T* x, const T* weight, T* dx, float* partial,
                                               int64_t rows, int64_t width, float eps) {
@@ -84,7 +84,7 @@ __global__ void wide_rms_norm_backward_kernel(const T* grad, const T* x, const T
   }
 }
 
-// With s = sigmoid(gate): d silu = s (1 + gate (1 - s)).
+// With s = sigmoid(gate), silu(gate) = gate s and its derivative is s (1 + gate (1 - s)).
 template <typename T, int kCount>
 __global__ void silu_mul_backward_kernel(T* grad, const T* gate_up, T* grad_gate_up, int64_t width) {
   const int64_t row = blockIdx.x;
@@ -98,7 +98,7 @@ __global__ void silu_mul_backward_kernel(T* grad, const T* gate_up, T* grad_gate
   for (int j = 0; j < kCount; ++j) {
     const float g = to_float(gate.at[j]), u = to_float(up.at[j]), d = to_float(dy.at[j]);
     const float below = expf(-g) + 1.0f, s = 1.0f / below;
-    result.at[j] = from_float<T>(g / below * u);  // as silu_mul has it
+    result.at[j] = from_float<T>(g / below * u);  // the formula of silu_mul, so that both round alike
     dgate.at[j] = from_float<T>(d * u * s * (g * (1.0f - s) + 1.0f));
     dup.at[j] = from_float<T>(d * g * s);
   }
@@ -107,7 +107,7 @@ __global__ void silu_mul_backward_kernel(T* grad, const T* gate_up, T* grad_gate
   packs_of<T, kCount>(grad_gate_up + pair + width)[i] = dup;
 }
 
-// A thread rotates a pack of pairs.
+// Each thread rotates one pack of pairs.
 template <typename T, int kCount>
 __global__ void rope_into_kernel(const T* x, int64_t x_stride, const int64_t* positions, RopeTable table, T* y,
                                  int64_t y_stride, int64_t tokens, int64_t heads, int64_t head_dim) {

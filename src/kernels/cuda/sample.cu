@@ -43,8 +43,8 @@ struct Kept {
   __device__ bool has(uint32_t other, int id) const { return other > key || (other == key && id <= last); }
 };
 
-// Counts and masses of ids by a digit of their keys, in words that shared memory adds to by itself: for 64 bits at a
-// time it has no such instruction.
+// Counts and masses of ids by a digit of their keys. In words of 32 bits, because shared memory has no instruction that
+// adds 64 bits atomically.
 struct Buckets {
   uint32_t counts[kBuckets];
   uint32_t low[kBuckets], high[kBuckets];  // of the masses
@@ -86,7 +86,7 @@ struct Shared {
   Sum parts[kWarps];
   Buckets buckets;
   uint32_t thread_keys[kThreads];
-  // What one thread tells the others.
+  // Results of one thread or warp that all threads read.
   Highest top;
   Sum total;
   uint32_t bucket;
@@ -95,7 +95,7 @@ struct Shared {
   uint32_t bound;
 };
 
-// One row in the making. All of the block's threads call each function together.
+// The sampling of one row. All threads of the block call each function together.
 template <typename T>
 struct Row {
   const T* logits;
@@ -195,8 +195,8 @@ struct Row {
     return shared.total;
   }
 
-  // The first id whose running sum of weights exceeds target, after sum_chunks of the same weights. The first warp
-  // looks.
+  // The first id whose running sum of weights exceeds target. REQUIRES: sum_chunks() of the same weights ran before.
+  // The first warp does the search.
   template <typename Weight>
   __device__ int find(const Weight& weight, double target) {
     if (threadIdx.x < kWarp) {
@@ -261,7 +261,7 @@ struct Row {
   // Narrows `kept` to the largest logits that reach both goals, equal ones by lower id. Ids whose key is below `bound`
   // are known not to stay. The digits of the keys are decided one after the other, as the CPU's Truncation does.
   __device__ void cut(Kept& kept, Sum goal_count, double goal_mass, uint32_t bound) {
-    // The lower half of a 16-bit number's key is given by its sign.
+    // A bf16 number has 16 zero bits behind it, so the lower half of its key depends on its sign only.
     constexpr int kLastShift = sizeof(T) == 2 ? 16 : 0;
     Sum above_count = 0, above_mass = 0;
     uint32_t prefix = 0;
@@ -286,7 +286,7 @@ struct Row {
     const auto reached = [&](Sum count) {
       return above_count + count >= goal_count && static_cast<double>(above_mass + count * tie_mass) >= goal_mass;
     };
-    Sum wanted = 1, enough = ties;  // the fewest that reach the goals, or all
+    Sum wanted = 1, enough = ties;  // a binary search for the fewest ties that reach the goals; all if none do
     while (wanted < enough) {
       const Sum middle = (wanted + enough) / 2;
       if (reached(middle)) {
@@ -340,7 +340,7 @@ struct Row {
     return kept;
   }
 
-  // All ids below the bound together have less than the share that may be missing.
+  // The key of a logit so low that all ids below it have together less than the share 1 - top_p that may be left out.
   __device__ uint32_t bound_of_top_p(Sum total, double top_p) const {
     const double least =
         0.99 * (1.0 - top_p) * static_cast<double>(total) / static_cast<double>(n) / static_cast<double>(kUnits);
@@ -396,7 +396,7 @@ __global__ void __launch_bounds__(kThreads)
   state.log_probs[index] = good ? drawn.log_prob : NAN;
 }
 
-// All ids are visited twice, first to add up what stays: the sums read what is overwritten afterwards.
+// Visits all ids twice: the masses of the ids that stay are summed before any logit is overwritten.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     keep_sampled_kernel(T* logits, int64_t n, const int64_t* targets, Truncated truncated, float* kept_logs) {

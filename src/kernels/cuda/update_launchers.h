@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/launchers.h"
 
-// Kernels of training alone, as launchers.h has those of sampling.
+// The kernels that only training uses; launchers.h has those of sampling.
 
 namespace grpo::kernels::cuda {
 

@@ -5,7 +5,7 @@
 
 namespace grpo::kernels::cuda {
 
-/// One object for all who use it at a time. The first one who asks after nobody has used it for a while gets a new one.
+/// Shares one object among all who use it at the same time. Once the last of them has let it go, get() makes a new one.
 template <typename T>
 class WhileUsed {
  public:
