@@ -30,7 +30,7 @@ bool names_weight(const std::vector<std::string>& patterns, std::string_view wei
 
 namespace {
 
-// Gradients pass everything but an embedding that is not the head too, and end in the adapters.
+// Gradients pass all weights but the embedding (unless it is the head too) and end in the adapters.
 TrainedElements of_adapters(const ModelConfig& config, const LoraConfig& lora) {
   const int64_t embedding = config.tied_embeddings ? 0 : config.vocab_size * config.hidden_size;
   return {.all = adapter_elements(config, lora),
