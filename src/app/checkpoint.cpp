@@ -103,7 +103,7 @@ void write_merged(const fs::path& adapters, const fs::path& folder) {
   if (!models::is_adapter_folder(adapters))
     throw base::ConfigError(adapters.string() + ": a whole model, with no adapters to merge; leave out --merged");
   const fs::path base = models::base_folder(adapters);
-  const at::Device stored_on(at::kCUDA);  // on a GPU dtype auto means the stored one
+  const at::Device stored_on(at::kCUDA);  // for a GPU, dtype auto follows the stored one
   const auto model =
       models::CausalLM::load(adapters, models::resolve_dtype(models::DtypeChoice::kAuto, base, stored_on), at::kCPU);
   model->merge_adapters();

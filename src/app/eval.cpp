@@ -47,9 +47,8 @@ class ProgressLines {
     const auto sampled = static_cast<double>(progress.done - first_done_);
     const double left_s =
         timer_.seconds() * static_cast<double>(progress.total - progress.done) / std::max(sampled, 1.0);
-    const bool known =
-        // No estimate before a tenth is done: completions that start together end together, and the first ones late.
-        sampled > 0.1 * static_cast<double>(progress.total);
+    // No estimate before a tenth is done: completions that start together end together, and the first ones late.
+    const bool known = sampled > 0.1 * static_cast<double>(progress.total);
     std::fprintf(stderr, "%lld of %lld completions%s\n", static_cast<long long>(progress.done),
                  static_cast<long long>(progress.total),
                  known ? (", about " + metrics::duration(left_s) + " left").c_str() : "");

@@ -117,8 +117,8 @@ class C10dCommunicator : public Communicator {
   int64_t timeout_s_;
   std::shared_ptr<Watch> watch_;
   c10::intrusive_ptr<c10d::Backend> group_;  // Gloo
-  c10::intrusive_ptr<c10d::Backend>
-      device_group_;                    // NCCL for tensors on CUDA; null: they are copied to the CPU and back
+  // NCCL, for tensors on CUDA. Without it they are copied to the CPU and back.
+  c10::intrusive_ptr<c10d::Backend> device_group_;
   std::unique_ptr<WorkMinder> minder_;  // looks after the collectives of device_group_
   int64_t bytes_sent_ = 0;
 };

@@ -10,8 +10,8 @@ namespace grpo::dist {
 
 inline constexpr const char* kNoDevices = "the driver offers no CUDA device";
 
-/// What is missing for CUDA device number `device` to exchange tensors by NCCL; "" when nothing is. Only if the driver
-/// has that device does this load lib/libgrpo_nccl.so beside the program, and with it LibTorch's CUDA part.
+/// What is missing for CUDA device number `device` to exchange tensors by NCCL; "" when nothing is. This loads
+/// lib/libgrpo_nccl.so beside the program, and with it LibTorch's CUDA part, but only if the driver has that device.
 std::string nccl_problem(int64_t device);
 
 /// Makes c10d's NCCL process group. REQUIRES: nccl_problem() returned "" on every rank.

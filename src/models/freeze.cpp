@@ -49,7 +49,7 @@ TrainedElements trained_elements(const ModelConfig& config, const std::vector<st
   bool passed = false;
   for (const auto& [name, size, layer, shape] : weight_sizes(config)) {
     const bool trained = !names_weight(frozen, name);
-    const bool is_head_too = config.tied_embeddings && !passed && layer < 0;  // the embedding, which comes first
+    const bool is_head_too = config.tied_embeddings && !passed && layer < 0;  // the embedding, which is visited first
     passed = passed || trained;
     if (trained) elements.all += size;
     if (trained && layer < 0) elements.outside_layers += size;

@@ -15,8 +15,8 @@
 namespace grpo::reward {
 namespace {
 
-constexpr size_t kMostBytes = 1 << 20;         // longest answer of a server,
-constexpr size_t kMostBytesOfReply = 1 << 16;  // plus so much for each reply
+constexpr size_t kMostBytes = 1 << 20;         // an answer may have this many bytes,
+constexpr size_t kMostBytesOfReply = 1 << 16;  // and this many more for each reply in it
 constexpr size_t kShown = 200;                 // bytes of an answer that a message quotes
 constexpr auto kBetweenTries = std::chrono::milliseconds(250);
 

@@ -67,8 +67,8 @@ void LineChild::write_pending() {
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   written_ += size > 0 ? static_cast<size_t>(size) : 0;
   if (size >= 0 && written_ < pending_.size()) return;
-  pending_
-      .clear();  // all is written, or nobody reads any more: then no answer will come, and the reader of those knows
+  // All is written, or the child reads no more. In the latter case no reply comes, which next_line() reports.
+  pending_.clear();
   written_ = 0;
 }
 

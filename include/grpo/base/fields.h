@@ -16,7 +16,7 @@
 
 namespace grpo::base {
 
-/// A value that may be left to the program to choose: `auto` in a config file is no value here.
+/// A value that may be left to the program: `auto` in a config file leaves it empty, and the program then chooses.
 template <typename T>
 struct Auto {
   std::optional<T> value;
@@ -52,7 +52,7 @@ struct EnumField {
 };
 /// A nested section: a config struct inside another.
 struct SectionField {
-  std::function<Fields()> fields;  // point into the live struct
+  std::function<Fields()> fields;  // they point into the live struct
 };
 /// A list of sections (`reward.terms`).
 struct SectionListField {

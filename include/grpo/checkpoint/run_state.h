@@ -31,7 +31,8 @@ struct SaveOptions {
   int64_t ranks = 1;
 };
 
-/// Writes the part of a checkpoint that was taken into a folder. It may be called several times and on any thread.
+/// Writes what optimizer_writer() or run_state_writer() has taken into a folder. May be called
+/// several times and on any thread.
 struct StateWriter {
   std::function<void(const std::filesystem::path& folder)> write;
   uint64_t bytes = 0;  // size of the tensors

@@ -13,8 +13,8 @@ namespace grpo::config {
 
 struct Source {
   std::filesystem::path file;  // empty: only defaults and overrides
-  std::vector<std::string>
-      overrides;  // "optimizer.lr=1e-6", "data.train=[a.jsonl, b.jsonl]", "reward.terms.0.weight=2"
+  // Examples: "optimizer.lr=1e-6", "data.train=[a.jsonl, b.jsonl]", "reward.terms.0.weight=2".
+  std::vector<std::string> overrides;
 };
 
 struct LoadedConfig {

@@ -88,7 +88,7 @@ struct Problem {
   int64_t set = 0;                        // index of its set in data.train
 };
 
-/// data.order, where the older key data.shuffle: false stands for order: file.
+/// The order to use: data.order, or file order for the older spelling data.shuffle: false.
 inline Order order_of(const DataConfig& config) {
   return config.order == Order::kShuffle && !config.shuffle ? Order::kFile : config.order;
 }
@@ -127,8 +127,8 @@ struct TrainProblems {
 
 /// Reads the sets of config.train, whose paths must be files already. Problem::row counts every row of every file, used
 /// or not, so that a number means the same problem whatever `where` and `take` choose. Throws base::IoError like
-/// load_problems, and for a set of which no problem is left. Throws base::ConfigError for a condition whose key no row
-/// has, and for a `take` of more rows than there are.
+/// load_problems, and for a set of which no problem is left. Throws base::ConfigError for a malformed condition, a
+/// condition whose key no row has, and a `take` of more rows than there are.
 TrainProblems load_train_sets(const DataConfig& config, RowKind kind = RowKind::kProblem);
 
 }  // namespace grpo::data

@@ -14,7 +14,9 @@ inline constexpr size_t kCommonPhrase = 10;  // a run in more problems of one se
 /// A problem of an evaluation set that shares words with a problem that is trained on.
 struct SharedWords {
   size_t evaluated = 0;  // index into the list of evaluated problems
-  size_t trained = 0;    // index of the training problem with the most shared runs (or the same words)
+  // Index of the training problem with the same words, or with the most shared runs. A run counts for the first
+  // training problem that contains it.
+  size_t trained = 0;
   double share = 0.0;    // part of the evaluated problem's runs of 13 words that training problems have, in (0, 1]
   bool is_same = false;  // both consist of the same words in the same order
 };

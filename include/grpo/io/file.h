@@ -8,8 +8,8 @@ namespace grpo::io {
 
 std::string read_file(const std::filesystem::path& path);
 /// Like read_file, but a path ending in .gz, .zst or .xz is decompressed. Throws base::IoError for a compressed file
-/// that is cut off or damaged, and for one that becomes larger than texts do (200 times its size, where that is
-/// above 1 GiB; always above 64 GiB).
+/// that is cut off or damaged, and for one that becomes larger than texts do: the limit is 200 times its size, but at
+/// least 1 GiB and at most 64 GiB.
 std::string read_maybe_compressed(const std::filesystem::path& path);
 
 /// Writes to a temporary file in the same folder, fsyncs it, renames it over `path` and fsyncs the folder. Throws

@@ -15,8 +15,8 @@ class LockedError : public base::Error {
 
 /// A file that one process at a time holds (flock). The kernel releases the lock when the process that holds it ends,
 /// also when it is killed, so a file that is left behind locks nothing. On a network file system flock reaches other
-/// hosts where the mount allows it (NFS from version 3 on Linux, Lustre with -o flock). Where flock is refused, only a
-/// living process on this host that the file names is noticed.
+/// hosts where the mount allows it (NFS from version 3 on Linux, Lustre with -o flock). Where flock is refused, the
+/// only other holder that is noticed is a living process of this host that the file names.
 class FileLock {
  public:
   /// Takes the lock and writes this process's host, id and start time into the file. While another process holds the

@@ -23,11 +23,12 @@ struct HeadTruncation {
 
 struct LmHeadOptions {
   double temperature = 1.0;  // > 0
-  int64_t chunk_tokens =
-      0;  // logits [chunk, V] exist for one chunk at a time, forward and backward; 0: auto_chunk_tokens
+  // Logits exist only for this many tokens at a time, in the forward and in the backward; 0: auto_chunk_tokens().
+  int64_t chunk_tokens = 0;
   bool entropy_grad = false;
   bool entropy = true;  // false: not computed, and undefined in the result
-  // The softmax is over the tokens that it keeps; no gradient flows into which those are.
+  // The softmax is over the tokens that the truncation keeps. Which tokens these are is taken as given: no
+  // gradient flows into the choice.
   HeadTruncation truncation = {};
 };
 

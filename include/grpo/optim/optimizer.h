@@ -44,7 +44,7 @@ struct OptimizerOptions {
   /// The ranks whose gradients are summed before each step. All ranks hold the same parameters. The communicator must
   /// outlive the optimizer; null means one rank.
   dist::Communicator* communicator = nullptr;
-  StateSharding sharding = StateSharding::kNone;  // kNone with one rank
+  StateSharding sharding = StateSharding::kNone;  // must be kNone with one rank
   at::ScalarType reduce_dtype = at::kFloat;       // or bf16: the dtype in which gradients are sent
   /// The layer of each parameter, from 0; -1 for a parameter outside of layers. An empty list
   /// means that there are no layers.

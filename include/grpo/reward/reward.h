@@ -131,7 +131,7 @@ struct Item {
   std::string_view prompt;             // the text that the policy saw
   std::span<const int64_t> prompt_ids;
   int64_t sample = 0;  // the completion's number in its group
-  /// What the policy's turn consists of: the beginning of the answer that the prompt contains, if any, and the
+  /// The policy's turn: the beginning of the answer that the prompt contains, if any, and the
   /// completion without special tokens.
   std::string_view text;
   std::span<const int64_t> ids;  // the completion's tokens

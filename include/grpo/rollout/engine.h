@@ -29,11 +29,12 @@ struct EngineOptions {
   base::Auto<double> kv_memory_gb;  // bound on the cache if num_pages is auto; auto: auto_kv_memory_gb()
   double beside_gb = 0.0;           // memory of a GPU that others need while the cache exists
   bool exact = false;               // bit for bit, a completion does not depend on its batch; on the CPU in fp32 only
-  base::Auto<int64_t>
-      steps_ahead;          // decode steps the host gives the device before it reads tokens; auto: 2 on CUDA, else 0
+  // Decode steps that the host may launch before it reads their tokens; auto: 2 on CUDA, else 0.
+  base::Auto<int64_t> steps_ahead;
   base::Auto<bool> graphs;  // decode steps are captured into CUDA graphs and replayed; auto: on CUDA
-  base::Auto<double>
-      idle_share;  // free slots for each running sequence at which prompts enter; auto: 1/32 on CUDA, else 0
+  // Once all slots were taken, new prompts wait until more than this many slots per running sequence are free;
+  // auto: 1/32 on CUDA, else 0.
+  base::Auto<double> idle_share;
   kernels::DecodeKernel decode_kernel = kernels::DecodeKernel::kAuto;
   // The most that any call will ask for, as far as it is known. A call that asks for more than all calls before it
   // makes the cache and the graphs again.
@@ -54,8 +55,8 @@ struct Request {
   uint64_t draw = 0;                // the prompt's ordinal in the run; part of the random key, with sample and position
   int64_t first_sample = 0;         // number of the first completion; above 0 when a group is extended
   int64_t num_samples = 1;
-  std::optional<base::RandomKey> key =
-      {};               // its own random stream instead of the call's (several data sets in one call)
+  // A random stream for this request instead of the call's, so that one call can serve several data sets.
+  std::optional<base::RandomKey> key = {};
   bool greedy = false;  // temperature 0, whatever the call's is
 };
 
