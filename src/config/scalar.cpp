@@ -103,7 +103,7 @@ std::string format_number(double value) {
   GRPO_CHECK(error == std::errc(), "a double has at most 24 characters");
   std::string text(buffer.data(), end);
   const size_t exponent = text.find('e');
-  // To_chars writes 1e-06, and 1e-6 is shorter.
+  // std::to_chars writes 1e-06; the leading 0 is dropped.
   if (exponent != std::string::npos && text[exponent + 2] == '0') text.erase(exponent + 2, 1);
   if (text.find('.') == std::string::npos) text.insert(std::min(exponent, text.size()), ".0");
   return text;

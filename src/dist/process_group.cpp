@@ -18,7 +18,7 @@
 namespace grpo::dist {
 namespace {
 
-// NCCL's own time limit is so much longer than ours, since our message says more.
+// How much later NCCL's own time limit comes than ours, so that our message, which says more, comes first.
 constexpr std::chrono::seconds kBeforeNccl{60};
 
 std::string device_key(int64_t rank) { return "device/" + std::to_string(rank); }

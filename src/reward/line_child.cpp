@@ -80,7 +80,7 @@ bool LineChild::read_lines() {
 }
 
 void LineChild::read_stderr() {
-  // Not until nothing is left, since a program may write faster than this reads.
+  // Reads a few chunks and not until nothing is left, since a program may write faster than this reads.
   constexpr int kChunks = 4;
   std::array<char, 1 << 16> buffer;
   for (int i = 0; i < kChunks && process_.err().is_open(); ++i) {
