@@ -31,7 +31,7 @@ bool is_checkpoint(const fs::path& folder) {
   return fs::exists(folder / "state.json") || fs::exists(folder / "MANIFEST");
 }
 
-// The folder that holds the step_* folders: that of a run, or the folder itself.
+// The folder that holds the step_* folders: checkpoints/ of a run, or else the given folder itself.
 fs::path checkpoints_of(const fs::path& folder) {
   if (!fs::is_directory(folder))
     throw base::ConfigError(folder.string() + ": no such folder; expected a run, its checkpoints/, or a checkpoint");
@@ -67,7 +67,7 @@ void list(const Options& options) {
   }
 }
 
-// What is wrong with a checkpoint; empty when it is whole.
+// What is wrong with a checkpoint; "" if it is whole.
 std::string problem_of(const fs::path& checkpoint) {
   try {
     checkpoint::check_whole(checkpoint);
@@ -85,11 +85,11 @@ void verify(const Options& options) {
   }
 }
 
-// Before others are removed, the newest checkpoint that would stay must be found good. A damaged one is left for a
-// person to look at.
+// The newest checkpoint is checked before older ones are removed. If it is damaged nothing is removed,
+// so that a person can look at it.
 void prune(const Options& options) {
   const fs::path folder = checkpoints_of(options.folder);
-  const io::FileLock lock(fs::weakly_canonical(folder).parent_path() / ".lock");  // not while the run goes on
+  const io::FileLock lock(fs::weakly_canonical(folder).parent_path() / ".lock");  // refuses while the run goes on
   checkpoint::Store store(folder);
   const auto steps = store.steps();
   if (!steps.empty()) checkpoint::check_whole(store.path_of(steps.back()));
@@ -98,12 +98,12 @@ void prune(const Options& options) {
 
 fs::path newest_of(const fs::path& folder) { return all_of(folder).back(); }
 
-// The model that the adapters make of their base model, in the base model's dtype.
+// Writes the model that the adapters make of their base model, in the base model's dtype.
 void write_merged(const fs::path& adapters, const fs::path& folder) {
   if (!models::is_adapter_folder(adapters))
     throw base::ConfigError(adapters.string() + ": a whole model, with no adapters to merge; leave out --merged");
   const fs::path base = models::base_folder(adapters);
-  const at::Device stored_on(at::kCUDA);  // where dtype auto is the stored one
+  const at::Device stored_on(at::kCUDA);  // for a GPU, dtype auto follows the stored one
   const auto model =
       models::CausalLM::load(adapters, models::resolve_dtype(models::DtypeChoice::kAuto, base, stored_on), at::kCPU);
   model->merge_adapters();

@@ -6,8 +6,8 @@ class App;
 
 namespace grpo::app {
 
-// Each adds its subcommand with options and a callback that does the work (errors are exceptions; main maps them to
-// exit codes).
+// Each function adds a subcommand with its options and a callback that does the work. Errors are exceptions,
+// which main turns into exit codes.
 void add_train(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_score(CLI::App& app);

@@ -37,7 +37,7 @@ std::vector<data::SeenFile> inspect(const std::vector<std::string>& entries, con
   return seen;
 }
 
-// Tokenizer and template alone: nothing is computed.
+// Loads only tokenizer and template, since nothing is computed.
 std::optional<trainer::Policy> load_tokenizer(const trainer::PolicyConfig& config) {
   if (config.path.empty()) return std::nullopt;
   if (!std::filesystem::is_directory(config.path)) throw base::ConfigError("--model: no folder " + config.path);
@@ -48,7 +48,7 @@ std::optional<trainer::Policy> load_tokenizer(const trainer::PolicyConfig& confi
   return policy;
 }
 
-// Each file against those of --against, else against those before it.
+// The overlap of each file with those of --against; without --against, with each file before it.
 std::vector<Json> all_overlaps(const std::vector<data::SeenFile>& files, const std::vector<data::SeenFile>& against) {
   std::vector<Json> overlaps;
   for (size_t i = 0; i < files.size(); ++i) {

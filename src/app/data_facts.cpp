@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kExamples = 5;  // of each kind
+constexpr size_t kExamples = 5;  // shown of each kind
 
 template <typename Items, typename ToJson>
 Json examples_of(const Items& items, const ToJson& to_json) {
@@ -47,7 +47,7 @@ std::vector<int64_t> lengths_of(const std::vector<data::Problem>& problems, cons
   return lengths;
 }
 
-// Counts by powers of two, without the empty ones before the first and behind the last.
+// Counts by powers of two; empty ranges at both ends are left out.
 Json histogram_of(const std::vector<int64_t>& sorted) {
   Json bars = Json::array();
   for (int64_t from = 1; !sorted.empty() && from <= sorted.back(); from *= 2) {

@@ -1,4 +1,4 @@
-// The facts of `grpo data` as text.
+// Writes the facts of `grpo data` as text.
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -14,13 +14,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kShown = 90;  // bytes of a text
-constexpr int64_t kBar = 40;   // signs of the longest bar
+constexpr size_t kShown = 90;  // longest excerpt of a text in bytes
+constexpr int64_t kBar = 40;   // length of the longest bar
 
 std::string text_at(const Json& object, const char* key) { return object.at(key).get<std::string>(); }
 int64_t count_at(const Json& object, const char* key) { return object.at(key).get<int64_t>(); }
 
-// A line with its name at the left, or with none below the last one.
+// A line with a name at its left; without a name it continues the line above.
 std::string line(const std::string& name, const std::string& text) {
   std::string begin = "  " + name;
   begin.resize(14, ' ');

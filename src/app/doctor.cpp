@@ -32,7 +32,7 @@ std::string fixed(double value, const char* format) {
   return text;
 }
 
-// The value that stands behind `key` in a file of /proc.
+// The value after `key` in a file of /proc.
 std::string proc_value(const char* file, const std::string& key) {
   std::ifstream in(file);
   for (std::string text; std::getline(in, text);) {
@@ -62,7 +62,7 @@ void describe_memory() {
                      fixed(kilobytes("MemAvailable") * scale, "%.1f GiB available"));
 }
 
-// Measures the disk by writing and syncing a file as a checkpoint would.
+// Measures the disk by writing and syncing a file as a checkpoint does.
 void describe_disk(const std::string& folder) {
   constexpr size_t kBytes = size_t{64} << 20;
   const fs::path file = fs::path(folder) /
@@ -86,7 +86,7 @@ void describe_disk(const std::string& folder) {
   }
 }
 
-/// A library that is looked up at run time; functions are found by name.
+/// A library that is loaded at run time and whose functions are found by name.
 class Library {
  public:
   explicit Library(const char* name) : handle_(dlopen(name, RTLD_NOW | RTLD_LOCAL)) {}
@@ -106,7 +106,7 @@ class Library {
   void* handle_;
 };
 
-// NVML's C interface, as far as it is needed here (nvml.h belongs to the CUDA toolkit, which a machine may lack).
+// The functions of NVML that are needed here. nvml.h belongs to the CUDA toolkit, which a machine may lack.
 struct Nvml {
   using Device = void*;
   struct Memory {

@@ -9,8 +9,8 @@ std::string version_text(int cuda) { return base::concat(cuda / 1000, ".", cuda 
 
 }  // namespace
 
-// CUDA Toolkit release notes, table "CUDA Toolkit and minimum required driver version for CUDA minor version
-// compatibility".
+// From the CUDA Toolkit release notes, table "CUDA Toolkit and minimum required driver version for
+// CUDA minor version compatibility".
 int oldest_driver(int cuda_major) {
   switch (cuda_major) {
     case 11:

@@ -31,13 +31,13 @@ struct Options {
 
 std::atomic<bool> stop_requested = false;
 
-// The first signal ends the run in order and keeps its answers; a second one ends it at once.
+// The first signal ends the run in order and keeps its answers; the second one ends it at once.
 void on_signal(int number) {
   stop_requested = true;
   std::signal(number, SIG_DFL);
 }
 
-/// Writes a line to stderr now and then, because an evaluation of a real model takes hours.
+/// Writes a line to stderr now and then, since an evaluation of a real model takes hours.
 class ProgressLines {
  public:
   void operator()(const trainer::EvalProgress& progress) {
@@ -47,8 +47,8 @@ class ProgressLines {
     const auto sampled = static_cast<double>(progress.done - first_done_);
     const double left_s =
         timer_.seconds() * static_cast<double>(progress.total - progress.done) / std::max(sampled, 1.0);
-    const bool known =
-        sampled > 0.1 * static_cast<double>(progress.total);  // the first completions end together, and late
+    // No estimate before a tenth is done: completions that start together end together, and the first ones late.
+    const bool known = sampled > 0.1 * static_cast<double>(progress.total);
     std::fprintf(stderr, "%lld of %lld completions%s\n", static_cast<long long>(progress.done),
                  static_cast<long long>(progress.total),
                  known ? (", about " + metrics::duration(left_s) + " left").c_str() : "");
@@ -56,7 +56,7 @@ class ProgressLines {
 
  private:
   static constexpr double kBetweenLines_s = 10.0;
-  metrics::Timer timer_;  // from the first completion on
+  metrics::Timer timer_;  // runs from the first completion on
   int64_t first_done_ = -1;
   double next_s_ = kBetweenLines_s;
 };

@@ -11,9 +11,9 @@ class App;
 
 namespace grpo::app {
 
-/// Gives a command a flag for each field, or for those called `names`: `max_new_tokens` is set by --max-new-tokens and
-/// a boolean by its bare flag, with the meaning, the bounds and the default that the field has. The struct behind the
-/// fields outlives the command. A wrong value ends in a base::ConfigError that says what was expected.
+/// Gives a command a flag for each field, or for the fields called `names`. --max-new-tokens sets the field
+/// `max_new_tokens`, and a boolean is set by its bare flag. Meaning, bounds and default are the field's. The struct
+/// behind the fields must outlive the command. A wrong value throws base::ConfigError, which says what was expected.
 void add_flags(CLI::App& command, const base::Fields& fields);
 void add_flags(CLI::App& command, base::Fields fields, const std::vector<std::string>& names);
 

@@ -23,7 +23,7 @@
 namespace grpo::app {
 namespace {
 
-constexpr size_t kWindow = 1024;  // prompts in memory
+constexpr size_t kWindow = 1024;  // prompts that are in memory at the same time
 
 struct Options {
   trainer::PolicyConfig model;
@@ -45,7 +45,7 @@ struct Options {
   }
 };
 
-// The tokenizer and template, where the folder has tokenizer files: prompts given as ids need none.
+// Tokenizer and template if the folder has tokenizer files; prompts given as ids need none.
 struct Text {
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::optional<tokenizer::ChatTemplate> chat_template;
@@ -121,8 +121,8 @@ std::vector<int64_t> prompt_ids(const nlohmann::json& row, const Text& text, con
   return ids;
 }
 
-// Beyond the positions that a model was made for RoPE goes on, but its text is soon worth nothing, so that is a
-// warning. Far beyond them nobody means it, and it would take hours, so that is an error.
+// RoPE continues beyond the positions for which a model was made, but its text soon becomes useless, so exceeding them
+// is a warning. Exceeding them by far is an error, since nobody means that and it would take hours.
 class PositionLimit {
  public:
   PositionLimit(int64_t max_positions, int64_t max_new_tokens)

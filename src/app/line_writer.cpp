@@ -19,8 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Bytes written of a piece that other writers' bytes do not come into (PIPE_BUF); -1 with errno. Our descriptor may be
-// shared with a program that made it non-blocking.
+// Writes at most PIPE_BUF bytes, which the bytes of other writers do not interrupt. Returns how many were written, or
+// -1 with the reason in errno. Waits if the descriptor is non-blocking, as a program that shares it may have made it.
 ssize_t write_some(int descriptor, std::string_view bytes) {
   for (;;) {
     const ssize_t count = ::write(descriptor, bytes.data(), std::min<size_t>(bytes.size(), PIPE_BUF));
@@ -40,13 +40,13 @@ struct LineWriter::Shared {
   size_t waiting_bytes = 0;
   int64_t lost = 0;
   Clock::time_point moved = Clock::now();
-  bool gone = false;    // the reader
-  bool closed = false;  // no more lines come
+  bool gone = false;    // the reader is gone
+  bool closed = false;  // no more lines will be added
 
   bool write(std::string_view bytes);
 };
 
-// False when the line cannot be written.
+// Returns false if the line cannot be written.
 bool LineWriter::Shared::write(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t count = gone ? -1 : write_some(descriptor, bytes);
@@ -77,7 +77,7 @@ void LineWriter::write_lines(const std::shared_ptr<Shared>& shared) {
   for (;;) {
     shared->changed.wait(lock, [&shared] { return shared->closed || !shared->waiting.empty(); });
     if (shared->closed) return;
-    const std::string& line = shared->waiting.front();  // stays where it is: only this thread removes lines
+    const std::string& line = shared->waiting.front();  // only this thread removes lines, so the reference stays valid
     lock.unlock();
     const bool written = shared->write(line);
     lock.lock();

@@ -7,33 +7,33 @@
 
 namespace grpo::app {
 
-/// Writes lines to a descriptor from a thread of its own, so that whoever adds one never waits for the reader. What the
-/// reader has not taken yet waits in memory, at most kMostWaiting bytes; lines beyond that, and those that cannot be
-/// written (a full disk), are lost and counted. A reader that is gone (a closed pipe) sends this process SIGTERM once.
-/// Requires that SIGPIPE is ignored. All functions are for one thread.
+/// Writes lines to a descriptor from a thread of its own, so that adding a line never waits for the reader. Lines that
+/// the reader has not taken yet wait in memory, at most kMostWaiting bytes. Lines beyond that, and lines that cannot be
+/// written (a full disk), are lost and counted. If the reader is gone (a closed pipe), this process gets SIGTERM once.
+/// REQUIRES: SIGPIPE is ignored; one thread calls all functions.
 class LineWriter {
  public:
   static constexpr size_t kMostWaiting = 8 << 20;
 
   explicit LineWriter(int descriptor);
-  /// Does not wait for the reader: see is_empty.
+  /// Does not wait until all lines are written: see is_empty.
   ~LineWriter();
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;
 
-  /// `line` without its end.
+  /// `line` comes without a line break.
   void add(std::string line);
-  /// Whether nothing is left to write.
+  /// Whether all lines are written or lost.
   bool is_empty() const;
-  /// Since the reader last took something, or since there is something to take.
+  /// The time since the reader last took something, or, if that is later, since lines began to wait.
   std::chrono::steady_clock::duration stuck_for() const;
-  /// Lines that did not reach the reader, or will not when those that still wait are given up; 0 when it is gone.
+  /// The number of lines that were lost, counting those that still wait; 0 if the reader is gone.
   int64_t lost() const;
 
  private:
   struct Shared;
   static void write_lines(const std::shared_ptr<Shared>& shared);
-  std::shared_ptr<Shared> shared_;  // outlives this when the thread is stuck in a write
+  std::shared_ptr<Shared> shared_;  // the thread shares it, since it may be stuck in a write when this is destroyed
 };
 
 }  // namespace grpo::app

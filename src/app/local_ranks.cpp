@@ -36,14 +36,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* kParent = "GRPO_NPROC_PARENT";  // the process that started this one as a rank
+constexpr const char* kParent = "GRPO_NPROC_PARENT";  // id of the process that started this one as a rank
 constexpr std::array<const char*, 4> kRankVariables = {"RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK",
                                                        "SLURM_STEP_NUM_TASKS"};
-// The time between the first failure and the end of the other ranks. They are told of a rank that was killed, and need
-// it to say what it was doing.
+// The time between the first failure and the end of the other ranks. After a rank was killed they are told so, and need
+// longer to report what it was doing.
 constexpr std::chrono::milliseconds kAfterWord{2500};
 constexpr std::chrono::milliseconds kAfterDeath{6000};
-// How long a run that was stopped or failed waits for a reader who takes nothing of what it still has to say.
+// How long a run that was stopped or failed waits for a reader that takes none of its remaining output.
 constexpr std::chrono::seconds kForReader{5};
 // A line that has no end yet is passed on in pieces of this size.
 constexpr size_t kLongestLine = 1 << 20;
@@ -52,9 +52,9 @@ constexpr size_t kLongestLine = 1 << 20;
   throw base::Error(base::concat("--nproc: ", what, ": ", std::strerror(errno)));
 }
 
-/// What one rank writes to one of its outputs, line by line.
+/// What one rank writes to stdout or to stderr, line by line.
 struct Output {
-  int from = -1;  // end of a pipe; -1 when it is closed
+  int from = -1;  // our end of the pipe; -1 when it is closed
   LineWriter* to = nullptr;
   std::string line;
 };
@@ -65,7 +65,7 @@ struct Child {
   std::array<Output, 2> outputs;
 };
 
-// Finds a port that was free a moment ago.
+// A port that was free a moment ago.
 int free_port() {
   const int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -87,7 +87,7 @@ std::vector<std::string> own_arguments() {
   return arguments;
 }
 
-// The arguments of a rank, as ps shows them: "grpo-train (rank 1) train --config ...".
+// The arguments with which a rank starts and which ps shows: "grpo-train (rank 1) train --config ...".
 std::vector<std::string> arguments_of(int64_t rank) {
   auto arguments = own_arguments();
   const bool is_train = std::filesystem::path(arguments.at(0)).filename() == "grpo-train";
@@ -99,7 +99,7 @@ std::vector<std::string> arguments_of(int64_t rank) {
 void refuse_another_launcher() {
   for (const char* name : kRankVariables) {
     const char* value = std::getenv(name);
-    // The shell of an allocation may itself be a step of one task, and is no rank.
+    // The shell of a Slurm allocation may itself be a step of one task; it is not a rank.
     if (value == nullptr || (std::string_view(name) == "SLURM_STEP_NUM_TASKS" && std::string_view(value) == "1"))
       continue;
     throw base::ConfigError(base::concat("--nproc starts the ranks itself, but ", name, "=", value,
@@ -134,11 +134,11 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 // Runs between fork and exec, where only few calls are safe. The rank gets a process group of its own, so that Ctrl-C
-// reaches the parent only, which passes it on once (a second one would end a rank at once).
+// only reaches the parent, which passes it on once: a second signal would drop the step under way.
 [[noreturn]] void become_rank(char* const* arguments, char* const* environment, int out, int err, pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(kFailed);  // it died before the line above
+  if (getppid() != parent) _exit(kFailed);  // the parent died before prctl took effect
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -169,14 +169,14 @@ Child start(int64_t rank, int64_t count, int port, LineWriter& to_stdout, LineWr
   return child;
 }
 
-// Signals come through a descriptor, so that one poll waits for them and for output. They are blocked before the first
-// rank and the first thread start: none is lost.
+// Signals come through a descriptor, so that one poll waits for both signals and output. They are blocked before the
+// first rank and the first thread start, so that none is lost.
 int signals_as_descriptor() {
   auto numbers = stop_signals();
   numbers.push_back(SIGCHLD);
   const sigset_t set = set_of(numbers);
   sigprocmask(SIG_BLOCK, &set, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);  // LineWriter notices it
+  std::signal(SIGPIPE, SIG_IGN);  // LineWriter notices a closed pipe instead
   const int descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   if (descriptor < 0) fail("signalfd");
   return descriptor;
@@ -206,18 +206,18 @@ class LocalRanks {
   void wait_for_reader(const LineWriter& writer);
   int exit_code();
 
-  const bool label_;  // lines with their rank
+  const bool label_;  // whether lines begin with their rank
   const int signals_ = signals_as_descriptor();
   LineWriter stdout_{STDOUT_FILENO};
   LineWriter stderr_{STDERR_FILENO};
   std::vector<Child> children_;
   int first_failure_ = kDone;
   bool stopped_ = false;
-  bool told_to_end_ = false;   // by a signal after the last rank's end
-  Clock::time_point kill_at_;  // after a failure
+  bool told_to_end_ = false;   // a signal came after the last rank had ended
+  Clock::time_point kill_at_;  // when the remaining ranks are killed after a failure
 };
 
-// What this process itself says must not wait for the reader either.
+// Log messages of this process go through the LineWriter too, so that they do not wait for the reader either.
 LocalRanks::LocalRanks(int64_t count, bool label) : label_(label) {
   base::log_through([this](const std::string& level, const std::string& message) {
     stderr_.add(base::concat(base::clock_time(), " ", level, " ", message));
@@ -227,7 +227,7 @@ LocalRanks::LocalRanks(int64_t count, bool label) : label_(label) {
 }
 
 LocalRanks::~LocalRanks() {
-  send_all(SIGKILL);  // after an exception; in order, none runs
+  send_all(SIGKILL);  // ranks still run only after an exception
   for (const Child& child : children_) {
     if (child.running) waitpid(child.pid, nullptr, 0);
   }
@@ -264,7 +264,7 @@ void LocalRanks::wait_for_news() {
   }
 }
 
-// Whether there was one that stops a run.
+// Passes signals on to the ranks. Returns whether one of them stops a run.
 bool LocalRanks::read_signals() {
   signalfd_siginfo info{};
   bool stops = false;
@@ -316,14 +316,15 @@ void LocalRanks::send_all(int signal) {
   }
 }
 
-// Reads once, so that a rank which writes without end does not keep us from the others. False when there is nothing.
+// Reads once, so that a rank which writes without end does not keep us from the others.
+// Returns false if there was nothing.
 bool LocalRanks::read(int64_t rank, Output& output) {
   std::array<char, 65536> buffer{};
   const ssize_t count = output.from < 0 ? -1 : ::read(output.from, buffer.data(), buffer.size());
   if (count < 0) return false;
   if (count == 0) {
     close(std::exchange(output.from, -1));
-    if (!output.line.empty()) write_line(rank, output);  // its last line had no end
+    if (!output.line.empty()) write_line(rank, output);  // its last line had no line break
     return false;
   }
   for (const char c : std::string_view(buffer.data(), static_cast<size_t>(count))) {
@@ -333,8 +334,8 @@ bool LocalRanks::read(int64_t rank, Output& output) {
   return true;
 }
 
-// What stands in the pipes of ranks that have ended: at most a pipe's capacity, unless a process which they started
-// still writes to it; that one is not waited for.
+// Reads what is left in the pipes of ranks that have ended. That is at most a pipe's capacity, unless a process that
+// they started still writes; such a process is not waited for.
 void LocalRanks::read_the_rest() {
   for (size_t rank = 0; rank < children_.size(); ++rank) {
     for (Output& output : children_[rank].outputs) {
@@ -350,8 +351,8 @@ void LocalRanks::write_line(int64_t rank, Output& output) {
   output.to->add(std::exchange(output.line, {}));
 }
 
-// Without limit, as any program, when all went well and nobody tells us to end; else only while the reader takes
-// something: whoever waits for our exit code must learn of a failure though nobody reads.
+// Waits for the reader without limit, as any program does, if all went well and no signal came. Otherwise it only waits
+// while the reader takes something, since whoever waits for our exit code must learn of a failure even if nobody reads.
 void LocalRanks::wait_for_reader(const LineWriter& writer) {
   const auto is_in_order = [this] { return first_failure_ == kDone && !stopped_ && !told_to_end_; };
   while (!writer.is_empty() && (is_in_order() || writer.stuck_for() < kForReader)) {

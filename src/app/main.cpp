@@ -21,15 +21,15 @@ namespace {
 
 constexpr const char* kVersion = GRPO_VERSION;
 
-// A daemon or a cron job may start a program without standard input, output and error. The next files that are opened
-// would take their numbers, and log lines would land inside checkpoints.
+// A daemon or a cron job may start a program without standard input, output and error. The next opened files would then
+// get these numbers, and log lines would land inside checkpoints.
 void open_standard_descriptors() {
   for (int number = STDIN_FILENO; number <= STDERR_FILENO; ++number) {
     if (::fcntl(number, F_GETFD) == -1 && ::open("/dev/null", O_RDWR) != number) std::_Exit(grpo::app::kFailed);
   }
 }
 
-// `grpo-train ...` is `grpo train ...`, unless it is a rank, which gets the arguments in full.
+// `grpo-train ...` means `grpo train ...`. A rank already gets the arguments with "train".
 std::vector<std::string> arguments(int argc, char** argv) {
   std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
   const bool is_train = argc > 0 && std::filesystem::path(argv[0]).filename() == "grpo-train";
@@ -54,7 +54,7 @@ int run(std::vector<std::string> args) {
   grpo::app::add_data(app);
   grpo::app::add_theory(app);
   grpo::app::add_replay(app);
-  std::reverse(args.begin(), args.end());  // CLI11 takes them last first
+  std::reverse(args.begin(), args.end());  // CLI11 expects the last argument first
   try {
     app.parse(args);
   } catch (const CLI::Success& request) {  // --help, --version
@@ -66,7 +66,8 @@ int run(std::vector<std::string> args) {
   return grpo::app::last_exit_code();
 }
 
-// The other ranks are told first: they end with the same code, and know what went wrong before this process is gone.
+// Tells the other ranks first, so that they know what went wrong before this process is
+// gone; they end with the same code.
 int fail(const std::exception& error, int exit_code) {
   grpo::dist::report_failure(error.what(), exit_code);
   std::fprintf(stderr, "error: %s\n", grpo::base::printable(error.what()).c_str());

@@ -68,7 +68,7 @@ std::string text_of(const Json& step) {
   return text + "\n" + aligned(table);
 }
 
-// Over all steps that have a gradient.
+// The mean of each cosine over all steps in which it is defined.
 Json means_of(const Json& steps) {
   Json means;
   for (const auto& name : trainer::replayed_algorithms()) {

@@ -24,14 +24,14 @@ struct Options {
   trainer::PolicyConfig model;
   std::string input = "-";
   std::string output = "-";
-  rollout::SamplingConfig sampling;  // only its temperature is used
+  rollout::SamplingConfig sampling;  // only the temperature is used
 };
 
-// Rows are scored together up to this many tokens; a longer single row is scored alone.
+// Rows are scored together up to this many tokens; a longer row is scored alone.
 constexpr size_t kBatchTokens = 8192;
 
 struct Row {
-  nlohmann::ordered_json fields;  // as they came in, in their order
+  nlohmann::ordered_json fields;  // the row's fields in their order
   std::vector<int64_t> ids;
   size_t num_targets() const { return ids.empty() ? 0 : ids.size() - 1; }
 };
@@ -52,10 +52,10 @@ std::vector<int64_t> read_ids(const nlohmann::json& row, int64_t vocab_size, con
   return ids;
 }
 
-// The values log p(ids[t] | ids[<t]) for t >= 1 of every row, end to end.
+// log p(ids[t] | ids[<t]) for t >= 1 of every row; the rows' values follow one another.
 std::vector<float> log_probs_of(const models::CausalLM& model, const std::vector<Row>& rows, double temperature) {
   const at::NoGradGuard no_grad;
-  std::vector<std::vector<int64_t>> contexts;  // without the last id, which predicts nothing
+  std::vector<std::vector<int64_t>> contexts;  // the ids without the last one, after which nothing is predicted
   std::vector<int64_t> targets;
   for (const Row& row : rows) {
     if (row.num_targets() == 0) continue;

@@ -10,7 +10,7 @@
 namespace grpo::app {
 namespace {
 
-// nohup makes a program ignore SIGHUP, and that is to stay so.
+// nohup makes a program ignore SIGHUP, and that must stay so.
 bool is_ignored(int number) {
   struct sigaction action {};
   return sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;

@@ -34,14 +34,14 @@ struct Options {
 
 constexpr int64_t kTrials = 100000;
 
-// The probability of a right answer in round k, when the policy gets better by `gain` each time.
+// The probability of a right answer in each round, if the policy improves by `gain` after every round.
 std::vector<double> improving(double p, double gain, int64_t rounds) {
   std::vector<double> all;
   for (int64_t k = 0; k < rounds; ++k) all.push_back(std::min(1.0, p + gain * static_cast<double>(k)));
   return all;
 }
 
-// The share of trials in which rounds of 2 find a right answer.
+// The share of trials in which one of the rounds of 2 samples finds a right answer.
 double simulate(const std::vector<double>& p) {
   const base::RandomKey key{1, base::stream_id("theory")};
   int64_t found = 0;

@@ -6,7 +6,7 @@ class App;
 
 namespace grpo::app {
 
-// Subcommands of `grpo theory` that need a policy or runs.
+// The subcommands of `grpo theory` that need a policy or runs.
 void add_theory_variance(CLI::App& theory);
 void add_theory_rounds(CLI::App& theory);
 

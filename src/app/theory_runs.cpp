@@ -1,4 +1,4 @@
-// `grpo theory variance` and `grpo theory rounds`: the propositions measured on a policy, and on runs.
+// `grpo theory variance` and `grpo theory rounds` measure the propositions on a policy and on recorded runs.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -33,7 +33,7 @@ struct VarianceRun {
 
 double rollouts_of(const VarianceOf& one) { return static_cast<double>(one.prompts * one.group_size); }
 
-// The exponent of 1 / (Q G) that fits the measured variances of one group size best.
+// The exponent of 1 / (Q G) that fits the variances measured for one group size best (least squares of the logarithms).
 double exponent(const std::vector<VarianceOf>& all, int64_t group_size) {
   double n = 0.0, x = 0.0, y = 0.0, xx = 0.0, xy = 0.0;
   for (const VarianceOf& one : all) {
@@ -48,7 +48,7 @@ double exponent(const std::vector<VarianceOf>& all, int64_t group_size) {
   return n < 2.0 ? NAN : -(n * xy - x * y) / (n * xx - x * x);
 }
 
-// Q Var, averaged over the numbers of prompts.
+// For each group size Q times the variance, averaged over the numbers of prompts Q.
 std::vector<double> variance_of_a_group(const VarianceRun& run, const std::vector<VarianceOf>& all) {
   std::vector<double> means;
   for (const int64_t size : run.options.group_sizes) {
@@ -115,7 +115,7 @@ std::string text_of(const VarianceRun& run, const Json& facts) {
 
 void plot(const VarianceRun& run, const std::vector<VarianceOf>& all) {
   report::ChartPanel panel{.title = "variance over Q G", .lines = {}};
-  double reference = 0.0;  // Q G times the variance, of the first
+  double reference = 0.0;  // Q G times the variance at the first point
   for (const int64_t size : run.options.group_sizes) {
     panel.lines.push_back({.name = "G = " + std::to_string(size), .points = {}});
     for (const VarianceOf& one : all) {

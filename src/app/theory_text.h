@@ -8,17 +8,17 @@
 
 namespace grpo::app {
 
-// What `grpo theory` and `grpo replay` print.
+// The text that `grpo theory` and `grpo replay` print.
 
 using Rows = std::vector<std::vector<std::string>>;
 
-/// A table whose columns are as wide as they need to be, cells to the right.
+/// A table whose columns are as wide as their longest cell; cells are aligned to the right.
 std::string aligned(const Rows& rows);
 
-/// printf's `format` of a value; "-" where it is null.
+/// A value by printf's `format`; "-" if it is null.
 std::string number(const nlohmann::ordered_json& value, const char* format);
 
-/// "+0.750 -0.250"
+/// Two numbers as "+0.750 -0.250".
 std::string pair_text(const nlohmann::ordered_json& pair);
 
 /// Writes FOLDER/NAME.svg.

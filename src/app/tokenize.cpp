@@ -28,7 +28,7 @@ void run(const Options& options) {
       throw base::IoError(base::concat(reader.path(), ":", reader.line(), ": expected a key \"text\" with a string"));
     }
     const auto ids = tokenizer->encode(text->get_ref<const std::string&>(), !options.no_specials);
-    auto output = io::parse_ordered_json(reader.text(), reader.path());  // keeps the order of the fields that came in
+    auto output = io::parse_ordered_json(reader.text(), reader.path());  // keeps the order of the row's fields
     output["ids"] = ids;
     output["decoded"] = tokenizer->decode(ids);
     writer.write(output);

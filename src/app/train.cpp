@@ -40,12 +40,12 @@ struct Options {
   trainer::PlanAssumptions assumptions;
 };
 
-// The first signal asks for a checkpoint and an orderly end, the second drops the step under way, a third one kills.
+// The first signal asks for a checkpoint and an orderly end, the second drops the step under way, and the third kills.
 void on_signal(int number) {
   if (trainer::request_stop() >= 2) std::signal(number, SIG_DFL);
 }
 
-// run_local_ranks tells this process that another rank has died.
+// Called when run_local_ranks tells this process that another rank has died.
 void on_death(int, siginfo_t* info, void*) { dist::note_death(info->si_value.sival_int); }
 
 void listen_for_deaths() {
@@ -55,7 +55,7 @@ void listen_for_deaths() {
   sigaction(death_signal(), &action, nullptr);
 }
 
-// The number of ranks that --nproc asks for; auto is one for each GPU that this run would use.
+// The number of ranks that --nproc asks for; auto means one for each GPU that this run would use.
 int64_t num_local_ranks(const std::string& nproc, models::DeviceChoice device) {
   if (nproc == "auto") return models::resolve_device(device).is_cuda() ? kernels::cuda_device_count() : 1;
   int64_t count = 0;
@@ -107,7 +107,7 @@ void run(const Options& options) {
   }
   if (!is_local_rank()) {
     const int64_t ranks = num_local_ranks(options.nproc, config.model.device);
-    const bool label = config.logging.console != metrics::ConsoleMode::kJson;  // or no line would be JSON
+    const bool label = config.logging.console != metrics::ConsoleMode::kJson;  // a label would make lines no JSON
     if (ranks > 1) return set_exit_code(run_local_ranks(ranks, label));
   } else {
     listen_for_deaths();

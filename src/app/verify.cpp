@@ -19,7 +19,7 @@
 namespace grpo::app {
 namespace {
 
-constexpr size_t kWindow = 4096;  // rows in memory
+constexpr size_t kWindow = 4096;  // rows that are in memory at the same time
 
 struct Options {
   std::string input = "-";
@@ -31,13 +31,13 @@ struct Options {
 
 struct Pair {
   nlohmann::ordered_json row;
-  std::vector<std::string> golds;  // each of them right
+  std::vector<std::string> golds;  // all of them are right
   std::string pred;
   verifier::Verdict verdict;
   double seconds = 0.0;
 };
 
-// Reads `key`, or `key`_b64, its base64 form for bytes that are not UTF-8.
+// Reads `key`, or `key`_b64, which is base64 for bytes that are not UTF-8.
 std::string read_text(const nlohmann::json& row, const std::string& key, const io::JsonlReader& reader) {
   if (row.contains(key) && row.at(key).is_string()) return row.at(key).get<std::string>();
   if (row.contains(key + "_b64") && row.at(key + "_b64").is_string()) {
@@ -47,7 +47,7 @@ std::string read_text(const nlohmann::json& row, const std::string& key, const i
       base::concat(reader.path(), ":", reader.line(), ": no text \"", key, "\" (or \"", key, "_b64\")"));
 }
 
-// Reads the gold: one right answer, or a list of them.
+// Reads the gold answers: one text, or a list of right ones.
 std::vector<std::string> read_golds(const nlohmann::json& row, const io::JsonlReader& reader) {
   const auto list = row.find("gold");
   if (list == row.end() || !list->is_array() || list->empty()) return {read_text(row, "gold", reader)};
@@ -96,7 +96,7 @@ void run(const Options& options) {
       pair.row["verdict"] = verifier::to_string(pair.verdict.kind);
       pair.row["gold_parsed"] = pair.verdict.gold_parsed;
       pair.row["pred_parsed"] = pair.verdict.pred_parsed;
-      pair.row.emplace("rule", pair.verdict.rule);  // a field of the row's own by this name stays
+      pair.row.emplace("rule", pair.verdict.rule);  // emplace keeps a field of the row that has this name already
       pair.row.emplace("reason", pair.verdict.reason);
       if (options.timing) pair.row["seconds"] = pair.seconds;
       writer.write(pair.row);

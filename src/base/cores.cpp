@@ -12,7 +12,7 @@
 namespace grpo::base {
 namespace {
 
-// Cores that the control group's quota allows, rounded up; 0: no quota.
+// Cores that the control group's quota allows, rounded up; 0 when there is no quota.
 int quota_cores() {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   std::string quota;
@@ -21,7 +21,7 @@ int quota_cores() {
   return static_cast<int>(std::ceil(std::stod(quota) / period));
 }
 
-// 0: no limit.
+// Bytes that the control group allows; 0 when there is no limit.
 int64_t limited_memory() {
   std::ifstream file("/sys/fs/cgroup/memory.max");
   std::string bytes;
@@ -29,7 +29,7 @@ int64_t limited_memory() {
   return std::stoll(bytes);
 }
 
-// What --nproc gives each of its processes; 0: not set.
+// Cores that --nproc gives to each of its processes; 0 when GRPO_CORES is not set.
 int share_of_cores() {
   const char* text = std::getenv("GRPO_CORES");
   return text == nullptr ? 0 : static_cast<int>(std::strtol(text, nullptr, 10));

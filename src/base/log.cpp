@@ -30,7 +30,7 @@ class FunctionSink : public spdlog::sinks::base_sink<std::mutex> {
   Write write_;
 };
 
-// Keeps messages until it is known which file they belong to.
+// Keeps messages in memory until log_to_file says where they go.
 class HoldingSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
   void hand_over(spdlog::sinks::sink& to) {

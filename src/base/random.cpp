@@ -7,7 +7,7 @@
 namespace grpo::base {
 namespace {
 
-// Finaliser of SplitMix64: mixes seed and stream into the 64-bit Philox key.
+// The finaliser of SplitMix64. It mixes seed and stream into the 64-bit Philox key.
 uint64_t mix(uint64_t x) {
   x += 0x9E3779B97F4A7C15ull;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -70,7 +70,8 @@ double normal(const RandomKey& key, uint64_t draw, uint32_t index) {
 
 namespace {
 
-// A Gamma(shape, 1) number, shape >= 1. Each try takes the numbers of an index of its own: `which`, `which` + 2, ...
+// A Gamma(shape, 1) number for shape >= 1. `which` is 0 or 1: tries use the indices which, which + 2, ..., so the two
+// numbers of a beta() share none.
 double gamma(const RandomKey& key, uint64_t draw, uint32_t which, double shape) {
   const double d = shape - 1.0 / 3.0;
   for (uint32_t index = which;; index += 2) {

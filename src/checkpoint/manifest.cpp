@@ -12,7 +12,7 @@ namespace grpo::checkpoint {
 namespace fs = std::filesystem;
 namespace {
 
-// Whether a name in a manifest stays inside the checkpoint.
+// Whether a name in a manifest stays inside the checkpoint's folder.
 bool is_below(const std::string& name) {
   const fs::path path = fs::path(name).lexically_normal();
   return !name.empty() && path.is_relative() && *path.begin() != "..";
@@ -41,8 +41,8 @@ void check_file(const fs::path& file, const io::Written& expected) {
     throw base::CheckpointError(file.string() + ": contents differ from MANIFEST");
 }
 
-// A manifest is written with one line break at its end. Otherwise it was cut off, or something was added, however whole
-// the rest looks.
+// A manifest is written with one line break at its end. Without it the file was cut off or changed,
+// even if it still is valid JSON.
 nlohmann::json read_whole(const fs::path& path) {
   if (!io::read_file(path).ends_with("}\n")) throw base::CheckpointError("it does not end as it was written");
   return io::read_json(path);
@@ -59,7 +59,7 @@ Manifest read_manifest(const fs::path& checkpoint) {
   }
   try {
     return manifest_from(read_whole(path));
-  } catch (const std::exception& error) {  // not JSON, other types, our own words
+  } catch (const std::exception& error) {  // not JSON, values of other types, or the errors thrown above
     throw base::CheckpointError(base::concat(path.string(), ": not the manifest of a checkpoint (", error.what(), ")"));
   }
 }

@@ -25,7 +25,7 @@ constexpr const char* kStateFile = "state.json";
 constexpr const char* kReferenceFile = "reference.safetensors";
 constexpr const char* kOptimizerPrefix = "optimizer_";
 
-// Whether model/ holds the masters: for fp32 parameters they are the weights themselves.
+// Whether model/ holds the master weights: an fp32 parameter is its own master.
 bool model_folder_holds_masters(const models::CausalLM& model, bool export_model) {
   return export_model && model.dtype() == at::kFloat;
 }
@@ -48,7 +48,7 @@ void write_tensors(const fs::path& file, const NamedTensors& tensors) {
   io::write_safetensors(file, views);
 }
 
-// On the host, where they stay what they are while training goes on.
+// The values on the host. With `copy` they stay as they are while training goes on.
 NamedTensors taken(const NamedTensors& tensors, bool copy) {
   NamedTensors values;
   for (const auto& [name, tensor] : tensors) values.emplace_back(name, models::to_host(tensor, copy));
@@ -79,8 +79,8 @@ void read_model(const fs::path& folder, const models::CausalLM& model) {
   read_tensors(saved.path, saved.parameters);
 }
 
-// The optimizer's files of a checkpoint, whatever number of ranks wrote them: whole tensors `name`, or flat pieces
-// `name:<first element>`.
+// The optimizer files of a checkpoint, whichever number of ranks wrote them. They contain whole tensors called `name`,
+// or flat pieces of tensors called `name:<index of the piece's first element>`.
 class SavedOptimizer {
  public:
   explicit SavedOptimizer(const fs::path& folder) : folder_(folder) {
@@ -131,7 +131,7 @@ class SavedOptimizer {
 
   fs::path folder_;
   std::deque<io::Safetensors> files_;
-  std::map<std::string, std::map<int64_t, at::Tensor>> pieces_;  // by name and first element
+  std::map<std::string, std::map<int64_t, at::Tensor>> pieces_;  // by name, then by the index of the first element
 };
 
 }  // namespace
@@ -178,8 +178,8 @@ StateWriter run_state_writer(const models::CausalLM& model, const optim::Optimiz
           .bytes = size};
 }
 
-// Looks at a sum, which needs no mask of the tensor's size. One that overflows belongs to weights that are of no use
-// either.
+// Looks at the sum of each weight, which needs no mask of the weight's size. A sum that overflows also
+// belongs to weights that are useless.
 void check_finite(const models::CausalLM& model) {
   const at::NoGradGuard no_grad;
   for (const auto& [name, tensor] : model.own_parameters()) {

@@ -20,11 +20,12 @@ namespace {
 
 constexpr const char* kTemporaryPrefix = ".tmp-";
 constexpr const char* kOldPrefix = ".tmp-old-";
-constexpr double kMargin = 1.02;  // beside the tensors: headers, JSON, the tokenizer's files
+constexpr double kMargin = 1.02;  // allowance for what is not tensors: headers, JSON, the tokenizer's files
 
 const char* file_of(Mark mark) { return mark == Mark::kGood ? "last_good" : "best"; }
 
-// ".tmp-step_00000020", ".tmp-old-step_00000020", ".tmp-step_00000020-rank_1": names that only save() makes.
+// Whether only save() can have made this name: ".tmp-step_00000020", ".tmp-old-step_00000020"
+// and ".tmp-step_00000020-rank_1".
 bool is_leftover(const std::string& name) {
   const std::string prefix = name.starts_with(kOldPrefix) ? kOldPrefix : kTemporaryPrefix;
   return name.starts_with(prefix) && step_of_name(name.substr(prefix.size(), step_name(0).size())).has_value();
@@ -43,7 +44,7 @@ uint64_t bytes_below(const fs::path& folder) {
   return bytes;
 }
 
-// Checks that there is room for `bytes` in `folder`; what a failed attempt has left there counts as room.
+// Checks that there is room for `bytes` in `folder`. Files that a failed attempt left there count as room.
 void check_space(const fs::path& folder, uint64_t bytes) {
   const auto needed = static_cast<uint64_t>(kMargin * static_cast<double>(bytes));
   const uint64_t free = io::free_bytes(folder) + bytes_below(folder);
@@ -52,7 +53,7 @@ void check_space(const fs::path& folder, uint64_t bytes) {
                                    " kB are free; free some space, or lower checkpoint.keep"));
 }
 
-// A file in a checkpoint's folder that its MANIFEST does not list; empty when there is none.
+// A file in a checkpoint's folder that its MANIFEST does not list; "" when there is none.
 std::string unlisted_file(const fs::path& checkpoint) {
   const Manifest listed = read_manifest(checkpoint);
   for (const auto& entry : fs::recursive_directory_iterator(checkpoint)) {
@@ -118,7 +119,8 @@ std::optional<int64_t> Store::marked(Mark mark) const {
 
 void Store::save(int64_t step, const SavePlan& plan, const std::function<void(const fs::path&)>& write) {
   const fs::path temporary = folder_ / (kTemporaryPrefix + step_name(step));
-  const io::WriteRecord record;  // of all attempts: a second one need not write again what the first has put in place
+  // One record for all attempts, since a second attempt may find files that the first has already put in place.
+  const io::WriteRecord record;
   std::error_code ignored;
   for (size_t attempt = 0;; ++attempt) {
     try {
@@ -145,7 +147,7 @@ void Store::save(int64_t step, const SavePlan& plan, const std::function<void(co
   prune(plan.keep, plan.pinned);
 }
 
-// Compares what the disk holds with the manifest, which says what was meant to be written.
+// Compares what is on the disk with the manifest, which says what was meant to be written.
 void Store::finish(int64_t step, const fs::path& temporary) {
   sync_tree(temporary);
   verify(temporary);
@@ -153,15 +155,14 @@ void Store::finish(int64_t step, const fs::path& temporary) {
   io::sync_path(folder_);
 }
 
-// Puts the new checkpoint in its place. A folder cannot be renamed over one that is not empty, but two can change
-// places at once.
+// A folder cannot be renamed over one that is not empty, but two folders can be exchanged at once.
 void Store::put_in_place(int64_t step, const fs::path& temporary) {
   const fs::path target = path_of(step);
   if (!fs::exists(target)) return fs::rename(temporary, target);
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) return;
   const fs::path old = folder_ / (kOldPrefix + step_name(step));
   fs::remove_all(old);
-  fs::rename(target, old);  // remove_leftovers() takes it back if this process ends here
+  fs::rename(target, old);  // if the process ends here, remove_leftovers() puts it back
   fs::rename(temporary, target);
 }
 
@@ -195,7 +196,7 @@ bool Store::is_ours_alone(int64_t step) {
   return false;
 }
 
-// Folders are renamed before they are removed, so that a crash in the middle leaves no half checkpoint under its name.
+// A folder is renamed before it is removed, so that a crash in between leaves no half checkpoint under a step's name.
 std::vector<int64_t> Store::prune(int64_t keep, std::optional<int64_t> pinned) {
   auto old = steps();
   const auto good = marked(Mark::kGood), best = marked(Mark::kBest);

@@ -15,7 +15,7 @@ struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
 template <typename... Visitors>
-Overloaded(Visitors...) -> Overloaded<Visitors...>;  // clang needs it said before version 17
+Overloaded(Visitors...) -> Overloaded<Visitors...>;  // clang deduces these arguments by itself only from version 17 on
 
 std::string bound_text(double bound) {
   std::string text = format_number(bound);

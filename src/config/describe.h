@@ -5,25 +5,26 @@
 
 #include "grpo/base/fields.h"
 
-// What a field is, in words and as YAML text: shared by error messages, help and dumps.
+// Describes fields in words and as YAML text, for error messages, help and dumps.
 
 namespace grpo::config {
 
-/// ">= 1", "> 0", "in [0, 1]", "in (0, 1]", "<= 5", or "" for no bounds.
+/// Bounds as ">= 1", "> 0", "in [0, 1]", "in (0, 1]" or "<= 5"; "" without bounds.
 std::string range_text(const base::Range& range);
 
-/// "integer", "number or null", "list of texts", "choice", ...
+/// The type in words: "integer", "number or null", "list of texts", "choice", ...
 std::string type_name(const base::FieldValue& value);
 
-/// The bounds or the choices; "" if anything goes.
+/// The bounds or the choices of a field; "" if any value is allowed.
 std::string allowed_text(const base::Field& field);
 
-/// Whether the field holds a value of its own, not a section or a list of sections.
+/// Whether the field holds a value itself, and is not a section or a list of sections.
 bool is_leaf(const base::FieldValue& value);
 
 /// The value of a leaf on one line (flow style). REQUIRES: is_leaf(value).
 std::string flow_text(const base::FieldValue& value);
 
-std::string joined_key(const std::string& prefix, const std::string& name);  // "optimizer", "lr" -> "optimizer.lr"
+/// The dotted key of `name` in the section `prefix`: "optimizer" and "lr" give "optimizer.lr".
+std::string joined_key(const std::string& prefix, const std::string& name);
 
 }  // namespace grpo::config

@@ -13,9 +13,9 @@
 namespace grpo::config {
 namespace {
 
-constexpr uintmax_t kMaxBytes = 4 << 20;  // 50 MB of YAML would take minutes and gigabytes
+constexpr uintmax_t kMaxBytes = 4 << 20;  // larger files take minutes and gigabytes to parse
 
-// Reads a document and keeps nothing of it.
+// Ignores all events of a document, so that it can be parsed without keeping anything.
 class Nothing : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -28,8 +28,8 @@ class Nothing : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
-// YAML::LoadAll is of no use here: on "! r\n? " it finds documents without end, because the parser does not go past
-// what it cannot place. Throws YAML::Exception.
+// Counts documents without YAML::LoadAll, which finds documents without end in "! r\n? ", because the parser does not
+// move past what it cannot place. Throws YAML::Exception.
 bool has_several_documents(const std::string& text) {
   std::istringstream stream(text);
   YAML::Parser parser(stream);
@@ -37,7 +37,7 @@ bool has_several_documents(const std::string& text) {
   return parser.HandleNextDocument(nothing) && parser.HandleNextDocument(nothing);
 }
 
-// Throws YAML::Exception.
+// Parses a text with one document. Throws YAML::Exception, or base::ConfigError for several documents.
 YAML::Node only_document(const std::string& text, const Place& place, const std::string& key) {
   if (has_several_documents(text)) fail(place, key, "expected one YAML document, got several (separated by ---)");
   return YAML::Load(text);

@@ -12,13 +12,13 @@ namespace fs = std::filesystem;
 
 const fs::path kFolder = "configs";
 
-// Where an installed program has its configurations: share/grpo-train beside bin.
+// Where an installed program has its configurations: share/grpo-train/configs beside its folder bin.
 fs::path installed_folder() {
   std::error_code unreadable;
   return fs::read_symlink("/proc/self/exe", unreadable).parent_path().parent_path() / "share" / "grpo-train" / kFolder;
 }
 
-// " (did you mean configs/a.yaml?)" or "".
+// The end of a message: " (did you mean configs/a.yaml?)" or "".
 std::string nearest_config(const std::string& name) {
   std::vector<std::string> names;
   std::error_code no_folder;
@@ -32,7 +32,7 @@ std::string nearest_config(const std::string& name) {
   return nearest.empty() ? "" : " (did you mean " + (kFolder / (nearest + ".yaml")).string() + "?)";
 }
 
-// "~/data": a shell expands it only at the beginning of a word, so not behind data.train=.
+// Expands "~/data" to the home folder. In data.train=~/data the shell does not, since "~" does not begin the word.
 fs::path at_home(const std::string& text) {
   const char* home = std::getenv("HOME");
   return text.starts_with("~/") && home != nullptr ? fs::path(home) / text.substr(2) : fs::path(text);

@@ -68,7 +68,7 @@ constexpr std::array<Name, 51> kNames = {{
 }  // namespace
 
 std::string own_name_of(const std::string& key) {
-  const std::string_view last = std::string_view(key).substr(key.rfind('.') + 1);  // npos + 1 is 0
+  const std::string_view last = std::string_view(key).substr(key.rfind('.') + 1);  // without a dot npos + 1 is 0
   for (const Name& name : kNames) {
     if (last == name.theirs) return name.ours;
   }

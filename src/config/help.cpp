@@ -7,7 +7,7 @@
 namespace grpo::config {
 namespace {
 
-// One line of help. The line of a section itself has only a key and a meaning.
+// One line of help. The line of a section has only a key, a type and a meaning.
 struct Row {
   std::string key;
   std::string type;
@@ -23,7 +23,8 @@ Row section_row(const std::string& key, const base::Field& field) {
   return {key, type_name(field.value), "", "", field.doc, true};
 }
 
-// Shows the keys of an element through one that is appended for the moment, so that its values are the defaults.
+// Shows the keys of a list's elements by an element that is appended for the moment, so
+// that its values are the defaults.
 void collect_element(const base::SectionListField& list, const std::string& key, std::vector<Row>& rows) {
   const size_t size = list.size();
   list.resize(size + 1);
@@ -52,7 +53,7 @@ std::vector<Row> rows_of(const base::Fields& root) {
   return rows;
 }
 
-constexpr size_t kLongestCell = 30;  // a longer one pushes the rest of its row to the next line
+constexpr size_t kLongestCell = 30;  // a longer cell moves the rest of its row to the next line
 
 using Cells = std::array<std::string, 4>;
 Cells cells_of(const Row& row) { return {row.key, row.type, row.default_text, row.allowed}; }
@@ -77,7 +78,7 @@ std::string aligned(const Cells& cells, const std::string& meaning, const std::a
   std::string line;
   size_t column = 0;
   const auto add = [&](const std::string& cell) {
-    if (!cell.empty() && column > 0 && line.size() + 1 > column) {  // the cell before was too long
+    if (!cell.empty() && column > 0 && line.size() + 1 > column) {  // the previous cell was too long
       out += trimmed(line) + "\n";
       line.clear();
     }

@@ -20,13 +20,13 @@ struct File {
   YAML::Node document;
 };
 
-// The file that a file names as its `base:`, and where it does.
+// The file that another file names as its `base:`, and the place where it does so.
 struct Base {
   fs::path path;
   Place place;
 };
 
-// Only the first `base:` is looked at; a second one is reported when the file's keys are read.
+// Looks at the first `base:` only; a second one is reported when the file's keys are read.
 std::optional<Base> base_of(const File& file) {
   if (!file.document.IsMap()) return std::nullopt;
   for (const auto& entry : file.document) {
@@ -77,7 +77,7 @@ size_t parse_index(const std::string& text, size_t size, const std::string& key)
   fail({kCommandLine}, key, base::concat("expected the index of one of ", size, " elements, got ", text));
 }
 
-// Walks `key` down to the field that it names.
+// Sets the field that a dotted key names, such as reward.terms.0.weight.
 class Override {
  public:
   Override(const base::Fields& root, NodeReader& reader, std::string key)

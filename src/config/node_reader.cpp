@@ -13,10 +13,11 @@ namespace {
 
 const char* const kBaseKey = "base";
 
-// yaml-cpp tags plain scalars "?" and quoted or block ones "!"; an explicit !!str is a text too.
+// Whether a scalar is neither quoted nor tagged. yaml-cpp tags plain scalars "?" and quoted or block scalars "!"; other
+// tags, such as !!str, are explicit.
 bool is_plain(const YAML::Node& node) { return node.IsScalar() && node.Tag() == "?"; }
 
-// Shortens a text for a message; it is cut between two UTF-8 characters.
+// Shortens a text for a message; the cut never splits a UTF-8 character.
 std::string shortened(const std::string& text) {
   size_t size = 60;
   if (text.size() <= size) return text;
@@ -38,7 +39,7 @@ std::vector<std::string> names_of(const base::Fields& fields) {
   return names;
 }
 
-// The dotted name of a key called `name` anywhere below `fields`, or "".
+// The dotted name of the first key called `name` anywhere below `fields`, or "".
 std::string find_elsewhere(const base::Fields& fields, const std::string& prefix, const std::string& name) {
   for (const auto& field : fields.list()) {
     const std::string key = joined_key(prefix, field.name);
@@ -55,7 +56,8 @@ bool is_inside(double value, const base::Range& range) {
   return (range.open_min ? value > range.min : value >= range.min) && value <= range.max;
 }
 
-// "{problem}" without quotes is, in YAML, a mapping of one name to nothing.
+// Turns {problem}, which in YAML is a mapping from "problem" to nothing, back into the text "{problem}"; "" for any
+// other mapping. So users need no quotes.
 std::string braced_word(const YAML::Node& map) {
   const auto entry = map.begin();
   const bool braced =
@@ -107,7 +109,7 @@ const base::Field* find_field(const base::Fields& fields, const std::string& nam
 
 Place NodeReader::place_of(const YAML::Node& node) {
   if (source_ == kCommandLine) return {source_};
-  // yaml-cpp gives a value that is not there the mark of whatever comes next, so the line of its key is taken.
+  // yaml-cpp gives an absent value the mark of whatever follows, so the line of its key is used.
   return {source_, node.IsNull() || node.Mark().is_null() ? key_line_ : node.Mark().line + 1};
 }
 
@@ -134,7 +136,7 @@ void NodeReader::read_file(const YAML::Node& document) {
 }
 
 void NodeReader::read_section(const YAML::Node& map, const base::Fields& fields, const std::string& prefix) {
-  if (map.IsNull()) return;  // a section whose lines are all commented out
+  if (map.IsNull()) return;  // all lines of the section may be commented out
   if (!map.IsMap() && !fields.list_name().empty())
     return read_value(map, *find_field(fields, fields.list_name()), joined_key(prefix, fields.list_name()));
   if (!map.IsMap()) fail_expected(map, prefix, "a section (a mapping of keys)");
@@ -154,8 +156,9 @@ void NodeReader::read_section(const YAML::Node& map, const base::Fields& fields,
 
 void NodeReader::read_section_list(const YAML::Node& list, const base::SectionListField& field,
                                    const std::string& key) {
-  field.resize(0);  // elements start from their defaults, not from what an earlier file left in their place
-  if (list.IsScalar() || list.IsMap()) {  // one element without brackets, where it may be spelled as one value
+  field.resize(0);  // elements begin with their defaults, not with values of an earlier file
+  // A single element needs no brackets if its section can be written as one value.
+  if (list.IsScalar() || list.IsMap()) {
     field.resize(1);
     if (!field.fields(0).list_name().empty()) return read_element(list, field.fields(0), joined_key(key, "0"));
   }
@@ -230,7 +233,7 @@ void NodeReader::read_leaf(const YAML::Node& node, base::Auto<T>& value, const b
 template <typename T>
 void NodeReader::read_leaf(const YAML::Node& list, std::vector<T>& values, const base::Range& range,
                            const std::string& key) {
-  if constexpr (std::is_same_v<T, std::string>) {  // one path needs no brackets
+  if constexpr (std::is_same_v<T, std::string>) {  // a single text needs no brackets
     if (list.IsScalar()) {
       values = {read_scalar<T>(list, range, key)};
       return;

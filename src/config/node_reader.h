@@ -12,16 +12,18 @@
 
 namespace grpo::config {
 
-/// Reads the nodes of one source (a file or the command line) into fields; says where they do not fit.
+/// Reads YAML nodes of one source (a file or the command line) into fields. Throws
+/// base::ConfigError where they do not fit.
 class NodeReader {
  public:
-  /// `root`: all keys, to find where a misplaced one belongs. `source`: see Place.
+  /// `root` is the list of all keys, in which the right place of a misplaced key is
+  /// searched. `source` is Place::source.
   NodeReader(const base::Fields& root, std::string source) : root_(root), source_(std::move(source)) {}
 
-  /// A whole file: a mapping of sections, in which `base` is not a key of the configuration.
+  /// Reads a whole file, which is a mapping of sections. Its key `base` does not belong to the configuration.
   void read_file(const YAML::Node& document);
 
-  /// `key`, the value's full dotted name, is for messages.
+  /// Reads one value; `key` is its full dotted name, for messages.
   void read_value(const YAML::Node& node, const base::Field& field, const std::string& key);
 
   [[noreturn]] void fail_unknown(const Place& place, const std::string& prefix, const std::string& name,
@@ -49,7 +51,7 @@ class NodeReader {
 
   const base::Fields& root_;
   std::string source_;
-  int key_line_ = 0;  // of the last key read
+  int key_line_ = 0;  // line of the key that was read last
 };
 
 /// The field called `name`, or nullptr.

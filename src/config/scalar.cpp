@@ -28,7 +28,7 @@ bool contains_only(std::string_view text, std::string_view characters) {
 
 bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
-// Words that YAML 1.1 or 1.2 readers take for a boolean or null, in any case of letters.
+// Whether YAML 1.1 or 1.2 readers take the word for a boolean or null, in upper or lower case.
 bool is_reserved_word(std::string_view text) {
   static constexpr std::array<std::string_view, 9> kWords = {"true", "false", "null", "yes", "no",
                                                              "on",   "off",   "y",    "n"};
@@ -37,7 +37,7 @@ bool is_reserved_word(std::string_view text) {
   return std::find(kWords.begin(), kWords.end(), lower) != kWords.end();
 }
 
-// Digits, hexadecimal and octal numbers, dates: quoted rather than told apart.
+// Whether the text could be a number or a date (decimal, hexadecimal, octal): then it is quoted without looking closer.
 bool looks_like_number(std::string_view text) {
   return contains_only(text.substr(0, 1), "0123456789.") && contains_only(text, "0123456789abcdefABCDEFxXoO_.+-");
 }
@@ -91,7 +91,7 @@ std::optional<int64_t> parse_integer(std::string_view text) {
   if (const auto value = parse_whole<int64_t>(text)) return value;
   const auto number = parse_number(text);
   if (!number || *number != std::trunc(*number) || std::abs(*number) > kLargestExactInteger) return std::nullopt;
-  // Digits alone that did not fit 64 bits come here too, and are too large above.
+  // An integer with too many digits for 64 bits comes here too, but it exceeds kLargestExactInteger.
   return static_cast<int64_t>(*number);
 }
 
@@ -103,7 +103,8 @@ std::string format_number(double value) {
   GRPO_CHECK(error == std::errc(), "a double has at most 24 characters");
   std::string text(buffer.data(), end);
   const size_t exponent = text.find('e');
-  if (exponent != std::string::npos && text[exponent + 2] == '0') text.erase(exponent + 2, 1);  // 1e-06
+  // std::to_chars writes 1e-06; the leading 0 is dropped.
+  if (exponent != std::string::npos && text[exponent + 2] == '0') text.erase(exponent + 2, 1);
   if (text.find('.') == std::string::npos) text.insert(std::min(exponent, text.size()), ".0");
   return text;
 }

@@ -9,13 +9,13 @@
 namespace grpo::config {
 namespace {
 
-constexpr size_t kWidth = 100;  // of a line that holds a list or a mapping
+constexpr size_t kWidth = 100;  // longest line of a list or mapping in flow style
 
 class Writer {
  public:
   std::string take() { return std::move(out_); }
 
-  // `lead` starts the first line in place of `indent` spaces: the dash of a list element.
+  // `lead` begins the first line instead of `indent` spaces; it is the dash of a list's element.
   void section(const base::Fields& fields, size_t indent, std::string lead = "") {
     for (const auto& field : fields.list()) {
       out_ += lead.empty() ? std::string(indent, ' ') : lead;
@@ -63,7 +63,7 @@ class Writer {
       section(fields, indent + 2, dash);
   }
 
-  // For each element its value of Fields::list_name(), where that says all of it; else "".
+  // For each element that only sets Fields::list_name() to a single text: that text; "" for every other element.
   static std::vector<std::string> paths_alone(const base::SectionListField& list) {
     const size_t size = list.size();
     list.resize(size + 1);
@@ -94,7 +94,7 @@ class Writer {
     return texts;
   }
 
-  // "{type: math, weight: 1.0}", or "" if there are sections below.
+  // A section in flow style, such as "{type: math, weight: 1.0}"; "" if it contains sections.
   static std::string flow_section(const base::Fields& fields) {
     std::vector<std::string> parts;
     for (const auto& field : fields.list()) {
@@ -104,7 +104,7 @@ class Writer {
     return "{" + base::join(parts, ", ") + "}";
   }
 
-  // A long list or mapping, one element a line; false for a scalar.
+  // Writes a long list or mapping with one element per line; returns false for a scalar, having written nothing.
   bool block_value(const base::FieldValue& value, size_t indent) {
     if (const auto* texts = std::get_if<std::vector<std::string>*>(&value)) return block_list(**texts, indent);
     if (const auto* integers = std::get_if<std::vector<int64_t>*>(&value)) return block_list(**integers, indent);

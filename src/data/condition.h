@@ -6,23 +6,25 @@
 
 namespace grpo::data {
 
-/// What a row must be like: a key, an operator (=, !=, <, <=, >, >=) and what the key's value is compared with.
+/// What a row must be like: the value of a key compared, by an operator (=, !=, <, <=, >, >=), with a wanted value.
 struct Condition {
   std::string text;  // as written
-  std::string key;   // dots enter nested objects
+  std::string key;   // dots lead into nested objects
   std::string op;
-  std::vector<std::string> values;  // of = and != several: "source = aime | amc"
+  std::vector<std::string> values;  // one; for = and != also several: "source = aime | amc"
 };
 
-/// Throws base::ConfigError for a text that is no condition.
+/// Throws base::ConfigError for a text that is not a condition.
 Condition parse_condition(const std::string& text);
 
-/// Whether a row meets the condition. Values are compared as numbers where both are numbers, else as texts; null is a
-/// text of that name, and a row without the key has null there. Of a list = asks for one element, != for none. The
-/// order of null and anything is false. Throws base::IoError where an order is asked of a text that is no number.
+/// Whether a row meets the condition. Two numbers are compared as numbers, other values as texts. A row without the key
+/// counts as if the key were null, and null equals the text "null". If the value is a list, = is met when one of its
+/// elements equals a wanted value, and != when none does. <, <=, > and >= are not met by null. They throw base::IoError
+/// for any other value that is not a number.
 bool meets(const nlohmann::json& row, const Condition& condition);
 
-/// The value of a dotted key, or nullptr. A key that itself contains dots wins over nesting.
+/// The value of a dotted key, or nullptr if there is none. A key whose own name contains the
+/// dots goes before nested objects.
 const nlohmann::json* find_value(const nlohmann::json& object, const std::string& key);
 
 }  // namespace grpo::data

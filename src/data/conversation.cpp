@@ -13,10 +13,10 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<const char*, 4> kRoles = {"system", "user", "assistant", "tool"};
-// ShareGPT's words for them.
+// ShareGPT's names of two of these roles.
 constexpr std::array<std::pair<const char*, const char*>, 2> kOtherRoles = {{{"human", "user"}, {"gpt", "assistant"}}};
 
-// One message of one prompt, for errors.
+// Says in errors which message of which row is meant.
 struct Turn {
   const std::string& place;
   const std::string& key;

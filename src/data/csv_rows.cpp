@@ -75,7 +75,7 @@ class CsvRows : public RowSource {
 
  private:
   std::string file_;
-  std::vector<Row> rows_;  // the first holds the names
+  std::vector<Row> rows_;  // rows_.front() holds the names of the columns
   json current_;
   size_t next_ = 1;
 };

@@ -5,7 +5,7 @@
 namespace grpo::data {
 namespace {
 
-// Adds a text with its white space as single blanks.
+// Appends `text` with each run of white space as one blank and none at its ends. The final NUL keeps texts apart.
 void add(std::string& all, const std::string& text) {
   const size_t begin = all.size();
   for (const char c : text) {

@@ -15,7 +15,7 @@ namespace grpo::data {
 namespace fs = std::filesystem;
 namespace {
 
-// What tools of data sets put beside the data.
+// Files that data set libraries put beside the data to describe it.
 constexpr std::array<const char*, 4> kDescriptions = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json",
                                                       "state.json"};
 constexpr std::array<const char*, 6> kSplits = {"train", "test", "validation", "valid", "val", "dev"};
@@ -26,14 +26,14 @@ bool is_problem_file(const fs::path& file) {
   return !described && name.front() != '.' && is_known_ending(file);
 }
 
-// "train" of train-00000-of-00002.parquet; "" where the name begins with no split's.
+// The split that a file's name begins with: "train" for train-00000-of-00002.parquet; "" if it begins with none.
 std::string split_of(const fs::path& file) {
   const std::string name = name_of_set(file);
   const std::string word = name.substr(0, name.find_first_of("-_."));
   return std::find(kSplits.begin(), kSplits.end(), word) == kSplits.end() ? "" : word;
 }
 
-// Why a folder that was meant has no problem file.
+// What a folder without problem files holds instead, as the end of the error message.
 std::string what_else(const fs::path& folder) {
   if (fs::is_directory(folder / "data")) return "; its subfolder data may";
   for (const auto& entry : fs::directory_iterator(folder)) {

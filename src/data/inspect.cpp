@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-// What public sets call them, the more telling names first.
+// The names that public data sets use, the more specific ones first.
 const std::vector<std::string> kPromptNames = {"problem", "question", "prompt",        "query", "instruction",
                                                "input",   "messages", "conversations", "text"};
 const std::vector<std::string> kAnswerNames = {"answer",          "reward_model.ground_truth",
@@ -33,7 +33,7 @@ std::string kind_of(const json& value) {
   return is_chat(value) ? "chat" : "list";
 }
 
-// Counts the keys of an object, and below it those of objects, by their dotted names.
+// Counts the keys of an object and, by dotted names, the keys of the objects in it.
 void count_fields(const json& object, const std::string& prefix, std::vector<SeenField>& fields) {
   for (const auto& [key, value] : object.items()) {
     const std::string name = prefix + key;
@@ -72,7 +72,7 @@ SeenFile inspect_file(const std::string& file, const std::string& prompt_key, co
   seen.prompt_key = prompt_key.empty() ? guessed(kPromptNames, seen.fields) : prompt_key;
   seen.answer_key = answer_key.empty() ? guessed(kAnswerNames, seen.fields) : answer_key;
   if (seen.prompt_key.empty()) return seen;
-  seen.bad.clear();  // found again, beside rows that can be read but are no problems
+  seen.bad.clear();  // the second reading finds these again, and rows that are not problems
   read_problems(seen);
   return seen;
 }

@@ -21,7 +21,7 @@ class Builder : public json::json_sax_t {
   bool number_unsigned(json::number_unsigned_t value) override { return put(value); }
   bool number_float(json::number_float_t, const std::string& text) override { return put(text); }
   bool string(std::string& value) override { return put(std::move(value)); }
-  bool binary(json::binary_t&) override { return false; }  // never in text
+  bool binary(json::binary_t&) override { return false; }  // binary values do not occur in JSON text
   bool start_object(size_t) override { return open(json::object()); }
   bool start_array(size_t) override { return open(json::array()); }
   bool end_object() override { return close(); }
@@ -54,7 +54,7 @@ class Builder : public json::json_sax_t {
   }
 
   json root_;
-  std::vector<json*> open_;  // containers not yet closed; a parent does not grow while its child is open
+  std::vector<json*> open_;  // open containers; a parent does not grow while its child is open, so pointers stay valid
   std::string key_;
 };
 

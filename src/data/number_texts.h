@@ -5,8 +5,8 @@
 
 namespace grpo::data {
 
-/// Parses JSON with each number that is no 64-bit integer as a string of its own characters, which a double would lose
-/// (an answer "2.50" or 30 digits of pi). REQUIRES: `text` is valid JSON.
+/// Parses JSON so that each number that is not a 64-bit integer becomes a string of its own characters. A double would
+/// lose some of them, as in an answer "2.50" or 30 digits of pi. REQUIRES: `text` is valid JSON.
 nlohmann::json parse_with_number_texts(std::string_view text);
 
 }  // namespace grpo::data

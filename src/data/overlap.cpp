@@ -12,7 +12,7 @@
 namespace grpo::data {
 namespace {
 
-// Bytes of the UTF-8 character that begins with this one.
+// Bytes of the UTF-8 character that begins with `lead`.
 size_t length_of(unsigned char lead) {
   if (lead < 0xC0) return 1;
   if (lead < 0xE0) return 2;
@@ -20,12 +20,13 @@ size_t length_of(unsigned char lead) {
 }
 
 bool is_east_asian(unsigned char lead) { return lead >= 0xE3 && lead <= 0xED; }  // U+3000 to U+DFFF
-// Behind ASCII: Latin-1's signs, general punctuation and mathematical signs, full-width forms, and symbols.
+// Lead bytes of characters that are neither ASCII nor letters: Latin-1's signs, general punctuation and mathematical
+// signs, full-width forms, and symbols.
 bool is_sign(unsigned char lead) { return lead == 0xC2 || lead == 0xE2 || lead >= 0xEF; }
 
-using Run = uint64_t;  // a hash of 13 words
+using Run = uint64_t;  // the hash of 13 words in a row
 
-// The runs of 13 words of a text, each once.
+// All different runs of 13 words in a text.
 std::unordered_set<Run> runs_of(const std::string& words) {
   std::vector<size_t> begins = {0};
   for (size_t i = 0; i < words.size(); ++i) {
@@ -41,11 +42,11 @@ std::unordered_set<Run> runs_of(const std::string& words) {
 }
 
 struct Place {
-  size_t first = 0;  // problem
-  size_t count = 0;  // of problems
+  size_t first = 0;  // the first problem with the run
+  size_t count = 0;  // how many problems have the run
 };
 
-// Where the runs and the whole texts of a set stand.
+// In which problems of a set each run and each whole text occurs.
 struct Index {
   std::unordered_map<Run, Place> runs;
   std::unordered_map<std::string, size_t> texts;
@@ -67,7 +68,7 @@ std::optional<SharedWords> shared_words(const std::string& words, const Index& t
   if (const auto same = trained.texts.find(words); same != trained.texts.end())
     return SharedWords{.trained = same->second, .share = 1.0, .is_same = true};
   size_t counted = 0, shared = 0;
-  std::unordered_map<size_t, size_t> with;  // training problem -> runs in common with it first
+  std::unordered_map<size_t, size_t> with;  // training problem -> shared runs that occur in it first
   for (const Run run : runs_of(words)) {
     if (trained.is_common(run) || evaluated.is_common(run)) continue;
     ++counted;
@@ -88,7 +89,7 @@ std::optional<SharedWords> shared_words(const std::string& words, const Index& t
 
 std::string words_of(const std::string& text) {
   std::string words;
-  bool apart = false;  // whether a blank stands before the next character
+  bool apart = false;  // whether the next character begins a new word
   for (size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
     const size_t length = std::min(length_of(lead), text.size() - i);

@@ -1,4 +1,4 @@
-// Parquet through Apache Arrow C++: the only source that includes it.
+// Reads Parquet by Apache Arrow C++. No other source includes Arrow.
 #include <arrow/array.h>
 #include <arrow/io/file.h>
 #include <arrow/record_batch.h>
@@ -61,11 +61,11 @@ json get(const arrow::Array& array, int64_t i) {
   }
 }
 
-// JSON has no NaN and no infinity; in a column of numbers they stand for what is missing.
+// JSON has neither NaN nor infinities. In a column of numbers they mean that a value is missing, so they become null.
 json number_or_null(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
-// The shortest decimal number that rounds to this float, as a writer of 0.1 meant it: as a double it would be
-// 0.10000000149.
+// The shortest decimal number that rounds to this float, which is what the writer meant: a float 0.1 converted to
+// double would print as 0.10000000149.
 json float_to_json(float value) {
   if (!std::isfinite(value)) return nullptr;
   char text[32];
@@ -75,7 +75,7 @@ json float_to_json(float value) {
   return shortest;
 }
 
-// The same in 16 bits, of which five significant digits suffice.
+// Like float_to_json for 16 bits, where five significant digits always suffice.
 json half_to_json(uint16_t bits) {
   const auto value = arrow::util::Float16::FromBits(bits);
   if (!std::isfinite(value.ToDouble())) return nullptr;
@@ -88,7 +88,7 @@ json half_to_json(uint16_t bits) {
   return value.ToDouble();
 }
 
-// Element i as JSON. Types JSON lacks (decimals, times) become the text Arrow prints.
+// Element i as JSON. Types that JSON lacks (decimals, times) become the text that Arrow prints.
 json to_json(const arrow::Array& array, int64_t i) {
   if (array.IsNull(i)) return nullptr;
   switch (array.type_id()) {
@@ -141,7 +141,7 @@ json to_json(const arrow::Array& array, int64_t i) {
   }
 }
 
-// The column that holds a dotted key: one of that very name, else that of its first part.
+// The column that holds a dotted key: the column of that very name, else the column named like the key's first part.
 std::string column_of(const std::string& key, const std::vector<std::string>& columns, const std::string& file) {
   const std::string head = key.substr(0, key.find('.'));
   for (const auto& name : {key, head}) {
@@ -175,10 +175,11 @@ class ParquetRows : public RowSource {
     return true;
   }
   std::string place() const override { return base::concat(file_, ": row ", num_read_ - 1); }
-  json with_number_texts() const override { return current_; }  // a binary format: a number has no text of its own
+  json with_number_texts() const override { return current_; }  // Parquet numbers are binary, without a text
 
  private:
-  // Indices of the primitive columns below the columns that hold the keys, and below `id`; of all without keys.
+  // Indices of the primitive columns that belong to the columns of `keys` or to `id`; of
+  // all columns if there are no keys.
   std::vector<int> leaves_of(const std::vector<std::string>& keys) const {
     const auto* schema = reader_->parquet_reader()->metadata()->schema();
     std::vector<std::string> columns;

@@ -12,11 +12,11 @@ namespace {
 using nlohmann::json;
 using Messages = std::vector<Message>;
 
-// A completion as it stands in the row.
+// One of the two completions as it stands in the row.
 struct Side {
   std::string key;
-  std::string text;   // without messages
-  Messages messages;  // the whole list
+  std::string text;   // the value if it is a text
+  Messages messages;  // the value if it is a list of messages, prompt included
 };
 
 Side read_side(const json& row, const std::string& key, const std::string& place) {
@@ -32,7 +32,8 @@ Side read_side(const json& row, const std::string& key, const std::string& place
   return side;
 }
 
-// The messages with which both begin. The last one of each is a completion, also where they are the same.
+// The messages with which both lists begin. The last message of a list is its completion and never belongs to the
+// beginning, even if both completions are equal.
 Messages common_beginning(const Side& chosen, const Side& rejected) {
   if (chosen.messages.empty() || rejected.messages.empty()) return {};
   const auto mine = chosen.messages.end() - 1, theirs = rejected.messages.end() - 1;
@@ -54,7 +55,7 @@ std::string last_user_text(const Messages& messages) {
   return last == messages.rend() ? "" : last->content;
 }
 
-// A prompt beside whole conversations repeats what they ask.
+// A prompt beside whole conversations may only repeat what they ask.
 void require_same_question(const Problem& prompt, const Messages& beginning, const std::string& key,
                            const std::string& place) {
   if (prompt.prompt == last_user_text(beginning)) return;

@@ -15,14 +15,14 @@ using nlohmann::json;
 
 bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
 
-// The text that names the problem: the prompt itself, or the last thing the user says.
+// The last thing that the user says. It stands for the whole conversation where a problem needs a short text.
 std::string last_user_content(const std::vector<Message>& messages) {
   const auto last =
       std::find_if(messages.rbegin(), messages.rend(), [](const Message& message) { return message.role == "user"; });
   return last->content;
 }
 
-// null stands for a missing answer, as do NaN and infinities in a column of numbers.
+// A missing answer is null; NaN and infinities in a column of numbers were made null before.
 std::string answer_text(const json& value, const json& with_number_text, const std::string& place,
                         const std::string& key) {
   if (value.is_null()) return "";
@@ -32,7 +32,7 @@ std::string answer_text(const json& value, const json& with_number_text, const s
   return with_number_text.is_string() ? with_number_text.get<std::string>() : with_number_text.dump();
 }
 
-// A list holds several right answers.
+// The answers of a row; a list holds several right ones.
 std::vector<std::string> answers_of(const json& row, const std::string& key, const RowSource& source) {
   const std::string place = source.place();
   const json& value = value_at(row, key, place);

@@ -24,7 +24,7 @@ class JsonlRows : public RowSource {
     try {
       return reader_.next(row);
     } catch (const base::IoError& error) {
-      if (reader_.line() == line) throw;  // the file's, not a line's
+      if (reader_.line() == line) throw;  // no line was read, so the file is at fault
       throw BadRow(error.what());
     }
   }
@@ -57,11 +57,12 @@ class JsonArrayRows : public RowSource {
  private:
   std::string file_;
   json rows_;
-  mutable json exact_;  // the whole file again, once somebody asks
+  mutable json exact_;  // the whole file parsed again, when with_number_texts() is first called
   size_t next_ = 0;
 };
 
-// What datasets' to_json and pandas' lines=True write under the name .json: one object a line.
+// Whether a .json file holds one object per line, as datasets' to_json and pandas'
+// to_json(lines=True) write under that name.
 bool holds_json_lines(const std::string& file) {
   const std::string text = io::read_maybe_compressed(file);
   const size_t end = text.find('\n');

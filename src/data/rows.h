@@ -10,7 +10,7 @@
 
 namespace grpo::data {
 
-/// A row that cannot be read, while those behind it can.
+/// A row that cannot be used, while the rows after it can.
 class BadRow : public base::IoError {
  public:
   using base::IoError::IoError;
@@ -20,20 +20,21 @@ class BadRow : public base::IoError {
 class RowSource {
  public:
   virtual ~RowSource() = default;
-  /// The next row, always an object, or false at the end. Throws BadRow naming the place, and then goes on with the
-  /// next row when it is called again; another base::IoError where the file cannot be read any further.
+  /// Reads the next row, always an object; returns false at the end. Throws BadRow naming the place, after which the
+  /// next call goes on with the next row. Throws another base::IoError if the file cannot be read any further.
   virtual bool next(nlohmann::json& row) = 0;
-  /// Where the row last returned is: "FILE:LINE" or "FILE: row N" (from 0).
+  /// Where the last row is: "FILE:LINE" or "FILE: row N" (from 0).
   virtual std::string place() const = 0;
-  /// The row last returned with every fractional number as the text it has in the file ("1.50", "1e-3").
+  /// The last row with every fractional number as the text that it has in the file ("1.50", "1e-3").
   virtual nlohmann::json with_number_texts() const = 0;
 };
 
-/// Chooses the format by the file's ending. keys: what will be asked of the rows (dotted); a format with columns reads
-/// only those and `id`, or all of them where none is asked for.
+/// Opens a file in the format that its ending tells. keys: the (dotted) keys that will be read. A format with columns
+/// reads only their columns and `id`, or all columns if no keys are given.
 std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<std::string>& keys);
 
-/// Whether open_rows reads such a file, by its ending (behind one of a compression), and the endings for a message.
+/// is_known_ending: whether open_rows reads files with this ending (before one of a compression). known_endings:
+/// all such endings, for a message.
 bool is_known_ending(const std::filesystem::path& file);
 std::string known_endings();
 

@@ -49,7 +49,7 @@ std::vector<int64_t> PromptSampler::rows_of_epoch(uint64_t epoch) const {
     const auto begin = static_cast<std::ptrdiff_t>(rows.size());
     const auto draws = static_cast<uint64_t>(sets_[s].draws());
     for (uint64_t i = epoch * draws; i < (epoch + 1) * draws; ++i) rows.push_back(orders_[s][i % orders_[s].size()]);
-    if (shuffle_) std::sort(rows.begin() + begin, rows.end());  // which rows they are; the permutation says their order
+    if (shuffle_) std::sort(rows.begin() + begin, rows.end());  // only `order` below decides the order
   }
   if (!shuffle_) return rows;
   const auto order = base::permutation(key_, epoch, epoch_length_);

@@ -1,4 +1,4 @@
-// What data.train says: which rows of which files, in which order.
+// Reads data.train: which rows of which files, in which order.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-// The rows of one set that `where` lets through, as problems.
+// Reads the rows of one set that meet `where`, as problems.
 class SetReader {
  public:
   SetReader(const DataConfig& config, const TrainSet& set, RowKind kind, SetCounts& counts)
@@ -31,7 +31,7 @@ class SetReader {
     seen_.resize(conditions_.size());
   }
 
-  // first_row: number of the file's first row in the run.
+  // first_row: the number of the file's first row among all rows of the run.
   void read(const std::string& file, int64_t first_row) {
     const auto take = [&](const FileRow& row) {
       if (!is_wanted(row.value, row.source)) return;
@@ -82,8 +82,8 @@ class SetReader {
   ProblemKeys keys_;
   SetCounts& counts_;
   std::vector<Condition> conditions_;
-  std::vector<bool> seen_;          // whether any row had the condition's key
-  std::vector<std::string> known_;  // keys of the last row that lacked one of these
+  std::vector<bool> seen_;          // for each condition whether any row had its key
+  std::vector<std::string> known_;  // keys of the last row that lacked such a key
   std::vector<Problem> problems_;
 };
 
@@ -98,7 +98,8 @@ void drop_duplicates(std::vector<Problem>& problems, const std::unordered_set<st
   });
 }
 
-// The first `take` of a keyed permutation, in file order: the smaller of two subsets lies in the larger one.
+// Takes the first set.take problems of a keyed permutation, in file order. With the same take_seed the smaller of two
+// subsets is thus part of the larger one.
 void take_some(std::vector<Problem>& problems, const TrainSet& set, SetCounts& counts) {
   if (!set.take) return;
   const auto count = static_cast<int64_t>(problems.size());
@@ -133,7 +134,7 @@ bool TrainSet::is_plain() const {
 
 TrainProblems load_train_sets(const DataConfig& config, RowKind kind) {
   TrainProblems loaded;
-  std::unordered_set<std::string> earlier;  // texts of the sets before
+  std::unordered_set<std::string> earlier;  // compared_text of the problems of earlier sets
   int64_t first_row = 0;
   for (const TrainSet& set : config.train) {
     SetCounts counts;

@@ -26,10 +26,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A broken connection only says that a peer is gone. The watch knows which one and why, or will know within this time.
+// A broken connection only says that some peer is gone. Within this time the watch finds out which one and why, and
+// ends the process with that message.
 constexpr std::chrono::seconds kVerdict{12};
 
-/// How often a rank sends the tensor in Gloo's broadcast, a binomial tree.
+/// How often a rank sends the tensor in Gloo's broadcast, which is a binomial tree.
 int64_t broadcast_sends(int64_t rank, int64_t root, int64_t size) {
   const int64_t position = (rank + size - root) % size;
   int64_t sends = 0;
@@ -57,14 +58,14 @@ class C10dCommunicator : public Communicator {
         });
   }
 
-  // While an exception destroys this object, the watch goes on until report_failure has told the others.
+  // While an exception destroys this object, the watch keeps running until report_failure has told the other ranks.
   ~C10dCommunicator() override {
     minder_.reset();
-    // abort() does not wait for collectives that failed.
+    // Unlike shutdown(), abort() does not wait for collectives that have failed.
     if (device_group_ && std::uncaught_exceptions() > 0) device_group_->abort();
     if (std::uncaught_exceptions() > 0) return;
     watch_->leave(std::chrono::seconds(timeout_s_));
-    // All ranks have come here; the group's destructor alone would warn of a leak.
+    // All ranks are done now. Without shutdown() the group's destructor would warn of a leak.
     if (device_group_) device_group_->shutdown();
     set_current_watch(nullptr);
   }
@@ -116,14 +117,14 @@ class C10dCommunicator : public Communicator {
   int64_t timeout_s_;
   std::shared_ptr<Watch> watch_;
   c10::intrusive_ptr<c10d::Backend> group_;  // Gloo
-  c10::intrusive_ptr<c10d::Backend>
-      device_group_;                    // NCCL for tensors on CUDA; null: they are copied to the CPU and back
-  std::unique_ptr<WorkMinder> minder_;  // of the device group's works
+  // NCCL, for tensors on CUDA. Without it they are copied to the CPU and back.
+  c10::intrusive_ptr<c10d::Backend> device_group_;
+  std::unique_ptr<WorkMinder> minder_;  // looks after the collectives of device_group_
   int64_t bytes_sent_ = 0;
 };
 
-// A collective that has started: c10d's work, and what is left to do when it is done. A thread of Gloo's moves it
-// meanwhile.
+// A collective that has started: c10d's work, and what is left to do when the work is done. Threads of Gloo
+// or NCCL carry it on meanwhile.
 class C10dCommunicator::Underway : public Pending {
  public:
   Underway(C10dCommunicator& owner, Started started, Work work, std::function<void()> finish)
@@ -143,7 +144,7 @@ class C10dCommunicator::Underway : public Pending {
  private:
   C10dCommunicator& owner_;
   Started started_;
-  Work work_;  // null when there is nothing to send, or when it is done
+  Work work_;  // null when there is nothing to send, and after wait()
   std::function<void()> finish_;
 };
 
@@ -193,8 +194,8 @@ std::string C10dCommunicator::waited_message(const Started& started, const std::
   }
 }
 
-// Gloo reduces in a ring: each part of the tensor is summed on one rank and then passed round, so every rank gets the
-// same bits.
+// Gloo reduces in a ring: each part of the tensor is summed up on one rank and then passed round, so that
+// every rank gets the same bits.
 std::unique_ptr<Pending> C10dCommunicator::start_all_reduce(const at::Tensor& tensor,
                                                             c10d::ReduceOp::RedOpType operation, const char* name) {
   check_tensor(tensor);
@@ -258,7 +259,7 @@ std::unique_ptr<Pending> C10dCommunicator::start_all_gather_into(const at::Tenso
       [to]() mutable { to.store(); });
 }
 
-// Adds up the parts of all ranks, [ranks, n], in the order of the ranks.
+// output [n] becomes the sum of `parts` [ranks, n], added up in the order of the ranks.
 void add_parts(const at::Tensor& output, const at::Tensor& parts) {
   const auto dtype = is_narrow(parts) ? at::kFloat : parts.scalar_type();
   const bool in_place = output.scalar_type() == dtype && output.is_contiguous() && output.device() == parts.device();

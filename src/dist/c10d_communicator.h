@@ -12,8 +12,8 @@
 
 namespace grpo::dist {
 
-/// A communicator over c10d's groups: `group` (Gloo) for tensors on the CPU, `device_group` (NCCL) for those on CUDA,
-/// which without one are copied to the CPU and back.
+/// A communicator over c10d's groups. `group` (Gloo) takes tensors on the CPU and `device_group` (NCCL) those on CUDA.
+/// Without a device_group CUDA tensors are copied to the CPU and back.
 std::unique_ptr<Communicator> make_c10d_communicator(const Ranks& ranks, int64_t timeout_s,
                                                      std::shared_ptr<Watch> watch,
                                                      c10::intrusive_ptr<c10d::Backend> group,

@@ -9,7 +9,7 @@
 
 namespace grpo::dist {
 
-// Every implementation makes the same checks, so that a mistake which fails with several ranks fails with one as well.
+// Every implementation makes the same checks, so that a wrong call which fails with several ranks also fails with one.
 inline void check_tensor(const at::Tensor& tensor) { GRPO_CHECK(tensor.defined(), "a collective was given no tensor"); }
 
 inline void check_name(const std::string& name) { GRPO_CHECK(!name.empty(), "a barrier needs a name"); }

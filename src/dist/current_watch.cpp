@@ -10,7 +10,7 @@
 namespace grpo::dist {
 namespace {
 
-// The watch of this process. It is kept here for report_failure, which is called after the communicator is gone.
+// The watch of this process. It is kept here because report_failure is called after the communicator is gone.
 std::mutex current_mutex;
 std::shared_ptr<Watch> current_watch;
 
@@ -21,8 +21,8 @@ void set_current_watch(std::shared_ptr<Watch> watch) {
   current_watch = std::move(watch);
 }
 
-// Everything goes out in one write, so that the lines of several ranks on one terminal stay whole. Flushes and
-// destructors are left out on purpose: a thread of this process may hold any lock.
+// The line goes out in one write, so that lines of several ranks on one terminal stay whole. Flushes and destructors
+// are left out on purpose, since another thread of this process may hold any lock.
 void end_process(const std::string& message, int exit_code) {
   const std::string line = "error: " + message + "\n";
   [[maybe_unused]] const auto written = write(STDERR_FILENO, line.data(), line.size());

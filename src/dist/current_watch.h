@@ -7,8 +7,8 @@
 
 namespace grpo::dist {
 
-/// Makes `watch` the one that report_failure (communicator.h) speaks to, also after its communicator is gone. Null
-/// means that there is none any more.
+/// Makes `watch` the one to which report_failure (communicator.h) reports, also after its
+/// communicator is gone. Null: none.
 void set_current_watch(std::shared_ptr<Watch> watch);
 
 /// Prints the message and ends the process, from whatever thread.

@@ -9,27 +9,27 @@
 
 namespace grpo::dist {
 
-/// A rehearsed failure: what the environment variable GRPO_DRILL asks of one rank. For operators, who see on their own
-/// cluster how a run ends before they trust it, and for tests.
+/// A failure that the environment variable GRPO_DRILL makes one rank rehearse. It lets operators see on their own
+/// cluster how a run ends before they trust it, and serves tests.
 struct Drill {
   enum class Action { kKill, kStop, kThrow, kSleep };
   int64_t rank = 0;
-  std::optional<int64_t> step;  // none: whenever the rank enters the phase
+  std::optional<int64_t> step;  // none: at every step, and outside of steps
   std::string phase;
   Action action = Action::kKill;
-  std::optional<int64_t> seconds;  // of a sleep; none: without an end
+  std::optional<int64_t> seconds;  // length of a sleep; none: forever
 };
 
-/// GRPO_DRILL="rank=1 step=3 phase=update action=kill", words in any order, step and seconds may be left out; nullopt
-/// where it is not set. Throws base::ConfigError for anything else.
+/// Reads GRPO_DRILL="rank=1 step=3 phase=update action=kill". The words may be in any order; step and seconds may be
+/// left out. Returns nullopt when the variable is not set. Throws base::ConfigError for any other text.
 std::optional<Drill> drill_from(const Environment& environment, int64_t num_ranks);
 
-/// Whether the drill is meant for this rank in this phase, which is written as Communicator::enter_phase gets it: "step
-/// 3, update".
+/// Whether the drill is meant for this rank in this phase. `phase` is what
+/// Communicator::enter_phase gets: "step 3, update".
 bool applies(const Drill& drill, int64_t rank, const std::string& phase);
 
-/// Does what the drill asks for. until_known: how long to wait before actions after which this process can say nothing
-/// more, so that the others know its phase.
+/// Does what the drill asks for. `until_known` is the pause before killing or stopping the process, after which it can
+/// say nothing more: meanwhile the other ranks learn its phase.
 void act(const Drill& drill, std::chrono::milliseconds until_known);
 
 }  // namespace grpo::dist

@@ -10,7 +10,8 @@
 
 namespace grpo::dist {
 
-/// Gloo between all ranks, which have met in `store`. Throws base::DistError when this rank cannot reach the others.
+/// Connects all ranks by Gloo; they exchange their addresses in `store`. Throws base::DistError when
+/// this rank cannot reach the others.
 c10::intrusive_ptr<c10d::Backend> connect_gloo(const Ranks& ranks, const StorePointer& store,
                                                std::chrono::seconds timeout);
 

@@ -12,7 +12,7 @@ namespace grpo::dist {
 namespace {
 
 constexpr int64_t kDefaultPort = 29500;  // torchrun's default
-// It lies below the range from which Linux takes ports for outgoing connections.
+// Ports for jobs without MASTER_PORT lie below the range from which Linux takes ports for outgoing connections.
 constexpr int64_t kFirstPort = 10000;
 constexpr int64_t kNumPorts = 20000;
 
@@ -57,7 +57,7 @@ constexpr int64_t kMany = std::numeric_limits<int32_t>::max();
 
 std::string assignment(const char* name, int64_t value) { return base::concat(name, "=", value); }
 
-// Reads everything but the place where the ranks meet.
+// Reads rank, size and local rank, that is everything but the place where the ranks meet.
 Ranks places(const Environment& environment, const Names& names) {
   Ranks ranks;
   const auto size = find_number(environment, names.size, 1, kMany);
@@ -99,8 +99,8 @@ int64_t slurm_port(const Environment& environment) {
   return kFirstPort + (*job * 16 + step) % kNumPorts;
 }
 
-// Open MPI names its jobs, so each can have a port of its own. MPICH does not, so two of its jobs on one host need
-// MASTER_PORT.
+// Open MPI names its jobs, so each job gets a port of its own. MPICH does not, so two MPICH jobs on one host need
+// different values of MASTER_PORT.
 int64_t mpi_port(const Environment& environment) {
   for (const char* name : {"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"}) {
     const auto job = find(environment, name);
@@ -152,20 +152,21 @@ bool same_place(const Environment& environment, const Names& a, const Names& b) 
 
 const Names* launcher_of(const Environment& environment) {
   if (find(environment, kTorchrun.rank)) return &kTorchrun;
-  // srun --mpi=pmi2 sets both Slurm's and PMI's variables; Slurm's are taken, because they also say where to meet.
+  // srun --mpi=pmi2 sets the variables of Slurm and of PMI. Slurm's are used, since they also say where to meet.
   if (find(environment, kSlurm.size) && same_place(environment, kSlurm, kPmi)) return &kSlurm;
   for (const Names* names : {&kOpenMpi, &kPmi, &kSlurm}) {
     if (find(environment, names->size)) return names;
   }
-  // Inside an allocation SLURM_PROCID is set for the batch script too, whereas the other launchers' ranks are set by
-  // mpirun only. So those are looked at first.
+  // Slurm sets SLURM_PROCID also for the batch script of an allocation, while the ranks of Open MPI and PMI are only
+  // set by mpirun, so the latter are looked at first.
   for (const Names* names : {&kOpenMpi, &kPmi}) {
     if (find(environment, names->rank)) return names;
   }
   return find(environment, kTorchrun.size) ? &kTorchrun : nullptr;
 }
 
-// Job scripts export WORLD_SIZE for programs that read it. It must then be the number that the launcher says.
+// Job scripts export WORLD_SIZE for programs that read it. It must then equal the number of
+// ranks that the launcher gives.
 void check_world_size(const Environment& environment, const Names& names, int64_t size) {
   const auto world_size = find_number(environment, kTorchrun.size, 1, kMany);
   if (!world_size || *world_size == size) return;
@@ -174,7 +175,7 @@ void check_world_size(const Environment& environment, const Names& names, int64_
                                        ": expected the same number of ranks, or WORLD_SIZE not set"));
 }
 
-/// The parts of a Slurm node list between the commas that are outside brackets.
+/// Splits a Slurm node list at the commas that are outside of brackets.
 std::vector<std::string> list_parts(const std::string& list) {
   std::vector<std::string> parts(1);
   bool inside = false, malformed = false;
@@ -194,7 +195,7 @@ std::vector<std::string> list_parts(const std::string& list) {
   return parts;
 }
 
-/// The pieces of "prefix[003-005,9]suffix"; without brackets all of it is the prefix.
+/// The pieces of "prefix[003-005,9]suffix". A text without brackets is all prefix.
 struct Pattern {
   std::string prefix, ranges, suffix;
 };
@@ -220,7 +221,7 @@ int64_t count(const std::string& ranges) {
   return total;
 }
 
-// A name may hold several brackets (rack[0-1]n[00-15]); the first number of each belongs to the first host.
+// The first host that a part such as rack[0-1]n[00-15] names: it takes the first number of every bracket.
 std::string first_name(const std::string& part) {
   const Pattern pattern = split(part);
   if (pattern.ranges.empty()) return part;

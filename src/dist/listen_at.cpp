@@ -14,7 +14,7 @@
 namespace grpo::dist {
 namespace {
 
-constexpr int kBacklog = 4096;  // all ranks of a large job come at once; the kernel lowers it to its own limit
+constexpr int kBacklog = 4096;  // all ranks of a large job come at once; the kernel may lower it
 
 struct FreeAddresses {
   void operator()(addrinfo* all) const { ::freeaddrinfo(all); }

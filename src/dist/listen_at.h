@@ -5,10 +5,10 @@
 
 namespace grpo::dist {
 
-/// Opens a socket that listens where the ranks meet, for the store: at the address of `host` and nowhere else. Ranks of
-/// other hosts may know this host by another address than it does itself (a name that /etc/hosts maps to 127.0.1.1, or
-/// a service in front of it); where the address is not one that others can reach, it listens on all interfaces. The
-/// caller owns the descriptor. Throws base::DistError.
+/// Opens a listening socket for the store at the place where the ranks meet, on the address of `host` and no other.
+/// Ranks on other hosts may know this host by an address that it does not have itself, or that leads nowhere else:
+/// behind a service, or when /etc/hosts maps its name to 127.0.1.1. In such a case the socket listens on all
+/// interfaces. The caller owns the descriptor. Throws base::DistError.
 int listen_at(const std::string& host, int64_t port, bool one_host);
 
 }  // namespace grpo::dist

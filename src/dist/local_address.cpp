@@ -22,8 +22,8 @@ std::string text_of(const sockaddr* address) {
 
 bool is_loopback(const std::string& address) { return address.starts_with("127.") || address == "::1"; }
 
-// The address of the interface that leads to the target. Connecting a datagram socket sends nothing; it only looks up
-// the route.
+// The address of the interface that leads to `target`. Connecting a datagram socket sends
+// nothing and only looks up the route.
 std::string address_towards(const addrinfo& target) {
   const int handle = socket(target.ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (handle < 0) return "";

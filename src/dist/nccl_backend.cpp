@@ -1,5 +1,4 @@
-// NCCL by way of c10d, in a library of its own that is loaded at run time, so that the program itself does not link
-// CUDA.
+// NCCL through c10d. It is a library of its own that is loaded at run time, so that the program does not link CUDA.
 #include <dlfcn.h>
 
 #include <cstdlib>
@@ -7,8 +6,8 @@
 
 #include "dist/nccl_library.h"
 
-// c10d's options contain NCCL's, whose size is that of the header, so the header must be of the version that
-// LibTorch 2.11 was built with: 2.28 (its wheel asks for 2.28.9).
+// c10d's options contain NCCL's options, whose size depends on the header. So nccl.h must have the version with which
+// LibTorch 2.11 was built: 2.28 (its wheel asks for 2.28.9).
 static_assert(NCCL_MAJOR == 2 && NCCL_MINOR == 28, "LibTorch 2.11 needs nccl.h 2.28");
 
 namespace grpo::dist {
@@ -21,11 +20,11 @@ const char* version_problem() {
   return version >= NCCL_VERSION(2, 28, 0) ? "" : "libnccl.so.2 is older than 2.28, which LibTorch 2.11 was built with";
 }
 
-// c10d's watchdog ends a process whose collective failed, and its flight recorder keeps the last collectives for the
-// message. What the environment sets already stays as it is.
+// Lets c10d's watchdog end a process whose collective failed, and its flight recorder keep the last collectives for the
+// message. Variables that the environment already sets keep their values.
 void set_defaults() {
   const auto set = [](const char* name, const char* value) { setenv(name, value, /*overwrite=*/0); };
-  set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1");  // tear down
+  set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1");  // abort the communicator and end the process
   set("TORCH_NCCL_ENABLE_MONITORING", "1");
   set("TORCH_NCCL_DUMP_ON_TIMEOUT", "1");
   set("TORCH_NCCL_PROPAGATE_ERROR", "1");

@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 int driver_devices() {
-  // The driver is asked directly, whose functions return 0 when they succeed: loading LibTorch's CUDA part takes long.
+  // Asks the driver itself, since loading LibTorch's CUDA part takes long. The driver's functions return 0 on success.
   void* const driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (driver == nullptr) return 0;
   const auto start = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));

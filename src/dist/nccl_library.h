@@ -10,16 +10,15 @@ namespace grpo::dist {
 
 inline constexpr const char* kNoDevices = "the driver offers no CUDA device";
 
-/// Says what is missing for the CUDA device of this number to exchange tensors over NCCL; empty when all is in place.
-/// It loads lib/libgrpo_nccl.so beside the program, and LibTorch's CUDA part with it, only where the driver offers that
-/// device.
+/// What is missing for CUDA device number `device` to exchange tensors by NCCL; "" when nothing is. This loads
+/// lib/libgrpo_nccl.so beside the program, and with it LibTorch's CUDA part, but only if the driver has that device.
 std::string nccl_problem(int64_t device);
 
-/// c10d's NCCL process group. REQUIRES: nccl_problem() found nothing on any rank.
+/// Makes c10d's NCCL process group. REQUIRES: nccl_problem() returned "" on every rank.
 c10::intrusive_ptr<c10d::Backend> make_nccl_group(const c10::intrusive_ptr<c10d::Store>& store, int64_t rank,
                                                   int64_t size, std::chrono::seconds timeout);
 
-/// The functions that the library exports.
+/// The functions that libgrpo_nccl.so exports.
 struct NcclTable {
   const char* (*version_problem)();
   void (*make)(c10::intrusive_ptr<c10d::Backend>& group, const c10::intrusive_ptr<c10d::Store>& store, int rank,

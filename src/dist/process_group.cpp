@@ -18,12 +18,12 @@
 namespace grpo::dist {
 namespace {
 
-// NCCL's own time limits come so much later than ours, which say more.
+// How much later NCCL's own time limit comes than ours, so that our message, which says more, comes first.
 constexpr std::chrono::seconds kBeforeNccl{60};
 
 std::string device_key(int64_t rank) { return "device/" + std::to_string(rank); }
 
-// Whether every rank has NCCL and a CUDA device of its own. All ranks get the same answer.
+// Whether every rank has NCCL and a CUDA device of its own. All ranks read the same values, so all get the same answer.
 bool can_use_nccl(KeyValue& store, const Ranks& ranks, Backend backend) {
   if (backend == Backend::kGloo) return false;
   std::vector<std::string> keys;
@@ -61,7 +61,7 @@ std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const Distr
   auto group = connect_gloo(ranks, store, timeout);
   c10::intrusive_ptr<c10d::Backend> device_group;
   if (devices_can_meet) {
-    // The minder names the missing rank before NCCL's own watchdog would end the process.
+    // NCCL's longer limit lets the WorkMinder name the missing rank before NCCL's own watchdog ends the process.
     device_group = make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", store), ranks.rank, ranks.size,
                                    timeout + kBeforeNccl);
   }

@@ -7,8 +7,8 @@
 
 namespace grpo::dist {
 
-/// Joins the other ranks over c10d: a TCPStore where they meet, Gloo for what they exchange. Waits until all have come.
-/// Throws base::DistError naming those that did not come within config.timeout_s.
+/// Joins the other ranks over c10d: they meet in a TCPStore and exchange data by Gloo and, where every rank can, NCCL.
+/// Waits until all have come. Throws base::DistError naming the ranks that did not come within config.timeout_s.
 std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const DistributedConfig& config);
 
 }  // namespace grpo::dist

@@ -41,13 +41,13 @@ StorePointer connect_store(const Ranks& ranks, bool as_server, std::chrono::seco
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(ranks.port);
   options.isServer = as_server;
-  options.waitWorkers = false;  // wait_for_all says who is missing
+  options.waitWorkers = false;  // wait_for_all waits instead and says who is missing
   options.timeout = timeout;
   const std::string place = base::concat(ranks.host, ":", ranks.port, " (MASTER_ADDR, MASTER_PORT)");
   try {
     if (as_server) options.masterListenFd = listen_at(ranks.host, ranks.port, ranks.one_host);
     StorePointer store = c10::make_intrusive<c10d::TCPStore>(ranks.host, options);
-    // torchrun's store lives on when torchrun starts the job again, so each start has keys of its own.
+    // torchrun's store lives on when torchrun starts the job again, so each start uses keys of its own.
     return c10::make_intrusive<c10d::PrefixStore>("grpo/" + ranks.attempt, store);
   } catch (const std::exception& error) {
     throw base::DistError(base::concat(

@@ -13,15 +13,15 @@ namespace grpo::dist {
 
 using StorePointer = c10::intrusive_ptr<c10d::Store>;
 
-/// A connection to the store where the ranks of a run meet; as_server: this process holds it. Throws base::DistError
-/// when it cannot be opened or reached within `timeout`.
+/// Connects to the store where the ranks of a run meet; as_server: this process opens and holds it. Throws
+/// base::DistError when that fails within `timeout`.
 StorePointer connect_store(const Ranks& ranks, bool as_server, std::chrono::seconds timeout);
 
-/// The store as the watch sees it.
+/// The store by the interface that the watch uses.
 std::unique_ptr<KeyValue> values_of(StorePointer store);
 
-/// Returns when every rank has announced itself (Watch::announce). Throws base::DistError naming those that have not
-/// come within `timeout`.
+/// Returns when every rank has announced itself (Watch::announce). Throws base::DistError naming the ranks that
+/// have not done so within `timeout`.
 void wait_for_all(c10d::Store& store, const Ranks& ranks, std::chrono::seconds timeout);
 
 }  // namespace grpo::dist

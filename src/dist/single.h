@@ -16,7 +16,7 @@
 
 namespace grpo::dist {
 
-/// The communicator of a run of one process: sums and maxima over the ranks are what it already has.
+/// The communicator of a run of a single process: sums and maxima over the ranks are this process's own values.
 class SingleCommunicator : public Communicator {
  public:
   explicit SingleCommunicator(std::optional<Drill> drill = {}) : drill_(std::move(drill)) {}

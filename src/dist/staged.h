@@ -4,8 +4,9 @@
 
 namespace grpo::dist {
 
-/// A tensor as a process group takes it: dense, flat, and on the CPU unless `stays`, where the group is its device's
-/// own. store() brings back what a collective wrote. Throws std::logic_error for a dtype that no collective takes.
+/// A tensor in the form that a process group takes: contiguous, flat, and on the CPU, or on its own device
+/// if `stays`. store() copies what a collective wrote back into the tensor. Throws std::logic_error for a
+/// dtype that collectives do not take.
 class Staged {
  public:
   Staged(const at::Tensor& tensor, bool stays);

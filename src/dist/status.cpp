@@ -8,7 +8,7 @@
 namespace grpo::dist {
 namespace {
 
-constexpr char kSeparator = '\x1f';  // ASCII's unit separator; a phase or message that holds it is cut there
+constexpr char kSeparator = '\x1f';  // ASCII's unit separator; texts that contain it are cut there
 
 std::vector<std::string> split(const std::string& text, size_t parts) {
   std::vector<std::string> out;
@@ -21,7 +21,7 @@ std::vector<std::string> split(const std::string& text, size_t parts) {
   return out;
 }
 
-// Describes where a rank is that has not come to collective `number`.
+// Says where a rank is that has not come to collective `number`.
 std::string whereabouts(int64_t rank, const Status& status, int64_t number, const std::string& name) {
   std::string place = base::concat("rank ", rank, " on host ", status.host, " (in ", status.phase);
   if (status.state == Status::State::kEnded) {

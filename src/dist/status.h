@@ -6,14 +6,14 @@
 
 namespace grpo::dist {
 
-/// What a rank says of itself once a second.
+/// What a rank writes into the store about itself once a second.
 struct Status {
-  enum class State { kRunning, kWaiting, kEnded };  // kWaiting: in collective number `awaited`
-  uint64_t beat = 0;                                // counts the times it was said
+  enum class State { kRunning, kWaiting, kEnded };  // kWaiting: for collective number `awaited`
+  uint64_t beat = 0;                                // counts how often the status was written
   State state = State::kRunning;
-  int64_t collectives = 0;  // started so far
-  std::string collective;   // the last one's name
-  int64_t awaited = 0;      // the one that was last waited for; later ones may be under way too
+  int64_t collectives = 0;  // number of collectives that have started
+  std::string collective;   // name of the last of these
+  int64_t awaited = 0;      // number of the collective that was waited for last; later ones may have started
   std::string awaited_name;
   std::string phase;
   std::string host;
@@ -32,14 +32,14 @@ struct Failure {
 std::string to_text(const Failure& failure);
 Failure failure_from(const std::string& text);
 
-/// "rank 3 on host b failed in step 7, rollout: disk full".
+/// The message "rank 3 on host b failed in step 7, rollout: disk full".
 std::string failed_message(int64_t rank, const Status& status, const std::string& what);
 
-/// "rank 3 on host b stopped answering in step 7, rollout (killed, or out of memory?)".
+/// The message "rank 3 on host b stopped answering in step 7, rollout (killed, or out of memory?)".
 std::string silent_message(int64_t rank, const Status& status);
 
-/// The message for a collective that has waited too long: who has not come to it, and where they are instead. all:
-/// every rank's status, by rank.
+/// The message about a collective that has waited too long: which ranks have not come to it, and where they are
+/// instead. `all` is every rank's status, by rank.
 std::string missing_message(int64_t rank, const std::vector<Status>& all, int64_t timeout_s);
 
 }  // namespace grpo::dist

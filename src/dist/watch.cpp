@@ -13,11 +13,11 @@ namespace {
 constexpr const char* kFailureKey = "failure";
 constexpr const char* kNoFailure = "none";
 
-// A thread that itself did not run for this many beats (on a suspended machine, or in a stopped process) cannot say who
-// was silent meanwhile.
+// If the talking thread itself did not run for this many beats (the machine was suspended or the process stopped), it
+// cannot tell which ranks were silent meanwhile.
 constexpr int kLostBeats = 3;
 
-std::atomic<int64_t> noted_death = -1;  // a rank
+std::atomic<int64_t> noted_death = -1;  // the rank, or -1
 
 }  // namespace
 
@@ -56,7 +56,8 @@ void Watch::enter_phase(const std::string& phase) {
     const std::lock_guard lock(mutex_);
     own_.phase = phase;
   }
-  // What the others have read last may be two beats old, so a drill waits until they know this phase.
+  // The other ranks may have read this rank's status up to two beats ago, so a drill waits
+  // until they know the new phase.
   if (options_.drill && applies(*options_.drill, options_.rank, phase)) act(*options_.drill, options_.beat * 5 / 2);
 }
 
@@ -80,7 +81,8 @@ void Watch::leave_collective() {
 
 int64_t Watch::add(const std::string& name, int64_t amount) { return callers_store_->add("shared/" + name, amount); }
 
-// The last rank to come tells the others. It also clears away the meeting before this one, which all have left by now.
+// The last rank to come sets "all", for which the others wait. It also removes the previous meeting's keys, since
+// all ranks have left that meeting.
 int64_t Watch::meet(int64_t value, std::chrono::milliseconds timeout, const std::function<void()>& meanwhile) {
   const auto key = [](int64_t meeting, const char* part) { return base::concat("meeting/", meeting, "/", part); };
   const int64_t number = ++meetings_;
@@ -105,7 +107,7 @@ void Watch::wait_for(const std::string& key, std::chrono::milliseconds timeout,
     try {
       return callers_store_->wait(key, slice);
     } catch (const std::exception&) {
-      const bool broken = Clock::now() - began < slice * 9 / 10;  // it ended early, so it was no timeout
+      const bool broken = Clock::now() - began < slice * 9 / 10;  // it ended before its time, so it was not a timeout
       if (broken || slice == left) throw;
     }
     meanwhile();
@@ -136,7 +138,7 @@ void Watch::leave(std::chrono::seconds timeout) {
       outlive(*callers_store_, options_.rank, timeout);
       stop();
     } else {
-      stop();  // before the word below, which a last sign of life must not overwrite
+      stop();  // first, so that no last sign of life overwrites "ended"
       say_ended(*callers_store_);
     }
   } catch (const std::exception&) {
@@ -145,7 +147,7 @@ void Watch::leave(std::chrono::seconds timeout) {
 }
 
 std::vector<Status> Watch::ask() {
-  std::this_thread::sleep_for(options_.beat * 3 / 2);  // what the ranks have said last may be a beat old
+  std::this_thread::sleep_for(options_.beat * 3 / 2);  // statuses in the store may be a beat old
   auto all = read_all(*callers_store_);
   const std::lock_guard lock(mutex_);
   all[static_cast<size_t>(options_.rank)] = own_;
@@ -239,7 +241,7 @@ void Watch::mind() {
   }
 }
 
-// The talking thread is stopped first: should the store keep it waiting, the minding thread ends the process.
+// Stops the talking thread first. If the store keeps that thread waiting, the minding thread ends the process.
 void Watch::stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -276,7 +278,7 @@ void Watch::say_ended(KeyValue& store) {
     said = to_text(own_);
   }
   store.set(status_key(options_.rank), said);
-  store.get({status_key(options_.rank)});  // the store's answer shows that the word has arrived
+  store.get({status_key(options_.rank)});  // the store's answer proves that the status has arrived
 }
 
 bool Watch::all_ended_but(KeyValue& store, int64_t exempt) {
@@ -287,7 +289,7 @@ bool Watch::all_ended_but(KeyValue& store, int64_t exempt) {
   return true;
 }
 
-// The store ends with this process, so it waits until the others have read why.
+// The store ends with this process, so this waits until the other ranks have read the reason and ended.
 void Watch::outlive(KeyValue& store, int64_t exempt, std::chrono::milliseconds longest) {
   const auto deadline = Clock::now() + longest;
   while (Clock::now() < deadline && !all_ended_but(store, exempt)) {

@@ -20,11 +20,11 @@ struct Started {
   std::chrono::steady_clock::time_point began;
 };
 
-/// Looks after collectives for which no thread of this process waits, because on a GPU only its stream does. A thread
-/// of its own says when one has failed or is not done in time.
+/// Watches collectives on a GPU, for which only a stream and no thread of this process waits. A thread of its own
+/// reports a collective that has failed or is not done in time.
 class WorkMinder {
  public:
-  /// give_up(started, what) is called once, from that thread; `what` is empty when time has run out.
+  /// give_up(started, what) is called once, from that thread; `what` is empty for a timeout.
   WorkMinder(std::chrono::milliseconds timeout, std::function<void(const Started&, const std::string& what)> give_up);
   ~WorkMinder();
 

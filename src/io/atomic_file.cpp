@@ -14,7 +14,7 @@ namespace grpo::io {
 namespace fs = std::filesystem;
 namespace {
 
-// Distinct between processes and between threads that write the same path.
+// The process id keeps processes apart and the counter threads, should several write the same path at once.
 fs::path temporary_beside(const fs::path& path) {
   static std::atomic<int> count = 0;
   return path.string() + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(count++);

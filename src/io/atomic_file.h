@@ -9,8 +9,8 @@
 
 namespace grpo::io {
 
-/// A new version of `path`, written piece by piece beside it. commit() puts it in place; without it nothing changes and
-/// nothing is left behind.
+/// A new version of `path`, written piece by piece to a temporary file beside it. commit() puts the new version in
+/// place; an AtomicFile that is destroyed without commit() leaves `path` as it was and removes the temporary file.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -19,14 +19,15 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view bytes);
-  /// fsync, rename over the path, fsync of the folder: after it the file survives a power cut.
+  /// Syncs the temporary file, renames it over `path` and syncs the folder, so that the
+  /// new version survives a power cut.
   void commit();
 
  private:
   std::filesystem::path path_;
   std::filesystem::path temporary_;
   std::optional<Descriptor> file_;
-  Hasher hasher_;  // of what was meant
+  Hasher hasher_;  // of the bytes given to write(), which is what the file should hold
 };
 
 }  // namespace grpo::io

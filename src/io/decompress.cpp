@@ -21,7 +21,7 @@ using Buffer = std::array<char, 1 << 16>;
 constexpr size_t kMostTimes = 200;
 constexpr size_t kAlwaysAllowed = size_t{1} << 30;
 constexpr size_t kNeverAllowed = size_t{64} << 30;
-constexpr uint64_t kMostXzMemory = uint64_t{1} << 30;  // of its dictionary; xz -9 needs 65 MiB
+constexpr uint64_t kMostXzMemory = uint64_t{1} << 30;  // for the decoder's dictionary; xz -9 needs 65 MiB
 
 [[noreturn]] void fail_damaged(const fs::path& path, const char* format, const std::string& compressed) {
   const std::string hint = kind_hint(compressed);
@@ -30,7 +30,7 @@ constexpr uint64_t kMostXzMemory = uint64_t{1} << 30;  // of its dictionary; xz 
                                    is_other ? hint : "; it ends early or is damaged: copy or download it again"));
 }
 
-// Takes in the parts of a text as they are decompressed, up to a bound.
+// Collects the text piece by piece as it is decompressed and throws as soon as it exceeds `most` bytes.
 class Text {
  public:
   Text(const fs::path& path, size_t compressed, size_t most) : path_(path), compressed_(compressed), most_(most) {}
@@ -49,7 +49,7 @@ class Text {
   std::string text_;
 };
 
-constexpr int kGzipOnly = 16 + MAX_WBITS;  // zlib's way to ask for gzip's header
+constexpr int kGzipOnly = 16 + MAX_WBITS;  // zlib's way to accept a gzip header only
 
 }  // namespace
 
@@ -87,7 +87,8 @@ std::string decompress_gzip(const std::string& compressed, const fs::path& path,
   size_t taken = 0;
   int status = Z_OK;
   while (status == Z_OK) {
-    if (stream.avail_in == 0) {  // its counters have 32 bits
+    // avail_in has 32 bits, so a file of more than 4 GiB is handed over in parts.
+    if (stream.avail_in == 0) {
       stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(compressed.data())) + taken;
       stream.avail_in = static_cast<uInt>(std::min<size_t>(compressed.size() - taken, 1 << 30));
       taken += stream.avail_in;
@@ -108,13 +109,14 @@ std::string decompress_zstd(const std::string& compressed, const fs::path& path,
   Buffer buffer{};
   ZSTD_inBuffer in{compressed.data(), compressed.size(), 0};
   size_t left = 1;
-  bool holds_back = false;  // what did not fit
+  bool holds_back = false;  // decompressed bytes that did not fit into the buffer
   while (in.pos < in.size || holds_back) {
     ZSTD_outBuffer out{buffer.data(), buffer.size(), 0};
     left = ZSTD_decompressStream(stream.get(), &out, &in);
     if (ZSTD_isError(left) != 0) fail_damaged(path, ".zst", compressed);
     text.add(buffer.data(), out.pos);
-    holds_back = left != 0 && out.pos == out.size;  // at the end of a frame (0) it is asked for no more
+    // A full buffer means that more may be waiting, except at the end of a frame, which zstd tells by returning 0.
+    holds_back = left != 0 && out.pos == out.size;
   }
   if (left != 0) fail_damaged(path, ".zst", compressed);
   return text.take();

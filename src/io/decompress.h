@@ -6,13 +6,14 @@
 
 namespace grpo::io {
 
-/// The most bytes that a compressed file may become: 200 times its own size, which texts hardly reach, but at least
-/// 1 GiB, and never more than 64 GiB. A few kilobytes of zeros (a decompression bomb) could else fill the memory.
+/// The most bytes that a compressed file of this size may become: 200 times its own size (texts hardly
+/// compress better), but at least 1 GiB and at most 64 GiB. Without this bound a few kilobytes of zeros (a
+/// decompression bomb) could fill the memory.
 size_t most_decompressed(size_t compressed);
 
-/// The whole text of compressed bytes; several streams one after another count as one. path: for messages.
-/// Throws base::IoError when they end early, are damaged, are no such format (saying which they are), or become more
-/// than `most` bytes.
+/// The whole text of compressed bytes; several compressed streams one after another are read as one text. `path` is
+/// only for messages. Throws base::IoError when the bytes end early, are damaged, are in another format (the message
+/// names it where it is known), or become more than `most` bytes.
 std::string decompress_xz(const std::string& compressed, const std::filesystem::path& path, size_t most);
 std::string decompress_gzip(const std::string& compressed, const std::filesystem::path& path, size_t most);
 std::string decompress_zstd(const std::string& compressed, const std::filesystem::path& path, size_t most);

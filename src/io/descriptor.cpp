@@ -32,7 +32,7 @@ Descriptor::~Descriptor() {
 Descriptor::Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 
 Descriptor open_regular(const std::filesystem::path& path) {
-  Descriptor file(path, O_RDONLY | O_NONBLOCK);  // opening a FIFO would wait for its writer
+  Descriptor file(path, O_RDONLY | O_NONBLOCK);  // without O_NONBLOCK, opening a FIFO would wait for its writer
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) fail(path, "cannot read");
   if (S_ISDIR(info.st_mode)) throw base::IoError(path.string() + ": is a folder, expected a file");

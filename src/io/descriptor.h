@@ -7,7 +7,7 @@
 
 namespace grpo::io {
 
-/// Throws base::IoError "PATH: WHAT: reason" with the reason in errno.
+/// Throws base::IoError("PATH: WHAT: REASON"), where REASON is the text of the current errno.
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what);
 
 /// A file descriptor that closes itself.
@@ -21,17 +21,17 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
 
-  /// Reads at most `size` bytes and returns how many; 0 at the end. `path` is for the message.
+  /// Reads at most `size` bytes and returns how many; 0 means the end of the file. `path` is only for messages.
   size_t read_some(char* buffer, size_t size, const std::filesystem::path& path) const;
 
  private:
   int fd_;
 };
 
-/// A regular file to read. A FIFO, a socket or a device is an error: reading one may never end.
+/// Opens a regular file for reading. A FIFO, a socket or a device is an error, since reading one may never end.
 Descriptor open_regular(const std::filesystem::path& path);
 
-/// Writes all of `bytes`; `path` is for the message.
+/// Writes all of `bytes`, however many calls of write(2) that takes; `path` is only for messages.
 void write_all(int descriptor, std::string_view bytes, const std::filesystem::path& path);
 
 }  // namespace grpo::io

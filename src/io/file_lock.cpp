@@ -65,7 +65,7 @@ bool is_alive_here(const std::string& text) {
          (::kill(static_cast<pid_t>(holder->pid), 0) == 0 || errno == EPERM);
 }
 
-// A file system without flock: what the file says is all there is.
+// On a file system without flock the text of the file is all that tells whether another process is at work.
 void go_on_without_lock(const fs::path& path, const std::string& text, int reason) {
   if (is_alive_here(text)) refuse(path, text);
   base::log_warning(base::concat(path.string(), ": this file system has no locks (", std::strerror(reason),
@@ -85,7 +85,8 @@ void write_text(int fd, const std::string& text, const fs::path& path) {
 
 }  // namespace
 
-// Between opening and locking, the holder may have removed the file: then what was locked is not what others will open.
+// Between open and flock the holder may have removed the file. The lock is then on a file that nobody else can open, so
+// the loop opens the path again.
 FileLock::FileLock(const fs::path& path) : path_(path) {
   while (true) {
     fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);

@@ -9,7 +9,7 @@ struct XXH3_state_s;
 
 namespace grpo::io {
 
-/// XXH3-128 of bytes that come piece by piece.
+/// XXH3-128 of bytes that are added piece by piece.
 class Hasher {
  public:
   Hasher();

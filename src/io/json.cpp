@@ -34,13 +34,14 @@ Json parse(std::string_view text, const std::string& where,
     if constexpr (std::is_same_v<Json, nlohmann::json>) return Json::parse(text, callback);
     return Json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    // What the bytes are where they tell, else what the parser says (which quotes them, be they text or not).
+    // Where the first bytes show another format, say which. Only otherwise repeat the parser's message, which quotes
+    // the bytes even if they are not text.
     const std::string hint = kind_hint(text);
     throw base::IoError(where + ": not valid JSON" + (hint.empty() ? std::string(": ") + error.what() : hint));
   }
 }
 
-// Hands out each member as soon as it is parsed, and drops it.
+// A parser callback that hands out each member as soon as it is parsed and then drops it.
 class Members {
  public:
   using Event = nlohmann::json::parse_event_t;
@@ -83,7 +84,7 @@ class Members {
 
 }  // namespace
 
-// What this counts wrongly in a malformed text, the parser refuses.
+// Brackets may be miscounted in a malformed text, but the parser refuses such a text anyway.
 size_t json_depth(std::string_view text) {
   size_t depth = 0;
   size_t deepest = 0;
@@ -139,7 +140,7 @@ struct JsonlReader::State {
   std::istringstream decompressed;
   std::istream* in = nullptr;
   int64_t line = 0;
-  std::string text;  // of that line
+  std::string text;  // the line with this number
 };
 
 JsonlReader::JsonlReader(const std::string& path) : state_(std::make_unique<State>()) {
@@ -180,7 +181,7 @@ int64_t JsonlReader::line() const { return state_->line; }
 const std::string& JsonlReader::text() const { return state_->text; }
 const std::string& JsonlReader::path() const { return state_->path; }
 
-// stdout where there is no file.
+// Without a file, lines go to stdout.
 struct JsonlWriter::State {
   std::unique_ptr<OutputFile> file;
 };

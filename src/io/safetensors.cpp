@@ -33,7 +33,7 @@ std::map<std::string, std::string> read_weight_map(const fs::path& index) {
   if (found == json.end() || !found->is_object()) throw base::IoError(index.string() + ": no weight_map");
   std::map<std::string, std::string> shard_of;
   for (const auto& [name, shard] : found->items()) {
-    // A plain file name: an index from elsewhere must not reach outside its folder.
+    // Only a plain file name is accepted: an index from elsewhere must not reach outside its folder.
     if (!shard.is_string() || fs::path(shard.get<std::string>()).filename() != fs::path(shard.get<std::string>())) {
       throw base::IoError(index.string() + ": tensor " + name + ": shard " + shard.dump() + ", expected a file name");
     }
@@ -118,7 +118,7 @@ void write_safetensors(const fs::path& path, const std::vector<std::pair<std::st
                dtype_name(tensor.dtype));
     order.push_back(&entry);
   }
-  // Wide types first: the format allows no gaps, and so every tensor still lies at a multiple of its element size.
+  // The format allows no gaps. With wide types first every tensor still lies at a multiple of its element size.
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
     return dtype_size(a->second.dtype) > dtype_size(b->second.dtype);
   });

@@ -30,13 +30,13 @@ constexpr std::array<DTypeRow, 10> kDTypes = {{{DType::kF64, "F64", 8},
                                                {DType::kBool, "BOOL", 1}}};
 
 constexpr size_t kLengthBytes = 8;
-constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the safetensors library's own limit
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the same limit as in the safetensors library
 
 const DTypeRow& row_of(DType dtype) {
   return *std::find_if(kDTypes.begin(), kDTypes.end(), [&](const DTypeRow& row) { return row.dtype == dtype; });
 }
 
-// What the messages of one tensor start with.
+// How every message about one tensor begins.
 std::string place(const fs::path& path, const std::string& name) { return path.string() + ": tensor " + name + ": "; }
 
 DType parse_dtype(const nlohmann::json& value, const std::string& at) {

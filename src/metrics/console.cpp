@@ -25,7 +25,7 @@ bool is_terminal() {
   return ::isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string(kind) != "dumb";
 }
 
-// The first of these that is set decides, as in setlocale.
+// Of these variables the first that is set decides, as in setlocale.
 bool terminal_is_utf8() {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     const char* value = std::getenv(name);
@@ -41,7 +41,7 @@ size_t terminal_columns() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-// Rows that lines of these widths take: a terminal that was made narrower since has wrapped them.
+// Terminal rows that lines of these widths take now. A terminal that was made narrower after drawing has wrapped them.
 size_t rows_of(const std::vector<size_t>& widths, size_t columns) {
   size_t rows = 0;
   for (const size_t width : widths) rows += std::max<size_t>(1, (width + columns - 1) / columns);
@@ -98,13 +98,14 @@ void Console::message(const std::string& level, const std::string& text) {
   write(base::clock_time() + " " + level + " " + text + "\n");
 }
 
-// Goes back over the block, writes what belongs above it and the block again: in one write, so that it does not
-// flicker.
+// Moves back over the block, then writes the text that belongs above it and the block again. This is one write, so
+// that the block does not flicker.
 void Console::write(const std::string& above) {
   const size_t columns = terminal_columns();
   std::string out;
   if (const size_t rows = rows_of(widths_drawn_, columns); rows > 0)
-    out += "\x1b[" + std::to_string(rows) + "F\x1b[J";  // up, to the first column; clear below
+    // Escape codes: up by `rows` to the first column, then clear everything below.
+    out += "\x1b[" + std::to_string(rows) + "F\x1b[J";
   out += above;
   widths_drawn_.clear();
   if (has_status_) {

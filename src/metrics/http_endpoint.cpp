@@ -29,7 +29,7 @@ using Page = std::function<std::string()>;
                           "); expected port or host:port with a free port, as 127.0.0.1:9400");
 }
 
-// "9400", "host:9400" or "[::1]:9400" as host and port.
+// Splits "9400", "host:9400" or "[::1]:9400" into host and port.
 std::pair<std::string, std::string> split(const std::string& address) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos) return {kLoopback, address};
@@ -62,8 +62,8 @@ MHD_Result respond(MHD_Connection* connection, unsigned code, const std::string&
   return result;
 }
 
-// Called once for the head of a request, where a method that is not served gets its answer at once and its body is not
-// read.
+// libmicrohttpd calls this first when it has the head of a request. Answering a refused method already then
+// means that its body is never read.
 MHD_Result answer(void* page, MHD_Connection* connection, const char* url, const char* method, const char*, const char*,
                   size_t* body, void**) {
   *body = 0;
@@ -73,7 +73,7 @@ MHD_Result answer(void* page, MHD_Connection* connection, const char* url, const
   if (std::string_view(url) != "/metrics") return respond(connection, MHD_HTTP_NOT_FOUND, "only /metrics is served\n");
   try {
     return respond(connection, MHD_HTTP_OK, (*static_cast<const Page*>(page))());
-  } catch (const std::exception&) {  // no memory: this request fails, nothing else
+  } catch (const std::exception&) {  // out of memory: only this request fails
     return MHD_NO;
   }
 }
@@ -87,10 +87,10 @@ HttpEndpoint::HttpEndpoint(const std::string& address, Page page) : page_(std::m
   errno = 0;
   const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
                          (addresses->ai_family == AF_INET6 ? MHD_USE_IPv6 : MHD_NO_FLAG);
-  daemon_ = MHD_start_daemon(flags, 0, nullptr, nullptr, &answer, &page_,           //
-                             MHD_OPTION_EXTERNAL_LOGGER, &say_nothing, nullptr,     // first: it applies from then on
-                             MHD_OPTION_SOCK_ADDR, addresses->ai_addr,              //
-                             MHD_OPTION_CONNECTION_LIMIT, kConnections,             //
+  daemon_ = MHD_start_daemon(flags, 0, nullptr, nullptr, &answer, &page_,        //
+                             MHD_OPTION_EXTERNAL_LOGGER, &say_nothing, nullptr,  // first, so that it covers all of them
+                             MHD_OPTION_SOCK_ADDR, addresses->ai_addr,           //
+                             MHD_OPTION_CONNECTION_LIMIT, kConnections,          //
                              MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,  //
                              MHD_OPTION_CONNECTION_TIMEOUT, kTimeout_s,             //
                              MHD_OPTION_THREAD_STACK_SIZE, kStackBytes,             //

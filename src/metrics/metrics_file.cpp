@@ -21,7 +21,7 @@ nlohmann::ordered_json number(double value) {
   return value;
 }
 
-// The step of a line, or -1 when it is not a whole JSON object with one.
+// The step of a line; -1 when the line is not a whole JSON object with an integer step.
 int64_t step_of(const std::string& line) {
   try {
     const auto parsed = io::parse_json(line, "");

@@ -11,7 +11,7 @@ namespace grpo::metrics {
 struct PrometheusEndpoint::State {
   std::string run;
   prometheus::Registry registry;
-  std::unique_ptr<HttpEndpoint> endpoint;  // last: it stops before what it serves
+  std::unique_ptr<HttpEndpoint> endpoint;  // declared last, so that it stops before the registry that it serves is gone
 
   void set(const std::string& metric, double value) {
     auto& family =

@@ -18,7 +18,7 @@ std::string fixed(double value, const char* format) {
   return text;
 }
 
-// 40916 -> 40.9k
+// Shortens large numbers: 40916 becomes 40.9k.
 std::string compact(double value) {
   if (!(value >= 1e4)) return fixed(value, "%.0f");
   return value < 1e6 ? fixed(value / 1e3, "%.1fk") : fixed(value / 1e6, "%.1fM");
@@ -47,7 +47,7 @@ std::string head_line(const Status& status) {
   return std::isfinite(status.left_s) ? line + ", " + duration(status.left_s) + " left" : line;
 }
 
-// At a character, not inside one.
+// Cuts a UTF-8 text at `columns` characters, never inside a character.
 std::string cut(const std::string& text, size_t columns) {
   size_t at = 0;
   size_t width = 0;

@@ -1,7 +1,8 @@
-// TFRecord frame: u64 length, u32 masked CRC-32C of it, the bytes, u32 masked CRC-32C of them. Event (tensorflow's
-// event.proto): 1 wall_time double, 2 step int64, 3 file_version string, 5 summary { 1 value { 1 tag, 2 simple_value,
-// 5 histo, 8 tensor, 9 metadata } }. Histogram (histogram.proto): 1 min, 2 max, 3 num, 4 sum, 5 sum_squares, packed
-// doubles 6 bucket_limit and 7 bucket. Text is a string tensor whose metadata names the plugin "text".
+// The format, as far as it is used here. A TFRecord frame (tfrecord.h) holds one Event.
+// Event (tensorflow's event.proto): 1 wall_time double, 2 step int64, 3 file_version string, 5 summary { 1 value { 1
+// tag, 2 simple_value, 5 histo, 8 tensor, 9 metadata } }.
+// Histogram (histogram.proto): 1 min, 2 max, 3 num, 4 sum, 5 sum_squares, packed doubles 6 bucket_limit and 7 bucket.
+// A text is a string tensor whose metadata names the plugin "text".
 #include "grpo/metrics/tensorboard.h"
 
 #include <unistd.h>
@@ -74,7 +75,7 @@ void put_doubles(std::string& out, int field, const std::vector<double>& values)
   put_bytes(out, field, packed);
 }
 
-// Upper ends of equal buckets between the extremes; one bucket when all values are the same.
+// Upper ends of equal buckets between the smallest and the largest value; a single bucket when they are equal.
 std::vector<double> bucket_limits(double low, double high) {
   constexpr int kBuckets = 30;
   if (!(high > low)) return {high};
@@ -150,7 +151,7 @@ std::string summary_event(int64_t step, double wall_time, const std::string& sum
   return event;
 }
 
-// The step field of an event written here; 0 for the version event.
+// The step field of an event that this file wrote; 0 for the version event, which has none.
 int64_t step_of(const std::string& event) {
   constexpr size_t kStepAt = 1 + sizeof(double);
   if (event.size() <= kStepAt || event[kStepAt] != (2 << 3 | 0)) return 0;

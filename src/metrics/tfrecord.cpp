@@ -7,7 +7,7 @@
 namespace grpo::metrics {
 namespace {
 
-constexpr uint32_t kCastagnoli = 0x82F63B78u;  // reflected
+constexpr uint32_t kCastagnoli = 0x82F63B78u;  // the polynomial of CRC-32C, bit-reversed
 
 std::array<uint32_t, 256> make_table() {
   std::array<uint32_t, 256> table{};
@@ -19,7 +19,7 @@ std::array<uint32_t, 256> make_table() {
   return table;
 }
 
-// CRC-32C, rotated and offset as TFRecord stores it.
+// CRC-32C, rotated by 15 bits and with a constant added, as TFRecord stores it.
 uint32_t masked_crc(const char* bytes, size_t size) {
   static const auto table = make_table();
   uint32_t crc = ~0u;

@@ -1,4 +1,4 @@
-// Folders of adapters as peft saves and loads them.
+// Folders of adapters in the form in which peft saves and loads them.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
@@ -27,7 +27,7 @@ nlohmann::json read_config(const fs::path& folder) {
   return json;
 }
 
-// Whether a key says nothing: absent, null, false or empty.
+// Whether a key turns nothing on: it is absent, null, false or empty.
 bool is_off(const nlohmann::json& json, const char* key) {
   if (!json.contains(key)) return true;
   const auto& value = json.at(key);
@@ -50,14 +50,14 @@ void refuse_other_kinds(const nlohmann::json& json, const std::string& where) {
   }
 }
 
-// Numbers that are whole are written so, as peft writes them.
+// Writes a whole number without a fraction, as peft does.
 nlohmann::json number(double value) {
   const auto whole = static_cast<int64_t>(value);
   return static_cast<double>(whole) == value ? nlohmann::json(whole) : nlohmann::json(value);
 }
 
 nlohmann::json to_json(const LoraConfig& config, const NamedTensors& factors, const fs::path& base) {
-  std::set<std::string> targets;  // as named in the layers: model.layers.0.self_attn.q_proj.lora_A.weight
+  std::set<std::string> targets;  // last part of the layers' names, such as q_proj
   for (const auto& [name, factor] : factors) {
     const auto module = name.substr(0, name.find(".lora_"));
     targets.insert(module.substr(module.rfind('.') + 1));
@@ -141,7 +141,7 @@ LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
                                      " tensors, of which ", used, " have a place in the base model; one is called ",
                                      stored.tensors().begin()->first));
   }
-  copy_adapters(weights);  // out of the mapped file
+  copy_adapters(weights);  // the factors still lie in the mapped file
   return config;
 }
 

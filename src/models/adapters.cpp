@@ -19,7 +19,7 @@ namespace grpo::models {
 namespace {
 
 struct Target {
-  const char* part;  // of the layer that the linear layer is in
+  const char* part;  // the part of a decoder layer in which the linear layer is
   const char* name;
   Linear DecoderLayer::*linear;
 };
@@ -38,7 +38,7 @@ bool is_target(const LoraConfig& config, const std::string& name) {
                      [&](const std::string& target) { return target == kAll || target == name; });
 }
 
-// The kaiming-uniform numbers of peft's A, with a = sqrt(5).
+// The initial A of peft: kaiming-uniform with a = sqrt(5), which is uniform in +-1 / sqrt(in).
 at::Tensor initial_a(const std::string& name, int64_t rank, int64_t in, uint64_t seed) {
   auto a = at::empty({rank, in}, at::kFloat);
   const base::RandomKey key{seed, base::stream_id(name)};
@@ -54,11 +54,11 @@ int64_t dropout_key(const std::string& module, uint64_t seed) {
   return static_cast<int64_t>((uint64_t{bits[0]} << 32) | bits[1]);
 }
 
-// Each factor begins at a multiple of so many elements in its layer's memory.
+// Each factor begins at a multiple of this many elements in its layer's memory.
 constexpr int64_t kAlignment = 64;
 int64_t aligned(int64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Moves the factors of a layer, which may be on another device and of another dtype, into one piece of memory.
+// Moves the factors of a layer into one piece of memory with the dtype and device of the layer's weights.
 void join_memory(DecoderLayer& layer) {
   std::vector<at::Tensor*> factors;
   for (const Target& target : kTargets) {

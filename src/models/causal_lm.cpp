@@ -32,20 +32,20 @@ struct CausalLM::State {
   DecoderWeights weights;
   NamedTensors parameters;
   std::vector<int64_t> parameter_layers;
-  LoraConfig lora;               // of the adapters; rank 0: there are none
-  NamedTensors adapters;         // their factors
-  nlohmann::json source_config;  // config.json as it was read; empty for a model made here
+  LoraConfig lora;               // how the adapters were made; rank 0: there are none
+  NamedTensors adapters;         // the adapters' factors
+  nlohmann::json source_config;  // config.json as it was read; null for a model made by init()
   RopeFrequencies frequencies;
   TrainingOptions training;
   std::shared_ptr<const LayerHooks> hooks;  // may be null
 
   std::mutex rope_mutex;
-  std::pair<at::Tensor, at::Tensor> rope;  // cos, sin; grown on demand
+  std::pair<at::Tensor, at::Tensor> rope;  // tables of cos and sin, extended on demand
 
   std::mutex sampling_mutex;
-  std::shared_ptr<const SamplingWeights> sampling, exact_sampling;  // null: to be made from `weights`
+  std::shared_ptr<const SamplingWeights> sampling, exact_sampling;  // null until made from `weights`
 
-  // The exact kernels fix their own order of summation, and therefore read plain matrices.
+  // The exact kernels need plain matrices, since they fix the order of summation themselves.
   std::shared_ptr<const SamplingWeights> weights_to_sample(bool exact) {
     const std::lock_guard lock(sampling_mutex);
     auto& made = exact ? exact_sampling : sampling;
@@ -67,7 +67,7 @@ namespace {
 
 // T: packed tokens, H: heads, D: head_dim.
 
-// The differentiable forward pass of one batch: what all layers share.
+// The differentiable forward pass of one batch, with what all layers share.
 struct TrainingPass {
   const ModelConfig& config;
   nn::AttentionPlan plan;
@@ -81,7 +81,7 @@ struct TrainingPass {
     return weights;
   }
 
-  // Queries, keys and values: [T, heads, head_dim]. Norms of heads are between projections and rotation.
+  // Queries, keys and values: [T, heads, head_dim]. With qk_norm, heads are normed between projection and rotation.
   std::array<at::Tensor, 3> heads_of(const DecoderLayer& layer, const at::Tensor& x) const {
     const nn::NormWeights norm{layer.input_norm, config.norm_eps};
     const std::array weights = {weights_of(layer.q), weights_of(layer.k), weights_of(layer.v)};
@@ -107,9 +107,8 @@ struct TrainingPass {
   }
 };
 
-// Calls the hooks around the layers of one pass. Where a layer ends and the next one begins, one call of the backward
-// serves both: the output of a layer gets its gradient once the layer behind it is done, and with it the gradients of
-// that layer's weights.
+// Calls the hooks around the layers of one pass. Between two layers one hook of the backward serves both: the tensor
+// between them gets its gradient when the later layer is done, and so are the gradients of that layer's weights.
 class AroundLayers {
  public:
   AroundLayers(std::shared_ptr<const LayerHooks> hooks, size_t layers)
@@ -132,14 +131,14 @@ class AroundLayers {
   int64_t layers_;
 };
 
-// The sampler's forward pass over the paged cache. What a layer adds to the residual stream is added only where the
-// next norm reads it, in one kernel with that norm.
+// The sampler's forward pass over the paged cache. A layer's result is not added to the residual stream at once, but
+// where the next norm reads the stream: one kernel does both.
 struct SamplingPass {
   const ModelConfig& config;
   const PagedBatch& batch;
   bool exact;
   at::Tensor stream;  // [T, hidden]
-  at::Tensor added;   // [T, hidden], still to be added; undefined at first
+  at::Tensor added;   // [T, hidden], not yet added to stream; undefined at first
 
   at::Tensor apply(const SamplingLinear& linear, const at::Tensor& x) const {
     const auto result = exact ? kernels::exact_linear(x, linear.weight, linear.bias)
@@ -323,7 +322,7 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch) const {
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s)
     longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
   const auto [cos, sin] = state_->rope_for(longest);
-  // It is shared with those nodes of the graph that compute a layer again.
+  // The pass is shared with nodes of the graph that compute a layer again in the backward.
   const auto pass = std::make_shared<const TrainingPass>(
       TrainingPass{.config = state_->config,
                    .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
@@ -337,7 +336,7 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch) const {
   for (const auto& layer : weights.layers) {
     around.pass(next++, x);
     if (again && (x.requires_grad() || is_trained(layer))) {
-      // A layer that is computed again gives its weights their gradients only when its input takes a gradient.
+      // nn::recomputed gives the layer's weights their gradients only if its input takes one.
       if (!x.requires_grad()) x = x.detach().set_requires_grad(true);
       x = nn::recomputed([pass, &layer](const at::Tensor& input) { return pass->run(layer, input); }, x);
     } else {

@@ -24,8 +24,8 @@ constexpr const char* kValueHead = "score.weight";
 
 using Visit = std::function<void(const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape)>;
 
-// The one weight map: it visits every tensor with its checkpoint name and shape. Tensors that a model does not have are
-// not visited.
+// visit_weights() and its parts are the only map between weights and checkpoint names. They visit every tensor that the
+// model has, with its name and shape.
 void visit_linear(const Visit& visit, const std::string& name, Linear& linear, int64_t out, int64_t in, bool bias) {
   visit(name + ".weight", linear.weight, {out, in});
   if (!bias) return;
@@ -64,7 +64,7 @@ void visit_weights(const Visit& visit, DecoderWeights& weights, const ModelConfi
 }
 
 at::Tensor leaf(const at::Tensor& value, at::ScalarType dtype, at::Device device) {
-  // It is copied even where dtype and device agree, because the mapped file must not be written to.
+  // The value is copied even if dtype and device agree, because the mapped file must not be written to.
   return value.to(at::TensorOptions(device).dtype(dtype), false, /*copy=*/true).set_requires_grad(true);
 }
 
@@ -91,13 +91,13 @@ int64_t layer_of(const std::string& name) {
   return name.rfind(prefix, 0) == 0 ? std::stoll(name.substr(prefix.size())) : -1;
 }
 
-// Each tensor begins in its layer's memory at a multiple of so many elements, which vectorized code and cuBLAS like
-// best.
+// Each tensor begins at a multiple of this many elements in its layer's memory, which
+// vectorized code and cuBLAS prefer.
 constexpr int64_t kAlignment = 64;
 
 int64_t aligned(int64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Tensors that lie one after the other, and the matrix whose rows they are, if the layer has one.
+// Tensors that lie one behind the other, and the joined matrix whose rows they are, if the layer has one.
 struct Neighbours {
   std::vector<at::Tensor*> parts;
   at::Tensor* whole = nullptr;
@@ -130,7 +130,7 @@ int64_t elements_of(const Neighbours& neighbours) {
   return elements;
 }
 
-// Moves a layer's weights into one piece of memory; they are leaves of autograd again afterwards.
+// Moves a layer's weights into one piece of memory. Afterwards they are leaves again.
 void join_memory(DecoderLayer& layer) {
   const auto all = neighbours_of(layer);
   int64_t size = 0;
@@ -157,8 +157,8 @@ void join_layers(DecoderWeights& weights) {
   for (DecoderLayer& layer : weights.layers) join_memory(layer);
 }
 
-// Looks at sums, which need no mask. They are sums of pieces, because on the CPU LibTorch first widens all that it sums
-// to fp32 in memory.
+// Looks at sums, which need no mask of the tensor's size. It sums pieces, because on the CPU LibTorch first converts
+// everything that it sums to fp32.
 bool is_finite(const at::Tensor& value) {
   constexpr int64_t kPiece = 1 << 20;
   for (const at::Tensor& piece : value.reshape({-1}).split(kPiece)) {
@@ -167,7 +167,7 @@ bool is_finite(const at::Tensor& value) {
   return true;
 }
 
-// Without this check the first that anybody notices is a sampler that finds no token, and nothing says why.
+// Without this check the first sign of such weights would be a sampler that finds no token, with no hint why.
 void check_values(const at::Tensor& value, const std::string& name, const std::filesystem::path& folder) {
   if (!at::isFloatingType(value.scalar_type())) {
     throw base::IoError(base::concat(folder.string(), ": ", name, " is stored as ", value.scalar_type(),
@@ -179,7 +179,7 @@ void check_values(const at::Tensor& value, const std::string& name, const std::f
   }
 }
 
-// Asked before memory is taken for the layers, because config.json may say anything.
+// To be called before memory is allocated for the layers, because config.json may claim any number of them.
 void check_layers(const io::Safetensors& stored, const ModelConfig& config, const std::filesystem::path& folder) {
   if (config.num_layers <= static_cast<int64_t>(stored.tensors().size())) return;
   throw base::IoError(base::concat(folder.string(), ": config.json says num_hidden_layers ", config.num_layers,
@@ -197,7 +197,7 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
   visit_weights(
       [&](const std::string& name, at::Tensor& tensor, const std::vector<int64_t>& shape) {
         used.insert(name);
-        if (name == kValueHead && !stored.contains(name)) {  // a language model's weights
+        if (name == kValueHead && !stored.contains(name)) {  // a critic begins with a language model's weights
           used.insert("lm_head.weight");
           tensor = leaf(initial_value(name, shape, config, 0), dtype, device);
           return;
@@ -239,7 +239,7 @@ std::vector<SamplingLinear::Part> adapters_of(const std::vector<const Linear*>& 
   return adapters;
 }
 
-// A copy of the weight with what the adapters add.
+// A copy of the weight with its adapters merged.
 at::Tensor merged(const at::Tensor& weight, const std::vector<SamplingLinear::Part>& adapters) {
   const auto sum = weight.clone();
   for (const auto& [adapter, begin] : adapters)
@@ -247,7 +247,7 @@ at::Tensor merged(const at::Tensor& weight, const std::vector<SamplingLinear::Pa
   return sum;
 }
 
-// linear: the rows of all parts, one behind the other.
+// `linear` has the rows of all `parts`, one behind the other.
 SamplingLinear sampling_linear(const Linear& linear, const std::vector<const Linear*>& parts, bool prepack) {
   auto adapters = adapters_of(parts);
   if (!prepack) return {linear.weight, linear.bias, adapters};

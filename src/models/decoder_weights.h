@@ -17,23 +17,23 @@ namespace grpo::models {
 struct Linear {
   at::Tensor weight;               // [out, in]
   std::optional<at::Tensor> bias;  // [out]
-  nn::Adapter adapter = {};        // of q, k, v, o, gate, up and down alone
+  nn::Adapter adapter = {};        // only of q, k, v, o, gate, up and down
 };
 
-/// One layer's weights. They are views of one piece of memory, which holds nothing else.
+/// One layer's weights. They are views of one piece of memory, which holds nothing else, apart from gaps between them.
 struct DecoderLayer {
   Linear q, k, v, o, gate, up, down;
-  Linear qkv, gate_up;                         // the matrices (and biases) whose rows q, k, v and gate, up are
-  at::Tensor q_norm, k_norm;                   // [head_dim]; undefined without qk_norm
+  Linear qkv, gate_up;        // joined matrices (and biases) whose rows are those of q, k, v and of gate, up
+  at::Tensor q_norm, k_norm;  // [head_dim]; undefined without qk_norm
   at::Tensor input_norm, post_attention_norm;  // [hidden]
 };
 
-/// The weights of a decoder; the fields follow config.json's names.
+/// The weights of a decoder.
 struct DecoderWeights {
   at::Tensor embedding;  // [vocab, hidden]
   std::vector<DecoderLayer> layers;
   at::Tensor final_norm;  // [hidden]
-  at::Tensor head;        // [vocab, hidden]; undefined when tied
+  at::Tensor head;        // [vocab, hidden], or [1, hidden] of a critic; undefined when tied
 };
 
 /// Throws base::IoError naming a tensor that is missing or has another shape than config.json says.
@@ -41,18 +41,18 @@ DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConf
                             at::Device device);
 DecoderWeights init_weights(const ModelConfig& config, uint64_t seed, at::ScalarType dtype, at::Device device);
 
-/// A linear layer as the sampler reads it, with the adapters of the layers that it joins.
+/// A linear layer as the sampler reads it, with the adapters of the layers that are joined in it.
 struct SamplingLinear {
   struct Part {
     nn::Adapter adapter;
-    int64_t begin = 0;  // the first of its columns in the result
+    int64_t begin = 0;  // the first column of this part in the result
   };
   at::Tensor weight;               // [out, in], or prepacked
   std::optional<at::Tensor> bias;  // [out]
   std::vector<Part> adapters = {};
 };
 
-/// A layer as the sampler reads it: matrices that read the same input are one matrix.
+/// A layer as the sampler reads it. Matrices that read the same input are joined to one.
 struct SamplingLayer {
   SamplingLinear qkv, o, gate_up, down;
   at::Tensor q_norm, k_norm, input_norm, post_attention_norm;
@@ -60,22 +60,22 @@ struct SamplingLayer {
 
 struct SamplingWeights {
   std::vector<SamplingLayer> layers;
-  at::Tensor head;  // [vocab, hidden], also where tied
+  at::Tensor head;  // [vocab, hidden], even if tied
 };
 
-/// With `prepack` the matrices are copies in the layout of nn::prepack_linear, where this machine has one; otherwise
-/// they are the weights themselves. In a copy of fp32 the adapters are merged, W + scale b a. Elsewhere they stay
-/// apart, as they are in training, so that both round alike: in a sum that is rounded to bf16 the change of a weight by
-/// less than half of its last digit would vanish.
+/// With `prepack` the matrices are copies in the layout of nn::prepack_linear, if this machine has one; otherwise they
+/// are the weights themselves. In fp32 copies the adapters are merged, W + scale b a. In all other cases adapters stay
+/// separate as in training, so that both round alike: when a sum is rounded to bf16, a change of a weight by less than
+/// half of its last digit would vanish.
 SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack);
 
 /// Every weight under its checkpoint name, in checkpoint order.
 NamedTensors name_weights(const DecoderWeights& weights, const ModelConfig& config);
 
-/// The layer that each parameter belongs to, as its name says; -1 for those outside of the layers.
+/// The layer of each parameter, from its name; -1 outside of the layers.
 std::vector<int64_t> layers_of(const NamedTensors& parameters);
 
-/// The weights of a model of this shape, in the order in which it runs them.
+/// The weights of a model of this configuration, in the order in which a pass reads them.
 struct WeightSize {
   std::string name;
   double elements = 0.0;

@@ -14,11 +14,11 @@ struct Family {
   std::string architecture;  // as config.json's "architectures" names it
   /// Sets biases, norms and defaults of the family. `where` names the file for errors.
   void (*read)(const nlohmann::json& json, const std::string& where, ModelConfig& config);
-  /// Adds what only this family's config.json has.
+  /// Adds the keys that only this family's config.json has.
   void (*write)(const ModelConfig& config, nlohmann::json& json);
 };
 
-/// The one table of families, which is in registry.cpp.
+/// The only table of families; it is in registry.cpp.
 const std::vector<Family>& families();
 
 // Each of these is defined in the source of its family.
@@ -32,7 +32,7 @@ T value_or(const nlohmann::json& json, const char* key, T fallback) {
   return json.contains(key) && !json.at(key).is_null() ? json.at(key).get<T>() : fallback;
 }
 
-/// Throws base::ConfigError when a layer uses sliding-window attention.
+/// Throws base::ConfigError if a layer uses sliding-window attention.
 void refuse_sliding_window(const nlohmann::json& json, const std::string& where);
 
 }  // namespace grpo::models

@@ -30,7 +30,7 @@ bool names_weight(const std::vector<std::string>& patterns, std::string_view wei
 
 namespace {
 
-// Gradients pass everything but an embedding that is not the head too, and end in the adapters.
+// Gradients pass all weights but the embedding (unless it is the head too) and end in the adapters.
 TrainedElements of_adapters(const ModelConfig& config, const LoraConfig& lora) {
   const int64_t embedding = config.tied_embeddings ? 0 : config.vocab_size * config.hidden_size;
   return {.all = adapter_elements(config, lora),
@@ -49,7 +49,7 @@ TrainedElements trained_elements(const ModelConfig& config, const std::vector<st
   bool passed = false;
   for (const auto& [name, size, layer, shape] : weight_sizes(config)) {
     const bool trained = !names_weight(frozen, name);
-    const bool is_head_too = config.tied_embeddings && !passed && layer < 0;  // the embedding, which comes first
+    const bool is_head_too = config.tied_embeddings && !passed && layer < 0;  // the embedding, which is visited first
     passed = passed || trained;
     if (trained) elements.all += size;
     if (trained && layer < 0) elements.outside_layers += size;

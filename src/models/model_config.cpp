@@ -13,13 +13,13 @@
 namespace grpo::models {
 namespace {
 
-// Says what a folder without config.json is instead, and what to do with it.
+// The end of the message about a folder without config.json: what it is instead, and what to do with it.
 std::string other_kind_of_folder(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder / "adapter_config.json")) {
     std::string base;
     try {
       base = value_or<std::string>(io::read_json(folder / "adapter_config.json"), "base_model_name_or_path", "");
-    } catch (const std::exception&) {  // the file is broken, but only a name was wanted of it
+    } catch (const std::exception&) {  // a broken file only means that the message names no base model
     }
     return "; it is a LoRA adapter (adapter_config.json): merge it into its base model" +
            (base.empty() ? "" : " " + base) +
@@ -50,7 +50,7 @@ T required(const nlohmann::json& json, const char* key, const std::string& where
   return json.at(key).get<T>();
 }
 
-// eos_token_id is a number, a list, or null.
+// Ids of a key that holds a number, a list or null, as eos_token_id does.
 std::vector<int64_t> ids_of(const nlohmann::json& json, const char* key, const std::string& where) {
   if (!json.is_object() || !json.contains(key) || json.at(key).is_null()) return {};
   const auto values = json.at(key).is_array() ? json.at(key) : nlohmann::json::array({json.at(key)});
@@ -127,7 +127,7 @@ void refuse_layer_types(const std::vector<std::string>& types, const std::string
   }
 }
 
-// As transformers calls a model with one output, which other trainers read as reward or value model.
+// Names the model as transformers names one with a single output; other trainers read it as a reward or value model.
 void add_value_head(const std::string& architecture, nlohmann::json& json) {
   json["architectures"] = {architecture.substr(0, architecture.find("ForCausalLM")) + "ForSequenceClassification"};
   json["id2label"] = {{"0", "LABEL_0"}};
@@ -136,8 +136,9 @@ void add_value_head(const std::string& architecture, nlohmann::json& json) {
 
 }  // namespace
 
-// Without layer_types transformers lets the layers from max_window_layers on slide, if there is a window at all. A
-// window as long as the context covers everything and is none. The defaults are those of Qwen's configurations.
+// Without layer_types, transformers lets the layers from max_window_layers on use a sliding window, if one is
+// set. A window that is as long as the context covers everything and is no restriction. The defaults here are
+// those of Qwen's configurations.
 void refuse_sliding_window(const nlohmann::json& json, const std::string& where) {
   const auto types = value_or<std::vector<std::string>>(json, "layer_types", {});
   if (!types.empty()) return refuse_layer_types(types, where);

@@ -21,8 +21,8 @@ namespace {
 constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
-// The files that belong to a model besides its weights and config.json; everything that begins with "tokenizer" does
-// too.
+// The files that belong to a model besides its weights and config.json. All files whose names
+// begin with "tokenizer" do too.
 constexpr const char* kCompanions[] = {
     "vocab.json",          "merges.txt",         "added_tokens.json",     "special_tokens_map.json",
     "chat_template.jinja", "chat_template.json", "generation_config.json"};
@@ -35,20 +35,19 @@ bool is_companion(const std::string& name) {
 nlohmann::json config_to_save(const ModelConfig& config, const nlohmann::json& source, at::ScalarType dtype) {
   if (source.is_null()) return to_json(config, dtype_name(dtype));
   nlohmann::json json = source;
-  for (const char* key : {"dtype", "torch_dtype"}) {  // transformers 5, 4; a file that went through both has both
+  for (const char* key : {"dtype", "torch_dtype"}) {  // of transformers 5 and 4; a file written by both has both keys
     if (json.contains(key)) json[key] = dtype_name(dtype);
   }
   if (!json.contains("dtype")) json["torch_dtype"] = dtype_name(dtype);
   const auto own = to_json(config, dtype_name(dtype));
-  json["architectures"] = own.at("architectures");    // whatever it came from
-  for (const char* key : {"id2label", "label2id"}) {  // of a critic
+  json["architectures"] = own.at("architectures");    // the source may be a critic, or a model from which one begins
+  for (const char* key : {"id2label", "label2id"}) {  // these belong to a critic
     if (own.contains(key)) json[key] = own.at(key);
   }
   return json;
 }
 
-// Puts consecutive parameters of up to max_bytes together into one shard; a single parameter that is larger gets a
-// shard of its own.
+// Puts consecutive parameters of together at most max_bytes into one shard. A larger parameter gets a shard of its own.
 std::vector<NamedTensors> split_into_shards(const NamedTensors& parameters, int64_t max_bytes) {
   std::vector<NamedTensors> shards;
   int64_t used = 0;
@@ -64,7 +63,7 @@ std::vector<NamedTensors> split_into_shards(const NamedTensors& parameters, int6
   return shards;
 }
 
-// Writes the shards and, where there are several, their index. Returns the names of the files.
+// Writes the shards and, if there are several, their index. Returns the names of the files.
 std::set<std::string> write_weights(const fs::path& folder, const NamedTensors& parameters, int64_t max_shard_bytes) {
   const auto shards = split_into_shards(parameters, max_shard_bytes);
   if (shards.size() == 1) {
@@ -90,7 +89,7 @@ std::set<std::string> write_weights(const fs::path& folder, const NamedTensors& 
   return written;
 }
 
-// Removes the shards that an earlier save left in the folder, which may have been split differently.
+// Removes weight files that an earlier save left in the folder, since it may have used other shards.
 void remove_other_weights(const fs::path& folder, const std::set<std::string>& written) {
   std::vector<fs::path> stale;
   for (const auto& entry : fs::directory_iterator(folder)) {

@@ -81,7 +81,7 @@ void read_scaling(const nlohmann::json& json, int64_t max_positions, const std::
   rope.mscale_all_dim = optional_number(json, "mscale_all_dim");
 }
 
-// transformers 5 also nests the parameters by the type of layer. Every layer here is of one type, full attention.
+// transformers 5 may nest the parameters by layer type. Here every layer has the type full_attention.
 const nlohmann::json& of_full_attention(const nlohmann::json& parameters, const std::string& where) {
   const bool nested =
       std::any_of(parameters.begin(), parameters.end(), [](const nlohmann::json& value) { return value.is_object(); });
@@ -92,15 +92,15 @@ const nlohmann::json& of_full_attention(const nlohmann::json& parameters, const 
       base::concat(where, ": the rope parameters are nested by layer type, and none are for ", kFullAttention));
 }
 
-// Every operation below is in fp32 and in transformers' order, so that the frequencies are the same bit for bit: one
-// unit in the last place is already 2e-3 radians at position 30,000.
+// Every operation below is in fp32 and in transformers' order, so that the frequencies are equal bit for bit: an error
+// of one unit in the last place already makes 2e-3 radians at position 30,000.
 
 at::Tensor plain_periods(double theta, int64_t head_dim) {  // theta^(2i/d)
   return at::pow(theta, at::arange(0, head_dim, 2, at::kLong).to(at::kFloat) / head_dim);
 }
 
-// Wavelengths above original / low_freq_factor are stretched by factor, below original / high_freq_factor kept, and
-// blended in between.
+// Wavelengths above original / low_freq_factor are stretched by factor, those below original / high_freq_factor are
+// kept, and those in between are blended.
 at::Tensor llama3_frequencies(const RopeConfig& rope, const at::Tensor& plain) {
   const auto original = static_cast<double>(rope.original_max_positions);
   const auto wavelength = plain.reciprocal() * (2.0 * std::numbers::pi);
@@ -113,8 +113,8 @@ at::Tensor llama3_frequencies(const RopeConfig& rope, const at::Tensor& plain) {
   return at::where(is_long.logical_or(is_short), stretched, blended);
 }
 
-// The dimension whose frequency makes `rotations` full turns over the original context (arXiv 2309.00071, eq. 17 solved
-// for d).
+// The dimension whose frequency makes `rotations` full turns over the original context (arXiv
+// 2309.00071, eq. 17 solved for d).
 double yarn_dimension(const RopeConfig& rope, double head_dim, double rotations) {
   const auto original = static_cast<double>(rope.original_max_positions);
   return head_dim * std::log(original / (rotations * 2.0 * std::numbers::pi)) / (2.0 * std::log(rope.theta));
@@ -152,7 +152,7 @@ RopeConfig read_rope(const nlohmann::json& json, int64_t max_positions, const st
   RopeConfig rope;
   rope.theta = value_or(json, "rope_theta", rope.theta);
   refuse_partial_rotation(json, where);
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {  // transformers 5, 4
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {  // of transformers 5 and 4
     if (!json.contains(key) || !json.at(key).is_object()) continue;
     const auto& parameters = of_full_attention(json.at(key), where + ": " + key);
     refuse_partial_rotation(parameters, where);

@@ -11,14 +11,14 @@
 
 namespace grpo::models {
 
-/// Reads the rotary settings as transformers 4 (rope_theta and rope_scaling) or 5 (rope_parameters, also nested by
-/// layer type) writes them.
+/// Reads the rotary settings as written by transformers 4 (rope_theta and rope_scaling) or 5 (rope_parameters,
+/// which may be nested by layer type).
 RopeConfig read_rope(const nlohmann::json& json, int64_t max_positions, const std::string& where);
 
-/// Writes the rotary base where read_rope finds it.
+/// Writes the rotary base to the place where read_rope finds it.
 void set_rope_theta(nlohmann::json& json, double theta);
 
-/// The value of rope_scaling (null without scaling).
+/// The value of config.json's rope_scaling; null without scaling.
 nlohmann::json scaling_to_json(const RopeConfig& rope);
 
 struct RopeFrequencies {
@@ -26,11 +26,11 @@ struct RopeFrequencies {
   double attention_scaling = 1.0;  // factor on cos and sin (yarn)
 };
 
-/// Frequencies theta^(-2i/d), scaled: linear divides by factor (arXiv 2306.15595); llama3 divides the long wavelengths
-/// and blends in between (Llama 3.1 model card); yarn blends by wavelength (arXiv 2309.00071).
+/// Frequencies theta^(-2i/d), scaled. linear divides by factor (arXiv 2306.15595); llama3 divides those of long
+/// wavelengths and blends in between (Llama 3.1 model card); yarn blends by wavelength (arXiv 2309.00071).
 RopeFrequencies rope_frequencies(const RopeConfig& rope, int64_t head_dim);
 
-/// cos and sin tables [positions, head_dim / 2] fp32, attention scaling multiplied in.
+/// Tables of cos and sin, [positions, head_dim / 2] fp32, multiplied by attention_scaling.
 std::pair<at::Tensor, at::Tensor> rope_tables(const RopeFrequencies& frequencies, int64_t positions, at::Device device);
 
 }  // namespace grpo::models

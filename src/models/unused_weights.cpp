@@ -15,8 +15,8 @@ namespace {
 constexpr size_t kListed = 5;
 constexpr const char* kHead = "lm_head.weight";
 
-// Heads of sequence classifiers, reward and value models. They read what a language model's head reads and change
-// nothing in it.
+// Heads of sequence classifiers, reward and value models. They read the same hidden states as a language
+// model's head and do not influence it.
 constexpr std::array<std::string_view, 6> kOtherHeads = {"score.",       "v_head.",     "value_head.",
                                                          "reward_head.", "classifier.", "qa_outputs."};
 

@@ -14,7 +14,7 @@
 namespace grpo::nn {
 namespace {
 
-// A bucket may waste at most this share of its attention rows as padding before a new one is opened.
+// The largest share of padding in a bucket's rows. A sequence that would exceed it begins a new bucket.
 constexpr double kMostPadding = 0.25;
 
 std::vector<size_t> by_length(const std::vector<int64_t>& offsets) {
@@ -25,7 +25,7 @@ std::vector<size_t> by_length(const std::vector<int64_t>& offsets) {
   return order;
 }
 
-// Sorts the sequences by length, the longest first, and begins a new bucket where padding would exceed its share.
+// Sorts the sequences by length, the longest first, and begins a new bucket when padding would exceed kMostPadding.
 std::vector<std::vector<size_t>> split_into_buckets(const std::vector<int64_t>& offsets) {
   std::vector<std::vector<size_t>> buckets;
   int64_t longest = 0;
@@ -34,7 +34,7 @@ std::vector<std::vector<size_t>> split_into_buckets(const std::vector<int64_t>& 
     const int64_t length = offsets[s + 1] - offsets[s];
     const auto padded =
         static_cast<double>(longest * static_cast<int64_t>(buckets.empty() ? 0 : buckets.back().size() + 1));
-    // Short sequences stay together, because there the calls cost more than the padding.
+    // Short sequences stay in one bucket, because an extra call costs more than their padding.
     const bool wasteful = longest > 64 && padded - static_cast<double>(rows + length) > kMostPadding * padded;
     if (buckets.empty() || wasteful) {
       buckets.emplace_back();

@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kTrialTokens = 8192;
 constexpr std::array kKernels = {AttentionKernel::kFlash, AttentionKernel::kPadded};
 
-// Offsets of a trial's sequences, whose lengths differ as in a batch of completions.
+// Offsets of the trial's sequences. Their lengths differ, as those of completions in a batch do.
 std::vector<int64_t> trial_offsets(int64_t tokens) {
   std::vector<int64_t> offsets = {0};
   for (int64_t length = std::max<int64_t>(tokens / 3, 1); offsets.back() < tokens;
@@ -35,7 +35,7 @@ std::vector<int64_t> trial_offsets(int64_t tokens) {
 
 struct Operands {
   std::array<at::Tensor, 3> inputs;  // queries, keys, values
-  at::Tensor grad;                   // of the result
+  at::Tensor grad;                   // the gradient of the result
 };
 
 Operands random_operands(const AttentionHeads& heads, int64_t tokens, at::ScalarType dtype, at::Device device) {
@@ -58,7 +58,7 @@ double distance(const std::array<at::Tensor, 4>& found, const std::array<at::Ten
   for (size_t i = 0; i < found.size(); ++i) {
     const auto a = found[i].to(at::kFloat), b = expected[i].to(at::kFloat);
     const double error = ((a - b).abs().max() / b.abs().max().clamp_min(1e-6)).item<double>();
-    if (!(error <= most)) most = error;  // written so that a NaN counts as an error too
+    if (!(error <= most)) most = error;  // this form counts a NaN as an error too
   }
   return most;
 }
@@ -69,7 +69,7 @@ void wait_for(at::Device device) {
 
 double seconds(const AttentionCandidate& candidate, const Operands& operands, at::ScalarType dtype, at::Device device) {
   double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < 4; ++i) {  // the first round also compiles and plans, and is not counted
+  for (int i = 0; i < 4; ++i) {  // the first round also compiles and plans; as the slowest it does not count
     wait_for(device);
     const auto start = std::chrono::steady_clock::now();
     run(candidate, operands, dtype);
@@ -92,8 +92,8 @@ nlohmann::json read_memory(const std::filesystem::path& file) {
   return json.is_object() ? json : nlohmann::json::object();
 }
 
-// The file is written under another name and renamed, because another process may be reading it. What cannot be kept is
-// simply tried again next time.
+// Writes a file of another name and renames it, because another process may be reading `file`. If that fails, the trial
+// is simply made again next time.
 void write_memory(const std::filesystem::path& file, const nlohmann::json& json) {
   std::error_code failed;
   std::filesystem::create_directories(file.parent_path(), failed);
@@ -152,7 +152,7 @@ AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dty
            return packed_attention(q, k, v, plan, scale);
          }});
   }
-  // The tolerance is that of rounding inputs and sums to bf16, twice.
+  // The tolerance allows for rounding inputs and sums to bf16, twice.
   const auto best = best_attention(candidates, candidates.back(),
                                    {.heads = heads,
                                     .tokens = kTrialTokens,

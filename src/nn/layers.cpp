@@ -36,7 +36,7 @@ at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tens
 
 bool takes_gradient(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
 
-// The gradient of a weight. Undefined where the weight is frozen; the input of a first layer needs none either.
+// The gradient of a weight; undefined if the weight is frozen.
 at::Tensor weight_gradient(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& x) {
   return takes_gradient(weight) ? product(grad.t(), x) : at::Tensor();
 }
@@ -45,15 +45,16 @@ at::Tensor bias_gradient(const at::Tensor& bias, const at::Tensor& grad) {
   return takes_gradient(bias) ? grad.sum(0) : at::Tensor();
 }
 
-// An input of an autograd node must be defined or absent, so a missing bias cannot be an undefined tensor.
+// Autograd's Function takes defined tensors or none, so a missing bias is passed as std::nullopt
+// and not as an undefined tensor.
 using Bias = std::optional<at::Tensor>;
 
 at::Tensor tensor(const Bias& bias) { return bias.value_or(at::Tensor()); }
 
 Bias optional(const at::Tensor& bias) { return bias.defined() ? Bias(bias) : std::nullopt; }
 
-// The adapters of a node's linear layers, in their order; empty where the model has none. Autograd only follows tensors
-// that are a node's own arguments, so a node is given the factors a second time, as a list.
+// The adapters of a node's linear layers, in the order of the layers; empty if the model has none. Autograd follows
+// only tensors that are a node's own arguments, so a node also gets the factors a and b as a list.
 using Adapters = std::vector<Adapter>;
 
 Adapters adapters_of(std::initializer_list<const LinearWeights*> layers) {
@@ -71,8 +72,8 @@ std::vector<at::Tensor> factors_of(const Adapters& adapters) {
   return factors;
 }
 
-// The saved data of a node holds only tensors and custom classes, so the adapters are wrapped in one. The factors are
-// leaves: no node of the graph hangs on them.
+// A node's saved data can hold only tensors and custom classes, so the adapters are wrapped in one. This makes no cycle
+// in the graph, since the factors are leaves.
 struct KeptAdapters : torch::CustomClassHolder {
   explicit KeptAdapters(Adapters a) : adapters(std::move(a)) {}
   Adapters adapters;
@@ -89,13 +90,13 @@ Adapters kept_adapters(AutogradContext* context) {
   return static_cast<KeptAdapters*>(found->second.toCapsule().get())->adapters;
 }
 
-// results += what the adapters [first, first + results.size()) add. They all read x.
+// Adds to results what the adapters [first, first + results.size()) give, all of which read x.
 void add_adapters(const Adapters& adapters, size_t first, const at::Tensor& x, const std::vector<at::Tensor>& results) {
   if (adapters.empty()) return;
   for (size_t i = 0; i < results.size(); ++i) add_low_rank(results[i], x, adapters[first + i]);
 }
 
-// The backward of add_adapters(), layer by layer: grad_x takes what comes through the adapters, where it is wanted.
+// The backward of add_adapters(): add_to() adds the adapters' part of the gradient to grad_x, if that is wanted.
 class AdapterGradients {
  public:
   AdapterGradients(const Adapters& adapters, size_t first, const std::vector<at::Tensor>& grads) {
@@ -158,16 +159,16 @@ class RmsNormNode : public Function<RmsNormNode> {
   }
 };
 
-// Linear layers that read the same input, as one layer. Their weights lie one behind the other.
+// Linear layers that read the same input, joined to one layer. Their weights lie one behind the other.
 struct Joined {
   std::vector<at::Tensor> weights, biases;
-  at::Tensor weight, bias;  // of all rows
+  at::Tensor weight, bias;  // rows of all layers
 
   Joined(std::vector<at::Tensor> all, std::vector<at::Tensor> all_biases)
       : weights(std::move(all)), biases(std::move(all_biases)), weight(join_rows(weights)), bias(join_rows(biases)) {}
 
-  // Writes the gradients of each layer's weight and bias into `results`. They come from one product, where any of them
-  // is trained.
+  // Writes the gradients of each layer's weight and bias into `results`. One product gives them
+  // all, if any of them is trained.
   void differentiate(const at::Tensor& grad, const at::Tensor& x, at::Tensor* results) const {
     const auto none = std::vector<at::Tensor>(weights.size());
     const auto any = [](const auto& all) { return std::any_of(all.begin(), all.end(), takes_gradient); };
@@ -180,7 +181,7 @@ struct Joined {
   }
 };
 
-// The positions that heads are rotated by. Without positions they are not rotated.
+// The positions by which heads are rotated; undefined positions mean no rotation.
 struct Rotation {
   at::Tensor positions, cos, sin;
   int64_t head_dim = 1;
@@ -226,7 +227,8 @@ class NormedProjectionsNode : public Function<NormedProjectionsNode> {
     variable_list result(11);
     joined.differentiate(grad, normed, &result[3]);
     through.append_factors(normed, result);
-    if (!takes_gradient(x) && !takes_gradient(norm)) return result;  // the first layer above frozen weights
+    // The first layer above frozen weights needs no gradient of x.
+    if (!takes_gradient(x) && !takes_gradient(norm)) return result;
     const auto grad_normed = product(grad, joined.weight);
     through.add_to(grad_normed);
     std::tie(result[0], result[1]) = kernels::rms_norm_backward(grad_normed, x, norm, eps);
@@ -234,7 +236,7 @@ class NormedProjectionsNode : public Function<NormedProjectionsNode> {
   }
 
  private:
-  // The gradients of the projections themselves, side by side.
+  // The gradients with respect to the projections before rotation, side by side.
   static at::Tensor joined_gradient(const variable_list& grads, const Joined& joined, const Rotation& rotation) {
     if (!rotation.positions.defined()) return at::cat(grads, 1);
     const auto all = at::empty({grads[0].size(0), joined.weight.size(0)}, grads[0].options());
@@ -278,7 +280,8 @@ class GatedMlpNode : public Function<GatedMlpNode> {
     const AdapterGradients of_down(adapters, 2, {grad});
     of_down.add_to(through);
     auto grad_gate_up = kept ? at::empty_like(gate_up) : gate_up;
-    kernels::silu_mul_backward_(through, gate_up, grad_gate_up);  // `through` is now what the forward gave to `down`
+    // `through` becomes silu(gate) * up, the input of `down`.
+    kernels::silu_mul_backward_(through, gate_up, grad_gate_up);
     variable_list result(11);
     result[7] = weight_gradient(down, grad, through);
     result[8] = bias_gradient(saved[7], grad);
@@ -294,7 +297,7 @@ class GatedMlpNode : public Function<GatedMlpNode> {
   }
 
  private:
-  // gate and up of what the norm gives, side by side.
+  // The results of gate and up for the normed input, side by side.
   static at::Tensor wide(const at::Tensor& normed, const Joined& joined, const Adapters& adapters) {
     const auto gate_up = project(normed, joined.weight, joined.bias);
     add_adapters(adapters, 0, normed, split_like(gate_up, joined.weights, 1));
@@ -302,7 +305,7 @@ class GatedMlpNode : public Function<GatedMlpNode> {
   }
 };
 
-// Rotates heads. The gradient of a rotation is the rotation back.
+// Rotates heads. The gradient goes through the inverse rotation.
 class RopeNode : public Function<RopeNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& positions,

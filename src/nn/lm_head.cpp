@@ -20,15 +20,15 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// The product hidden W^T of one chunk, [n, V], which the kernels of head.h read and overwrite.
+// The logits of a chunk before division by the temperature, [n, V]. The kernels of head.h read and overwrite them.
 at::Tensor chunk_logits(const at::Tensor& hidden, const at::Tensor& weight) {
   auto logits = product(hidden, weight.t());
   const bool known = logits.scalar_type() == at::kFloat || logits.scalar_type() == at::kBFloat16;
   return known ? logits : logits.to(at::kFloat);
 }
 
-// The rows of a chunk's logits, from which what the sampler left out is taken away first. kept: receives how much is
-// left, where something is taken away.
+// The softmax rows of a chunk, after removing the tokens that the sampler left out. `kept` receives the log of the
+// probability that remains, if tokens are removed.
 kernels::HeadRows rows_of(at::Tensor& logits, const at::Tensor& targets, double temperature,
                           const HeadTruncation& truncation, at::Tensor kept = {}) {
   if (truncation.is_on()) {
@@ -38,13 +38,13 @@ kernels::HeadRows rows_of(at::Tensor& logits, const at::Tensor& targets, double 
   return kernels::head_rows(logits, targets, temperature);
 }
 
-// Calls `work` for pieces of the tokens, each of at most `size`.
+// Calls work(start, size) for each chunk of at most `size` tokens.
 template <typename Work>
 void for_chunks(int64_t tokens, int64_t size, const Work& work) {
   for (int64_t start = 0; start < tokens; start += size) work(start, std::min(size, tokens - start));
 }
 
-// Of a tensor [n], or of one without elements nothing.
+// Part of a tensor [n]; undefined for a tensor without elements.
 at::Tensor part_of(const at::Tensor& x, int64_t start, int64_t size) {
   return x.numel() > 0 ? x.narrow(0, start, size) : at::Tensor();
 }
@@ -62,7 +62,7 @@ class HeadGradients {
         grad_hidden_(at::empty_like(hidden)),
         grad_weight_(for_weight ? at::zeros(weight.sizes(), weight.options().dtype(at::kFloat)) : at::Tensor()) {}
 
-  // grad_logits: [n, V], the gradient of hidden W^T for the rows [start, start + n).
+  // grad_logits: [n, V], the gradient with respect to hidden W^T for the rows [start, start + n).
   void add(int64_t start, const at::Tensor& grad_logits) {
     const int64_t size = grad_logits.size(0);
     const auto grad = grad_logits.to(hidden_.scalar_type());
@@ -126,8 +126,8 @@ class ChunkedHead : public torch::autograd::Function<ChunkedHead> {
   }
 };
 
-// The derivatives of a chunk's loss with respect to its log-probabilities and entropies, [n] each; undefined where
-// there is none.
+// A chunk's loss and its derivatives with respect to log-probabilities and entropies, [n] each; undefined if
+// the loss does not depend on them.
 struct TokenGradients {
   at::Tensor loss, log_probs, entropy;
 };
@@ -142,7 +142,7 @@ TokenGradients differentiate(const TokenLoss& token_loss, int64_t begin, const a
   return {loss.detach(), leaf.grad(), entropy_leaf.grad()};
 }
 
-// Computes the gradients in the forward already, and keeps them until the backward asks for them.
+// Computes the gradients already in the forward and keeps them until the backward asks for them.
 class LossHead : public torch::autograd::Function<LossHead> {
  public:
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,

@@ -11,12 +11,13 @@
 namespace grpo::nn {
 namespace {
 
-// Odd constants whose products spread the bits of a number over all higher ones (the golden ratio's, and one of
-// MurmurHash3's last steps).
+// Odd constants whose products spread the bits of a number over all higher bits (one of the golden ratio,
+// one of MurmurHash3's last steps).
 constexpr int64_t kGolden = -0x61c8864680b583ebLL;
 constexpr int64_t kSpread = -0x00ae502812aa7333LL;
 
-// [T, D]: 1 / (1 - p) where an element stays, else 0. Integers wrap around, so that every device finds the same.
+// [T, D]: 1 / (1 - p) if an element stays, else 0. It is computed from integers, which wrap around
+// in the same way on every device.
 at::Tensor mask_of(const at::Tensor& x, const Dropout& dropout) {
   const auto columns = (at::arange(x.size(1), dropout.rows.options()) * kGolden + dropout.key).bitwise_or(1);
   auto bits = dropout.rows.unsqueeze(1) * columns;

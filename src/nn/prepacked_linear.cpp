@@ -8,9 +8,9 @@
 namespace grpo::nn {
 namespace {
 
-constexpr int64_t kRowsHint = 32;  // the layout is chosen for about this many rows and serves any number
+constexpr int64_t kRowsHint = 32;  // the layout is chosen for about so many rows and works with any number
 
-// Whether this machine has the layout for bf16: oneDNN refuses bf16 where it would have to emulate it.
+// Whether this machine has the layout for bf16; oneDNN refuses it where it would have to emulate bf16.
 bool has_bf16_layout() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

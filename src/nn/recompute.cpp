@@ -13,7 +13,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using Work = std::function<at::Tensor(const at::Tensor&)>;
 
-// The saved data of an autograd node holds only tensors and custom classes, so the function is wrapped in one.
+// A node's saved data can hold only tensors and custom classes, so the function is wrapped in one.
 struct KeptWork : torch::CustomClassHolder {
   explicit KeptWork(Work w) : work(std::move(w)) {}
   Work work;

@@ -9,7 +9,7 @@
 namespace grpo::optim {
 namespace {
 
-// The arguments of one call of LibTorch's fused AdamW, for parameters that share a weight decay.
+// The arguments of one call of LibTorch's fused AdamW, which takes one weight decay for all its parameters.
 struct FusedGroup {
   std::vector<at::Tensor> masters, gradients, exp_avgs, exp_avg_sqs, updates;
 };

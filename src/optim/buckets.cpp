@@ -8,7 +8,7 @@
 namespace grpo::optim {
 namespace {
 
-// In elements: large shards begin at a multiple of it, so that vectorized code finds them aligned.
+// Shards of kLarge elements or more are a multiple of kAlignment elements, so that vectorized code finds them aligned.
 constexpr int64_t kAlignment = 64;
 constexpr int64_t kLarge = 4096;
 
@@ -17,7 +17,7 @@ int64_t shard_of(int64_t elements, int64_t ranks) {
   return shard < kLarge ? shard : (shard + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-// The parts of the bucket's pieces that lie in the shard of this rank.
+// The parts of the bucket's parameters that lie in this rank's shard.
 std::vector<Piece> pieces_of_shard(const Bucket& bucket, int64_t rank) {
   const int64_t first = rank * bucket.shard;
   const int64_t last = first + bucket.shard;

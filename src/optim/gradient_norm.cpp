@@ -16,7 +16,7 @@ constexpr int64_t kChunk = 1 << 10;
 
 at::Tensor sum_of_squares(const at::Tensor& norms) { return norms.to(at::kDouble).square().sum(); }
 
-// The sum of squares as a double on the tensor's device, so that one copy to the host serves all tensors.
+// The sum of squares as a double on the tensor's device; a single copy to the host then serves all tensors.
 at::Tensor squared_norm(const at::Tensor& gradient) {
   const auto flat = gradient.reshape({-1});
   const int64_t whole = flat.numel() / kChunk * kChunk;
@@ -31,7 +31,7 @@ at::Tensor squared_norm(const at::Tensor& gradient) {
 double gradient_norm(const std::vector<at::Tensor>& gradients) {
   const at::NoGradGuard no_grad;
   if (!gradients.empty() && !gradients[0].is_cpu())
-    return foreach_norm(gradients);  // not on the CPU, where it would copy each tensor to double
+    return foreach_norm(gradients);  // on the CPU this would copy each tensor to double
   at::Tensor total;
   for (const at::Tensor& gradient : gradients)
     total = total.defined() ? total + squared_norm(gradient) : squared_norm(gradient);

@@ -12,7 +12,7 @@
 namespace grpo::optim {
 namespace {
 
-// So many reductions run at once. Two keep the wire busy; each holds a copy of a layer's gradients.
+// How many reductions run at once. Two keep the network busy, and each holds a copy of a layer's gradients.
 constexpr size_t kUnderWay = 2;
 
 }  // namespace
@@ -42,7 +42,7 @@ void GradientReducer::fold(size_t b) {
   }
 }
 
-// This rank's gradients of a bucket, in the form in which they are sent.
+// This rank's gradients of a bucket, in the dtype and layout in which they are sent.
 at::Tensor GradientReducer::take(size_t b) {
   const Bucket& bucket = buckets_[b];
   if (sums_[b].defined()) return std::exchange(sums_[b], {}).to(options_.dtype);
@@ -105,7 +105,7 @@ const std::vector<at::Tensor>& GradientReducer::finish() {
     for (size_t b = 0; b < buckets_.size(); ++b) {
       const auto options =
           parameters_[buckets_[b].pieces[0].parameter].options().requires_grad(false).dtype(at::kFloat);
-      if (!results_[b].defined()) results_[b] = at::zeros({buckets_[b].shard}, options);  // no pass has left a gradient
+      if (!results_[b].defined()) results_[b] = at::zeros({buckets_[b].shard}, options);  // no pass left a gradient
     }
     return results_;
   }
@@ -115,8 +115,8 @@ const std::vector<at::Tensor>& GradientReducer::finish() {
   return results_;
 }
 
-// Each rank has added up its shard in fp32. It is rounded once here, because it is sent to the others in the narrow
-// dtype.
+// Each rank has added up its shard in fp32. It is rounded once here, since it goes to the
+// other ranks in the narrow dtype.
 void GradientReducer::gather_narrow_sums() {
   std::vector<at::Tensor> narrow, whole;
   std::vector<std::unique_ptr<dist::Pending>> pending;

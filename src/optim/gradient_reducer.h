@@ -11,37 +11,40 @@
 
 namespace grpo::optim {
 
-/// Adds up the gradients of one optimizer update over backward passes and ranks, one bucket at a time beside other
-/// work. Every rank starts every bucket once in each reduction, all in the same order.
+/// Adds up the gradients of one optimizer update over backward passes and ranks, one bucket at a time and while other
+/// work goes on. In each reduction every rank starts every bucket once, all in the same order.
 class GradientReducer {
  public:
   enum class Result { kWhole, kOwnShard };
   struct Options {
     dist::Communicator* communicator = nullptr;
     Result result = Result::kWhole;
-    bool every_pass = false;  // the sums over ranks of each pass are added up, instead of the passes' sums reduced once
-    at::ScalarType dtype = at::kFloat;  // in which gradients cross the ranks
+    // Reduce every pass over the ranks and add up the results; otherwise add up this rank's
+    // passes and reduce their sum once.
+    bool every_pass = false;
+    at::ScalarType dtype = at::kFloat;  // the dtype in which gradients are sent
   };
 
-  /// parameters: in the numbering of the buckets; the reducer takes their .grad. Buckets and parameters must outlive
-  /// it.
+  /// `parameters` are indexed by Piece::parameter; the reducer takes their .grad. The buckets and the parameters'
+  /// tensors must outlive the reducer.
   GradientReducer(const std::vector<Bucket>& buckets, std::vector<at::Tensor> parameters, const Options& options);
 
-  /// Adds what is in .grad to this rank's fp32 sums; for an fp32 parameter .grad is that sum itself. Not to be called
-  /// with every_pass.
+  /// Adds every .grad to this rank's fp32 sums and drops it; the .grad of an fp32 parameter stays, since it is the sum
+  /// itself. Not to be called with every_pass.
   void accumulate();
 
-  /// Starts to reduce a bucket whose gradients are complete. Waits for earlier buckets so that only few are under way.
+  /// Starts to reduce a bucket whose gradients are complete. First waits for earlier buckets,
+  /// so that only few are under way.
   void start(size_t bucket);
   /// Starts all buckets that have not been started, in order.
   void start_rest();
-  /// Says that the pass is over; with every_pass each bucket may then be started again.
+  /// Ends a pass and waits for its reductions; with every_pass each bucket may then be started again.
   void end_pass();
 
-  /// Whether any bucket has been started in the reduction that is under way.
+  /// Whether any bucket has been started since the last clear() or end_pass().
   bool has_started() const;
-  /// Starts what is left and waits for everything. Returns for each bucket the fp32 sum over passes and ranks: all of
-  /// it, [ranks * shard], or this rank's part, [shard].
+  /// Starts the remaining buckets and waits for all. Returns for each bucket the fp32 sum over passes and ranks: all of
+  /// it, [ranks * shard], with kWhole, or this rank's shard of it, [shard], with kOwnShard.
   const std::vector<at::Tensor>& finish();
   /// What finish() returned last.
   const std::vector<at::Tensor>& results() const { return results_; }
@@ -51,7 +54,7 @@ class GradientReducer {
   struct Underway {
     size_t bucket = 0;
     at::Tensor sent;  // [ranks * shard]
-    at::Tensor own;   // [shard] fp32; undefined where `sent` is reduced in place
+    at::Tensor own;   // [shard] fp32; undefined if `sent` is reduced in place
     std::unique_ptr<dist::Pending> pending;
   };
 
@@ -64,8 +67,8 @@ class GradientReducer {
   const std::vector<Bucket>& buckets_;
   std::vector<at::Tensor> parameters_;
   Options options_;
-  std::vector<at::Tensor> sums_;     // by bucket, [ranks * shard] fp32: this rank's; undefined where there is none
-  std::vector<at::Tensor> results_;  // by bucket
+  std::vector<at::Tensor> sums_;     // this rank's sum of each bucket, [ranks * shard] fp32; undefined if there is none
+  std::vector<at::Tensor> results_;  // by bucket, as finish() returns them
   std::vector<bool> started_;
   std::deque<Underway> under_way_;
 };

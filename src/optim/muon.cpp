@@ -10,21 +10,21 @@
 namespace grpo::optim {
 namespace {
 
-// Coefficients of the quintic iteration that brings singular values in (0, 1] close to 1 in five steps. They trade
+// Coefficients of the quintic iteration that brings singular values in (0, 1] close to 1 in five steps. They give up
 // exactness (results lie between 0.68 and 1.13) for a steep start, which small singular values need.
 constexpr double kLinear = 3.4445, kCubic = -4.7750, kQuintic = 2.0315;
 constexpr int kSteps = 5;
 
-// The root mean square of the elements of a typical AdamW update. Scaling to it lets rates and decays that were chosen
-// for AdamW be kept.
+// The root mean square of the elements of a typical AdamW update. Updates are scaled to it, so that learning rates and
+// decays chosen for AdamW can be kept.
 constexpr double kRmsOfAdamW = 0.2;
 
-constexpr double kTiny = 1e-30;  // keeps the direction of a zero gradient zero
+constexpr double kTiny = 1e-30;  // keeps the direction of a zero gradient zero, without dividing 0 by 0
 
-// Approximates U V^T, where U S V^T is the singular value decomposition of the matrix. On a GPU the products are in
-// bf16, as published.
+// Approximates U V^T, where U S V^T is the singular value decomposition of the matrix. On a GPU the products are
+// computed in bf16, as the method was published.
 at::Tensor orthogonalized(const at::Tensor& matrix) {
-  const bool tall = matrix.size(0) > matrix.size(1);  // work with the smaller of the two Gram matrices
+  const bool tall = matrix.size(0) > matrix.size(1);  // transposed, so that the Gram matrix is the smaller of the two
   auto x = (tall ? matrix.t() : matrix) / (matrix.norm() + kTiny);
   if (x.is_cuda()) x = x.to(at::kBFloat16);
   for (int step = 0; step < kSteps; ++step) {

@@ -31,8 +31,8 @@ at::Tensor elements(const at::Tensor& tensor, int64_t begin, int64_t size) {
   return tensor.view(-1).narrow(0, begin, size);
 }
 
-// Gradients of a pass on another stream are memory of that stream. Without this call its allocator may hand them out
-// again as soon as they are dropped here, although the step that reads them has only been launched.
+// Gradients that a pass computed on another stream lie in memory of that stream. Without this call the allocator may
+// reuse the memory as soon as the gradients are dropped here, although the step that reads them has only been launched.
 void keep_until_read(const std::vector<at::Tensor>& gradients) {
   for (const at::Tensor& gradient : gradients) {
     if (!gradient.is_cuda()) return;
@@ -40,8 +40,8 @@ void keep_until_read(const std::vector<at::Tensor>& gradients) {
   }
 }
 
-// Muon is for the matrices of layers, whose elements work together. The rows of an embedding or of the head each belong
-// to a token, and AdamW serves them better.
+// Muon is for the matrices of layers, which map vectors to vectors. Each row of an embedding or of the head belongs to
+// a single token, and AdamW serves these better.
 bool is_layer_matrix(const at::Tensor& parameter, const std::vector<int64_t>& layers, size_t index) {
   return parameter.dim() == 2 && (layers.empty() || layers[index] >= 0);
 }
@@ -136,7 +136,7 @@ void Optimizer::add_states() {
 }
 
 const std::vector<size_t>& Optimizer::buckets_of(int64_t layer) const {
-  static const std::vector<size_t> none;  // a layer that is frozen has none
+  static const std::vector<size_t> none;  // for layers that are frozen
   GRPO_CHECK(layer >= 0, "layer ", layer);
   return layer < static_cast<int64_t>(layer_buckets_.size()) ? layer_buckets_[static_cast<size_t>(layer)] : none;
 }
@@ -179,7 +179,8 @@ void Optimizer::idle_pass() {
   accumulate();
 }
 
-// While this layer computes, the weights of the next one in the pass are gathered.
+// Gathers the weights of this layer and starts to gather those of the next one, which then
+// arrive while this layer computes.
 void Optimizer::before_layer_forward(int64_t layer) {
   if (!released_) return;
   const at::NoGradGuard no_grad;
@@ -247,7 +248,7 @@ void Optimizer::zero_grad() {
   }
 }
 
-// The gradient that belongs to each state, summed over all passes and ranks.
+// The gradient of each state, summed over all passes and ranks.
 std::vector<at::Tensor> Optimizer::summed_gradients() {
   std::vector<at::Tensor> gradients;
   if (has_ranks()) {
@@ -322,7 +323,7 @@ void Optimizer::apply_rule(const UpdateRule& rule, std::vector<at::Tensor>& grad
            [&](std::vector<UpdateItem>& items) { rule.apply(items, lr, updates_); });
 }
 
-// Replaces, matrix by matrix, what prepare() left in the gradients by the direction that the rule takes.
+// Replaces what prepare() left in the gradients by the direction that the rule takes, matrix by matrix.
 void Optimizer::take_directions(const UpdateRule& rule, std::vector<at::Tensor>& gradients) {
   if (!is_split()) {
     for (size_t i = 0; i < states_.size(); ++i) {
@@ -342,7 +343,8 @@ void Optimizer::take_directions(const UpdateRule& rule, std::vector<at::Tensor>&
   }
 }
 
-// Cuts this rank's parts out of a direction. whole: the bucket's elements; piece: a parameter in it.
+// Copies this rank's parts of a parameter's direction into `gradients`. `whole` holds all elements of the bucket;
+// `piece` is the parameter's place in it.
 void Optimizer::take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole,
                                 std::vector<at::Tensor>& gradients) {
   const Parameter& parameter = parameters_[piece.parameter];
@@ -355,7 +357,7 @@ void Optimizer::take_own_pieces(const UpdateRule& rule, size_t bucket, const Pie
   }
 }
 
-// How far a part of an offloaded update reaches: states[first, last) are on the device at a time.
+// The end of the part that begins at `first`: states[first, end) are on the device at the same time.
 size_t Optimizer::end_of_part(const std::vector<size_t>& states, size_t first) const {
   if (!options_.offload) return states.size();
   int64_t elements = 0;
@@ -380,7 +382,7 @@ void Optimizer::in_parts(const std::vector<size_t>& states, const std::vector<at
 
 void Optimizer::work_on(const std::vector<size_t>& part, const std::vector<at::Tensor>& gradients, Brought brought,
                         const Work& work) {
-  std::vector<at::Tensor> used, stays;  // each tensor of the state as the device has it, and where it is kept
+  std::vector<at::Tensor> used, stays;  // the copies on the device, and where their originals are kept
   const auto on_device = [&](const at::Tensor& tensor, bool away) {
     if (!away) return tensor;
     used.push_back(tensor.to(parameters_[0].tensor.device(), /*non_blocking=*/true, /*copy=*/true));
@@ -401,11 +403,11 @@ void Optimizer::work_on(const std::vector<size_t>& part, const std::vector<at::T
   }
   work(items);
   if (brought.masters) write_copies(part, masters);
-  // The last one waits for the device, and with it for all before it.
+  // Only the last copy waits for the device; the copies before it are then done as well.
   for (size_t i = 0; i < used.size(); ++i) stays[i].copy_(used[i], /*non_blocking=*/i + 1 < used.size());
 }
 
-// The working weights of these states, or this rank's shards of them, from their masters.
+// Rounds the working weights of these states, or this rank's shards of them, from their masters.
 void Optimizer::write_copies(const std::vector<size_t>& states, const std::vector<at::Tensor>& masters) {
   std::vector<at::Tensor> copies, sources;
   for (size_t i = 0; i < masters.size(); ++i) {
@@ -420,11 +422,12 @@ void Optimizer::write_copies(const std::vector<size_t>& states, const std::vecto
   if (!copies.empty()) at::_foreach_copy_(copies, sources);
 }
 
-// Every rank's updated shards go to all; those of freed layers when they are next needed.
+// Sends every rank's updated shards to all ranks. Layers whose weights are freed are
+// gathered when they are next needed.
 void Optimizer::gather_shards() {
   std::vector<size_t> needed;
   for (size_t b = 0; b < buckets_.size(); ++b) {
-    weights_->own(b);  // a rank may own padding only
+    weights_->own(b);  // marks the bucket as out of date, even if this rank owns only padding
     if (!released_ || buckets_[b].layer < 0) needed.push_back(b);
   }
   for (const size_t b : needed) weights_->start_gather(b);

@@ -10,9 +10,9 @@
 namespace grpo::optim {
 namespace {
 
-// past: updates since the warm-up; left: to the end of the run; length: of the part after the warm-up, at least 1. A
-// warm-up that fills the run leaves length 1 with past and left both 0, where linear is 0 and cosine 1 (as in
-// transformers).
+// past: updates since the warm-up; left: updates until the end of the run; length: updates between the two,
+// at least 1. After a warm-up that fills the whole run, past and left are 0 and length is 1: linear is then 0
+// and cosine 1, as in transformers.
 double constant(double, double, double) { return 1.0; }
 double linear(double, double left, double length) { return std::max(0.0, left / length); }
 double cosine(double past, double, double length) {

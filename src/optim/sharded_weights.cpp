@@ -10,7 +10,8 @@
 namespace grpo::optim {
 namespace {
 
-// Tensors and views that share the memory stay valid; its contents do not.
+// Gives the tensor's storage memory of this many elements. Tensors and views that share it
+// stay valid; its contents are lost.
 void allocate(const at::Tensor& tensor, int64_t elements) {
   auto* storage = tensor.storage().unsafeGetStorageImpl();
   const auto bytes = static_cast<size_t>(elements) * tensor.element_size();
@@ -20,7 +21,8 @@ void allocate(const at::Tensor& tensor, int64_t elements) {
   storage->set_nbytes(bytes);
 }
 
-// The whole of a parameter's memory, lengthened to `elements`, as a flat tensor that shares no version counter.
+// All of a parameter's memory, extended to `elements`, as a flat tensor that does not share
+// the parameter's version counter.
 at::Tensor flat_memory(const at::Tensor& parameter, int64_t elements) {
   const auto options = parameter.options().requires_grad(false);
   const auto have = static_cast<int64_t>(parameter.storage().nbytes() / parameter.element_size());
@@ -55,7 +57,7 @@ at::Tensor ShardedWeights::own_part(size_t bucket) const {
 at::Tensor& ShardedWeights::own(size_t bucket) {
   Entry& entry = entries_[bucket];
   GRPO_CHECK(entry.state != State::kUnderWay, "bucket ", bucket, " is written while it is gathered");
-  // A copy, since weights that are frozen lie between those that are written.
+  // A copy, because between the parameters that are updated the shard may contain frozen weights.
   if (!entry.own.defined()) entry.own = own_part(bucket).clone();
   entry.state = State::kOld;
   return entry.own;

@@ -10,34 +10,35 @@
 
 namespace grpo::optim {
 
-/// The working weights of the buckets when ranks split them. Each rank has its shard, and the whole lies in the
-/// parameters' own memory, which is freed and filled again while the parameters and all views of them stay valid. That
-/// memory is written past autograd's version counters: what a graph has saved is the same weights, gathered again.
+/// The working weights of the buckets if ranks divide them. Each rank has its shard. The whole lies in the parameters'
+/// own memory, which is freed and filled again while the parameters and all their views stay valid. Autograd's version
+/// counters do not see these writes, and need not: a gathered weight has the values that the graph saved.
 class ShardedWeights {
  public:
-  /// keep_shards: a rank keeps its shards, so that the whole can be freed; otherwise shards exist during a gather only.
-  /// The parameters' memory must hold nothing but the buckets; it is made as long as all shards together.
+  /// keep_shards: this rank keeps its shards, so that the whole can be freed; otherwise a shard exists only from
+  /// own() to the end of the gather. The parameters' memory is extended to the length of all shards; frozen weights
+  /// that lie in it are gathered as well.
   ShardedWeights(const std::vector<Bucket>& buckets, const std::vector<at::Tensor>& parameters,
                  dist::Communicator& communicator, bool keep_shards);
 
-  /// This rank's shard, [shard], to be written by the caller. From then on the whole counts as out of date.
+  /// This rank's shard, [shard], for the caller to write. The whole then counts as out of date.
   at::Tensor& own(size_t bucket);
 
-  /// Starts to gather the whole; a collective. Does nothing where it is there already or on its way.
+  /// Starts to gather the whole, which is a collective. Does nothing if the whole is up to date or already on its way.
   void start_gather(size_t bucket);
-  /// Waits until the whole is there. REQUIRES: start_gather was called.
+  /// Waits until the whole is gathered. REQUIRES: start_gather was called.
   void finish_gather(size_t bucket);
   /// Frees the memory of the whole. REQUIRES: keep_shards.
   void release(size_t bucket);
 
  private:
-  /// This rank's part of the memory of the whole.
+  /// This rank's part of the whole, as a view.
   at::Tensor own_part(size_t bucket) const;
 
   enum class State { kOld, kUnderWay, kWhole };
   struct Entry {
-    at::Tensor whole;  // [ranks * shard] on the parameters' memory, with a version counter of its own
-    at::Tensor own;    // [shard]
+    at::Tensor whole;  // [ranks * shard], a view of the parameters' memory with a version counter of its own
+    at::Tensor own;    // [shard]; undefined if this rank keeps no shard now
     State state = State::kWhole;
     std::unique_ptr<dist::Pending> pending;
   };

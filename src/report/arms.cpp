@@ -11,7 +11,7 @@ namespace {
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 bool same_but_seed(const RunSummary& a, const RunSummary& b) {
-  if (a.config.empty() || b.config.empty()) return false;  // unknown: not the same
+  if (a.config.empty() || b.config.empty()) return false;  // runs without config.yaml cannot be known to agree
   auto without_names = [](std::map<std::string, std::string> config) {
     for (const char* key : {"run.seed", "run.name", "run.output"}) config.erase(key);
     return config;
@@ -19,7 +19,7 @@ bool same_but_seed(const RunSummary& a, const RunSummary& b) {
   return a.config_value("run.seed") != b.config_value("run.seed") && without_names(a.config) == without_names(b.config);
 }
 
-// run_seed1, run_seed2 -> run
+// What the names have in common, without separators and "seed" at its end: run_seed1 and run_seed2 give run.
 std::string shared_name(const std::vector<const RunSummary*>& runs) {
   std::string name = runs.front()->name;
   if (runs.size() == 1) return name;
@@ -50,7 +50,7 @@ double mean_of(const std::vector<double>& values) {
   return values.empty() ? kNone : sum / static_cast<double>(values.size());
 }
 
-// Lines at which the arm's first run is shown: every k-th, the last, and those that evaluate.
+// Indices of the steps at which the run is shown: every k-th, the last, and those with an evaluation.
 std::vector<size_t> shown_lines(const RunSummary& run, size_t max_points) {
   const size_t every = std::max<size_t>(1, (run.positions.size() + max_points - 1) / std::max<size_t>(1, max_points));
   std::vector<int64_t> evaluated;
@@ -79,7 +79,7 @@ double value_at(const RunSummary& run, const std::string& metric, int64_t step) 
   return found != curve->second.end() && found->first == step ? found->second : kNone;
 }
 
-// The mean of the seeds' positions, or false when one of them is not there yet.
+// Sets `mean` to the mean of the runs' positions at `step`; returns false when one of them has not reached that step.
 bool mean_position(const Arm& arm, int64_t step, Position& mean) {
   mean = {.step = step};
   const auto seeds = static_cast<double>(arm.runs.size());
@@ -112,7 +112,8 @@ std::vector<Arm> arms_of(const std::vector<RunSummary>& runs) {
   return arms;
 }
 
-// Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5), exact values where it is poor.
+// Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5). Below 4 degrees of freedom, where it is inaccurate, exact
+// values with linear interpolation between them.
 double t_quantile(double df) {
   constexpr double kExact[] = {12.706, 4.303, 3.182, 2.776};
   if (df < 4.0) {

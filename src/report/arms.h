@@ -9,38 +9,39 @@
 
 namespace grpo::report {
 
-/// Runs that differ only in their seed and name: one configuration, several seeds.
+/// An arm of the comparison: the runs of one configuration, which differ in nothing but seed, name and output folder.
 struct Arm {
-  std::string name;                     // what the runs' names share; a single run's name
-  std::vector<const RunSummary*> runs;  // not owned
+  std::string name;                     // the common part of the runs' names, or the name of a single run
+  std::vector<const RunSummary*> runs;  // owned by the caller of arms_of
 };
 
-/// In the order in which the runs are named; the first arm holds the first run and is the baseline.
+/// Groups runs into arms, in the order in which the runs are given. The first arm holds the
+/// first run and is the baseline.
 std::vector<Arm> arms_of(const std::vector<RunSummary>& runs);
 
-/// A mean with half the width of its 95 % interval (Student's t); the half is NaN for fewer than two values.
+/// A mean and half the width of its 95 % interval (Student's t); `half` is NaN for fewer than two values.
 struct Interval {
   double mean = 0.0;
   double half = 0.0;
 };
 Interval interval_of(const std::vector<double>& values);
 
-/// The 97.5 % quantile of Student's t; df >= 1 need not be whole.
+/// The 97.5 % quantile of Student's t with `df` degrees of freedom, which need not be whole. REQUIRES: df >= 1.
 double t_quantile(double df);
 
-/// Mean of b minus mean of a with its 95 % interval by Welch's test; both need at least two values.
+/// Mean of b minus mean of a with its 95 % interval by Welch's test. REQUIRES: a and b have at least two values each.
 Interval welch_difference(const std::vector<double>& a, const std::vector<double>& b);
 
-/// The values of one arm, leaving out those that are not finite.
+/// The finite values among the values of an arm's runs.
 std::vector<double> values_of(const Arm& arm, const std::function<double(const RunSummary&)>& value);
 
-/// An arm's curves: means over its seeds at each line that every seed has reached, thinned to at most `max_points`
-/// lines (those with an evaluation are kept).
+/// An arm's curves, averaged over its seeds at each step that every seed has reached. Long curves are thinned to about
+/// `max_points` steps, but all steps with an evaluation are kept.
 struct ArmCurves {
   std::vector<Position> positions;
   struct Series {
-    std::vector<double> mean;  // one a position; NaN where the metric has no value
-    std::vector<double> half;  // of the 95 % interval over seeds; empty for one run
+    std::vector<double> mean;  // one per position; NaN where a seed has no value of the metric
+    std::vector<double> half;  // half the width of the 95 % interval over seeds; empty for a single run
   };
   std::map<std::string, Series> series;
 };

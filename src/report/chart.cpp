@@ -10,13 +10,13 @@ namespace grpo::report {
 namespace {
 
 constexpr const char* kColours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf"};
-constexpr double kWidth = 380.0;  // of a panel, and its height, without labels
+constexpr double kWidth = 380.0;  // width and height of a panel without its labels
 constexpr double kHeight = 170.0;
 constexpr double kLeft = 44.0;
 constexpr double kTop = 48.0;
-constexpr double kBetween = kWidth + kLeft + 16.0;  // the left edges of two panels
+constexpr double kBetween = kWidth + kLeft + 16.0;  // from the left edge of one panel to that of the next
 
-// 1, 2 or 5 times a power of ten: at most `most` of them fit into `range`.
+// The distance between ticks: 1, 2 or 5 times a power of ten, so that at most `most` of them fit into `range`.
 double tick_size(double range, double most) {
   const double least = std::max(range, 1e-9) / most;
   const double ten = std::pow(10.0, std::floor(std::log10(least)));
@@ -26,7 +26,7 @@ double tick_size(double range, double most) {
   return 10.0 * ten;
 }
 
-// Where values lie between the ends of an axis, and the values that are written at it.
+// An axis: the values at its ends and the values that are written at it.
 struct Axis {
   double low = 0.0, high = 1.0;
   bool logarithmic = false;
@@ -46,7 +46,7 @@ Axis linear_axis(double low, double high, double most_ticks) {
   return axis;
 }
 
-// From one power of two or ten to another, whatever fits.
+// An axis from one power of ten to another or, for short ranges, from one power of two to another.
 Axis log_axis(double low, double high, double most_ticks) {
   const double base = std::log10(high / low) > 0.4 * most_ticks ? 10.0 : 2.0;
   const auto power = [base](double value) { return std::log(value) / std::log(base); };
@@ -87,7 +87,7 @@ std::string rule(double x1, double y1, double x2, double y2) {
          number(x2, "%.1f") + "\" y2=\"" + number(y2, "%.1f") + "\"/>";
 }
 
-/// A panel on the page, its left edge at x0.
+/// Draws one panel; x0 is its left edge.
 class Drawing {
  public:
   Drawing(const ChartPanel& panel, const Axis& x, const Axis& y, double x0) : panel_(panel), x_(x), y_(y), x0_(x0) {}
@@ -147,7 +147,7 @@ std::string chart_svg(const std::string& name, const std::string& title, const s
                       ChartScale scale) {
   const double legend_top = kTop + kHeight + 40.0;
   const auto& lines = panels.front().lines;
-  const auto columns = static_cast<double>(std::max<size_t>(panels.size(), 2));  // the legend has two
+  const auto columns = static_cast<double>(std::max<size_t>(panels.size(), 2));  // the legend has two columns
   const std::string width = number(kLeft + columns * kBetween - kLeft - 16.0 + 24.0, "%.0f");
   const std::string height = number(legend_top + 16.0 * static_cast<double>((lines.size() + 1) / 2), "%.0f");
   std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + width + " " + height + "\" width=\"" +

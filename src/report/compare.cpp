@@ -63,7 +63,7 @@ std::string config_markdown(const std::vector<RunSummary>& runs) {
   return table.rows.size() > 1 ? "\n## Configuration differences\n\n" + plain_text(table, true) : "";
 }
 
-// report.html -> report.md: what lies beside the page.
+// The path of a file beside the page: report.html and .md give report.md.
 fs::path beside(const fs::path& page, const char* extension) { return fs::path(page).replace_extension(extension); }
 
 }  // namespace

@@ -50,7 +50,7 @@ std::vector<ConfigDifference> config_differences(const std::vector<RunSummary>& 
   for (const auto& run : runs) {
     for (const auto& [key, value] : run.config) keys.insert(key);
   }
-  keys.erase("run.name");  // stands above the values
+  keys.erase("run.name");  // the run's name is the head of its column
   std::vector<ConfigDifference> differences;
   for (const auto& key : keys) {
     ConfigDifference difference{.key = key, .values = {}};

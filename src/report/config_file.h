@@ -9,10 +9,12 @@
 
 namespace grpo::report {
 
-/// A YAML file as dotted keys and the text of their values; the elements of a list are one value.
+/// Reads a YAML file into a map from dotted keys to the text of their values. A list is one value: {a: {b:
+/// [1, 2]}} gives "a.b" -> "[1, 2]".
 std::map<std::string, std::string> read_config(const std::filesystem::path& path);
 
-/// A key whose value is not the same in all runs that have a config.yaml; one value a run, "–" where it has none.
+/// A key whose value differs between runs. There is one value per run, "–" for a run without
+/// the key or without config.yaml.
 struct ConfigDifference {
   std::string key;
   std::vector<std::string> values;

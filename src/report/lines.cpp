@@ -8,7 +8,7 @@
 namespace grpo::report {
 namespace {
 
-// The next line; false at the end, or when all that is left is a line that is cut off.
+// Reads the next line; returns false at the end, or when only a malformed last line is left.
 bool next_whole(io::JsonlReader& reader, nlohmann::json& line) {
   try {
     return reader.next(line);

@@ -14,13 +14,13 @@
 
 namespace grpo::report {
 
-std::string_view asset(std::string_view name);  // of the folder assets, compiled in (cmake/GrpoEmbed.cmake)
+std::string_view asset(std::string_view name);  // a file of src/report/assets, compiled in (cmake/GrpoEmbed.cmake)
 
 namespace {
 
-constexpr size_t kMaxPoints = 600;  // of a curve: more than a chart has pixels to show
+constexpr size_t kMaxPoints = 600;  // points of a curve; a chart has no more pixels to show
 
-// my_set/mean@4: may be broken after _ and /, so that a head is as narrow as its column.
+// Lets a head such as my_set/mean@4 break after "_" and "/", so that it is no wider than its column needs.
 std::string head_html(const std::string& text) {
   std::string html = escape_html(text);
   for (size_t at = html.find_first_of("_/"); at != std::string::npos; at = html.find_first_of("_/", at + 6))
@@ -28,7 +28,7 @@ std::string head_html(const std::string& text) {
   return html;
 }
 
-// 5120 (−88 %): the change goes below, so that all columns fit on a screen.
+// In a cell such as "5120 (−88 %)" the change goes below the value, so that all columns fit on a screen.
 std::string cell_html(const std::string& text) {
   const size_t at = text.rfind(" (");
   if (at == std::string::npos || text.back() != ')') return escape_html(text);
@@ -68,7 +68,7 @@ std::string config_html(const std::vector<RunSummary>& runs) {
          (table.rows.size() > 1 ? html_table(table) : "<p>The configurations are the same.</p>\n") + "</section>\n";
 }
 
-// Five digits are more than a chart shows; JSON has no NaN.
+// Five digits are enough for a chart. JSON has no NaN, so it becomes null.
 nlohmann::json short_number(double value) {
   if (!std::isfinite(value)) return nullptr;
   return nlohmann::json::parse(number(value, "%.5g"));
@@ -107,7 +107,7 @@ nlohmann::json page_data(const std::vector<RunSummary>& runs, const std::vector<
       {"metrics", metrics}, {"arms", nlohmann::json::array()}, {"rollouts", nlohmann::json::array()}};
   for (const auto& arm : arms) data["arms"].push_back(arm_json(arm, metrics));
   SampleLimits limits;
-  if (runs.size() > 4) limits.groups = 3;  // a page of twenty runs stays a few MB
+  if (runs.size() > 4) limits.groups = 3;  // keeps a page of twenty runs at a few MB
   for (size_t i = 0; i < arms.size(); ++i) {
     for (const auto* run : arms[i].runs) {
       auto steps = rollout_samples(*run, limits);
@@ -117,7 +117,7 @@ nlohmann::json page_data(const std::vector<RunSummary>& runs, const std::vector<
   return data;
 }
 
-// "</script>" inside a text would end the element.
+// Escapes "<", since a "</script>" inside a text would end the script element.
 std::string script_json(const nlohmann::json& data) {
   const std::string text = data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   std::string out;

@@ -7,10 +7,10 @@
 
 namespace grpo::report {
 
-/// Metrics that the page draws, evaluation first; only those that some run has.
+/// Metrics that the page draws, those of evaluations first. A metric that no run has is left out.
 std::vector<std::string> charted_metrics(const std::vector<RunSummary>& runs);
 
-/// The whole page: tables as HTML, curves and rollouts as JSON that its script draws; needs no network.
+/// The whole page: tables as HTML, curves and rollouts as JSON that the page's script draws. It needs no network.
 std::string comparison_page(const std::vector<RunSummary>& runs);
 
 }  // namespace grpo::report

@@ -12,7 +12,7 @@ namespace {
 
 using Place = double Position::*;  // what the horizontal axis shows
 
-// In percent. A band of few seeds can reach beyond what a share can be.
+// One line in percent. The band of few seeds can be wider than a share can vary, so it is cut at 0 and 100.
 ChartLine line_of(const Arm& arm, const std::string& metric, Place place) {
   constexpr size_t kMaxPoints = 400;
   const auto curves = curves_of(arm, {metric}, kMaxPoints);

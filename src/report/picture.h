@@ -7,8 +7,8 @@
 
 namespace grpo::report {
 
-/// A metric that is a share, in percent over rollouts and over training time, as an SVG file for report.md, where no
-/// script runs: one line an arm, with a band (95 %) where it has several seeds. It reads on light and dark pages.
+/// Draws a metric that is a share, in percent over rollouts and over training time, as SVG text for report.md, where no
+/// script runs. Each arm has one line, with a 95 % band if it has several seeds.
 std::string picture(const std::vector<RunSummary>& runs, const std::string& metric);
 
 }  // namespace grpo::report

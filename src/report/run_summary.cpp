@@ -22,7 +22,7 @@ double number_in(const nlohmann::json& line, const char* key) {
   return found != line.end() && found->is_number() ? found->get<double>() : 0.0;
 }
 
-// The line of step 0 has no time/step: all it did was evaluate.
+// The line of step 0 has no time/step, since the run only evaluated there: its time is time/eval.
 Position after(const Position& before, const nlohmann::json& line, int64_t step) {
   return {.step = step,
           .rollouts = before.rollouts + number_in(line, "rollouts"),
@@ -123,7 +123,7 @@ RunSummary read_run(const fs::path& folder) {
   }
   RunSummary run;
   run.folder = folder;
-  // "runs/a/" ends in a slash and "." has no name of its own.
+  // "runs/a/" ends in a slash and "." is no name, so the run takes its name from the canonical path.
   const auto whole = fs::weakly_canonical(folder);
   run.name = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
   if (fs::exists(folder / "config.yaml")) run.config = read_config(folder / "config.yaml");

@@ -19,7 +19,7 @@ std::vector<fs::path> rollout_files(const fs::path& folder) {
   return files;
 }
 
-// The first, the last, and some between them at equal distances.
+// The first, the last, and others between them at equal distances. REQUIRES: count >= 2.
 std::vector<fs::path> spread(const std::vector<fs::path>& files, size_t count) {
   if (files.size() <= count) return files;
   std::vector<fs::path> chosen;
@@ -27,7 +27,7 @@ std::vector<fs::path> spread(const std::vector<fs::path>& files, size_t count) {
   return chosen;
 }
 
-// Cut at a whole UTF-8 character.
+// Cuts a text after at most `characters` bytes, never inside a UTF-8 character.
 std::string cut(const std::string& text, size_t characters) {
   if (text.size() <= characters) return text;
   size_t end = characters;
@@ -43,14 +43,14 @@ nlohmann::json completion_of(const nlohmann::json& line, const SampleLimits& lim
   return out;
 }
 
-// Keeps `count` completions: the first right and the first wrong one, then in sample order.
+// Keeps `count` completions: the first right one, the first wrong one and, beside these two, the first in sample order.
 void keep_some(nlohmann::json& completions, size_t count) {
   if (completions.size() <= count) return;
   std::vector<nlohmann::json> all = completions;
   const auto is_right = [](const nlohmann::json& completion) { return completion.at("verdict") == "right"; };
   const auto right = std::find_if(all.begin(), all.end(), is_right);
   const auto wrong = std::find_if_not(all.begin(), all.end(), is_right);
-  const auto other = std::max(right, wrong);  // sample 0 is one of the two
+  const auto other = std::max(right, wrong);  // the first completion is one of the two and is kept anyway
   if (other != all.end() && static_cast<size_t>(other - all.begin()) >= count)
     std::iter_swap(other, all.begin() + static_cast<long>(count) - 1);
   all.resize(count);
@@ -62,7 +62,8 @@ nlohmann::json groups_of(const fs::path& file, const SampleLimits& limits) {
   int64_t last_sample = -1;
   for_each_line(file, [&](const nlohmann::json& line) {
     const auto sample = line.at("sample").get<int64_t>();
-    // Two groups of the same prompt can follow each other: samples count up within a group.
+    // Two groups of the same prompt can follow each other. Sample numbers count up within a group, so
+    // a smaller one begins the next.
     if (groups.empty() || sample <= last_sample || groups.back().at("prompt_id") != line.at("prompt_id")) {
       if (groups.size() == limits.groups) return false;
       groups.push_back({{"prompt_id", line.at("prompt_id")},

@@ -7,14 +7,14 @@
 namespace grpo::report {
 
 struct SampleLimits {
-  size_t steps = 3;          // first, ..., last of those that were written
-  size_t groups = 6;         // of a step, in prompt order
-  size_t completions = 4;    // of a group; a right and a wrong one are kept where there are both
-  size_t characters = 3000;  // of a text
+  size_t steps = 3;          // steps: the first, the last and some between them
+  size_t groups = 6;         // groups per step, in prompt order
+  size_t completions = 4;    // completions per group, a right and a wrong one if there are both
+  size_t characters = 3000;  // bytes per text
 };
 
-/// Some of the run's rollouts: [{step, groups: [{prompt_id, prompt, gold, size, completions: [{sample, text, answer,
-/// verdict, reward, advantage, finish_reason, tokens}]}]}].
+/// Some of the run's rollouts as [{step, groups: [{prompt_id, prompt, gold, size, completions: [{sample, text, answer,
+/// verdict, reward, advantage, finish_reason, tokens}]}]}]. `size` counts all completions of the group.
 nlohmann::json rollout_samples(const RunSummary& run, const SampleLimits& limits);
 
 }  // namespace grpo::report

@@ -22,7 +22,7 @@ struct Column {
   const char* format = "%.0f";
   Change change = Change::kNone;
   bool brief = false;
-  std::function<std::string(const Runs&)> text = {};  // instead of `value`, where a cell is not one number
+  std::function<std::string(const Runs&)> text = {};  // used instead of `value` when a cell is not a single number
 };
 
 Column share(std::string title, std::function<double(const RunSummary&)> value, Change change = Change::kNone,
@@ -34,7 +34,7 @@ Column share(std::string title, std::function<double(const RunSummary&)> value, 
           .brief = brief};
 }
 
-// Sampling, rewards and updates in percent of time/train: 39 / 0 / 61.
+// How time/train divides into sampling, rewards and updates, in percent: 39 / 0 / 61.
 std::string phases(const Runs& runs) {
   std::string text;
   for (const char* name : {"time/rollout", "time/reward", "time/update"}) {
@@ -127,7 +127,8 @@ std::vector<const Arm*> by_train_time(const std::vector<Arm>& arms) {
   return order;
 }
 
-// An arm's values of one key, each once: the seeds as "1, 2, 3". `values`: one a run, in the order of `runs`.
+// The different values that an arm's runs have for one key, as in "1, 2, 3" for seeds. `values` has one entry
+// per run, in the order of `runs`.
 std::string joined_values(const Arm& arm, const std::vector<RunSummary>& runs, const std::vector<std::string>& values) {
   std::vector<std::string> different;
   for (const auto* run : arm.runs) {
@@ -167,7 +168,7 @@ Table headline_table(const std::vector<Arm>& arms, bool brief) {
     table.is_seed.push_back(false);
     for (const auto* run : several ? arm->runs : Runs{}) {
       const Runs one = {run};
-      table.rows.push_back(row_of(run->name, columns, one, one));  // changes are the arm's
+      table.rows.push_back(row_of(run->name, columns, one, one));  // only the arm's own row shows changes
       table.is_seed.push_back(true);
     }
   }
@@ -181,7 +182,7 @@ Table config_table(const std::vector<RunSummary>& runs) {
   for (const auto& difference : config_differences(runs)) {
     std::vector<std::string> row = {difference.key};
     for (const auto& arm : arms) row.push_back(joined_values(arm, runs, difference.values));
-    // Arms with the same seeds do not differ in them.
+    // The seeds differ within every arm, but arms that ran the same seeds have equal cells.
     if (arms.size() > 1 && std::equal(row.begin() + 2, row.end(), row.begin() + 1)) continue;
     table.rows.push_back(std::move(row));
     table.is_seed.push_back(false);

@@ -5,22 +5,22 @@
 
 namespace grpo::report {
 
-/// printf's `format` of a value; "–" when it is not finite.
+/// A value by printf's `format`; "–" when it is not finite.
 std::string number(double value, const char* format);
 
-/// "−76 %": value against baseline, as in the paper's tables; "" when that has no meaning.
+/// The change from `baseline` to `value` in percent, such as "−76 %"; "" when it is not defined.
 std::string relative_change(double value, double baseline);
 
-/// "+0.9" or "−0.9".
+/// A value with its sign, by printf's `format` of its magnitude: "+0.9" or "−0.9".
 std::string signed_number(double value, const char* format);
 
-/// For the text of an HTML element or a quoted attribute.
+/// Escapes a text for an HTML element or a quoted attribute.
 std::string escape_html(const std::string& text);
 
-/// eval/heldout/mean@4 -> heldout/mean@4
+/// Drops the leading "eval/": eval/heldout/mean@4 gives heldout/mean@4.
 std::string without_eval(const std::string& metric);
 
-/// Characters, not bytes: what a terminal column takes for the text used here.
+/// The number of characters, not bytes: the columns that the texts used here take on a terminal.
 size_t width_of(const std::string& utf8);
 
 }  // namespace grpo::report

@@ -18,8 +18,8 @@ double mean_over_seeds(const Arm& arm, const std::function<double(const RunSumma
   return interval_of(values_of(arm, value)).mean;
 }
 
-// Both runs answered the same problems: the differences problem by problem, whose spread is what one more set of
-// problems would change.
+// The differences b - a problem by problem, for runs that were evaluated on the same problems. Their spread shows how
+// much the mean difference would change with another set of problems.
 std::vector<double> paired_differences(const RunSummary& a, const RunSummary& b, const std::string& metric) {
   const auto ours = last_eval_by_problem(a, metric);
   const auto theirs = last_eval_by_problem(b, metric);
@@ -49,7 +49,7 @@ void add_difference(Verdict& verdict, const Arm& baseline, const Arm& arm) {
   verdict.half = 100.0 * difference.half;
 }
 
-// "G=2" where the group size tells the arms apart.
+// The arm's name in a sentence: "G=2" if no other arm has its group size, else the arm's own name.
 std::string label(const std::vector<Arm>& arms, const Arm& arm) {
   const std::string size = arm.runs.front()->config_value("rollout.group_size");
   const auto same = [&](const Arm& other) { return other.runs.front()->config_value("rollout.group_size") == size; };

@@ -7,25 +7,25 @@
 
 namespace grpo::report {
 
-/// One arm against the first on one measure of accuracy, with the statistic behind the words.
+/// Compares one arm with the first by one measure of accuracy, and says whether the difference is beyond chance.
 struct Verdict {
   std::string arm;
   std::string baseline;
-  std::string metric;  // eval/<set>/mean@k, or accuracy where nothing was evaluated
-  double value = 0.0;  // final, mean over seeds
+  std::string metric;  // eval/<set>/mean@k, or "accuracy" where nothing was evaluated
+  double value = 0.0;  // the arm's final value, averaged over its seeds
   double baseline_value = 0.0;
-  double rollouts_share = 0.0;  // of the baseline's rollouts
-  double time_share = 0.0;      // of its time/train
-  double difference = 0.0;      // in points (percent of problems)
-  double half = 0.0;            // of its 95 % interval; NaN when there is nothing to take one from
+  double rollouts_share = 0.0;  // rollouts relative to the baseline's
+  double time_share = 0.0;      // time/train relative to the baseline's
+  double difference = 0.0;      // value - baseline_value in percentage points
+  double half = 0.0;            // half the width of its 95 % interval; NaN when none can be computed
   std::string method;           // how the interval was made
-  std::string text;             // all of it in one sentence
+  std::string text;             // all of this in one sentence
 };
 
-/// In the order of the arms, one for each evaluation set that both arms have.
+/// The verdicts in the order of the arms, one for each evaluation set that both the arm and the baseline have.
 std::vector<Verdict> verdicts_of(const std::vector<Arm>& arms);
 
-/// What is said when there is no verdict: why not.
+/// The sentence that explains why there is no verdict.
 std::string no_verdict(const std::vector<Arm>& arms);
 
 }  // namespace grpo::report

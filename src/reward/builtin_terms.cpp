@@ -16,7 +16,8 @@ TermValue from_verdict(Verdict verdict) {
   return {verdict.kind == Verdict::Kind::kRight ? 1.0 : 0.0, std::move(verdict)};
 }
 
-// Judges against one right answer after the other until one accepts; else the verdict against the first.
+// Judges against one right answer after the other until one accepts. If none does, the
+// verdict is that against the first.
 template <typename Judge>
 Verdict first_right(const Item& item, const Judge& judge) {
   Verdict first = judge(item.golds.front());

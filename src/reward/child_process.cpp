@@ -18,7 +18,7 @@
 namespace grpo::reward {
 namespace {
 
-constexpr int kReport = 3;  // where the child says why it could not run the program
+constexpr int kReport = 3;  // the descriptor at which the child tells why it could not run the program
 constexpr int kAboveAll = 16;
 
 struct Pipe {
@@ -37,7 +37,7 @@ void never_block(const Handle& handle) {
   if (::fcntl(handle.get(), F_SETFL, O_NONBLOCK) != 0) fail("fcntl");
 }
 
-// execvp would run a file without a first line #! in a shell; execv does not, so PATH is searched here.
+// PATH is searched here and not by execvp, which would run a file without a first line "#!" in a shell.
 std::string path_of(const std::string& program) {
   if (program.find('/') != std::string::npos) return program;
   const char* variable = std::getenv("PATH");
@@ -51,16 +51,17 @@ std::string path_of(const std::string& program) {
   throw base::Error(program + ": no such program in PATH");
 }
 
-// Runs in the child between fork and exec, where only what a signal handler may do is allowed. streams: what becomes
-// its descriptors 0, 1, 2 and kReport.
+// Runs in the child between fork and exec, where only async-signal-safe functions are allowed. `streams` become its
+// descriptors 0, 1, 2 and kReport.
 [[noreturn]] void become(const char* path, char* const* argv, std::array<int, 4> streams, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (int& stream : streams) stream = ::fcntl(stream, F_DUPFD, kAboveAll);  // so that none is overwritten below
+  // Copies with high numbers first, so that dup2 below cannot overwrite a stream that is still needed.
+  for (int& stream : streams) stream = ::fcntl(stream, F_DUPFD, kAboveAll);
   for (int i = 0; i < static_cast<int>(streams.size()); ++i) ::dup2(streams[static_cast<size_t>(i)], i);
   ::fcntl(kReport, F_SETFD, FD_CLOEXEC);
   ::closefrom(kReport + 1);
-  std::signal(SIGPIPE, SIG_DFL);  // ignored signals stay ignored through exec
+  std::signal(SIGPIPE, SIG_DFL);  // ignored signals would stay ignored through exec
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -101,7 +102,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv) {
     become(path.c_str(), arguments.data(), {in.read.get(), out.write.get(), err.write.get(), report.write.get()},
            parent);
   }
-  ::setpgid(pid_, pid_);  // here too, so that the group exists before anybody kills it
+  ::setpgid(pid_, pid_);  // the parent does it too, so that the group exists before anybody kills it
   report.write.close();
   int error = 0;
   while (::read(report.read.get(), &error, sizeof error) < 0 && errno == EINTR) {
@@ -122,7 +123,8 @@ bool ChildProcess::ends_within(double seconds) const {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   while (true) {
-    // WNOWAIT leaves the ended process in the table, so that its number, which names the group, is not given away.
+    // WNOWAIT leaves the ended process in the process table, so that its number, which
+    // names the group, is not used again.
     siginfo_t info{};
     if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0)
       return true;

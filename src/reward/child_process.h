@@ -8,7 +8,7 @@
 
 namespace grpo::reward {
 
-/// A descriptor that closes itself.
+/// A file descriptor that closes itself.
 class Handle {
  public:
   explicit Handle(int fd = -1) : fd_(fd) {}
@@ -26,26 +26,26 @@ class Handle {
   int fd_;
 };
 
-/// A child process with pipes to its standard streams. It leads a process group of its own, inherits no other
-/// descriptor, and is killed when the thread that made it ends: the thread must outlive it.
+/// A child process with pipes to its standard streams. It leads a process group of its own and inherits no other
+/// descriptors. The kernel kills it when the thread that made it ends, so that thread must outlive it.
 class ChildProcess {
  public:
-  /// Runs argv[0], which is looked up in PATH when it has no slash, without a shell. Our ends of the pipes never block.
-  /// Throws base::Error saying why it cannot be started.
+  /// Runs argv[0] without a shell; a name without a slash is looked up in PATH. Our ends of the pipes never block.
+  /// Throws base::Error saying why the program cannot be started.
   explicit ChildProcess(const std::vector<std::string>& argv);
-  /// Kills the whole group.
+  /// Kills the whole process group.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  Handle& in() { return in_; }  // its stdin
+  Handle& in() { return in_; }  // the pipe to its stdin
   Handle& out() { return out_; }
   Handle& err() { return err_; }
 
-  /// Whether it has ended of its own accord within that time. Others of its group may still run.
+  /// Whether it ends by itself within `seconds`. Other processes of its group may still run.
   bool ends_within(double seconds) const;
-  /// Kills what is left of the group and says how the process ended: "ended with exit code 1", "was ended by signal 11
-  /// (Segmentation fault)", "still ran".
+  /// Kills what is left of the process group and says how the process ended: "ended with exit code 1", "was ended by
+  /// signal 11 (Segmentation fault)" or "still ran".
   std::string kill();
 
  private:

@@ -11,7 +11,7 @@ namespace {
 constexpr double kFirstSeconds = 0.3;
 
 LineChild::Clock::time_point after(double seconds) {
-  constexpr double kLongest = 1e8;  // three years; more would overflow the clock's ticks
+  constexpr double kLongest = 1e8;  // three years; a longer time would overflow the clock's ticks
   return LineChild::Clock::now() + std::chrono::duration_cast<LineChild::Clock::duration>(
                                        std::chrono::duration<double>(std::min(seconds, kLongest)));
 }

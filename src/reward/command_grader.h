@@ -11,18 +11,18 @@
 
 namespace grpo::reward {
 
-/// A child process that gets a request a line and gives a reply a line, in any order. One that fails is killed, and
-/// another is started at the next call.
+/// A grader that is a child process: it reads one request per line and writes one reply per line, in any order. A
+/// process that fails is killed, and the next ask() starts another one.
 class CommandGrader : public Grader {
  public:
   struct Options {
     std::vector<std::string> command;
-    std::string name;  // of the term, for the log
-    double timeout_s;  // without a reply, while one is waited for
+    std::string name;  // the term's name, for the log
+    double timeout_s;  // longest wait for the next reply
   };
   explicit CommandGrader(Options options) : options_(std::move(options)) {}
 
-  /// Starts the process, and gives it a moment in which most that are wrong (a missing script, an unknown module) end.
+  /// Starts the process and waits a moment, in which most wrong commands (a missing script, an unknown module) end.
   void start() override;
   std::string ask(std::span<Call> calls) override;
 

@@ -43,7 +43,7 @@ std::optional<std::string_view> last_box(std::string_view text) {
     depth += text[i] == '{' ? 1 : text[i] == '}' ? -1 : 0;
     if (depth == 0) return text.substr(begin, i - begin);
   }
-  return "";  // cut off
+  return "";  // the response was cut off inside the box
 }
 
 std::string answer_of(std::string_view text) {
@@ -51,7 +51,7 @@ std::string answer_of(std::string_view text) {
   if (!answer) answer = last_box(text);
   if (!answer) {
     const auto all = base::trimmed(text);
-    answer = all.substr(all.rfind('\n') + 1);  // of one line npos + 1, which is 0
+    answer = all.substr(all.rfind('\n') + 1);  // for a single line rfind gives npos, and npos + 1 is 0
   }
   return std::string(base::trimmed(*answer));
 }
@@ -81,13 +81,13 @@ Verdict::Kind kind_of(ExactValue::Kind kind) {
   return kind == ExactValue::Kind::kMalformed ? Verdict::Kind::kUnparsable : Verdict::Kind::kOverBudget;
 }
 
-// Whether it is that one number.
+// Whether the text is the target as a single number.
 bool is_target(std::string_view text, int64_t target) {
   const ExactValue value = evaluate_exactly(text);
   return value.numbers.size() == 1 && is_worth(value, target);
 }
 
-// Sets kind and reason.
+// Sets verdict.kind and verdict.reason.
 void judge(const Countdown& countdown, std::string_view answer, Verdict& verdict) {
   const size_t equals = answer.find('=');
   ExactValue made = evaluate_exactly(answer.substr(0, equals));

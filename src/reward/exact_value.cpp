@@ -29,7 +29,7 @@ int64_t sum(int64_t a, int64_t b) {
 
 Fraction fraction(int64_t over, int64_t under) {
   if (under == 0) throw Malformed{"it divides by zero"};
-  const int64_t common = std::gcd(over, under);  // of magnitudes
+  const int64_t common = std::gcd(over, under);  // std::gcd ignores signs
   const int64_t sign = under < 0 ? -1 : 1;
   return {product(sign, over / common), product(sign, under / common)};
 }
@@ -52,7 +52,7 @@ class Parser {
     if (peek() != 0) throw Malformed{"it is no expression of numbers, + - * / and brackets"};
     return value;
   }
-  std::vector<int64_t> numbers;  // in their order
+  std::vector<int64_t> numbers;  // in the order in which they occur
 
  private:
   char peek() {

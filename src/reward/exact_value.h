@@ -18,12 +18,12 @@ struct ExactValue {
   enum class Kind { kValue, kMalformed, kOverBudget };
   Kind kind = Kind::kValue;
   Fraction value = {};
-  std::vector<int64_t> numbers = {};  // that stand in it, in their order
-  std::string why = {};               // it has no value
+  std::vector<int64_t> numbers = {};  // the numbers that occur in the expression, in their order
+  std::string why = {};               // why there is no value
 };
 
-/// In fractions of 64-bit numbers: what does not fit, or has more than 100 brackets or signs inside one another, is
-/// over budget. Work is linear in the text.
+/// Evaluates in fractions of 64-bit numbers. Larger numbers, and brackets or signs nested deeper than 100, are over
+/// budget. Work is linear in the text.
 ExactValue evaluate_exactly(std::string_view text);
 
 }  // namespace grpo::reward

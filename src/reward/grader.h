@@ -11,26 +11,27 @@
 namespace grpo::reward {
 
 struct Reply {
-  double reward = 0.0;  // finite
+  double reward = 0.0;  // always finite, since JSON has no other numbers
   std::vector<std::pair<std::string, double>> metrics = {};
 };
 
-/// A completion that a grader is asked about.
+/// One completion that a grader is asked about.
 struct Call {
-  int64_t id = 0;       // one of its own in this process
-  std::string name;     // for messages: the term, the problem and the sample
+  int64_t id = 0;       // unique among the calls of a term in this process
+  std::string name;     // for messages: names the term, the problem and the sample
   std::string request;  // a JSON object in one line
   std::optional<Reply> reply = std::nullopt;
-  std::string failure = {};  // why there is no reply, after all retries
+  std::string failure = {};  // set when there is no reply after all retries: why
 };
 
-/// Another program that judges completions. For one thread.
+/// Asks another program to judge completions. Each instance is used by one thread only.
 class Grader {
  public:
   virtual ~Grader() = default;
-  /// Makes it ready to be asked. Throws base::Error where that cannot be.
+  /// Prepares the grader for calls of ask(). Throws base::Error when that is not possible.
   virtual void start() = 0;
-  /// Asks about the calls that have no reply and sets their replies. Returns what went wrong, and then some have none.
+  /// Asks about the calls that have no reply and sets their replies. Returns "" or what went wrong; in that case
+  /// some calls still have no reply.
   virtual std::string ask(std::span<Call> calls) = 0;
 };
 

@@ -13,7 +13,8 @@
 namespace grpo::reward {
 namespace {
 
-// Signals are for the program's other threads; and writing to a grader that is gone is an error, not the end.
+// Signals are handled by the program's other threads. With SIGPIPE blocked, writing to a grader that has ended gives an
+// error instead of ending the program.
 void block_signals() {
   sigset_t all;
   sigfillset(&all);
@@ -32,7 +33,7 @@ GraderPool::GraderPool(const std::function<std::unique_ptr<Grader>()>& make, con
   }
 }
 
-// Starts all before it waits for the first.
+// Starts all graders before it waits for the first, so that they get ready at the same time.
 void GraderPool::start(const std::function<std::unique_ptr<Grader>()>& make) {
   std::vector<std::future<void>> started;
   for (int64_t i = 0; i < options_.workers; ++i) {

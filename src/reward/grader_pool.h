@@ -16,24 +16,25 @@
 
 namespace grpo::reward {
 
-/// Several graders of one kind, each on a thread of its own that makes and ends it. Thread-safe.
+/// Several graders of one kind. Each has a thread of its own, which starts, uses and destroys it. Thread-safe.
 class GraderPool {
  public:
   struct Options {
     int64_t workers = 1;
     int64_t retries = 2;
-    double first_pause_s = 0.1;  // before the first further attempt; it doubles with each, up to half a minute
-    bool stops = true;           // whether a call that fails for good is an error, and no further ones are asked
+    double first_pause_s = 0.1;  // pause before the first retry; doubles with each retry, up to 30 s
+    // Whether a call that fails after its retries is an error, after which no more calls are asked.
+    bool stops = true;
   };
-  /// Starts them. Throws base::Error, from Grader::start(), when one cannot be.
+  /// Starts all graders. Throws base::Error, from Grader::start(), when one cannot be started.
   GraderPool(const std::function<std::unique_ptr<Grader>()>& make, const Options& options);
   ~GraderPool();
   GraderPool(const GraderPool&) = delete;
   GraderPool& operator=(const GraderPool&) = delete;
 
-  /// Asks about all of the calls, which the graders share, until each has its reply or its failure. Where a grader
-  /// fails, what it still owes is asked again one by one, so that a completion that breaks graders fails alone. Throws
-  /// base::Error naming the call that failed first, where Options::stops says so.
+  /// Divides the calls among the graders and returns when each has its reply or its failure. When a grader fails, the
+  /// calls that it has not answered are asked again one by one, so that a completion that breaks graders fails alone.
+  /// With Options::stops, throws base::Error naming the call that failed first.
   void ask(std::span<Call> calls);
 
  private:
@@ -52,7 +53,7 @@ class GraderPool {
   std::condition_variable wake_;
   std::deque<Job> jobs_;
   bool ending_ = false;
-  std::string stopped_;  // the failure after which nothing is asked any more
+  std::string stopped_;  // with Options::stops: the failure after which no call is asked any more
   std::vector<std::thread> threads_;
 };
 

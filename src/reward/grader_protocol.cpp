@@ -11,8 +11,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kShown = 200;       // bytes of an answer in a message
-constexpr size_t kMostMetrics = 32;  // of a reply: each becomes a line of every table of the run
+constexpr size_t kShown = 200;       // bytes of an answer that a message quotes
+constexpr size_t kMostMetrics = 32;  // of one reply; each becomes a metric of the run
 constexpr size_t kLongestName = 64;
 
 std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
@@ -29,7 +29,7 @@ bool is_name(std::string_view name) {
   return !name.empty() && name.size() <= kLongestName && name != "mean" && std::all_of(name.begin(), name.end(), fits);
 }
 
-// Reads the figures; returns what is wrong with them.
+// Reads the metrics of a reply. Returns what is wrong with them, or "".
 std::string read_metrics(const json& metrics, Reply& reply) {
   if (!metrics.is_object()) return base::concat("its metrics are ", metrics.type_name(), ", expected an object");
   if (metrics.size() > kMostMetrics)

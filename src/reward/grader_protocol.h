@@ -12,19 +12,19 @@
 
 namespace grpo::reward {
 
-/// What a grader gets of a completion, as one line of JSON (docs/rewards.md). Bytes that are no UTF-8 become U+FFFD.
+/// The request about a completion as one line of JSON (docs/rewards.md). Invalid UTF-8 becomes U+FFFD.
 std::string request_of(const Item& item, int64_t id);
 
-/// The calls that wait for a reply.
+/// The calls that still wait for a reply.
 class WaitingCalls {
  public:
-  /// Those without one.
+  /// Takes the calls that have no reply.
   explicit WaitingCalls(std::span<Call> calls);
   bool empty() const { return calls_.empty(); }
   size_t size() const { return calls_.size(); }
-  /// Gives a reply to its call. Returns what is wrong with it; empty when nothing is.
+  /// Reads a reply and gives it to the call whose id it has. Returns what is wrong with the reply, or "".
   std::string take(const nlohmann::json& reply);
-  /// The same for the text of a reply.
+  /// take() for a reply that is still JSON text.
   std::string take_text(std::string_view text);
 
  private:

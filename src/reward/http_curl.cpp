@@ -15,9 +15,9 @@
 namespace grpo::reward {
 namespace {
 
-constexpr size_t kMostBytes = 1 << 20;         // of an answer, and
-constexpr size_t kMostBytesOfReply = 1 << 16;  // more for each reply
-constexpr size_t kShown = 200;                 // bytes of an answer in a message
+constexpr size_t kMostBytes = 1 << 20;         // an answer may have this many bytes,
+constexpr size_t kMostBytesOfReply = 1 << 16;  // and this many more for each reply in it
+constexpr size_t kShown = 200;                 // bytes of an answer that a message quotes
 constexpr auto kBetweenTries = std::chrono::milliseconds(250);
 
 using Easy = std::unique_ptr<CURL, decltype(&::curl_easy_cleanup)>;
@@ -28,7 +28,7 @@ struct Body {
   size_t most;
 };
 
-// Anything but the whole size tells libcurl to give up.
+// libcurl's write callback. Returning anything but the whole size makes libcurl give up.
 size_t append(char* bytes, size_t size, size_t count, void* to) {
   Body& body = *static_cast<Body*>(to);
   if (body.text.size() + size * count > body.most) return 0;
@@ -112,7 +112,7 @@ class HttpGrader : public Grader {
     return text_of(code);
   }
 
-  // Gives the replies to their calls; returns what is wrong.
+  // Gives the replies in `text` to their calls. Returns what is wrong, or "".
   std::string read(const std::string& text, WaitingCalls& waiting) const {
     const std::string shown = base::concat('"', text.substr(0, kShown), text.size() > kShown ? "...\"" : "\"");
     long status = 0;

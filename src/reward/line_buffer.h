@@ -13,7 +13,7 @@ class LineBuffer {
  public:
   void append(std::string_view bytes) { bytes_.append(bytes); }
 
-  /// The next whole line, without its line break.
+  /// The next whole line without its line break, or nothing if no whole line is there yet.
   std::optional<std::string> next() {
     const size_t end = bytes_.find('\n', searched_);
     if (end == std::string::npos) {
@@ -27,18 +27,18 @@ class LineBuffer {
     return line;
   }
 
-  /// What stands behind the last whole line, once next() has returned them all; it is taken out.
+  /// Takes out the bytes after the last whole line. REQUIRES: next() has returned nothing since the last append().
   std::string rest() {
     searched_ = 0;
     return std::exchange(bytes_, {});
   }
-  /// Its size.
+  /// The size of rest(). REQUIRES: as for rest().
   size_t rest_size() const { return bytes_.size(); }
 
  private:
   std::string bytes_;
-  size_t begin_ = 0;     // of the next line
-  size_t searched_ = 0;  // where no line break is before: a long line is not searched from its start again
+  size_t begin_ = 0;     // where the next line begins
+  size_t searched_ = 0;  // no line break is before this, so a long line is not searched from its start again
 };
 
 }  // namespace grpo::reward

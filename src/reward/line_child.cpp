@@ -11,9 +11,10 @@ namespace grpo::reward {
 namespace {
 
 constexpr size_t kLongestLine = 1 << 20;
-constexpr double kPartingSeconds = 1.0;  // to end after its stdin was closed, or to be dead after its stdout was
+// How long a child may take to end after we closed its stdin, or after it closed its stdout.
+constexpr double kPartingSeconds = 1.0;
 
-// What a read of a pipe that never blocks gives: bytes, or nothing for now, or the end.
+// The result of reading a pipe that never blocks: some bytes, nothing for now, or the end.
 struct Chunk {
   std::string_view bytes;
   bool end = false;
@@ -49,7 +50,7 @@ LineChild::Next LineChild::next_line(Clock::time_point deadline) {
   }
 }
 
-// Waits until one of the pipes can be read or written, or the time is over, and does what can be done.
+// Waits until a pipe can be read or written or the deadline has passed, and then reads and writes what is possible.
 void LineChild::transfer(Clock::time_point deadline) {
   const short writes = written_ < pending_.size() ? POLLOUT : 0;
   std::array<pollfd, 3> pipes = {{{process_.out().get(), POLLIN, 0},
@@ -66,8 +67,8 @@ void LineChild::write_pending() {
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   written_ += size > 0 ? static_cast<size_t>(size) : 0;
   if (size >= 0 && written_ < pending_.size()) return;
-  pending_
-      .clear();  // all is written, or nobody reads any more: then no answer will come, and the reader of those knows
+  // All is written, or the child reads no more. In the latter case no reply comes, which next_line() reports.
+  pending_.clear();
   written_ = 0;
 }
 
@@ -79,7 +80,8 @@ bool LineChild::read_lines() {
 }
 
 void LineChild::read_stderr() {
-  constexpr int kChunks = 4;  // not until there is none left: a program may write faster than this reads
+  // Reads a few chunks and not until nothing is left, since a program may write faster than this reads.
+  constexpr int kChunks = 4;
   std::array<char, 1 << 16> buffer;
   for (int i = 0; i < kChunks && process_.err().is_open(); ++i) {
     const Chunk chunk = read_chunk(process_.err(), buffer);

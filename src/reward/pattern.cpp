@@ -8,7 +8,7 @@
 namespace grpo::reward {
 namespace {
 
-constexpr uint32_t kMatchLimit = 2000000;  // backtracking steps; a runaway pattern ends instead of hanging
+constexpr uint32_t kMatchLimit = 2000000;  // backtracking steps, so that a runaway pattern ends
 
 template <typename T, void (*release)(T*)>
 struct Release {

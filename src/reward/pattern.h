@@ -15,7 +15,7 @@ class Pattern {
   Pattern(Pattern&&) noexcept;
 
   enum class Match { kYes, kNo, kOverBudget };
-  /// Whether it matches anywhere. Text that is no UTF-8 matches byte-wise invalid parts as nothing.
+  /// Whether the pattern matches anywhere in the text. Bytes that are not UTF-8 match nothing.
   Match find(std::string_view text) const;
 
  private:

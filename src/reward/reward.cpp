@@ -46,7 +46,7 @@ bool is_grader(const RewardTerm& term) { return term.type == TermType::kCommand 
 
 bool judges(const RewardTerm& term) { return compares_with_gold(term) || is_grader(term); }
 
-// The first term that compares with the gold answer; without one the first grader. Past the end without either.
+// Index of the first term that compares with the gold answer, else of the first grader; terms.size() without either.
 size_t judge_among(const std::vector<RewardTerm>& terms) {
   const auto comparing = std::find_if(terms.begin(), terms.end(), compares_with_gold);
   const auto judge = comparing != terms.end() ? comparing : std::find_if(terms.begin(), terms.end(), is_grader);
@@ -101,7 +101,7 @@ class WeightedSum : public RewardFunction {
   }
 
   std::vector<Part> parts_;
-  size_t judge_;  // the term whose verdict is the score's; past the end without one
+  size_t judge_;  // index of the term whose verdict is the score's; names().size() if there is none
 };
 
 [[noreturn]] void misplaced(const char* key, const char* type, const RewardTerm& term) {

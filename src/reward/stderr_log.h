@@ -11,14 +11,14 @@
 
 namespace grpo::reward {
 
-/// Writes what a program says on stderr into the run's log, line by line, and remembers the last lines for messages.
-/// Lines are cut at 2,000 bytes, and of one minute at most 1,000 are written, so that no program fills the disk.
+/// Writes a program's stderr into the run's log, line by line, and remembers the last lines for error messages. Lines
+/// are cut at 2,000 bytes and at most 1,000 lines per minute are written, so that no program fills the disk.
 class StderrLog {
  public:
-  /// name: begins every line in the log.
+  /// `name` begins every line in the log.
   explicit StderrLog(std::string name) : name_(std::move(name)) {}
   void append(std::string_view bytes);
-  /// "; the last lines of its stderr:" and these, each in a line of its own; empty where there was none.
+  /// "; the last lines of its stderr:" followed by each of these lines on a line of its own; "" if there were none.
   std::string last_lines();
 
  private:
@@ -30,7 +30,7 @@ class StderrLog {
   LineBuffer buffer_;
   std::deque<std::string> last_;
   Clock::time_point minute_ = Clock::now();
-  int64_t written_ = 0;  // since then
+  int64_t written_ = 0;  // lines written since minute_ began
   int64_t omitted_ = 0;
 };
 

@@ -15,21 +15,21 @@ namespace grpo::reward {
 struct TermValue {
   double value = 0.0;
   std::optional<verifier::Verdict> verdict = std::nullopt;
-  std::string failure = {};                                  // why the value is not known; empty when it is
-  std::vector<std::pair<std::string, double>> metrics = {};  // further figures by name
+  std::string failure = {};                                  // why the value is not known; empty when it is known
+  std::vector<std::pair<std::string, double>> metrics = {};  // further numbers of a grader, by name
 };
 
-/// One kind of reward. Thread-safe.
+/// A term of the reward: computes one value per completion. Thread-safe.
 class Term {
  public:
   virtual ~Term() = default;
-  /// Of every item, in their order.
+  /// The values of all items, in their order.
   virtual std::vector<TermValue> values(std::span<const Item> items) const = 0;
-  /// How many batches it can score at the same time.
+  /// How many batches can be scored at the same time.
   virtual int concurrency() const { return 1; }
 };
 
-/// A kind of reward that looks at one item alone.
+/// A term that looks at each item alone.
 class ItemTerm : public Term {
  public:
   std::vector<TermValue> values(std::span<const Item> items) const final {
@@ -42,7 +42,8 @@ class ItemTerm : public Term {
   virtual TermValue value(const Item& item) const = 0;
 };
 
-/// The table of reward types. name: what messages call the term. Throws base::ConfigError when it cannot be made.
+/// Makes a term of any type; the table of all types is its switch. `name` is the term's name in messages. Throws
+/// base::ConfigError when the term cannot be made.
 std::unique_ptr<Term> make_term(const RewardTerm& term, const std::string& name,
                                 const verifier::VerifierConfig& verifier);
 

@@ -22,8 +22,8 @@ namespace grpo::rollout {
 namespace {
 
 constexpr int64_t kPrefillTokens = 4096;
-// Graphs are made for the next multiple of so many tokens, so that calls whose sequences grow slowly do not make them
-// anew each time.
+// Graphs are made for sequences of the next multiple of this many tokens. So calls whose sequences grow slowly do not
+// make the graphs again each time.
 constexpr int64_t kTokensStep = 1024;
 
 Demand most_of(const Demand& a, const Demand& b) {
@@ -55,19 +55,19 @@ double auto_kv_memory_gb(double device_gb, double weights_gb, double beside_gb) 
 std::string to_string(FinishReason reason) { return reason == FinishReason::kStop ? "stop" : "length"; }
 
 // Carries out what the scheduler decides. The host may be some steps ahead of the tokens that have come back from the
-// device. It then sees a stop token late, and what was drawn past it is dropped.
+// device. It then sees a stop token late, and drops the tokens that were drawn after it.
 struct Session::State {
   using Sequences = std::vector<std::shared_ptr<Sequence>>;
 
   struct Step {
     DrawnTokens tokens;
-    Sequences sequences;  // one a token
+    Sequences sequences;  // one per token
   };
 
   struct Progress {
     Request request;
     Group group;
-    int64_t unfinished = 0;  // samples
+    int64_t unfinished = 0;  // samples that are not finished
   };
 
   ModelRunner& runner;
@@ -77,11 +77,11 @@ struct Session::State {
   const Demand demand;
   const GenerationOptions options;
   const base::RandomKey key;
-  EngineStats& last_stats;  // the engine's
-  bool& busy;               // the engine's
+  EngineStats& last_stats;  // belongs to the engine
+  bool& busy;               // belongs to the engine
   Scheduler scheduler;
   int64_t recorded_before = runner.num_recorded();
-  std::deque<Step> steps = {};         // on their way, the oldest first
+  std::deque<Step> steps = {};         // on their way from the device, the oldest first
   std::deque<Progress> requests = {};  // by number
   std::vector<Group> whole = {};
   size_t open = 0;
@@ -126,8 +126,8 @@ struct Session::State {
     return true;
   }
 
-  // Computes the keys and values of sequences that come back after a preemption; their next token is drawn in the
-  // decode step that follows.
+  // Computes the keys and values of sequences that come back after a preemption. Their next token is drawn
+  // by the decode step that follows.
   void recompute() {
     const size_t count = scheduler.resume();
     auto& running = scheduler.running();
@@ -140,7 +140,7 @@ struct Session::State {
     }
   }
 
-  // Prefills the prompts that are admitted now. Returns false when there are none.
+  // Prefills the prompts that the scheduler admits now. Returns false if there are none.
   bool prefill() {
     const auto prompts = scheduler.admit();
     if (prompts.empty()) return false;
@@ -177,8 +177,8 @@ struct Session::State {
   }
 
   void decode() {
-    // A sequence that gives its pages up is computed again from its tokens later, so they must all have come back
-    // before.
+    // A sequence that gives up its pages is later computed again from its tokens, so all of
+    // them must have come back by then.
     if (!scheduler.has_room()) collect(0);
     scheduler.make_room();
     const Sequences running = scheduler.running();
@@ -211,7 +211,8 @@ struct Session::State {
     steps.push_back(std::move(step));
   }
 
-  // Takes tokens from the device until at most `left` steps are still on their way; sequences that are finished leave.
+  // Takes tokens from the device until at most `left` steps are still on their way. Finished
+  // sequences leave the scheduler.
   void collect(size_t left) {
     for (; steps.size() > left; steps.pop_front()) {
       Step& step = steps.front();
@@ -282,9 +283,9 @@ struct Engine::State {
   EngineOptions options;
   std::optional<KvCache> cache;
   std::optional<ModelRunner> runner;
-  std::vector<const void*> weights;  // where the weights lay when the runner was made
+  std::vector<const void*> weights;  // addresses of the weights when the runner was made
   EngineStats stats;
-  bool busy = false;  // a session is under way
+  bool busy = false;  // whether a session exists
 
   int64_t pages_for(int64_t tokens) const { return (tokens + options.page_size - 1) / options.page_size; }
 
@@ -310,11 +311,11 @@ struct Engine::State {
     return std::min(all, std::max<int64_t>(bound, 1));
   }
 
-  // Makes sure that there is a cache for the call. It is kept from call to call, and made larger when a call wants
-  // more.
+  // Makes sure that there is a cache for the call and returns how many of its pages the call may use. The cache is kept
+  // from call to call and replaced when a call wants a larger one.
   int64_t prepare_cache(const Demand& demand) {
     const int64_t pages = pages_wanted(most_of(demand, options.expected));
-    // The longest sequence must fit, and beside it one page while it starts or comes back.
+    // The longest sequence must fit, with one more page for when it starts or comes back after a preemption.
     const int64_t least = pages_for(demand.longest) + 1;
     if (pages < least) {
       throw base::ConfigError(
@@ -325,13 +326,13 @@ struct Engine::State {
     }
     if (!cache || cache->num_pages() < pages) {
       runner.reset();
-      cache.reset();  // the old memory is freed first: there may be no room for both
+      cache.reset();  // free the old memory first, since there may be no room for both
       cache.emplace(model, pages, options.page_size);
     }
     return pages;
   }
 
-  // The runner is made anew when weights or cache have moved, because its graphs remember where they lie.
+  // Makes the runner again if weights or cache have moved, because its graphs contain their addresses.
   ModelRunner& prepare_runner(const Demand& demand) {
     std::vector<const void*> places;
     for (const auto* tensors : {&model.parameters(), &model.adapters()}) {

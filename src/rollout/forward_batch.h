@@ -9,9 +9,9 @@
 
 namespace grpo::rollout {
 
-/// The tokens that one sequence adds in a forward pass.
+/// The tokens that a forward pass adds to one sequence.
 struct NewTokens {
-  const int64_t* ids = nullptr;  // null: the device knows them
+  const int64_t* ids = nullptr;  // null if only the device knows them
   int64_t count = 0;
   int64_t cached = 0;  // tokens already in the cache
   const std::vector<int32_t>* pages = nullptr;
@@ -19,15 +19,15 @@ struct NewTokens {
 
 /// The inputs of one forward pass, as tensors on the host.
 struct ForwardBatch {
-  at::Tensor ids;        // [T] int64; undefined where the device knows them
+  at::Tensor ids;        // [T] int64; undefined if only the device knows them
   at::Tensor positions;  // [T] int64
   kernels::PagedLayout layout;
 };
 
-/// Makes the inputs of a pass over these sequences. Its layout lists only the pages that the sequences' tokens need.
+/// Makes the inputs of a pass over these sequences. The layout lists only the pages that their tokens need.
 ForwardBatch make_batch(const std::vector<NewTokens>& sequences, int64_t page_size);
 
-/// The batch sizes that graphs are made for: 1, 2, 4, ..., 64 and every 32 up to max_sequences, which is the last one.
+/// The batch sizes for which graphs are made: 1, 2, 4, ..., 64, then every 32, and max_sequences itself as the last.
 std::vector<int64_t> graph_sizes(int64_t max_sequences);
 
 }  // namespace grpo::rollout

@@ -9,20 +9,20 @@
 
 namespace grpo::rollout {
 
-/// The memory of all layers' keys and values, in pages; who holds which page is the scheduler's business.
+/// The memory of all layers' keys and values, in pages. Which sequence holds which page is the scheduler's business.
 class KvCache {
  public:
   KvCache(const models::CausalLM& model, int64_t num_pages, int64_t page_size);
 
-  /// How many bytes one page takes, over all layers.
+  /// Bytes of one page over all layers.
   static int64_t page_bytes(const models::CausalLM& model, int64_t page_size);
 
   int64_t num_pages() const { return num_pages_; }
   int64_t page_size() const { return layers_.front().keys.size(1); }
-  /// One page beyond those that are handed out: rows that only fill a batch up write to it and read from it.
+  /// A page that is never handed out. Rows that only fill up a batch write to it and read from it.
   int32_t spare_page() const { return static_cast<int32_t>(num_pages_); }
   std::vector<kernels::PagedKv>& layers() { return layers_; }
-  /// Copies all of these pages, in one launch a layer. REQUIRES: no page is both a source and a destination.
+  /// Copies the contents of pages. REQUIRES: no page is both a source and a destination.
   void copy_pages(const std::vector<PageCopy>& copies);
 
  private:

@@ -21,7 +21,7 @@ at::Tensor slots_of(const std::vector<Row>& rows) {
   return at::tensor(slots, at::kLong);
 }
 
-// What it takes besides logits to draw a token for each of some rows, as parts of one upload.
+// What drawing a token for each row needs besides the logits, as parts of one upload.
 class DrawInputs {
  public:
   DrawInputs(const std::vector<Row>& rows, kernels::Upload& upload)
@@ -29,7 +29,7 @@ class DrawInputs {
     const auto params = params_of(rows);
     for (const auto* x : {&params.temperature, &params.top_k, &params.top_p, &params.uniform}) upload.add(*x);
   }
-  // Where the parts are on the device, once the upload has been sent.
+  // The parts on the device, once the upload has been sent.
   at::Tensor slots() const { return upload_[first_]; }
   kernels::SampleRows params() const {
     return {upload_[first_ + 1], upload_[first_ + 2], upload_[first_ + 3], upload_[first_ + 4]};
@@ -37,7 +37,7 @@ class DrawInputs {
 
  private:
   const kernels::Upload& upload_;
-  const size_t first_;  // its parts have consecutive numbers
+  const size_t first_;  // number of the first part; the parts have consecutive numbers
 };
 
 }  // namespace
@@ -137,7 +137,7 @@ kernels::Sampled ModelRunner::run_padded(std::vector<Row> rows) {
   const auto& schedule = inputs.batch.layout.schedule;
   const auto launch = schedule ? schedule->launch : std::vector<int64_t>();
   if (!options_.graphs || !bucket.warm) {
-    bucket.warm = true;  // a first pass without recording lets libraries allocate what they need
+    bucket.warm = true;  // in a first pass without capturing, libraries allocate what they need
     return step(inputs);
   }
   if (!bucket.graph || bucket.launch != launch) {

@@ -26,12 +26,12 @@ struct Row {
   kernels::SampleParams params;
 };
 
-/// Tokens that are on their way from the device, one for each row.
+/// The tokens that a pass has drawn, one per row, on their way from the device.
 class DrawnTokens {
  public:
   DrawnTokens(const kernels::Sampled& sampled, int64_t rows);
 
-  /// Waits for the device; then ids() and log_probs() may be read.
+  /// Waits for the device; ids() and log_probs() may be read afterwards.
   void wait() { tokens_.wait(); }
   const int64_t* ids() const { return tokens_[0].const_data_ptr<int64_t>(); }
   const float* log_probs() const { return tokens_[1].const_data_ptr<float>(); }
@@ -40,28 +40,29 @@ class DrawnTokens {
   kernels::Download tokens_;  // ids, log-probs
 };
 
-/// Runs the model for a batch of sequences on its device. The last token of every running sequence stays there, in its
-/// slot, so that a step needs nothing that an earlier step has to bring back first.
+/// Runs the model on its device for a batch of sequences. The last token of every running sequence stays on the device,
+/// in the sequence's slot, so a step can be launched before the tokens of the step before it have come back.
 class ModelRunner {
  public:
   struct Options {
-    int64_t max_sequences = 0;  // slots
-    int64_t max_tokens = 0;     // of one sequence
+    int64_t max_sequences = 0;  // number of slots
+    int64_t max_tokens = 0;     // of a single sequence
     bool exact = false;
-    bool padded = false;  // decode batches are filled up to graph_sizes(): the same kernels with and without graphs
+    // Decode batches are filled up to one of graph_sizes(), so that the same kernels run with and without graphs.
+    bool padded = false;
     kernels::DecodeKernel decode_kernel = kernels::DecodeKernel::kAuto;
-    bool graphs = false;  // decode passes are recorded and replayed; REQUIRES: padded
+    bool graphs = false;  // decode passes are captured and replayed; REQUIRES: padded
   };
 
   ModelRunner(const models::CausalLM& model, KvCache& cache, const Options& options);
 
   const Options& options() const { return options_; }
-  int64_t num_recorded() const { return num_recorded_; }  // graphs made so far
+  int64_t num_recorded() const { return num_recorded_; }  // number of graphs made so far
 
   /// Computes keys and values of whole sequences.
   void extend(const std::vector<NewTokens>& sequences) { last_hidden(sequences); }
 
-  /// As extend, and returns the logits after each sequence's last token, [sequences, vocab].
+  /// Like extend, and returns the logits after each sequence's last token, [sequences, vocab].
   at::Tensor last_logits(const std::vector<NewTokens>& sequences) {
     return model_.logits(last_hidden(sequences), options_.exact);
   }
@@ -72,18 +73,18 @@ class ModelRunner {
   /// Feeds each row's last token to the model and draws the next one.
   DrawnTokens decode(const std::vector<Row>& rows);
 
-  /// Sets the last token of a slot, for a sequence whose last token the device does not have any more.
+  /// Sets the last token of a slot, for a sequence whose slot was given away in the meantime.
   void set_last_token(int64_t slot, int64_t id);
 
  private:
   // The inputs of a decode pass, on the device.
   struct DecodeInputs {
-    models::PagedBatch batch;  // without ids
+    models::PagedBatch batch;  // without ids, which are in last_ids_
     at::Tensor slots;          // [rows] int64
     kernels::SampleRows params;
   };
-  // What all decode passes of one number of rows share: the memory of their inputs and results, and the graph that was
-  // recorded with it.
+  // What all decode passes with the same number of rows share: the memory of their inputs and results, and the
+  // graph that was captured with it.
   struct Bucket {
     Bucket(const kernels::AttentionShape& shape, at::Device device, int64_t most_pages)
         : planner(kernels::plan_attention(shape, device, most_pages)), upload(device, /*in_place=*/true) {}
@@ -91,7 +92,7 @@ class ModelRunner {
     kernels::Upload upload;
     kernels::Sampled sampled;
     std::unique_ptr<kernels::Graph> graph;
-    std::vector<int64_t> launch;  // AttentionSchedule::launch of the graph
+    std::vector<int64_t> launch;  // AttentionSchedule::launch when the graph was captured
     bool warm = false;
   };
 
@@ -106,7 +107,7 @@ class ModelRunner {
   const Options options_;
   const std::pair<at::Tensor, at::Tensor> rotations_;
   const std::vector<int32_t> spare_pages_;
-  at::Tensor last_ids_;  // [max_sequences + 1] int64; the last is the rows' that only fill a batch up
+  at::Tensor last_ids_;  // [max_sequences + 1] int64; rows that only fill up a batch use the last one
   std::unique_ptr<kernels::AttentionPlanner> planner_;
   std::map<int64_t, Bucket> buckets_;  // by number of rows
   int64_t num_recorded_ = 0;

@@ -11,8 +11,8 @@ struct PageCopy {
   int32_t to;
 };
 
-/// Hands out the pages of the KV cache and counts who holds them. The order is deterministic: the page freed last is
-/// given first. Knows page numbers only, no memory.
+/// Hands out the pages of the KV cache and counts their holders. The order is deterministic: the page that was freed
+/// last is handed out first. It knows page numbers but no memory.
 class PageAllocator {
  public:
   explicit PageAllocator(int64_t num_pages);
@@ -21,9 +21,9 @@ class PageAllocator {
   int64_t num_pages() const { return static_cast<int64_t>(holders_.size()); }
   /// Hands out a page, which then has one holder. REQUIRES: num_free() > 0.
   int32_t take();
-  /// Counts one more holder of a page that is held already.
+  /// Adds a holder to a page that has one already.
   void share(int32_t page);
-  /// Counts one holder less. A page that nobody holds any more is free again.
+  /// Removes a holder from a page; without holders the page is free again.
   void release(int32_t page);
   int32_t holders(int32_t page) const { return holders_[static_cast<size_t>(page)]; }
 

@@ -27,7 +27,7 @@ size_t Scheduler::resume() {
   size_t count = 0;
   while (!preempted_.empty() && free_slots() > 0) {
     Sequence& sequence = *preempted_.front();
-    // One page more than its past needs, so that the sequence is not preempted again at once.
+    // One page more than its tokens need, so that the sequence is not preempted again at once.
     const int64_t need = pages_for(sequence.cached) + 1;
     while (running_.empty() && pages_.num_free() < need && drop_prompt()) {
     }
@@ -91,7 +91,7 @@ bool Scheduler::start_sample(WaitingPrompt& prompt, std::vector<PageCopy>& copie
   sequence.sample = prompt.started;
   sequence.cached = prompt.tokens;
   if (prompt.started + 1 == prompt.num_samples) {
-    sequence.pages = std::move(prompt.pages);  // the last sample takes over the pages of the prompt itself
+    sequence.pages = std::move(prompt.pages);  // the last sample takes the pages of the prompt itself
   } else {
     const bool copies_page = prompt.tokens % limits_.page_size != 0;
     if (copies_page && pages_.num_free() == 0) return false;
@@ -115,8 +115,8 @@ void Scheduler::run(std::shared_ptr<Sequence> sequence) {
   filling_ = filling_ && !slots_.empty();
 }
 
-// The pages and the slot of a sequence that leaves may be given to others at once: what the device still does for it
-// comes before what it will do for them.
+// Pages and slot of a sequence that leaves may be given to others at once: the device does what it was asked for in
+// order, so it is done with this sequence before it begins with the others.
 void Scheduler::leave(Sequence& sequence) {
   release(sequence.pages);
   slots_.push_back(sequence.slot);
@@ -160,8 +160,8 @@ bool Scheduler::prompt_in_cache(size_t request) const {
   return false;
 }
 
-// Frees the pages of the prompt that was cached last; it is prefilled again when its turn comes. Returns false when
-// there is none.
+// Frees the pages of the last prompt that is in the cache; that prompt is prefilled again when its turn comes. Returns
+// false if no prompt is in the cache.
 bool Scheduler::drop_prompt() {
   for (auto prompt = prompts_.rbegin(); prompt != prompts_.rend(); ++prompt) {
     if (!prompt->in_cache()) continue;

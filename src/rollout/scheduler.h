@@ -12,54 +12,55 @@
 namespace grpo::rollout {
 
 /// Decides what is computed next. Requests start in order as pages allow. The slot of a finished sequence is refilled
-/// at once (or soon: idle_share). When pages run out the youngest sequence gives up its own and is computed again
-/// later. It knows only page numbers and lengths, no model and no memory.
+/// at once, or soon (idle_share). When pages run out, the youngest sequence gives up its pages and is computed again
+/// later. The scheduler knows page numbers and lengths but neither model nor memory.
 class Scheduler {
  public:
   struct Limits {
-    int64_t max_sequences;    // running together
-    int64_t page_size;        // tokens
-    int64_t num_pages;        // REQUIRES: the pages of the longest sequence and one more
-    int64_t prefill_tokens;   // of one pass; a longer prompt goes alone
-    double idle_share = 0.0;  // once all slots are taken, prompts wait until so many are free for each running sequence
+    int64_t max_sequences;   // most sequences that run together
+    int64_t page_size;       // tokens per page
+    int64_t num_pages;       // REQUIRES: at least the pages of the longest sequence and one more
+    int64_t prefill_tokens;  // most prompt tokens of one pass; a longer prompt goes alone
+    // Once all slots were taken, new prompts wait until more than idle_share slots per running sequence are free.
+    double idle_share = 0.0;
   };
 
   explicit Scheduler(const Limits& limits);
   Scheduler(const std::vector<Request>& requests, const Limits& limits);
 
-  /// Adds a request. REQUIRES: its number is higher than those before.
+  /// Adds a request. REQUIRES: `number` is higher than those of earlier requests.
   void add(size_t number, const Request& request);
 
   bool done() const { return prompts_.empty() && preempted_.empty() && running_.empty(); }
 
-  /// The running sequences in the order of their admission. The engine appends sampled tokens and counts `drawn` and
-  /// `cached` up.
+  /// The running sequences in the order of their admission. The engine appends sampled tokens and
+  /// increments `drawn` and `cached`.
   std::vector<std::shared_ptr<Sequence>>& running() { return running_; }
 
-  /// Brings preempted sequences back as pages allow, the oldest first; returns how many were appended to running().
-  /// They have pages for all tokens but the last, and `cached` counts these tokens; they must be computed before the
-  /// next decode step.
+  /// Brings preempted sequences back as pages allow, the oldest first. Returns how many were appended to
+  /// running(). They have pages for all tokens but the last, and `cached` counts these tokens; the caller must
+  /// compute them before the next decode step.
   size_t resume();
 
-  /// The prompts to prefill now, in request order; they have been given pages.
+  /// The prompts to prefill now, in request order, after giving them pages.
   std::vector<const WaitingPrompt*> admit();
 
-  /// Starts samples of prompts that are in the cache, as slots allow; returns how many were appended to running(), in
-  /// the order of requests and samples. The caller draws their first tokens. Whole pages of a prompt are shared. A last
-  /// page that is not full is copied for each sample, because each writes to its own.
+  /// Starts samples of prompts that are in the cache, as slots allow. Returns how many were appended to running(), in
+  /// the order of requests and samples; the caller draws their first tokens. Samples share the full pages of their
+  /// prompt. A last page that is not full is copied for each sample, because each sample writes to its own.
   size_t start_samples(std::vector<PageCopy>& copies);
 
-  /// Whether make_room() would find room without preempting anybody.
+  /// Whether enough pages are free for make_room() to preempt no sequence.
   bool has_room() const;
 
-  /// Gives every running sequence room for one more token, preempting where pages run out.
-  /// REQUIRES: has_room(), or the tokens of all running sequences have come back: they are needed to recompute.
+  /// Gives every running sequence room for one more token, preempting sequences if pages run out. REQUIRES: has_room(),
+  /// or all tokens of running sequences have come back, since a preempted sequence is computed again from them.
   void make_room();
 
-  /// Takes the finished sequences out of running() and returns them; the others keep their order.
+  /// Removes the finished sequences from running() and returns them; the others keep their order.
   std::vector<std::shared_ptr<Sequence>> retire(const std::function<bool(const Sequence&)>& finished);
 
-  /// Whether pages of the request's prompt are held for samples that have not started.
+  /// Whether the request's prompt holds pages for samples that have not started.
   bool prompt_in_cache(size_t request) const;
 
   int64_t num_preempted() const { return num_preempted_; }
@@ -83,9 +84,9 @@ class Scheduler {
   std::deque<WaitingPrompt> prompts_;                // in request order; the first ones may be in the cache
   std::deque<std::shared_ptr<Sequence>> preempted_;  // oldest first
   std::vector<std::shared_ptr<Sequence>> running_;
-  std::vector<int64_t> slots_;  // free ones; the last is given first
+  std::vector<int64_t> slots_;  // free slots; the last one is given first
   int64_t num_preempted_ = 0;
-  bool filling_ = true;  // true from the time when enough slots are free until all are taken
+  bool filling_ = true;  // true from when enough slots are free until all are taken
 };
 
 }  // namespace grpo::rollout

@@ -4,8 +4,8 @@
 
 namespace grpo::base {
 
-/// Where what can be made again is kept: GRPO_CACHE, else grpo-train in XDG_CACHE_HOME or ~/.cache. Empty where none of
-/// them is set. The folder may not exist yet.
+/// The folder for files that can be made again: GRPO_CACHE, else grpo-train in XDG_CACHE_HOME or in ~/.cache. Empty
+/// when none of GRPO_CACHE, XDG_CACHE_HOME and HOME is set. The folder may not exist yet.
 std::filesystem::path cache_folder();
 
 }  // namespace grpo::base

@@ -4,11 +4,11 @@
 
 namespace grpo::base {
 
-/// CPU cores this process may use: its affinity mask and the quota of its control group (rounded up), and
-/// GRPO_CORES where it is set, as for the processes that share a host under --nproc; at least 1.
+/// CPU cores that this process may use: the smallest of its affinity mask, the quota of its control group (rounded up)
+/// and, where it is set, GRPO_CORES, which --nproc sets for processes that share a host. At least 1.
 int usable_cores();
 
-/// Memory this process may use: the machine's, or less by the limit of its control group.
+/// Bytes of memory that this process may use: the machine's memory or the limit of its control group, if that is less.
 int64_t usable_memory_bytes();
 
 }  // namespace grpo::base

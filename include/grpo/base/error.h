@@ -6,12 +6,13 @@
 
 namespace grpo::base {
 
-/// What went wrong for a user or in the environment. The message says what, where, what was expected and what to try.
+/// An error of the user or of the environment. The message says what is wrong, where,
+/// what was expected and what to try.
 class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-class ConfigError : public Error {  // exit code 2: wrong usage or configuration
+class ConfigError : public Error {  // wrong usage or configuration; main turns it into exit code 2
   using Error::Error;
 };
 class IoError : public Error {  // a file that is missing, unreadable, malformed, or a disk that is full
@@ -24,7 +25,7 @@ class DistError : public Error {
   using Error::Error;
 };
 
-/// Joins its arguments with operator<<; for messages.
+/// Joins its arguments with operator<<, as for messages: concat("step ", 3) is "step 3".
 template <typename... Parts>
 std::string concat(const Parts&... parts) {
   std::ostringstream out;
@@ -36,7 +37,8 @@ std::string concat(const Parts&... parts) {
 
 }  // namespace grpo::base
 
-/// Our own mistakes: throws std::logic_error with the condition, the place and the values given. Always compiled in.
+/// Guards against our own mistakes: throws std::logic_error with the condition, the place and the values given. It is
+/// compiled in always, also in release builds.
 #define GRPO_CHECK(condition, ...)                                                                   \
   do {                                                                                               \
     if (!(condition)) [[unlikely]]                                                                   \

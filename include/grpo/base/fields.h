@@ -16,14 +16,15 @@
 
 namespace grpo::base {
 
-/// A value that may be left to the program; written `auto` in files.
+/// A value that may be left to the program: `auto` in a config file leaves it empty, and the program then chooses.
 template <typename T>
 struct Auto {
   std::optional<T> value;
   bool operator==(const Auto&) const = default;
 };
 
-/// A name, or a mapping of names to texts (a built-in chat template, or one spelled out).
+/// Either a name or a mapping of names to texts. Example: the name of a built-in chat
+/// template, or a template spelled out.
 struct TextOrMap {
   std::string text;
   std::map<std::string, std::string> map;
@@ -31,7 +32,7 @@ struct TextOrMap {
   bool operator==(const TextOrMap&) const = default;
 };
 
-/// Inclusive bounds of a number; `open_min` excludes the lower one.
+/// Inclusive bounds of a number; with `open_min` the lower bound itself is not allowed.
 struct Range {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
@@ -43,28 +44,29 @@ inline Range between(double min, double max) { return {min, max}; }
 
 class Fields;
 
-/// An enum seen as one of several names. Names are in the order of the enumerators, which count from 0.
+/// An enum as the index of one of several names. `names` is in the order of the enumerators, which count from 0.
 struct EnumField {
   std::vector<std::string> names;
   std::function<size_t()> get;
   std::function<void(size_t)> set;
 };
-/// A nested section.
+/// A nested section: a config struct inside another.
 struct SectionField {
-  std::function<Fields()> fields;  // of the live struct
+  std::function<Fields()> fields;  // they point into the live struct
 };
 /// A list of sections (`reward.terms`).
 struct SectionListField {
   std::function<size_t()> size;
   std::function<void(size_t)> resize;
-  std::function<Fields(size_t)> fields;  // of element i
+  std::function<Fields(size_t)> fields;  // the keys of element i
 };
 
 using FieldValue = std::variant<bool*, int64_t*, double*, std::string*, std::optional<int64_t>*, std::optional<double>*,
                                 Auto<int64_t>*, Auto<double>*, std::vector<std::string>*, std::vector<int64_t>*,
                                 std::vector<double>*, TextOrMap*, EnumField, SectionField, SectionListField>;
 
-/// One key of a configuration: its name, its value in a live struct, what it means and what it may be.
+/// One key of a configuration: its name, where its value is in a live struct, what it
+/// means and which values are allowed.
 struct Field {
   std::string name;
   FieldValue value;
@@ -77,7 +79,7 @@ concept HasFields = requires(T& t, Fields& f) {
   t.fields(f);
 };
 
-/// The keys of one config struct, in order. A struct lists them once, in GRPO_FIELDS(f); parsing, printing, help,
+/// The keys of one config struct, in order. A struct lists its keys once, in GRPO_FIELDS(f); parsing, printing, help,
 /// validation and docs/config.md all read this list.
 class Fields {
  public:
@@ -86,16 +88,18 @@ class Fields {
     fields_.push_back({std::move(name), make_value(member), std::move(doc), range});
   }
   const std::vector<Field>& list() const& { return fields_; }
-  /// Of a temporary, as in `for (const auto& field : fields_of(config).list())`: a list of its own, which lives on.
+  /// A temporary gives its list away by value. Otherwise `for (const auto& field : fields_of(config).list())` would
+  /// walk a list that no longer exists.
   std::vector<Field> list() && { return std::move(fields_); }
 
-  /// A list, or one text, that stands where these keys are expected is read as this one of them: the short spelling of
-  /// a section, or how it was spelled before it had other keys.
+  /// Lets a config file give a list or a single text where this section's mapping is expected; it is then the
+  /// value of the key `name`. This serves as a short spelling, and keeps files readable that were written when
+  /// the section was only that list.
   void read_list_as(std::string name) { list_name_ = std::move(name); }
   const std::string& list_name() const { return list_name_; }
 
-  /// The key of this name: a struct that takes over another's keys may give one of them other bounds or words.
-  /// Throws std::out_of_range when there is none.
+  /// The key of this name, to be changed: a struct that lists the keys of another may give one of them other bounds or
+  /// another description. Throws std::out_of_range when there is none.
   Field& at(const std::string& name);
 
  private:
@@ -125,7 +129,8 @@ inline Field& Fields::at(const std::string& name) {
   throw std::out_of_range("no field is called " + name);
 }
 
-/// An enum needs `std::vector<std::string> enum_names(E)` beside it, found by argument-dependent lookup.
+/// An enum needs `std::vector<std::string> enum_names(E)` in its own namespace, where
+/// argument-dependent lookup finds it.
 template <typename T>
 FieldValue Fields::make_value(T& member) {
   if constexpr (std::is_enum_v<T>) {
@@ -143,5 +148,5 @@ FieldValue Fields::make_value(T& member) {
 
 }  // namespace grpo::base
 
-/// Declares a config struct's field list; inside, `f("key", member, "what it means", range)`.
+/// Declares the function in which a config struct lists its fields, each by `f("key", member, "what it means", range)`.
 #define GRPO_FIELDS(f) void fields(::grpo::base::Fields& f)

@@ -2,7 +2,8 @@
 
 namespace grpo::base {
 
-/// Keeps every line in memory until log_to_file() (log.h) names the file and gets them first; stderr gets errors only.
+/// Keeps every line in memory until log_to_file() (log.h) names a file, which then begins with these lines.
+/// Meanwhile stderr gets errors only.
 void hold_log();
 
 }  // namespace grpo::base

@@ -13,19 +13,19 @@ struct Message {
   bool operator==(const Message&) const = default;
 };
 
-/// A chat list: {"role", "content"} objects (or ShareGPT's {"from", "value"}: human, gpt, system), whose content is a
-/// text or a list of parts {"type": "text", "text"}. Throws base::IoError naming place, key, turn and what is wrong:
-/// another role, a part that is no text, a call of a tool, no turn of the user's.
+/// Reads a chat list: objects {"role", "content"}, or ShareGPT's {"from", "value"} with human, gpt and system as roles.
+/// The content is a text or a list of parts {"type": "text", "text"}. Throws base::IoError that names place, key and
+/// turn for an unknown role, a part that is not text, a tool call, or a list without a turn of the user.
 std::vector<Message> read_conversation(const nlohmann::json& list, const std::string& place, const std::string& key);
 
-/// The same for a part of a conversation, which need not have a turn of the user's.
+/// Like read_conversation, but the user need not have a turn, as in the completion of a preference.
 std::vector<Message> read_messages(const nlohmann::json& list, const std::string& place, const std::string& key);
 
-/// The messages of the chat list that a text holds as JSON, as columns of CSV files do; empty where it holds none.
-/// Errors as read_messages().
+/// For columns of CSV files, where a chat list is a text: the messages if the text is such a list as JSON, else
+/// nothing. Throws base::IoError like read_messages(), and for a chat list that was written as Python text.
 std::vector<Message> messages_in_text(const std::string& text, const std::string& place, const std::string& key);
 
-/// Throws base::IoError where messages, which are not empty, have no turn of the user's.
+/// Throws base::IoError if none of the messages is the user's.
 void require_question(const std::vector<Message>& messages, const std::string& place, const std::string& key);
 
 }  // namespace grpo::data

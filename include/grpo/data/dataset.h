@@ -10,11 +10,11 @@
 
 namespace grpo::data {
 
-/// Which problems a step draws.
+/// In which order steps draw the problems.
 enum class Order {
-  kShuffle,    // epoch after epoch, each a permutation of all
-  kFile,       // as they stand in the files
-  kUncertain,  // those whose accuracy is near one half more often
+  kShuffle,    // epoch after epoch, each in a new random order
+  kFile,       // as the problems stand in the files
+  kUncertain,  // problems whose accuracy is near one half are drawn more often
 };
 inline std::vector<std::string> enum_names(Order) { return {"shuffle", "file", "uncertain"}; }
 
@@ -75,30 +75,31 @@ struct DataConfig {
 
 /// One problem with its right answer.
 struct Problem {
-  std::string id;           // the row's `id` field, else its number in its file, from 0
-  std::string file;         // as given
-  int64_t row = 0;          // number in the list of all files, from 0: names the problem in a run
-  std::string prompt = {};  // the problem's text, without any template; of a conversation its last user message
-  std::vector<Message> messages = {};     // the conversation, where the prompt is one
-  std::vector<std::string> answers = {};  // each of them right; one empty text where the file has none
-  std::string rejected = {};              // of a preference: the worse completion; the better one is in answers
-  std::string fields = {};                // a JSON object of the further keys asked for; empty: none was
-  std::string whole_row = {};             // the row as a JSON object, where that was asked for; else empty
+  std::string id;           // the value of the row's key `id`, else the row's number in its file, from 0
+  std::string file;         // path as given
+  int64_t row = 0;          // number among the rows of all files, from 0: identifies the problem within a run
+  std::string prompt = {};  // the text without any template; of a conversation the last user message
+  std::vector<Message> messages = {};     // the conversation, if the prompt is one
+  std::vector<std::string> answers = {};  // all of them are right; one empty text if the file has none
+  std::string rejected = {};              // of a preference: the worse completion, the better one is in answers
+  std::string fields = {};                // the extra_keys of the row as a JSON object; empty if there are none
+  std::string whole_row = {};             // the row as a JSON object if whole rows were asked for, else empty
   std::string place = {};                 // "FILE:LINE" or "FILE: row N"
-  int64_t set = 0;                        // of data.train, in its order
+  int64_t set = 0;                        // index of its set in data.train
 };
 
-/// data.order, or what data.shuffle says of it.
+/// The order to use: data.order, or file order for the older spelling data.shuffle: false.
 inline Order order_of(const DataConfig& config) {
   return config.order == Order::kShuffle && !config.shuffle ? Order::kFile : config.order;
 }
 
-/// Reads problems in file order, the files one after another. The file's ending chooses the format: .jsonl (or "-",
-/// stdin), .json (an array of objects), .csv, .parquet (a build without Parquet says so); .gz, .zst and .xz are
-/// decompressed. prompt: a string, or a list of chat messages (conversation.h; verl's files). answer: a string, a
-/// number as written in the file, or a list of right ones; null, NaN and infinities are missing ones. extra_keys:
-/// further ones, which every row must have. whole_rows: keep every row as JSON text too. Throws base::IoError naming
-/// file, line or row, key and the nearest key that exists.
+/// Reads the problems of all files, one file after another. The ending chooses the format: .jsonl (also "-",
+/// which is stdin), .json (an array of objects), .csv or .parquet (unless the build has no Parquet); .gz,
+/// .zst and .xz are decompressed.
+/// The prompt is a string or a list of chat messages (conversation.h), as in verl's files. The answer is a string, a
+/// number (kept as it is written in the file) or a list of right answers; null, NaN and infinities mean that the answer
+/// is missing. Every row must have all extra_keys. whole_rows: keep each row as JSON text too.
+/// Throws base::IoError naming the file, the line or row, the key and the nearest key that exists.
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
                                    const std::string& answer_key, const std::vector<std::string>& extra_keys = {},
                                    bool whole_rows = false);
@@ -106,27 +107,28 @@ std::vector<Problem> load_problems(const std::vector<std::string>& files, const 
 /// What a row is read as.
 enum class RowKind {
   kProblem,     // a problem and its answers
-  kWholeRow,    // that, and the row as JSON text
-  kPreference,  // a prompt and two completions (docs/data.md): answers is the better one, rejected the other
+  kWholeRow,    // like kProblem, and the row itself as JSON text
+  kPreference,  // a prompt and two completions (docs/data.md): the better is in answers, the worse in rejected
 };
 
 /// What became of the rows of one set.
 struct SetCounts {
   int64_t rows = 0;
-  std::vector<std::string> bad = {};  // what is wrong with each row that was skipped, with its place
-  int64_t filtered = 0;               // by where
-  int64_t duplicates = 0;             // found; left out with Duplicates::kDrop
-  int64_t not_taken = 0;              // by take
+  std::vector<std::string> bad = {};  // why each skipped row cannot be used, with its place
+  int64_t filtered = 0;               // rows that do not meet `where`
+  int64_t duplicates = 0;  // rows that repeat an earlier problem, whether dropped (Duplicates::kDrop) or kept
+  int64_t not_taken = 0;   // rows that `take` did not draw
 };
 
 struct TrainProblems {
   std::vector<Problem> problems;  // set after set, each in file order
-  std::vector<SetCounts> counts;  // one a set
+  std::vector<SetCounts> counts;  // one per set
 };
 
-/// Reads config.train, whose paths are files. A problem's row counts every row of every file, used or not, so that it
-/// names the same problem whatever is chosen. Throws base::IoError as load_problems, also for a set of which nothing is
-/// left, and base::ConfigError for a condition that says nothing or a take of more rows than there are.
+/// Reads the sets of config.train, whose paths must be files already. Problem::row counts every row of every file, used
+/// or not, so that a number means the same problem whatever `where` and `take` choose. Throws base::IoError like
+/// load_problems, and for a set of which no problem is left. Throws base::ConfigError for a malformed condition, a
+/// condition whose key no row has, and a `take` of more rows than there are.
 TrainProblems load_train_sets(const DataConfig& config, RowKind kind = RowKind::kProblem);
 
 }  // namespace grpo::data

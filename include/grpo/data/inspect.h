@@ -8,11 +8,11 @@
 
 namespace grpo::data {
 
-/// A key that rows of a file have.
+/// A key that occurs in rows of a file.
 struct SeenField {
-  std::string name;                // dotted below objects
-  int64_t rows = 0;                // that have it
-  std::vector<std::string> kinds;  // "text", "number", "true or false", "list", "chat", "null": in order of appearance
+  std::string name;                // dotted for nested objects
+  int64_t rows = 0;                // number of rows with this key
+  std::vector<std::string> kinds;  // "text", "number", "true or false", "list", "chat", "object", "null": by appearance
 };
 
 /// What a problem file holds.
@@ -20,13 +20,13 @@ struct SeenFile {
   std::string file;
   int64_t rows = 0;
   std::vector<SeenField> fields;
-  std::string prompt_key, answer_key;  // as asked for, else guessed by their names; empty: none looks like it
-  std::vector<Problem> problems;       // none without a prompt_key; without an answer_key their answers are missing
-  std::vector<std::string> bad;        // what is wrong with each row that is no problem, with its place
+  std::string prompt_key, answer_key;  // as given, else guessed from the names of the keys; empty if no name fits
+  std::vector<Problem> problems;       // empty without a prompt_key; without an answer_key the answers are missing
+  std::vector<std::string> bad;        // why each row that is not a problem cannot be used, with its place
 };
 
-/// Reads a whole file. prompt_key, answer_key: empty to have them guessed. Throws base::IoError where the file itself
-/// cannot be read.
+/// Reads a whole file. An empty prompt_key or answer_key is guessed. Throws base::IoError if
+/// the file itself cannot be read.
 SeenFile inspect_file(const std::string& file, const std::string& prompt_key, const std::string& answer_key);
 
 }  // namespace grpo::data

@@ -10,8 +10,8 @@
 
 namespace grpo::data {
 
-/// One of the sets that a run trains on: which rows of which files, and how often an epoch shows them. Of the rows,
-/// `where` chooses first, then data.duplicates leaves out repeated ones, then `take`.
+/// One of the sets that a run trains on: which rows of which files, and how often an epoch shows them. Rows are first
+/// chosen by `where`, then repeated ones are left out (data.duplicates), then `take` draws from the rest.
 struct TrainSet {
   std::vector<std::string> path;
   double weight = 1.0;
@@ -20,10 +20,10 @@ struct TrainSet {
   std::vector<std::string> where;
 
   TrainSet() = default;
-  TrainSet(std::string file) : path{std::move(file)} {}  // NOLINT(google-explicit-constructor): a path is a set
+  TrainSet(std::string file) : path{std::move(file)} {}  // NOLINT(google-explicit-constructor): a path alone is a set
   TrainSet(const char* file) : path{file} {}             // NOLINT(google-explicit-constructor)
   bool operator==(const TrainSet&) const = default;
-  /// Whether nothing but the path is said of it.
+  /// Whether all settings but the path are the defaults.
   bool is_plain() const;
 
   GRPO_FIELDS(f) {
@@ -40,7 +40,7 @@ struct TrainSet {
     f("where", where,
       "conditions that a row must all meet, as [level >= 3, source = aime | amc, lang != de]; dots enter nested "
       "objects");
-    f.read_list_as("path");  // [a.jsonl] is [{path: a.jsonl}]
+    f.read_list_as("path");  // lets users write [a.jsonl] for [{path: a.jsonl}]
   }
 };
 

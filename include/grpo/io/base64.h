@@ -5,7 +5,7 @@
 
 namespace grpo::io {
 
-/// Standard base64 (RFC 4648) to bytes; throws base::IoError on other characters.
+/// The bytes of standard base64 text (RFC 4648); padding may be missing. Throws base::IoError on any other character.
 std::string decode_base64(std::string_view text);
 
 }  // namespace grpo::io

@@ -6,7 +6,7 @@
 
 namespace grpo::io {
 
-/// XXH3-128 of a file's bytes as 32 hex digits.
+/// XXH3-128 as 32 hex digits.
 std::string hash_file(const std::filesystem::path& path);
 std::string hash_bytes(std::string_view bytes);
 

@@ -6,7 +6,7 @@
 
 namespace grpo::io {
 
-/// A read-only mapping of a whole file; pages are loaded when touched.
+/// A read-only mapping of a whole file; the system loads a page when it is first touched.
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);

@@ -8,8 +8,8 @@
 
 namespace grpo::io {
 
-/// A file that grows by whole pieces, without a buffer in between: what write() was given is the system's when it
-/// returns.
+/// A file that grows by whole pieces. There is no buffer of our own: when write() returns, the bytes are with the
+/// system, so they are not lost if the process crashes.
 class OutputFile {
  public:
   enum class Mode { kTruncate, kAppend };
@@ -28,7 +28,8 @@ class OutputFile {
 /// Bytes that this process may still write in the file system of `folder`, or of its nearest parent that exists.
 uint64_t free_bytes(const std::filesystem::path& folder);
 
-/// Whether a name is that of a file which write_file_atomic (file.h) had not finished: NAME.tmp-<process>-<number>.
+/// Whether this is the name of a temporary file that an interrupted write_file_atomic (file.h) left
+/// behind: NAME.tmp-<process>-<number>.
 bool is_unfinished_name(const std::string& name);
 
 }  // namespace grpo::io

@@ -8,23 +8,23 @@
 
 namespace grpo::io {
 
-/// Copying or writing a value that is nested deeper could overflow the stack.
+/// JSON nested deeper than this is refused, since copying or writing it could overflow the stack.
 inline constexpr size_t kMaxJsonDepth = 512;
 
-/// One JSON document. Every JSON text that comes from outside is read here, by read_json and JsonlReader too. `where`
-/// begins the message of an error. Throws base::IoError when it is malformed or nested deeper than kMaxJsonDepth.
+/// One JSON document. read_json and JsonlReader use this too, so every JSON text from outside is parsed here. `where`
+/// begins the message of an error. Throws base::IoError when the text is malformed or nested deeper than kMaxJsonDepth.
 nlohmann::json parse_json(std::string_view text, const std::string& where);
-/// The same, keeping the order of keys.
+/// Like parse_json, but keeps the order of the keys.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& where);
 
-/// How deep brackets nest outside of strings, and for those who parse by other means: throws base::IoError where that
-/// is deeper than kMaxJsonDepth.
+/// How deep brackets nest outside of strings. check_json_depth throws base::IoError when that is more than
+/// kMaxJsonDepth; it is for callers that do not parse by parse_json.
 size_t json_depth(std::string_view text);
 void check_json_depth(std::string_view text, const std::string& where);
 
-/// The members of one JSON object in turn, so that a large one is never held as a whole. Of a member that `skips` only
-/// the name is seen. Throws base::IoError as parse_json, where the text is no object, and for a member of more than
-/// `max_values` values.
+/// Hands the members of one JSON object to `take` one by one, so that a large object is never held as a whole. A member
+/// whose name `skips` accepts is not handed out. Throws base::IoError like parse_json, and also when the text is not an
+/// object or a member has more than `max_values` values.
 struct MemberLimits {
   size_t max_values = 1000;
   std::function<bool(const std::string& name)> skips = {};

@@ -8,15 +8,16 @@
 
 namespace grpo::metrics {
 
-/// reward/mean -> grpo_reward_mean: what is not a letter, a digit or "_" becomes "_".
+/// The Prometheus name of a metric: reward/mean becomes grpo_reward_mean. Every character that is not a
+/// letter, a digit or "_" becomes "_".
 std::string prometheus_name(const std::string& metric);
 
-/// Serves the newest value of every metric at http://<address>/metrics, as gauges with the label run.
+/// Serves the newest value of every metric at http://<address>/metrics, as gauges with the label run="<run>".
 class PrometheusEndpoint {
  public:
-  /// address: port or host:port, as 127.0.0.1:9400; 127.0.0.1 where no host is named. Throws base::ConfigError when
-  /// nothing can listen there, or when this build lacks the libraries. No request, however slow, large or broken,
-  /// disturbs the run.
+  /// address: port or host:port, as in 127.0.0.1:9400; the host defaults to 127.0.0.1. Throws
+  /// base::ConfigError when nothing can listen there, or when this build lacks the libraries. No request,
+  /// however slow, large or broken, disturbs the run.
   PrometheusEndpoint(const std::string& address, const std::string& run);
   ~PrometheusEndpoint();
   void set(int64_t step, const MetricsLine& line);

@@ -5,7 +5,7 @@
 
 namespace grpo::metrics {
 
-/// Seconds since it was made, by a clock that never goes back.
+/// Measures seconds since its construction, by a clock that never goes back.
 class Timer {
  public:
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
@@ -14,7 +14,7 @@ class Timer {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// The largest resident set this process has had, in bytes.
+/// The largest amount of physical memory (resident set) that this process has used so far, in bytes.
 int64_t peak_memory_bytes();
 
 }  // namespace grpo::metrics

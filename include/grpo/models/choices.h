@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-// What a user may say about a model: the device and the dtype that it computes with (models/device.h turns them into
+// What a user may choose about a model: the device and dtype with which it computes (models/device.h turns them into
 // LibTorch's types), and where its weights come from.
 
 namespace grpo::models {
@@ -14,7 +14,7 @@ inline std::vector<std::string> enum_names(DtypeChoice) { return {"auto", "float
 enum class DeviceChoice { kAuto, kCpu, kCuda };
 inline std::vector<std::string> enum_names(DeviceChoice) { return {"auto", "cpu", "cuda"}; }
 
-/// Weights as the model folder holds them, or random ones (CausalLM::init): then the folder needs none.
+/// The weights of the model folder, or random ones (CausalLM::init), for which the folder needs no weights.
 enum class WeightsChoice { kPretrained, kRandom };
 inline std::vector<std::string> enum_names(WeightsChoice) { return {"pretrained", "random"}; }
 

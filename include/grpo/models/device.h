@@ -10,24 +10,24 @@
 
 namespace grpo::models {
 
-/// kAuto is a GPU if this build and machine have one, else the CPU. local_rank: this process's number among those of
-/// its host; it takes the device of that number. Throws base::ConfigError for kCuda where there is no GPU, and where
+/// kAuto is a GPU if this build and this machine have one, else the CPU. local_rank is this process's number among
+/// those of its host; it uses the device of that number. Throws base::ConfigError for kCuda without a GPU, and if
 /// there are fewer devices than ranks.
 at::Device resolve_device(DeviceChoice choice, int64_t local_rank = 0);
 
-/// The size of a CUDA device's own memory.
+/// Size of a CUDA device's memory.
 double device_memory_bytes(at::Device device);
 
-/// The most that LibTorch's allocator has ever held of a CUDA device's memory.
+/// The most memory of a CUDA device that LibTorch's allocator has held at a time.
 double peak_device_bytes(at::Device device);
 
-/// Makes a CUDA device the one this thread launches on.
+/// Makes this CUDA device the current one of the calling thread.
 void use_device(at::Device device);
 
-/// kAuto is float32 on the CPU, the dtype in the folder's config.json elsewhere.
+/// kAuto is float32 on the CPU; elsewhere it is float32 if the folder's config.json says so, and bfloat16 if not.
 at::ScalarType resolve_dtype(DtypeChoice choice, const std::filesystem::path& model_folder, at::Device device);
 
-/// As transformers spells it: "float32", "bfloat16", "float16".
+/// The dtype's name in transformers: "float32", "bfloat16" or "float16".
 std::string dtype_name(at::ScalarType dtype);
 
 }  // namespace grpo::models

@@ -10,8 +10,8 @@
 
 namespace grpo::models {
 
-/// Low-rank adapters (LoRA, arXiv 2106.09685) in place of the weights: a linear layer's W counts as
-/// W + alpha / rank B A, and A [rank, in] and B [out, rank] alone are trained.
+/// Low-rank adapters (LoRA, arXiv 2106.09685): a linear layer computes as if its weight were W + alpha / rank B A, and
+/// only A [rank, in] and B [out, rank] are trained.
 struct LoraConfig {
   int64_t rank = 0;
   double alpha = 16.0;
@@ -29,18 +29,18 @@ struct LoraConfig {
   }
 };
 
-/// Throws base::ConfigError for a target that is no linear layer of a decoder's layers.
+/// Throws base::ConfigError for a target that is not a linear layer of a decoder layer.
 void validate(const LoraConfig& config);
 
-/// Elements of the adapters of all layers.
+/// Number of elements of the adapters of all layers.
 double adapter_elements(const ModelConfig& model, const LoraConfig& config);
 
-/// Whether a folder holds adapters as peft saves them (adapter_config.json) in place of a model.
+/// Whether a folder holds adapters that peft saved (it has adapter_config.json) and not a model.
 bool is_adapter_folder(const std::filesystem::path& folder);
 
-/// The folder with config.json, weights and tokenizer: that of the base model for a folder of adapters, which names it
-/// (base_model_name_or_path, from the current directory or else from the adapters' folder), and else `folder` itself.
-/// Throws base::ConfigError where the base model is not there.
+/// The folder with config.json, weights and tokenizer. For a folder of adapters this is their base model's folder,
+/// which adapter_config.json names (base_model_name_or_path, relative to the current directory or else to the adapters'
+/// folder). Any other folder is returned as it is. Throws base::ConfigError if the base model is not there.
 std::filesystem::path base_folder(const std::filesystem::path& folder);
 
 }  // namespace grpo::models

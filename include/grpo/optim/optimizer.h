@@ -24,40 +24,40 @@ class ShardedWeights;
 class UpdateRule;
 
 struct UpdateResult {
-  double grad_norm = 0.0;  // global L2 norm before clipping; not finite when the update was skipped
-  double lr = 0.0;         // rate of this update
+  double grad_norm = 0.0;  // global L2 norm before clipping; not finite if the update was skipped
+  double lr = 0.0;         // learning rate of this update
   bool applied = false;
 };
 
-/// What the ranks split instead of each holding all of it (ZeRO, arXiv 1910.02054).
+/// What the ranks divide among them instead of each holding all of it (ZeRO, arXiv 1910.02054).
 enum class StateSharding {
   kNone,       // gradients are summed over ranks; each rank takes the same step
-  kOptimizer,  // masters and moments are split; gradients are reduce-scattered once a step, weights gathered after it
-  kGradients,  // fp32 gradient sums are split too: reduce-scattered in each backward pass
-  kWeights,    // the layers' weights are split too between release_weights() and gather_weights()
+  kOptimizer,  // masters and moments; gradients are reduce-scattered once a step, weights gathered after it
+  kGradients,  // also the fp32 gradient sums: gradients are reduce-scattered in each backward pass
+  kWeights,    // also the layers' weights, between release_weights() and gather_weights()
 };
 
 struct OptimizerOptions {
-  /// Says which parameters decay. By default all do with decay_norms_and_biases; without it those of two or more
-  /// dimensions (matrices and embeddings, but no norms and biases).
+  /// Whether a parameter decays. If this is empty, parameters of two or more dimensions do (matrices and embeddings,
+  /// but not norms and biases), or all with OptimizerConfig::decay_norms_and_biases.
   std::function<bool(const std::string& name, const at::Tensor& parameter)> decays = {};
-  /// The ranks whose gradients are summed before each step; all hold the same parameters. It must outlive the
-  /// optimizer.
+  /// The ranks whose gradients are summed before each step. All ranks hold the same parameters. The communicator must
+  /// outlive the optimizer; null means one rank.
   dist::Communicator* communicator = nullptr;
-  StateSharding sharding = StateSharding::kNone;  // with one rank: kNone
-  at::ScalarType reduce_dtype = at::kFloat;       // or bf16: what gradients are rounded to, once, to cross the ranks
-  /// The layer that each parameter belongs to, from 0; -1 outside of layers. An empty list means that there are no
-  /// layers.
+  StateSharding sharding = StateSharding::kNone;  // must be kNone with one rank
+  at::ScalarType reduce_dtype = at::kFloat;       // or bf16: the dtype in which gradients are sent
+  /// The layer of each parameter, from 0; -1 for a parameter outside of layers. An empty list
+  /// means that there are no layers.
   std::vector<int64_t> layers = {};
-  /// Masters and moments lie in host memory (page-locked beside a GPU). A step brings them to the parameters' device
-  /// one part at a time, of offload_elements elements or of one parameter. Masters that are fp32 parameters themselves
-  /// stay where they are.
+  /// Keeps masters and moments in host memory (page-locked beside a GPU). A step brings them to the parameters' device
+  /// in parts of offload_elements elements, or of one parameter if that is larger. Masters that are fp32 parameters
+  /// themselves stay on the device.
   bool offload = false;
   int64_t offload_elements = int64_t{1} << 26;
 };
 
-/// Updates fp32 master weights from gradients that ranks and micro-batches add up. t counts applied updates from 1, g
-/// is the clipped gradient:
+/// Updates fp32 master weights from gradients that are added up over micro-batches and ranks. t counts applied updates
+/// from 1; g is the clipped gradient:
 ///   g <- g min(1, clip / (|g| + 1e-6))                      |g|: L2 norm over all parameters and ranks
 /// AdamW (arXiv 1711.05101):
 ///   w <- w (1 - lr decay)                                    parameters that decay
@@ -65,102 +65,102 @@ struct OptimizerOptions {
 ///   w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 /// Muon (https://kellerjordan.github.io/posts/muon; the factor 0.2 and the decay of arXiv 2502.16982) for matrices of
 /// layers:
-///   m <- mu m + g,   u = g + mu m                            u: the matrix as it will be one step on (Nesterov)
+///   m <- mu m + g,   u = g + mu m                            u: m after one more step with the same g (Nesterov)
 ///   o = NS(u): X <- u / |u|_F, then five times X <- 3.4445 X - 4.775 (X X^T) X + 2.0315 (X X^T)^2 X
 ///   w <- w (1 - lr decay) - lr 0.2 sqrt(max(rows, columns)) o
-/// A parameter of a lower dtype has an fp32 master and an fp32 gradient sum, and is rounded from its master after each
-/// update; an fp32 parameter is its own master and its .grad its own sum.
+/// A parameter of a lower dtype has an fp32 master weight and an fp32 gradient sum; after each update it is rounded
+/// from its master. An fp32 parameter is its own master, and its .grad is the sum.
 ///
-/// With several ranks everything but the accessors is a collective, and a training pass is one too (begin_pass() to
-/// accumulate()): ranks make the same calls in the same order, those around layers included. Parameters that share
-/// memory cross the ranks together; they then own all of it. Gradients are reduced beside the backward pass where the
-/// calls around layers say when a layer's are complete, and by step() where they do not, with the same result. Muon
-/// reads whole matrices: where ranks split the state they put u together, a bucket at a time in fp32.
+/// With several ranks everything but the accessors is a collective. A training pass (begin_pass() to accumulate()) is
+/// one too: ranks make the same calls in the same order, including those around layers. Parameters that share memory
+/// are sent together, along with anything else that lies in it. Gradients are reduced during the backward pass if the
+/// calls around layers say when a layer's gradients are complete, and otherwise by step(), with the same result. Muon
+/// reads whole matrices, so ranks that divide the state gather u, one bucket at a time in fp32.
 class Optimizer {
  public:
-  /// parameters: contiguous leaves, changed in place by step(). Throws base::ConfigError (validate).
+  /// `parameters` are contiguous leaves, which step() changes in place. Throws base::ConfigError (validate).
   Optimizer(NamedTensors parameters, OptimizerConfig config, OptimizerOptions options = {});
   ~Optimizer();
 
-  /// To be called before each forward and backward pass. last: it is this rank's last one in this update.
+  /// To be called before each forward and backward pass. `last`: this is this rank's last pass of the update.
   void begin_pass(bool last);
   /// To be called after a backward pass: adds every .grad to the fp32 sums.
   void accumulate();
-  /// Takes part in the collectives of a pass on a rank that has no pass left to run. Does nothing with kNone and
-  /// kOptimizer.
+  /// Takes part in the collectives of a pass on a rank that has no pass left to run. Without kGradients or kWeights
+  /// passes have no such collectives, and this does nothing.
   void idle_pass();
 
-  /// To be called around each layer of a pass; the gradients of a layer are complete after its backward. They do
-  /// nothing with one rank.
+  /// To be called around each layer of a pass; after a layer's backward its gradients are complete. These
+  /// calls do nothing with one rank.
   void before_layer_forward(int64_t layer);
   void after_layer_forward(int64_t layer);
   void before_layer_backward(int64_t layer);
   void after_layer_backward(int64_t layer);
 
-  /// To be called after the update's last pass: starts to reduce what is left. step() does it where it has not been
-  /// done.
+  /// May be called after the update's last pass to start the remaining reductions early; otherwise step() starts them.
   void start_reduction();
 
-  /// Clips and applies what was accumulated (and what a backward pass has left since), and clears it. total_updates:
-  /// the number of updates of the whole run, for the schedule. gradient_scale multiplies what was accumulated first. A
-  /// parameter that got no gradient counts as having gradient 0. When the norm is not finite neither weights nor
-  /// moments nor the counters of schedule and Adam change; consecutive_skips() counts it and a warning is logged. All
-  /// ranks see the same norm.
+  /// Clips and applies what was accumulated, including what the last backward pass left in .grad, and clears it.
+  /// `total_updates` is the number of updates of the whole run, for the schedule. `gradient_scale` multiplies the
+  /// gradients first. A parameter without a gradient counts as having gradient 0. If the norm is not finite,
+  /// weights, moments and the count of updates stay as they are; consecutive_skips() counts the skip and a warning
+  /// is logged. All ranks see the same norm.
   UpdateResult step(int64_t total_updates, double gradient_scale = 1.0);
 
   /// Drops all gradients that were not applied.
   void zero_grad();
 
-  /// With kWeights: frees the layers' weights except this rank's shards; passes then gather each layer as they need it.
-  /// Views of the weights stay valid; their memory is there during passes and after gather_weights(). Does nothing
-  /// otherwise.
+  /// With kWeights: frees the layers' weights except this rank's shards; passes then gather each layer when they need
+  /// it. Views of the weights stay valid, but their memory exists only during passes and after gather_weights().
+  /// Without kWeights this does nothing.
   void release_weights();
   void gather_weights();
 
-  /// Whether this rank sends anything to the others in the next pass. If so it cannot drop its gradients alone
-  /// afterwards.
+  /// Whether this rank sends gradients to the others in the next pass. If so it cannot drop
+  /// its gradients alone afterwards.
   bool sends_in_pass(bool last) const { return has_ranks() && (splits_gradients() || last); }
-  /// Whether this rank may drop its gradients and begin again while the others go on, because nothing of what it
-  /// accumulated has been sent.
+  /// Whether this rank may drop its gradients and begin again while the other ranks go on,
+  /// because none of them has been sent.
   bool can_drop_alone() const;
 
-  int64_t updates() const { return updates_; }                      // applied so far
-  int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped since the last applied one
+  int64_t updates() const { return updates_; }                      // how many have been applied
+  int64_t consecutive_skips() const { return consecutive_skips_; }  // skipped updates since the last applied one
 
-  /// The rule's state, `exp_avg.<name>` and `exp_avg_sq.<name>`, or `momentum_buffer.<name>`, and, with masters,
-  /// `master.<name>` (of an fp32 parameter: itself), all fp32. They share the optimizer's memory: writing into them,
-  /// then restore(), restores a run bit for bit. Split state: this rank's pieces, flat, as `exp_avg.<name>:<first
-  /// element>`.
+  /// The state of the rules, all fp32: `exp_avg.<name>` and `exp_avg_sq.<name>`, or `momentum_buffer.<name>`. With
+  /// `masters` also `master.<name>`; an fp32 parameter is its own master. The tensors share the optimizer's memory:
+  /// writing into them and then calling restore() restores a run bit for bit. If ranks divide the state, these are this
+  /// rank's flat pieces, named `exp_avg.<name>:<index of the first element>`.
   NamedTensors state_tensors(bool masters) const;
 
-  /// Fills `target`, which is flat, with the elements [begin, begin + target.numel()) of the flattened tensor that is
-  /// called `name` (as `exp_avg.<parameter>`) and has this whole shape.
+  /// Fills `target`, a flat tensor, with the elements [begin, begin + target.numel()) of the flattened tensor `name`
+  /// (such as `exp_avg.<parameter>`), whose whole shape is `shape`.
   using ReadState =
       std::function<void(const std::string& name, at::IntArrayRef shape, int64_t begin, at::Tensor& target)>;
-  /// Restores moments and, with masters, master weights from any source, however it was split; restore() must follow.
-  /// Without masters they are taken from the parameters.
+  /// Restores moments and, with `masters`, master weights from any source, however it was divided. Without `masters`
+  /// the master weights are taken from the parameters. restore() must follow.
   void read_state(const ReadState& read, bool masters);
 
-  /// Sets the counters and rounds parameters of a lower dtype from their masters again. A collective where the state is
-  /// split.
+  /// Sets the counters and rounds parameters of a lower dtype from their masters again. A
+  /// collective if ranks divide the state.
   void restore(int64_t updates, int64_t consecutive_skips);
 
  private:
   struct Parameter {
     std::string name;
     at::Tensor tensor;
-    at::Tensor gradient;  // fp32 sum of a parameter of lower dtype; undefined before accumulate(). One rank only
+    // The fp32 sum of a parameter of lower dtype; undefined before accumulate(). Used with one rank only.
+    at::Tensor gradient;
     bool decays = false;
     const UpdateRule* rule = nullptr;
   };
-  // One thing that this rank updates: a whole parameter in its shape, or a flat piece of one.
+  // What this rank updates at once: a whole parameter in its shape, or a flat piece of one.
   struct State {
     size_t parameter = 0;
     int64_t begin = 0;
-    size_t bucket = 0;  // several ranks: where its gradient is in the bucket's reduced ones
+    size_t bucket = 0;  // with several ranks: where its gradient is among the reduced ones
     int64_t offset = 0;
-    at::Tensor master;             // fp32; shares memory with an fp32 parameter or its shard
-    std::vector<at::Tensor> kept;  // as the rule's state_names()
+    at::Tensor master;             // fp32; shares the memory of an fp32 parameter or of its shard
+    std::vector<at::Tensor> kept;  // in the order of the rule's state_names()
     bool has_own_master = false;
   };
 
@@ -179,7 +179,7 @@ class Optimizer {
   void take_directions(const UpdateRule& rule, std::vector<at::Tensor>& gradients);
   void take_own_pieces(const UpdateRule& rule, size_t bucket, const Piece& piece, const at::Tensor& whole,
                        std::vector<at::Tensor>& gradients);
-  // What an update needs of one part of the state, on the device.
+  // Which tensors of the state an update needs on the device.
   struct Brought {
     bool kept;
     bool masters;
@@ -202,12 +202,12 @@ class Optimizer {
   OptimizerOptions options_;
   std::vector<std::unique_ptr<UpdateRule>> rules_;
   std::vector<Parameter> parameters_;
-  std::vector<Bucket> buckets_;                     // several ranks
-  std::vector<std::vector<size_t>> layer_buckets_;  // by layer
-  std::unique_ptr<GradientReducer> reducer_;        // several ranks
-  std::unique_ptr<ShardedWeights> weights_;         // split state
+  std::vector<Bucket> buckets_;                     // with several ranks
+  std::vector<std::vector<size_t>> layer_buckets_;  // the buckets of each layer
+  std::unique_ptr<GradientReducer> reducer_;        // with several ranks
+  std::unique_ptr<ShardedWeights> weights_;         // if ranks divide the state
   std::vector<State> states_;
-  bool last_pass_ = false;  // under way
+  bool last_pass_ = false;  // whether the pass under way is this rank's last one of the update
   bool released_ = false;
   int64_t updates_ = 0;
   int64_t consecutive_skips_ = 0;

@@ -6,8 +6,8 @@
 
 namespace grpo::optim {
 
-/// The factor on OptimizerConfig::lr for the update with this index, which counts from 0. With w = warmup_updates, u =
-/// update_index, n = total_updates, p = min(1, (u - w) / max(1, n - w)) and q = min_lr_ratio:
+/// The factor on OptimizerConfig::lr for an update; indices count from 0. With w = warmup_updates, u = update_index, n
+/// = total_updates, p = min(1, (u - w) / max(1, n - w)) and q = min_lr_ratio:
 ///   u < w     u / w, so the first update of a warm-up has rate 0
 ///   constant  1
 ///   linear    q + (1 - q) max(0, n - u) / max(1, n - w)

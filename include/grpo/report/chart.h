@@ -6,7 +6,7 @@
 
 namespace grpo::report {
 
-/// A point of a line, with the ends of the band around it (both y: no band).
+/// A point of a line and the band around it, from `low` to `high`; without a band both equal y.
 struct ChartPoint {
   double x = 0.0;
   double y = 0.0;
@@ -19,21 +19,22 @@ struct ChartLine {
   std::vector<ChartPoint> points;
 };
 
-/// One drawing over its own horizontal axis. Panels of a chart show the same lines in the same order, and share the
-/// vertical axis.
+/// One drawing with its own horizontal axis. All panels of a chart show the same lines in the same
+/// order and share the vertical axis.
 struct ChartPanel {
   std::string title;
   std::vector<ChartLine> lines;
-  std::function<std::string(double)> label = {};  // of the horizontal axis; empty: plain numbers
+  std::function<std::string(double)> label = {};  // writes a value of the horizontal axis; plain numbers if empty
 };
 
 enum class ChartScale {
   kLinear,  // the horizontal axis begins at 0
-  kLog,     // both axes; all values above 0
+  kLog,     // both axes are logarithmic; all values must be above 0
 };
 
-/// An SVG file with its panels side by side and the names of the first one's lines below. It reads on light and dark
-/// pages. At least one panel. name: for those who do not see it.
+/// An SVG text with the panels side by side and, below them, a legend with the names of the first panel's
+/// lines. The colours can be read on light and dark pages. `name` describes the image to readers who cannot see
+/// it. REQUIRES: at least one panel.
 std::string chart_svg(const std::string& name, const std::string& title, const std::vector<ChartPanel>& panels,
                       ChartScale scale = ChartScale::kLinear);
 

@@ -9,18 +9,19 @@
 
 namespace grpo::report {
 
-/// For the terminal: one row a configuration, its seeds below it, ranked by time/train; then the verdict. The first run
-/// named is the baseline of the changes. Here and below: at least one run.
+/// The comparison for a terminal: a table with one row per configuration and its seeds below it, ranked by
+/// time/train, then the verdicts. The first run is the baseline that changes refer to. All functions of
+/// this file need at least one run.
 std::string comparison_text(const std::vector<RunSummary>& runs);
 
-/// The same with all columns and the configuration differences.
+/// The comparison as Markdown, with all columns and the differences between the configurations.
 std::string comparison_markdown(const std::vector<RunSummary>& runs);
 
-/// The same figures, the curves and the verdicts, for programs.
+/// The comparison for programs: the same numbers, the curves and the verdicts.
 nlohmann::json comparison_json(const std::vector<RunSummary>& runs);
 
 /// Writes `page` (one self-contained HTML file) and, beside it with the same stem, .md, .json and, when a run was
-/// evaluated, .svg: the accuracy of the first evaluation set over rollouts and over training time.
+/// evaluated, .svg, which shows the accuracy of the first evaluation set over rollouts and over training time.
 void write_report(const std::vector<RunSummary>& runs, const std::filesystem::path& page);
 
 }  // namespace grpo::report

@@ -16,28 +16,28 @@ namespace grpo::reward {
 
 enum class TermType {
   kMath,       // 1 when the verifier says right, else 0
-  kExact,      // 1 when the response and the gold answer are the same text, spaces at the ends aside
+  kExact,      // 1 when the response equals the gold answer, apart from white space at the ends
   kNumeric,    // 1 when the last number of the response equals the gold answer
   kRegex,      // 1 when `pattern` matches somewhere in the response
   kFormat,     // 1 when the response ends its answer in a complete, non-empty \boxed{}
-  kLength,     // tokens of the completion; with a negative weight long answers cost
-  kCommand,    // what a program says that is asked line by line (docs/rewards.md)
-  kHttp,       // what a server says that gets the same as an array
-  kCountdown,  // 1 when the answer is an expression of the row's `nums`, each used once, that is worth the gold answer
+  kLength,     // the number of tokens of the completion; with a negative weight long answers cost
+  kCommand,    // the answer of a program that gets one request per line (docs/rewards.md)
+  kHttp,       // the answer of a server that gets the same requests as an array
+  kCountdown,  // 1 when the answer uses each of the row's `nums` once and is worth the gold answer
 };
 inline std::vector<std::string> enum_names(TermType) {
   return {"math", "exact", "numeric", "regex", "format", "length", "command", "http", "countdown"};
 }
 
-/// What becomes of a completion that a grader could not judge: the run ends, or the completion is left out and counted.
+/// What happens when a grader could not judge a completion: the run ends, or the completion is left out and counted.
 enum class OnFailure { kStop, kLeaveOut };
 inline std::vector<std::string> enum_names(OnFailure) { return {"stop", "leave_out"}; }
 
 struct RewardTerm {
   TermType type = TermType::kMath;
-  std::string name = {};  // in reward/<name>/mean; empty: that of the type
+  std::string name = {};  // used in reward/<name>/mean; empty: the name of the type
   double weight = 1.0;
-  std::string pattern;  // of regex
+  std::string pattern;  // of a regex term
   std::vector<std::string> command = {};
   std::string url = {};
   double timeout_s = 60.0;
@@ -72,7 +72,7 @@ struct RewardTerm {
   }
 };
 
-/// The verifier's policy (verifier::VerifierConfig) as keys.
+/// The settings of the verifier (verifier::VerifierConfig) as config keys.
 struct VerifierOptions {
   std::vector<std::string> fallbacks = enum_names(verifier::Fallback{});
   int64_t decimal_digits = 10;
@@ -104,65 +104,66 @@ struct RewardConfig {
   }
 };
 
-/// Whether a term asks other programs: commands or servers.
+/// Whether a term asks other programs, by command or http.
 bool uses_graders(const RewardConfig& config);
 
-/// Whether a term looks at fields of a problem's row that no key names (Item::row).
+/// Whether a term reads keys of a problem's row that the config does not name, so that Item::row must be set.
 bool needs_whole_rows(const RewardConfig& config);
 
-/// Why a term cannot judge any completion of a problem with this gold answer and row; empty when all can.
+/// Why some term cannot judge any completion of a problem with this gold answer and row; "" when all terms can.
 std::string why_unfit(const RewardConfig& config, const std::string& gold, std::string_view row);
 
-/// The reward that judges an evaluation: the one term called `judge`, or with "auto" the first that compares with the
-/// gold answer, or the first grader, or math where there is neither. Throws base::ConfigError for a name that no such
-/// term has.
+/// The reward that judges evaluations. It has a single term: the one called `judge` or, with "auto", the first that
+/// compares with the gold answer, else the first grader, else math. Throws base::ConfigError when no term that
+/// judges answers is called `judge`.
 RewardConfig judge_of(const RewardConfig& config, const std::string& judge);
 
-/// The most that a term demands of a gold answer: an answer (math), a number (numeric), any text (exact, countdown);
-/// none without such a term.
+/// What the terms demand of a gold answer, the strictest of: an answer (math), a number (numeric), any text (exact,
+/// countdown), nothing (other terms).
 verifier::GoldUse gold_use(const RewardConfig& config);
 
-/// One completion to score, with all that is known of it. What it refers to outlives the call.
+/// One completion to score, with all that is known about it. The views must stay valid during the call.
 struct Item {
-  std::string_view problem;            // its id
-  std::span<const std::string> golds;  // each of them right; at least one, which may be empty
-  std::string_view fields;             // a JSON object of the row's keys that data.extra_keys names; empty: none
-  std::string_view row;                // the row as a JSON object, where needs_whole_rows() asks for it; else empty
-  std::string_view prompt;             // as the policy saw it
+  std::string_view problem;            // the problem's id
+  std::span<const std::string> golds;  // all of them are right; at least one, which may be empty
+  std::string_view fields;             // the keys in data.extra_keys as a JSON object; empty if there are none
+  std::string_view row;                // the whole row as a JSON object if needs_whole_rows(), else empty
+  std::string_view prompt;             // the text that the policy saw
   std::span<const int64_t> prompt_ids;
-  int64_t sample = 0;  // number in its group
-  /// The assistant's turn: what the prompt began it with, and the completion without special tokens.
+  int64_t sample = 0;  // the completion's number in its group
+  /// The policy's turn: the beginning of the answer that the prompt contains, if any, and the
+  /// completion without special tokens.
   std::string_view text;
-  std::span<const int64_t> ids;  // of the completion
-  bool truncated = false;        // ended at the length limit
+  std::span<const int64_t> ids;  // the completion's tokens
+  bool truncated = false;        // the completion ended at the length limit
 };
 
 struct Score {
-  double reward = 0.0;     // sum of weight times value; any real number
-  double magnitude = 0.0;  // sum of their absolute values: what the rounding of `reward` is a share of
-  /// Of the first term that compares with the gold answer; without one that of the first grader; else unparsable.
+  double reward = 0.0;     // the weighted sum of the terms' values; any real number
+  double magnitude = 0.0;  // the sum of |weight * value|, to which rounding errors of `reward` are relative
+  /// The verdict of the first term that compares with the gold answer, else of the first grader, else "unparsable".
   verifier::Verdict verdict;
-  std::vector<double> values = {};                           // of each term, in the order of RewardFunction::names()
-  std::vector<std::pair<std::string, double>> metrics = {};  // figures of graders, as "<term>/<name>"
-  std::string failure = {};  // "<term>: why": a value is not known, and so no reward; empty when all are
+  std::vector<double> values = {};                           // one per term, in the order of RewardFunction::names()
+  std::vector<std::pair<std::string, double>> metrics = {};  // metrics of graders, named "<term>/<name>"
+  // "<term>: why" when the value of a term, and so the reward, is not known; else empty.
+  std::string failure = {};
 
   bool failed() const { return !failure.empty(); }
 };
 
-/// Thread-safe.
+/// Scores completions. Thread-safe.
 class RewardFunction {
  public:
   virtual ~RewardFunction() = default;
-  /// The terms' names.
   virtual std::vector<std::string> names() const = 0;
-  /// How many batches it can score at the same time; more would wait for one another.
+  /// How many batches can be scored at the same time; more than these would wait for one another.
   virtual int concurrency() const { return 1; }
-  /// Of every item, in their order. Throws base::Error when a grader failed whose failure ends the run.
+  /// The scores of all items, in their order. Throws base::Error when a grader failed and its on_failure is kStop.
   virtual std::vector<Score> score(std::span<const Item> items) const = 0;
 };
 
-/// Throws base::ConfigError when there is no term, two have one name, a pattern, a command or a url is missing or
-/// misplaced, a pattern is malformed, or a grader cannot be started.
+/// Makes the reward. Throws base::ConfigError when there is no term, two terms have the same name, a pattern, command
+/// or url is missing or given to another type, a pattern is malformed, or a grader cannot be started.
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config);
 
 }  // namespace grpo::reward

@@ -4,7 +4,8 @@
 
 namespace grpo::rollout {
 
-/// Engine::sample met logits that are NaN or all infinite: the weights are of no use any more.
+/// Thrown by Session::advance() and Engine::generate() for logits that are NaN or all infinite:
+/// the weights have become useless.
 class NonFiniteLogits : public base::Error {
   using Error::Error;
 };

@@ -6,8 +6,8 @@
 
 namespace grpo::rollout {
 
-/// How a token is drawn from the model's distribution. Rollouts, evaluations and the commands all read this one list:
-/// a line in it is a key of `rollout` and of `eval` and a flag of `grpo generate` and `grpo eval`.
+/// How a token is drawn from the model's distribution. Rollouts, evaluations and commands all use this one field list:
+/// each line in it is a key of `rollout` and of `eval`, and a flag of `grpo generate` and `grpo eval`.
 struct SamplingConfig {
   double temperature = 1.0;  // 0: greedy
   double top_p = 1.0;

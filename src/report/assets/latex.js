@@ -1,5 +1,5 @@
 "use strict";
-// LaTeX as models write it in answers -> MathML, which browsers draw themselves. What is not known stays as it was written.
+// Turns LaTeX, as models write it in answers, into MathML, which browsers draw themselves. Unknown commands stay as they were written.
 const latex = (() => {
   const symbols = {
     alpha: "α", beta: "β", gamma: "γ", delta: "δ", epsilon: "ϵ", varepsilon: "ε", zeta: "ζ", eta: "η", theta: "θ", iota: "ι", kappa: "κ",
@@ -122,7 +122,7 @@ const latex = (() => {
   function math(text) { return new Parser(text).all(); }
 
   const element = (text, block) => `<math${block ? ' display="block"' : ""}>${math(text)}</math>`;
-  // $...$ needs a character that no price has after it: "$5 and $6" is text.
+  // No digit may follow the closing $, so that "$5 and $6" stays text.
   const delimited = /\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|\$(?!\s)([^$\n]*?[^\s\\$])\$(?!\d)/g;
 
   // Outside of delimiters only \boxed{...} is mathematics.
@@ -143,7 +143,7 @@ const latex = (() => {
     }
     return out + prose(text.slice(last));
   }
-  // An answer on its own: mathematics where it looks like it.
+  // An answer without delimiters counts as mathematics if it contains a backslash or ^.
   const answer = (text) => (/[\\^]/.test(text) ? element(text, false) : escape(text));
   return {html, answer};
 })();

@@ -21,7 +21,7 @@
     return element;
   }
 
-  // Hues as far apart as the number of arms allows; lightness follows the page.
+  // Up to eight arms get the hues of a palette, more arms hues a golden angle apart. The lightness follows the page's light or dark scheme.
   const palette = [215, 5, 130, 275, 35, 180, 320, 60];
   const colour = (i, alpha = 1) => {
     const hue = data.arms.length <= palette.length ? palette[i] : (215 + i * 137.5) % 360;
@@ -44,7 +44,7 @@
     });
   }
 
-  // Straight lines between an arm's points at the positions of all arms: uPlot wants one x for all.
+  // uPlot wants the same x values for all lines. So each arm gets values at the positions of all arms, on straight lines between its own points.
   function at(positions, xs, ys) {
     const known = xs.map((x, i) => i).filter((i) => ys[i] != null);
     let next = 0;
@@ -57,10 +57,10 @@
     });
   }
 
-  // Markers stand where the arm has a value of its own, not where its line was only continued for another arm's position.
+  // Markers stand where the arm has a value of its own, not where its line was interpolated for another arm's position.
   const own_places = (xs, own) => xs.flatMap((x, i) => (own.has(x) ? [i] : []));
 
-  // A curve that does not move gets a range of its own size; differences below 1e-9 are no movement.
+  // A constant curve gets a range of half its value in both directions; differences below 1e-9 count as constant.
   function y_range(low, high) {
     if (low == null || (low === 0 && high === 0)) return [0, 1];
     if (high - low > 1e-9) return uPlot.rangeNum(low, high, .08, true);
@@ -68,7 +68,7 @@
     return [low < 0 ? low - half : Math.max(0, low - half), high + half];
   }
 
-  // An interval of few seeds can reach beyond what the measure can be: below zero, or above one for a share.
+  // The interval of few seeds can include values that the metric cannot have: below zero, or above one for a share.
   function possible(metric, means) {
     const low = means.every((v) => v >= 0) ? 0 : -Infinity;
     const high = /@|accuracy|share/.test(metric) ? 1 : Infinity;
@@ -111,7 +111,7 @@
     tip.replaceChildren(make("b", {}, [`${position(u.data[0][idx])}${state.axis === "steps" || state.axis === "rollouts" ? " " + axes[state.axis] : ""}`]),
       ...nearest.map((s) => make("div", {}, [make("span", {class: "key", style: `background:${colour(u.series[s].arm)}`}),
         make("span", {}, [u.series[s].label]), make("b", {}, [short(u.data[s][idx]) + spread(u, s, idx)])])));
-    // On the side with more room, and never beyond the figure.
+    // The tip stands on the side with more room and never reaches beyond the figure.
     const x = left + u.over.offsetLeft + 10, right = x < figure.clientWidth / 2;
     tip.style.left = right ? `${x + 12}px` : "";
     tip.style.right = right ? "" : `${figure.clientWidth - x + 12}px`;
@@ -119,7 +119,7 @@
     tip.style.top = `${u.over.offsetTop + 34}px`;
   }
 
-  // A zoom of one chart is everyone's: all share their x.
+  // Zooming one chart zooms all, since they share the horizontal axis.
   let zooming = false;
   function share_zoom(u, key) {
     if (key !== "x" || zooming || charts.length < 2) return;
@@ -211,7 +211,7 @@
     return make("select", {"aria-label": name, onchange: (event) => changed(+event.target.value)}, options.map((option, i) => make("option", {value: i}, [option])));
   }
 
-  // A pair that taught something is shown first.
+  // A group is live if its advantages are not all zero; the first live group is shown first.
   const is_live = (one) => one.completions.some((completion) => completion.advantage !== 0);
 
   function pane(first_run) {
@@ -238,7 +238,7 @@
     const section = document.getElementById("rollouts");
     data.rollouts = data.rollouts.map((run) => ({...run, steps: run.steps.filter((step) => step.groups.length > 0)})).filter((run) => run.steps.length > 0);
     if (data.rollouts.length === 0) { section.append(make("p", {class: "note"}, ["No rollouts were written."])); return; }
-    // Beside the first run one of another arm, or else another seed.
+    // The second pane shows a run of another arm, or else another seed of the same arm.
     const other = data.rollouts.findIndex((run) => run.arm !== data.rollouts[0].arm);
     section.append(make("div", {class: "panes"}, data.rollouts.length > 1 ? [pane(0), pane(Math.max(1, other))] : [pane(0)]));
   }
