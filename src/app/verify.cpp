@@ -60,17 +60,17 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void judge(Pair& pair, const verifier::VerifierConfig& config) {
+void judge(Pair& pair, const verifier::VerifierOptions& verifier_options) {
   const auto start = std::chrono::steady_clock::now();
-  pair.verdict = verifier::verify_any(pair.golds, pair.pred, config);
+  pair.verdict = verifier::verify_any(pair.golds, pair.pred, verifier_options);
   pair.seconds = seconds_since(start);
 }
 
-void verify_all(std::vector<Pair>& pairs, size_t num_threads, const verifier::VerifierConfig& config) {
+void verify_all(std::vector<Pair>& pairs, size_t num_threads, const verifier::VerifierOptions& verifier_options) {
   std::vector<std::thread> threads;
   for (size_t t = 0; t < num_threads; ++t) {
-    threads.emplace_back([&pairs, &config, t, num_threads] {
-      for (size_t i = t; i < pairs.size(); i += num_threads) judge(pairs[i], config);
+    threads.emplace_back([&pairs, &verifier_options, t, num_threads] {
+      for (size_t i = t; i < pairs.size(); i += num_threads) judge(pairs[i], verifier_options);
     });
   }
   for (auto& thread : threads) thread.join();
@@ -81,14 +81,14 @@ void run(const Options& options) {
   io::JsonlWriter writer(options.output);
   if (options.threads < 0) throw base::ConfigError("--threads must not be below 0 (0: the cores this process may use)");
   const auto num_threads = static_cast<size_t>(options.threads > 0 ? options.threads : base::usable_cores());
-  verifier::VerifierConfig config;
-  config.fallbacks = verifier::fallbacks_named(options.fallbacks);
+  verifier::VerifierOptions verifier_options;
+  verifier_options.fallbacks = verifier::fallbacks_named(options.fallbacks);
   std::array<int64_t, 4> counts{};
   double seconds = 0.0;
   std::vector<Pair> window;
   const auto flush = [&] {
     const auto start = std::chrono::steady_clock::now();
-    verify_all(window, num_threads, config);
+    verify_all(window, num_threads, verifier_options);
     seconds += seconds_since(start);
     for (auto& pair : window) {
       ++counts[static_cast<size_t>(pair.verdict.kind)];

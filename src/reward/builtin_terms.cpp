@@ -8,7 +8,7 @@
 namespace grpo::reward {
 
 using verifier::Verdict;
-using verifier::VerifierConfig;
+using verifier::VerifierOptions;
 
 namespace {
 
@@ -30,14 +30,14 @@ Verdict first_right(const Item& item, const Judge& judge) {
 
 class MathTerm : public ItemTerm {
  public:
-  explicit MathTerm(VerifierConfig config) : config_(std::move(config)) {}
+  explicit MathTerm(VerifierOptions options) : options_(std::move(options)) {}
 
  private:
   TermValue value(const Item& item) const override {
     return from_verdict(
-        first_right(item, [&](const std::string& gold) { return verifier::verify(gold, item.text, config_); }));
+        first_right(item, [&](const std::string& gold) { return verifier::verify(gold, item.text, options_); }));
   }
-  VerifierConfig config_;
+  VerifierOptions options_;
 };
 
 class ExactTerm : public ItemTerm {
@@ -101,7 +101,7 @@ class CountdownTerm : public ItemTerm {
 
 }  // namespace
 
-std::unique_ptr<Term> make_term(const RewardTerm& term, const std::string& name, const VerifierConfig& verifier) {
+std::unique_ptr<Term> make_term(const RewardTerm& term, const std::string& name, const VerifierOptions& verifier) {
   switch (term.type) {
     case TermType::kMath:
       return std::make_unique<MathTerm>(verifier);

@@ -13,7 +13,7 @@
 namespace grpo::reward {
 
 using verifier::GoldUse;
-using verifier::VerifierConfig;
+using verifier::VerifierOptions;
 
 namespace {
 
@@ -56,7 +56,7 @@ size_t judge_among(const std::vector<RewardTerm>& terms) {
 class WeightedSum : public RewardFunction {
  public:
   explicit WeightedSum(const RewardConfig& config) : judge_(judge_among(config.terms)) {
-    const VerifierConfig verifier = verifier_config(config.verifier);
+    const VerifierOptions verifier = verifier_options(config.verifier);
     const auto names = names_of(config.terms);
     for (size_t i = 0; i < names.size(); ++i)
       parts_.push_back({names[i], config.terms[i].weight, make_term(config.terms[i], names[i], verifier)});
@@ -130,12 +130,12 @@ void check(const RewardTerm& term) {
 
 }  // namespace
 
-VerifierConfig verifier_config(const VerifierOptions& options) {
-  VerifierConfig config;
-  config.fallbacks = verifier::fallbacks_named(options.fallbacks);
-  config.decimal_digits = static_cast<int>(options.decimal_digits);
-  config.steps = options.steps;
-  return config;
+VerifierOptions verifier_options(const VerifierConfig& config) {
+  VerifierOptions options;
+  options.fallbacks = verifier::fallbacks_named(config.fallbacks);
+  options.decimal_digits = static_cast<int>(config.decimal_digits);
+  options.steps = config.steps;
+  return options;
 }
 
 GoldUse gold_use(const RewardConfig& config) {

@@ -45,7 +45,7 @@ class ItemTerm : public Term {
 /// Makes a term of any type; the table of all types is its switch. `name` is the term's name in messages. Throws
 /// base::ConfigError when the term cannot be made.
 std::unique_ptr<Term> make_term(const RewardTerm& term, const std::string& name,
-                                const verifier::VerifierConfig& verifier);
+                                const verifier::VerifierOptions& verifier);
 
 /// A term whose values other programs compute (grader_term.cpp). Throws base::ConfigError when they cannot be started.
 std::unique_ptr<Term> make_grader_term(const RewardTerm& term, const std::string& name);

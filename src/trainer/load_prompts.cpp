@@ -241,7 +241,7 @@ void check_golds(std::vector<Prompt>& prompts, const reward::RewardConfig& confi
   std::vector<std::vector<std::string>> golds;
   golds.reserve(prompts.size());
   for (const auto& prompt : prompts) golds.push_back(prompt.golds());
-  const auto bad = verifier::check_golds(golds, config.placeholders, reward::verifier_config(config.verifier), use);
+  const auto bad = verifier::check_golds(golds, config.placeholders, reward::verifier_options(config.verifier), use);
   if (use == verifier::GoldUse::kAnswer || use == verifier::GoldUse::kNumber) log_rules(prompts, what);
   warn_where_all_are_one(prompts, what);
   refuse_unfit(prompts, config, what);

@@ -6,7 +6,7 @@
 
 namespace grpo::verifier {
 
-/// Thrown when a comparison needs more than VerifierConfig::steps or the sizes below allow. verify() catches it and
+/// Thrown when a comparison needs more than VerifierOptions::steps or the sizes below allow. verify() catches it and
 /// returns Verdict::Kind::kOverBudget.
 struct OverBudget : std::runtime_error {
   using std::runtime_error::runtime_error;

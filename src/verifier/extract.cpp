@@ -200,13 +200,13 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
 
 }  // namespace
 
-Extraction extract_answer(std::string_view response, const VerifierConfig& config) {
+Extraction extract_answer(std::string_view response, const VerifierOptions& options) {
   const Visible visible = visible_part(response);
   if (visible.unfinished_thought) return none("", "the thought never closes: the response was cut off");
   const Boxes boxes = find_boxes(visible.text);
   if (!boxes.complete.empty() || boxes.last_unfinished) return from_boxes(visible.text, boxes);
   Extraction found;
-  for (const Fallback fallback : config.fallbacks) {
+  for (const Fallback fallback : options.fallbacks) {
     Extraction next;
     try {
       next = from_fallback(fallback, visible.text);

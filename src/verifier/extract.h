@@ -16,7 +16,7 @@ struct Extraction {
   bool boxed = false;  // no further fallback is asked: the answer stands in a box or is written in LaTeX
 };
 
-Extraction extract_answer(std::string_view response, const VerifierConfig& config);
+Extraction extract_answer(std::string_view response, const VerifierOptions& options);
 
 /// A complete \boxed{} or \fbox{} (or \boxed 5) outside code blocks and other boxes.
 struct Box {

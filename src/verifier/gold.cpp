@@ -70,9 +70,9 @@ std::optional<std::string> only_formula(const std::string& text) {
 }
 
 std::string answer_tag_of(std::string_view text) {
-  VerifierConfig config;
-  config.fallbacks = {Fallback::kAnswerTag};
-  const Extraction found = extract_answer(text, config);
+  VerifierOptions options;
+  options.fallbacks = {Fallback::kAnswerTag};
+  const Extraction found = extract_answer(text, options);
   return found.candidates.empty() ? "" : found.candidates.front();
 }
 
@@ -88,13 +88,13 @@ std::string core_of(const std::string& text) {
   return math.empty() ? last_value(text, at) : math;
 }
 
-Verdict verify_boxed(const std::string& gold, const std::string& answer, const VerifierConfig& config) {
-  return verify(gold, "\\boxed{" + answer + "}", config);
+Verdict verify_boxed(const std::string& gold, const std::string& answer, const VerifierOptions& options) {
+  return verify(gold, "\\boxed{" + answer + "}", options);
 }
 
-Verdict check_gold(const std::string& gold, const VerifierConfig& config) {
+Verdict check_gold(const std::string& gold, const VerifierOptions& options) {
   const GoldAnswer found = extract_gold(gold);
-  Verdict verdict = verify_boxed(gold, found.text, config);
+  Verdict verdict = verify_boxed(gold, found.text, options);
   if (std::string reason = why_no_answer(found.text); !reason.empty()) {
     if (verdict.kind == Kind::kRight) verdict.kind = Kind::kUnparsable;
     verdict.reason = std::move(reason);
@@ -103,30 +103,30 @@ Verdict check_gold(const std::string& gold, const VerifierConfig& config) {
   if (verdict.kind != Kind::kRight || found.rule != "whole" || !is_sentence(gold)) return verdict;
   const std::string core = core_of(gold);
   if (core.empty()) return verdict;
-  verdict = verify_boxed(gold, core, config);
+  verdict = verify_boxed(gold, core, options);
   verdict.reason = "a sentence in which no rule finds the answer; \\boxed{" + core + "} would be judged wrong";
   return verdict;
 }
 
 // A numeric reward reads the last number of a response, so the gold answer has to be a number that last_value() finds,
 // either as the data spells it or as the verifier does.
-Verdict check_number(const std::string& gold, const VerifierConfig& config) {
-  Verdict verdict = check_gold(gold, config);
+Verdict check_number(const std::string& gold, const VerifierOptions& options) {
+  Verdict verdict = check_gold(gold, options);
   if (verdict.kind != Kind::kRight) return verdict;
   for (const std::string& spelling : {extract_gold(gold).text, verdict.gold_parsed}) {
     size_t at = 0;
     const std::string number = last_value(to_latex(spelling), at);
-    if (!number.empty() && verify(gold, "\\boxed{" + number + "}", config).kind == Kind::kRight) return verdict;
+    if (!number.empty() && verify(gold, "\\boxed{" + number + "}", options).kind == Kind::kRight) return verdict;
   }
   verdict.kind = Kind::kUnparsable;
   verdict.reason = "no number, which is all that a numeric reward reads";
   return verdict;
 }
 
-Verdict check_as(GoldUse use, const std::string& gold, const VerifierConfig& config) {
+Verdict check_as(GoldUse use, const std::string& gold, const VerifierOptions& options) {
   if (use == GoldUse::kText)
     return {.kind = Kind::kRight, .gold_parsed = gold, .pred_parsed = gold, .rule = "exact", .reason = ""};
-  return use == GoldUse::kNumber ? check_number(gold, config) : check_gold(gold, config);
+  return use == GoldUse::kNumber ? check_number(gold, options) : check_gold(gold, options);
 }
 
 bool is_missing(const std::string& gold, const std::vector<std::string>& placeholders) {
@@ -170,10 +170,10 @@ bool is_placeholder(std::string_view gold, const std::vector<std::string>& place
                      [&](const std::string& name) { return lower(text) == lower(name); });
 }
 
-Verdict verify_any(const std::vector<std::string>& golds, std::string_view text, const VerifierConfig& config) {
+Verdict verify_any(const std::vector<std::string>& golds, std::string_view text, const VerifierOptions& options) {
   Verdict first;
   for (size_t i = 0; i < golds.size(); ++i) {
-    Verdict verdict = verify(golds[i], text, config);
+    Verdict verdict = verify(golds[i], text, options);
     if (verdict.kind == Kind::kRight) return verdict;
     if (i == 0) first = std::move(verdict);
   }
@@ -181,7 +181,7 @@ Verdict verify_any(const std::vector<std::string>& golds, std::string_view text,
 }
 
 std::vector<BadGold> check_golds(const std::vector<std::vector<std::string>>& golds,
-                                 const std::vector<std::string>& placeholders, const VerifierConfig& config,
+                                 const std::vector<std::string>& placeholders, const VerifierOptions& options,
                                  GoldUse use) {
   static const std::vector<std::string> kEveryTextIsAnAnswer;
   const auto& missing_names = use == GoldUse::kText ? kEveryTextIsAnAnswer : placeholders;
@@ -192,7 +192,7 @@ std::vector<BadGold> check_golds(const std::vector<std::vector<std::string>>& go
     bool right = false;
     for (const auto& gold : golds[i]) {
       BadGold one{.index = i, .missing = is_missing(gold, missing_names), .verdict = {}};
-      if (!one.missing) one.verdict = check_as(use, gold, config);
+      if (!one.missing) one.verdict = check_as(use, gold, options);
       right = right || (!one.missing && one.verdict.kind == Kind::kRight);
       if (one.missing) one.verdict.reason = trim(gold).empty() ? "there is none" : "a placeholder for a missing answer";
       if (!worst || (worst->missing && !one.missing)) worst = std::move(one);

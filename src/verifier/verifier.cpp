@@ -181,11 +181,11 @@ std::optional<bool> compare_texts(const std::string& gold, const std::string& an
 
 class Judge {
  public:
-  Judge(const VerifierConfig& config, Verdict& verdict)
-      : config_(config),
-        budget_(config.steps),
+  Judge(const VerifierOptions& options, Verdict& verdict)
+      : options_(options),
+        budget_(options.steps),
         arena_(budget_),
-        policy_{config.decimal_digits, config.points},
+        policy_{options.decimal_digits, options.points},
         verdict_(verdict) {}
 
   void run(std::string_view gold, std::string_view response) {
@@ -196,7 +196,7 @@ class Judge {
       verdict_.rule = "whole";
       return conclude(VerdictKind::kRight, "");
     }
-    const Extraction found = extract_answer(response, config_);
+    const Extraction found = extract_answer(response, options_);
     verdict_.rule = found.rule;
     if (found.candidates.empty()) {
       verdict_.reason = found.reason;
@@ -220,7 +220,7 @@ class Judge {
 
   // Whether the response is the gold answer word for word. Then even a statement such as "AB=9, CD=4" needs no reading.
   bool is_gold_itself(std::string_view gold, std::string_view response) const {
-    const auto& fallbacks = config_.fallbacks;
+    const auto& fallbacks = options_.fallbacks;
     if (response.size() > kMaxAnswerBytes ||
         std::find(fallbacks.begin(), fallbacks.end(), Fallback::kWhole) == fallbacks.end())
       return false;
@@ -320,7 +320,7 @@ class Judge {
     return true;
   }
 
-  const VerifierConfig& config_;
+  const VerifierOptions& options_;
   Budget budget_;
   Arena arena_;
   ScalarPolicy policy_;
@@ -357,11 +357,11 @@ std::vector<Fallback> fallbacks_named(const std::vector<std::string>& names) {
   return fallbacks;
 }
 
-Verdict verify(std::string_view gold, std::string_view text, const VerifierConfig& config) {
+Verdict verify(std::string_view gold, std::string_view text, const VerifierOptions& options) {
   thread_local const ThreadCaches caches;
   Verdict verdict;
   try {
-    Judge(config, verdict).run(gold, text);
+    Judge(options, verdict).run(gold, text);
   } catch (const OverBudget& error) {
     verdict.kind = VerdictKind::kOverBudget;
     verdict.reason = error.what();

@@ -21,10 +21,11 @@ LayerHooks recorder(std::vector<std::string>& calls, const std::function<void(in
   return {.before_forward = [note = note("f")](int64_t layer, const at::Tensor&) { note(layer); },
           .after_forward = note("F"),
           .before_backward = note("b"),
-          .after_backward = [=, &calls](int64_t layer) {
-            calls.push_back(base::concat("B", layer));
-            if (after_backward) after_backward(layer);
-          }};
+          .after_backward =
+              [=, &calls](int64_t layer) {
+                calls.push_back(base::concat("B", layer));
+                if (after_backward) after_backward(layer);
+              }};
 }
 
 at::Tensor loss_of(const CausalLM& model) {

@@ -95,7 +95,7 @@ TEST(CheckGolds, AcceptsAnswersThatLookLikeProblems) {
 
 // Also where a math term would demand a box: a numeric one never does.
 TEST(CheckGolds, AsksForANumberWhereOnlyTheLastNumberIsRead) {
-  for (const VerifierConfig& config : {VerifierConfig{}, VerifierConfig{.fallbacks = {}}}) {
+  for (const VerifierOptions& config : {VerifierOptions{}, VerifierOptions{.fallbacks = {}}}) {
     const auto bad = check_golds({{"17"},
                                   {"\\frac{12}{5}"},
                                   {"1,234"},

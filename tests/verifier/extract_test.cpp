@@ -7,7 +7,7 @@
 namespace grpo::verifier {
 namespace {
 
-Extraction take(const std::string& text) { return extract_answer(text, VerifierConfig{}); }
+Extraction take(const std::string& text) { return extract_answer(text, VerifierOptions{}); }
 
 TEST(Extract, TheLastCompleteBoxDecides) {
   const auto found = take("\\boxed{1} is wrong. It is \\boxed{\\frac{1}{2}}.");
@@ -42,7 +42,7 @@ TEST(Extract, RulesInTheirOrder) {
 }
 
 TEST(Extract, FallbacksAreConfigurable) {
-  VerifierConfig boxes_only;
+  VerifierOptions boxes_only;
   boxes_only.fallbacks = {};
   EXPECT_EQ(verify("5", "The answer is 5.", boxes_only).kind, Verdict::Kind::kUnparsable);
   EXPECT_EQ(verify("5", "\\boxed{5}", boxes_only).kind, Verdict::Kind::kRight);

@@ -72,8 +72,8 @@ struct RewardTerm {
   }
 };
 
-/// The settings of the verifier (verifier::VerifierConfig) as config keys.
-struct VerifierOptions {
+/// The settings of the verifier (verifier::VerifierOptions) as config keys.
+struct VerifierConfig {
   std::vector<std::string> fallbacks = enum_names(verifier::Fallback{});
   int64_t decimal_digits = 10;
   int64_t steps = 20000;
@@ -86,11 +86,11 @@ struct VerifierOptions {
   }
 };
 /// Throws base::ConfigError on an unknown fallback.
-verifier::VerifierConfig verifier_config(const VerifierOptions& options);
+verifier::VerifierOptions verifier_options(const VerifierConfig& config);
 
 struct RewardConfig {
   std::vector<RewardTerm> terms = {RewardTerm{}};
-  VerifierOptions verifier;
+  VerifierConfig verifier;
   double max_bad_golds = 0.01;
   std::vector<std::string> placeholders = verifier::default_placeholders();
   GRPO_FIELDS(f) {

@@ -24,7 +24,7 @@ bool is_placeholder(std::string_view gold, const std::vector<std::string>& place
 
 /// The verdict against the first of several right answers that accepts the response; when none does, the verdict
 /// against golds[0].
-Verdict verify_any(const std::vector<std::string>& golds, std::string_view text, const VerifierConfig& config = {});
+Verdict verify_any(const std::vector<std::string>& golds, std::string_view text, const VerifierOptions& options = {});
 
 /// What of a response a reward compares with the gold answer: nothing, its text, its last number or its final answer.
 enum class GoldUse { kNone, kText, kNumber, kAnswer };
@@ -42,7 +42,7 @@ struct BadGold {
 /// equal to themselves. With GoldUse::kText only empty golds are bad; with kNumber also golds that hold no number.
 /// golds: per problem one or several right answers, one of which has to pass. Returns the bad problems in this order.
 std::vector<BadGold> check_golds(const std::vector<std::vector<std::string>>& golds,
-                                 const std::vector<std::string>& placeholders, const VerifierConfig& config = {},
+                                 const std::vector<std::string>& placeholders, const VerifierOptions& options = {},
                                  GoldUse use = GoldUse::kAnswer);
 
 }  // namespace grpo::verifier

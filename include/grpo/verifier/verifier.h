@@ -27,7 +27,7 @@ std::vector<Fallback> fallbacks_named(const std::vector<std::string>& names);
 
 /// Policy of the verifier. Each default errs on the strict side: a wrong answer that counts as right teaches the policy
 /// to cheat, a right one that counts as wrong only costs a sample.
-struct VerifierConfig {
+struct VerifierOptions {
   std::vector<Fallback> fallbacks = {Fallback::kAnswerTag, Fallback::kPhrase, Fallback::kHashes,
                                      Fallback::kWhole,     Fallback::kMath,   Fallback::kLastNumber};
   int decimal_digits = 10;  // significant digits a decimal needs to stand for an exact value: 0.83 is not 5/6
@@ -50,7 +50,7 @@ std::string to_string(Verdict::Kind kind);
 
 /// Whether the final answer of a response equals the gold answer; docs/verifier.md states the grammar and the rules.
 /// Thread-safe, without global state; never throws; the same input gets the same verdict on every machine. Finding the
-/// answer takes time linear in the response's length, comparing it at most config.steps.
-Verdict verify(std::string_view gold, std::string_view text, const VerifierConfig& config = {});
+/// answer takes time linear in the response's length, comparing it at most options.steps.
+Verdict verify(std::string_view gold, std::string_view text, const VerifierOptions& options = {});
 
 }  // namespace grpo::verifier
