@@ -61,8 +61,8 @@ class AddedTokens {
  public:
   AddedTokens() = default;
   /// tokens: the "added_tokens" list; the first of equal contents counts. normalizer (may be null): applied to the
-  /// contents of normalised tokens. As in the reference, a token of the vocabulary keeps its id there and the others
-  /// are numbered on from the vocabulary's size; published files agree with that.
+  /// contents of normalised tokens. As in Hugging Face's tokenizers, a token of the vocabulary keeps its id there and
+  /// the others are numbered on from the vocabulary's size; published files agree with that.
   AddedTokens(const nlohmann::json& tokens, const Normalizer* normalizer, const Vocabulary& vocabulary);
 
   /// Splits text at the added tokens that are looked for before (or after) normalisation. With `parse_specials` false,

@@ -146,7 +146,7 @@ bool is_composed(Ref node, std::set<std::string>& names) {
   }
 }
 
-// False when two of the constants of a chain differ: x = 3 + 5 = 7.
+// False when two constants differ that an equals sign of the chain joins, as in x = 3 + 5 = 7.
 bool is_consistent(const std::vector<Ref>& kids, size_t first, size_t last, const ScalarPolicy& policy, Arena& arena) {
   for (size_t i = first; i < last; ++i) {
     if (has_symbols(kids[i]) || has_symbols(kids[i + 1]) || kids[i]->kind >= Kind::kList ||

@@ -8,9 +8,9 @@
 
 namespace grpo::verifier {
 
-/// The value of a constant expression when it is a rational number that sums, products, quotients, integer powers,
-/// exact roots, factorials, binomials, floors and their like reach within kMaxExactBits; nullopt otherwise (also when
-/// it is irrational, has variables, or is too large). Throws Undefined on 0/0 and its like.
+/// The value of a constant expression if sums, products, quotients, integer powers, exact roots, factorials, binomials,
+/// floors and the like give a rational number of at most kMaxExactBits; nullopt otherwise (also when the expression is
+/// irrational, has variables, or is too large). Throws Undefined on 0/0 and the like.
 std::optional<Rational> exact_value(Ref node, Budget& budget);
 
 /// exact_value() of an expression whose symbols have these values.

@@ -9,7 +9,7 @@
 #include "verifier/units.h"
 
 // The value at the end of a prose text. The text is cut into runs of mathematics: digits, operators, brackets, single
-// letters, functions; words and the punctuation of sentences part them. The last run with a digit is the value,
+// letters, functions; words and the punctuation of sentences separate them. The last run with a digit is the value,
 // operators included.
 namespace grpo::verifier {
 namespace {
@@ -20,7 +20,7 @@ struct Run {
   size_t begin = 0;
   size_t end = 0;
   bool digit = false;
-  bool ordinal = false;  // a digit with letters behind it that are no unit: 8th
+  bool ordinal = false;  // has a digit with letters behind it that are no unit, 8th, or is part of a name
 };
 
 // Whether a word behind a value is its unit. Units that are common words as well ("5 in all") do not count.
@@ -119,7 +119,7 @@ class Runs {
     part(end - at_);
   }
 
-  // \pi and \sqrt belong to a run; \( and \] bound one.
+  // \pi and \sqrt belong to a run; \( and \] end one.
   void command() {
     size_t end = at_ + 1;
     while (end < text_.size() && is_letter(text_[end])) ++end;

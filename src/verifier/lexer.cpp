@@ -22,7 +22,7 @@ bool has_letter(std::string_view text) {
 
 class Lexer {
  public:
-  /// `text_depth` counts the \text groups around; inside one, letters are words.
+  /// `text_depth` is the number of enclosing \text groups; inside one, letters are words.
   Lexer(std::string_view text, const LexOptions& options, int text_depth = 0)
       : text_(text), options_(options), text_depth_(text_depth), in_text_(text_depth > 0), prose_(in_text_) {
     if (text_depth > kMaxTextDepth) throw OverBudget("texts nest too deeply");

@@ -21,7 +21,7 @@ size_t digits_at(std::string_view text, size_t at) {
 
 bool starts(std::string_view text, size_t at, std::string_view what) { return text.substr(at, what.size()) == what; }
 
-// Length of a separator that groups digits in any context: TeX's ways to write one, or thin and normal spaces.
+// Length of a separator at `at` that groups digits in any context, or 0: TeX's ways to write one, "~" or a space.
 size_t sure_separator(std::string_view text, size_t at) {
   static constexpr std::array<std::string_view, 12> kSeparators = {
       "{,}\\!", "{,}", ",\\!\\!", ",\\! ", ",\\!", "\\,", "\\;", "\\ ", "\\:", "~", " ", "{\\,}"};

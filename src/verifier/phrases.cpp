@@ -273,7 +273,7 @@ void drop_country(Tokens& tokens) {
     tokens.erase(tokens.begin(), tokens.begin() + 2);
 }
 
-// USD 20, Rs. 20: the code of a currency in front of a number is its sign.
+// Reads the code of a currency in front of a number, USD 20 or Rs. 20, as its sign: \$20.
 void read_currency_code(Tokens& tokens) {
   struct Code {
     std::string_view code;
@@ -296,7 +296,7 @@ void read_currency_code(Tokens& tokens) {
   }
 }
 
-// "x: 3, y: 4": a letter, a colon and a space name a value.
+// Reads "x: 3, y: 4" as x = 3, y = 4. The space behind the colon tells it from a ratio.
 void read_colons(Tokens& tokens) {
   for (size_t i = 0; i + 2 < tokens.size(); ++i) {
     const bool begins = i == 0 || tokens[i - 1].is_punct(",") || tokens[i - 1].is_punct(";");

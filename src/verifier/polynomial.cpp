@@ -107,7 +107,7 @@ void collect_atoms(Ref node, std::set<std::string>& names) {
 
 class Expander {
  public:
-  /// With `atoms`, what is no rational function counts as a variable named by atom_name().
+  /// With `atoms`, a part that is no rational function counts as a variable named by atom_name().
   Expander(const Ring& ring, Budget& budget, bool atoms = false) : ring_(ring), budget_(budget), atoms_(atoms) {}
 
   Fraction expand(Ref node) {

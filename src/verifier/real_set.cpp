@@ -147,7 +147,7 @@ class RealSets {
     return *sign;
   }
 
-  // The piece of an endpoint; infinities lie outside all pieces.
+  // The number of the piece that an endpoint is; infinities lie outside all pieces.
   long position(Ref value) {
     const int infinite = infinity_sign(value);
     if (infinite != 0) return infinite < 0 ? -1 : static_cast<long>(2 * endpoints_.size() + 1);

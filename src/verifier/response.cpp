@@ -14,7 +14,7 @@ namespace {
 constexpr std::array<std::string_view, 9> kEnds = {
     "<|im_end|>", "<|endoftext|>",         "<|eot_id|>",   "<|end_of_text|>", "</s>", "<|end|>",
     "<|eom_id|>", "<｜end▁of▁sentence｜>", "<end_of_turn>"};
-// Tokens that begin an assistant's turn, and any turn.
+// Tokens that begin a turn of the assistant (kAssistants), and those that begin a turn of any role (kTurns).
 constexpr std::array<std::string_view, 7> kAssistants = {"<|im_start|>assistant",
                                                          "<|start_header_id|>assistant<|end_header_id|>",
                                                          "<｜Assistant｜>",

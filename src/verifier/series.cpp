@@ -40,7 +40,7 @@ Ref substituted(Ref node, const std::map<std::string, Rational>& values, Arena& 
   if (node->kids.empty()) return node;
   Node copy = *node;
   auto inner = values;
-  if (is_series(node)) inner.erase(node->text);  // its own index
+  if (is_series(node)) inner.erase(node->text);  // in its terms, the letter is the index of the series
   for (size_t i = 0; i < copy.kids.size(); ++i)
     copy.kids[i] = substituted(copy.kids[i], is_series(node) && i == 0 ? inner : values, arena);
   return arena.keep(std::move(copy));

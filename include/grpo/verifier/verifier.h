@@ -32,7 +32,7 @@ struct VerifierOptions {
                                      Fallback::kWhole,     Fallback::kMath,   Fallback::kLastNumber};
   int decimal_digits = 10;  // significant digits a decimal needs to stand for an exact value: 0.83 is not 5/6
   int points = 5;           // random points at which two formulas must agree; see docs/verifier.md for the error
-  int64_t steps = 20000;    // work budget of one comparison, about a microsecond each
+  int64_t steps = 20000;    // work budget of one comparison, in steps of about a microsecond
 };
 
 /// What the verifier says of one answer, and why.
