@@ -1,13 +1,13 @@
 # Third-party libraries: system packages, and LibTorch and Arrow from the cache that scripts/setup.sh fills.
 include(GrpoVerifierDependencies)
 include(GrpoTrainerDependencies)
-include(GrpoPrecompiledTorch)
 find_package(CLI11 REQUIRED)
 
 if(GRPO_BUILD_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
 endif()
+include(GrpoPrecompiled)
 
 # AUTO: CUDA is built where its compiler is found. 90 is Hopper, 80 Ampere, 100 Blackwell.
 if(NOT GRPO_WITH_CUDA STREQUAL "OFF")

@@ -19,18 +19,10 @@ function(grpo_module name)
   endif()
 endfunction()
 
-# Compiles a target against LibTorch's CPU part with the one precompiled header of the build. A source includes the operators
-# it calls (ATen/ops/...): AT_PER_OPERATOR_HEADERS keeps LibTorch's own headers from including all of them.
+# Compiles a target against LibTorch's CPU part, with a precompiled header.
 function(grpo_use_torch target)
-  target_link_libraries(${target} PRIVATE grpo::torch)
-  target_compile_definitions(${target} PRIVATE AT_PER_OPERATOR_HEADERS)
-  target_precompile_headers(${target} REUSE_FROM grpo_torch_pch)
-  get_target_property(type ${target} TYPE)
-  if(type STREQUAL "EXECUTABLE")
-    # Programs would be compiled with -fPIE, and the compiler refuses a header that was precompiled with -fPIC.
-    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-    target_compile_options(${target} PRIVATE -fPIC)
-  endif()
+  grpo_torch_headers(${target})
+  grpo_reuse_headers(${target} grpo_torch_pch)
 endfunction()
 
 # grpo_test(<module> SOURCES <files>... [USES <modules>...] [TORCH])
@@ -47,7 +39,10 @@ function(grpo_test name)
     target_link_libraries(${target} PRIVATE grpo::${module})
   endforeach()
   if(ARG_TORCH)
-    grpo_use_torch(${target})
+    grpo_torch_headers(${target})
+    grpo_reuse_headers(${target} grpo_torch_test_pch)
+  else()
+    grpo_reuse_headers(${target} grpo_test_pch)
   endif()
   gtest_discover_tests(${target} TEST_PREFIX ${name}. TEST_FILTER "-Golden*:Gpu*" DISCOVERY_TIMEOUT 60
                        PROPERTIES TIMEOUT 900 LABELS ${name})

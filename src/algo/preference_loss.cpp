@@ -1,6 +1,7 @@
 #include "grpo/algo/preference_loss.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/IListRef.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/log_sigmoid.h>
 #include <ATen/ops/logsumexp.h>

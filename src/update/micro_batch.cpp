@@ -1,6 +1,7 @@
 #include "update/micro_batch.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/IListRef.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 

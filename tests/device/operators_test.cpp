@@ -1,4 +1,5 @@
 // Operators: the CPU's numbers in the device's memory, in whatever way the operator returns them.
+#include <ATen/core/IListRef.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/addmm.h>

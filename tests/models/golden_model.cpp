@@ -1,6 +1,7 @@
 #include "models/golden_model.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/IListRef.h>
 #include <ATen/ops/cat.h>
 
 #include <stdexcept>

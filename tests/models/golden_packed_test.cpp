@@ -1,5 +1,6 @@
 // The training path against the reference: hidden_states and the chunked head.
 #include <ATen/TensorOperators.h>
+#include <ATen/core/IListRef.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>

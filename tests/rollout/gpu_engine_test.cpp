@@ -1,5 +1,6 @@
 // Rollouts on a CUDA device.
 #include <ATen/TensorOperators.h>
+#include <ATen/core/IListRef.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/quantile.h>
