@@ -14,6 +14,10 @@ class Timer {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// Seconds that all threads of this process have computed, waiting left out: on a machine that does other work too,
+/// what a clock on the wall cannot tell.
+double cpu_seconds();
+
 /// The largest resident set this process has had, in bytes.
 int64_t peak_memory_bytes();
 
