@@ -4,6 +4,7 @@
   scripts/tradeoff_table.py runs/methods g2 g16 ppo dpo [--target 60] [--times runs/times]
 
 Time is what sampling and training computed (time/cpu), as a multiple of the first arm's; --times names another folder of runs of the same arms, shorter ones perhaps that were made on one day.
+Runs of older versions only have what the clock says (time/train), which the table marks.
 Stability: the interval of the final accuracy over seeds; how far accuracy fell below what it had been before, at most in a run; deviation of the gradient's norm over its mean, without the
 first 10 updates, the warm-up. Accuracies are means with their neighbours. Lines are those of the files below that have the method's mathematics and its steps, blank ones left out; keys are the configuration's that are the method's own.
 """
@@ -85,10 +86,19 @@ def gradient_variation(seeds):
     return f"{mean(pstdev(each) / mean(each) for each in norms):.2f}" if all(norms) else "–"
 
 
-def time_ratio(folder, arm, baseline):
-    """Of what both computed; – where a run says nothing of it, as those of older versions."""
-    mine, theirs = (mean(total(lines, "time/cpu") for lines in seeds_of(folder, name) or [[]]) for name in (arm, baseline))
-    return f"{mine / theirs:.1f}" if mine and theirs else "–"
+def mean_total(folder, arm, name):
+    """Over the seeds that say it: lines of older versions have no time/cpu."""
+    totals = [total(lines, name) for lines in seeds_of(folder, arm)]
+    return mean([value for value in totals if value] or [0])
+
+
+def time_ratio(options, arm):
+    """Of what both arms computed, or where one does not say so, of what a clock says."""
+    for folder, name, mark in ((options.times or options.folder, "time/cpu", ""), (options.folder, "time/train", " (clock)")):
+        mine, first = (mean_total(folder, which, name) for which in (arm, options.arms[0]))
+        if mine and first:
+            return f"{mine / first:.1f}{mark}"
+    return "–"
 
 
 def config_folder(folder, arm):
@@ -103,7 +113,7 @@ def row(options, arm):
     models, files, keys = KINDS[kind_of(settings)]
     final = [smooth_accuracies(lines)[-1][1] for lines in seeds]
     memory = mean(memory_mb(lines) for lines in seeds)
-    return [f"`{arm}`", effort(seeds, options.target), time_ratio(options.times or options.folder, arm, options.arms[0]), spread(final), f"{max(largest_drop(lines) for lines in seeds):.1f}",
+    return [f"`{arm}`", effort(seeds, options.target), time_ratio(options, arm), spread(final), f"{max(largest_drop(lines) for lines in seeds):.1f}",
             gradient_variation(seeds), " and ".join(models), f"{memory:.0f}", str(lines_of_code(files)), str(keys_in(settings, keys))]
 
 

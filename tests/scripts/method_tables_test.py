@@ -85,7 +85,11 @@ class MethodTables(unittest.TestCase):
             file.write_text(file.read_text().replace('"time/cpu"', '"time/other"'))
         write(self.folder / "ppo_seed1", "ppo", [start(0.25), live(1, 0.3)])
         rows = table("tradeoff_table.py", self.folder, "g2", "ppo", "--target", "72")
-        self.assertEqual([row[1:3] for row in rows[1:]], [["not by 1 of 2", "–"], ["not by 1 of 1", "–"]])
+        self.assertEqual([row[1:3] for row in rows[1:]], [["not by 1 of 2", "1.0 (clock)"], ["not by 1 of 1", "0.1 (clock)"]])
+        times = self.folder / "times"
+        for arm, method, steps in (("g2", "grpo", 1), ("ppo", "ppo", 3)):
+            write(times / f"{arm}_seed1", method, [start(0.25), *(live(step) for step in range(1, steps + 1))])
+        self.assertEqual([row[2] for row in table("tradeoff_table.py", self.folder, "g2", "ppo", "--times", times)[1:]], ["1.0", "3.0"])
         self.assertEqual([rows[2][6], rows[2][9]], ["policy and critic", "2"])
 
 
