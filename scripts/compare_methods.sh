@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What to do about tied groups, at equal rollouts, with the embedded model: groups of one to sixteen, fresh prompts for tied groups, groups that
-# grow or are predicted, problems of middling difficulty; better completions set against worse ones, and a critic. About 128 rollouts a step in every arm, three seeds, the learning rate of the quickstart.
-# Writes OUTPUT/report.html (curves over rollouts and over time), and OUTPUT/methods.md with accuracy by rollouts spent.
+# grow or are predicted, problems of middling difficulty; better completions set against worse ones, a critic, and learning from completions that were sampled before. About 128 rollouts a step in every arm, three seeds,
+# the learning rate of the quickstart. Writes OUTPUT/report.html (curves over rollouts and over time, of arms that sample while they learn), and OUTPUT/methods.md with accuracy by rollouts spent, time and memory.
 #
 #   scripts/compare_methods.sh [--rollouts 51200] [--seeds "1 2 3"] [--arms "g1 g2 ..."] [--output runs/methods] [key=value ...]
 #
@@ -29,7 +29,13 @@ declare -A keys=(
   [online_dpo]="rollout.group_size=2 rollout.prompts_per_step=64 algorithm.method=online_dpo"
   [ppo]="rollout.group_size=1 rollout.prompts_per_step=128 algorithm.method=ppo algorithm.ppo.critic_lr=1e-3"
 )
-arms="g1 g1_filtered g2 g4 g8 g16 g2_refill g2_uncertain g2_uncertain_refill extend extend_last predict pair pair_logistic pair_logistic16 online_dpo ppo"
+# Those that sample first and then learn, in rounds (scripts/sample_then_train.py): method, rounds, passes over what was kept.
+declare -A rounds=(
+  [sft]="sft --rounds 1 data.epochs=6"
+  [sft_rounds]="sft --rounds 4 data.epochs=6"
+  [dpo]="dpo --rounds 1 data.epochs=1"
+)
+arms="g1 g1_filtered g2 g4 g8 g16 g2_refill g2_uncertain g2_uncertain_refill extend extend_last predict pair pair_logistic pair_logistic16 online_dpo ppo sft sft_rounds dpo"
 rollouts=51200 seeds="1 2 3" output=runs/methods overrides=() command="scripts/compare_methods.sh $*"
 while [ $# -gt 0 ]; do
   case $1 in
@@ -42,24 +48,31 @@ while [ $# -gt 0 ]; do
   esac
 done
 for arm in $arms; do
-  [ -n "${keys[$arm]:-}" ] || { echo "compare_methods: no arm is called $arm; there are ${!keys[*]}" >&2; exit 2; }
+  [ -n "${keys[$arm]:-}${rounds[$arm]:-}" ] || { echo "compare_methods: no arm is called $arm; there are ${!keys[*]} ${!rounds[*]}" >&2; exit 2; }
 done
 
 scripts/setup.sh
 scripts/build.sh --target grpo
 
+common=(eval.samples=2 checkpoint.keep=1 logging.tensorboard=false "${overrides[@]}")
 runs=()
 for seed in $seeds; do
   for arm in $arms; do
+    run="$output/${arm}_seed$seed"
     # shellcheck disable=SC2086  # keys are words
-    build/bin/grpo-train --config quickstart_2grpo --output "$output" run.name="${arm}_seed$seed" run.seed="$seed" ${keys[$arm]} \
-      data.epochs=1000 trainer.steps=100000 trainer.stop_on="{metric: rollouts/total, at_least: $rollouts}" \
-      eval.every_steps=4 eval.samples=2 checkpoint.every_steps=50 checkpoint.keep=1 checkpoint.export_model=false logging.tensorboard=false "${overrides[@]}"
-    runs+=("$output/${arm}_seed$seed")
+    if [ -n "${rounds[$arm]:-}" ]; then
+      scripts/sample_then_train.py ${rounds[$arm]} --rollouts "$rollouts" --problems configs/quickstart/train.jsonl --output "$run" --seed "$seed" \
+        rollout.group_size=2 rollout.prompts_per_step=64 eval.every_steps=40 "${common[@]}"
+    else
+      build/bin/grpo-train --config quickstart_2grpo --output "$output" run.name="${arm}_seed$seed" run.seed="$seed" ${keys[$arm]} \
+        data.epochs=1000 trainer.steps=100000 trainer.stop_on="{metric: rollouts/total, at_least: $rollouts}" \
+        eval.every_steps=4 checkpoint.every_steps=50 checkpoint.export_model=false "${common[@]}"
+      runs+=("$run")
+    fi
   done
 done
 
-build/bin/grpo compare "${runs[@]}" --output "$output/report.html"
+[ ${#runs[@]} = 0 ] || build/bin/grpo compare "${runs[@]}" --output "$output/report.html"
 {
   echo "Measured $(date -u +%Y-%m-%d) at commit $(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown) on $(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), with"
   echo
@@ -70,4 +83,4 @@ build/bin/grpo compare "${runs[@]}" --output "$output/report.html"
 } >"$output/methods.md.new"
 mv "$output/methods.md.new" "$output/methods.md"
 cat "$output/methods.md"
-echo "$output/report.html"
+[ ${#runs[@]} = 0 ] || echo "$output/report.html"

@@ -11,10 +11,11 @@ text that the template made of the problem: model.template: none with data.allow
 import argparse
 import json
 import sys
+from pathlib import Path
 
 
 def fail(message):
-    sys.exit(f"rollouts_to_pairs: {message}")
+    sys.exit(f"{Path(sys.argv[0]).stem}: {message}")
 
 
 def rows_of(path):

@@ -126,6 +126,8 @@ Json facts_of(const data::SeenFile& seen, const trainer::Policy* policy) {
                 {"fields", field_facts(seen.fields)},
                 {"prompt_key", key_or_null(seen.prompt_key)},
                 {"answer_key", key_or_null(seen.answer_key)},
+                {"chosen_key", key_or_null(seen.chosen_key)},
+                {"rejected_key", key_or_null(seen.rejected_key)},
                 {"bad_rows", {{"count", seen.bad.size()}, {"examples", examples_of(seen.bad, same)}}}};
   if (seen.problems.empty()) return facts;
   facts["length"] = length_facts(lengths_of(seen.problems, policy), policy);

@@ -35,18 +35,26 @@ std::string excerpt(std::string text) {
   return text.substr(0, end) + "...";
 }
 
+bool is_of_pairs(const Json& facts) { return !facts.at("chosen_key").is_null(); }
+
 std::string field_text(const Json& field, const Json& facts) {
   std::string text =
       text_at(field, "name") + " (" + base::join(field.at("kinds").get<std::vector<std::string>>(), " or ");
   if (field.at("rows") != facts.at("rows")) text += base::concat(" in ", count_at(field, "rows"), " rows");
   if (field.at("name") == facts.at("prompt_key")) text += ": the problem";
   if (field.at("name") == facts.at("answer_key")) text += ": the right answer";
+  if (field.at("name") == facts.at("chosen_key")) text += ": the better completion";
+  if (field.at("name") == facts.at("rejected_key")) text += ": the worse completion";
   return text + ")";
 }
 
 std::string fields_text(const Json& facts) {
   std::string text;
   for (const Json& field : facts.at("fields")) text += line(text.empty() ? "fields" : "", field_text(field, facts));
+  if (is_of_pairs(facts)) {
+    if (facts.at("prompt_key").is_null()) text += line("", "the problem is what both completions begin with");
+    return text;
+  }
   if (facts.at("prompt_key").is_null())
     text += line("", "no field has a problem's name; --prompt-key names it (a dot enters an object)");
   if (facts.at("answer_key").is_null())
@@ -99,11 +107,12 @@ std::string golds_text(const Json& golds, int64_t problems) {
   return text;
 }
 
-std::string duplicates_text(const Json& found) {
+std::string duplicates_text(const Json& found, bool pairs) {
   if (count_at(found, "count") == 0) return line("duplicates", "none");
-  std::string text =
-      line("duplicates", base::concat(count_at(found, "count"), " problems repeat an earlier one, ",
-                                      count_at(found, "other_answer"), " of them with another right answer"));
+  const std::string others =
+      pairs ? "" : base::concat(", ", count_at(found, "other_answer"), " of them with another right answer");
+  std::string text = line("duplicates", base::concat(count_at(found, "count"), pairs ? " pairs" : " problems",
+                                                     " repeat an earlier one", others));
   for (const Json& example : found.at("examples")) {
     text += line("", base::concat(text_at(example, "place"), " repeats ", text_at(example, "first"),
                                   example.at("other_answer").get<bool>() ? ", with another answer" : ""));
@@ -115,12 +124,12 @@ std::string duplicates_text(const Json& found) {
 
 std::string text_of_facts(const Json& facts) {
   const int64_t problems = count_at(facts, "problems");
-  std::string text =
-      base::concat(text_at(facts, "file"), ": ", count_at(facts, "rows"), " rows, ", problems, " problems\n");
+  std::string text = base::concat(text_at(facts, "file"), ": ", count_at(facts, "rows"), " rows, ", problems,
+                                  is_of_pairs(facts) ? " pairs\n" : " problems\n");
   text += fields_text(facts) + bad_rows_text(facts.at("bad_rows"));
   if (facts.contains("length")) text += length_text(facts.at("length"));
   if (facts.contains("golds")) text += golds_text(facts.at("golds"), problems);
-  if (facts.contains("duplicates")) text += duplicates_text(facts.at("duplicates"));
+  if (facts.contains("duplicates")) text += duplicates_text(facts.at("duplicates"), is_of_pairs(facts));
   return base::printable(text);
 }
 

@@ -49,29 +49,47 @@ void count_fields(const json& object, const std::string& prefix, std::vector<See
   }
 }
 
+bool has(const std::vector<SeenField>& fields, const std::string& name) {
+  return std::any_of(fields.begin(), fields.end(), [&](const SeenField& field) { return field.name == name; });
+}
+
 std::string guessed(const std::vector<std::string>& names, const std::vector<SeenField>& fields) {
-  const auto found = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
-    return std::any_of(fields.begin(), fields.end(), [&](const SeenField& field) { return field.name == name; });
-  });
+  const auto found = std::find_if(names.begin(), names.end(), [&](const auto& name) { return has(fields, name); });
   return found == names.end() ? "" : *found;
 }
 
 void read_problems(SeenFile& seen) {
   const auto note = [&](const BadRow& error) { seen.bad.emplace_back(error.what()); };
-  const ProblemKeys keys{seen.prompt_key, seen.answer_key, {}};
+  ProblemKeys keys{seen.prompt_key, seen.answer_key, {}};
+  keys.chosen = seen.chosen_key;
+  keys.rejected = seen.rejected_key;
+  if (seen.prompt_key.empty()) keys.prompt = kPromptNames.front();  // the default, which errors name
   const auto take = [&](const FileRow& row) { seen.problems.push_back(read_problem(row, keys)); };
   for_each_row(seen.file, {}, take, note);
+}
+
+// Names that hold the question beside two completions; a list of messages there is one of these completions again.
+const std::vector<std::string> kPairPromptNames = {"problem", "prompt", "question", "query", "instruction"};
+
+void look_for_pairs(SeenFile& seen, const std::string& prompt_key) {
+  if (!has(seen.fields, "chosen") || !has(seen.fields, "rejected")) return;
+  seen.chosen_key = "chosen";
+  seen.rejected_key = "rejected";
+  seen.answer_key.clear();
+  seen.prompt_key = prompt_key.empty() ? guessed(kPairPromptNames, seen.fields) : prompt_key;
 }
 
 }  // namespace
 
 SeenFile inspect_file(const std::string& file, const std::string& prompt_key, const std::string& answer_key) {
-  SeenFile seen{.file = file, .fields = {}, .prompt_key = {}, .answer_key = {}, .problems = {}, .bad = {}};
+  SeenFile seen;
+  seen.file = file;
   const auto count = [&](const FileRow& row) { count_fields(row.value, "", seen.fields); };
   seen.rows = for_each_row(file, {}, count, [&](const BadRow& error) { seen.bad.emplace_back(error.what()); });
   seen.prompt_key = prompt_key.empty() ? guessed(kPromptNames, seen.fields) : prompt_key;
   seen.answer_key = answer_key.empty() ? guessed(kAnswerNames, seen.fields) : answer_key;
-  if (seen.prompt_key.empty()) return seen;
+  if (answer_key.empty() && (seen.answer_key.empty() || seen.prompt_key.empty())) look_for_pairs(seen, prompt_key);
+  if (seen.prompt_key.empty() && seen.chosen_key.empty()) return seen;
   seen.bad.clear();  // the second reading finds these again, and rows that are not problems
   read_problems(seen);
   return seen;

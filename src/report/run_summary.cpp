@@ -45,11 +45,14 @@ void add_line(RunSummary& run, const nlohmann::json& line) {
 
 double whole_or_one(const std::string& text) { return text.empty() ? 1.0 : std::atof(text.c_str()); }
 
+// Of sampled groups those steps made updates that had a live one; of written texts every step did.
 double count_updates(const RunSummary& run) {
   const auto live = run.curves.find("groups/live");
-  if (live == run.curves.end()) return 0.0;
-  const auto steps =
-      std::count_if(live->second.begin(), live->second.end(), [](const auto& point) { return point.second > 0.0; });
+  const bool sampled = live != run.curves.end();
+  const auto made = sampled ? live : run.curves.find("loss");
+  if (made == run.curves.end()) return 0.0;
+  const auto steps = std::count_if(made->second.begin(), made->second.end(),
+                                   [&](const auto& point) { return !sampled || point.second > 0.0; });
   return static_cast<double>(steps) * whole_or_one(run.config_value("trainer.updates_per_step")) *
          whole_or_one(run.config_value("trainer.epochs_per_step"));
 }

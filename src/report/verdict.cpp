@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "report/arm_label.h"
 #include "report/table.h"
 #include "report/text.h"
 
@@ -49,13 +50,6 @@ void add_difference(Verdict& verdict, const Arm& baseline, const Arm& arm) {
   verdict.half = 100.0 * difference.half;
 }
 
-// The arm's name in a sentence: "G=2" if no other arm has its group size, else the arm's own name.
-std::string label(const std::vector<Arm>& arms, const Arm& arm) {
-  const std::string size = arm.runs.front()->config_value("rollout.group_size");
-  const auto same = [&](const Arm& other) { return other.runs.front()->config_value("rollout.group_size") == size; };
-  return !size.empty() && std::count_if(arms.begin(), arms.end(), same) == 1 ? "G=" + size : arm.name;
-}
-
 std::string meaning(const Verdict& verdict) {
   if (!std::isfinite(verdict.half))
     return "no interval: that takes two seeds of each, or one of each with results by problem";
@@ -64,14 +58,19 @@ std::string meaning(const Verdict& verdict) {
   return (verdict.difference > 0.0 ? "better" : "worse") + (" beyond chance" + how);
 }
 
+// Runs on written texts have none of their own: no share can be said where one of the two is such a run.
+std::string share_of_rollouts(const Verdict& verdict) {
+  const bool both = std::isfinite(verdict.rollouts_share) && verdict.rollouts_share > 0.0;
+  return both ? " with " + number(100.0 * verdict.rollouts_share, "%.1f") + " % of its rollouts" : "";
+}
+
 std::string sentence(const Verdict& verdict) {
   const std::string measure = verdict.metric == "accuracy" ? "training accuracy" : without_eval(verdict.metric);
   std::string text = verdict.arm + " reaches " + number(100.0 * verdict.value / verdict.baseline_value, "%.1f") +
                      " % of " + verdict.baseline + "'s " + measure + " (" + number(100.0 * verdict.value, "%.1f") +
-                     " % against " + number(100.0 * verdict.baseline_value, "%.1f") + " %) with " +
-                     number(100.0 * verdict.rollouts_share, "%.1f") + " % of its rollouts in " +
-                     number(verdict.time_share, "%.2f") + " of its time; difference " +
-                     signed_number(verdict.difference, "%.1f");
+                     " % against " + number(100.0 * verdict.baseline_value, "%.1f") + " %)" +
+                     share_of_rollouts(verdict) + " in " + number(verdict.time_share, "%.2f") +
+                     " of its time; difference " + signed_number(verdict.difference, "%.1f");
   if (std::isfinite(verdict.half)) text += " ± " + number(verdict.half, "%.1f");
   return text + " points: " + meaning(verdict) + ".";
 }
@@ -85,8 +84,8 @@ Verdict compare(const std::vector<Arm>& arms, const Arm& arm, const std::string&
     };
     return mean(arm) / mean(baseline);
   };
-  Verdict verdict{.arm = label(arms, arm),
-                  .baseline = label(arms, baseline),
+  Verdict verdict{.arm = label_of(arm, arms),
+                  .baseline = label_of(baseline, arms),
                   .metric = metric,
                   .value = mean_over_seeds(arm, value),
                   .baseline_value = mean_over_seeds(baseline, value),

@@ -1,5 +1,6 @@
 #include "trainer/divergence_guard.h"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -14,8 +15,13 @@ DivergenceGuard::DivergenceGuard(Run& run, Checkpointing& checkpoints, RunLog& l
 
 void DivergenceGuard::look_at(int64_t step, const metrics::MetricsLine& line) {
   StepSigns signs = run_.method->signs();
-  signs.skipped_updates = run_.optimizer->consecutive_skips();
-  const auto findings = watch_.look_at(step, signs);
+  const int64_t of_policy = run_.optimizer->consecutive_skips();
+  const int64_t of_critic = run_.critic_optimizer ? run_.critic_optimizer->consecutive_skips() : 0;
+  signs.skipped_updates = std::max(of_policy, of_critic);
+  auto findings = watch_.look_at(step, signs);
+  for (Finding& finding : findings) {
+    if (finding.kind == Divergence::kNonFinite && of_critic > of_policy) finding.text = "the critic: " + finding.text;
+  }
   if (!watch_.suspects() && run_.method->update().applied) checkpoints_.note_good();
   checkpoints_.mark_good(watch_.named());
   if (!findings.empty()) tell_of(findings, step, line);

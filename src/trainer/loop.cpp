@@ -119,6 +119,7 @@ Outcome Loop::train_to_the_end() {
 
 void Loop::train_step() {
   const metrics::Timer step_timer;
+  const double cpu_before = metrics::cpu_seconds();
   const int64_t step = step_ + 1;
   log_.begin_step(step);
   if (!take_step(step)) return;
@@ -127,11 +128,12 @@ void Loop::train_step() {
   run_->sync_reference(step);
   log_.samples(*run_->method, step);
   auto line = run_->method->measures();
+  const double cpu_s = metrics::cpu_seconds() - cpu_before;
   divergence_.look_at(step, line);
   // Gloo's threads take large buffers from heaps of their own, which would otherwise grow by 0.1 MB a step and give
   // nothing back.
   if (communicator_.size() > 1 && step % 10 == 0) ::malloc_trim(0);
-  if (finish_step(std::move(line), step_timer)) log_.result(*run_->method, step, step_timer.seconds());
+  if (finish_step(std::move(line), step_timer, cpu_s)) log_.result(*run_->method, step, step_timer.seconds());
 }
 
 // Any rank may be the one whose sampler finds that the weights are of no use any more.
@@ -180,7 +182,7 @@ bool Loop::evaluate(metrics::MetricsLine& line) {
 
 // Evaluation, checkpoint and the line in metrics.jsonl. False when a signal ended the evaluation: the checkpoint then
 // holds the unfinished line.
-bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer) {
+bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer, double cpu_s) {
   const auto at = [&](int64_t every) { return is_last() || (every > 0 && step_ % every == 0); };
   goal_.look_at(step_, line);
   const bool evaluated = run_->eval_sets.empty() || !at(config_.eval.every_steps) || evaluate(line);
@@ -190,6 +192,7 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
   if (due || better) save(line, evaluated, better);
   last_line_ = line;
   if (!evaluated) return false;
+  line.add("time/cpu", cpu_s);
   line.add("time/checkpoint", checkpoint_timer.seconds());
   line.add("time/step", step_timer.seconds());
   line.add("memory/peak_bytes", peak_bytes());
@@ -206,7 +209,7 @@ void Loop::finish_interrupted_step() {
     goal_.look_at(step_, line);
     if (is_better(line, /*saved=*/true)) checkpoints_.mark_best(step_);
   }
-  for (const char* name : {"time/checkpoint", "time/step"}) line.add(name, 0.0);
+  for (const char* name : {"time/cpu", "time/checkpoint", "time/step"}) line.add(name, 0.0);
   line.add("memory/peak_bytes", peak_bytes());
   log_.line(step_, line);
 }

@@ -40,7 +40,7 @@ class Loop {
   bool take_step(int64_t step);
   bool call_method(int64_t step);
   bool evaluate(metrics::MetricsLine& line);
-  bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer);
+  bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer, double cpu_s);
   void finish_interrupted_step();
   bool is_last() const;
   bool is_better(const metrics::MetricsLine& line, bool saved);

@@ -94,11 +94,12 @@ class Train(InFolder):
         names = ("time reward/mean reward/std accuracy loss grad_norm lr entropy clip_fraction ratio/max kl/sampler groups/total "
                  "groups/live groups/dead_right groups/dead_wrong groups/dead_predicted rollouts rollouts/total tokens/prompt "
                  "tokens/completion tokens/trained truncated verdict/unparsable length/mean length/max time/rollout time/reward "
-                 "time/update time/train time/checkpoint time/step speed/rollout_tokens_per_s speed/update_tokens_per_s "
+                 "time/update time/train time/cpu time/checkpoint time/step speed/rollout_tokens_per_s speed/update_tokens_per_s "
                  "memory/peak_bytes").split()
         for line in lines:
             for name in names:
                 self.assertTrue(math.isfinite(line[name]), name)
+            self.assertGreater(line["time/cpu"], 0)
             self.assertEqual(line["groups/live"] + line["groups/dead_right"] + line["groups/dead_wrong"], line["groups/total"])
         with open(os.path.join(folder, "rollouts", "step_00000001.jsonl"), encoding="utf-8") as file:
             row = json.loads(file.readline())

@@ -97,6 +97,19 @@ class Files(InFolder):
         for words in ("6 rows, 5 problems", "1 problems repeat an earlier one, 1 of them with another", "2 of 5 can reward no right completion"):
             self.assertIn(words, text)
 
+    def test_pairs_are_shown_as_pairs(self):
+        chat = lambda answer: [{"role": "user", "content": "1+1"}, {"role": "assistant", "content": answer}]
+        within = self.write_rows("within.jsonl", [{"chosen": chat("2"), "rejected": chat("3")}] * 2)
+        result = grpo_data(within)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for text in ("2 rows, 2 pairs", "chosen (chat: the better completion)", "rejected (chat: the worse completion)", "the problem is what both completions begin with",
+                     "1 pairs repeat an earlier one"):
+            self.assertIn(text, result.stdout)
+        for text in ("golds", "--answer-key", "bad rows"):
+            self.assertNotIn(text, result.stdout)
+        beside = facts(self.write_rows("beside.jsonl", [{"prompt": "1+1=", "chosen": "2", "rejected": "3"}]))["files"][0]
+        self.assertEqual((beside["prompt_key"], beside["chosen_key"], beside["rejected_key"], beside["bad_rows"]["count"]), ("prompt", "chosen", "rejected", 0))
+
     def test_overlap_is_found_against_sets_or_among_files(self):
         words = " ".join(f"w{i}" for i in range(20))
         train = self.write_rows("train.jsonl", [{"problem": "Say: " + words, "answer": 1}, {"problem": "other", "answer": 2}])

@@ -53,6 +53,29 @@ class Sft(Trains):
         self.assertEqual(self.lines("whole"), self.lines("parts"))
         self.assertEqual(self.weights("whole", 20), self.weights("parts", 20))
 
+    def sample_then_train(self, *overrides):
+        command = [sys.executable, SOURCE / "scripts" / "sample_then_train.py", "sft", "--rollouts", "256", "--rounds", "2", "--problems", "configs/quickstart/train.jsonl",
+                   "--output", self.folder / "rounds", "--program", TRAIN, "data.epochs=2", "rollout.prompts_per_step=16", "eval.every_steps=0", *overrides]
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=SOURCE)
+
+    def test_rounds_of_sampling_and_training_learn_from_the_newest_policys_right_completions(self):
+        result = self.sample_then_train()
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for number in (1, 2):
+            folder = self.folder / "rounds" / f"round{number}"
+            sampled = [json.loads(line) for file in sorted((folder / "sampled" / "rollouts").iterdir()) for line in file.read_text().splitlines()]
+            kept = [json.loads(line) for line in (folder / "kept.jsonl").read_text().splitlines()]
+            self.assertEqual(len(sampled), 128)
+            self.assertEqual([(row["problem"], row["answer"]) for row in kept], [(row["prompt"], row["text"]) for row in sampled if row["verdict"] == "right" and row["finish_reason"] == "stop"])
+            self.assertEqual(len(self.lines(folder / "trained")), 2 * len(kept) // 16)
+            policies = [(folder / run / "config.yaml").read_text() for run in ("sampled", "trained")]
+            self.assertEqual(["round1/trained/checkpoints" in yaml for yaml in policies], [number == 2] * 2)
+        before = {file: file.read_bytes() for file in (self.folder / "rounds").rglob("*.jsonl")}
+        self.assertEqual(self.sample_then_train().returncode, 0)
+        self.assertEqual(before, {file: file.read_bytes() for file in (self.folder / "rounds").rglob("*.jsonl")})
+        # A policy that is never right teaches nothing.
+        self.assertIn("none of 128 completions is right", self.sample_then_train("rollout.max_new_tokens=2", "--output", str(self.folder / "never")).stderr)
+
     def test_ranks_train_as_one_process_does(self):
         self.train("one", "trainer.steps=5")
         for sharding in ("zero1", "zero3"):

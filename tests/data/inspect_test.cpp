@@ -70,6 +70,41 @@ TEST_F(InspectFile, GoesOnWithoutAnswersOrProblems) {
   EXPECT_EQ(unknown.fields.size(), 2U);
 }
 
+constexpr const char* kConversations =
+    R"({"chosen":[{"role":"user","content":"1+1"},{"role":"assistant","content":"2"}],)"
+    R"("rejected":[{"role":"user","content":"1+1"},{"role":"assistant","content":"3"}],"score":4})";
+
+TEST_F(InspectFile, ReadsPairsAsTheMethodThatLearnsFromThemDoes) {
+  const auto within = inspect("a.jsonl", kConversations);
+  EXPECT_THAT(within.bad, IsEmpty());
+  EXPECT_EQ(within.prompt_key, "");
+  EXPECT_EQ(within.chosen_key, "chosen");
+  EXPECT_EQ(within.rejected_key, "rejected");
+  ASSERT_EQ(within.problems.size(), 1U);
+  EXPECT_EQ(within.problems[0].prompt, "1+1");
+  EXPECT_EQ(within.problems[0].answers, std::vector<std::string>{"2"});
+  EXPECT_EQ(within.problems[0].rejected, "3");
+  const auto beside = inspect("b.csv", "question,chosen,rejected\n1+1,2,3\n");
+  EXPECT_EQ(beside.prompt_key, "question");
+  EXPECT_EQ(beside.problems.at(0).rejected, "3");
+  // A field that repeats one of the conversations, as some sets have, is not the question.
+  const std::string text = kConversations;
+  const auto repeated = inspect("c.jsonl", R"({"messages":[{"role":"user","content":"other"}],)" + text.substr(1));
+  EXPECT_EQ(repeated.prompt_key, "");
+  EXPECT_THAT(repeated.bad, IsEmpty());
+}
+
+TEST_F(InspectFile, NamesWhatIsNoPairAndTakesProblemsWithAnswersForProblems) {
+  const auto lost = inspect("a.jsonl", R"({"chosen":"2","rejected":"3"})");
+  EXPECT_THAT(lost.bad, ElementsAre(HasSubstr("a.jsonl:1: no key problem and none called prompt")));
+  const auto answered = inspect("b.csv", "problem,answer,chosen,rejected\np,2,c,r\n");
+  EXPECT_EQ(answered.chosen_key, "");
+  EXPECT_EQ(answered.problems.at(0).answers, std::vector<std::string>{"2"});
+  const auto asked = inspect("c.csv", "prompt,chosen,rejected\np,c,r\n", "prompt", "chosen");
+  EXPECT_EQ(asked.chosen_key, "");
+  EXPECT_EQ(asked.problems.at(0).answers, std::vector<std::string>{"c"});
+}
+
 TEST_F(InspectFile, NamesBadRowsAndReadsTheOthers) {
   const auto seen = inspect("a.jsonl", "{\"problem\":\"p\",\"answer\":1}\nnot json\n{\"problem\":\"\",\"answer\":2}\n");
   EXPECT_EQ(seen.rows, 3);

@@ -1,9 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <time.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
@@ -96,6 +99,25 @@ TEST(TensorBoardWriter, WritesAVersionAndOneEventAStep) {
   EXPECT_THAT(events[1], HasSubstr("loss"));
   cut_back_events(dir.path(), 200);
   EXPECT_EQ(events_in(dir.path()).size(), 201u);
+}
+
+double thread_cpu_seconds() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
+}
+
+// The bound of the second half is far from both: waiting takes some microseconds of computing.
+TEST(CpuSeconds, CountWhatAllThreadsComputeAndNoWaiting) {
+  const double start = cpu_seconds();
+  std::thread([] {
+    while (thread_cpu_seconds() < 0.02) {
+    }
+  }).join();
+  const double computed = cpu_seconds();
+  EXPECT_GE(computed - start, 0.02);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_LT(cpu_seconds() - computed, 0.1);
 }
 
 TEST(PeakMemory, IsAtLeastWhatWasJustTouched) {

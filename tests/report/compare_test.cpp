@@ -31,6 +31,7 @@ struct RunSpec {
   double accuracy = 0.8;  // at the end
   int group_size = 2;
   int seed = 1;
+  std::string more = "";  // of the configuration
 };
 
 // Two steps after an evaluation at step 0; the last evaluates two problems.
@@ -49,7 +50,7 @@ fs::path write_run(const fs::path& folder, const RunSpec& spec) {
   io::write_file_atomic(folder / "metrics.jsonl", lines);
   io::write_file_atomic(folder / "config.yaml", base::concat("run: {name: ", folder.filename().string(), ", seed: ",
                                                              spec.seed, "}\nrollout: {group_size: ", spec.group_size,
-                                                             "}\ntrainer: {updates_per_step: 3}\n"));
+                                                             "}\ntrainer: {updates_per_step: 3}\n", spec.more));
   return folder;
 }
 
@@ -97,6 +98,79 @@ TEST_F(Compare, TellsWhatTheSecondRunReachesWithWhat) {
               HasSubstr("G=2 reaches 80.0 % of G=16's heldout/mean@4 (60.0 % against 75.0 %) with 12.5 % of its "
                         "rollouts in 0.25 of its time; difference −15.0 points: no interval"));
   EXPECT_TRUE(std::isnan(verdicts[0].half));
+}
+
+struct Named {
+  const char* name;
+  int group_size;
+  const char* config;
+};
+
+// What each verdict calls its arm, and last what they call the first one.
+std::vector<std::string> names_of(const fs::path& folder, const std::vector<Named>& arms) {
+  std::vector<RunSummary> runs;
+  for (const auto& [name, group_size, config] : arms) {
+    runs.push_back(read_run(write_run(folder / name, {.group_size = group_size, .more = config})));
+  }
+  std::vector<std::string> names;
+  const auto verdicts = verdicts_of(arms_of(runs));
+  for (const auto& verdict : verdicts) names.push_back(verdict.arm);
+  names.push_back(verdicts.front().baseline);
+  return names;
+}
+
+TEST_F(Compare, ArmsOfSeveralMethodsAreCalledByTheirMethodAndWhereItIsSharedByWhatElseTellsThemApart) {
+  const auto names = names_of(dir_.path(), {{"two", 2, "algorithm: {method: grpo, loss: clip}\n"},
+                                            {"sixteen", 16, "algorithm: {method: grpo, loss: clip}\n"},
+                                            {"critic", 1, "algorithm: {method: ppo, loss: clip}\n"},
+                                            {"pairs", 2, "algorithm: {method: grpo, loss: pair_logistic}\n"},
+                                            {"live", 2, "algorithm: {method: online_dpo, loss: clip}\n"},
+                                            {"written", 2, "algorithm: {method: sft, loss: clip}\n"},
+                                            {"of_mine", 2, "algorithm: {method: my_own, loss: clip}\n"}});
+  EXPECT_THAT(names, ElementsAre("GRPO clip G=16", "PPO", "GRPO pair_logistic", "online DPO", "SFT", "my_own",
+                                 "GRPO clip G=2"));
+}
+
+TEST_F(Compare, ARunFromBeforeThereWereMethodsIsGrpoOfAllWeights) {
+  EXPECT_THAT(names_of(dir_.path(), {{"old", 2, ""}, {"new", 16, "algorithm: {method: grpo, loss: clip}\n"}}),
+              ElementsAre("G=16", "G=2"));
+  EXPECT_THAT(names_of(dir_.path(), {{"whole", 2, ""}, {"adapters", 2, "model: {lora: {rank: 8}}\n"}}),
+              ElementsAre("LoRA rank 8", "full weights"));
+}
+
+TEST_F(Compare, GroupsThatAdaptOrAreRefilledAreNotCalledByTheirSizeAlone) {
+  std::vector<RunSummary> runs = {run("g2", {}), run("extended", {}), run("refilled", {})};
+  runs[1].config["rollout.adaptive.mode"] = "extend";
+  runs[2].config["rollout.resample.max_rollouts"] = "64";
+  runs[0].config["rollout.resample.max_rollouts"] = "~";  // as a config.yaml without a bound is read
+  runs[0].config["rollout.adaptive.mode"] = "\"off\"";
+  const auto verdicts = verdicts_of(arms_of(runs));
+  EXPECT_EQ(verdicts.at(0).baseline, "G=2");
+  EXPECT_EQ(verdicts.at(0).arm, "adaptive groups (extend)");
+  EXPECT_EQ(verdicts.at(1).arm, "G=2 with fresh prompts");
+}
+
+TEST_F(Compare, ArmsThatNoneOfThisTellsApartAreCalledByTheirRuns) {
+  EXPECT_THAT(names_of(dir_.path(), {{"slow", 2, "optimizer: {lr: 0.1}\n"}, {"fast", 2, "optimizer: {lr: 0.2}\n"}}),
+              ElementsAre("fast", "slow"));
+  // A group size says nothing of texts that were written.
+  EXPECT_THAT(names_of(dir_.path(), {{"a", 2, "algorithm: {method: sft}\n"}, {"b", 16, "algorithm: {method: sft}\n"}}),
+              ElementsAre("b", "a"));
+}
+
+// Supervised runs sample nothing, and have no groups whose updates could be counted.
+TEST_F(Compare, ARunOnWrittenTextsHasUpdatesAndNoShareOfTheOthersRollouts) {
+  const auto folder = write_run(dir_.path() / "written", {.more = "algorithm: {method: sft}\n"});
+  io::write_file_atomic(folder / "metrics.jsonl",
+                        "{\"step\":1,\"time\":1,\"loss\":0.5,\"time/train\":1}\n"
+                        "{\"step\":2,\"time\":2,\"loss\":0.4,\"time/train\":1,\"eval/heldout/mean@4\":0.7}\n");
+  const auto written = read_run(folder);
+  EXPECT_DOUBLE_EQ(written.updates, 6.0);
+  for (const auto& runs : {std::vector{runs_[0], written}, std::vector{written, runs_[0]}}) {
+    const auto text = verdicts_of(arms_of(runs)).at(0).text;
+    EXPECT_THAT(text, Not(HasSubstr("of its rollouts")));
+    EXPECT_THAT(text, HasSubstr("%) in "));
+  }
 }
 
 // Differences 1/4, 1/4, -1/4, 1/4: mean 1/8, deviation 1/4, t(3) = 3.182.

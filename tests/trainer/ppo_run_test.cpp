@@ -97,6 +97,18 @@ TEST_F(PpoRun, BeginsWithTheCriticThatIsNamed) {
   EXPECT_NE(measures("second", "value/mean").front(), 0.0);
 }
 
+// The first update moves the critic's head, which was zeros, and nothing else of it: values are then large numbers, and
+// what flows back from them through the head is infinite.
+TEST_F(PpoRun, ACriticWhoseGradientIsNotFiniteIsWatchedAsThePolicyIs) {
+  auto made = ppo("ruined");
+  made.algorithm.ppo.critic_lr = 1e18;
+  made.optimizer.warmup_updates = 0;
+  made.trainer.steps = 12;
+  made.trainer.stop_on.signs = {"non_finite"};
+  EXPECT_THAT(testing::message_of<base::Error>([&] { run(made); }),
+              HasSubstr("step 6: the critic: the gradient was not finite in 5 updates in a row, since step 2"));
+}
+
 TEST_F(PpoRun, EveryKeyChangesTheOutcome) {
   run(ppo("as it is"));
   const auto expected = comparable_metrics(folder("as it is"));

@@ -14,6 +14,10 @@ class Timer {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// Seconds for which the threads of this process have computed so far; waiting does not count. On a machine that does
+/// other work too, a wall clock cannot tell this.
+double cpu_seconds();
+
 /// The largest amount of physical memory (resident set) that this process has used so far, in bytes.
 int64_t peak_memory_bytes();
 

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Learns from the policy's own completions without sampling as it learns.
+
+  scripts/sample_then_train.py sft --rollouts 12800 --problems configs/quickstart/train.jsonl --output runs/sft data.epochs=12
+
+A round samples with the newest policy, keeps what the method learns from (sft, rejection sampling: the right completions; dpo: of each group that
+is not tied a better and a worse one) and trains on it; --rounds N divides the rollouts over N of them. key=value goes to all runs: data.epochs is
+the passes over what was kept. OUTPUT/round1 has sampled (a run of learning rate 0), kept.jsonl and trained (a run); round2 goes on from there.
+Interrupted, the same command goes on where it was.
+"""
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent
+KEEPS = {"sft": "rollouts_to_examples.py", "dpo": "rollouts_to_pairs.py"}
+
+
+def train(options, run, seed, *overrides):
+    """key=value of the command come first, so that those of a round prevail."""
+    command = [options.program, "--config", options.config, *options.overrides, f"run.output={run.parent}", f"run.name={run.name}", f"run.seed={seed}"]
+    subprocess.run([*command, *overrides], check=True)
+
+
+def sample(options, run, seed, model):
+    """Rate 0 leaves the policy as it is. Each round asks in an order of its own."""
+    count = options.rollouts // options.rounds
+    train(options, run, seed, *model, "optimizer.lr=0", "algorithm.method=grpo", f"data.train=[{','.join(options.problems)}]", "data.epochs=1000000", "trainer.steps=1000000",
+          f"trainer.stop_on={{metric: rollouts/total, at_least: {count}}}", "eval.every_steps=0", "checkpoint.every_steps=1000000", "checkpoint.export_model=false",
+          "logging.rollouts_per_step=1000000")
+
+
+def keep(options, round_folder):
+    rollouts = sorted((round_folder / "sampled" / "rollouts").glob("step_*.jsonl"))
+    kept = round_folder / "kept.jsonl"
+    subprocess.run([sys.executable, SCRIPTS / KEEPS[options.method], *rollouts, "--problems", *options.problems, "--output", kept], check=True)
+    return kept
+
+
+def newest_model(run):
+    return max((run / "checkpoints").glob("step_*")) / "model"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("method", choices=KEEPS)
+    parser.add_argument("--rollouts", type=int, required=True, help="of all rounds together")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--problems", nargs="+", required=True, help="JSON Lines with the fields problem and answer")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--config", default="quickstart_2grpo")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--program", default="build/bin/grpo-train")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    options = parser.parse_intermixed_args()
+    model = []
+    for number in range(1, options.rounds + 1):
+        folder, seed = options.output / f"round{number}", options.seed + 1000 * (number - 1)
+        sample(options, folder / "sampled", seed, model)
+        kept = keep(options, folder)
+        train(options, folder / "trained", seed, *model, f"algorithm.method={options.method}", f"data.train=[{kept}]", "trainer.steps=null", "checkpoint.every_steps=1000000",
+              "checkpoint.export_model=true")
+        model = [f"model.path={newest_model(folder / 'trained')}"]
+
+
+if __name__ == "__main__":
+    main()
