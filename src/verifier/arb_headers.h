@@ -4,7 +4,9 @@
 #if __has_include(<flint/acb.h>)
 #include <flint/acb.h>
 #include <flint/arb.h>
+#include <flint/arb_fmpz_poly.h>
 #else
 #include <acb.h>
 #include <arb.h>
+#include <arb_fmpz_poly.h>
 #endif

@@ -11,6 +11,11 @@ namespace grpo::verifier {
 struct OverBudget : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+/// Thrown when a value at one point is too large to be computed. Unlike a spent budget it says nothing about the rest
+/// of the comparison, so a comparison at several points may catch it and go on to the next.
+struct ValueTooLarge : OverBudget {
+  using OverBudget::OverBudget;
+};
 /// Thrown when a text is no expression of the grammar in docs/verifier.md.
 struct ParseError : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -25,9 +30,10 @@ struct Undefined : std::runtime_error {
 class Budget {
  public:
   explicit Budget(int64_t steps) : left_(steps) {}
+  /// Throws OverBudget when the steps are not left, and at every later call: who catches it cannot go on.
   void spend(int64_t steps) {
-    if (steps > left_) throw OverBudget("the comparison takes more steps than the budget allows");
-    left_ -= steps;
+    left_ = steps > left_ ? -1 : left_ - steps;
+    if (left_ < 0) throw OverBudget("the comparison takes more steps than the budget allows");
   }
 
  private:

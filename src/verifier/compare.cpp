@@ -214,33 +214,46 @@ class Comparison {
     return out;
   }
 
-  // The values of a list such as "x = 5, y = -8" in the order of their names; empty when it is no such list. `ordered`
-  // says whether the names are written in this order.
-  Refs assigned(const Refs& items, bool& ordered) {
+  // The values of a list that names each of them differently, "x = 5, y = -8"; nullopt when it is no such list.
+  struct Assignments {
+    Refs written;  // in the order in which they are written
+    Refs by_name;  // in the order of their names
+    bool letters = true;
+    bool roots = true;  // the names are x_1, x_2, ..., which have no order
+  };
+  std::optional<Assignments> assignments(const Refs& items) {
+    Assignments out;
     std::map<std::string, Ref> values;
-    Refs as_written;
-    std::string last;
-    ordered = true;
     for (Ref item : items) {
-      if (item->kind != Kind::kRelation) return {};
+      if (item->kind != Kind::kRelation) return std::nullopt;
       const Claim claim = read_claim(item, policy_, arena_);
-      if (claim.name == nullptr || claim.values.empty()) return {};
-      const std::string name = canonical_text(claim.name);
-      if (!values.emplace(name, claim.values[0]).second) return {};
-      ordered = ordered && last < name;
-      last = name;
-      as_written.push_back(claim.values[0]);
+      if (claim.name == nullptr || claim.values.empty()) return std::nullopt;
+      if (!values.emplace(canonical_text(claim.name), claim.values[0]).second) return std::nullopt;
+      out.written.push_back(claim.values[0]);
+      const bool symbol = claim.name->kind == Kind::kSymbol;
+      out.letters = out.letters && symbol && claim.name->text.size() == 1;
+      out.roots = out.roots && symbol && claim.name->text.starts_with("x_");
     }
-    Refs out;
-    for (const auto& [name, value] : values) out.push_back(value);
+    for (const auto& [name, value] : values) out.by_name.push_back(value);
     return out;
   }
 
-  // Roots called x_1, x_2, ... have no order.
-  static bool numbers_roots(const Refs& items) {
-    return std::all_of(items.begin(), items.end(), [](Ref item) {
-      return item->kids[0]->kind == Kind::kSymbol && item->kids[0]->text.starts_with("x_");
-    });
+  // Compares a list that names its values with one of bare values, which then have to come in the order of the names.
+  // nullopt for other lists.
+  std::optional<bool> named_and_bare(const Refs& gold, const Refs& answer) {
+    const auto bare = [](const Refs& items) {
+      return std::none_of(items.begin(), items.end(), [](Ref item) { return item->kind == Kind::kRelation; });
+    };
+    if (gold.size() < 2) return std::nullopt;
+    if (bare(answer)) {
+      const auto named = assignments(gold);
+      if (!named) return std::nullopt;
+      return in_order(named->written, answer) || (named->roots && unordered(named->written, answer, true));
+    }
+    const auto named = bare(gold) ? assignments(answer) : std::nullopt;
+    if (!named) return std::nullopt;
+    return in_order(gold, named->by_name) || (!named->letters && in_order(gold, named->written)) ||
+           (named->roots && unordered(gold, named->written, true));
   }
 
   bool same_lists(Ref gold, Ref answer) {
@@ -254,17 +267,7 @@ class Comparison {
     if (gold->kind == Kind::kMatrix || answer->kind == Kind::kMatrix) return false;
     if (gold->text == "parts" || answer->text == "parts") return in_order(left, right);  // "(a) 8 (b) 3" is no 3, 8
     if (const auto joined = joined_claim(gold, answer)) return *joined;
-    bool left_ordered = true;
-    bool right_ordered = true;
-    const Refs left_values = assigned(left, left_ordered);
-    const Refs right_values = assigned(right, right_ordered);
-    const bool bare = std::none_of(right.begin(), right.end(), [](Ref item) { return item->kind == Kind::kRelation; });
-    if (!left_values.empty() && bare && left.size() > 1) {
-      // Gold names its values: bare values must come in the same order.
-      Refs written;
-      for (Ref item : left) written.push_back(read_claim(item, policy_, arena_).values[0]);
-      return in_order(written, right) || (numbers_roots(left) && unordered(written, right, true));
-    }
+    if (const auto decided = named_and_bare(left, right)) return *decided;
     if (right.size() == 1 && gold->text != "or") return false;  // "75, 75" asks for two values
     if (left.size() == 1 || right.size() == 1)
       return repeats(left, right, gold->text == "or" || answer->text == "or" || answer->text == "and");
@@ -317,18 +320,9 @@ class Comparison {
     const bool gold_is_list = gold->kind == Kind::kList;
     const Ref tuple = gold_is_list ? answer : gold;
     const Refs& items = gold_is_list ? left : right;
-    bool ordered = true;
-    const Refs values = assigned(items, ordered);
-    if (!values.empty()) {
-      // Single letters come in alphabetical order (x, y, z); other names in the order they are written.
-      Refs written;
-      bool letters = true;
-      for (Ref item : items) {
-        const Claim claim = read_claim(item, policy_, arena_);
-        written.push_back(claim.values[0]);
-        letters = letters && claim.name->kind == Kind::kSymbol && claim.name->text.size() == 1;
-      }
-      return in_order(tuple->kids, values) || (!letters && in_order(tuple->kids, written));
+    if (const auto named = assignments(items)) {
+      // Single letters come in alphabetical order (x, y, z); other names also in the order they are written.
+      return in_order(tuple->kids, named->by_name) || (!named->letters && in_order(tuple->kids, named->written));
     }
     if (gold_is_list && tuple->text == "[]" && tuple->spaced)
       return in_order(items, tuple->kids);  // as Python prints a list

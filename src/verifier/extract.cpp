@@ -111,7 +111,6 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   const auto standing = corrected ? std::vector<Box>{} : undenied(text, boxes.complete);
   if (standing.empty() && later.empty()) return none("box", "the text denies its box");
   Extraction out;
-  out.boxed = true;
   out.rule = later.empty() ? "box" : "phrase";
   out.candidates = std::move(later);
   if (standing.empty()) return out;
@@ -184,7 +183,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (text.find("~~") != std::string::npos) return {};  // the answer may be struck out
       if (clean.size() > kMaxWhole || clean.empty() || (is_prose(to_latex(clean)) && !is_bare_choice(clean))) return {};
       Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};
-      out.boxed = clean.find('\\') != std::string::npos;  // no number is picked out of LaTeX that does not parse
+      out.latex = clean.find('\\') != std::string::npos;
       return out;
     }
     case Fallback::kLastNumber: {
@@ -218,7 +217,7 @@ Extraction extract_answer(std::string_view response, const VerifierOptions& opti
     // The whole text is only one reading: the readings of the next fallback that finds an answer are added to it.
     if (found.candidates.empty()) found.rule = next.rule;
     found.candidates.insert(found.candidates.end(), next.candidates.begin(), next.candidates.end());
-    if (next.rule != "whole" || next.boxed) return found;
+    if (next.rule != "whole" || next.latex) return found;
   }
   if (found.candidates.empty()) found.reason = "the response holds no final answer";
   return found;

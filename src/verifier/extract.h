@@ -13,7 +13,9 @@ struct Extraction {
   std::vector<std::string> candidates;  // readings of one answer, the best first; empty when there is none
   std::string rule;    // "box", "boxes", "answer tag", "phrase", "####", "math", "whole", "last number"
   std::string reason;  // why there is no answer
-  bool boxed = false;  // no further fallback is asked: the answer stands in a box or is written in LaTeX
+  // The whole text is LaTeX: no further fallback is asked, since no number may be picked out of LaTeX that does not
+  // parse.
+  bool latex = false;
 };
 
 Extraction extract_answer(std::string_view response, const VerifierOptions& options);

@@ -47,12 +47,22 @@ constexpr std::pair<std::string_view, int64_t> kParts[] = {{"half", 2},
                                                            {"fourteenth", 14},
                                                            {"fifteenth", 15},
                                                            {"sixteenth", 16},
+                                                           {"seventeenth", 17},
+                                                           {"eighteenth", 18},
+                                                           {"nineteenth", 19},
                                                            {"twentieth", 20},
                                                            {"thirtieth", 30},
+                                                           {"fortieth", 40},
+                                                           {"fiftieth", 50},
+                                                           {"sixtieth", 60},
+                                                           {"seventieth", 70},
+                                                           {"eightieth", 80},
+                                                           {"ninetieth", 90},
                                                            {"hundredth", 100},
                                                            {"thousandth", 1000},
                                                            {"millionth", 1'000'000},
-                                                           {"billionth", 1'000'000'000}};
+                                                           {"billionth", 1'000'000'000},
+                                                           {"trillionth", 1'000'000'000'000}};
 
 // The word in lower case and without the s of the plural: halves -> half.
 std::string singular(std::string_view word) {
@@ -70,6 +80,8 @@ std::optional<int64_t> find(const std::pair<std::string_view, int64_t> (&table)[
   return std::nullopt;
 }
 
+bool is_plural(std::string_view word) { return word.ends_with('s'); }
+
 std::optional<int64_t> below_hundred(std::string_view word) {
   for (size_t i = 0; i < std::size(kSmall); ++i) {
     if (kSmall[i] == word) return static_cast<int64_t>(i);
@@ -80,27 +92,62 @@ std::optional<int64_t> below_hundred(std::string_view word) {
   return std::nullopt;
 }
 
+// The two words of "twenty-five"; the second is empty where there is no hyphen.
+std::pair<std::string_view, std::string_view> at_hyphen(std::string_view word) {
+  const size_t hyphen = std::min(word.find('-'), word.size());
+  return {word.substr(0, hyphen), word.substr(std::min(hyphen + 1, word.size()))};
+}
+
+// The fraction that "two-thirds" spells. Behind tens the part is an ordinal, twenty-third; so is a large one in the
+// singular, three-hundredth; ten-thousandths are 1/10000 each.
+std::optional<Rational> hyphenated_fraction(int64_t count, std::string_view part_word) {
+  const auto part = find(kParts, singular(part_word));
+  if (!part || count >= 20) return std::nullopt;
+  if (*part >= 100 && count != 1 && !is_plural(part_word)) return std::nullopt;
+  if (*part >= 1000 && count == 10) return std::nullopt;
+  return Rational(count) / Rational(*part);
+}
+
+// What "twenty-fifth" and "ten-thousandth" divide one by.
+std::optional<int64_t> hyphenated_part(std::string_view word) {
+  const auto [first, second] = at_hyphen(word);
+  const std::string last = singular(second);
+  const auto part = find(kParts, last);
+  if ((first == "ten" || first == "hundred") && part && *part >= 1000) return (first == "ten" ? 10 : 100) * *part;
+  const auto tens = below_hundred(first);
+  if (!tens || *tens < 20) return std::nullopt;
+  if (last == "first" || last == "second") return *tens + (last == "first" ? 1 : 2);
+  return part && *part > 2 && *part < 10 && last != "quarter" ? std::optional<int64_t>(*tens + *part) : std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Rational> number_word(std::string_view word) {
   const std::string low = lower(word);
   if (const auto value = below_hundred(low)) return Rational(*value);
-  const size_t hyphen = low.find('-');
-  if (hyphen == std::string::npos) return std::nullopt;
-  const auto tens = below_hundred(std::string_view(low).substr(0, hyphen));
-  const auto ones = below_hundred(std::string_view(low).substr(hyphen + 1));
-  const auto part = find(kParts, singular(low.substr(hyphen + 1)));
-  if (tens && part) return Rational(*tens) / Rational(*part);  // two-thirds
-  if (!tens || !ones || *tens < 20 || *ones == 0 || *ones > 9) return std::nullopt;
+  const auto [first, second] = at_hyphen(low);
+  const auto tens = below_hundred(first);
+  if (!tens || second.empty()) return std::nullopt;
+  if (const auto fraction = hyphenated_fraction(*tens, second)) return fraction;
+  const auto ones = below_hundred(second);
+  if (!ones || *tens < 20 || *ones == 0 || *ones > 9) return std::nullopt;
   return Rational(*tens + *ones);
 }
 
 std::optional<Rational> scale_word(std::string_view word) {
   const std::string name = singular(word);
-  const auto scale = find(kScales, name == "gros" ? "gross" : std::string_view(name));
-  if (scale) return Rational(*scale);
+  if (const auto scale = find(kScales, name)) return Rational(*scale);
   const auto part = find(kParts, name);
-  return part ? std::optional<Rational>(Rational(1, *part)) : std::nullopt;
+  const auto divisor = part ? part : hyphenated_part(lower(word));
+  return divisor ? std::optional<Rational>(Rational(1, *divisor)) : std::nullopt;
+}
+
+bool may_be_ordinal(const Rational& count, std::string_view word) {
+  const auto scale = scale_word(word);
+  if (!scale || scale->is_integer() || count == Rational(1)) return false;
+  const bool hyphenated = word.find('-') != std::string_view::npos;
+  if (is_plural(word)) return hyphenated && !(count < Rational(100));  // "one hundred twenty-fifths"
+  return hyphenated || !(count < Rational(20)) || *scale < Rational(1, 99);
 }
 
 }  // namespace grpo::verifier

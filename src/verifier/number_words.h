@@ -11,7 +11,11 @@ namespace grpo::verifier {
 std::optional<Rational> number_word(std::string_view word);
 
 /// What a word multiplies the number before it by: "million", "dozen", "crore", and parts: "half", "thirds",
-/// "hundredths". nullopt for "second", which is a time, and for words that scale nothing.
+/// "hundredths", "twenty-fifths". nullopt for "second", which is a time, and for words that scale nothing.
 std::optional<Rational> scale_word(std::string_view word);
+
+/// Whether a part behind this count may as well be an ordinal, so that the two have no certain value: "twenty fifth",
+/// "two hundredth", but not "twenty fifths", "one hundredth", "two third".
+bool may_be_ordinal(const Rational& count, std::string_view word);
 
 }  // namespace grpo::verifier

@@ -253,9 +253,9 @@ class Evaluator {
     acb_log(log.get(), base.get(), 64);
     if (log.is_finite()) {
       acb_mul(log.get(), log.get(), exponent.get(), 64);
-      if (exceeds(log.get(), 50)) throw OverBudget("a power is too large");
+      if (exceeds(log.get(), 50)) throw ValueTooLarge("a power is too large");
     } else if (exceeds(exponent.get(), 50)) {
-      throw OverBudget("a power is too large");
+      throw ValueTooLarge("a power is too large");
     }
     acb_pow(out.get(), base.get(), exponent.get(), precision_);
   }
@@ -299,7 +299,7 @@ class Evaluator {
   }
 
   void gamma(Ball& z) {
-    if (exceeds(z.get(), 44)) throw OverBudget("a factorial is too large");
+    if (exceeds(z.get(), 44)) throw ValueTooLarge("a factorial is too large");
     budget_.spend(precision_ / 8);
     acb_gamma(z.get(), z.get(), precision_);
   }
@@ -341,7 +341,7 @@ class Evaluator {
   }
 
   void check_domain(Domain domain, const Ball& in) {
-    if (domain == Domain::kGrows && exceeds(in.get(), 50)) throw OverBudget("an argument is too large");
+    if (domain == Domain::kGrows && exceeds(in.get(), 50)) throw ValueTooLarge("an argument is too large");
     if (!acb_is_real(in.get())) return;
     Ball size;
     absolute(size.get(), in.get(), precision_);

@@ -40,7 +40,7 @@ struct Evaluation {
 };
 
 /// Evaluates in ball arithmetic with the given working precision in bits. Throws Undefined for values that do not
-/// exist, OverBudget for magnitudes beyond 2^(2^50), ParseError for structures that are no scalar.
+/// exist, ValueTooLarge for magnitudes beyond 2^(2^50), ParseError for structures that are no scalar.
 Evaluation evaluate(Ref node, const Point& point, int64_t precision, Budget& budget);
 
 /// The free symbols of an expression, with how often each occurs. Opaque parts and unknown functions count as symbols

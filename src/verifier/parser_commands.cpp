@@ -148,7 +148,7 @@ Ref Parser::big_operator(Kind kind) {
   expect("^");
   const Ref to = at_punct("{") ? group() : primary();
   const bool around = std::exchange(sums_over_i_, sums_over_i_ || index.text == "i");
-  const Ref body = expression(11);
+  const Ref body = expression(kSumPower + 1);
   sums_over_i_ = around;
   return arena_.make(kind, {body, from, to}, index.text);
 }
@@ -165,7 +165,7 @@ Ref Parser::between(const std::string& name, Kind kind, const std::string& close
 
 Ref Parser::currency(const std::string& name) {
   if (at_punct("{") && peek(1).is_punct("}")) at_ += 2;
-  Ref value = expression(20);
+  Ref value = expression(kProductPower);
   while (peek().type == Type::kText || peek().type == Type::kWord) {  // \$5 million
     const auto scale = scale_word(peek().text);
     if (!scale) break;

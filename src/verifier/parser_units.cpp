@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 
+#include "verifier/exact.h"
 #include "verifier/number_words.h"
 #include "verifier/parser.h"
 #include "verifier/units.h"
@@ -155,8 +156,11 @@ std::string Parser::take_unit_fraction() {
 Ref Parser::scaled(Ref value, std::string& phrase) {
   while (true) {
     const size_t end = std::min(phrase.find(' '), phrase.size());
-    const auto scale = scale_word(std::string_view(phrase).substr(0, end));
+    const std::string_view word = std::string_view(phrase).substr(0, end);
+    const auto scale = scale_word(word);
     if (!scale) return value;
+    const auto count = exact_value(value, arena_.budget());
+    if (count && may_be_ordinal(*count, word)) fail("an ordinal, or a number of parts");
     value = arena_.make(Kind::kMul, {value, arena_.number(*scale)});
     phrase = trim(std::string_view(phrase).substr(end));
     if (phrase.starts_with("of "))

@@ -115,24 +115,31 @@ Token number_token(const Rational& value) {
   return token;
 }
 
+// Whether a number word continues the number that the words before it spell: five behind twenty or a hundred.
+bool continues_number(const Rational& group, const Rational& value) {
+  if (!value.is_integer() || !(value < Rational(100))) return false;
+  return group.is_zero() || Rational(99) < group || (Rational(19) < group && value < Rational(10));
+}
+
 // Appends the number that the words at `at` spell and returns how many words it took, 0 for none. "one hundred
 // twenty-five" is one number; "two thirds" stays a number and a part.
 size_t take_number_words(const Tokens& tokens, size_t at, Tokens& out) {
   Rational total(0);
   Rational group(0);
+  Rational last_scale(0);
   size_t count = 0;
   for (; at + count < tokens.size() && is_word(tokens[at + count]); ++count) {
     const Token& token = tokens[at + count];
     const auto value = number_word(token.text);
     const auto scale = scale_word(token.text);
     if (value) {
-      if (count > 0 && !(*value < Rational(100) &&
-                         (group.is_zero() || Rational(99) < group || (Rational(19) < group && *value < Rational(10)))))
-        break;
+      if (count > 0 && !continues_number(group, *value)) break;
       group = group + *value;
-    } else if (count > 0 && scale && scale->is_integer() && !(*scale < Rational(100))) {
-      group = (group.is_zero() ? Rational(1) : group) * *scale;
+    } else if (!group.is_zero() && scale && scale->is_integer() && !(*scale < Rational(100))) {
+      group = group * *scale;
       if (Rational(999) < *scale) {
+        if (!last_scale.is_zero() && !(*scale < last_scale)) return 0;  // "two thousand three million"
+        last_scale = *scale;
         total = total + group;
         group = Rational(0);
       }
@@ -149,12 +156,22 @@ size_t take_number_words(const Tokens& tokens, size_t at, Tokens& out) {
   return count;
 }
 
+// Whether "and a half" stands behind an integer. They are a mixed number, so that a sign holds for both: "negative one
+// and a half" is -3/2.
+bool makes_mixed_number(const Rule& rule, const Tokens& out) {
+  if (!rule.latex.starts_with("+\\frac") || out.empty() || out.back().type != Type::kNumber) return false;
+  if (!out.back().number.is_integer() || out.back().significant_digits != 0) return false;
+  if (out.size() == 1) return true;
+  const Token& before = out[out.size() - 2];
+  return before.is_punct("-") || before.is_punct("+") || before.is_punct("=");
+}
+
 template <size_t N>
 size_t apply(const Rule (&rules)[N], const Tokens& tokens, size_t at, Tokens& out) {
   for (const Rule& rule : rules) {
     const size_t count = match(tokens, at, rule.words);
     if (count == 0 || !fits(tokens, at, count, rule.place)) continue;
-    append_latex(out, rule.latex);
+    append_latex(out, makes_mixed_number(rule, out) ? rule.latex.substr(1) : rule.latex);
     return count;
   }
   return 0;

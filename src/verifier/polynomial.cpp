@@ -1,11 +1,14 @@
 #include "verifier/polynomial.h"
 
 #include <flint/fmpq_mpoly.h>
+#include <flint/fmpz_poly_factor.h>
 
 #include <algorithm>
 #include <array>
 #include <memory>
 #include <set>
+
+#include "verifier/arb_headers.h"
 
 namespace grpo::verifier {
 namespace {
@@ -251,6 +254,72 @@ bool may_divide(const std::string& name) {
 
 bool is_constant(const Poly& poly) { return fmpq_mpoly_is_fmpq(poly.get(), poly.ring().get()) != 0; }
 
+// A polynomial in one variable with integer coefficients.
+class IntegerPoly {
+ public:
+  IntegerPoly() { fmpz_poly_init(value_); }
+  ~IntegerPoly() { fmpz_poly_clear(value_); }
+  IntegerPoly(const IntegerPoly&) = delete;
+  IntegerPoly& operator=(const IntegerPoly&) = delete;
+  fmpz_poly_struct* get() { return value_; }
+
+  // The polynomial of which no root is repeated and all are those of this one.
+  void make_squarefree() {
+    IntegerPoly derivative;
+    IntegerPoly common;
+    fmpz_poly_derivative(derivative.get(), value_);
+    fmpz_poly_gcd(common.get(), value_, derivative.get());
+    fmpz_poly_div(value_, value_, common.get());
+    fmpz_poly_primitive_part(value_, value_);
+  }
+
+ private:
+  fmpz_poly_t value_;
+};
+
+// Writes `poly`, in which only `variable` is left, times a constant to `out`.
+void to_integers(const Poly& poly, slong variable, IntegerPoly& out) {
+  const auto* context = poly.ring().get();
+  std::vector<Rational> coefficients(static_cast<size_t>(poly.length()));
+  Rational common(1);
+  for (slong i = 0; i < poly.length(); ++i) {
+    Rational& here = coefficients[static_cast<size_t>(i)];
+    fmpq_mpoly_get_term_coeff_fmpq(here.get(), poly.get(), i, context);
+    fmpz_lcm(fmpq_numref(common.get()), common.num(), here.den());
+  }
+  for (slong i = 0; i < poly.length(); ++i) {
+    const Rational scaled = coefficients[static_cast<size_t>(i)] * common;
+    const auto power = static_cast<slong>(fmpq_mpoly_get_term_var_exp_ui(poly.get(), i, variable, context));
+    fmpz_poly_set_coeff_fmpz(out.get(), power, scaled.num());
+  }
+}
+
+std::vector<Rational> real_roots_of(IntegerPoly& poly, Budget& budget) {
+  constexpr slong kBits = 64;
+  if (fmpz_poly_degree(poly.get()) < 1) return {};
+  poly.make_squarefree();
+  const slong degree = fmpz_poly_degree(poly.get());
+  const slong size = std::abs(fmpz_poly_max_bits(poly.get()));
+  if (degree > kMaxPolynomialPower || size > 2000) throw TooLarge{};
+  if (degree == 1) {
+    Rational offset;
+    Rational slope;
+    fmpz_poly_get_coeff_fmpz(fmpq_numref(offset.get()), poly.get(), 0);
+    fmpz_poly_get_coeff_fmpz(fmpq_numref(slope.get()), poly.get(), 1);
+    return {-offset / slope};
+  }
+  budget.spend(10 * degree * degree);
+  std::vector<Rational> out;
+  acb_ptr roots = _acb_vec_init(degree);
+  arb_fmpz_poly_complex_roots(roots, poly.get(), 0, kBits);
+  for (slong i = 0; i < degree; ++i) {
+    if (acb_is_real(roots + i) == 0) continue;
+    arf_get_fmpq(out.emplace_back().get(), arb_midref(acb_realref(roots + i)));
+  }
+  _acb_vec_clear(roots, degree);
+  return out;
+}
+
 }  // namespace
 
 std::optional<bool> same_rational_function(Ref a, Ref b, Budget& budget) {
@@ -323,6 +392,31 @@ std::optional<bool> proportional_polynomials(Ref a, Ref b, Budget& budget, bool&
     fmpq_mpoly_scalar_div_fmpq(p.get(), p.get(), p_lead.get(), ring->get());
     fmpq_mpoly_scalar_div_fmpq(q.get(), q.get(), q_lead.get(), ring->get());
     return p == q;
+  });
+}
+
+std::optional<std::vector<Rational>> real_roots(Ref node, const std::string& variable,
+                                                const std::map<std::string, Rational>& values, Budget& budget) {
+  const auto ring = common_ring(node, node);
+  if (!ring) return std::nullopt;
+  return guarded<std::vector<Rational>>([&]() -> std::vector<Rational> {
+    Expander expander(*ring, budget);
+    const Fraction fraction = expander.expand(node);
+    Poly zeros = expander.multiply(fraction.num, fraction.den);
+    for (const std::string& name : ring->names()) {
+      if (name == variable) continue;
+      const auto value = values.find(name);
+      if (value == values.end()) throw NotRational{};
+      Poly out(*ring);
+      if (fmpq_mpoly_evaluate_one_fmpq(out.get(), zeros.get(), ring->index(name), value->second.get(), ring->get()) ==
+          0)
+        throw TooLarge{};
+      zeros = out;
+    }
+    if (zeros.is_zero() || is_constant(zeros)) return {};
+    IntegerPoly poly;
+    to_integers(zeros, ring->index(variable), poly);
+    return real_roots_of(poly, budget);
   });
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "verifier/ast.h"
 
@@ -24,6 +26,11 @@ bool same_after_denominators(Ref a, Ref b, Budget& budget);
 /// Whether two polynomials satisfy a = c b for a nonzero rational c; `positive` is set to whether c > 0. nullopt when
 /// one is no polynomial or grows too large.
 std::optional<bool> proportional_polynomials(Ref a, Ref b, Budget& budget, bool& positive);
+
+/// The real zeros and poles of a rational function of `variable`, in which the other symbols have these values: exact
+/// where there is one only, else to 64 bits. nullopt when it is no rational function or grows too large.
+std::optional<std::vector<Rational>> real_roots(Ref node, const std::string& variable,
+                                                const std::map<std::string, Rational>& values, Budget& budget);
 
 /// slope * variable + offset, with a slope that is not 0.
 struct Linear {

@@ -151,7 +151,7 @@ bool same_quantities(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& ar
   // 30 degrees = pi/6, since the degree sign is the factor pi/180.
   if (left.unit && is_angle(*left.unit)) return equal(in_base_units(left, arena), right.value);
   if (right.unit && is_angle(*right.unit)) return equal(left.value, in_base_units(right, arena));
-  return !left.unit && !right.unit && equal(gold, answer);
+  return false;
 }
 
 }  // namespace grpo::verifier

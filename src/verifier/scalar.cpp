@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 
-#include "grpo/base/random.h"
 #include "verifier/exact.h"
 #include "verifier/index.h"
 #include "verifier/numeric.h"
 #include "verifier/polynomial.h"
+#include "verifier/sample_points.h"
 #include "verifier/series.h"
 
 namespace grpo::verifier {
@@ -15,13 +15,15 @@ namespace {
 
 constexpr std::array<int64_t, 2> kPrecisions = {128, 512};
 constexpr int64_t kNeededBits = 200;      // relative accuracy at which an overlap counts as equality
+constexpr int64_t kTellingBits = 60;      // the same where the overlap is no proof but only shows no difference
 constexpr int64_t kFractionBits = 64;     // bits behind the binary point that have to agree as well
 constexpr int64_t kLargeBits = 100;       // values with more integer bits are compared again, at a higher precision
+constexpr int64_t kLastConstant = 4096;   // precision of one last look at constants that seem the same: 1 + e^{-2000}
+constexpr int64_t kLastFunction = 2048;   // and at functions
 constexpr int64_t kMaxExtraBits = 20000;  // the precision grows with the value up to so many integer bits
 constexpr int kMaxShownDigits = 80;       // longest decimal for an irrational value, which is known to 2^-300 only
 constexpr int64_t kLastInteger = 128;     // step functions are compared at integers up to this one
 constexpr int kMostInexact = 60;          // at most so many of these comparisons by ball arithmetic
-constexpr int kTrials = 24;               // most random points tried
 
 struct Decimal {
   Rational value;
@@ -114,7 +116,7 @@ bool decimal_matches(const Decimal& decimal, Ref other, const ScalarPolicy& poli
 enum class Sameness { kSame, kDifferent, kUnclear };
 
 // Compares two balls: unclear when they overlap but are not accurate enough to conclude anything.
-Sameness compare_balls(const Ball& a, const Ball& b) {
+Sameness compare_balls(const Ball& a, const Ball& b, int64_t needed_bits = kNeededBits) {
   if (acb_overlaps(a.get(), b.get()) == 0) return Sameness::kDifferent;
   Ball difference;
   acb_sub(difference.get(), a.get(), b.get(), 512);
@@ -124,9 +126,9 @@ Sameness compare_balls(const Ball& a, const Ball& b) {
   mag_init(size);
   acb_get_mag(error, difference.get());
   acb_get_mag_lower(size, a.get());
-  // error <= 2^-200 max(1, |a|): absolute near zero, so that 0 and sin(pi) are the same.
+  // error <= 2^-needed_bits max(1, |a|): absolute near zero, so that 0 and sin(pi) are the same.
   if (mag_cmp_2exp_si(size, 0) < 0) mag_one(size);
-  mag_mul_2exp_si(size, size, -kNeededBits);
+  mag_mul_2exp_si(size, size, -needed_bits);
   const bool tight = mag_cmp(error, size) <= 0 && mag_cmp_2exp_si(error, -kFractionBits) <= 0;
   mag_clear(error);
   mag_clear(size);
@@ -136,6 +138,7 @@ Sameness compare_balls(const Ball& a, const Ball& b) {
 struct Sample {
   Sameness sameness = Sameness::kUnclear;
   bool left_reals = false;
+  bool too_large = false;  // unclear since the values have more digits than are computed
 };
 
 // Binary digits before the point.
@@ -150,7 +153,13 @@ int64_t integer_bits(const Ball& ball) {
   return bits;
 }
 
-Sample compare_at(Ref a, Ref b, const Point& point, Budget& budget) {
+struct Effort {
+  int64_t bits = kNeededBits;  // the precision grows until so many bits are certain
+  bool reals_only = false;     // a point outside of the real domain does not matter, so that no more is computed there
+};
+constexpr Effort kTelling = {.bits = kTellingBits, .reals_only = true};
+
+Sample compare_at(Ref a, Ref b, const Point& point, Budget& budget, const Effort& effort = {}) {
   Sample sample;
   int64_t extra = 0;
   const auto compare = [&](int64_t precision) {
@@ -158,70 +167,52 @@ Sample compare_at(Ref a, Ref b, const Point& point, Budget& budget) {
     const Evaluation left = evaluate(a, point, precision, budget);
     const Evaluation right = evaluate(b, point, precision, budget);
     sample.left_reals = left.left_reals || right.left_reals;
-    sample.sameness = compare_balls(left.value, right.value);
+    sample.sameness = compare_balls(left.value, right.value, effort.bits);
     extra = integer_bits(left.value);
   };
   for (const int64_t precision : kPrecisions) {
     compare(precision);
-    if (sample.sameness == Sameness::kDifferent) return sample;
+    if (sample.sameness == Sameness::kDifferent || (sample.left_reals && effort.reals_only)) return sample;
+    if (sample.sameness == Sameness::kSame && effort.bits < precision / 2) break;
   }
   // sqrt(10^200 + 1) exceeds 10^100 by 2^-666 of its value only, so large values need more bits the larger they are.
   if (sample.sameness == Sameness::kUnclear && extra > 0 && extra <= kMaxExtraBits) compare(kPrecisions.back() + extra);
-  if (sample.sameness == Sameness::kSame && extra > kLargeBits && extra <= kMaxExtraBits)
+  const bool proof = effort.bits == kNeededBits;
+  if (proof && sample.sameness == Sameness::kSame && extra > kLargeBits && extra <= kMaxExtraBits)
     compare(kPrecisions.back() + 3 * extra);
+  sample.too_large = sample.sameness == Sameness::kUnclear && extra > kLargeBits;
   return sample;
 }
 
-// A random point. Over the trials five patterns take turns: all positive; mixed signs; all negative and large; all
-// positive and large; mixed signs the other way round.
-Point sample_point(const std::map<std::string, int>& symbols, int trial, bool decimal_log) {
-  static const base::RandomKey kKey{.seed = 0x5eed, .stream = base::stream_id("verifier")};
-  Point point;
-  point.decimal_log = decimal_log;
-  uint32_t index = 0;
-  const int pattern = trial % 5;
-  for (const auto& [name, count] : symbols) {
-    const auto numerator =
-        static_cast<int64_t>(base::uniform_below(kKey, static_cast<uint64_t>(trial), index, 1u << 20)) + 1;
-    const bool unit = name.rfind("unit ", 0) == 0;
-    const bool negative =
-        !unit && (pattern == 2 || (pattern == 1 && index % 2 == 0) || (pattern == 4 && index % 2 == 1));
-    const int64_t scale = pattern == 2 || pattern == 3 ? 1 << 15 : 1 << 18;  // up to 32, or up to 4
-    ++index;
-    point.values[name] = Rational(negative ? -numerator : numerator, scale);
+// Whether a last look at a high precision tells two values apart that seem the same. It is not taken where one
+// evaluation may cost much: at sums and gamma functions.
+bool differ_at_last_look(Ref a, Ref b, const Point& point, int64_t precision, Budget& budget) {
+  for (const Kind costly : {Kind::kSum, Kind::kProduct, Kind::kFactorial, Kind::kBinomial}) {
+    if (contains(a, costly) || contains(b, costly)) return false;
   }
-  return point;
-}
-
-// Whether there are step functions in an expression. Two of them may differ at integers only: \lfloor x \rfloor + 1 and
-// \lceil x \rceil.
-bool has_steps(Ref node) {
-  const bool step =
-      node->kind == Kind::kFunction && (node->text == "floor" || node->text == "ceil" || node->text == "sgn");
-  return step || std::any_of(node->kids.begin(), node->kids.end(), has_steps);
-}
-
-void round_values(Point& point) {
-  for (auto& [name, value] : point.values) fmpz_one(fmpq_denref(value.get()));
-  for (auto& [name, value] : point.values) fmpz_fdiv_q_2exp(fmpq_numref(value.get()), fmpq_numref(value.get()), 17);
+  const Evaluation left = evaluate(a, point, precision, budget);
+  const Evaluation right = evaluate(b, point, precision, budget);
+  return compare_balls(left.value, right.value) == Sameness::kDifferent;
 }
 
 // Compares two expressions with variables at random points. Points outside the real domain do not count at first, since
 // a function is usually meant inside it; they decide only when no point lies inside.
-bool equal_functions(Ref a, Ref b, const std::map<std::string, int>& symbols, const ScalarPolicy& policy,
-                     bool decimal_log, Budget& budget) {
+bool equal_functions(Ref a, Ref b, const Symbols& symbols, const ScalarPolicy& policy, bool decimal_log,
+                     Budget& budget) {
   const bool complex = contains(a, Kind::kImaginary) || contains(b, Kind::kImaginary);
   const bool steps = has_steps(a) || has_steps(b);
   for (const bool outside_reals : {false, true}) {
     int agreed = 0;
     for (int trial = 0; trial < kTrials && agreed < policy.points; ++trial) {
       try {
-        Point point = sample_point(symbols, trial, decimal_log);
-        if (steps && trial % 2 == 1) round_values(point);
-        const Sample sample = compare_at(a, b, point, budget);
-        if (sample.left_reals && !complex && !outside_reals) continue;
+        const Point random = sample_point(symbols, trial, decimal_log);
+        const Point point = steps && trial % 2 == 1 ? rounded(random) : random;
+        const bool reals_only = !complex && !outside_reals;
+        const Sample sample = compare_at(a, b, point, budget, {.reals_only = reals_only});
+        if (sample.left_reals && reals_only) continue;
         if (sample.sameness == Sameness::kDifferent) return false;
-        if (sample.sameness == Sameness::kSame) ++agreed;
+        if (sample.sameness != Sameness::kSame) continue;
+        if (agreed++ == 0 && differ_at_last_look(a, b, point, kLastFunction, budget)) return false;
       } catch (const Undefined&) {  // a pole: another point will do
       }
     }
@@ -231,51 +222,40 @@ bool equal_functions(Ref a, Ref b, const std::map<std::string, int>& symbols, co
   return false;
 }
 
-bool has_pieces(Ref node) {
-  static constexpr std::string_view kNames[] = {"abs", "max", "min", "sgn", "floor", "ceil", "exp", "tanh"};
-  const bool function =
-      node->kind == Kind::kFunction && std::find(std::begin(kNames), std::end(kNames), node->text) != std::end(kNames);
-  const bool root = node->kind == Kind::kRoot || (node->kind == Kind::kPow && node->kids[1]->kind != Kind::kNumber);
-  return function || root || std::any_of(node->kids.begin(), node->kids.end(), has_pieces);
+// Whether `differ` finds two functions different at one of the points. A point at which one of them has no value
+// decides nothing. One at which a value is too large to compare does not either; with `all_count` none of them may be
+// left out, and OverBudget is thrown.
+template <typename Differ>
+bool differ_at(const std::vector<Point>& points, bool all_count, Differ differ) {
+  bool left_out = false;
+  for (const Point& point : points) {
+    try {
+      if (differ(point)) return true;
+    } catch (const Undefined&) {
+    } catch (const ValueTooLarge&) {
+      left_out = true;
+    }
+  }
+  if (left_out && all_count) throw OverBudget("the values of a piece are too large to be told apart");
+  return false;
 }
 
 // Functions made of pieces may agree near the random points and differ far away, near zero or at integers: 1000 - x and
 // |x - 1000|, \lfloor n/10 \rfloor and \lfloor (n-1)/10 \rfloor.
-bool differ_at_special_points(Ref a, Ref b, const std::map<std::string, int>& symbols, bool decimal_log,
-                              Budget& budget) {
-  static const std::array<Rational, 14> kValues = {Rational(2520000),
-                                                   Rational(1 << 20),
-                                                   Rational(2520 * 2048 - 1, 2048),
-                                                   Rational(1, 8),
-                                                   Rational(1, 4096),
-                                                   Rational(-3, 1000),
-                                                   Rational(-2520000),
-                                                   Rational(1'000'000'000'007),
-                                                   Rational(-1'000'000'000'007),
-                                                   Rational(1001),
-                                                   Rational(-1001),
-                                                   Rational(7),
-                                                   Rational(-5, 2),
-                                                   Rational(1'000'003)};
-  for (size_t trial = 0; trial < kValues.size(); ++trial) {
-    Point point;
-    point.decimal_log = decimal_log;
-    size_t index = 0;
-    for (const auto& [name, count] : symbols) point.values[name] = kValues[(trial + 5 * index++) % kValues.size()];
-    try {
-      const Sample sample = compare_at(a, b, point, budget);
-      if (!sample.left_reals && sample.sameness == Sameness::kDifferent) return true;
-    } catch (const Undefined&) {
-    } catch (const OverBudget&) {  // a value too large to compare: another point will do
-    }
-  }
-  return false;
+bool differ_in_pieces(Ref a, Ref b, const Symbols& symbols, bool decimal_log, Arena& arena) {
+  const auto differ = [&](const Point& point) {
+    const Sample sample = compare_at(a, b, point, arena.budget(), kTelling);
+    if (sample.too_large) throw ValueTooLarge("the values are too large to be told apart");
+    return !sample.left_reals && sample.sameness == Sameness::kDifferent;
+  };
+  return differ_at(special_points(symbols, decimal_log), false, differ) ||
+         differ_at(piece_points(a, b, symbols, decimal_log, arena), true, differ);
 }
 
 // Whether step functions differ at multiples of 1 / `parts`; with parts > 1, only exact values are compared. They may
 // differ only where their argument is whole, as \lceil (x+7)/38 \rceil and \lfloor (x+7)/38 \rfloor + 1 do, or shortly
 // behind it, as \lceil x \rceil and \lceil x - 1/12 \rceil do.
-bool differ_at_steps(Ref a, Ref b, const std::map<std::string, int>& symbols, int64_t parts, Budget& budget) {
+bool differ_at_steps(Ref a, Ref b, const Symbols& symbols, int64_t parts, bool decimal_log, Budget& budget) {
   int inexact = 0;
   for (int64_t n = -3; n <= kLastInteger / parts + 60 * (parts > 1 ? 1 : 0); ++n) {
     std::map<std::string, Rational> values;
@@ -286,7 +266,7 @@ bool differ_at_steps(Ref a, Ref b, const std::map<std::string, int>& symbols, in
       const auto right = exact_value_at(b, values, budget);
       if (left && right && !(*left == *right)) return true;
       if ((left && right) || parts > 1 || ++inexact > kMostInexact) continue;
-      const Sample sample = compare_at(a, b, Point{values, false}, budget);
+      const Sample sample = compare_at(a, b, Point{values, decimal_log}, budget, kTelling);
       if (!sample.left_reals && sample.sameness == Sameness::kDifferent) return true;
     } catch (const Undefined&) {
     }
@@ -294,21 +274,23 @@ bool differ_at_steps(Ref a, Ref b, const std::map<std::string, int>& symbols, in
   return false;
 }
 
-bool equal_under_log(Ref a, Ref b, const ScalarPolicy& policy, bool decimal_log, Budget& budget) {
+bool equal_under_log(Ref a, Ref b, const ScalarPolicy& policy, bool decimal_log, Arena& arena) {
+  Budget& budget = arena.budget();
   auto symbols = free_symbols(a);
   for (const auto& [name, count] : free_symbols(b)) symbols[name] += count;
   if (!symbols.empty()) {
     const bool pieces = has_pieces(a) || has_pieces(b);
     const bool steps = has_steps(a) || has_steps(b);
     return equal_functions(a, b, symbols, policy, decimal_log, budget) &&
-           !(steps && (differ_at_steps(a, b, symbols, 1, budget) || differ_at_steps(a, b, symbols, 12, budget))) &&
-           !(pieces && differ_at_special_points(a, b, symbols, decimal_log, budget));
+           !(steps && (differ_at_steps(a, b, symbols, 1, decimal_log, budget) ||
+                       differ_at_steps(a, b, symbols, 12, decimal_log, budget))) &&
+           !(pieces && differ_in_pieces(a, b, symbols, decimal_log, arena));
   }
   Point point;
   point.decimal_log = decimal_log;
   const Sameness sameness = compare_at(a, b, point, budget).sameness;
   if (sameness == Sameness::kUnclear) throw OverBudget("the values are too large or too close to be told apart");
-  return sameness == Sameness::kSame;
+  return sameness == Sameness::kSame && !differ_at_last_look(a, b, point, kLastConstant, budget);
 }
 
 bool has_baseless_log(Ref node) {
@@ -317,6 +299,25 @@ bool has_baseless_log(Ref node) {
 }
 
 bool is_structure(Ref node) { return node->kind >= Kind::kList; }
+
+// Whether a / b takes another value in one of the pieces of the two functions than at the point `first`. The precision
+// grows with the size of a, since a small term beside a large one changes the quotient little.
+bool another_quotient(Ref a, Ref b, const Point& first, const Symbols& symbols, Arena& arena) {
+  const Ref quotient = arena.make(Kind::kDiv, {a, b});
+  Budget& budget = arena.budget();
+  const auto differ = [&](const Point& point) {
+    const Evaluation size = evaluate(a, point, kPrecisions.front(), budget);
+    if (size.left_reals) return false;
+    const int64_t bits = integer_bits(size.value);
+    if (bits > kMaxExtraBits) throw ValueTooLarge("the values are too large to be told apart");
+    const int64_t precision = bits < kTellingBits ? kPrecisions.front() : kPrecisions.back() + 2 * bits;
+    const Evaluation there = evaluate(quotient, first, precision, budget);
+    const Evaluation here = evaluate(quotient, point, precision, budget);
+    return !here.left_reals && compare_balls(there.value, here.value) == Sameness::kDifferent;
+  };
+  return differ_at(special_points(symbols, false), false, differ) ||
+         differ_at(piece_points(a, b, symbols, false, arena), true, differ);
+}
 
 std::optional<int> sign_of_difference(Ref a, Ref b, Budget& budget) {
   for (const int64_t precision : kPrecisions) {
@@ -361,8 +362,8 @@ bool equal_scalars(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena) {
     if ((has_pieces(a) || has_pieces(b)) && same_over_atoms(a, b, budget)) return true;
     if (const auto same = equal_at_integers(a, b, policy, arena)) return *same;
     if (const auto same = same_rational_function(a, b, budget)) return *same;
-    if (equal_under_log(a, b, policy, false, budget)) return true;
-    return (has_baseless_log(a) || has_baseless_log(b)) && equal_under_log(a, b, policy, true, budget);
+    if (equal_under_log(a, b, policy, false, arena)) return true;
+    return (has_baseless_log(a) || has_baseless_log(b)) && equal_under_log(a, b, policy, true, arena);
   } catch (const Undefined&) {
     return false;
   } catch (const ParseError&) {
@@ -396,19 +397,25 @@ bool proportional(Ref a, Ref b, Arena& arena, bool& positive) {
     for (const auto& [name, count] : free_symbols(b)) symbols[name] += count;
     const Ref quotient = arena.make(Kind::kDiv, {a, b});
     std::optional<Ball> first;
+    Point first_point;
     int agreed = 0;
     for (int trial = 0; trial < kTrials && agreed < 5; ++trial) {
       try {
-        const Evaluation here = evaluate(quotient, sample_point(symbols, trial, false), 512, budget);
+        const Point point = sample_point(symbols, trial, false);
+        const Evaluation here = evaluate(quotient, point, 512, budget);
         if (here.left_reals || acb_rel_accuracy_bits(here.value.get()) < kNeededBits) continue;
         if (acb_contains_zero(here.value.get())) return false;
         if (first && compare_balls(*first, here.value) != Sameness::kSame) return false;
-        if (!first) first = here.value;
+        if (!first) {
+          first = here.value;
+          first_point = point;
+        }
         ++agreed;
       } catch (const Undefined&) {
       }
     }
     if (agreed < 3 || !acb_is_real(first->get())) return false;
+    if ((has_pieces(a) || has_pieces(b)) && another_quotient(a, b, first_point, symbols, arena)) return false;
     positive = arb_is_positive(acb_realref(first->get())) != 0;
     return true;
   } catch (const Undefined&) {

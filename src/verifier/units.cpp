@@ -45,13 +45,47 @@ constexpr std::string_view kNoUnits[] = {
     "reciprocal", "inverse", "imaginary", "base", "pi", "infinity", "th", "st", "nd", "rd", "bn", "mn", "mil", "mio",
     "mln", "mrd", "works", "work", "fails"};
 
+// The same in French, German, Italian, Portuguese, Russian and Spanish: numbers, parts, multiples, negations. English
+// nouns such as "tiers" and "quarts" are left out.
+constexpr std::string_view kNoUnitsElsewhere[] = {
+    // numbers
+    "hundert", "tausend", "tausende", "milliarde", "milliarden", "dutzend", "mille", "millier", "milliers", "milliard",
+    "milliards", "centaine", "centaines", "douzaine", "douzaines", "cien", "ciento", "cientos", "centenas", "millón",
+    "millones", "millar", "millares", "docena", "docenas", "cem", "cento", "milhar", "milhares", "milhão", "milhões",
+    "bilhão", "bilhões", "dúzia", "dúzias", "mila", "milione", "milioni", "miliardo", "miliardi", "dozzina", "dozzine",
+    "centinaia", "migliaia", "сто", "сотня", "сотни", "сотен", "тысяча", "тысячи", "тысяч", "миллион", "миллиона",
+    "миллионов", "миллиард", "миллиарда", "миллиардов", "дюжина", "дюжины", "дюжин", "десятка", "десятков",
+    // parts
+    "halb", "halbe", "hälfte", "drittel", "viertel", "fünftel", "sechstel", "siebtel", "achtel", "neuntel", "zehntel",
+    "zwanzigstel", "hundertstel", "tausendstel", "promille", "demi", "demie", "demis", "moitié", "cinquième",
+    "cinquièmes", "sixième", "sixièmes", "septième", "septièmes", "huitième", "huitièmes", "neuvième", "neuvièmes",
+    "dixième", "dixièmes", "centième", "centièmes", "millième", "millièmes", "medio", "medios", "mitad", "tercio",
+    "tercios", "cuarto", "cuartos", "quinto", "quintos", "sexto", "sextos", "séptimo", "séptimos", "octavo", "octavos",
+    "noveno", "novenos", "décimo", "décimos", "décima", "décimas", "centésimo", "centésimos", "centésima", "centésimas",
+    "milésimo", "milésimos", "milésima", "milésimas", "meio", "meios", "metade", "terço", "terços", "quarto", "quartos",
+    "sétimo", "sétimos", "oitavo", "oitavos", "nono", "nonos", "mezzo", "mezzi", "metà", "terzo", "terzi", "quarti",
+    "quinti", "sesto", "sesti", "settimo", "settimi", "ottavo", "ottavi", "noni", "decimo", "decimi", "centesimo",
+    "centesimi", "millesimo", "millesimi", "половина", "половины", "треть", "трети", "третей", "третьих", "четверть",
+    "четверти", "четвертей", "четвёртых", "четвертых", "пятых", "шестых", "седьмых", "восьмых", "девятых", "десятых",
+    "сотых", "тысячных",
+    // multiples, powers, signs
+    "mal", "fach", "fois", "veces", "vez", "vezes", "volte", "раз", "раза", "quadrat", "hoch", "carré", "cuadrado",
+    "cubo", "quadrado", "quadrato", "negativ", "négatif", "negativo", "moins", "menos", "meno", "минус",
+    // comparisons, doubt, negations
+    "weniger", "mehr", "mindestens", "höchstens", "etwa", "ungefähr", "environ", "peut-être", "más", "mais", "più",
+    "больше", "меньше", "более", "менее", "nicht", "kein", "keine", "oder", "pas", "aucun", "não", "non", "ou", "или",
+    "не", "нет", "falsch", "faux", "falso", "неверно", "조", "배"};
+
 // Words of Chinese, Japanese and Korean with which a phrase is no unit either: they count, compare, join or deny.
 constexpr std::string_view kNoUnitCharacters[] = {
-    "分之", "倍", "以上", "以下", "左右", "多", "余", "半", "负",     "不",   "错", "非", "没",   "或",   "和",
-    "是",   "至", "到",   "百",   "千",   "万", "亿", "第", "平方根", "次方", "折", "成", "では", "아닙", "아니"};
+    "分之", "倍",   "以上", "以下", "左右", "多", "余", "半", "负", "不", "错",     "非",   "没",
+    "或",   "和",   "是",   "至",   "到",   "百", "千", "万", "亿", "第", "平方根", "次方", "折",
+    "成",   "では", "아닙", "아니", "十",   "兆", "십", "백", "천", "만", "억",     "분의", "절반"};
 
 bool is_statement_word(const std::string& word) {
   if (std::find(std::begin(kNoUnits), std::end(kNoUnits), word) != std::end(kNoUnits)) return true;
+  if (std::find(std::begin(kNoUnitsElsewhere), std::end(kNoUnitsElsewhere), word) != std::end(kNoUnitsElsewhere))
+    return true;
   for (const std::string_view part : {"n't", "hundred", "thousand", "million", "billion"}) {
     if (word.find(part) != std::string::npos) return true;
   }
