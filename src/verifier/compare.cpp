@@ -399,8 +399,9 @@ class Comparison {
       if (!equal_scalars(left, right, policy_, arena_)) return false;
     }
     // A ratio with a zero passes the test above whatever its other part is: 5:0 and 50:0.
-    return std::none_of(answer->kids.begin(), answer->kids.end(),
-                        [&](Ref kid) { return equal_scalars(kid, arena_.number(Rational(0)), policy_, arena_); });
+    const auto is_zero = [&](Ref kid) { return equal_scalars(kid, arena_.number(Rational(0)), policy_, arena_); };
+    return std::none_of(answer->kids.begin(), answer->kids.end(), is_zero) &&
+           std::none_of(gold->kids.begin(), gold->kids.end(), is_zero);
   }
 
   // ---- relations ----

@@ -52,6 +52,7 @@ size_t subscript_begin(Ref node) {
 
 // Whether a subscript holds the letter other than as part of a word: k in "k-1" and "ik", not in "king".
 bool holds_letter(std::string_view subscript, const std::string& index) {
+  if (index.empty()) return false;  // {}, which is a symbol without a name
   size_t run = 0;
   bool found = false;
   for (size_t i = 0; i <= subscript.size(); ++i) {

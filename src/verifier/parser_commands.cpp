@@ -146,6 +146,7 @@ Ref Parser::big_operator(Kind kind) {
   const Ref from = expression();
   expect("}");
   expect("^");
+  if (at_punct("{") && peek(1).is_punct("}")) fail("a sum without its last index");
   const Ref to = at_punct("{") ? group() : primary();
   const bool around = std::exchange(sums_over_i_, sums_over_i_ || index.text == "i");
   const Ref body = expression(kSumPower + 1);

@@ -7,8 +7,18 @@ namespace grpo::verifier {
 
 // Where words have to stand for their rule to apply; fits() in phrases.cpp has the tests. kBehindOne and kBeforeOne ask
 // for a value that is no sum, since "x+1 squared" could mean two things; kWhole asks that the answer is "number words
-// number" and nothing else.
-enum class Place { kAnywhere, kBehindValue, kBehindOne, kBeforeValue, kBeforeOne, kBetween, kWhole, kStart };
+// number" and nothing else; kBeforePoint that no number follows, since "point five" is 0.5.
+enum class Place {
+  kAnywhere,
+  kBehindValue,
+  kBehindOne,
+  kBeforeValue,
+  kBeforeOne,
+  kBetween,
+  kWhole,
+  kStart,
+  kBeforePoint
+};
 
 struct Rule {
   std::string_view words;
@@ -147,10 +157,10 @@ inline constexpr Rule kSilent[] = {
     {"positive", "", Place::kBeforeValue},
     {"the set", "", Place::kStart},
     {"set", "", Place::kStart},
-    {"the point", "", Place::kStart},
-    {"the points", "", Place::kStart},
-    {"points", "", Place::kStart},
-    {"point", "", Place::kStart},
+    {"the point", "", Place::kBeforePoint},
+    {"the points", "", Place::kBeforePoint},
+    {"points", "", Place::kBeforePoint},
+    {"point", "", Place::kBeforePoint},
     {"the interval", "", Place::kStart},
     {"interval", "", Place::kStart},
     {"the vector", "", Place::kStart},

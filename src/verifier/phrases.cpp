@@ -89,6 +89,9 @@ bool fits(const Tokens& tokens, size_t at, size_t count, Place place) {
       return left && stands_alone(tokens, at - 1);
     case Place::kBeforeValue:
       return right;
+    case Place::kBeforePoint:
+      return (at == 0 || !left) && at + count < tokens.size() && tokens[at + count].type != Type::kNumber &&
+             !number_word(tokens[at + count].text);
     case Place::kBeforeOne:
       return right && nothing_added(tokens, at + count);
     case Place::kBetween:
@@ -121,39 +124,105 @@ bool continues_number(const Rational& group, const Rational& value) {
   return group.is_zero() || Rational(99) < group || (Rational(19) < group && value < Rational(10));
 }
 
+// Reads the number that words spell, "two hundred and thirty-one thousand".
+class SpelledNumber {
+ public:
+  SpelledNumber(const Tokens& tokens, size_t at) : tokens_(tokens), at_(at) {}
+
+  // How many words the number takes; 0 when it is none or may be read in two ways.
+  size_t read() {
+    while (!ambiguous_ && (add_value() || add_scale() || skip_and())) {
+    }
+    return ambiguous_ ? 0 : count_;
+  }
+  Rational value() const { return total_ + group_; }
+
+ private:
+  std::string_view word(size_t ahead) const {
+    if (at_ + ahead >= tokens_.size() || !is_word(tokens_[at_ + ahead])) return {};
+    return tokens_[at_ + ahead].text;
+  }
+
+  bool add_value() {
+    const auto value = number_word(word(count_));
+    if (!value || (count_ > 0 && !continues_number(group_, *value))) return false;
+    group_ = group_ + *value;
+    ++count_;
+    return true;
+  }
+
+  bool add_scale() {
+    const auto scale = scale_word(word(count_));
+    if (group_.is_zero() || !scale || !scale->is_integer() || *scale < Rational(100)) return false;
+    const bool thousands = Rational(999) < *scale;
+    // "two thousand three million", "two hundred and three hundred", "one thousand and five hundred"
+    ambiguous_ = (joined_ && !total_.is_zero()) ||
+                 (thousands ? !last_scale_.is_zero() && !(*scale < last_scale_) : Rational(99) < group_);
+    group_ = group_ * *scale;
+    if (thousands) {
+      last_scale_ = *scale;
+      total_ = total_ + group_;
+      group_ = Rational(0);
+    }
+    ++count_;
+    return true;
+  }
+
+  // The "and" of "one hundred and five", which "one hundred and five sixths" has not.
+  bool skip_and() {
+    if (count_ == 0 || lower(word(count_)) != "and" || !scale_word(word(count_ - 1))) return false;
+    const auto value = number_word(word(count_ + 1));
+    const auto behind = scale_word(word(count_ + 2));
+    if (!value || !value->is_integer() || value->is_zero() || (behind && !behind->is_integer())) return false;
+    joined_ = true;
+    ++count_;
+    return true;
+  }
+
+  const Tokens& tokens_;
+  size_t at_;
+  size_t count_ = 0;
+  Rational total_;
+  Rational group_;
+  Rational last_scale_;
+  bool joined_ = false;
+  bool ambiguous_ = false;
+};
+
+// Appends the fraction of "two and three quarters", which stands at `at` behind an integer, as \frac, so that the two
+// are a mixed number. Returns how many words it took, 0 for none.
+size_t take_and_fraction(const Tokens& tokens, size_t at, Tokens& out) {
+  if (match(tokens, at, "and") == 0 || at + 1 >= tokens.size() || !is_word(tokens[at + 1])) return 0;
+  auto value = number_word(tokens[at + 1].text);
+  size_t count = 2;
+  if (value && value->is_integer() && at + 2 < tokens.size() && is_word(tokens[at + 2])) {
+    const auto part = scale_word(tokens[at + 2].text);
+    if (!part || part->is_integer() || may_be_ordinal(*value, tokens[at + 2].text)) return 0;
+    value = *value * *part;
+    count = 3;
+  }
+  if (!value || value->is_integer() || !(*value < Rational(1))) return 0;
+  Rational top;
+  Rational bottom;
+  fmpz_set(fmpq_numref(top.get()), value->num());
+  fmpz_set(fmpq_numref(bottom.get()), value->den());
+  append_latex(out, "\\frac{" + top.to_string() + "}{" + bottom.to_string() + "}");
+  return count;
+}
+
 // Appends the number that the words at `at` spell and returns how many words it took, 0 for none. "one hundred
 // twenty-five" is one number; "two thirds" stays a number and a part.
 size_t take_number_words(const Tokens& tokens, size_t at, Tokens& out) {
-  Rational total(0);
-  Rational group(0);
-  Rational last_scale(0);
-  size_t count = 0;
-  for (; at + count < tokens.size() && is_word(tokens[at + count]); ++count) {
-    const Token& token = tokens[at + count];
-    const auto value = number_word(token.text);
-    const auto scale = scale_word(token.text);
-    if (value) {
-      if (count > 0 && !continues_number(group, *value)) break;
-      group = group + *value;
-    } else if (!group.is_zero() && scale && scale->is_integer() && !(*scale < Rational(100))) {
-      group = group * *scale;
-      if (Rational(999) < *scale) {
-        if (!last_scale.is_zero() && !(*scale < last_scale)) return 0;  // "two thousand three million"
-        last_scale = *scale;
-        total = total + group;
-        group = Rational(0);
-      }
-    } else {
-      break;
-    }
-  }
+  SpelledNumber number(tokens, at);
+  const size_t count = number.read();
   // "two lines" are not the number two: only parts, scales, units and words of mathematics may follow.
   const size_t next = at + count;
   const bool noun = count > 0 && next < tokens.size() && is_word(tokens[next]) && !scale_word(tokens[next].text) &&
                     !find_unit(tokens[next].text) && parse_unit(tokens[next].text);
   if (count == 0 || noun) return 0;
-  out.push_back(number_token(total + group));
-  return count;
+  out.push_back(number_token(number.value()));
+  return number.value().is_integer() && !number.value().is_zero() ? count + take_and_fraction(tokens, next, out)
+                                                                  : count;
 }
 
 // Whether "and a half" stands behind an integer. They are a mixed number, so that a sign holds for both: "negative one

@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kMostEdges = 40;     // arguments whose sign divides the pieces
 constexpr size_t kMostEnds = 24;      // ends of pieces along one symbol
+constexpr size_t kFewEnds = 4;        // up to so many, each piece gets three points instead of one
 constexpr size_t kMostCrossings = 8;  // ends searched for in one argument that is no rational function
 constexpr int kHalvings = 60;         // of an interval in which such an argument changes its sign
 constexpr int64_t kSearchPrecision = 64;
@@ -94,8 +95,10 @@ class Edges {
   void add_factors(Ref node, Edge::Of of) {
     if (node->kind == Kind::kMul || node->kind == Kind::kDiv) {
       for (Ref kid : node->kids) add_factors(kid, of);
-    } else if (node->kind == Kind::kNeg || node->kind == Kind::kPow) {
+    } else if (node->kind == Kind::kNeg) {
       add_factors(node->kids[0], of);
+    } else if (node->kind == Kind::kPow) {
+      add_factors(node->kids[0], Edge::Of::kSign);  // the root of a square is an absolute value
     } else {
       add(node, of);
     }
@@ -120,7 +123,10 @@ class Line {
       ends_.push_back(end);
       (edge.of == Edge::Of::kStep ? steps_ : sides_).push_back(end);
     }
-    std::sort(ends_.begin(), ends_.end());
+    for (auto* list : {&ends_, &sides_, &steps_}) {
+      std::sort(list->begin(), list->end());
+      list->erase(std::unique(list->begin(), list->end()), list->end());
+    }
     if (ends_.size() > kMostEnds) throw OverBudget("the functions have too many pieces");
   }
 
@@ -129,7 +135,7 @@ class Line {
   Rational before() const { return beyond(ends_.front(), -1); }
   Rational behind() const { return beyond(ends_.back(), 1); }
 
-  std::vector<Point> points() {
+  std::vector<Point> points() const {
     std::vector<Point> out;
     for (const Rational& value : between()) out.push_back(at(value));
     for (const Rational& end : steps_) {
@@ -150,17 +156,21 @@ class Line {
   }
 
   // Values at, between and beyond the ends of the pieces that are no steps.
-  std::vector<Rational> between() {
-    if (!sides_.empty()) sides_.emplace_back(0);  // where the domain of roots and logarithms often ends
-    std::sort(sides_.begin(), sides_.end());
-    sides_.erase(std::unique(sides_.begin(), sides_.end()), sides_.end());
-    if (sides_.empty() || (sides_.size() == 1 && sides_[0].is_zero())) return {};  // special points lie on both sides
-    std::vector<Rational> out{beyond(sides_.front(), -1), beyond(sides_.back(), 1)};
-    for (size_t i = 0; i < sides_.size(); ++i) {
-      if (sides_[i].is_integer()) out.push_back(sides_[i]);
-      if (i + 1 == sides_.size()) break;
-      for (const auto& part : {Rational(3, 7), Rational(1, 11), Rational(10, 11)})
-        out.push_back(sides_[i] + (sides_[i + 1] - sides_[i]) * part);
+  std::vector<Rational> between() const {
+    std::vector<Rational> ends = sides_;
+    if (ends.empty()) return {};
+    ends.emplace_back(0);  // where the domain of roots and logarithms often ends
+    std::sort(ends.begin(), ends.end());
+    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+    if (ends.size() == 1) return {};  // special points lie on both sides of zero
+    std::vector<Rational> out{beyond(ends.front(), -1), beyond(ends.back(), 1)};
+    for (size_t i = 0; i < ends.size(); ++i) {
+      if (ends[i].is_integer()) out.push_back(ends[i]);
+      if (i + 1 == ends.size()) break;
+      for (const Rational& part : {Rational(3, 7), Rational(1, 11), Rational(10, 11)}) {
+        out.push_back(ends[i] + (ends[i + 1] - ends[i]) * part);
+        if (ends.size() > kFewEnds) break;
+      }
     }
     return out;
   }

@@ -184,12 +184,16 @@ Sample compare_at(Ref a, Ref b, const Point& point, Budget& budget, const Effort
   return sample;
 }
 
-// Whether a last look at a high precision tells two values apart that seem the same. It is not taken where one
-// evaluation may cost much: at sums and gamma functions.
+// Whether an evaluation at a high precision may cost much, as at sums and gamma functions.
+bool is_costly(Ref node) {
+  return contains(node, Kind::kSum) || contains(node, Kind::kProduct) || contains(node, Kind::kFactorial) ||
+         contains(node, Kind::kBinomial);
+}
+
+// Whether a last look at a high precision tells two values apart that seem the same. It is not taken where it costs
+// much.
 bool differ_at_last_look(Ref a, Ref b, const Point& point, int64_t precision, Budget& budget) {
-  for (const Kind costly : {Kind::kSum, Kind::kProduct, Kind::kFactorial, Kind::kBinomial}) {
-    if (contains(a, costly) || contains(b, costly)) return false;
-  }
+  if (is_costly(a) || is_costly(b)) return false;
   const Evaluation left = evaluate(a, point, precision, budget);
   const Evaluation right = evaluate(b, point, precision, budget);
   return compare_balls(left.value, right.value) == Sameness::kDifferent;
@@ -320,16 +324,18 @@ bool another_quotient(Ref a, Ref b, const Point& first, const Symbols& symbols, 
 }
 
 std::optional<int> sign_of_difference(Ref a, Ref b, Budget& budget) {
-  for (const int64_t precision : kPrecisions) {
+  bool same = false;
+  for (const int64_t precision : {kPrecisions[0], kPrecisions[1], kLastConstant}) {
+    if (precision == kLastConstant && (!same || is_costly(a) || is_costly(b))) break;
     const Evaluation left = evaluate(a, Point{}, precision, budget);
     const Evaluation right = evaluate(b, Point{}, precision, budget);
     if (!acb_is_real(left.value.get()) || !acb_is_real(right.value.get())) return std::nullopt;
     const auto sameness = compare_balls(left.value, right.value);
     if (sameness == Sameness::kDifferent)
       return arb_lt(acb_realref(left.value.get()), acb_realref(right.value.get())) != 0 ? -1 : 1;
-    if (sameness == Sameness::kSame && precision == kPrecisions.back()) return 0;
+    same = sameness == Sameness::kSame;
   }
-  return std::nullopt;
+  return same ? std::optional<int>(0) : std::nullopt;
 }
 
 }  // namespace
@@ -397,25 +403,26 @@ bool proportional(Ref a, Ref b, Arena& arena, bool& positive) {
     for (const auto& [name, count] : free_symbols(b)) symbols[name] += count;
     const Ref quotient = arena.make(Kind::kDiv, {a, b});
     std::optional<Ball> first;
-    Point first_point;
-    int agreed = 0;
-    for (int trial = 0; trial < kTrials && agreed < 5; ++trial) {
+    std::vector<Point> points;
+    for (int trial = 0; trial < kTrials && points.size() < 5; ++trial) {
       try {
         const Point point = sample_point(symbols, trial, false);
         const Evaluation here = evaluate(quotient, point, 512, budget);
         if (here.left_reals || acb_rel_accuracy_bits(here.value.get()) < kNeededBits) continue;
         if (acb_contains_zero(here.value.get())) return false;
         if (first && compare_balls(*first, here.value) != Sameness::kSame) return false;
-        if (!first) {
-          first = here.value;
-          first_point = point;
-        }
-        ++agreed;
+        if (!first) first = here.value;
+        points.push_back(point);
       } catch (const Undefined&) {
       }
     }
-    if (agreed < 3 || !acb_is_real(first->get())) return false;
-    if ((has_pieces(a) || has_pieces(b)) && another_quotient(a, b, first_point, symbols, arena)) return false;
+    if (points.size() < 3 || !acb_is_real(first->get())) return false;
+    if (!is_costly(quotient)) {  // a last look, as at values
+      const Evaluation one = evaluate(quotient, points[0], kLastFunction, budget);
+      const Evaluation other = evaluate(quotient, points[1], kLastFunction, budget);
+      if (compare_balls(one.value, other.value) == Sameness::kDifferent) return false;
+    }
+    if ((has_pieces(a) || has_pieces(b)) && another_quotient(a, b, points[0], symbols, arena)) return false;
     positive = arb_is_positive(acb_realref(first->get())) != 0;
     return true;
   } catch (const Undefined&) {

@@ -13,8 +13,9 @@
 namespace grpo::verifier {
 namespace {
 
-constexpr int64_t kIntegers = 8;  // values at which both sides are compared
-// Farther values, at which only exact ones are: a polynomial may vanish at all the first ones.
+// Values at which both sides are compared: not the first eight, at all of which a polynomial may vanish.
+constexpr std::array<int64_t, 8> kIntegers = {1, 2, 3, 4, 5, 7, 10, 12};
+// Farther values, at which only exact ones are.
 constexpr std::array<int64_t, 3> kFarther = {9, 10, 13};
 constexpr int64_t kFarthest = 101;  // where no sum stands in another one
 
@@ -93,10 +94,10 @@ std::optional<bool> equal_at_integers(Ref a, Ref b, const ScalarPolicy& policy, 
   collect_integers(a, names);
   collect_integers(b, names);
   if (names.empty()) return std::nullopt;
-  for (int64_t n = 1; n <= kIntegers; ++n) {
+  for (const int64_t n : kIntegers) {
     std::map<std::string, Rational> values;
     int64_t offset = 0;
-    for (const auto& name : names) values[name] = Rational(n + 2 * offset++);
+    for (const auto& name : names) values[name] = Rational(n + (1 + n % 3) * offset++);
     if (!equal_scalars(substituted(a, values, arena), substituted(b, values, arena), policy, arena)) return false;
   }
   return !differ_farther(a, b, names, arena.budget());

@@ -59,6 +59,7 @@ struct Time {
   int hour = 0;
   int minute = 0;
   int second = 0;
+  bool has_seconds = false;
   bool has_half = false;      // a.m. or p.m. is given
   bool spelled = false;       // "8:05": the minutes have two digits
   bool leading_zero = false;  // "8:05": the minutes begin with 0
@@ -96,6 +97,7 @@ std::optional<Time> parse_time(std::string_view latex) {
   Time time{.hour = parts[0],
             .minute = parts.size() > 1 ? parts[1] : 0,
             .second = parts.size() > 2 ? parts[2] : 0,
+            .has_seconds = parts.size() > 2,
             .has_half = !half.empty()};
   time.spelled = parts.size() > 1 && lengths[1] == 2;
   time.leading_zero = time.spelled && parts[1] < 10;
@@ -311,7 +313,8 @@ std::optional<bool> same_time(std::string_view gold, std::string_view answer) {
   if (!left->has_half && !right->has_half) {
     const bool same = left->hour == right->hour && left->minute == right->minute && left->second == right->second;
     const bool clock = left->leading_zero || right->leading_zero;
-    if (clock && left->spelled != right->spelled) return false;  // 2:07 is no 2:7
+    if (!clock && left->has_seconds != right->has_seconds) return std::nullopt;  // 3:4 and 3:4:0 are ratios
+    if (clock && left->spelled != right->spelled) return false;                  // 2:07 is no 2:7
     return same    ? std::optional<bool>(true)
            : clock ? std::optional<bool>(false)
                    : std::nullopt;  // 1:10 and 2:20 are ratios too

@@ -43,7 +43,9 @@ constexpr std::string_view kNoUnits[] = {
     "times", "fold", "twice", "thrice", "once", "plus", "minus", "negative", "positive", "squared", "cubed", "doubled",
     "tripled", "halved", "factorial", "choose", "root", "log", "ln", "modulo", "mod", "divided", "multiplied", "power",
     "reciprocal", "inverse", "imaginary", "base", "pi", "infinity", "th", "st", "nd", "rd", "bn", "mn", "mil", "mio",
-    "mln", "mrd", "works", "work", "fails"};
+    "mln", "mrd", "works", "work", "fails", "ths", "nds", "rds", "tens", "prime", "exp", "doubling", "percentile",
+    "permille", "basis", "grand", "bil", "myriad", "remainder", "mega", "giga", "tera", "deca", "deci", "centi",
+    "milli", "micro", "nano"};
 
 // The same in French, German, Italian, Portuguese, Russian and Spanish: numbers, parts, multiples, negations. English
 // nouns such as "tiers" and "quarts" are left out.
@@ -57,7 +59,7 @@ constexpr std::string_view kNoUnitsElsewhere[] = {
     "миллионов", "миллиард", "миллиарда", "миллиардов", "дюжина", "дюжины", "дюжин", "десятка", "десятков",
     // parts
     "halb", "halbe", "hälfte", "drittel", "viertel", "fünftel", "sechstel", "siebtel", "achtel", "neuntel", "zehntel",
-    "zwanzigstel", "hundertstel", "tausendstel", "promille", "demi", "demie", "demis", "moitié", "cinquième",
+    "zwanzigstel", "hundertstel", "tausendstel", "promille", "‰", "demi", "demie", "demis", "moitié", "cinquième",
     "cinquièmes", "sixième", "sixièmes", "septième", "septièmes", "huitième", "huitièmes", "neuvième", "neuvièmes",
     "dixième", "dixièmes", "centième", "centièmes", "millième", "millièmes", "medio", "medios", "mitad", "tercio",
     "tercios", "cuarto", "cuartos", "quinto", "quintos", "sexto", "sextos", "séptimo", "séptimos", "octavo", "octavos",
@@ -86,7 +88,7 @@ bool is_statement_word(const std::string& word) {
   if (std::find(std::begin(kNoUnits), std::end(kNoUnits), word) != std::end(kNoUnits)) return true;
   if (std::find(std::begin(kNoUnitsElsewhere), std::end(kNoUnitsElsewhere), word) != std::end(kNoUnitsElsewhere))
     return true;
-  for (const std::string_view part : {"n't", "hundred", "thousand", "million", "billion"}) {
+  for (const std::string_view part : {"n't", "hundred", "thousand", "illion", "upled", "fold"}) {
     if (word.find(part) != std::string::npos) return true;
   }
   if ((word[0] & 0x80) != 0)
@@ -154,6 +156,7 @@ class PhraseReader {
         append(unit, noun);
       }
     }
+    if (power_ != 1) return std::nullopt;  // "3 square"
     if (!noun.empty()) unit = multiply(unit, named(noun));
     return unit;
   }
