@@ -1,5 +1,3 @@
-#include <ATen/Device.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -9,6 +7,7 @@
 
 #include "app/commands.h"
 #include "app/exit_code.h"
+#include "app/folder_draft.h"
 #include "grpo/base/error.h"
 #include "grpo/checkpoint/run_state.h"
 #include "grpo/checkpoint/store.h"
@@ -98,16 +97,26 @@ void prune(const Options& options) {
 
 fs::path newest_of(const fs::path& folder) { return all_of(folder).back(); }
 
-// Writes the model that the adapters make of their base model, in the base model's dtype.
+// Writes the model that the adapters make of their base model, in the dtype that the base model has in its folder.
 void write_merged(const fs::path& adapters, const fs::path& folder) {
   if (!models::is_adapter_folder(adapters))
     throw base::ConfigError(adapters.string() + ": a whole model, with no adapters to merge; leave out --merged");
   const fs::path base = models::base_folder(adapters);
-  const at::Device stored_on(at::kCUDA);  // for a GPU, dtype auto follows the stored one
-  const auto model =
-      models::CausalLM::load(adapters, models::resolve_dtype(models::DtypeChoice::kAuto, base, stored_on), at::kCPU);
+  const auto model = models::CausalLM::load(adapters, models::stored_dtype(base), at::kCPU);
   model->merge_adapters();
   model->save(folder, base);
+}
+
+void write_model(const Options& options, const fs::path& model, const fs::path& folder) {
+  try {
+    if (options.merged) {
+      write_merged(model, folder);
+    } else {
+      fs::copy(model, folder, fs::copy_options::recursive);
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw base::IoError("--output " + options.output + ": the model could not be written: " + error.code().message());
+  }
 }
 
 void export_model(const Options& options) {
@@ -117,16 +126,9 @@ void export_model(const Options& options) {
     throw base::CheckpointError(
         from.string() + ": no model/ (checkpoint.export_model was off); continue the run for a step with it on");
   }
-  if (fs::exists(options.output) && !(fs::is_directory(options.output) && fs::is_empty(options.output))) {
-    throw base::ConfigError("--output " + options.output + ": is there and not empty; nothing was overwritten");
-  }
-  const fs::path draft = options.output + ".tmp";
-  if (options.merged) {
-    write_merged(from / "model", draft);
-  } else {
-    fs::copy(from / "model", draft, fs::copy_options::recursive);
-  }
-  fs::rename(draft, options.output);
+  FolderDraft draft(options.output);
+  write_model(options, from / "model", draft.contents());
+  draft.commit();
   std::printf("%s/model %s to %s\n", from.c_str(), options.merged ? "merged" : "copied", options.output.c_str());
 }
 

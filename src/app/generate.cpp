@@ -14,6 +14,7 @@
 #include "grpo/base/log.h"
 #include "grpo/data/conversation.h"
 #include "grpo/io/json.h"
+#include "grpo/io/parse_json.h"
 #include "grpo/models/causal_lm.h"
 #include "grpo/rollout/engine.h"
 #include "grpo/tokenizer/chat_template.h"
@@ -187,7 +188,7 @@ void run(const Options& options) {
                         .first_sample = 0,
                         .num_samples = options.samples});
     positions.check(static_cast<int64_t>(requests.back().prompt_ids.size()), where);
-    rows.emplace_back(row);
+    rows.push_back(io::parse_ordered_json(reader.text(), where));  // keeps the order of the row's fields
     if (rows.size() == kWindow) flush();
   }
   flush();

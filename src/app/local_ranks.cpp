@@ -134,14 +134,14 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 // Runs between fork and exec, where only few calls are safe. The rank gets a process group of its own, so that Ctrl-C
-// only reaches the parent, which passes it on once: a second signal would drop the step under way.
-[[noreturn]] void become_rank(char* const* arguments, char* const* environment, int out, int err, pid_t parent) {
+// only reaches the parent, which passes it on once: a second signal would drop the step under way. `waiting`: signals
+// that wait until the rank is ready to take them.
+[[noreturn]] void become_rank(char* const* arguments, char* const* environment, int out, int err, pid_t parent,
+                              const sigset_t& waiting) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(kFailed);  // the parent died before prctl took effect
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
+  sigprocmask(SIG_SETMASK, &waiting, nullptr);
   const int input = open("/dev/null", O_RDONLY);
   dup2(input, STDIN_FILENO);
   dup2(out, STDOUT_FILENO);
@@ -158,10 +158,12 @@ Child start(int64_t rank, int64_t count, int port, LineWriter& to_stdout, LineWr
   std::array<int, 2> out{}, err{};
   if (pipe2(out.data(), O_CLOEXEC) != 0 || pipe2(err.data(), O_CLOEXEC) != 0) fail("pipe");
   const pid_t parent = getpid();
+  const sigset_t waiting = set_of(stop_signals());
   Child child;
   child.pid = fork();
   if (child.pid < 0) fail("fork");
-  if (child.pid == 0) become_rank(argument_pointers.data(), environment_pointers.data(), out[1], err[1], parent);
+  if (child.pid == 0)
+    become_rank(argument_pointers.data(), environment_pointers.data(), out[1], err[1], parent, waiting);
   close(out[1]);
   close(err[1]);
   child.outputs = {Output{.from = out[0], .to = &to_stdout}, Output{.from = err[0], .to = &to_stderr}};

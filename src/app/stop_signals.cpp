@@ -31,10 +31,15 @@ sigset_t set_of(const std::vector<int>& numbers) {
   return set;
 }
 
+void block_stop_signals() {
+  const sigset_t set = set_of(stop_signals());
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
 void handle_stop_signals(void (*handler)(int)) {
+  block_stop_signals();
   const auto numbers = stop_signals();
   const sigset_t set = set_of(numbers);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
   for (const int number : numbers) std::signal(number, handler);
   std::signal(SIGPIPE, SIG_IGN);
   std::promise<void> ready;

@@ -10,6 +10,10 @@ namespace grpo::app {
 std::vector<int> stop_signals();
 sigset_t set_of(const std::vector<int>& numbers);
 
+/// From now on the signals of stop_signals() wait until handle_stop_signals takes them, so that one that comes while a
+/// run gets ready stops it in order. Processes that this one starts inherit that.
+void block_stop_signals();
+
 /// From now on calls `handler` with the number of each of stop_signals() that this process gets. It runs on a thread of
 /// its own, but may only do what a signal handler may. SIGPIPE is ignored: if the reader of our output is gone, the run
 /// must not end unsaved (trainer::train notices it and stops).

@@ -76,7 +76,10 @@ void check(const Options& options) {
     throw base::ConfigError("--rows and --shape are assumptions of a plan; they need --dry-run");
 }
 
+bool trains(const Options& options) { return !options.help_config && !options.print_config && !options.dry_run; }
+
 void run(const Options& options) {
+  if (trains(options)) block_stop_signals();
   trainer::TrainConfig config;
   if (options.help_config) {
     const auto fields = base::fields_of(config);

@@ -13,6 +13,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/base64.h"
 #include "grpo/io/json.h"
+#include "grpo/io/parse_json.h"
 #include "grpo/verifier/gold.h"
 #include "grpo/verifier/verifier.h"
 
@@ -30,7 +31,7 @@ struct Options {
 };
 
 struct Pair {
-  nlohmann::ordered_json row;
+  nlohmann::ordered_json row;      // its fields in their order
   std::vector<std::string> golds;  // all of them are right
   std::string pred;
   verifier::Verdict verdict;
@@ -105,8 +106,10 @@ void run(const Options& options) {
   };
   nlohmann::json row;
   while (reader.next(row)) {
-    window.push_back(
-        {.row = row, .golds = read_golds(row, reader), .pred = read_text(row, "pred", reader), .verdict = {}});
+    window.push_back({.row = io::parse_ordered_json(reader.text(), reader.path()),
+                      .golds = read_golds(row, reader),
+                      .pred = read_text(row, "pred", reader),
+                      .verdict = {}});
     if (window.size() == kWindow) flush();
   }
   flush();

@@ -55,6 +55,7 @@ class CsvRows : public RowSource {
  public:
   explicit CsvRows(const std::string& file) : file_(file), rows_(parse_csv(file)) {
     if (rows_.empty()) throw base::IoError(file + ": is empty; expected a line with the names of the columns");
+    refuse_repeated_columns(rows_.front(), file);
   }
 
   bool next(json& row) override {

@@ -33,6 +33,12 @@ std::string split_of(const fs::path& file) {
   return std::find(kSplits.begin(), kSplits.end(), word) == kSplits.end() ? "" : word;
 }
 
+std::string list_of(const std::set<std::string>& splits) {
+  std::vector<std::string> names;
+  for (const auto& split : splits) names.push_back(split.empty() ? "files of none" : split);
+  return base::join(names, ", ");
+}
+
 // What a folder without problem files holds instead, as the end of the error message.
 std::string what_else(const fs::path& folder) {
   if (fs::is_directory(folder / "data")) return "; its subfolder data may";
@@ -55,21 +61,21 @@ std::vector<std::string> files_of_folder(const fs::path& folder) {
     throw base::ConfigError(folder.string() + ": this folder holds no problem file itself (" + known_endings() + ")" +
                             what_else(folder));
   if (splits.size() > 1) {
-    throw base::ConfigError(folder.string() + ": this folder holds several splits (" +
-                            base::join({splits.begin(), splits.end()}, ", ") + "); say which is meant, as " +
-                            (folder / "train*").string());
+    throw base::ConfigError(folder.string() + ": this folder holds several splits (" + list_of(splits) +
+                            "); say which is meant, as " + (folder / "train*").string());
   }
   std::sort(files.begin(), files.end());
   return files;
 }
 
+// glob sorts the matches of each alternative of {a,b} by itself, and gives a file for each alternative that it matches.
 std::vector<std::string> matches_of(const std::string& pattern) {
   glob_t found{};
-  std::vector<std::string> files;
+  std::set<std::string> files;
   if (::glob(pattern.c_str(), GLOB_BRACE, nullptr, &found) == 0)
-    files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+    files.insert(found.gl_pathv, found.gl_pathv + found.gl_pathc);
   ::globfree(&found);
-  return files;
+  return {files.begin(), files.end()};
 }
 
 }  // namespace

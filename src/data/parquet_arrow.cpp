@@ -185,6 +185,7 @@ class ParquetRows : public RowSource {
     std::vector<std::string> columns;
     for (int i = 0; i < schema->group_node()->field_count(); ++i)
       columns.push_back(schema->group_node()->field(i)->name());
+    refuse_repeated_columns(columns, file_);
     std::vector<std::string> wanted = keys.empty() ? columns : std::vector<std::string>{"id"};
     for (const auto& key : keys) wanted.push_back(column_of(key, columns, file_));
     std::vector<int> leaves;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "data/csv_rows.h"
 #include "data/number_texts.h"
@@ -81,6 +82,14 @@ std::unique_ptr<RowSource> open_json(const std::string& file) {
 std::string ending_of(const std::filesystem::path& file) { return io::without_compression(file).extension().string(); }
 
 }  // namespace
+
+void refuse_repeated_columns(const std::vector<std::string>& names, const std::string& file) {
+  std::set<std::string> seen;
+  for (const auto& name : names) {
+    if (!name.empty() && !seen.insert(name).second)
+      throw base::IoError(file + ": two columns are called " + name + "; rename or remove one of them");
+  }
+}
 
 bool is_known_ending(const std::filesystem::path& file) {
   const std::string ending = ending_of(file);

@@ -33,6 +33,10 @@ class RowSource {
 /// reads only their columns and `id`, or all columns if no keys are given.
 std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<std::string>& keys);
 
+/// Throws base::IoError if two columns of a file have the same name, since a key would then mean either. Columns
+/// without a name, as spreadsheets leave behind, may be several: no key means them.
+void refuse_repeated_columns(const std::vector<std::string>& names, const std::string& file);
+
 /// is_known_ending: whether open_rows reads files with this ending (before one of a compression). known_endings:
 /// all such endings, for a message.
 bool is_known_ending(const std::filesystem::path& file);

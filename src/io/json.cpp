@@ -15,6 +15,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/io/file_kind.h"
+#include "grpo/io/json_errors.h"
 #include "grpo/io/output_file.h"
 #include "grpo/io/parse_json.h"
 #include "io/descriptor.h"
@@ -124,6 +125,12 @@ nlohmann::json parse_json(std::string_view text, const std::string& where) {
 }
 nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& where) {
   return parse<nlohmann::ordered_json>(text, where);
+}
+
+std::string message_of(const nlohmann::json::exception& error) {
+  const std::string text = error.what();  // "[json.exception.out_of_range.403] key 'step' not found"
+  const size_t end = text.starts_with("[json.exception.") ? text.find("] ") : std::string::npos;
+  return end == std::string::npos ? text : text.substr(end + 2);
 }
 
 nlohmann::json read_json(const std::filesystem::path& path) {

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "grpo/base/error.h"
-#include "grpo/io/json.h"
+#include "grpo/io/json_errors.h"
 #include "grpo/io/safetensors.h"
 #include "grpo/models/weights.h"
 #include "models/adapters.h"
@@ -21,10 +21,15 @@ namespace {
 constexpr const char* kConfig = "adapter_config.json";
 constexpr const char* kPrefix = "base_model.model.";
 
-nlohmann::json read_config(const fs::path& folder) {
-  const auto json = io::read_json(folder / kConfig);
-  if (!json.is_object()) throw base::ConfigError((folder / kConfig).string() + ": not an object");
-  return json;
+std::string config_of(const fs::path& folder) { return (folder / kConfig).string(); }
+
+// What `read` takes out of the adapters' configuration.
+template <typename Read>
+auto from_config(const fs::path& folder, const Read& read) {
+  const auto json = io::read_json(config_of(folder));
+  if (!json.is_object()) throw base::ConfigError(config_of(folder) + ": not an object");
+  return io::with_json_errors<base::ConfigError>(config_of(folder) + ": not what peft writes",
+                                                 [&] { return read(json); });
 }
 
 // Whether a key turns nothing on: it is absent, null, false or empty.
@@ -78,18 +83,22 @@ nlohmann::json to_json(const LoraConfig& config, const NamedTensors& factors, co
           {"use_rslora", false}};
 }
 
-LoraConfig to_config(const nlohmann::json& json, const std::string& where) {
-  try {
-    refuse_other_kinds(json, where);
-    LoraConfig config{.rank = json.at("r").get<int64_t>(),
-                      .alpha = json.at("lora_alpha").get<double>(),
-                      .dropout = value_or(json, "lora_dropout", 0.0),
-                      .targets = {}};
-    if (config.rank < 1) throw base::ConfigError(base::concat(where, ": r is ", config.rank, ", expected at least 1"));
-    return config;
-  } catch (const nlohmann::json::exception& error) {
-    throw base::ConfigError(base::concat(where, ": not what peft writes (", error.what(), ")"));
-  }
+// The factors' configuration, and the number that their product is multiplied by.
+struct Saved {
+  LoraConfig config;
+  double scale = 1.0;
+};
+
+Saved to_config(const nlohmann::json& json, const std::string& where) {
+  refuse_other_kinds(json, where);
+  LoraConfig config{.rank = json.at("r").get<int64_t>(),
+                    .alpha = json.at("lora_alpha").get<double>(),
+                    .dropout = value_or(json, "lora_dropout", 0.0),
+                    .targets = {}};
+  if (config.rank < 1) throw base::ConfigError(base::concat(where, ": r is ", config.rank, ", expected at least 1"));
+  const auto rank = static_cast<double>(config.rank);
+  const double scale = config.alpha / (value_or(json, "use_rslora", false) ? std::sqrt(rank) : rank);
+  return {.config = config, .scale = scale};
 }
 
 at::Tensor read_factor(const io::Safetensors& stored, const std::string& name, at::IntArrayRef shape,
@@ -108,21 +117,20 @@ bool is_adapter_folder(const fs::path& folder) { return fs::exists(folder / kCon
 
 fs::path base_folder(const fs::path& folder) {
   if (!is_adapter_folder(folder)) return folder;
-  const auto named = value_or<std::string>(read_config(folder), "base_model_name_or_path", "");
+  const auto named = from_config(
+      folder, [](const nlohmann::json& json) { return value_or<std::string>(json, "base_model_name_or_path", ""); });
   for (const fs::path& base : {fs::path(named), folder / named}) {
     if (!named.empty() && fs::exists(base / "config.json")) return base;
   }
-  throw base::ConfigError(base::concat((folder / kConfig).string(), ": base_model_name_or_path is \"", named,
+  throw base::ConfigError(base::concat(config_of(folder), ": base_model_name_or_path is \"", named,
                                        "\", and there is no such model folder; write the path of the model that the ",
                                        "adapters were trained on there"));
 }
 
 LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
   const at::NoGradGuard no_grad;
-  const auto json = read_config(folder);
-  const auto config = to_config(json, (folder / kConfig).string());
-  const auto rank = static_cast<double>(config.rank);
-  const double scale = config.alpha / (value_or(json, "use_rslora", false) ? std::sqrt(rank) : rank);
+  const auto [config, scale] =
+      from_config(folder, [&](const nlohmann::json& json) { return to_config(json, config_of(folder)); });
   const auto stored = io::Safetensors::open(folder / kAdapterWeights);
   size_t used = 0;
   for (const NamedLinear& named : linears_of(weights)) {

@@ -11,17 +11,16 @@
 #include "grpo/kernels/cuda.h"
 
 namespace grpo::models {
-namespace {
 
-std::string stored_dtype(const std::filesystem::path& folder) {
-  const auto config = io::read_json(folder / "config.json");
+at::ScalarType stored_dtype(const std::filesystem::path& model_folder) {
+  const auto config = io::read_json(model_folder / "config.json");
   for (const char* key : {"torch_dtype", "dtype"}) {
-    if (config.contains(key) && config.at(key).is_string()) return config.at(key).get<std::string>();
+    for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+      if (config.contains(key) && config.at(key) == dtype_name(dtype)) return dtype;
+    }
   }
-  return "bfloat16";
+  return at::kBFloat16;
 }
-
-}  // namespace
 
 at::Device resolve_device(DeviceChoice choice, int64_t local_rank) {
   if (choice == DeviceChoice::kCpu) return at::kCPU;
@@ -55,7 +54,7 @@ at::ScalarType resolve_dtype(DtypeChoice choice, const std::filesystem::path& mo
   if (choice == DtypeChoice::kFloat32) return at::kFloat;
   if (choice == DtypeChoice::kBfloat16) return at::kBFloat16;
   if (device.is_cpu()) return at::kFloat;
-  return stored_dtype(model_folder) == "float32" ? at::kFloat : at::kBFloat16;
+  return stored_dtype(model_folder) == at::kFloat ? at::kFloat : at::kBFloat16;
 }
 
 std::string dtype_name(at::ScalarType dtype) {

@@ -5,7 +5,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
-#include "grpo/io/json.h"
+#include "grpo/io/json_errors.h"
 #include "models/family.h"
 #include "models/model_folder.h"
 #include "models/rope.h"
@@ -175,21 +175,18 @@ nlohmann::json read_config_json(const std::filesystem::path& folder, const Confi
   }
   auto json = io::read_json(path);
   if (!json.is_object()) throw base::ConfigError(path.string() + ": expected a JSON object");
-  override_config(overrides, json);
+  io::with_json_errors<base::ConfigError>(path.string(), [&] { override_config(overrides, json); });
   return json;
 }
 
 ModelConfig read_model_config(const std::filesystem::path& folder, const ConfigOverrides& overrides) {
   const auto json = read_config_json(folder, overrides);
   const auto where = (folder / "config.json").string();
-  try {
-    ModelConfig config = from_json(json, where);
-    config.value_head = overrides.value_head;
-    if (config.value_head) config.tied_embeddings = false;
-    return config;
-  } catch (const nlohmann::json::exception& error) {
-    throw base::ConfigError(where + ": a value has the wrong type: " + error.what());
-  }
+  ModelConfig config = io::with_json_errors<base::ConfigError>(where + ": a value has the wrong type",
+                                                               [&] { return from_json(json, where); });
+  config.value_head = overrides.value_head;
+  if (config.value_head) config.tied_embeddings = false;
+  return config;
 }
 
 nlohmann::json to_json(const ModelConfig& config, const std::string& torch_dtype) {

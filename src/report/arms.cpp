@@ -133,9 +133,9 @@ double t_quantile(double df) {
 
 Interval interval_of(const std::vector<double>& values) {
   const double mean = mean_of(values);
-  if (values.size() < 2) return {.mean = mean, .half = kNone};
+  if (values.size() < 2) return {.mean = mean, .half_width = kNone};
   const auto n = static_cast<double>(values.size());
-  return {.mean = mean, .half = t_quantile(n - 1.0) * std::sqrt(variance(values, mean) / n)};
+  return {.mean = mean, .half_width = t_quantile(n - 1.0) * std::sqrt(variance(values, mean) / n)};
 }
 
 Interval welch_difference(const std::vector<double>& a, const std::vector<double>& b) {
@@ -145,9 +145,9 @@ Interval welch_difference(const std::vector<double>& a, const std::vector<double
   const auto nb = static_cast<double>(b.size());
   const double va = variance(a, mean_a) / na;
   const double vb = variance(b, mean_b) / nb;
-  if (va + vb == 0.0) return {.mean = mean_b - mean_a, .half = 0.0};
+  if (va + vb == 0.0) return {.mean = mean_b - mean_a, .half_width = 0.0};
   const double df = (va + vb) * (va + vb) / (va * va / (na - 1.0) + vb * vb / (nb - 1.0));
-  return {.mean = mean_b - mean_a, .half = t_quantile(df) * std::sqrt(va + vb)};
+  return {.mean = mean_b - mean_a, .half_width = t_quantile(df) * std::sqrt(va + vb)};
 }
 
 std::vector<double> values_of(const Arm& arm, const std::function<double(const RunSummary&)>& value) {
@@ -170,7 +170,8 @@ ArmCurves curves_of(const Arm& arm, const std::vector<std::string>& metrics, siz
       const Interval interval = interval_of(values);
       auto& series = curves.series[metric];
       series.mean.push_back(values.size() == arm.runs.size() ? interval.mean : kNone);
-      if (arm.runs.size() > 1) series.half.push_back(values.size() == arm.runs.size() ? interval.half : kNone);
+      if (arm.runs.size() > 1)
+        series.half_width.push_back(values.size() == arm.runs.size() ? interval.half_width : kNone);
     }
   }
   return curves;

@@ -19,10 +19,10 @@ struct Arm {
 /// first run and is the baseline.
 std::vector<Arm> arms_of(const std::vector<RunSummary>& runs);
 
-/// A mean and half the width of its 95 % interval (Student's t); `half` is NaN for fewer than two values.
+/// A mean and half the width of its 95 % interval (Student's t); `half_width` is NaN for fewer than two values.
 struct Interval {
   double mean = 0.0;
-  double half = 0.0;
+  double half_width = 0.0;
 };
 Interval interval_of(const std::vector<double>& values);
 
@@ -40,8 +40,8 @@ std::vector<double> values_of(const Arm& arm, const std::function<double(const R
 struct ArmCurves {
   std::vector<Position> positions;
   struct Series {
-    std::vector<double> mean;  // one per position; NaN where a seed has no value of the metric
-    std::vector<double> half;  // half the width of the 95 % interval over seeds; empty for a single run
+    std::vector<double> mean;        // one per position; NaN where a seed has no value of the metric
+    std::vector<double> half_width;  // of the 95 % interval over seeds; empty for a single run
   };
   std::map<std::string, Series> series;
 };

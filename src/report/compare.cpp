@@ -45,7 +45,7 @@ nlohmann::json verdict_json(const Verdict& verdict) {
           {"rollouts_share", verdict.rollouts_share},
           {"time_share", verdict.time_share},
           {"difference_points", verdict.difference},
-          {"interval_half_points", verdict.half},
+          {"interval_half_points", verdict.half_width},
           {"method", verdict.method},
           {"text", verdict.text}};
 }

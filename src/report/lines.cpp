@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
-#include "grpo/io/json.h"
+#include "grpo/io/json_errors.h"
 
 namespace grpo::report {
 namespace {
@@ -29,7 +29,7 @@ bool next_whole(io::JsonlReader& reader, nlohmann::json& line) {
 void for_each_line(const std::filesystem::path& file, const std::function<bool(const nlohmann::json& line)>& use) {
   io::JsonlReader reader(file.string());
   nlohmann::json line;
-  while (next_whole(reader, line) && use(line)) {
+  while (next_whole(reader, line) && io::with_json_errors(reader, [&] { return use(line); })) {
   }
 }
 

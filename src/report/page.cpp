@@ -96,7 +96,7 @@ nlohmann::json arm_json(const Arm& arm, const std::vector<std::string>& metrics)
     if (std::none_of(series.mean.begin(), series.mean.end(), [](double value) { return std::isfinite(value); }))
       continue;
     out["series"][metric] = {{"mean", short_numbers(series.mean)}};
-    if (!series.half.empty()) out["series"][metric]["half"] = short_numbers(series.half);
+    if (!series.half_width.empty()) out["series"][metric]["half"] = short_numbers(series.half_width);
   }
   return out;
 }

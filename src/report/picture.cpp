@@ -23,7 +23,8 @@ ChartLine line_of(const Arm& arm, const std::string& metric, Place place) {
   for (size_t i = 0; i < series.mean.size(); ++i) {
     if (!std::isfinite(series.mean[i])) continue;
     const double mean = 100.0 * series.mean[i];
-    const double half = series.half.empty() || !std::isfinite(series.half[i]) ? 0.0 : 100.0 * series.half[i];
+    const double half =
+        series.half_width.empty() || !std::isfinite(series.half_width[i]) ? 0.0 : 100.0 * series.half_width[i];
     line.points.push_back({.x = curves.positions[i].*place,
                            .y = mean,
                            .low = std::max(0.0, mean - half),

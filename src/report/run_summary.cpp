@@ -43,7 +43,7 @@ void add_line(RunSummary& run, const nlohmann::json& line) {
   }
 }
 
-double whole_or_one(const std::string& text) { return text.empty() ? 1.0 : std::atof(text.c_str()); }
+double number_or_one(const std::string& text) { return text.empty() ? 1.0 : std::atof(text.c_str()); }
 
 // Of sampled groups those steps made updates that had a live one; of written texts every step did.
 double count_updates(const RunSummary& run) {
@@ -53,8 +53,8 @@ double count_updates(const RunSummary& run) {
   if (made == run.curves.end()) return 0.0;
   const auto steps = std::count_if(made->second.begin(), made->second.end(),
                                    [&](const auto& point) { return !sampled || point.second > 0.0; });
-  return static_cast<double>(steps) * whole_or_one(run.config_value("trainer.updates_per_step")) *
-         whole_or_one(run.config_value("trainer.epochs_per_step"));
+  return static_cast<double>(steps) * number_or_one(run.config_value("trainer.updates_per_step")) *
+         number_or_one(run.config_value("trainer.epochs_per_step"));
 }
 
 void add_sums(RunSummary& run) {

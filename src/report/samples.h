@@ -7,10 +7,10 @@
 namespace grpo::report {
 
 struct SampleLimits {
-  size_t steps = 3;          // steps: the first, the last and some between them
-  size_t groups = 6;         // groups per step, in prompt order
-  size_t completions = 4;    // completions per group, a right and a wrong one if there are both
-  size_t characters = 3000;  // bytes per text
+  size_t steps = 3;        // steps: the first, the last and some between them
+  size_t groups = 6;       // groups per step, in prompt order
+  size_t completions = 4;  // completions per group, a right and a wrong one if there are both
+  size_t bytes = 3000;     // bytes per text
 };
 
 /// Some of the run's rollouts as [{step, groups: [{prompt_id, prompt, gold, size, completions: [{sample, text, answer,

@@ -98,8 +98,8 @@ std::string cell(const Column& column, const Runs& runs, const Runs& baseline) {
   if (column.text) return column.text(runs);
   const Interval interval = interval_of_runs(column, runs);
   std::string text = number(interval.mean, column.format);
-  if (std::isfinite(interval.half) && column.change == Change::kPoints)
-    text += " ± " + number(interval.half, column.format);
+  if (std::isfinite(interval.half_width) && column.change == Change::kPoints)
+    text += " ± " + number(interval.half_width, column.format);
   if (&runs == &baseline) return text;
   const double other = interval_of_runs(column, baseline).mean;
   std::string change;

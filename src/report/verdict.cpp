@@ -35,26 +35,27 @@ void add_difference(Verdict& verdict, const Arm& baseline, const Arm& arm) {
   const auto value = [&](const RunSummary& run) { return final_value(run, verdict.metric); };
   const auto a = values_of(baseline, value);
   const auto b = values_of(arm, value);
-  Interval difference{.mean = verdict.value - verdict.baseline_value, .half = std::numeric_limits<double>::quiet_NaN()};
+  Interval difference{.mean = verdict.value - verdict.baseline_value,
+                      .half_width = std::numeric_limits<double>::quiet_NaN()};
   if (a.size() > 1 && b.size() > 1) {
     difference = welch_difference(a, b);
     verdict.method = "Welch's t over " + std::to_string(a.size()) + " and " + std::to_string(b.size()) + " seeds";
   } else if (baseline.runs.size() == 1 && arm.runs.size() == 1) {
     const auto pairs = paired_differences(*baseline.runs.front(), *arm.runs.front(), verdict.metric);
     if (pairs.size() > 1) {
-      difference.half = interval_of(pairs).half;
+      difference.half_width = interval_of(pairs).half_width;
       verdict.method = "paired over " + std::to_string(pairs.size()) + " problems, one seed each";
     }
   }
   verdict.difference = 100.0 * difference.mean;
-  verdict.half = 100.0 * difference.half;
+  verdict.half_width = 100.0 * difference.half_width;
 }
 
 std::string meaning(const Verdict& verdict) {
-  if (!std::isfinite(verdict.half))
+  if (!std::isfinite(verdict.half_width))
     return "no interval: that takes two seeds of each, or one of each with results by problem";
   const std::string how = " (95 %, " + verdict.method + ")";
-  if (std::abs(verdict.difference) <= verdict.half) return "no difference beyond chance" + how;
+  if (std::abs(verdict.difference) <= verdict.half_width) return "no difference beyond chance" + how;
   return (verdict.difference > 0.0 ? "better" : "worse") + (" beyond chance" + how);
 }
 
@@ -71,7 +72,7 @@ std::string sentence(const Verdict& verdict) {
                      " % against " + number(100.0 * verdict.baseline_value, "%.1f") + " %)" +
                      share_of_rollouts(verdict) + " in " + number(verdict.time_share, "%.2f") +
                      " of its time; difference " + signed_number(verdict.difference, "%.1f");
-  if (std::isfinite(verdict.half)) text += " ± " + number(verdict.half, "%.1f");
+  if (std::isfinite(verdict.half_width)) text += " ± " + number(verdict.half_width, "%.1f");
   return text + " points: " + meaning(verdict) + ".";
 }
 
@@ -92,7 +93,7 @@ Verdict compare(const std::vector<Arm>& arms, const Arm& arm, const std::string&
                   .rollouts_share = share(&RunSummary::rollouts),
                   .time_share = share(&RunSummary::train_s),
                   .difference = 0.0,
-                  .half = 0.0,
+                  .half_width = 0.0,
                   .method = "",
                   .text = ""};
   add_difference(verdict, baseline, arm);

@@ -17,7 +17,7 @@ struct Verdict {
   double rollouts_share = 0.0;  // rollouts relative to the baseline's
   double time_share = 0.0;      // time/train relative to the baseline's
   double difference = 0.0;      // value - baseline_value in percentage points
-  double half = 0.0;            // half the width of its 95 % interval; NaN when none can be computed
+  double half_width = 0.0;      // of its 95 % interval; NaN when none can be computed
   std::string method;           // how the interval was made
   std::string text;             // all of this in one sentence
 };

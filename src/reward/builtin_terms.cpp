@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 #include "grpo/verifier/response_checks.h"
@@ -72,9 +74,9 @@ class RegexTerm : public ItemTerm {
 
  private:
   TermValue value(const Item& item) const override {
-    const auto match = pattern_.find(item.text);
-    if (match == Pattern::Match::kOverBudget) return {.failure = "its pattern takes too many steps on this text"};
-    return {.value = match == Pattern::Match::kYes ? 1.0 : 0.0};
+    auto [found, failure] = pattern_.find(item.text);
+    if (!failure.empty()) return {.failure = std::move(failure)};
+    return {.value = found ? 1.0 : 0.0};
   }
   Pattern pattern_;
 };

@@ -70,11 +70,11 @@ std::string with_plain_signs(std::string text) {
 }
 
 bool is_worth(const ExactValue& value, int64_t target) {
-  return value.kind == ExactValue::Kind::kValue && value.value.under == 1 && value.value.over == target;
+  return value.kind == ExactValue::Kind::kValue && value.value.denominator == 1 && value.value.numerator == target;
 }
 
 std::string shown(Fraction value) {
-  return base::concat(value.over, value.under == 1 ? "" : base::concat("/", value.under));
+  return base::concat(value.numerator, value.denominator == 1 ? "" : base::concat("/", value.denominator));
 }
 
 Verdict::Kind kind_of(ExactValue::Kind kind) {

@@ -27,19 +27,19 @@ int64_t sum(int64_t a, int64_t b) {
   return result;
 }
 
-Fraction fraction(int64_t over, int64_t under) {
-  if (under == 0) throw Malformed{"it divides by zero"};
-  const int64_t common = std::gcd(over, under);  // std::gcd ignores signs
-  const int64_t sign = under < 0 ? -1 : 1;
-  return {product(sign, over / common), product(sign, under / common)};
+Fraction fraction(int64_t numerator, int64_t denominator) {
+  if (denominator == 0) throw Malformed{"it divides by zero"};
+  const int64_t common = std::gcd(numerator, denominator);  // std::gcd ignores signs
+  const int64_t sign = denominator < 0 ? -1 : 1;
+  return {product(sign, numerator / common), product(sign, denominator / common)};
 }
 
 Fraction apply(char operation, Fraction a, Fraction b) {
-  if (operation == '*') return fraction(product(a.over, b.over), product(a.under, b.under));
-  if (operation == '/') return fraction(product(a.over, b.under), product(a.under, b.over));
-  const int64_t right = product(b.over, a.under);
-  return fraction(sum(product(a.over, b.under), operation == '+' ? right : product(-1, right)),
-                  product(a.under, b.under));
+  if (operation == '*') return fraction(product(a.numerator, b.numerator), product(a.denominator, b.denominator));
+  if (operation == '/') return fraction(product(a.numerator, b.denominator), product(a.denominator, b.numerator));
+  const int64_t right = product(b.numerator, a.denominator);
+  return fraction(sum(product(a.numerator, b.denominator), operation == '+' ? right : product(-1, right)),
+                  product(a.denominator, b.denominator));
 }
 
 /// Evaluates one expression by recursive descent and notes the numbers it uses.

@@ -9,8 +9,8 @@ namespace grpo::reward {
 
 /// A fraction in lowest terms with a positive denominator.
 struct Fraction {
-  int64_t over = 0;
-  int64_t under = 1;
+  int64_t numerator = 0;
+  int64_t denominator = 1;
 };
 
 /// The exact value of an expression of whole numbers, + - * /, signs and brackets.

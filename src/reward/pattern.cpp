@@ -18,6 +18,16 @@ using CodePointer = std::unique_ptr<pcre2_code, Release<pcre2_code, pcre2_code_f
 using DataPointer = std::unique_ptr<pcre2_match_data, Release<pcre2_match_data, pcre2_match_data_free>>;
 using ContextPointer = std::unique_ptr<pcre2_match_context, Release<pcre2_match_context, pcre2_match_context_free>>;
 
+std::string message_of(int error) {
+  PCRE2_UCHAR message[256];
+  pcre2_get_error_message(error, message, sizeof(message));
+  return reinterpret_cast<const char*>(message);
+}
+
+bool is_over_budget(int error) {
+  return error == PCRE2_ERROR_MATCHLIMIT || error == PCRE2_ERROR_DEPTHLIMIT || error == PCRE2_ERROR_HEAPLIMIT;
+}
+
 }  // namespace
 
 struct Pattern::Code {
@@ -30,10 +40,8 @@ Pattern::Pattern(const std::string& text) : code_(std::make_unique<Code>()) {
   code_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
                                   PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &error, &offset, nullptr));
   if (code_->code) return;
-  PCRE2_UCHAR message[256];
-  pcre2_get_error_message(error, message, sizeof(message));
-  throw base::ConfigError(base::concat("reward.terms: pattern \"", text, "\": ", reinterpret_cast<const char*>(message),
-                                       " at character ", offset, "; write a Perl-compatible regular expression"));
+  throw base::ConfigError(base::concat("reward.terms: pattern \"", text, "\": ", message_of(error), " at character ",
+                                       offset, "; write a Perl-compatible regular expression"));
 }
 
 Pattern::~Pattern() = default;
@@ -44,11 +52,12 @@ Pattern::Match Pattern::find(std::string_view text) const {
   pcre2_set_match_limit(context.get(), kMatchLimit);
   pcre2_set_depth_limit(context.get(), kMatchLimit);
   const DataPointer data(pcre2_match_data_create(1, nullptr));
-  const int found = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0,
-                                data.get(), context.get());
-  if (found == PCRE2_ERROR_MATCHLIMIT || found == PCRE2_ERROR_DEPTHLIMIT || found == PCRE2_ERROR_HEAPLIMIT)
-    return Match::kOverBudget;
-  return found >= 0 ? Match::kYes : Match::kNo;
+  const int result = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0,
+                                 data.get(), context.get());
+  if (is_over_budget(result)) return {.failure = "its pattern takes too many steps on this text"};
+  if (result < 0 && result != PCRE2_ERROR_NOMATCH)
+    return {.failure = "its pattern cannot be matched against this text: " + message_of(result)};
+  return {.found = result >= 0};
 }
 
 }  // namespace grpo::reward

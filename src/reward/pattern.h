@@ -14,7 +14,10 @@ class Pattern {
   ~Pattern();
   Pattern(Pattern&&) noexcept;
 
-  enum class Match { kYes, kNo, kOverBudget };
+  struct Match {
+    bool found = false;
+    std::string failure = {};  // why it is not known whether the pattern matches; empty if it is known
+  };
   /// Whether the pattern matches anywhere in the text. Bytes that are not UTF-8 match nothing.
   Match find(std::string_view text) const;
 

@@ -2,9 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "grpo/base/error.h"
 #include "grpo/io/file.h"
-#include "grpo/io/json.h"
+#include "grpo/io/json_errors.h"
 
 namespace grpo::tokenizer {
 namespace {
@@ -30,24 +29,23 @@ std::optional<std::string> template_text(const nlohmann::json& config) {
   return std::nullopt;
 }
 
+void take(const nlohmann::json& json, TokenizerConfig& config) {
+  config.bos_token = token_text(json, "bos_token");
+  config.eos_token = token_text(json, "eos_token");
+  if (const auto add = json.find("add_bos_token"); add != json.end() && add->is_boolean())
+    config.add_bos_token = add->get<bool>();
+  config.chat_template = template_text(json);
+}
+
 }  // namespace
 
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder) {
   TokenizerConfig config;
   const auto path = folder / "tokenizer_config.json";
   if (std::filesystem::exists(path)) {
-    try {
-      const nlohmann::json json = io::read_json(path);
-      config.bos_token = token_text(json, "bos_token");
-      config.eos_token = token_text(json, "eos_token");
-      if (const auto add = json.find("add_bos_token"); add != json.end() && add->is_boolean()) {
-        config.add_bos_token = add->get<bool>();
-      }
-      config.chat_template = template_text(json);
-      config.chat_template_file = path;
-    } catch (const nlohmann::json::exception& error) {
-      throw base::IoError(path.string() + ": " + error.what());
-    }
+    const nlohmann::json json = io::read_json(path);
+    io::with_json_errors(path.string(), [&] { take(json, config); });
+    config.chat_template_file = path;
   }
   const auto jinja = folder / "chat_template.jinja";
   if (std::filesystem::exists(jinja)) {

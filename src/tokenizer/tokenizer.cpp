@@ -1,10 +1,10 @@
 #include "grpo/tokenizer/tokenizer.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
+#include "grpo/io/json_errors.h"
 #include "tokenizer/hf_tokenizer.h"
 #include "tokenizer/model_files.h"
 #include "tokenizer/sentencepiece_tokenizer.h"
@@ -34,7 +34,7 @@ std::unique_ptr<Tokenizer> load_file(const fs::path& file) {
   } catch (const base::IoError& error) {
     throw base::IoError(file.string() + ": " + error.what());
   } catch (const nlohmann::json::exception& error) {
-    throw base::IoError(file.string() + ": " + error.what());
+    throw base::IoError(file.string() + ": " + io::message_of(error));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "grpo/io/file.h"
 #include "grpo/io/hash.h"
+#include "grpo/io/json_errors.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -23,6 +24,14 @@ rollout::Completion completion_from(const nlohmann::json& json) {
           .finish_reason = stopped ? rollout::FinishReason::kStop : rollout::FinishReason::kLength};
 }
 
+void take(const nlohmann::json& line, std::map<AnswerKey, std::vector<rollout::Completion>>& all) {
+  auto& known = all[{.set = line.at("set").get<std::string>(),
+                     .draw = line.at("draw").get<uint64_t>(),
+                     .greedy = line.at("greedy").get<bool>(),
+                     .prompt = line.at("prompt").get<std::string>()}];
+  for (const auto& completion : line.at("completions")) known.push_back(completion_from(completion));
+}
+
 bool is_part_of_a_model(const fs::path& file) {
   return file.extension() == ".safetensors" || file.extension() == ".json" || file.extension() == ".model";
 }
@@ -35,13 +44,7 @@ AnswerStore::AnswerStore(const fs::path& folder, const std::string& identity) {
   if (fs::exists(file)) {
     drop_half_line(file);
     io::JsonlReader reader(file.string());
-    for (nlohmann::json line; reader.next(line);) {
-      auto& known = known_[{.set = line.at("set").get<std::string>(),
-                            .draw = line.at("draw").get<uint64_t>(),
-                            .greedy = line.at("greedy").get<bool>(),
-                            .prompt = line.at("prompt").get<std::string>()}];
-      for (const auto& completion : line.at("completions")) known.push_back(completion_from(completion));
-    }
+    for (nlohmann::json line; reader.next(line);) io::with_json_errors(reader, [&] { take(line, known_); });
   }
   writer_ = std::make_unique<io::JsonlWriter>(file.string(), io::JsonlWriter::Mode::kAppend);
 }

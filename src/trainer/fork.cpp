@@ -4,7 +4,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/checkpoint/store.h"
-#include "grpo/io/json.h"
+#include "grpo/io/json_errors.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -16,10 +16,12 @@ bool has_checkpoints(const fs::path& folder) { return !checkpoint::Store(folder 
 
 // The checkpoint that the run in this folder was forked from; empty if it was not.
 std::string forked_from(const fs::path& folder) {
-  if (!fs::exists(folder / "run.json")) return "";
-  const auto run = io::read_json(folder / "run.json");
-  return run.is_object() && run.contains("forked_from") ? run.at("forked_from").at("checkpoint").get<std::string>()
-                                                        : "";
+  const fs::path path = folder / "run.json";
+  if (!fs::exists(path)) return "";
+  const auto run = io::read_json(path);
+  if (!run.is_object() || !run.contains("forked_from")) return "";
+  return io::with_json_errors(path.string() + ": forked_from",
+                              [&] { return run.at("forked_from").at("checkpoint").get<std::string>(); });
 }
 
 std::string spelled(const fs::path& checkpoint) { return fs::weakly_canonical(checkpoint).string(); }

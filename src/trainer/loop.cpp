@@ -10,6 +10,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/checkpoint/run_state.h"
+#include "grpo/io/json_errors.h"
 #include "grpo/models/device.h"
 #include "grpo/rollout/non_finite.h"
 #include "grpo/update/profile.h"
@@ -48,11 +49,13 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
       best_(config.checkpoint.keep_best) {
   if (!start.checkpoint()) return;
   const auto state = restore(*run_, *start.checkpoint(), fork_);
-  step_ = state.at("step").get<int64_t>();
-  last_line_ = line_from(state);
-  if (state.contains("divergence")) divergence_.restore(state.at("divergence"));
-  if (state.contains("goal")) goal_.restore(state.at("goal"), step_);
-  if (state.contains("best")) best_.restore(state.at("best"));
+  io::with_json_errors<base::CheckpointError>(not_a_state(*start.checkpoint()), [&] {
+    step_ = state.at("step").get<int64_t>();
+    last_line_ = line_from(state);
+    if (state.contains("divergence")) divergence_.restore(state.at("divergence"));
+    if (state.contains("goal")) goal_.restore(state.at("goal"), step_);
+    if (state.contains("best")) best_.restore(state.at("best"));
+  });
   checkpoints_.resumed_from(step_);
 }
 
@@ -204,7 +207,9 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
 void Loop::finish_interrupted_step() {
   const auto state = *std::exchange(interrupted_, std::nullopt);
   auto line = line_from(state);
-  if (!state.at("evaluated").get<bool>()) {
+  const bool evaluated = io::with_json_errors<base::CheckpointError>(not_a_state(*start_.checkpoint()),
+                                                                     [&] { return state.at("evaluated").get<bool>(); });
+  if (!evaluated) {
     if (!evaluate(line)) return;
     goal_.look_at(step_, line);
     if (is_better(line, /*saved=*/true)) checkpoints_.mark_best(step_);

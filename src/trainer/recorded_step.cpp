@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
-#include "grpo/io/json.h"
+#include "grpo/io/json_errors.h"
 
 namespace grpo::trainer {
 namespace {
@@ -67,7 +67,9 @@ std::map<int64_t, int64_t> sampled_rollouts(const std::filesystem::path& run) {
   std::map<int64_t, int64_t> sampled;
   nlohmann::json line;
   while (reader.next(line)) {
-    if (line.contains("rollouts")) sampled[line.at("step").get<int64_t>()] = line.at("rollouts").get<int64_t>();
+    io::with_json_errors(reader, [&] {
+      if (line.contains("rollouts")) sampled[line.at("step").get<int64_t>()] = line.at("rollouts").get<int64_t>();
+    });
   }
   return sampled;
 }

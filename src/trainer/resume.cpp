@@ -5,6 +5,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/checkpoint/run_state.h"
+#include "grpo/io/json_errors.h"
 #include "grpo/optim/schedule.h"
 #include "trainer/resume_rules.h"
 #include "trainer/run_inputs.h"
@@ -62,20 +63,20 @@ metrics::MetricsLine line_from(const nlohmann::json& state) {
   return line;
 }
 
+std::string not_a_state(const fs::path& checkpoint) {
+  return checkpoint.string() + ": its state.json is not that of a run";
+}
+
 nlohmann::json restore(Run& run, const fs::path& checkpoint, std::optional<Fork>& fork) {
-  nlohmann::json state;
-  try {
-    state = checkpoint::read_state_json(checkpoint);
+  const auto state = checkpoint::read_state_json(checkpoint);
+  io::with_json_errors<base::CheckpointError>(not_a_state(checkpoint), [&] {
     line_from(state);  // throws unless it can be read
     run.method->restore(state);
     compare_inputs(run, state, checkpoint, fork);
     warn_schedule(run, state);
     checkpoint::read_run_state(checkpoint, *run.policy.model, *run.optimizer, run.reference.get());
     if (run.critic) checkpoint::read_run_state(checkpoint / kCriticFolder, *run.critic, *run.critic_optimizer);
-  } catch (const nlohmann::json::exception& error) {
-    throw base::CheckpointError(
-        base::concat(checkpoint.string(), ": its state.json is not that of a run (", error.what(), ")"));
-  }
+  });
   run.policy.model->release_sampling_weights();
   base::log_info(base::concat("resumed at step ", state.at("step").get<int64_t>(), " from ", checkpoint.string()));
   return state;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <string>
 
 #include "grpo/metrics/metrics_file.h"
 #include "trainer/fork.h"
@@ -21,6 +22,9 @@ nlohmann::json state_of(const Run& run, int64_t step, const metrics::MetricsLine
 
 /// Reads the metrics line that a checkpoint's state.json holds.
 metrics::MetricsLine line_from(const nlohmann::json& state);
+
+/// Begins the message about a state.json in which something is missing or of another type.
+std::string not_a_state(const std::filesystem::path& checkpoint);
 
 /// Brings a run to where its checkpoint was, and returns the checkpoint's state.json. What the run's files hold must be
 /// what it was; in a fork the difference is added to the fork's changes. Throws base::CheckpointError, or

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "grpo/io/json.h"
+#include "grpo/io/json_errors.h"
 #include "grpo/metrics/timer.h"
 #include "trainer/group_sizes.h"
 
@@ -179,16 +179,25 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& whole, i
   return plan;
 }
 
+namespace {
+
+// Whether a step of this configuration can have sampled as many rollouts.
+bool is_possible(double rollouts, const RolloutConfig& config) {
+  return rollouts >= static_cast<double>(config.prompts_per_step * first_size(config)) &&
+         rollouts <= static_cast<double>(most_rollouts(config));
+}
+
+}  // namespace
+
 std::optional<double> measured_step_seconds(const TrainConfig& config) {
   const auto file = std::filesystem::path(config.run.output) / config.run.name / "metrics.jsonl";
   std::vector<double> seconds;
   if (std::filesystem::exists(file)) {
     io::JsonlReader reader(file.string());
     for (nlohmann::json line; reader.next(line);) {
-      const double rollouts = line.value("rollouts", 0.0);
-      const bool same = rollouts >= static_cast<double>(config.rollout.prompts_per_step * first_size(config.rollout)) &&
-                        rollouts <= static_cast<double>(most_rollouts(config.rollout));
-      if (same) seconds.push_back(line.value("time/step", 0.0));
+      io::with_json_errors(reader, [&] {
+        if (is_possible(line.value("rollouts", 0.0), config.rollout)) seconds.push_back(line.value("time/step", 0.0));
+      });
     }
   }
   if (seconds.empty()) return {};

@@ -24,6 +24,31 @@ def objects(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+class Rows(unittest.TestCase):
+    def test_keep_the_order_of_their_fields(self):
+        row = {"z": 1, "prompt": "1+2=", "pred": "3", "gold": "3", "ids": [5, 12], "a": {"y": 1, "b": 2}, "text": "1"}
+        for command, first_new in (("generate", "completions"), ("score", "logprobs"), ("verify", "correct"), ("tokenize", "decoded")):
+            model = [] if command == "verify" else ["--model", MODEL]
+            result = run(command, *model, "--input", "-", "--output", "-", rows=[row])
+            self.assertEqual(result.returncode, 0, result.stderr)
+            out = json.loads(result.stdout)
+            self.assertEqual(list(out)[:len(row) + 1], [*row, first_new], command)
+            self.assertEqual(list(out["a"]), ["y", "b"], command)
+
+    def test_of_another_type_are_named_with_file_and_line(self):
+        wrong = {"generate": [{"prompt_ids": ["a"]}, {"prompt_ids": {"a": 1}}, {"prompt": [{"role": 1}]}],
+                 "score": [{"ids": ["a"]}, {"ids": 3}, {"ids": [1.5]}],
+                 "verify": [{"gold": [1], "pred": "1"}, {"gold": "1", "pred": None}],
+                 "tokenize": [{"text": 1}]}
+        for command, rows in wrong.items():
+            model = [] if command == "verify" else ["--model", MODEL]
+            for row in rows:
+                result = run(command, *model, "--input", "-", "--output", "-", rows=[row])
+                self.assertEqual(result.returncode, 1, (row, result.stderr))
+                self.assertIn("error: stdin:1: ", result.stderr, row)
+                self.assertNotIn("json.exception", result.stderr, row)
+
+
 class Score(unittest.TestCase):
     def test_gives_one_log_prob_less_than_ids_and_keeps_other_fields(self):
         rows = [{"ids": [2, 12, 3, 13], "note": "kept"}, {"ids": [5]}, {"ids": []}]

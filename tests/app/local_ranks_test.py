@@ -95,6 +95,13 @@ class LocalRanks(unittest.TestCase):
                 self.assertEqual(process.wait(timeout=20), 3)
                 self.assertTrue(wait_until_gone(ranks, 1))
 
+    def test_a_signal_waits_until_ranks_are_ready_for_it(self):
+        with start("stop_late") as process:
+            ranks = read_processes(process, 3)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(timeout=20), 3)
+            self.assertTrue(wait_until_gone(ranks, 1))
+
     def test_a_rank_that_stopped_is_no_failure(self):
         self.assertEqual(run("one_stops")[0], 3)
 

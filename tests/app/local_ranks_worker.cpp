@@ -9,6 +9,7 @@
 
 #include "app/exit_code.h"
 #include "app/local_ranks.h"
+#include "app/stop_signals.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 
@@ -66,13 +67,17 @@ int be_a_rank(const std::string& scenario, int rank) {
   if (scenario == "flood") return rank == 0 ? write_lines(-1) : die_after(1000);
   if (scenario == "one_stops") return rank == 0 ? grpo::app::kStopped : grpo::app::kDone;
   if (scenario == "stop" || scenario == "talk") {
-    for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) std::signal(number, on_signal);
-  } else {
+    grpo::app::handle_stop_signals(on_signal);
+  } else if (scenario != "stop_late") {
     std::signal(SIGTERM, SIG_IGN);
   }
   std::printf("process %d\n", getpid());
   std::fflush(stdout);
   if (scenario == "talk") return talk_until_told();
+  if (scenario == "stop_late") {
+    usleep(500'000);
+    grpo::app::handle_stop_signals(on_signal);
+  }
   if (rank == 1 && scenario == "one_fails") {
     usleep(300000);
     return 5;

@@ -28,8 +28,12 @@ bool wait_for(int count) {
   return received >= count;
 }
 
-TEST(StopSignals, AreHandledOnNoThreadThatComputes) {
+// Both in one test, since a process begins to handle signals once.
+TEST(StopSignals, WaitUntilTheyAreHandledAndThenReachNoThreadThatComputes) {
+  block_stop_signals();
+  for (const int number : {SIGTERM, SIGUSR1}) kill(getpid(), number);
   handle_stop_signals(on_signal);
+  EXPECT_TRUE(wait_for(2));
   computing[0] = gettid();
   std::atomic<bool> done = false;
   std::thread worker([&] {
@@ -39,7 +43,7 @@ TEST(StopSignals, AreHandledOnNoThreadThatComputes) {
   });
   while (computing[1] == 0) {
   }
-  int sent = 0;
+  int sent = 2;
   for (const int number : {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGINT, SIGUSR1, SIGTERM}) {
     kill(getpid(), number);
     EXPECT_TRUE(wait_for(++sent));

@@ -260,6 +260,15 @@ class Survive(InFolder):
         self.assertEqual(self.checkpoint("export", self.run_folder, "--output", exported).returncode, 0)
         self.assertEqual(snapshot(exported), snapshot(folder / "step_00000004" / "model"))
         self.assertEqual(self.checkpoint("export", self.run_folder, "--output", exported).returncode, 2)
+        empty = self.folder / "empty"
+        empty.mkdir()
+        left_behind = self.folder / "empty.tmp-grpo-export" / "contents"
+        left_behind.mkdir(parents=True)
+        (left_behind / "half").write_text("")
+        result = self.checkpoint("export", self.run_folder, "--output", f"{empty}/")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(snapshot(empty), snapshot(exported))
+        self.assertFalse(left_behind.parent.exists())
         (folder / "last_good").write_text("step_00000001\n")
         self.assertEqual([line.endswith("\tlast good") for line in self.checkpoint("list", folder).stdout.splitlines()], [True, False, False, False])
         self.assertEqual(self.checkpoint("prune", self.run_folder, "--keep", 2).stdout, "removed step_00000002\n")

@@ -27,6 +27,8 @@ TEST(Join, PutsSeparatorsBetween) {
   EXPECT_EQ(join({}, ", "), "");
   EXPECT_EQ(join({"a"}, ", "), "a");
   EXPECT_EQ(join({"a", "b", "c"}, ", "), "a, b, c");
+  EXPECT_EQ(join({"", "a", ""}, ","), ",a,");
+  EXPECT_EQ(join({"", ""}, ","), ",");
 }
 
 TEST(Trimmed, LeavesInnerSpace) {

@@ -210,6 +210,8 @@ TEST_F(LoadProblems, NamesTheCsvRowThatDoesNotFit) {
   EXPECT_THAT(error_of("a.csv", "problem,answer\np,1\nq,2,3\n"),
               HasSubstr("a.csv: row 1: has 3 values, the first line names 2 columns"));
   EXPECT_THAT(error_of("a.csv", "problem,answer\n\"p,1\n"), HasSubstr("not valid CSV"));
+  EXPECT_EQ(load("a.csv", ",problem,answer,,\n0,p,1,,\n").at(0).answers.at(0), "1");  // columns without a name
+  EXPECT_THAT(error_of("a.csv", "problem,answer,answer\np,1,2\n"), HasSubstr("a.csv: two columns are called answer"));
 }
 
 // datasets.to_json writes this.

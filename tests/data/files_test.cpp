@@ -38,6 +38,12 @@ TEST_F(ExpandFiles, MatchesPatterns) {
   EXPECT_THAT(expand_files(path("dev-*.parquet")), IsEmpty());
 }
 
+TEST_F(ExpandFiles, GivesAlternativesInTheOrderOfNamesAndEachFileOnce) {
+  for (const char* name : {"a.jsonl", "ab.jsonl", "b.jsonl"}) touch(name);
+  EXPECT_THAT(expand_files(path("{b,a}.jsonl")), ElementsAre(path("a.jsonl"), path("b.jsonl")));
+  EXPECT_THAT(expand_files(path("{a*,a}.jsonl")), ElementsAre(path("a.jsonl"), path("ab.jsonl")));
+}
+
 TEST_F(ExpandFiles, PrefersAFileOfThatVeryName) {
   touch("a[1].jsonl");
   touch("a1.jsonl");
@@ -51,6 +57,10 @@ TEST_F(ExpandFiles, RefusesToMixSplits) {
   touch("d/test-00000.parquet");
   EXPECT_THAT([&] { expand_files(path("d")); },
               ThrowsMessage<base::ConfigError>(HasSubstr("several splits (test, train)")));
+  touch("e/math.jsonl");
+  touch("e/test.jsonl");
+  EXPECT_THAT([&] { expand_files(path("e")); },
+              ThrowsMessage<base::ConfigError>(HasSubstr("several splits (files of none, test)")));
 }
 
 TEST_F(ExpandFiles, SaysWhereAFolderKeepsItsFiles) {

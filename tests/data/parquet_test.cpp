@@ -104,6 +104,13 @@ TEST(Parquet, ReadsAllColumnsWhereWholeRowsAreAskedFor) {
   EXPECT_EQ(problems.at(1).whole_row, R"({"answer":"a1","problem":"p1","tests":["c"]})");
 }
 
+TEST(Parquet, RefusesTwoColumnsOfOneName) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  write(path, {{"problem", strings({"p"})}, {"answer", strings({"1"})}, {"answer", strings({"2"})}});
+  EXPECT_THAT(error_of(path, "problem", "answer"), HasSubstr("a.parquet: two columns are called answer"));
+}
+
 // The layout of verl's files: chat messages, and the answer inside a struct.
 TEST(Parquet, ReadsChatMessagesAndNestedKeys) {
   const testing::TempDir dir;

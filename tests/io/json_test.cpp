@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/io/hash.h"
+#include "grpo/io/json_errors.h"
 #include "grpo/io/mapped_file.h"
 #include "grpo/io/parse_json.h"
 #include "support/golden.h"
@@ -16,6 +18,37 @@ namespace grpo::io {
 namespace {
 
 using ::testing::HasSubstr;
+
+std::string said_of(const std::function<void()>& read) {
+  try {
+    with_json_errors("a.json", read);
+  } catch (const base::IoError& error) {
+    return error.what();
+  }
+  return "nothing";
+}
+
+TEST(WithJsonErrors, NamesThePlaceOfAKeyThatIsMissingAndOfAValueOfAnotherType) {
+  const nlohmann::json json = {{"a", "text"}};
+  EXPECT_EQ(said_of([&] { json.at("b"); }), "a.json: key 'b' not found");
+  EXPECT_EQ(said_of([&] { json.at("a").get<int>(); }), "a.json: type must be number, but is string");
+  EXPECT_EQ(said_of([&] { json.at("a").at(0); }), "a.json: cannot use at() with string");
+  EXPECT_EQ(said_of([&] { json.value("a", 1.0); }), "a.json: type must be number, but is string");
+  EXPECT_EQ(said_of([&] { throw base::IoError("b.json: another error"); }), "b.json: another error");
+  EXPECT_THROW(with_json_errors<base::ConfigError>("a.json", [&] { json.at("b"); }), base::ConfigError);
+  EXPECT_EQ(with_json_errors("a.json", [&] { return json.at("a").get<std::string>(); }), "text");
+}
+
+TEST(WithJsonErrors, NamesTheLineOfAReader) {
+  const testing::TempDir dir;
+  write_file_atomic(dir.path() / "a.jsonl", "{}\n\n{\"a\":[]}\n");
+  JsonlReader reader((dir.path() / "a.jsonl").string());
+  nlohmann::json line;
+  while (reader.next(line)) {
+  }
+  EXPECT_THAT([&] { with_json_errors(reader, [&] { line.at("a").get<std::string>(); }); },
+              ::testing::ThrowsMessage<base::IoError>(HasSubstr("a.jsonl:3: type must be string, but is array")));
+}
 
 std::string nested(size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 

@@ -17,6 +17,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
+#include "grpo/models/device.h"
 #include "grpo/models/freeze.h"
 #include "grpo/nn/lm_head.h"
 #include "models/cached_pass.h"
@@ -258,6 +259,11 @@ TEST(AdapterFolder, IsRefusedWhereItIsAnotherKindOrOfAnotherModel) {
   EXPECT_THAT(refusal("alpha_pattern", {{"q_proj", 4}}), HasSubstr("alpha_pattern"));
   EXPECT_THAT(refusal("r", 4), HasSubstr("q_proj.lora_A.weight has shape [3, 32]"));
   EXPECT_THAT(refusal("r", "four"), HasSubstr("not what peft writes"));
+  for (const auto& [key, value] : {std::pair<const char*, nlohmann::json>{"base_model_name_or_path", 5},
+                                   {"peft_type", 3},
+                                   {"bias", true},
+                                   {"use_rslora", "yes"}})
+    EXPECT_THAT(refusal(key, value), HasSubstr("adapter_config.json: not what peft writes: type must be")) << key;
   EXPECT_EQ(refusal("r", 3), "no error");
 }
 
@@ -282,6 +288,20 @@ TEST(Adapters, MergedGiveTheSameModelUpToRounding) {
   model->save(folders.dir.path() / "merged", {});
   const auto loaded = CausalLM::load(folders.dir.path() / "merged", at::kFloat, at::kCPU);
   EXPECT_TRUE(at::equal(packed_logits(*model), packed_logits(*loaded)));
+}
+
+TEST(Adapters, AreMergedIntoABaseInFloat16InThatDtype) {
+  const auto model = adapted_model({.rank = 3}, at::kHalf);
+  const Folders folders(*model);
+  EXPECT_EQ(stored_dtype(folders.base), at::kHalf);
+  const auto loaded = CausalLM::load(folders.adapters, stored_dtype(folders.base), at::kCPU);
+  loaded->merge_adapters();
+  loaded->save(folders.dir.path() / "merged", folders.base);
+  EXPECT_EQ(stored_dtype(folders.dir.path() / "merged"), at::kHalf);
+  model->merge_adapters();
+  const auto merged = CausalLM::load(folders.dir.path() / "merged", at::kHalf, at::kCPU);
+  for (size_t i = 0; i < merged->parameters().size(); ++i)
+    EXPECT_TRUE(at::equal(merged->parameters()[i].second, model->parameters()[i].second)) << i;
 }
 
 TEST(LoraConfig, RefusesATargetThatIsNoLinearLayer) {

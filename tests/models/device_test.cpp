@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
+#include "grpo/io/json.h"
 #include "grpo/kernels/cuda.h"
 #include "models/small_model.h"
 #include "support/golden.h"
@@ -45,6 +46,21 @@ TEST(ResolveDtype, TakesFp32OnTheCpuAndTheStoredOneElsewhere) {
   EXPECT_EQ(resolve_dtype(DtypeChoice::kAuto, dir.path(), at::kCUDA), at::kBFloat16);
   EXPECT_EQ(resolve_dtype(DtypeChoice::kBfloat16, dir.path(), at::kCPU), at::kBFloat16);
   EXPECT_EQ(resolve_dtype(DtypeChoice::kFloat32, dir.path(), at::kCUDA), at::kFloat);
+}
+
+TEST(StoredDtype, IsWhatTheFolderSays) {
+  const testing::TempDir dir;
+  const auto stored = [&](const char* key, const nlohmann::json& value) {
+    io::write_json(dir.path() / "config.json", {{key, value}});
+    return stored_dtype(dir.path());
+  };
+  EXPECT_EQ(stored("torch_dtype", "float32"), at::kFloat);
+  EXPECT_EQ(stored("dtype", "float16"), at::kHalf);
+  EXPECT_EQ(stored("torch_dtype", "bfloat16"), at::kBFloat16);
+  EXPECT_EQ(stored("torch_dtype", "float64"), at::kBFloat16);
+  EXPECT_EQ(stored("torch_dtype", nullptr), at::kBFloat16);
+  io::write_json(dir.path() / "config.json", nlohmann::json::array({"torch_dtype"}));
+  EXPECT_EQ(stored_dtype(dir.path()), at::kBFloat16);
 }
 
 }  // namespace

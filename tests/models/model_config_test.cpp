@@ -233,5 +233,12 @@ TEST(StopIds, NeedNoGenerationConfig) {
   EXPECT_THAT(stop_ids(dir.path()), ElementsAre(5));
 }
 
+TEST(ReadModelConfig, NamesTheFileWhereAnOverrideFindsAValueOfAnotherType) {
+  const testing::TempDir dir;
+  testing::write_config(dir.path(), changed("rope_parameters", {{"full_attention", "x"}}));
+  EXPECT_THAT(message_of<base::ConfigError>([&] { read_model_config(dir.path(), {.rope_theta = 5e5}); }),
+              HasSubstr("config.json: cannot use operator[]"));
+}
+
 }  // namespace
 }  // namespace grpo::models

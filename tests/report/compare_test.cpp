@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::ThrowsMessage;
 
 struct RunSpec {
   int rollouts = 16;
@@ -97,7 +98,7 @@ TEST_F(Compare, TellsWhatTheSecondRunReachesWithWhat) {
   EXPECT_THAT(verdicts[0].text,
               HasSubstr("G=2 reaches 80.0 % of G=16's heldout/mean@4 (60.0 % against 75.0 %) with 12.5 % of its "
                         "rollouts in 0.25 of its time; difference −15.0 points: no interval"));
-  EXPECT_TRUE(std::isnan(verdicts[0].half));
+  EXPECT_TRUE(std::isnan(verdicts[0].half_width));
 }
 
 struct Named {
@@ -178,7 +179,7 @@ TEST_F(Compare, OneSeedEachIsComparedProblemByProblem) {
   write_eval(dir_.path() / "g16", {1, 2, 3, 0});
   write_eval(dir_.path() / "g2<b>", {2, 3, 2, 1});
   const auto verdict = verdicts_of(arms_of(runs_)).at(0);
-  EXPECT_NEAR(verdict.half, 100.0 * 3.182 * 0.25 / 2.0, 0.01);
+  EXPECT_NEAR(verdict.half_width, 100.0 * 3.182 * 0.25 / 2.0, 0.01);
   EXPECT_THAT(verdict.text, HasSubstr("no difference beyond chance (95 %, paired over 4 problems, one seed each)"));
 }
 
@@ -198,11 +199,11 @@ TEST_F(Compare, SeedsOfOneConfigurationAreAnArm) {
   EXPECT_EQ(arms[1].runs.size(), 3u);
   const auto verdict = verdicts_of(arms).at(0);
   EXPECT_NEAR(verdict.difference, 30.0, 1e-9);
-  EXPECT_NEAR(verdict.half, 100.0 * 4.26 * std::sqrt(0.0101 / 3.0), 0.1);
+  EXPECT_NEAR(verdict.half_width, 100.0 * 4.26 * std::sqrt(0.0101 / 3.0), 0.1);
   EXPECT_THAT(verdict.text, HasSubstr("better beyond chance (95 %, Welch's t over 3 and 3 seeds)"));
   const auto series = curves_of(arms[0], {"eval/heldout/mean@4"}, 100).series.at("eval/heldout/mean@4");
   EXPECT_NEAR(series.mean.at(2), 0.5, 1e-12);
-  EXPECT_NEAR(series.half.at(2), 4.303 * 0.1 / std::sqrt(3.0), 1e-3);
+  EXPECT_NEAR(series.half_width.at(2), 4.303 * 0.1 / std::sqrt(3.0), 1e-3);
   EXPECT_TRUE(std::isnan(series.mean.at(1)));
   EXPECT_THAT(comparison_text(runs), HasSubstr("50.0 ± 24.8"));
 }
@@ -277,7 +278,7 @@ TEST_F(Compare, SampledGroupsKeepARightAndAWrongCompletion) {
   }
   fs::create_directories(dir_.path() / "g16" / "rollouts");
   io::write_file_atomic(dir_.path() / "g16" / "rollouts" / "step_00000001.jsonl", lines);
-  const auto steps = rollout_samples(runs_[0], {.completions = 3, .characters = 3});
+  const auto steps = rollout_samples(runs_[0], {.completions = 3, .bytes = 3});
   ASSERT_EQ(steps.at(0).at("groups").size(), 2u);
   const auto group = steps.at(0).at("groups").at(0);
   EXPECT_EQ(group.at("size"), 8);
@@ -317,6 +318,34 @@ TEST_F(Compare, LeavesOutALastLineThatIsCutOffButNoOther) {
   EXPECT_EQ(read_run(dir_.path() / "g16").steps, 2);
   io::write_file_atomic(path, "{\"step\":1,\"lo\n" + whole);
   EXPECT_THROW(read_run(dir_.path() / "g16"), base::IoError);
+}
+
+TEST_F(Compare, OnlyFilesNamedAfterStepsAreRollouts) {
+  const auto folder = dir_.path() / "g16" / "rollouts";
+  fs::create_directories(folder / "step_00000009.jsonl");
+  const std::string line = rollout_line(0, "right", "text");
+  for (const char* name : {"step_00000002.jsonl", "step_00000010.jsonl", "notes.jsonl", "step_0000000x.jsonl",
+                           "step_1.jsonl", "step_00000003.jsonl.bak", "step_000000000004.jsonl"})
+    io::write_file_atomic(folder / name, line);
+  const auto steps = rollout_samples(runs_[0], {});
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[0].at("step"), 2);
+  EXPECT_EQ(steps[1].at("step"), 10);
+}
+
+TEST_F(Compare, NamesTheLineWithoutAKeyOrWithAValueOfAnotherType) {
+  const auto folder = dir_.path() / "g16";
+  io::write_file_atomic(folder / "eval" / "step_00000002_heldout.jsonl", "{\"id\":1,\"right\":1,\"samples\":[{}]}\n");
+  EXPECT_THAT([&] { last_eval_by_problem(runs_[0], "eval/heldout/mean@4"); },
+              ThrowsMessage<base::IoError>(HasSubstr("step_00000002_heldout.jsonl:1: type must be string")));
+  fs::create_directories(folder / "rollouts");
+  io::write_file_atomic(folder / "rollouts" / "step_00000001.jsonl",
+                        rollout_line(0, "right", "text") + "{\"sample\":1}\n");
+  EXPECT_THAT([&] { rollout_samples(runs_[0], {}); },
+              ThrowsMessage<base::IoError>(HasSubstr("step_00000001.jsonl:2: key 'prompt_id' not found")));
+  io::write_file_atomic(folder / "metrics.jsonl", "{\"step\":1}\n{\"rollouts\":8}\n");
+  EXPECT_THAT([&] { read_run(folder); },
+              ThrowsMessage<base::IoError>(HasSubstr("metrics.jsonl:2: key 'step' not found")));
 }
 
 TEST_F(Compare, SaysWhenAFolderIsNoRun) {

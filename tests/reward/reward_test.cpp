@@ -61,6 +61,14 @@ TEST(Reward, RegexThatBacktracksForeverEndsAndSaysSo) {
   EXPECT_FALSE(score_of(config, {.gold = "", .text = "aab"}).failed());
 }
 
+TEST(Reward, RegexThatEndsInAnotherErrorSaysSo) {
+  const RewardConfig config{.terms = {term(TermType::kRegex, 1.0, "(?R)?a")}};
+  const auto score = score_of(config, {.gold = "", .text = "aaa"});  // it calls itself before it has read anything
+  EXPECT_TRUE(score.failed());
+  EXPECT_THAT(score.failure, ::testing::HasSubstr("regex: its pattern cannot be matched against this text: "));
+  EXPECT_FALSE(score_of(config, {.gold = "", .text = "bbb"}).failed());
+}
+
 TEST(Reward, FormatWantsACompleteBox) {
   EXPECT_EQ(value(term(TermType::kFormat), {.gold = "", .text = "\\boxed{1}"}), 1.0);
   EXPECT_EQ(value(term(TermType::kFormat), {.gold = "", .text = "\\boxed{1"}), 0.0);

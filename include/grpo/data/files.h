@@ -7,9 +7,10 @@
 namespace grpo::data {
 
 /// The problem files that an entry of data.train stands for. For a folder: its files with known endings, in the order
-/// of their names. For a pattern with *, ?, [...] or {a,b}: the files that match it, possibly none. Otherwise the entry
-/// itself, whether it exists or not. Throws base::ConfigError for a folder without a problem file, and for a folder
-/// with several splits (train-*, test-*), since the user has to say which of them is meant.
+/// of their names. For a pattern with *, ?, [...] or {a,b}: the files that match it, each once and in the order of
+/// their names, possibly none. Otherwise the entry itself, whether it exists or not. Throws base::ConfigError for a
+/// folder without a problem file, and for a folder with several splits (train-*, test-*), since the user has to say
+/// which of them is meant.
 std::vector<std::string> expand_files(const std::string& entry);
 
 /// Whether the entry has wildcards and is not itself the name of a file.

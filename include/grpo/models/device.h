@@ -24,6 +24,10 @@ double peak_device_bytes(at::Device device);
 /// Makes this CUDA device the current one of the calling thread.
 void use_device(at::Device device);
 
+/// The dtype that config.json of a model folder names: float32, float16 or bfloat16. One that names none of these, or
+/// has no dtype, counts as bfloat16.
+at::ScalarType stored_dtype(const std::filesystem::path& model_folder);
+
 /// kAuto is float32 on the CPU; elsewhere it is float32 if the folder's config.json says so, and bfloat16 if not.
 at::ScalarType resolve_dtype(DtypeChoice choice, const std::filesystem::path& model_folder, at::Device device);
 
