@@ -72,12 +72,17 @@ def effort(seeds, target):
     return f"{mean(reached):,.0f}"
 
 
-def largest_drop(lines):
+def drop_of(lines):
     highest = drop = 0
     for _, value in smooth_accuracies(lines):
         highest = max(highest, value)
         drop = max(drop, highest - value)
     return drop
+
+
+def largest_drop(seeds):
+    """A run that is evaluated before and behind its training, and not within, cannot show one."""
+    return f"{max(drop_of(lines) for lines in seeds):.1f}" if all(len(smooth_accuracies(lines)) > 2 for lines in seeds) else "–"
 
 
 def gradient_variation(seeds):
@@ -113,7 +118,7 @@ def row(options, arm):
     models, files, keys = KINDS[kind_of(settings)]
     final = [smooth_accuracies(lines)[-1][1] for lines in seeds]
     memory = mean(memory_mb(lines) for lines in seeds)
-    return [f"`{arm}`", effort(seeds, options.target), time_ratio(options, arm), spread(final), f"{max(largest_drop(lines) for lines in seeds):.1f}",
+    return [f"`{arm}`", effort(seeds, options.target), time_ratio(options, arm), spread(final), largest_drop(seeds),
             gradient_variation(seeds), " and ".join(models), f"{memory:.0f}", str(lines_of_code(files)), str(keys_in(settings, keys))]
 
 

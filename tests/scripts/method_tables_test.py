@@ -90,7 +90,7 @@ class MethodTables(unittest.TestCase):
         for arm, method, steps in (("g2", "grpo", 1), ("ppo", "ppo", 3)):
             write(times / f"{arm}_seed1", method, [start(0.25), *(live(step) for step in range(1, steps + 1))])
         self.assertEqual([row[2] for row in table("tradeoff_table.py", self.folder, "g2", "ppo", "--times", times)[1:]], ["1.0", "3.0"])
-        self.assertEqual([rows[2][6], rows[2][9]], ["policy and critic", "2"])
+        self.assertEqual([rows[2][4], rows[2][6], rows[2][9]], ["–", "policy and critic", "2"])
 
 
 if __name__ == "__main__":
