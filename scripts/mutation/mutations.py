@@ -204,7 +204,8 @@ def duplicate_element(text):
 
 def add_element(text):
     found = top_elements(text)
-    return [text + ", 77", "77, " + text] if found is None else [rebuilt(found, found[1] + ["77"]), rebuilt(found, ["0"] + found[1])]
+    extra = "78" if text == "77" else "77"  # a value that is repeated word for word is that value
+    return [f"{text}, {extra}", f"{extra}, {text}"] if found is None else [rebuilt(found, found[1] + ["77"]), rebuilt(found, ["0"] + found[1])]
 
 
 def swap_bracket(text):
