@@ -11,6 +11,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -389,6 +390,8 @@ int fail(const std::exception& error, int exit_code) {
 }  // namespace grpo::dist
 
 int main(int argc, char** argv) {
+  // As in the program: a write to the store of a rank that was killed is an error then, and not the end of this rank.
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     if (argc != 3) throw grpo::base::ConfigError("usage: grpo_dist_worker SCENARIO TIMEOUT_S");
     if (std::string(argv[1]) == "agent") {
