@@ -44,12 +44,13 @@ def watch(process, metrics, until):
 
 
 def compare_usage(number, seen):
-    """The medians of the second and of the last tenth of the time."""
+    """The second and the last tenth of the time: the medians of memory, and the least number of descriptors, threads and processes,
+    since a thread that writes a checkpoint comes and goes, while one that was leaked is there at every moment."""
     if len(seen) < 20:
         print(f"soak start {number}: too short to compare", flush=True)
         return []
     tenth = len(seen) // 10
-    early, late = ([statistics.median(column) for column in zip(*part)] for part in (seen[tenth:2 * tenth], seen[-tenth:]))
+    early, late = ([statistics.median(memory), *map(min, counts)] for memory, *counts in (zip(*part) for part in (seen[tenth:2 * tenth], seen[-tenth:])))
     change = 100 * (late[0] / early[0] - 1)
     print(f"soak start {number}: memory {early[0] / 1e6:.1f} -> {late[0] / 1e6:.1f} MB ({change:+.2f} %), descriptors {early[1]:g} -> {late[1]:g}, "
           f"threads {early[2]:g} -> {late[2]:g}, processes {early[3]:g} -> {late[3]:g}", flush=True)
