@@ -110,10 +110,12 @@ FileLock::FileLock(const fs::path& path) : path_(path) {
 }
 
 FileLock::~FileLock() {
-  if (is_still_there()) {
-    if (!before_ || ::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, before_->data(), before_->size(), 0) < 0)
-      ::unlink(path_.c_str());
-  }
+  const auto written_back = [&] {
+    return before_ && ::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, before_->data(), before_->size(), 0) >= 0;
+  };
+  if (is_still_there() && !written_back()) ::unlink(path_.c_str());
+  if (!before_ && is_still_there())
+    base::log_warning(path_.string() + " could not be removed; it locks nothing, and may be deleted");
   ::close(fd_);
 }
 

@@ -116,12 +116,13 @@ class Campaign:
             return f"the next start ends with {code}: {said[-400:]}"
         return self.difference(folder, ranks)
 
-    def difference(self, folder, ranks):
+    def difference(self, folder, ranks, said=""):
+        """said: what the run wrote, which may own up to a file that it could not remove."""
         here, there = results(folder), self.expected(ranks)
         here = {name: value for name, value in here.items() if name not in one_too_many(here, there)}
         if here != there:
             return f"other results than the uninterrupted run's: {sorted(name for name in {*here, *there} if here.get(name) != there.get(name))}"
-        left = leftovers(folder)
+        left = [path for path in leftovers(folder) if f"{path} could not be removed" not in said]
         return f"left behind: {left}" if left else None
 
     # --- kill -9 ---
@@ -231,7 +232,7 @@ class Campaign:
         words = "\n".join(line for line in said.splitlines() if not line.startswith("fault: ") and " goes back to step " not in line)
         if code == 0:
             outcome = "went on with a warning" if " warning " in words else "went on" if struck else "not reached"
-            return f"fault {kind}: {outcome}", self.difference(folder, 1)
+            return f"fault {kind}: {outcome}", self.difference(folder, 1, said)
         outcome = f"fault {kind}: ended, and went on when started again"
         if code == -9 and kind == "kill":
             return outcome, self.finish(folder, 1)
