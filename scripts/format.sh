@@ -23,7 +23,7 @@ tool() {
 }
 
 format=$(tool)
-mapfile -d '' -t files < <(find docs include src tests \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print0 | sort -z)
+mapfile -d '' -t files < <(find cmake docs include src tests \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print0 | sort -z)
 if [[ ${1:-} != --check ]]; then
   printf '%s\0' "${files[@]}" | xargs -0 -n 20 -P "$(nproc)" "$format" -i
   exit

@@ -7,19 +7,14 @@ Every completion that was judged right and ended by itself becomes one, as often
 --problems names the files that the run was trained on (JSON Lines, in their order), from which each completion takes its problem as it was
 written; --prompt-key and --answer-key are data.prompt_key and data.answer_key of the run that is to learn.
 """
-import argparse
 import json
 
-from rollouts_to_pairs import fail, problems_of, rows_of
+from rollouts_to_pairs import fail, parser_of, problems_of, rows_of
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rollouts", nargs="+")
-    parser.add_argument("--problems", nargs="+", required=True)
-    parser.add_argument("--prompt-key", default="problem")
+    parser = parser_of(__doc__, required=True)
     parser.add_argument("--answer-key", default="answer")
-    parser.add_argument("--output", required=True)
     options = parser.parse_args()
     problems = problems_of(options.problems, options.prompt_key)
     sampled = right = 0

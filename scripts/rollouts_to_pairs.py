@@ -55,13 +55,18 @@ def problems_of(paths, key):
     return problems
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description, **problems):
+    """The arguments of a script that turns rollout files into something to learn; **problems: how --problems is asked for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rollouts", nargs="+")
-    parser.add_argument("--problems", nargs="+", default=[])
+    parser.add_argument("--problems", nargs="+", **problems)
     parser.add_argument("--prompt-key", default="problem")
     parser.add_argument("--output", required=True)
-    options = parser.parse_args()
+    return parser
+
+
+def main():
+    options = parser_of(__doc__, default=[]).parse_args()
     problems = problems_of(options.problems, options.prompt_key)
     groups = pairs = 0
     with open(options.output, "w", encoding="utf-8") as output:
