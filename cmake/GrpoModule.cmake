@@ -1,3 +1,7 @@
+# Most of the time of a clean build goes into the headers of LibTorch, JSON and the command line, which sources that are compiled as
+# one read and instantiate once. Whoever changes single sources all day compiles less without it (the preset debug).
+option(GRPO_UNITY "Compile up to 16 sources of a module as one" ON)
+
 # grpo_module(<name> SOURCES <files>... [USES <modules>...] [LINKS <libraries>...] [TORCH])
 # One static library per module, linked as grpo::<name>. USES lists the arrows of the module map (docs/architecture.md);
 # TORCH adds LibTorch and the shared precompiled header.
@@ -6,6 +10,7 @@ function(grpo_module name)
   add_library(grpo_${name} STATIC ${ARG_SOURCES})
   add_library(grpo::${name} ALIAS grpo_${name})
   set_target_properties(grpo_${name} PROPERTIES EXPORT_NAME ${name})
+  grpo_unity(grpo_${name})
   target_include_directories(grpo_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
                              PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_compile_features(grpo_${name} PUBLIC cxx_std_20)
@@ -16,6 +21,14 @@ function(grpo_module name)
   if(ARG_TORCH)
     target_link_libraries(grpo_${name} PUBLIC grpo::torch)
     grpo_use_torch(grpo_${name})
+  endif()
+endfunction()
+
+function(grpo_unity target)
+  if(GRPO_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
+    # A class of one source may have members of types that only this source knows, which the compiler cannot see from outside of it.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
 endfunction()
 

@@ -50,6 +50,16 @@ def source_for(header, users, commands):
     return None
 
 
+def compile_entries(build):
+    """The entry of each compiled source by its path; sources that are compiled as one (GRPO_UNITY) get an entry each."""
+    entries = {}
+    for entry in json.loads(pathlib.Path(build, "compile_commands.json").read_text(encoding="utf-8")):
+        file = pathlib.Path(entry["file"])
+        sources = INCLUDE.findall(file.read_text(encoding="utf-8")) if file.parent.name == "Unity" else [f'"{file}']
+        entries.update({source[1:]: {**entry, "file": source[1:]} for source in sources if source.endswith(".cpp")})
+    return entries
+
+
 def options_of(command):
     """The compiler and its options in a command, without the build's own precompiled header."""
     words = shlex.split(command)
@@ -79,8 +89,7 @@ def compiles(header, entry, tensors):
 
 
 def main():
-    database = pathlib.Path(sys.argv[1], "compile_commands.json")
-    commands = {entry["file"]: entry for entry in json.loads(database.read_text(encoding="utf-8")) if entry["file"].endswith(".cpp")}
+    commands = compile_entries(sys.argv[1])
     users, first = {}, set()
     for path in [*ROOT.glob("include/**/*.h"), *ROOT.glob("src/**/*.h"), *map(pathlib.Path, commands)]:
         names = included_by(path) if path.is_relative_to(ROOT) else []

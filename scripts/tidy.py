@@ -8,14 +8,13 @@ Usage: tidy.py BUILD [--most N] [FILE...], with BUILD/compile_commands.json
 """
 
 import argparse
-import json
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 
-from check_headers import options_of
+from check_headers import compile_entries, options_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
@@ -60,9 +59,8 @@ def main():
     options = parser.parse_args()
     tidy = shutil.which("clang-tidy") or skip("clang-tidy is not installed (scripts/setup.sh --tests installs it)")
     shutil.which("git") or options.files or skip("git is not installed")
-    database = json.loads((options.build / "compile_commands.json").read_text(encoding="utf-8"))
-    entries = {str(pathlib.Path(entry["file"]).relative_to(ROOT)): entry for entry in database
-               if entry["file"].endswith(".cpp") and pathlib.Path(entry["file"]).is_relative_to(ROOT / "src")}
+    entries = {str(pathlib.Path(file).relative_to(ROOT)): entry for file, entry in compile_entries(options.build).items()
+               if pathlib.Path(file).is_relative_to(ROOT / "src")}
     sources = options.files or sources_of(changed(), entries)
     if options.most is not None and len(sources) > options.most:
         skip(f"{len(sources)} sources changed, more than {options.most}; scripts/tidy.py {options.build} looks at all of them")

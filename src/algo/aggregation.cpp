@@ -20,14 +20,14 @@ double seq_mean_norm(const Denominators& d) {
   return inverse(d.rollouts * d.max_new_tokens);
 }
 
-struct Row {
+struct AggregationRow {
   const char* name;
   double (*scale)(const Denominators&);  // of the sum over tokens, or over rollouts of token means
   bool means_over_tokens;                // divide each rollout by its own counted tokens first
 };
 
 // The rows are in the order of the enumerators.
-constexpr std::array<Row, 4> kTable = {{{"token_mean", token_mean, false},
+constexpr std::array<AggregationRow, 4> kAggregations = {{{"token_mean", token_mean, false},
                                         {"seq_mean_token_mean", seq_mean, true},
                                         {"seq_mean_token_sum", seq_mean, false},
                                         {"seq_mean_token_sum_norm", seq_mean_norm, false}}};
@@ -42,7 +42,7 @@ at::Tensor inverse_lengths(at::IntArrayRef rollout_offsets) {
 
 std::vector<std::string> enum_names(Aggregation) {
   std::vector<std::string> names;
-  for (const Row& row : kTable) names.emplace_back(row.name);
+  for (const AggregationRow& row : kAggregations) names.emplace_back(row.name);
   return names;
 }
 std::vector<std::string> enum_names(DenominatorScope) { return {"all", "live"}; }
@@ -60,11 +60,11 @@ Denominators count_denominators(const std::vector<RolloutCount>& rollouts, Denom
 }
 
 double loss_scale(Aggregation aggregation, const Denominators& denominators) {
-  return kTable.at(static_cast<size_t>(aggregation)).scale(denominators);
+  return kAggregations.at(static_cast<size_t>(aggregation)).scale(denominators);
 }
 
 at::Tensor token_weights(at::IntArrayRef rollout_offsets, Aggregation aggregation, double scale) {
-  const bool means = kTable.at(static_cast<size_t>(aggregation)).means_over_tokens;
+  const bool means = kAggregations.at(static_cast<size_t>(aggregation)).means_over_tokens;
   return (means ? inverse_lengths(rollout_offsets) : at::ones({rollout_offsets.back()}, at::kFloat)) * scale;
 }
 

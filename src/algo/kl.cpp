@@ -11,30 +11,30 @@ namespace grpo::algo {
 namespace {
 
 constexpr double kMaxEstimate = 10.0;
-constexpr double kMaxLogRatio = 20.0;  // keeps exp finite in fp32; far beyond where k3 is clamped
+constexpr double kMaxExponent = 20.0;  // keeps exp finite in fp32; far beyond where k3 is clamped
 
 // d = log pi_ref - log pi
 at::Tensor k1(const at::Tensor& d) { return -d; }
 at::Tensor k2(const at::Tensor& d) { return 0.5 * d * d; }
 at::Tensor k3(const at::Tensor& d) {
-  const auto clamped = d.clamp(-kMaxLogRatio, kMaxLogRatio);
+  const auto clamped = d.clamp(-kMaxExponent, kMaxExponent);
   return at::expm1(clamped) - clamped;
 }
 at::Tensor absolute(const at::Tensor& d) { return d.abs(); }
 
-struct Row {
+struct EstimatorRow {
   const char* name;
   at::Tensor (*estimate)(const at::Tensor& d);
 };
 
 // The rows are in the order of the enumerators.
-constexpr std::array<Row, 4> kTable = {{{"k1", k1}, {"k2", k2}, {"k3", k3}, {"abs", absolute}}};
+constexpr std::array<EstimatorRow, 4> kEstimators = {{{"k1", k1}, {"k2", k2}, {"k3", k3}, {"abs", absolute}}};
 
 }  // namespace
 
 std::vector<std::string> enum_names(KlEstimator) {
   std::vector<std::string> names;
-  for (const Row& row : kTable) names.emplace_back(row.name);
+  for (const EstimatorRow& row : kEstimators) names.emplace_back(row.name);
   return names;
 }
 
@@ -42,7 +42,7 @@ at::Tensor kl_penalty(const at::Tensor& log_probs, const at::Tensor& reference_l
   GRPO_CHECK(log_probs.sizes() == reference_log_probs.sizes(), log_probs.sizes(), " against ",
              reference_log_probs.sizes());
   const auto d = reference_log_probs.detach() - log_probs;
-  return kTable.at(static_cast<size_t>(estimator)).estimate(d).clamp(-kMaxEstimate, kMaxEstimate);
+  return kEstimators.at(static_cast<size_t>(estimator)).estimate(d).clamp(-kMaxEstimate, kMaxEstimate);
 }
 
 }  // namespace grpo::algo

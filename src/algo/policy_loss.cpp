@@ -15,14 +15,14 @@ namespace {
 
 constexpr double kMaxLogRatio = 20.0;
 
-struct Row {
+struct LossRow {
   const char* name;
   LossTerms (*terms)(const PolicyLossConfig&, const LossTokens&);  // none where sequences are compared
   bool has_dual_clip;
 };
 
 // The rows are in the order of the enumerators.
-constexpr std::array<Row, 7> kTable = {{{"clip", clip_loss, true},
+constexpr std::array<LossRow, 7> kLosses = {{{"clip", clip_loss, true},
                                         {"reinforce", reinforce_loss, false},
                                         {"gspo", gspo_loss, true},
                                         {"cispo", cispo_loss, false},
@@ -30,7 +30,7 @@ constexpr std::array<Row, 7> kTable = {{{"clip", clip_loss, true},
                                         {"pair", pair_loss, false},
                                         {"pair_logistic", nullptr, false}}};
 
-const Row& row_of(Loss loss) { return kTable.at(static_cast<size_t>(loss)); }
+const LossRow& row_of(Loss loss) { return kLosses.at(static_cast<size_t>(loss)); }
 
 void check_shapes(const PolicyLossInputs& in) {
   const int64_t n = in.log_probs.numel();
@@ -71,7 +71,7 @@ at::Tensor ratio_of(const at::Tensor& log_ratio) { return log_ratio.clamp(-kMaxL
 
 std::vector<std::string> enum_names(Loss) {
   std::vector<std::string> names;
-  for (const Row& row : kTable) names.emplace_back(row.name);
+  for (const LossRow& row : kLosses) names.emplace_back(row.name);
   return names;
 }
 

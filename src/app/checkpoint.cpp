@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct CheckpointOptions {
   std::string folder, output;
   int64_t keep = 3;
   bool merged = false;
@@ -54,7 +54,7 @@ double megabytes(const fs::path& folder) {
   return static_cast<double>(bytes) / 1e6;
 }
 
-void list(const Options& options) {
+void list(const CheckpointOptions& options) {
   for (const auto& path : all_of(options.folder)) {
     const auto good = checkpoint::Store(path.parent_path()).marked(checkpoint::Mark::kGood);
     std::printf("%s\t%.1f MB\t%s\t%s%s\n", path.filename().c_str(), megabytes(path),
@@ -76,7 +76,7 @@ std::string problem_of(const fs::path& checkpoint) {
   }
 }
 
-void verify(const Options& options) {
+void verify(const CheckpointOptions& options) {
   for (const auto& path : all_of(options.folder)) {
     const std::string problem = problem_of(path);
     std::printf("%s\t%s\n", path.filename().c_str(), problem.empty() ? "whole" : ("damaged: " + problem).c_str());
@@ -86,7 +86,7 @@ void verify(const Options& options) {
 
 // The newest checkpoint is checked before older ones are removed. If it is damaged nothing is removed,
 // so that a person can look at it.
-void prune(const Options& options) {
+void prune(const CheckpointOptions& options) {
   const fs::path folder = checkpoints_of(options.folder);
   const io::FileLock lock(fs::weakly_canonical(folder).parent_path() / ".lock");  // refuses while the run goes on
   checkpoint::Store store(folder);
@@ -107,7 +107,7 @@ void write_merged(const fs::path& adapters, const fs::path& folder) {
   model->save(folder, base);
 }
 
-void write_model(const Options& options, const fs::path& model, const fs::path& folder) {
+void write_model(const CheckpointOptions& options, const fs::path& model, const fs::path& folder) {
   try {
     if (options.merged) {
       write_merged(model, folder);
@@ -119,7 +119,7 @@ void write_model(const Options& options, const fs::path& model, const fs::path& 
   }
 }
 
-void export_model(const Options& options) {
+void export_model(const CheckpointOptions& options) {
   const fs::path from = newest_of(options.folder);
   checkpoint::check_whole(from);
   if (!fs::is_directory(from / "model")) {
@@ -132,8 +132,8 @@ void export_model(const Options& options) {
   std::printf("%s/model %s to %s\n", from.c_str(), options.merged ? "merged" : "copied", options.output.c_str());
 }
 
-CLI::App* add(CLI::App& command, const std::shared_ptr<Options>& options, const char* name, const char* what,
-              void (*run)(const Options&)) {
+CLI::App* add(CLI::App& command, const std::shared_ptr<CheckpointOptions>& options, const char* name, const char* what,
+              void (*run)(const CheckpointOptions&)) {
   auto* action = command.add_subcommand(name, what);
   action->add_option("folder", options->folder, "a run, its checkpoints/, or one checkpoint")->required();
   action->callback([options, run] { run(*options); });
@@ -145,7 +145,7 @@ CLI::App* add(CLI::App& command, const std::shared_ptr<Options>& options, const 
 void add_checkpoint(CLI::App& app) {
   auto* command = app.add_subcommand("checkpoint", "Look at checkpoints, check them, thin them out, export a model");
   command->require_subcommand(1);
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckpointOptions>();
   add(*command, options, "list", "one line for each: size, model, complete", &list);
   add(*command, options, "verify", "every file against the MANIFEST; exit code 1 if one differs", &verify);
   add(*command, options, "prune", "remove all but the newest complete ones", &prune)

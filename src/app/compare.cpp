@@ -11,12 +11,12 @@
 namespace grpo::app {
 namespace {
 
-struct Options {
+struct CompareOptions {
   std::vector<std::string> runs;
   std::string output = "report.html";
 };
 
-void run(const Options& options) {
+void run_compare(const CompareOptions& options) {
   std::vector<report::RunSummary> runs;
   for (const auto& folder : options.runs) runs.push_back(report::read_run(folder));
   report::write_report(runs, options.output);
@@ -28,10 +28,10 @@ void run(const Options& options) {
 void add_compare(CLI::App& app) {
   auto* command =
       app.add_subcommand("compare", "Compare runs: a page with tables, curves and rollouts, report.md and report.json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareOptions>();
   command->add_option("runs", options->runs, "run folders; the first is the baseline")->required();
   command->add_option("--output", options->output, "page to write; .md and .json land beside it");
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_compare(*options); });
 }
 
 }  // namespace grpo::app

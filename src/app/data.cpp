@@ -20,14 +20,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct DataOptions {
   std::vector<std::string> files, against;
   trainer::PolicyConfig model;
   std::string prompt_key, answer_key;
   bool json = false;
 };
 
-std::vector<data::SeenFile> inspect(const std::vector<std::string>& entries, const Options& options) {
+std::vector<data::SeenFile> inspect(const std::vector<std::string>& entries, const DataOptions& options) {
   std::vector<data::SeenFile> seen;
   for (const auto& entry : entries) {
     const auto files = data::expand_files(entry);
@@ -58,7 +58,7 @@ std::vector<Json> all_overlaps(const std::vector<data::SeenFile>& files, const s
   return overlaps;
 }
 
-void run(const Options& options) {
+void run_data(const DataOptions& options) {
   const auto policy = load_tokenizer(options.model);
   const auto files = inspect(options.files, options), against = inspect(options.against, options);
   std::vector<Json> facts;
@@ -80,7 +80,7 @@ void run(const Options& options) {
 void add_data(CLI::App& app) {
   auto* command = app.add_subcommand(
       "data", "What is in problem files: fields, lengths, golds, duplicates, and the overlap of several");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DataOptions>();
   command->add_option("files", options->files, "problem files, folders or patterns")->required();
   command->add_option(
       "--against", options->against,
@@ -90,7 +90,7 @@ void add_data(CLI::App& app) {
   command->add_option("--prompt-key", options->prompt_key, "key of the problem; default: guessed by its name");
   command->add_option("--answer-key", options->answer_key, "key of the right answer; default: guessed by its name");
   command->add_flag("--json", options->json, "print JSON instead of text");
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_data(*options); });
 }
 
 }  // namespace grpo::app

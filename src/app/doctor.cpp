@@ -193,7 +193,7 @@ void describe_build() {
   }
 }
 
-void run(const std::string& folder) {
+void run_doctor(const std::string& folder) {
   describe_build();
   describe_cpu();
   describe_memory();
@@ -207,7 +207,7 @@ void add_doctor(CLI::App& app) {
   auto* command = app.add_subcommand("doctor", "Say what this machine has, what is missing and how to get it");
   auto folder = std::make_shared<std::string>("runs");
   command->add_option("--output", *folder, "folder whose disk is tried")->capture_default_str();
-  command->callback([folder] { run(*folder); });
+  command->callback([folder] { run_doctor(*folder); });
 }
 
 }  // namespace grpo::app

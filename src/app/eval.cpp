@@ -19,7 +19,7 @@
 namespace grpo::app {
 namespace {
 
-struct Options {
+struct EvalOptions {
   trainer::EvalRun run;
   int64_t max_new_tokens = 4096;
   GRPO_FIELDS(f) {
@@ -32,7 +32,7 @@ struct Options {
 std::atomic<bool> stop_requested = false;
 
 // The first signal ends the run in order and keeps its answers; the second one ends it at once.
-void on_signal(int number) {
+void on_eval_signal(int number) {
   stop_requested = true;
   std::signal(number, SIG_DFL);
 }
@@ -81,11 +81,11 @@ void print(const std::vector<trainer::EvalResult>& results) {
   }
 }
 
-void run(Options& options) {
+void run_eval(EvalOptions& options) {
   options.run.eval.max_new_tokens = options.max_new_tokens;
   options.run.on_progress = [lines = std::make_shared<ProgressLines>()](const auto& progress) { (*lines)(progress); };
   options.run.should_stop = [] { return stop_requested.load(std::memory_order_relaxed); };
-  handle_stop_signals(on_signal);
+  handle_stop_signals(on_eval_signal);
   const auto results = trainer::run_eval(options.run);
   if (results.empty()) {
     std::fprintf(stderr, "stopped by a signal; the same command goes on with the answers so far\n");
@@ -99,7 +99,7 @@ void run(Options& options) {
 
 void add_eval(CLI::App& app) {
   auto* command = app.add_subcommand("eval", "Evaluate a model: mean@k, pass@k, maj@k with bootstrap intervals");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalOptions>();
   trainer::EvalRun& run_options = options->run;
   run_options.eval.samples = 32;  // with the other defaults the protocol of arXiv 2510.00977
   command->add_option("--model", run_options.model.path, "Hugging Face model folder")->required();
@@ -120,7 +120,7 @@ void add_eval(CLI::App& app) {
   add_flags(*command, base::fields_of(run_options.model), {"template", "dtype", "device"});
   add_flags(*command, base::fields_of(run_options.data), {"prompt_key", "answer_key", "system", "max_prompt_tokens"});
   add_flags(*command, base::fields_of(run_options.reward), {"max_bad_golds"});
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_eval(*options); });
 }
 
 }  // namespace grpo::app

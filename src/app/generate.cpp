@@ -24,9 +24,9 @@
 namespace grpo::app {
 namespace {
 
-constexpr size_t kWindow = 1024;  // prompts that are in memory at the same time
+constexpr size_t kPromptWindow = 1024;  // prompts that are in memory at the same time
 
-struct Options {
+struct GenerateOptions {
   trainer::PolicyConfig model;
   std::string input = "-";
   std::string output = "-";
@@ -52,7 +52,7 @@ struct Text {
   std::optional<tokenizer::ChatTemplate> chat_template;
 };
 
-Text load_text(const Options& options) {
+Text load_text(const GenerateOptions& options) {
   Text text;
   const auto folder = models::base_folder(options.model.path);
   if (!std::filesystem::exists(folder / "tokenizer.json") && !std::filesystem::exists(folder / "tokenizer.model"))
@@ -62,7 +62,7 @@ Text load_text(const Options& options) {
   return text;
 }
 
-std::vector<int64_t> stop_ids_of(const Options& options, const Text& text) {
+std::vector<int64_t> stop_ids_of(const GenerateOptions& options, const Text& text) {
   auto ids = models::stop_ids(models::base_folder(options.model.path));
   if (!text.tokenizer) return ids;
   if (const auto eos = text.tokenizer->eos_id()) ids.push_back(*eos);
@@ -155,7 +155,7 @@ nlohmann::ordered_json to_json(const rollout::Completion& completion, const Text
   return json;
 }
 
-void run(const Options& options) {
+void run_generate(const GenerateOptions& options) {
   const auto model = load_model(options.model);
   const Text text = load_text(options);
   rollout::Engine engine(
@@ -189,7 +189,7 @@ void run(const Options& options) {
                         .num_samples = options.samples});
     positions.check(static_cast<int64_t>(requests.back().prompt_ids.size()), where);
     rows.push_back(io::parse_ordered_json(reader.text(), where));  // keeps the order of the row's fields
-    if (rows.size() == kWindow) flush();
+    if (rows.size() == kPromptWindow) flush();
   }
   flush();
 }
@@ -198,7 +198,7 @@ void run(const Options& options) {
 
 void add_generate(CLI::App& app) {
   auto* command = app.add_subcommand("generate", "Sample completions of prompts");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<GenerateOptions>();
   command->add_option("--model", o->model.path, "Hugging Face model folder")->required();
   command->add_option("--input", o->input,
                       "JSONL with \"prompt\" (a text or chat messages) or \"prompt_ids\"; - is stdin");
@@ -206,7 +206,7 @@ void add_generate(CLI::App& app) {
   o->model.chat_template.text = "none";
   add_flags(*command, base::fields_of(o->model), {"template", "dtype", "device"});
   add_flags(*command, base::fields_of(*o));
-  command->callback([o] { run(*o); });
+  command->callback([o] { run_generate(*o); });
 }
 
 }  // namespace grpo::app

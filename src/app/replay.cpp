@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Options {
+struct ReplayOptions {
   trainer::ReplayOptions replay;
   std::vector<std::string> steps = {"all"};
   bool json = false;
@@ -96,7 +96,7 @@ std::string text_of_means(const Json& means, size_t steps) {
   return base::concat("cosines, mean over ", steps, " steps\n", aligned(table));
 }
 
-void run(Options& options) {
+void run_replay(ReplayOptions& options) {
   options.replay.steps = steps_of(options.steps);
   Json steps = Json::array();
   for (const auto& step : trainer::replay(options.replay)) steps.push_back(facts_of(step));
@@ -114,7 +114,7 @@ void run(Options& options) {
 void add_replay(CLI::App& app) {
   auto* command = app.add_subcommand(
       "replay", "The gradient of a recorded step under several algorithms: norms, and the cosines between them");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReplayOptions>();
   command->add_option("run", options->replay.run, "run folder")->required();
   command->add_option("--step", options->steps, "numbers of steps, or all: those after a checkpoint that is there")
       ->delimiter(',');
@@ -125,7 +125,7 @@ void add_replay(CLI::App& app) {
   command->add_option("--device", options->replay.device, "in place of the run's model.device");
   command->add_option("--threads", options->replay.threads, "CPU threads; 0: the cores this process may use");
   command->add_flag("--json", options->json, "for programs");
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_replay(*options); });
 }
 
 }  // namespace grpo::app

@@ -20,7 +20,7 @@
 namespace grpo::app {
 namespace {
 
-struct Options {
+struct ScoreOptions {
   trainer::PolicyConfig model;
   std::string input = "-";
   std::string output = "-";
@@ -83,7 +83,7 @@ void write_scores(const models::CausalLM& model, double temperature, std::vector
   rows.clear();
 }
 
-void run(const Options& options) {
+void run_score(const ScoreOptions& options) {
   const auto model = load_model(options.model);
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);
@@ -107,7 +107,7 @@ void run(const Options& options) {
 
 void add_score(CLI::App& app) {
   auto* command = app.add_subcommand("score", "Log-probability of each token of given id sequences");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ScoreOptions>();
   command->add_option("--model", options->model.path, "Hugging Face model folder (no tokenizer needed)")->required();
   command->add_option("--input", options->input, "JSONL with \"ids\"; - is stdin");
   command->add_option("--output", options->output, "the same rows with \"logprobs\" (one fewer than ids); - is stdout");
@@ -115,7 +115,7 @@ void add_score(CLI::App& app) {
   auto sampling = base::fields_of(options->sampling);
   sampling.at("temperature").doc = "logits are divided by it; 0: raw logits";
   add_flags(*command, sampling, {"temperature"});
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_score(*options); });
 }
 
 }  // namespace grpo::app

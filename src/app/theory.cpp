@@ -22,7 +22,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using report::ChartLine;
 
-struct Options {
+struct TheoryOptions {
   algo::AdvantageConfig advantage;
   std::vector<int64_t> group_sizes = {2, 4, 8, 16, 64};
   std::vector<double> p = {0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9};
@@ -56,7 +56,7 @@ double simulate(const std::vector<double>& p) {
   return static_cast<double>(found) / static_cast<double>(kTrials);
 }
 
-Json advantages(const Options& options) {
+Json advantages(const TheoryOptions& options) {
   Json rows = Json::array();
   for (const double p : options.p) {
     const double deviation = std::sqrt(p * (1.0 - p));
@@ -70,7 +70,7 @@ Json advantages(const Options& options) {
   return rows;
 }
 
-Json tied(const Options& options) {
+Json tied(const TheoryOptions& options) {
   Json rows = Json::array();
   for (const double p : options.p) {
     Json row = {{"p", p}};
@@ -80,7 +80,7 @@ Json tied(const Options& options) {
   return rows;
 }
 
-Json rounds(const Options& options) {
+Json rounds(const TheoryOptions& options) {
   Json rows = Json::array();
   for (int64_t m = 1; m <= options.rounds; ++m) {
     const auto p = improving(options.p.front(), options.gain, m);
@@ -92,7 +92,7 @@ Json rounds(const Options& options) {
   return {{"p", options.p.front()}, {"gain", options.gain}, {"trials", kTrials}, {"by_rounds", rows}};
 }
 
-std::string text_of(const Options& options, const Json& facts) {
+std::string text_of(const TheoryOptions& options, const Json& facts) {
   std::string text = "Prop. 4.1: E[A | right], E[A | wrong] over all groups of G (p: probability of a right answer)\n";
   Rows table = {{"p"}};
   for (const int64_t size : options.group_sizes) table[0].push_back("G=" + std::to_string(size));
@@ -127,7 +127,7 @@ std::vector<double> between_0_and_1() {
   return all;
 }
 
-void plot_advantages(const Options& options) {
+void plot_advantages(const TheoryOptions& options) {
   report::ChartPanel right{.title = "E[A | right] over p", .lines = {}},
       wrong{.title = "E[A | wrong] over p", .lines = {}};
   for (const int64_t size : options.group_sizes) {
@@ -144,7 +144,7 @@ void plot_advantages(const Options& options) {
   write_plot(options.plots, "advantage", "Expected advantage of a rollout", {right, wrong});
 }
 
-void plot_tied(const Options& options, const Json& facts) {
+void plot_tied(const TheoryOptions& options, const Json& facts) {
   report::ChartPanel tied{.title = "P(tied) over p", .lines = {}};
   for (const int64_t size : options.group_sizes) {
     tied.lines.push_back({.name = "G = " + std::to_string(size), .points = {}});
@@ -164,7 +164,7 @@ void plot_tied(const Options& options, const Json& facts) {
   write_plot(options.plots, "rounds", "Small groups that come again", {panel});
 }
 
-void run(const Options& options) {
+void run_theory(const TheoryOptions& options) {
   if (algo::looks_beyond_group(options.advantage.kind))
     throw base::ConfigError("--advantage: batch_std and reinforce_pp depend on the whole step, not on a group alone");
   const Json facts = {{"advantage", advantages(options)}, {"tied", tied(options)}, {"rounds", rounds(options)}};
@@ -180,7 +180,7 @@ void add_theory(CLI::App& app) {
   auto* command = app.add_subcommand(
       "theory",
       "The propositions of arXiv 2510.00977 as numbers; variance and rounds measure them on a policy and on runs");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TheoryOptions>();
   add_flags(*command, base::fields_of(options->advantage), {"advantage", "std"});
   command->add_option("--group-sizes", options->group_sizes, "sizes of groups (G)")
       ->delimiter(',')
@@ -196,7 +196,7 @@ void add_theory(CLI::App& app) {
   add_theory_variance(*command);
   add_theory_rounds(*command);
   command->callback([command, options] {
-    if (command->get_subcommands().empty()) run(*options);
+    if (command->get_subcommands().empty()) run_theory(*options);
   });
 }
 

@@ -12,12 +12,12 @@
 namespace grpo::app {
 namespace {
 
-struct Options {
+struct TokenizeOptions {
   std::string model, input, output;
   bool no_specials = false;
 };
 
-void run(const Options& options) {
+void run_tokenize(const TokenizeOptions& options) {
   const auto tokenizer = tokenizer::Tokenizer::load(options.model);
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);
@@ -40,12 +40,12 @@ void run(const Options& options) {
 void add_tokenize(CLI::App& app) {
   auto* command =
       app.add_subcommand("tokenize", "Texts to token ids: JSONL with \"text\" in, \"ids\" and \"decoded\" added");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TokenizeOptions>();
   command->add_option("--model", options->model, "folder with tokenizer.json or tokenizer.model")->required();
   command->add_option("--input", options->input, "JSONL file with \"text\" on each line; - is stdin")->required();
   command->add_option("--output", options->output, "JSONL file to write; - is stdout")->required();
   command->add_flag("--no-specials", options->no_specials, "read special tokens in the text as plain text");
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_tokenize(*options); });
 }
 
 }  // namespace grpo::app

@@ -23,7 +23,7 @@
 namespace grpo::app {
 namespace {
 
-struct Options {
+struct TrainOptions {
   std::string config;
   std::vector<std::string> overrides;
   std::string resume = "auto";
@@ -66,7 +66,7 @@ int64_t num_local_ranks(const std::string& nproc, models::DeviceChoice device) {
   return count;
 }
 
-void check(const Options& options) {
+void check(const TrainOptions& options) {
   if (!options.fork.empty() && options.resume != "auto") {
     throw base::ConfigError("--fork and --resume " + options.resume +
                             " exclude each other: a fork goes on from the checkpoint it names");
@@ -76,9 +76,9 @@ void check(const Options& options) {
     throw base::ConfigError("--rows and --shape are assumptions of a plan; they need --dry-run");
 }
 
-bool trains(const Options& options) { return !options.help_config && !options.print_config && !options.dry_run; }
+bool trains(const TrainOptions& options) { return !options.help_config && !options.print_config && !options.dry_run; }
 
-void run(const Options& options) {
+void run_train(const TrainOptions& options) {
   if (trains(options)) block_stop_signals();
   trainer::TrainConfig config;
   if (options.help_config) {
@@ -124,7 +124,7 @@ void run(const Options& options) {
 
 void add_train(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train a policy: sample, verify, take the policy-gradient step");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainOptions>();
   command->add_option("--config", options->config, "YAML file, looked up as given, then in configs/");
   command->add_option("overrides", options->overrides, "key=value, e.g. optimizer.lr=1e-6 rollout.group_size=16");
   command->add_option("--resume", options->resume,
@@ -150,7 +150,7 @@ void add_train(CLI::App& app) {
   command->add_option(
       "--shape", options->assumptions.shape,
       "with --dry-run: 0.5b, 1.5b, 3b, 7b, 14b, 32b (Qwen2.5's sizes) or a config.json, in place of model.path");
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_train(*options); });
 }
 
 }  // namespace grpo::app

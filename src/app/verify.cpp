@@ -20,9 +20,9 @@
 namespace grpo::app {
 namespace {
 
-constexpr size_t kWindow = 4096;  // rows that are in memory at the same time
+constexpr size_t kRowWindow = 4096;  // rows that are in memory at the same time
 
-struct Options {
+struct VerifyOptions {
   std::string input = "-";
   std::string output = "-";
   int64_t threads = 0;
@@ -77,7 +77,7 @@ void verify_all(std::vector<Pair>& pairs, size_t num_threads, const verifier::Ve
   for (auto& thread : threads) thread.join();
 }
 
-void run(const Options& options) {
+void run_verify(const VerifyOptions& options) {
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);
   if (options.threads < 0) throw base::ConfigError("--threads must not be below 0 (0: the cores this process may use)");
@@ -110,7 +110,7 @@ void run(const Options& options) {
                       .golds = read_golds(row, reader),
                       .pred = read_text(row, "pred", reader),
                       .verdict = {}});
-    if (window.size() == kWindow) flush();
+    if (window.size() == kRowWindow) flush();
   }
   flush();
   const int64_t total = counts[0] + counts[1] + counts[2] + counts[3];
@@ -124,7 +124,7 @@ void run(const Options& options) {
 
 void add_verify(CLI::App& app) {
   auto* command = app.add_subcommand("verify", "Judge answers against gold answers");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyOptions>();
   command->add_option("--input", options->input,
                       "JSONL with \"gold\" and \"pred\" (or gold_b64, pred_b64); - is stdin");
   command->add_option("--output", options->output, "the same rows with the verdict; - is stdout");
@@ -134,7 +134,7 @@ void add_verify(CLI::App& app) {
                    "where to look for the answer of a response without a box, in this order")
       ->delimiter(',');
   command->add_flag("--timing", options->timing, "add \"seconds\", the time of each verdict");
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_verify(*options); });
 }
 
 }  // namespace grpo::app

@@ -152,7 +152,7 @@ std::string summary_event(int64_t step, double wall_time, const std::string& sum
 }
 
 // The step field of an event that this file wrote; 0 for the version event, which has none.
-int64_t step_of(const std::string& event) {
+int64_t step_of_event(const std::string& event) {
   constexpr size_t kStepAt = 1 + sizeof(double);
   if (event.size() <= kStepAt || event[kStepAt] != (2 << 3 | 0)) return 0;
   uint64_t step = 0;
@@ -204,7 +204,7 @@ void cut_back_events(const fs::path& folder, int64_t last_step) {
     if (entry.path().filename().string().rfind("events.out.tfevents.", 0) != 0) continue;
     std::string kept;
     for (const auto& event : read_records(io::read_file(entry.path()))) {
-      if (step_of(event) <= last_step) kept += frame_record(event);
+      if (step_of_event(event) <= last_step) kept += frame_record(event);
     }
     io::write_file_atomic(entry.path(), kept);
   }

@@ -54,12 +54,8 @@ int64_t dropout_key(const std::string& module, uint64_t seed) {
   return static_cast<int64_t>((uint64_t{bits[0]} << 32) | bits[1]);
 }
 
-// Each factor begins at a multiple of this many elements in its layer's memory.
-constexpr int64_t kAlignment = 64;
-int64_t aligned(int64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
-
 // Moves the factors of a layer into one piece of memory with the dtype and device of the layer's weights.
-void join_memory(DecoderLayer& layer) {
+void join_factors(DecoderLayer& layer) {
   std::vector<at::Tensor*> factors;
   for (const Target& target : kTargets) {
     nn::Adapter& adapter = (layer.*target.linear).adapter;
@@ -124,13 +120,13 @@ void make_adapters(DecoderWeights& weights, const LoraConfig& config, uint64_t s
                        .scale = config.alpha / static_cast<double>(config.rank),
                        .dropout = {.p = config.dropout, .key = dropout_key(module, seed)}};
   }
-  for (DecoderLayer& layer : weights.layers) join_memory(layer);
+  for (DecoderLayer& layer : weights.layers) join_factors(layer);
   for (auto& [name, factor] : name_adapters(weights)) factor.set_requires_grad(true);
 }
 
 void copy_adapters(DecoderWeights& weights) {
   const at::NoGradGuard no_grad;
-  for (DecoderLayer& layer : weights.layers) join_memory(layer);
+  for (DecoderLayer& layer : weights.layers) join_factors(layer);
 }
 
 void remove_adapters(DecoderWeights& weights) {

@@ -91,12 +91,6 @@ int64_t layer_of(const std::string& name) {
   return name.rfind(prefix, 0) == 0 ? std::stoll(name.substr(prefix.size())) : -1;
 }
 
-// Each tensor begins at a multiple of this many elements in its layer's memory, which
-// vectorized code and cuBLAS prefer.
-constexpr int64_t kAlignment = 64;
-
-int64_t aligned(int64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
-
 // Tensors that lie one behind the other, and the joined matrix whose rows they are, if the layer has one.
 struct Neighbours {
   std::vector<at::Tensor*> parts;
@@ -131,7 +125,7 @@ int64_t elements_of(const Neighbours& neighbours) {
 }
 
 // Moves a layer's weights into one piece of memory. Afterwards they are leaves again.
-void join_memory(DecoderLayer& layer) {
+void join_weights(DecoderLayer& layer) {
   const auto all = neighbours_of(layer);
   int64_t size = 0;
   for (const Neighbours& neighbours : all) size += aligned(elements_of(neighbours));
@@ -154,7 +148,7 @@ void join_memory(DecoderLayer& layer) {
 
 void join_layers(DecoderWeights& weights) {
   const at::NoGradGuard no_grad;
-  for (DecoderLayer& layer : weights.layers) join_memory(layer);
+  for (DecoderLayer& layer : weights.layers) join_weights(layer);
 }
 
 // Looks at sums, which need no mask of the tensor's size. It sums pieces, because on the CPU LibTorch first converts

@@ -8,8 +8,6 @@
 namespace grpo::report {
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-
 bool same_but_seed(const RunSummary& a, const RunSummary& b) {
   if (a.config.empty() || b.config.empty()) return false;  // runs without config.yaml cannot be known to agree
   auto without_names = [](std::map<std::string, std::string> config) {
@@ -47,7 +45,7 @@ double variance(const std::vector<double>& values, double mean) {
 double mean_of(const std::vector<double>& values) {
   double sum = 0.0;
   for (const double value : values) sum += value;
-  return values.empty() ? kNone : sum / static_cast<double>(values.size());
+  return values.empty() ? kNoValue : sum / static_cast<double>(values.size());
 }
 
 // Indices of the steps at which the run is shown: every k-th, the last, and those with an evaluation.
@@ -73,10 +71,10 @@ const Position* position_at(const RunSummary& run, int64_t step) {
 
 double value_at(const RunSummary& run, const std::string& metric, int64_t step) {
   const auto curve = run.curves.find(metric);
-  if (curve == run.curves.end()) return kNone;
+  if (curve == run.curves.end()) return kNoValue;
   const auto found = std::lower_bound(curve->second.begin(), curve->second.end(),
                                       std::pair(step, -std::numeric_limits<double>::infinity()));
-  return found != curve->second.end() && found->first == step ? found->second : kNone;
+  return found != curve->second.end() && found->first == step ? found->second : kNoValue;
 }
 
 // Sets `mean` to the mean of the runs' positions at `step`; returns false when one of them has not reached that step.
@@ -133,7 +131,7 @@ double t_quantile(double df) {
 
 Interval interval_of(const std::vector<double>& values) {
   const double mean = mean_of(values);
-  if (values.size() < 2) return {.mean = mean, .half_width = kNone};
+  if (values.size() < 2) return {.mean = mean, .half_width = kNoValue};
   const auto n = static_cast<double>(values.size());
   return {.mean = mean, .half_width = t_quantile(n - 1.0) * std::sqrt(variance(values, mean) / n)};
 }
@@ -169,9 +167,9 @@ ArmCurves curves_of(const Arm& arm, const std::vector<std::string>& metrics, siz
       const auto values = values_of(arm, [&](const RunSummary& run) { return value_at(run, metric, step); });
       const Interval interval = interval_of(values);
       auto& series = curves.series[metric];
-      series.mean.push_back(values.size() == arm.runs.size() ? interval.mean : kNone);
+      series.mean.push_back(values.size() == arm.runs.size() ? interval.mean : kNoValue);
       if (arm.runs.size() > 1)
-        series.half_width.push_back(values.size() == arm.runs.size() ? interval.half_width : kNone);
+        series.half_width.push_back(values.size() == arm.runs.size() ? interval.half_width : kNoValue);
     }
   }
   return curves;

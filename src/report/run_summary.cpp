@@ -15,8 +15,6 @@ namespace grpo::report {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-
 double number_in(const nlohmann::json& line, const char* key) {
   const auto found = line.find(key);
   return found != line.end() && found->is_number() ? found->get<double>() : 0.0;
@@ -64,7 +62,7 @@ void add_sums(RunSummary& run) {
   run.wall_s = run.positions.empty() ? 0.0 : run.positions.back().wall_s;
   run.updates = count_updates(run);
   const double groups = run.sum("groups/total");
-  run.live_share = groups > 0.0 ? run.sum("groups/live") / groups : kNone;
+  run.live_share = groups > 0.0 ? run.sum("groups/live") / groups : kNoValue;
   run.peak_memory_bytes = run.best("memory/peak_bytes");
 }
 
@@ -72,17 +70,17 @@ void add_sums(RunSummary& run) {
 
 double RunSummary::first(const std::string& metric) const {
   const auto found = curves.find(metric);
-  return found == curves.end() ? kNone : found->second.front().second;
+  return found == curves.end() ? kNoValue : found->second.front().second;
 }
 
 double RunSummary::last(const std::string& metric) const {
   const auto found = curves.find(metric);
-  return found == curves.end() ? kNone : found->second.back().second;
+  return found == curves.end() ? kNoValue : found->second.back().second;
 }
 
 double RunSummary::best(const std::string& metric) const {
   const auto found = curves.find(metric);
-  if (found == curves.end()) return kNone;
+  if (found == curves.end()) return kNoValue;
   double best = -std::numeric_limits<double>::infinity();
   for (const auto& [step, value] : found->second) best = std::max(best, value);
   return best;
@@ -98,7 +96,7 @@ double RunSummary::sum(const std::string& metric) const {
 
 double RunSummary::late_mean(const std::string& metric) const {
   const auto found = curves.find(metric);
-  if (found == curves.end()) return kNone;
+  if (found == curves.end()) return kNoValue;
   const Curve& curve = found->second;
   const size_t count = std::max<size_t>(1, curve.size() / 10);
   double sum = 0.0;

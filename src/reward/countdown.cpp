@@ -17,7 +17,7 @@ namespace {
 
 using verifier::Verdict;
 
-constexpr size_t kLongest = 1000;
+constexpr size_t kLongestAnswer = 1000;
 constexpr size_t kMostNumbers = 16;
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
@@ -114,7 +114,7 @@ Countdown read_countdown(const std::string& gold, std::string_view row) {
   const auto target = base::trimmed(gold);
   const auto [end, error] = std::from_chars(target.data(), target.data() + target.size(), countdown.target);
   if (error != std::errc() || end != target.data() + target.size())
-    throw base::Error("countdown: the gold answer \"" + gold.substr(0, kLongest) +
+    throw base::Error("countdown: the gold answer \"" + gold.substr(0, kLongestAnswer) +
                       "\" is no target, expected an integer");
   const auto fields = io::parse_json(row.empty() ? "{}" : row, "countdown");
   const auto numbers = fields.find("nums");
@@ -131,10 +131,10 @@ Verdict judge_countdown(const Countdown& countdown, std::string_view text) {
   const std::string answer = answer_of(text);
   Verdict verdict{.kind = Verdict::Kind::kOverBudget,
                   .gold_parsed = std::to_string(countdown.target),
-                  .pred_parsed = answer.substr(0, kLongest),
+                  .pred_parsed = answer.substr(0, kLongestAnswer),
                   .rule = "countdown",
                   .reason = ""};
-  if (answer.size() > kLongest) {
+  if (answer.size() > kLongestAnswer) {
     verdict.reason = "it is too long";
   } else {
     judge(countdown, with_plain_signs(answer), verdict);

@@ -17,10 +17,6 @@ constexpr size_t kLongestName = 64;
 
 std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-std::string shown(std::string_view text) {
-  return base::concat('"', text.substr(0, kShown), text.size() > kShown ? "...\"" : "\"");
-}
-
 bool is_name(std::string_view name) {
   const auto fits = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
@@ -36,7 +32,7 @@ std::string read_metrics(const json& metrics, Reply& reply) {
     return base::concat("it has ", metrics.size(), " metrics, and at most ", kMostMetrics, " are read");
   for (const auto& [name, value] : metrics.items()) {
     if (!is_name(name))
-      return "a metric is called " + shown(name) +
+      return "a metric is called " + excerpt(name) +
              "; a name has up to 64 of a-z, A-Z, 0-9, _, - and ., and is not mean";
     if (!value.is_number()) return base::concat("its metric ", name, " is ", value.type_name(), ", expected a number");
     reply.metrics.emplace_back(name, value.get<double>());
@@ -45,6 +41,10 @@ std::string read_metrics(const json& metrics, Reply& reply) {
 }
 
 }  // namespace
+
+std::string excerpt(std::string_view text) {
+  return base::concat('"', text.substr(0, kShown), text.size() > kShown ? "...\"" : "\"");
+}
 
 std::string request_of(const Item& item, int64_t id) {
   json gold = item.golds.front();
@@ -64,15 +64,15 @@ WaitingCalls::WaitingCalls(std::span<Call> calls) {
 }
 
 std::string WaitingCalls::take(const json& value) {
-  if (!value.is_object()) return "it answered " + shown(dumped(value)) + ", expected an object with id and reward";
+  if (!value.is_object()) return "it answered " + excerpt(dumped(value)) + ", expected an object with id and reward";
   const auto id = value.find("id");
   if (id == value.end() || !id->is_number_integer())
-    return "its answer " + shown(dumped(value)) + " has no id of a call";
+    return "its answer " + excerpt(dumped(value)) + " has no id of a call";
   const auto waiting = calls_.find(id->get<int64_t>());
   if (waiting == calls_.end())
     return base::concat("it answered with the id ", dumped(*id), ", about which it was not asked, or answered before");
   const auto reward = value.find("reward");
-  if (reward == value.end()) return "its answer " + shown(dumped(value)) + " has no reward";
+  if (reward == value.end()) return "its answer " + excerpt(dumped(value)) + " has no reward";
   if (!reward->is_number()) return base::concat("its reward is ", reward->type_name(), ", expected a number");
   Reply reply{.reward = reward->get<double>()};
   if (const auto metrics = value.find("metrics"); metrics != value.end() && !metrics->is_null()) {
@@ -87,7 +87,7 @@ std::string WaitingCalls::take_text(std::string_view text) {
   try {
     return take(io::parse_json(text, ""));
   } catch (const base::IoError&) {
-    return "it answered " + shown(text) + ", which is no JSON (stdout is for answers; other output belongs on stderr)";
+    return "it answered " + excerpt(text) + ", which is no JSON (stdout is for answers; other output belongs on stderr)";
   }
 }
 

@@ -15,6 +15,9 @@ namespace grpo::reward {
 /// The request about a completion as one line of JSON (docs/rewards.md). Invalid UTF-8 becomes U+FFFD.
 std::string request_of(const Item& item, int64_t id);
 
+/// The beginning of an answer in quotation marks, for a message.
+std::string excerpt(std::string_view text);
+
 /// The calls that still wait for a reply.
 class WaitingCalls {
  public:

@@ -17,7 +17,6 @@ namespace {
 
 constexpr size_t kMostBytes = 1 << 20;         // an answer may have this many bytes,
 constexpr size_t kMostBytesOfReply = 1 << 16;  // and this many more for each reply in it
-constexpr size_t kShown = 200;                 // bytes of an answer that a message quotes
 constexpr auto kBetweenTries = std::chrono::milliseconds(250);
 
 using Easy = std::unique_ptr<CURL, decltype(&::curl_easy_cleanup)>;
@@ -114,18 +113,17 @@ class HttpGrader : public Grader {
 
   // Gives the replies in `text` to their calls. Returns what is wrong, or "".
   std::string read(const std::string& text, WaitingCalls& waiting) const {
-    const std::string shown = base::concat('"', text.substr(0, kShown), text.size() > kShown ? "...\"" : "\"");
     long status = 0;
     ::curl_easy_getinfo(post_.get(), CURLINFO_RESPONSE_CODE, &status);
-    if (status != 200) return base::concat("it answered with status ", status, ": ", shown);
+    if (status != 200) return base::concat("it answered with status ", status, ": ", excerpt(text));
     try {
       const auto replies = io::parse_json(text, "");
-      if (!replies.is_array()) return "it answered " + shown + ", expected an array";
+      if (!replies.is_array()) return "it answered " + excerpt(text) + ", expected an array";
       for (const auto& reply : replies) {
         if (auto wrong = waiting.take(reply); !wrong.empty()) return wrong;
       }
     } catch (const base::IoError&) {
-      return "it answered " + shown + ", which is no JSON";
+      return "it answered " + excerpt(text) + ", which is no JSON";
     }
     return waiting.empty() ? "" : base::concat("its array lacks the answers about ", waiting.size(), " completions");
   }

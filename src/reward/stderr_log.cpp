@@ -8,7 +8,7 @@
 namespace grpo::reward {
 namespace {
 
-constexpr size_t kLongest = 2000;
+constexpr size_t kLongestShown = 2000;
 constexpr int64_t kPerMinute = 1000;
 constexpr size_t kRemembered = 5;
 
@@ -17,7 +17,7 @@ constexpr size_t kRemembered = 5;
 void StderrLog::append(std::string_view bytes) {
   buffer_.append(bytes);
   while (auto line = buffer_.next()) take(std::move(*line));
-  if (buffer_.rest_size() > kLongest) take(buffer_.rest());
+  if (buffer_.rest_size() > kLongestShown) take(buffer_.rest());
 }
 
 std::string StderrLog::last_lines() {
@@ -29,7 +29,7 @@ std::string StderrLog::last_lines() {
 }
 
 void StderrLog::take(std::string line) {
-  if (line.size() > kLongest) line = line.substr(0, kLongest) + "...";
+  if (line.size() > kLongestShown) line = line.substr(0, kLongestShown) + "...";
   if (may_write()) base::log_info(name_ + ": " + line);
   last_.push_back(std::move(line));
   if (last_.size() > kRemembered) last_.pop_front();

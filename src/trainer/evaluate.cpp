@@ -107,9 +107,9 @@ std::vector<Place> all_places(const std::vector<EvalSet>& sets) {
 }
 
 /// Samples the problems of one rank. Answers are judged on other threads while others are still being decoded.
-class Sampling {
+class EvalSampling {
  public:
-  Sampling(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const EvalContext& context)
+  EvalSampling(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const EvalContext& context)
       : sets_(sets),
         places_(places),
         context_(context),
@@ -241,7 +241,7 @@ std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets,
   const bool alone = context.communicator == nullptr || context.communicator->size() == 1;
   const auto share =
       alone ? std::pair<size_t, size_t>(0, places.size()) : share_of(places.size(), *context.communicator);
-  Sampling sampling(sets, places, context);
+  EvalSampling sampling(sets, places, context);
   bool done = sampling.run(share);
   if (!alone) done = gather(sampling.problems(), share, done, context);
   if (!done) return {};

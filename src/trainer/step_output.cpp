@@ -12,10 +12,6 @@
 namespace grpo::trainer {
 namespace {
 
-double per_second(int64_t tokens, double seconds) {
-  return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
-}
-
 // Indents a text by four spaces, so that Markdown shows it as it is.
 std::string verbatim(const std::string& text) {
   constexpr size_t kLongest = 4000;  // an event file keeps the texts of every step
@@ -105,8 +101,8 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
   line.add("time/update", stats.update_s);
   if (stats.update_hidden_s) line.add("time/update_hidden", *stats.update_hidden_s);
   line.add("time/train", stats.rollout_s + stats.reward_s + stats.update_s);
-  line.add("speed/rollout_tokens_per_s", per_second(stats.tokens_completion, stats.rollout_s));
-  line.add("speed/update_tokens_per_s", per_second(update.tokens, stats.update_s));
+  line.add("speed/rollout_tokens_per_s", metrics::per_second(stats.tokens_completion, stats.rollout_s));
+  line.add("speed/update_tokens_per_s", metrics::per_second(update.tokens, stats.update_s));
   return line;
 }
 

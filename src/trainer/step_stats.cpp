@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "trainer/group_sizes.h"
 
@@ -9,8 +10,6 @@ namespace grpo::trainer {
 namespace {
 
 using Kind = verifier::Verdict::Kind;
-
-bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == Kind::kRight; }
 
 bool has_failed(const Rollout& rollout) { return rollout.score.failed(); }
 
@@ -46,7 +45,7 @@ void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
   for (const Rollout& rollout : batch.rollouts) {
     const auto length = static_cast<int64_t>(rollout.completion.ids.size());
     if (!has_failed(rollout)) add_rewards(rollout.score, scored, stats);
-    stats.accuracy += (is_right(rollout) ? 1.0 : 0.0) / n;
+    stats.accuracy += (rollout.is_right() ? 1.0 : 0.0) / n;
     stats.tokens_completion += length;
     stats.length_max = std::max(stats.length_max, length);
     stats.truncated += rollout.truncated() ? 1 : 0;
@@ -72,7 +71,7 @@ void count_groups(const RolloutConfig& config, const RolloutBatch& batch, StepSt
   for (size_t q = 0; q < batch.prompts.size(); ++q) {
     const auto [first, last] = batch.range_of(q);
     const bool all_right = std::all_of(batch.rollouts.begin() + static_cast<int64_t>(first),
-                                       batch.rollouts.begin() + static_cast<int64_t>(last), is_right);
+                                       batch.rollouts.begin() + static_cast<int64_t>(last), std::mem_fn(&Rollout::is_right));
     const bool extended =
         config.adaptive.mode == AdaptiveMode::kExtend && static_cast<int64_t>(last - first) > first_size(config);
     ++(has_advantage(batch, q) ? stats.groups_live : all_right ? stats.groups_dead_right : stats.groups_dead_wrong);

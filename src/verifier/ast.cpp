@@ -199,4 +199,13 @@ bool contains(Ref node, Kind kind) {
   return std::any_of(node->kids.begin(), node->kids.end(), [kind](Ref kid) { return contains(kid, kind); });
 }
 
+void collect_symbols(Ref node, std::set<std::string>& names) {
+  if (node->kind == Kind::kSymbol) names.insert(node->text);
+  for (Ref kid : node->kids) collect_symbols(kid, names);
+}
+
+bool is_constant(Ref node) {
+  return !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply) && !contains(node, Kind::kOpaque);
+}
+
 }  // namespace grpo::verifier

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -93,5 +94,11 @@ std::string to_text(Ref node);
 
 /// Whether the node or any node below it is of this kind.
 bool contains(Ref node, Kind kind);
+
+/// Adds the names of the symbols in the node.
+void collect_symbols(Ref node, std::set<std::string>& names);
+
+/// Whether the node has no variable, unknown function or opaque part.
+bool is_constant(Ref node);
 
 }  // namespace grpo::verifier

@@ -45,10 +45,6 @@ struct Brace {
   size_t box;  // where the box command begins, or npos for any other brace
 };
 
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
 // The words and punctuation between two boxes, without commands.
 struct Gap {
   std::vector<std::string> words;

@@ -17,15 +17,11 @@ bool is_symbol(Ref node) { return node->kind == Kind::kSymbol; }
 bool is_capital(Ref node) { return is_symbol(node) && is_upper(node->text[0]); }
 
 // Whether a node is one capital or a product of capitals: AB may be a segment, ABC an angle or an area.
-bool is_capitals(Ref node) {
+bool are_capitals(Ref node) {
   if (node->kind == Kind::kMul) return std::all_of(node->kids.begin(), node->kids.end(), is_capital);
   return is_capital(node);
 }
 
-void collect_symbols(Ref node, std::set<std::string>& names) {
-  if (node->kind == Kind::kSymbol) names.insert(node->text);
-  for (Ref kid : node->kids) collect_symbols(kid, names);
-}
 std::set<std::string> symbols_of(Ref node) {
   std::set<std::string> names;
   collect_symbols(node, names);
@@ -84,7 +80,7 @@ bool is_name(Ref node) {
     case Kind::kOpaque:
       return true;
     case Kind::kMul:
-      return is_capitals(node);
+      return are_capitals(node);
     case Kind::kEuler:
       return false;
     case Kind::kPow:  // \sigma^2 is a variance
@@ -92,11 +88,11 @@ bool is_name(Ref node) {
              node->kids[1]->kind == Kind::kNumber && node->kids[1]->number == Rational(2);
     case Kind::kFunction:
       return node->text == "abs" &&
-             (is_capitals(node->kids[0]) || (is_symbol(node->kids[0]) && !is_unknown(node->kids[0])));
+             (are_capitals(node->kids[0]) || (is_symbol(node->kids[0]) && !is_unknown(node->kids[0])));
     case Kind::kDiv:
     case Kind::kRatio:
       return std::all_of(node->kids.begin(), node->kids.end(),
-                         [](Ref kid) { return is_symbol(kid) || is_capitals(kid); });
+                         [](Ref kid) { return is_symbol(kid) || are_capitals(kid); });
     case Kind::kTuple:
       return std::all_of(node->kids.begin(), node->kids.end(), is_symbol) && !swaps_axes(node);
     default:

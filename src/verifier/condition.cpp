@@ -27,11 +27,6 @@ constexpr std::string_view kUniversal[] = {
 constexpr std::string_view kRestricting[] = {"if",   "when",  "whenever", "provided", "given", "assuming", "odd",
                                              "even", "prime", "negative", "unless",   "only",  "not",      "except"};
 
-template <size_t N>
-bool is_one_of(std::string_view word, const std::string_view (&words)[N]) {
-  return std::find(std::begin(words), std::end(words), word) != std::end(words);
-}
-
 bool opens(const Token& token) {
   if (token.is(Type::kCommand, "forall")) return true;
   return is_word(token) && is_one_of(lower(token.text), kOpeners);

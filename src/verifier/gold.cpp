@@ -13,7 +13,7 @@
 namespace grpo::verifier {
 namespace {
 
-using Kind = Verdict::Kind;
+using VerdictKind = Verdict::Kind;
 
 // Words of a sentence that leads to its formula and says nothing else.
 constexpr std::array<std::string_view, 34> kLeading = {
@@ -96,11 +96,11 @@ Verdict check_gold(const std::string& gold, const VerifierOptions& options) {
   const GoldAnswer found = extract_gold(gold);
   Verdict verdict = verify_boxed(gold, found.text, options);
   if (std::string reason = why_no_answer(found.text); !reason.empty()) {
-    if (verdict.kind == Kind::kRight) verdict.kind = Kind::kUnparsable;
+    if (verdict.kind == VerdictKind::kRight) verdict.kind = VerdictKind::kUnparsable;
     verdict.reason = std::move(reason);
     return verdict;
   }
-  if (verdict.kind != Kind::kRight || found.rule != "whole" || !is_sentence(gold)) return verdict;
+  if (verdict.kind != VerdictKind::kRight || found.rule != "whole" || !is_sentence(gold)) return verdict;
   const std::string core = core_of(gold);
   if (core.empty()) return verdict;
   verdict = verify_boxed(gold, core, options);
@@ -112,20 +112,20 @@ Verdict check_gold(const std::string& gold, const VerifierOptions& options) {
 // either as the data spells it or as the verifier does.
 Verdict check_number(const std::string& gold, const VerifierOptions& options) {
   Verdict verdict = check_gold(gold, options);
-  if (verdict.kind != Kind::kRight) return verdict;
+  if (verdict.kind != VerdictKind::kRight) return verdict;
   for (const std::string& spelling : {extract_gold(gold).text, verdict.gold_parsed}) {
     size_t at = 0;
     const std::string number = last_value(to_latex(spelling), at);
-    if (!number.empty() && verify(gold, "\\boxed{" + number + "}", options).kind == Kind::kRight) return verdict;
+    if (!number.empty() && verify(gold, "\\boxed{" + number + "}", options).kind == VerdictKind::kRight) return verdict;
   }
-  verdict.kind = Kind::kUnparsable;
+  verdict.kind = VerdictKind::kUnparsable;
   verdict.reason = "no number, which is all that a numeric reward reads";
   return verdict;
 }
 
 Verdict check_as(GoldUse use, const std::string& gold, const VerifierOptions& options) {
   if (use == GoldUse::kText)
-    return {.kind = Kind::kRight, .gold_parsed = gold, .pred_parsed = gold, .rule = "exact", .reason = ""};
+    return {.kind = VerdictKind::kRight, .gold_parsed = gold, .pred_parsed = gold, .rule = "exact", .reason = ""};
   return use == GoldUse::kNumber ? check_number(gold, options) : check_gold(gold, options);
 }
 
@@ -174,7 +174,7 @@ Verdict verify_any(const std::vector<std::string>& golds, std::string_view text,
   Verdict first;
   for (size_t i = 0; i < golds.size(); ++i) {
     Verdict verdict = verify(golds[i], text, options);
-    if (verdict.kind == Kind::kRight) return verdict;
+    if (verdict.kind == VerdictKind::kRight) return verdict;
     if (i == 0) first = std::move(verdict);
   }
   return first;
@@ -193,7 +193,7 @@ std::vector<BadGold> check_golds(const std::vector<std::vector<std::string>>& go
     for (const auto& gold : golds[i]) {
       BadGold one{.index = i, .missing = is_missing(gold, missing_names), .verdict = {}};
       if (!one.missing) one.verdict = check_as(use, gold, options);
-      right = right || (!one.missing && one.verdict.kind == Kind::kRight);
+      right = right || (!one.missing && one.verdict.kind == VerdictKind::kRight);
       if (one.missing) one.verdict.reason = trim(gold).empty() ? "there is none" : "a placeholder for a missing answer";
       if (!worst || (worst->missing && !one.missing)) worst = std::move(one);
     }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,5 +52,14 @@ std::string_view braced(std::string_view text, size_t& at);
 std::string_view trimmed(std::string_view text);
 std::string trim(std::string_view text);
 std::string lower(std::string_view text);  // ASCII letters only
+
+/// Whether the word is one of a table, which is an array of either kind or a list.
+template <typename Words>
+bool is_one_of(std::string_view word, const Words& words) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+inline bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
 
 }  // namespace grpo::verifier

@@ -1,16 +1,10 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <string_view>
 
 // The commands and names that the lexer knows, by what they do.
 namespace grpo::verifier {
-
-template <size_t N>
-bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 inline constexpr std::array<std::string_view, 46> kFunctions = {
     "sin",    "cos",     "tan",     "cot",     "sec",   "csc",         "arcsin", "arccos", "arctan", "arccot",

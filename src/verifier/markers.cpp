@@ -11,7 +11,7 @@ namespace grpo::verifier {
 namespace {
 
 constexpr size_t kLongestHead = 40;  // bytes; longer than any opening that clean_answer() takes away
-constexpr size_t kTail = 8000;       // bytes at the end of a response in which a phrase or number is looked for
+constexpr size_t kSearched = 8000;       // bytes at the end of a response in which a phrase or number is looked for
 
 // Words that announce an answer. `joiner` says whether "is" or a colon has to follow.
 struct Phrase {
@@ -110,7 +110,7 @@ size_t sentence_end(std::string_view text, size_t at) {
   return text.size();
 }
 
-bool is_blank(std::string_view text) {
+bool is_blank_markup(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return is_space(c) || c == '*' || c == '_' || c == '#'; });
 }
 
@@ -118,7 +118,7 @@ std::string sentence_at(std::string_view text, size_t at) {
   while (at < text.size() && is_space(text[at]) && text[at] != '\n') ++at;
   size_t end = sentence_end(text, at);
   // "**Final Answer**" is a heading: the answer stands on the next line.
-  for (int lines = 0; lines < 3 && is_blank(text.substr(at, end - at)) && end < text.size(); ++lines) {
+  for (int lines = 0; lines < 3 && is_blank_markup(text.substr(at, end - at)) && end < text.size(); ++lines) {
     at = end + 1;
     while (at < text.size() && is_space(text[at])) ++at;
     end = sentence_end(text, at);
@@ -129,7 +129,7 @@ std::string sentence_at(std::string_view text, size_t at) {
 }  // namespace
 
 std::string behind_answer_phrase(std::string_view text, size_t& at) {
-  const size_t offset = text.size() > kTail ? text.size() - kTail : 0;
+  const size_t offset = text.size() > kSearched ? text.size() - kSearched : 0;
   const std::string_view tail = text.substr(offset);
   const std::string low = lower(tail);
   std::string best;
@@ -151,7 +151,7 @@ std::string behind_answer_phrase(std::string_view text, size_t& at) {
         if (start == std::string_view::npos) continue;
       }
       const std::string content = sentence_at(tail, start);
-      if (is_blank(content)) continue;
+      if (is_blank_markup(content)) continue;
       best = content;
       best_at = found;
       break;

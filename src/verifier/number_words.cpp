@@ -65,7 +65,7 @@ constexpr std::pair<std::string_view, int64_t> kParts[] = {{"half", 2},
                                                            {"trillionth", 1'000'000'000'000}};
 
 // The word in lower case and without the s of the plural: halves -> half.
-std::string singular(std::string_view word) {
+std::string singular_number(std::string_view word) {
   std::string out = lower(word);
   if (out == "halves") return "half";
   if (out.size() > 3 && out.ends_with('s') && !out.ends_with("ss")) out.pop_back();
@@ -101,7 +101,7 @@ std::pair<std::string_view, std::string_view> at_hyphen(std::string_view word) {
 // The fraction that "two-thirds" spells. Behind tens the part is an ordinal, twenty-third; so is a large one in the
 // singular, three-hundredth; ten-thousandths are 1/10000 each.
 std::optional<Rational> hyphenated_fraction(int64_t count, std::string_view part_word) {
-  const auto part = find(kParts, singular(part_word));
+  const auto part = find(kParts, singular_number(part_word));
   if (!part || count >= 20) return std::nullopt;
   if (*part >= 100 && count != 1 && !is_plural(part_word)) return std::nullopt;
   if (*part >= 1000 && count == 10) return std::nullopt;
@@ -111,7 +111,7 @@ std::optional<Rational> hyphenated_fraction(int64_t count, std::string_view part
 // What "twenty-fifth" and "ten-thousandth" divide one by.
 std::optional<int64_t> hyphenated_part(std::string_view word) {
   const auto [first, second] = at_hyphen(word);
-  const std::string last = singular(second);
+  const std::string last = singular_number(second);
   const auto part = find(kParts, last);
   if ((first == "ten" || first == "hundred") && part && *part >= 1000) return (first == "ten" ? 10 : 100) * *part;
   const auto tens = below_hundred(first);
@@ -135,7 +135,7 @@ std::optional<Rational> number_word(std::string_view word) {
 }
 
 std::optional<Rational> scale_word(std::string_view word) {
-  const std::string name = singular(word);
+  const std::string name = singular_number(word);
   if (const auto scale = find(kScales, name)) return Rational(*scale);
   const auto part = find(kParts, name);
   const auto divisor = part ? part : hyphenated_part(lower(word));

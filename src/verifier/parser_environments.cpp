@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -13,11 +12,6 @@ constexpr std::string_view kMatrices[] = {"pmatrix", "bmatrix", "matrix", "Bmatr
 constexpr std::string_view kRows[] = {"aligned", "align",     "align*",   "gathered", "gather",   "gather*",
                                       "split",   "alignedat", "eqnarray", "equation", "equation*"};
 constexpr std::string_view kCases[] = {"cases", "dcases", "rcases", "cases*"};
-
-template <size_t N>
-bool is_one_of(std::string_view word, const std::string_view (&words)[N]) {
-  return std::find(std::begin(words), std::end(words), word) != std::end(words);
-}
 
 bool is_fallback_word(const Token& token) {
   return is_word(token) && (lower(token.text) == "otherwise" || lower(token.text) == "else");

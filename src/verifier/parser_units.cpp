@@ -12,10 +12,7 @@ namespace {
 
 bool is_value(Ref node) { return node->kind <= Kind::kUnit; }
 
-bool is_constant(Ref node) {
-  return is_value(node) && !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply) &&
-         !contains(node, Kind::kOpaque);
-}
+bool is_constant_value(Ref node) { return is_value(node) && is_constant(node); }
 
 }  // namespace
 
@@ -88,9 +85,9 @@ bool Parser::starts_unit(Ref left) const {
   if (!at_unit_word()) return false;
   if (token.type == Type::kSymbol) return left->kind == Kind::kNumber;
   if (token.type == Type::kText) return true;
-  if (is_function_name(token.text)) return is_constant(left);
+  if (is_function_name(token.text)) return is_constant_value(left);
   if (peek(1).is_punct("(")) return false;
-  return find_unit(token.text).has_value() || scale_word(token.text).has_value() || is_constant(left);
+  return find_unit(token.text).has_value() || scale_word(token.text).has_value() || is_constant_value(left);
 }
 
 std::string Parser::take_unit_phrase() {

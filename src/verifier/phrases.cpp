@@ -18,11 +18,6 @@ namespace {
 using Type = Token::Type;
 using Tokens = std::vector<Token>;
 
-template <size_t N>
-bool is_one_of(std::string_view word, const std::string_view (&words)[N]) {
-  return std::find(std::begin(words), std::end(words), word) != std::end(words);
-}
-
 bool is_any_word(const Token& token) { return token.type == Type::kText || token.type == Type::kWord; }
 
 bool ends_value(const Token& token) {

@@ -252,7 +252,7 @@ bool may_divide(const std::string& name) {
   return !name.starts_with("atom ") && std::find(kUnknowns.begin(), kUnknowns.end(), name) == kUnknowns.end();
 }
 
-bool is_constant(const Poly& poly) { return fmpq_mpoly_is_fmpq(poly.get(), poly.ring().get()) != 0; }
+bool is_number(const Poly& poly) { return fmpq_mpoly_is_fmpq(poly.get(), poly.ring().get()) != 0; }
 
 // A polynomial in one variable with integer coefficients.
 class IntegerPoly {
@@ -377,7 +377,7 @@ std::optional<bool> proportional_polynomials(Ref a, Ref b, Budget& budget, bool&
     Expander expander(*ring, budget);
     const Fraction left = expander.expand(a);
     const Fraction right = expander.expand(b);
-    if (!is_constant(left.den) || !is_constant(right.den)) throw NotRational{};
+    if (!is_number(left.den) || !is_number(right.den)) throw NotRational{};
     // Constant denominators only scale.
     Poly p = left.num;
     Poly q = right.num;
@@ -413,7 +413,7 @@ std::optional<std::vector<Rational>> real_roots(Ref node, const std::string& var
         throw TooLarge{};
       zeros = out;
     }
-    if (zeros.is_zero() || is_constant(zeros)) return {};
+    if (zeros.is_zero() || is_number(zeros)) return {};
     IntegerPoly poly;
     to_integers(zeros, ring->index(variable), poly);
     return real_roots_of(poly, budget);
@@ -425,7 +425,7 @@ std::optional<Linear> as_linear(Ref node, Budget& budget) {
   if (!ring || ring->names().size() != 1) return std::nullopt;
   return guarded<Linear>([&]() -> Linear {
     const Fraction f = Expander(*ring, budget).expand(node);
-    if (!is_constant(f.den) || fmpq_mpoly_total_degree_si(f.num.get(), ring->get()) != 1) throw NotRational{};
+    if (!is_number(f.den) || fmpq_mpoly_total_degree_si(f.num.get(), ring->get()) != 1) throw NotRational{};
     Linear out;
     out.variable = ring->names()[0];
     Rational den;

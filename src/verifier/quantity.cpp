@@ -92,10 +92,6 @@ Quantity reread(const Quantity& plain, Letters letters, Arena& arena) {
   return {numbers.size() == 1 ? numbers[0] : arena.make(Kind::kMul, numbers), unit, false};
 }
 
-bool is_constant(Ref node) {
-  return !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply) && !contains(node, Kind::kOpaque);
-}
-
 Ref in_base_units(const Quantity& quantity, Arena& arena) {
   std::vector<Ref> factors{quantity.value, arena.number(quantity.unit->factor)};
   for (int i = 0; i < quantity.unit->pi_power; ++i) factors.push_back(arena.make(Kind::kPi));

@@ -69,4 +69,6 @@ Rational operator-(const Rational& a) {
   return c;
 }
 
+Rational magnitude(const Rational& a) { return a.is_negative() ? -a : a; }
+
 }  // namespace grpo::verifier

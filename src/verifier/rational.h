@@ -53,5 +53,6 @@ Rational operator-(const Rational& a, const Rational& b);
 Rational operator*(const Rational& a, const Rational& b);
 Rational operator/(const Rational& a, const Rational& b);  // REQUIRES b != 0
 Rational operator-(const Rational& a);
+Rational magnitude(const Rational& a);
 
 }  // namespace grpo::verifier

@@ -48,7 +48,8 @@ bool holds(Relation relation, int sign) {
   }
 }
 
-bool is_constant(Ref node) { return !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply); }
+// An opaque part, which stands for something that is only compared by its text, may be a bound.
+bool is_bound(Ref node) { return !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply); }
 
 // x `relation` value, or |x| `relation` value.
 struct Bound {
@@ -160,11 +161,11 @@ class RealSets {
     const auto is_absolute = [](Ref node) {
       return node->kind == Kind::kFunction && node->text == "abs" && node->kids[0]->kind == Kind::kSymbol;
     };
-    if (is_absolute(left) && is_constant(right)) return {left->kids[0]->text, relation, right, true};
-    if (is_absolute(right) && is_constant(left)) return {right->kids[0]->text, turned(relation), left, true};
+    if (is_absolute(left) && is_bound(right)) return {left->kids[0]->text, relation, right, true};
+    if (is_absolute(right) && is_bound(left)) return {right->kids[0]->text, turned(relation), left, true};
     const auto is_name = [](Ref node) { return node->kind == Kind::kSymbol || node->kind == Kind::kApply; };
-    if (is_name(left) && is_constant(right)) return {canonical_text(left), relation, right};
-    if (is_name(right) && is_constant(left)) return {canonical_text(right), turned(relation), left};
+    if (is_name(left) && is_bound(right)) return {canonical_text(left), relation, right};
+    if (is_name(right) && is_bound(left)) return {canonical_text(right), turned(relation), left};
     const Ref difference = arena_.make(Kind::kAdd, {left, arena_.make(Kind::kNeg, {right})});
     const auto linear = as_linear(difference, arena_.budget());
     if (!linear) throw NoRealSet{};

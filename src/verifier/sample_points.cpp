@@ -29,12 +29,6 @@ bool is_fractional_power(Ref node) {
   return node->kind == Kind::kPow && !(node->kids[1]->kind == Kind::kNumber && node->kids[1]->number.is_integer());
 }
 
-bool is_constant(Ref node) {
-  return !contains(node, Kind::kSymbol) && !contains(node, Kind::kApply) && !contains(node, Kind::kOpaque);
-}
-
-Rational magnitude(const Rational& value) { return value.is_negative() ? -value : value; }
-
 Rational whole(const Rational& value) {
   Rational out;
   fmpz_fdiv_q(fmpq_numref(out.get()), value.num(), value.den());

@@ -52,8 +52,6 @@ bool terminates(const Rational& value) {
   return out;
 }
 
-Rational magnitude(const Rational& value) { return value.is_negative() ? -value : value; }
-
 // Whether a and b are equal once both are cut, or both rounded, to the last of `digits` significant digits of b.
 bool agree_to_digits(const Rational& a, const Rational& b, int digits) {
   if (a.is_negative() != b.is_negative() || b.is_zero() || a.is_zero()) return false;

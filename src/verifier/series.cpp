@@ -19,11 +19,6 @@ constexpr std::array<int64_t, 8> kIntegers = {1, 2, 3, 4, 5, 7, 10, 12};
 constexpr std::array<int64_t, 3> kFarther = {9, 10, 13};
 constexpr int64_t kFarthest = 101;  // where no sum stands in another one
 
-void collect_symbols(Ref node, std::set<std::string>& names) {
-  if (node->kind == Kind::kSymbol) names.insert(node->text);
-  for (Ref kid : node->kids) collect_symbols(kid, names);
-}
-
 // Collects the symbols in the bounds of series and under double factorials, which have to be integers.
 void collect_integers(Ref node, std::set<std::string>& names) {
   if (is_series(node)) {

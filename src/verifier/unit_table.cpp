@@ -109,7 +109,7 @@ bool has_word(std::string_view words, std::string_view word) {
   return false;
 }
 
-std::string singular(std::string_view low) {
+std::string singular_unit(std::string_view low) {
   if (low == "inches" || low == "feet" || low == "henries" || low == "centuries")
     return low == "feet" ? "foot" : low == "inches" ? "inch" : low == "henries" ? "henry" : "century";
   if (low.size() > 3 && low.ends_with('s') && low != "celsius") low.remove_suffix(1);
@@ -156,7 +156,7 @@ std::optional<Unit> unit_from_table(std::string_view word) {
   if (word.empty() || word.size() > 24) return std::nullopt;
   if (const auto* row = by_symbol(word)) return unit_of(*row);
   const std::string low = lower(word);
-  const std::string name = singular(low);
+  const std::string name = singular_unit(low);
   if (const auto* row = by_name(name)) return unit_of(*row);
   if (low.size() > 1 && low != word && low.size() <= 3) {  // CM, KG, Ft
     if (const auto* row = by_symbol(low)) return unit_of(*row);

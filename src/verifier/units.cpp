@@ -12,7 +12,7 @@
 namespace grpo::verifier {
 namespace {
 
-std::string singular(std::string word) {
+std::string singular_noun(std::string word) {
   if (word.size() > 3 && word.ends_with("ies")) return word.substr(0, word.size() - 3) + "y";
   if (word.size() > 4 && (word.ends_with("xes") || word.ends_with("ches") || word.ends_with("shes")))
     return word.substr(0, word.size() - 2);
@@ -172,9 +172,9 @@ class PhraseReader {
       unit = multiply(unit, *unit_from_table(low == "mph" ? "mile" : low == "kph" ? "km" : "m"));
       unit = multiply(unit, *unit_from_table(low == "mps" ? "s" : "h"), -1);
     } else if (sign_ < 0 || power != 1) {
-      unit = multiply(unit, named(singular(low)), sign_ * power);
+      unit = multiply(unit, named(singular_noun(low)), sign_ * power);
     } else {
-      noun += (noun.empty() ? "" : " ") + singular(low);
+      noun += (noun.empty() ? "" : " ") + singular_noun(low);
     }
     power_ = 1;
     if (sign_ < 0) sign_ = 1;

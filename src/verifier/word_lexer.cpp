@@ -10,11 +10,6 @@
 namespace grpo::verifier {
 namespace {
 
-template <size_t N>
-bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 // Words that mean something to the parser.
 constexpr std::array<std::string_view, 14> kMeanings = {"and", "or",      "pi",     "infinity", "infty",
                                                         "inf", "oo",      "union",  "percent",  "percentage",

@@ -2,12 +2,16 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace grpo::report {
+
+/// In place of a figure that a run does not have.
+inline constexpr double kNoValue = std::numeric_limits<double>::quiet_NaN();
 
 /// A named value over the steps of a run: (step, value) in step order.
 using Curve = std::vector<std::pair<int64_t, double>>;

@@ -54,6 +54,7 @@ struct Rollout {
   std::vector<float> values = {}, returns = {}, token_advantages = {};
 
   bool truncated() const { return completion.finish_reason == rollout::FinishReason::kLength; }
+  bool is_right() const { return score.verdict.kind == verifier::Verdict::Kind::kRight; }
 };
 
 /// What one step has sampled: Q prompts, those it began with and the fresh ones that replaced tied groups, and their

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "grpo/base/error.h"
+#include "grpo/metrics/timer.h"
 #include "trainer/group_sizes.h"
 #include "trainer/length_rules.h"
 #include "trainer/step_output.h"
@@ -13,8 +14,6 @@
 
 namespace grpo::trainer {
 namespace {
-
-bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == verifier::Verdict::Kind::kRight; }
 
 // What all ranks put on the wire for this step (docs/distributed.md has the formula): for rollouts, and for the update.
 std::vector<double> bytes_of_ranks(const StepStats& stats, dist::Communicator& communicator) {
@@ -36,10 +35,6 @@ void add_critic(const CriticStats& critic, metrics::MetricsLine& line) {
   line.add("value/mean", critic.value_mean);
   line.add("value/grad_norm", critic.update.grad_norm);
   line.add("value/lr", critic.update.lr);
-}
-
-double per_second(int64_t tokens, double seconds) {
-  return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
 }
 
 }  // namespace
@@ -127,7 +122,7 @@ void Grpo::record(const RolloutBatch& batch) {
   for (size_t q = 0; q < batch.prompts.size(); ++q) {
     const auto [first, last] = batch.range_of(q);
     int64_t right = 0;
-    for (size_t i = first; i < last; ++i) right += is_right(batch.rollouts[i]) ? 1 : 0;
+    for (size_t i = first; i < last; ++i) right += batch.rollouts[i].is_right() ? 1 : 0;
     accuracy_.record(batch.prompts[q].row, right, static_cast<int64_t>(last - first));
     const Rollout& only = batch.rollouts[first];
     if (largest_size(config_.rollout) == 1 && !has_critic(config_.algorithm) && !only.score.failed())
@@ -225,8 +220,8 @@ void Grpo::show(metrics::Status& status) const {
   status.rewards.push_back(stats.reward_mean);
   status.accuracy = stats.accuracy;
   status.live_share = static_cast<double>(stats.groups_live) / static_cast<double>(result_.batch.num_groups());
-  status.rollout_tokens_per_s = per_second(stats.tokens_completion, stats.rollout_s);
-  status.update_tokens_per_s = per_second(stats.update.tokens, stats.update_s);
+  status.rollout_tokens_per_s = metrics::per_second(stats.tokens_completion, stats.rollout_s);
+  status.update_tokens_per_s = metrics::per_second(stats.update.tokens, stats.update_s);
 }
 
 std::string Grpo::summary(int64_t total_steps, double step_s, double left_s) const {

@@ -148,13 +148,13 @@ metrics::MetricsLine Sft::measures() const {
   line.add("length/max", static_cast<double>(longest_));
   line.add("time/update", update_s_);
   line.add("time/train", update_s_);
-  line.add("speed/update_tokens_per_s", update_s_ > 0.0 ? static_cast<double>(update_.tokens) / update_s_ : 0.0);
+  line.add("speed/update_tokens_per_s", metrics::per_second(update_.tokens, update_s_));
   if (ranks_ > 1) line.add("bytes/update", bytes_);
   return line;
 }
 
 void Sft::show(metrics::Status& status) const {
-  status.update_tokens_per_s = update_s_ > 0.0 ? static_cast<double>(update_.tokens) / update_s_ : 0.0;
+  status.update_tokens_per_s = metrics::per_second(update_.tokens, update_s_);
 }
 
 std::string Sft::summary(int64_t total_steps, double step_s, double left_s) const {
