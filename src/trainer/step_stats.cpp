@@ -14,7 +14,7 @@ bool is_right(const Rollout& rollout) { return rollout.score.verdict.kind == Kin
 
 bool has_failed(const Rollout& rollout) { return rollout.score.failed(); }
 
-// Counts one of n rewards, and its terms' values.
+// Adds one of n rewards, and the values of its terms, to the means.
 void add_rewards(const reward::Score& score, double n, StepStats& stats) {
   stats.reward_mean += score.reward / n;
   stats.term_means.resize(score.values.size());
