@@ -49,7 +49,8 @@ constexpr Algorithm kAlgorithms[] = {
     {"online_dpo", Advantage::kGrpo, Loss::kClip, Aggregation::kSeqMeanTokenSum, MethodKind::kOnlineDpo},
 };
 
-// The run's configuration with another algorithm, and without the KL, entropy and dual clip that the run may have had.
+// The run's configuration with another algorithm, and without the KL and entropy terms of the loss and the dual clip
+// that the run may have had. A KL penalty in the rewards stays, since it was recorded with them.
 TrainConfig config_of(const TrainConfig& run, const Algorithm& algorithm) {
   TrainConfig config = run;
   config.algorithm.method = algorithm.method;

@@ -25,8 +25,8 @@ std::vector<size_t> share_of_rank(const Learner& learner, const std::vector<Sequ
 }
 
 // The number of micro-batches of the rank that has most. Where ranks split the gradient sums, each micro-batch ends in
-// a reduction in which every rank takes part, also one that has no micro-batch left. All ranks have the same budget
-// then, since one that runs out of memory ends the run (Optimizer::can_drop_alone).
+// a reduction in which every rank takes part, also one that has no micro-batch left. For that all ranks need the same
+// budget, so a pass of such an optimizer that runs out of memory ends the run (Optimizer::can_drop_alone).
 size_t most_micro_batches(const Learner& learner, const std::vector<Sequence>& sequences) {
   size_t most = 0;
   for (int64_t rank = 0; rank < learner.communicator.size(); ++rank) {
