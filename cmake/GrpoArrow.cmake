@@ -1,4 +1,5 @@
-# grpo::arrow: Apache Arrow C++ with Parquet. CMAKE_PREFIX_PATH wins over the cache, where it lies as the unpacked wheel.
+# grpo::arrow: Apache Arrow C++ with Parquet. It is looked for in CMAKE_PREFIX_PATH first, then in the cache, which holds the
+# unpacked wheel.
 set(GRPO_ARROW_CACHE ${GRPO_CACHE}/libtorch-${GRPO_TORCH_VERSION}/pyarrow)
 
 find_path(ARROW_INCLUDE_DIR parquet/arrow/reader.h PATH_SUFFIXES include HINTS ${CMAKE_PREFIX_PATH} PATHS ${GRPO_ARROW_CACHE}
@@ -8,7 +9,7 @@ if(NOT ARROW_INCLUDE_DIR)
                       "Run scripts/setup.sh to fetch it, point CMAKE_PREFIX_PATH at an existing one, "
                       "or build without Parquet: -DGRPO_WITH_PARQUET=OFF")
 endif()
-# The wheel has no development links, and the number at the end of a library's name belongs to its headers' version.
+# The wheel has no links such as libarrow.so, so the number at the end of the libraries' names is read from the headers.
 file(STRINGS ${ARROW_INCLUDE_DIR}/arrow/util/config.h ARROW_SO_VERSION REGEX "define ARROW_SO_VERSION")
 string(REGEX REPLACE ".*\"([0-9]+)\".*" "\\1" ARROW_SO_VERSION "${ARROW_SO_VERSION}")
 get_filename_component(ARROW_ROOT ${ARROW_INCLUDE_DIR} DIRECTORY)

@@ -9,7 +9,7 @@ if(GRPO_BUILD_TESTS)
 endif()
 include(GrpoPrecompiled)
 
-# AUTO: CUDA is built where its compiler is found. 90 is Hopper, 80 Ampere, 100 Blackwell.
+# GRPO_WITH_CUDA=AUTO builds CUDA where its compiler is found. Of the architectures 80 is Ampere, 90 Hopper, 100 Blackwell.
 if(NOT GRPO_WITH_CUDA STREQUAL "OFF")
   find_program(GRPO_NVCC nvcc PATHS /usr/local/cuda/bin)
 endif()

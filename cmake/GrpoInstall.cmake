@@ -7,7 +7,7 @@ include(GNUInstallDirs)
 set(GRPO_BUNDLE_DIR lib/grpo-train)
 get_filename_component(torch_lib ${TORCH_CPU_LIBRARY} DIRECTORY)
 file(GLOB nvidia_folders ${torch_lib}/../../nvidia/*/lib)
-# LibTorch's CUDA part needs all of CUDA and cuDNN: where cuDNN is missing the program can be built, not packed, with it.
+# LibTorch's CUDA part needs all of CUDA and cuDNN. Where cuDNN is missing, CUDA can be built but not packed.
 find_library(GRPO_CUDNN NAMES libcudnn.so.9 PATHS ${nvidia_folders})
 set(package_cuda OFF)
 if(GRPO_HAS_CUDA AND GRPO_CUDNN)
@@ -15,7 +15,7 @@ if(GRPO_HAS_CUDA AND GRPO_CUDNN)
 endif()
 option(GRPO_PACKAGE_CUDA "Install the CUDA kernels with the CUDA libraries they need; OFF: a tree for CPUs only" ${package_cuda})
 
-# DT_RPATH (not DT_RUNPATH) also serves the libraries' own needs: FLINT's MPFR lies beside FLINT.
+# DT_RPATH, unlike DT_RUNPATH, is also searched for what the libraries themselves need, as FLINT needs MPFR.
 target_link_options(grpo PRIVATE -Wl,--disable-new-dtags)
 set_target_properties(grpo PROPERTIES INSTALL_RPATH "$ORIGIN/../${GRPO_BUNDLE_DIR}")
 install(TARGETS grpo RUNTIME_DEPENDENCY_SET bundle RUNTIME DESTINATION bin COMPONENT program)
@@ -31,13 +31,13 @@ if(GRPO_PACKAGE_CUDA)
     install(TARGETS grpo_nccl RUNTIME_DEPENDENCY_SET bundle LIBRARY DESTINATION lib COMPONENT program)
   endif()
   list(APPEND library_folders ${CUDAToolkit_LIBRARY_DIR})
-  # Loaded by name at run time, so no program header tells of them.
+  # These libraries are loaded by name at run time, so they are not among the dependencies that CMake finds.
   get_filename_component(cudnn_folder ${GRPO_CUDNN} DIRECTORY)
   file(GLOB loaded_by_name ${cudnn_folder}/libcudnn_*.so.9 ${torch_lib}/libcaffe2_nvrtc.so ${torch_lib}/../../nvidia/*/lib/libnvrtc*.so.*
        ${CUDAToolkit_LIBRARY_DIR}/libnvrtc*.so.*)
   install(FILES ${loaded_by_name} DESTINATION ${GRPO_BUNDLE_DIR} COMPONENT bundle)
 endif()
-# The C and C++ runtimes and what belongs to the driver stay the machine's own.
+# The C and C++ runtimes and the driver's libraries are not installed: each machine has its own.
 install(RUNTIME_DEPENDENCY_SET bundle
         PRE_EXCLUDE_REGEXES "^(libc|libm|libdl|librt|libpthread|libutil|libresolv|libstdc\\+\\+|libgcc_s|ld-linux.*)\\.so" "^libcuda\\.so" "^libnvidia-"
         DIRECTORIES ${library_folders}
@@ -73,7 +73,7 @@ set(CPACK_THREADS 0)
 set(CPACK_PACKAGING_INSTALL_PREFIX "")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_CURRENT_SOURCE_DIR}/cmake/GrpoPackagePrefix.cmake)
-# The oldest system that the package runs on is the one it was built on.
+# The package needs a C library at least as new as that of the machine on which it was built.
 execute_process(COMMAND getconf GNU_LIBC_VERSION OUTPUT_VARIABLE libc_version OUTPUT_STRIP_TRAILING_WHITESPACE)
 string(REGEX REPLACE "^[a-z]+ " "" libc_version "${libc_version}")
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6 (>= ${libc_version}), libstdc++6, libgcc-s1")

@@ -28,7 +28,7 @@ function(grpo_torch_headers target)
   target_include_directories(${target} BEFORE PRIVATE ${PROJECT_SOURCE_DIR}/cmake/torch)
 endfunction()
 
-# Tensors, and none of the operators: what is in a precompiled header but not used costs every source a little, too.
+# The headers have tensors but none of the operators, because even what a source does not use of them costs it some time.
 set(GRPO_TORCH_HEADERS <ATen/TensorOperators.h> <algorithm> <filesystem> <functional> <map> <memory> <optional> <set> <span> <sstream>
                        <string> <variant> <vector>)
 grpo_precompiled_headers(grpo_torch_pch TORCH HEADERS ${GRPO_TORCH_HEADERS} LINKS grpo::torch)

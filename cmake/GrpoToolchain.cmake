@@ -9,15 +9,15 @@ set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
-# -O2: the hot loops are our own vector code or LibTorch's; -O3 only costs compile time here.
+# -O2 is enough, because the hot loops are written as vector code or are LibTorch's; -O3 would only cost compile time.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2")
-# Designated initialisers leave defaulted members out on purpose.
+# The warning about missing initialisers is off, because designated ones leave out members that have defaults on purpose.
 add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wall> $<$<COMPILE_LANGUAGE:CXX>:-Wextra>
                     $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>)
 
 find_program(GRPO_CCACHE ccache)
 if(GRPO_CCACHE)
-  # The sloppiness is what ccache asks for with precompiled headers; the base directory lets two checkouts share results.
+  # ccache needs this sloppiness where headers are precompiled. The base directory lets two checkouts share results.
   set(CMAKE_CXX_COMPILER_LAUNCHER
       ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime

@@ -1,5 +1,5 @@
-# What the other modules need: LibTorch and Arrow from the cache that scripts/setup.sh fills or CMAKE_PREFIX_PATH, the
-# rest from the system. Also read by those who use the trainer installed.
+# What the modules besides the verifier's need: LibTorch and Arrow from CMAKE_PREFIX_PATH or from the cache that
+# scripts/setup.sh fills, the rest from the system. find_package(grpo) of an installed trainer reads this file too.
 include(${CMAKE_CURRENT_LIST_DIR}/GrpoCache.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/GrpoLibTorch.cmake)
 if(GRPO_WITH_PARQUET)
@@ -24,7 +24,7 @@ if(NOT TARGET grpo_csv)
   target_link_libraries(grpo_csv INTERFACE ${GRPO_CSV_LIBRARY})
 endif()
 
-# AUTO: the endpoint (logging.prometheus) is built where the libraries are installed.
+# GRPO_WITH_PROMETHEUS=AUTO builds the endpoint (logging.prometheus) where its libraries are installed.
 if(NOT GRPO_WITH_PROMETHEUS STREQUAL "OFF")
   find_package(prometheus-cpp CONFIG QUIET)
   pkg_check_modules(microhttpd QUIET IMPORTED_TARGET GLOBAL libmicrohttpd)
@@ -33,7 +33,7 @@ if(NOT GRPO_WITH_PROMETHEUS STREQUAL "OFF")
   endif()
 endif()
 
-# AUTO: rewards over HTTP (reward.terms: type http) are built where libcurl is installed.
+# GRPO_WITH_CURL=AUTO builds rewards over HTTP (reward.terms: type http) where libcurl is installed.
 if(NOT GRPO_WITH_CURL STREQUAL "OFF")
   find_package(CURL QUIET)
   if(GRPO_WITH_CURL STREQUAL "ON" AND NOT CURL_FOUND)

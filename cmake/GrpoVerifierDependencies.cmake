@@ -1,4 +1,4 @@
-# What the verifier (modules base and verifier) needs: also read by those who use it installed.
+# What the verifier (modules base and verifier) needs. find_package(grpo) of an installed verifier reads this file too.
 find_package(Threads REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(PkgConfig REQUIRED)

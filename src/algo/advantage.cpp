@@ -22,8 +22,8 @@ struct Spread {
   double std = 0.0;
 };
 
-// The formula of an estimator. x: a reward minus its group's mean. group: mean and deviation of the group's rewards.
-// step: those of what the row's Over names, over all rollouts of the step.
+// The formula of an estimator. x is a reward minus its group's mean. `group` are size, mean and deviation of the
+// group's rewards. `step` are those of what Row::step names, over all rollouts of the step.
 using Estimator = double (*)(double x, const Spread& group, const Spread& step, double eps);
 
 double grpo(double x, const Spread& group, const Spread&, double eps) { return x / (group.std + eps); }
@@ -39,7 +39,7 @@ enum class Over { kNothing, kRewards, kCentred };
 struct Row {
   const char* name;
   Estimator value;
-  Over step;
+  Over step;  // what the `step` of the formula is taken of: nothing, the step's rewards, or its x
 };
 
 // The rows are in the order of the enumerators.
@@ -70,7 +70,7 @@ Spread spread_of(std::span<const double> rewards, Std std) {
   return spread;
 }
 
-// Whether these differ by more than rounding. A deviation that is none must not divide anything.
+// Whether these values differ by more than rounding. A deviation that is only rounding must not divide anything.
 bool is_spread(std::span<const double> values, const Spread& spread) {
   double most = 0.0;
   for (const double value : values) most = std::max(most, std::abs(value));
@@ -81,7 +81,8 @@ double largest(std::span<const double> values) {
   return values.empty() ? 0.0 : *std::max_element(values.begin(), values.end());
 }
 
-// Whether rewards are equal up to rounding, whose size is a share of the terms' magnitude and not of their sum's.
+// Whether rewards are equal up to rounding. Rounding is relative to the terms of a reward, which can be much larger
+// than their sum.
 bool all_equal(std::span<const double> rewards, std::span<const double> magnitudes) {
   const auto [least, most] = std::minmax_element(rewards.begin(), rewards.end());
   return rewards.empty() || *most - *least <= kEqualRewards * largest(magnitudes);
@@ -185,7 +186,7 @@ at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offs
 at::Tensor baseline_advantage(const at::Tensor& rewards, const at::Tensor& baselines, const AdvantageConfig& config) {
   std::vector<int64_t> offsets(static_cast<size_t>(rewards.size(0)) + 1);
   std::iota(offsets.begin(), offsets.end(), 0);
-  const Groups singles(rewards, offsets, {});  // checks them
+  const Groups singles(rewards, offsets, {});  // made only because it throws for rewards that are not finite
   const auto x =
       (rewards.detach().to(at::kCPU, at::kDouble) - baselines.detach().to(at::kCPU, at::kDouble)).contiguous();
   const std::span<const double> values(x.const_data_ptr<double>(), static_cast<size_t>(x.numel()));

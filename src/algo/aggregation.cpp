@@ -28,9 +28,9 @@ struct AggregationRow {
 
 // The rows are in the order of the enumerators.
 constexpr std::array<AggregationRow, 4> kAggregations = {{{"token_mean", token_mean, false},
-                                        {"seq_mean_token_mean", seq_mean, true},
-                                        {"seq_mean_token_sum", seq_mean, false},
-                                        {"seq_mean_token_sum_norm", seq_mean_norm, false}}};
+                                                          {"seq_mean_token_mean", seq_mean, true},
+                                                          {"seq_mean_token_sum", seq_mean, false},
+                                                          {"seq_mean_token_sum_norm", seq_mean_norm, false}}};
 
 // 1 / |o| for every token, where |o| is the number of counted tokens of its rollout.
 at::Tensor inverse_lengths(at::IntArrayRef rollout_offsets) {

@@ -9,7 +9,7 @@ namespace grpo::algo {
 namespace {
 
 // max(-A rho, -A clip(rho)) keeps rho itself unless it has left the trust region in the direction that A asks for.
-// Saying it by cases, not by maximum(), leaves no tie at rho = 1 for autograd to split.
+// It is chosen by cases because at rho = 1 both sides are equal, and maximum() would give each half of the gradient.
 LossTerms clipped_terms(const PolicyLossConfig& config, const at::Tensor& ratio, const at::Tensor& advantages) {
   const double low = 1.0 - config.clip_low;
   const double high = 1.0 + config.clip_high;
@@ -25,7 +25,7 @@ LossTerms clipped_terms(const PolicyLossConfig& config, const at::Tensor& ratio,
   return out;
 }
 
-// For each token the mean log-ratio of its rollout, over the tokens that count.
+// Gives each token the mean log-ratio of its rollout, taken over the tokens that count.
 at::Tensor sequence_log_ratio(const LossTokens& tokens) {
   const auto sums = sum_per_rollout(tokens.log_ratio.detach(), tokens.rollout_offsets);
   const auto counts =

@@ -23,7 +23,8 @@ TokenEstimates estimate_advantages(const Gae& config, const std::vector<double>&
   return estimates;
 }
 
-// The larger of the two squares is chosen by cases: a tie, as at the first update, leaves the whole gradient.
+// The larger of the two squares is chosen by cases: at a tie, as in the first update of a step, it is the unclipped
+// one, which has the gradient.
 ValueLoss value_loss(std::optional<double> clip, const ValueLossInputs& inputs) {
   const auto error = inputs.values - inputs.returns;
   ValueLoss loss{.terms = 0.5 * error * error, .measures = {}};

@@ -7,7 +7,8 @@
 
 namespace grpo::algo {
 
-/// [n] int64 on the device. They come from pinned memory, so that the host does not wait for the device.
+/// The indices as an int64 tensor [n] on the device. They are copied from pinned memory, so that the host does not wait
+/// for the device.
 at::Tensor indices_on(at::Device device, const std::vector<int64_t>& indices);
 
 }  // namespace grpo::algo

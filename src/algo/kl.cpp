@@ -13,7 +13,7 @@ namespace {
 constexpr double kMaxEstimate = 10.0;
 constexpr double kMaxExponent = 20.0;  // keeps exp finite in fp32; far beyond where k3 is clamped
 
-// d = log pi_ref - log pi
+// In all of these d = log pi_ref - log pi.
 at::Tensor k1(const at::Tensor& d) { return -d; }
 at::Tensor k2(const at::Tensor& d) { return 0.5 * d * d; }
 at::Tensor k3(const at::Tensor& d) {

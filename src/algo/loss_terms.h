@@ -6,23 +6,23 @@
 
 namespace grpo::algo {
 
-/// The inputs of each loss. Masked tokens hold zeros in them.
+/// What every loss is given. At tokens that do not count, log_probs, log_ratio and advantages are 0.
 struct LossTokens {
   at::Tensor log_probs;   // [N] with gradient
   at::Tensor log_ratio;   // [N] with gradient, not clamped
   at::Tensor advantages;  // [N]
-  at::Tensor mask;        // [N] bool or undefined
+  at::Tensor mask;        // [N] bool, true for tokens that count; undefined: all count
   at::IntArrayRef rollout_offsets;
 };
 
 struct LossTerms {
   at::Tensor terms;         // [N] with gradient
-  at::Tensor ratio;         // [N] the ratio that the loss looks at
+  at::Tensor ratio;         // [N] the ratio whose largest value is reported as ratio/max
   at::Tensor clipped;       // [N] bool; undefined where nothing clips
   at::Tensor dual_clipped;  // [N] bool; undefined without a dual clip
 };
 
-/// exp of the log-ratio, which is clamped to +-20 before.
+/// exp(log_ratio), with log_ratio clamped to +-20.
 at::Tensor ratio_of(const at::Tensor& log_ratio);
 
 LossTerms clip_loss(const PolicyLossConfig& config, const LossTokens& tokens);

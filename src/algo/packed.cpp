@@ -44,8 +44,8 @@ at::Tensor sum_per_rollout(const at::Tensor& values, at::IntArrayRef rollout_off
   check_offsets(rollout_offsets);
   GRPO_CHECK(values.dim() == 1 && values.size(0) == rollout_offsets.back(), values.sizes(), " tokens, offsets end at ",
              rollout_offsets.back());
-  // index_add would not do: segment_reduce sums each segment in order on every device, so the result is the same each
-  // time.
+  // segment_reduce adds up each segment in order on every device, so that the same input always gives the same sum.
+  // index_add would add in whatever order a GPU's threads arrive.
   return at::segment_reduce(values.contiguous(), "sum", lengths_on(values.device(), rollout_offsets), {}, {}, 0, true,
                             0.0);
 }

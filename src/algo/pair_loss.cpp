@@ -4,7 +4,7 @@
 
 namespace grpo::algo {
 
-// Which of the two is the better one is all that it takes from the advantages.
+// Of the advantages only the sign is used, which says which of the two completions is the better one.
 LossTerms pair_loss(const PolicyLossConfig&, const LossTokens& tokens) {
   return {.terms = -0.5 * tokens.advantages.sign() * tokens.log_probs,
           .ratio = ratio_of(tokens.log_ratio.detach()),

@@ -17,18 +17,18 @@ constexpr double kMaxLogRatio = 20.0;
 
 struct LossRow {
   const char* name;
-  LossTerms (*terms)(const PolicyLossConfig&, const LossTokens&);  // none where sequences are compared
+  LossTerms (*terms)(const PolicyLossConfig&, const LossTokens&);  // null where sequences are compared
   bool has_dual_clip;
 };
 
 // The rows are in the order of the enumerators.
 constexpr std::array<LossRow, 7> kLosses = {{{"clip", clip_loss, true},
-                                        {"reinforce", reinforce_loss, false},
-                                        {"gspo", gspo_loss, true},
-                                        {"cispo", cispo_loss, false},
-                                        {"sapo", sapo_loss, false},
-                                        {"pair", pair_loss, false},
-                                        {"pair_logistic", nullptr, false}}};
+                                             {"reinforce", reinforce_loss, false},
+                                             {"gspo", gspo_loss, true},
+                                             {"cispo", cispo_loss, false},
+                                             {"sapo", sapo_loss, false},
+                                             {"pair", pair_loss, false},
+                                             {"pair_logistic", nullptr, false}}};
 
 const LossRow& row_of(Loss loss) { return kLosses.at(static_cast<size_t>(loss)); }
 
@@ -43,8 +43,7 @@ void check_shapes(const PolicyLossInputs& in) {
   GRPO_CHECK(!in.rollout_offsets.empty() && in.rollout_offsets.back() == n, n, " tokens, offsets ", in.rollout_offsets);
 }
 
-// Uses where() instead of a product, so that what lies under the mask cannot reach values or gradients, not even as
-// NaN.
+// Uses where() and not a product, because a product with 0 would let NaN and infinity through, in values and gradients.
 at::Tensor masked(const at::Tensor& values, const at::Tensor& mask) {
   return mask.defined() ? at::where(mask, values, at::zeros_like(values)) : values;
 }
@@ -58,8 +57,8 @@ LossTokens tokens_of(const PolicyLossInputs& in) {
           .rollout_offsets = in.rollout_offsets};
 }
 
-// Counts the flagged tokens that the mask lets through. Masked tokens have advantage 0, but in cispo their ratio may
-// still be outside the bounds.
+// Counts the flagged tokens that the mask lets through, so that no loss has to see to it that masked tokens are not
+// flagged.
 at::Tensor count(const at::Tensor& flags, const PolicyLossInputs& inputs) {
   if (!flags.defined()) return at::zeros({}, inputs.log_probs.options().dtype(at::kLong).requires_grad(false));
   return (inputs.mask.defined() ? flags & inputs.mask : flags).sum();

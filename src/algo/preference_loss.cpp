@@ -18,13 +18,13 @@
 namespace grpo::algo {
 namespace {
 
-// Who is compared with whom, by number of the rollout.
+// Which rollouts are compared with which. They are named by their indices.
 struct Comparisons {
-  std::vector<int64_t> best, worst;         // [K]
-  std::vector<int64_t> better;              // [A] those that are better than some others of their group
-  std::vector<std::vector<int64_t>> worse;  // [A] these others
-  std::vector<int64_t> offsets = {0};       // [K + 1] into the A
-  int64_t largest = 0;                      // rollouts of a group
+  std::vector<int64_t> best, worst;         // [K] the first best and the first worst of each group
+  std::vector<int64_t> better;              // [A] all that are better than at least one other of their group
+  std::vector<std::vector<int64_t>> worse;  // [A] the others that each of `better` is better than
+  std::vector<int64_t> offsets = {0};       // [K + 1] where the entries of each group begin in `better` and `worse`
+  int64_t largest = 0;                      // the number of rollouts of the largest group
 };
 
 void compare_group(const std::vector<float>& values, int64_t first, int64_t last, Comparisons& all) {
@@ -55,12 +55,13 @@ Comparisons compare(const PreferenceInputs& inputs) {
   return all;
 }
 
-// -log of the share that each better one has among itself and the worse ones, then the mean of these by group.
+// The InfoNCE terms of preference_loss.h: minus the log of the share that a better rollout has in the softmax over
+// itself and the ones it is better than, and the mean of these for each group. z is beta times the score.
 at::Tensor info_nce(const at::Tensor& z, const Comparisons& all) {
   size_t width = 0;
   for (const auto& worse : all.worse) width = std::max(width, worse.size());
   std::vector<int64_t> others;
-  std::vector<int64_t> absent;  // 1 where a row has no further one
+  std::vector<int64_t> absent;  // 1 where a row of `others` is only filled up to the common width
   for (const auto& worse : all.worse) {
     others.insert(others.end(), worse.begin(), worse.end());
     others.resize(others.size() + width - worse.size(), 0);
@@ -106,7 +107,7 @@ std::vector<Measure> margins(const std::string& mean, const std::string& share, 
   return {{mean, Fold::kGroupMean, margin.sum()}, {share, Fold::kGroupMean, (margin > 0).sum()}};
 }
 
-// rewards: beta (log pi - log pi_ref) of whole sequences; sums: log pi.
+// rewards: beta (log pi - log pi_ref) of whole sequences; sums: their log pi.
 std::vector<Measure> measures_of_rewards(const Chosen& rewards, const Chosen& sums) {
   auto measures = margins("rewards/margins", "rewards/accuracies", rewards.best - rewards.worst);
   measures.insert(measures.end(), {{"rewards/chosen", Fold::kGroupMean, rewards.best.sum()},

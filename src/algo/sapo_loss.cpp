@@ -5,7 +5,7 @@
 
 namespace grpo::algo {
 
-// Puts a smooth gate in the place of the clip: its slope in rho is 1 at rho = 1 and falls off on both sides.
+// A smooth gate takes the place of the clip. Its slope in rho is 1 at rho = 1 and falls off on both sides.
 LossTerms sapo_loss(const PolicyLossConfig& config, const LossTokens& tokens) {
   const auto ratio = ratio_of(tokens.log_ratio);
   const auto positive = (tokens.advantages > 0).to(ratio.scalar_type());

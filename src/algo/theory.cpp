@@ -35,7 +35,7 @@ Components factors(int64_t group_size) {
   return {1.0, 4.0 * (g - 2.0) / (g * (g - 1.0)), 2.0 / (g * (g - 1.0))};
 }
 
-// The weighted least squares of the components in `used`, by the normal equations; the others are 0.
+// The least-squares solution of row * x = 1 with the components in `used`, by the normal equations. The others are 0.
 Components solve(const std::vector<Components>& rows, const std::array<bool, 3>& used) {
   std::array<std::array<double, 4>, 3> m{};
   for (size_t i = 0; i < 3; ++i) {
@@ -96,7 +96,8 @@ double GroupVariance::at(int64_t group_size) const {
   return a * between + b * first + c * second;
 }
 
-// With three components the best of the seven ways to leave some of them out is found by trying all.
+// Of three components there are seven choices that are not empty. Each is solved with the other components at 0, and
+// the best solution without a negative component is the one under the constraint that none is negative.
 GroupVariance fit_group_variance(const std::vector<int64_t>& group_sizes, const std::vector<double>& variances) {
   GRPO_CHECK(group_sizes.size() == variances.size() && group_sizes.size() >= 3, group_sizes.size(), " group sizes");
   std::vector<Components> rows;

@@ -28,8 +28,8 @@ struct DecoderLayer {
   at::Tensor input_norm, post_attention_norm;  // [hidden]
 };
 
-/// Elements rounded up to whole blocks of 64: each tensor in a layer's memory begins at such a block, which vectorized code and
-/// cuBLAS prefer.
+/// Elements rounded up to whole blocks of 64: each tensor in a layer's memory begins at such a block, which vectorized
+/// code and cuBLAS prefer.
 inline int64_t aligned(int64_t elements) { return (elements + 63) / 64 * 64; }
 
 /// The weights of a decoder.

@@ -87,7 +87,8 @@ std::string WaitingCalls::take_text(std::string_view text) {
   try {
     return take(io::parse_json(text, ""));
   } catch (const base::IoError&) {
-    return "it answered " + excerpt(text) + ", which is no JSON (stdout is for answers; other output belongs on stderr)";
+    return "it answered " + excerpt(text) +
+           ", which is no JSON (stdout is for answers; other output belongs on stderr)";
   }
 }
 

@@ -12,7 +12,7 @@
 namespace grpo::trainer {
 namespace {
 
-// The rollouts whose reward is known and that are compared with others of their group.
+// The rollouts whose reward is known and that count in the comparison of their group (first_compared()).
 std::vector<size_t> compared_rollouts(const RolloutBatch& batch, const RolloutConfig& config) {
   std::vector<size_t> compared;
   for (size_t q = 0; q + 1 < batch.group_offsets.size(); ++q) {
@@ -30,21 +30,22 @@ at::Tensor rewards_of(const RolloutBatch& batch, const std::vector<size_t>& roll
   return at::tensor(rewards, at::kDouble);
 }
 
-// advantages: of these rollouts; all others get none.
+// Sets the advantages of these rollouts; all others get 0.
 void store(RolloutBatch& batch, const std::vector<size_t>& rollouts, const at::Tensor& advantages) {
   for (Rollout& rollout : batch.rollouts) rollout.advantage = 0.0;
   for (size_t i = 0; i < rollouts.size(); ++i)
     batch.rollouts[rollouts[i]].advantage = advantages.const_data_ptr<double>()[i];
 }
 
-// The mean of all these values but one. One alone is its own.
+// The mean of the other values, where `one` is one of `values`. If it is the only one it is returned itself, so that
+// its difference from the mean is 0.
 double mean_of_others(const std::vector<double>& values, double one) {
   const auto others = static_cast<double>(values.size()) - 1.0;
   if (others < 1.0) return one;
   return (std::accumulate(values.begin(), values.end(), 0.0) - one) / others;
 }
 
-// Where each group begins among these rollouts.
+// Where each group begins among these rollouts, and their number at the end.
 std::vector<int64_t> offsets_among(const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
   std::vector<int64_t> offsets;
   for (const int64_t offset : batch.group_offsets) {
@@ -90,7 +91,7 @@ void set_advantages_of_singles(RolloutBatch& batch, const algo::AdvantageConfig&
 bool is_live(const TrainConfig& config, std::vector<Rollout> group) {
   const auto size = static_cast<int64_t>(group.size());
   RolloutBatch one{.prompts = {}, .rollouts = std::move(group), .group_offsets = {0, size}};
-  // Whether there is an advantage depends on the group alone, whatever its size depends on.
+  // How large an advantage is may depend on other groups, but not whether there is one, so any estimator will do.
   set_advantages(one, {.kind = algo::Advantage::kDrGrpo}, config.rollout);
   return std::any_of(one.rollouts.begin(), one.rollouts.end(), [](const Rollout& r) { return r.advantage != 0.0; });
 }

@@ -11,7 +11,7 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// Cuts off the half line that a process leaves when it is killed while it writes.
+// Removes the incomplete last line that a process leaves when it is killed while it writes.
 void drop_half_line(const fs::path& file) {
   const std::string bytes = io::read_file(file);
   if (!bytes.empty() && bytes.back() != '\n') fs::resize_file(file, bytes.rfind('\n') + 1);  // npos + 1 is 0

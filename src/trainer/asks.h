@@ -10,47 +10,48 @@
 
 namespace grpo::trainer {
 
-/// Completions [first_sample, first_sample + count) of the group of a step's draw.
+/// A request for the completions [first_sample, first_sample + count) of the group of one of the step's draws.
 struct Ask {
   size_t draw = 0;
   int64_t first_sample = 0;
   int64_t count = 0;
 };
 
-/// A group, as large as it is now, from which nothing is learned.
+/// A group whose rewards are all equal, so that nothing is learned from it, and how many completions it has now.
 struct Tied {
   size_t draw = 0;
   int64_t size = 0;
 };
 
-/// What a step asks for after its first groups, because some of them are tied (docs/algorithm.md, "Groups that adapt").
-/// Every tied group leads to at most one ask. In the end the same completions have been asked for in whatever order
-/// groups ended, and on whatever ranks: a fresh prompt is asked only when the step lacks a live group even if all that
-/// is open turned out live, and a group is extended on its own rewards; where rollout.adaptive.max_rollouts may be
-/// used up, groups are extended in the order of draws, once all of a round are known.
+/// Decides what a step asks for besides its first groups, because some of these are tied (docs/algorithm.md, "Groups
+/// that adapt"). Every tied group leads to at most one ask. In which order groups end, and on which ranks, makes no
+/// difference to what has been asked for in the end: each tied group brings one fresh prompt, which takes the next
+/// draw, and a group is extended on its own rewards alone. Where rollout.adaptive.max_rollouts may be used up, groups
+/// are extended in the order of draws, once all groups of a round are known.
 class Asks {
  public:
-  /// Who begins with the fresh prompt of a tied group: the place in the step's draws that nobody has taken yet. With
-  /// several ranks one number for all of them.
+  /// Takes the next draw that nobody has taken yet, for the fresh prompt of a tied group, and returns its number. Ranks
+  /// that share their prompts count with one counter.
   using TakeDraw = std::function<size_t()>;
 
-  /// The completions that the group of a draw begins with; none where the step may not ask it.
+  /// The number of completions that the group of a draw begins with; nullopt for a draw that the step may not ask.
   using SizeOf = std::function<std::optional<int64_t>(size_t draw)>;
 
-  /// by_rounds: fresh prompts begin only when all groups before are known, for ranks that cannot tell in between.
+  /// by_rounds: fresh prompts are asked only when all groups before them are known. Ranks that have no counter in
+  /// common need it. config must outlive this. Without take_draw, fresh prompts are counted here.
   Asks(const RolloutConfig& config, SizeOf size_of, bool by_rounds, TakeDraw take_draw = {});
 
-  /// The first group of a draw, which the step asks in any case or as a fresh prompt; none where it may not.
+  /// The ask for the first completions of a draw's group; nullopt for a draw that the step may not ask.
   std::optional<Ask> of(size_t draw) const;
 
-  /// Whether a tied group is answered at once, and whether at the end of a round.
+  /// When a tied group leads to an ask: at once, or at the end of a round. Both are false where it leads to none.
   bool at_once() const { return refills() ? !by_rounds_ : extends() && !scarce_; }
   bool by_rounds() const { return (refills() || extends()) && !at_once(); }
 
-  /// What this group leads to before others are known.
+  /// What a tied group leads to, where that is decided at once.
   std::optional<Ask> after(const Tied& tied);
 
-  /// What a round's tied groups lead to. tied: of all ranks, in the order of draws.
+  /// What the tied groups of a round lead to. tied: those of all ranks, in the order of draws.
   std::vector<Ask> after_round(const std::vector<Tied>& tied);
 
  private:
@@ -63,8 +64,8 @@ class Asks {
   bool by_rounds_;
   TakeDraw take_draw_;
   size_t next_draw_;
-  bool scarce_;       // the bound on rollouts may bind
-  int64_t rollouts_;  // asked for so far
+  bool scarce_;       // rollout.adaptive.max_rollouts may not suffice for all extensions
+  int64_t rollouts_;  // rollouts that the step has asked for so far
 };
 
 }  // namespace grpo::trainer

@@ -38,7 +38,7 @@ std::string Checkpointing::way_back() {
                       " (continue from it with --resume ", good, ")", advice);
 }
 
-// Every rank holds the same, and comes to the same end.
+// Every rank holds the same weights, so all of them throw or none does.
 void Checkpointing::check_weights(int64_t step) {
   try {
     checkpoint::check_finite(*run_.policy.model);
@@ -53,7 +53,7 @@ void Checkpointing::save(int64_t step, const nlohmann::json& state, const Kind& 
   run_.communicator.enter_phase(base::concat("step ", step, ", checkpoint"));
   wait();
   check_weights(step);
-  run_.communicator.barrier("checkpoint");  // the last one's leftovers are gone before anyone writes the next
+  run_.communicator.barrier("checkpoint");  // rank 0 has collected the last one's parts before a rank writes new ones
   const bool split = run_.splits_optimizer;
   const checkpoint::SaveOptions options{.export_model = run_.config.checkpoint.export_model,
                                         .tokenizer_source = run_.config.model.path,
@@ -93,7 +93,7 @@ void Checkpointing::write(int64_t step, const nlohmann::json& state, const check
                         });
 }
 
-// Every rank holds the same critic. Its folder is like a checkpoint of its own.
+// Every rank holds the whole critic, so rank 0 saves it alone. Its folder is made like a checkpoint.
 checkpoint::StateWriter Checkpointing::critic_writer(int64_t step, checkpoint::SaveOptions options) const {
   options.reference = nullptr;
   options.rank = 0;
@@ -113,13 +113,13 @@ void Checkpointing::write_part(int64_t step, const checkpoint::SaveOptions& opti
   });
 }
 
-// Waits for the other ranks' files: each appears whole.
+// Waits for the files of the other ranks and moves them into the checkpoint. A rank's part counts once it is complete.
 void Checkpointing::collect_optimizer_files(const fs::path& folder, int64_t step) const {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(run_.config.distributed.timeout_s);
   for (int64_t rank = 1; rank < run_.communicator.size(); ++rank) {
     const auto name = checkpoint::optimizer_file(rank, run_.communicator.size());
     const auto theirs = store_.folder_of_rank(step, rank);
-    if (fs::exists(folder / name)) continue;  // taken before a write failed that is now tried again
+    if (fs::exists(folder / name)) continue;  // an earlier attempt, whose writing failed later, has moved it already
     while (!checkpoint::part_is_complete(theirs)) {
       if (std::chrono::steady_clock::now() > deadline) {
         throw base::IoError(base::concat((theirs / name).string(), ": rank ", rank, " did not write its part in ",

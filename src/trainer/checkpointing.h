@@ -14,43 +14,46 @@
 
 namespace grpo::trainer {
 
-/// Saves a run beside its training: training waits for the copy in memory only, and the last checkpoint needs none;
-/// hashing and the disk go on in a thread. One checkpoint at a time. Rank 0 writes it; with split state the others add
-/// their optimizer files.
+/// Saves a run beside its training. Training waits only until the state has been copied in memory; a thread hashes and
+/// writes it. The last checkpoint needs no copy. One checkpoint is written at a time. Rank 0 writes it; where ranks
+/// split the optimizer's state, the others add files of theirs.
 class Checkpointing {
  public:
-  /// stop learns how long saving takes. All outlive it.
+  /// `stop` is told how long saving takes. What is given must outlive this object.
   Checkpointing(const Run& run, const std::filesystem::path& run_folder, Stopping& stop);
 
   /// How a checkpoint is saved.
   struct Kind {
-    bool copy = true;       // training goes on meanwhile
-    bool pin_good = false;  // the last good checkpoint is kept, however many newer ones there are
-    bool best = false;      // this one is the best so far (checkpoint.keep_best)
+    bool copy = true;       // copies the state, because training goes on while it is written
+    bool pin_good = false;  // keeps the last good checkpoint, however many newer ones there are
+    bool best = false;      // marks this one as the best so far (checkpoint.keep_best)
   };
 
-  /// The run as it is after `step`. state: for state.json. A collective. Throws
-  /// base::Error when the weights are not finite, so that they do not take the place of good ones, and what went wrong
-  /// with the one before.
+  /// Saves the run as it is after `step`. state: what state.json is to hold. Waits for the checkpoint before, and
+  /// throws what went wrong with it. Throws base::Error when weights are not finite, so that they do not take the place
+  /// of good ones. A collective.
   void save(int64_t step, const nlohmann::json& state, const Kind& kind);
 
-  /// Waits for the one that is being written, or looks whether it has ended. Throws what went wrong with it.
+  /// Waits for the checkpoint that is being written (wait), or only looks whether it has been written (check). Both
+  /// throw what went wrong with it.
   void wait();
   void check();
 
-  /// Of the newest checkpoint, on disk or being written; -1: none.
+  /// The step of the newest checkpoint, which may still be being written; -1: there is none.
   int64_t saved_step() const { return saved_step_; }
+  /// Says which checkpoint the run was restored from.
   void resumed_from(int64_t step);
 
-  /// An update of the weights that were saved last showed no sign of divergence.
+  /// Says that a step which began after the last checkpoint showed no sign of divergence, so that its weights are good.
   void note_good() {
     if (saved_step_ > 0) good_step_ = saved_step_;
   }
-  /// Marks the last good checkpoint, or takes the mark away.
+  /// Marks the last good checkpoint in the store, or takes the mark away.
   void mark_good(bool marked);
-  /// The checkpoint of `step`, which is there, is the best so far.
+  /// Marks the checkpoint of `step`, which exists, as the best so far.
   void mark_best(int64_t step);
-  /// For the end of an error that says that the weights are of no use any more. Marks the checkpoint that it names.
+  /// The end of an error message that says that the weights are of no use any more: how to go back to the last good
+  /// checkpoint. Marks that checkpoint.
   std::string way_back();
 
  private:
@@ -64,8 +67,8 @@ class Checkpointing {
   Stopping& stop_;
   checkpoint::Store store_;
   int64_t saved_step_ = -1;
-  std::optional<int64_t> good_step_;  // of the newest checkpoint after which an update showed no sign of divergence
-  std::future<void> writing_;         // last, so that it ends before what it reads
+  std::optional<int64_t> good_step_;  // the newest checkpoint after which a step showed no sign of divergence
+  std::future<void> writing_;         // the last member, so that writing ends before what it reads is destroyed
 };
 
 }  // namespace grpo::trainer

@@ -12,12 +12,12 @@ namespace grpo::trainer {
 namespace {
 
 constexpr int64_t kNonFiniteUpdates = 5;
-constexpr double kLargeRatio = 100.0;  // clipping works between 0.8 and 1.28
+constexpr double kLargeRatio = 100.0;  // far outside the clip range, which by default is 0.8 to 1.28
 constexpr int64_t kRatioSteps = 3;
-constexpr int64_t kConstantSteps = 10;  // with small batches a single step whose rewards are all equal happens
-constexpr int64_t kUsualSteps = 5;      // whose mean length counts as the usual one
-constexpr double kShortShare = 0.1;     // of the usual length
-constexpr double kShortTokens = 8.0;    // a usual length below it says nothing
+constexpr int64_t kConstantSteps = 10;  // many, since in a small batch all rewards may well be equal now and then
+constexpr int64_t kUsualSteps = 5;      // the first steps, whose mean length counts as the usual one
+constexpr double kShortShare = 0.1;     // a length below this share of the usual one is short
+constexpr double kShortTokens = 8.0;    // where the usual length is below this, no length counts as short
 constexpr int64_t kShortSteps = 3;
 
 const std::string& name_of(Divergence kind) {
@@ -48,7 +48,7 @@ bool DivergenceWatch::lasts(Sign& sign, bool shows, int64_t step, int64_t steps)
   return step - sign.since + 1 >= steps && !std::exchange(sign.said, true);
 }
 
-// Whether completions are short compared with those of the first steps, which say what is usual.
+// Whether completions are short compared with those of the first steps. In these steps it measures what is usual.
 bool DivergenceWatch::shows_short(const StepSigns& signs) {
   if (std::isnan(signs.length_mean)) return false;
   if (lengths_ < kUsualSteps) {
@@ -60,7 +60,8 @@ bool DivergenceWatch::shows_short(const StepSigns& signs) {
 
 std::vector<Finding> DivergenceWatch::look_at(int64_t step, const StepSigns& signs) {
   std::vector<Finding> found;
-  // The optimizer counts these in updates, so the first step that has seen enough of them is the first to say so.
+  // The optimizer counts skipped updates itself. So this sign is reported in the first step in which there are enough
+  // of them in a row, however few steps they took.
   if (lasts(non_finite_, signs.skipped_updates > 0, step, signs.skipped_updates >= kNonFiniteUpdates ? 1 : step + 1)) {
     found.push_back({Divergence::kNonFinite, base::concat("the gradient was not finite in ", signs.skipped_updates,
                                                           " updates in a row, since step ", non_finite_.since)});

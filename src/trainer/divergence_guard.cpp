@@ -27,7 +27,7 @@ void DivergenceGuard::look_at(int64_t step, const metrics::MetricsLine& line) {
   if (!findings.empty()) tell_of(findings, step, line);
 }
 
-// All findings are said before the first that ends the run does so.
+// Warns of all findings that do not end the run, before the first one that does is thrown.
 void DivergenceGuard::tell_of(const std::vector<Finding>& findings, int64_t step, const metrics::MetricsLine& line) {
   const auto file = folder_ / "diverged" / (checkpoint::step_name(step) + ".jsonl");
   if (run_.writes()) run_.method->write_samples(file, std::numeric_limits<int64_t>::max());

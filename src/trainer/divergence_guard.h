@@ -13,21 +13,22 @@
 
 namespace grpo::trainer {
 
-/// Acts on the signs of a run that has gone wrong: names them, keeps the rollouts that show them in diverged/, has the
-/// last good checkpoint kept, and ends the run where trainer.stop_on asks for it.
+/// Acts on the signs of a run that has gone wrong (divergence.h): reports them, keeps the rollouts that show them in
+/// diverged/, has the last good checkpoint kept, and ends the run where trainer.stop_on.signs asks for it.
 class DivergenceGuard {
  public:
-  /// All that is given outlives it. folder: the run's.
+  /// What is given must outlive this object. folder: that of the run.
   DivergenceGuard(Run& run, Checkpointing& checkpoints, RunLog& log, std::filesystem::path folder);
 
-  /// After a step and before its checkpoint. line: the step's, written before the run is ended. Throws base::Error,
-  /// with the way back to the last good checkpoint, when a sign that trainer.stop_on lists has shown.
+  /// Called after a step and before its checkpoint. line: the step's metrics, which are logged before the run is ended.
+  /// Throws base::Error, with the way back to the last good checkpoint, when a sign that trainer.stop_on.signs lists is
+  /// reported.
   void look_at(int64_t step, const metrics::MetricsLine& line);
 
-  /// The last step shows a sign, or one that was named still lasts: the last good checkpoint must stay.
+  /// Whether the last step shows a sign, so that the last good checkpoint has to be kept.
   bool suspects() const { return watch_.suspects(); }
 
-  // What a checkpoint's state.json holds of it:
+  // Its state, for the state.json of checkpoints:
   nlohmann::json to_json() const;
   void restore(const nlohmann::json& state);
 

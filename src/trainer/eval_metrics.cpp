@@ -11,7 +11,7 @@ namespace grpo::trainer {
 double pass_at_k(int64_t n, int64_t c, int64_t k) {
   GRPO_CHECK(1 <= k && k <= n && 0 <= c && c <= n, "n=", n, " c=", c, " k=", k);
   if (n - c < k) return 1.0;
-  // C(n - c, k) / C(n, k), computed as a product, which neither overflows nor cancels.
+  // C(n - c, k) / C(n, k) as a product: the binomials themselves would overflow.
   double all_wrong = 1.0;
   for (int64_t i = n - c + 1; i <= n; ++i) all_wrong *= 1.0 - static_cast<double>(k) / static_cast<double>(i);
   return 1.0 - all_wrong;

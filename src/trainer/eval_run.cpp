@@ -57,14 +57,14 @@ nlohmann::ordered_json to_json(const EvalResult& result, size_t problems) {
   return json;
 }
 
-// Adapters and what they belong to are two folders.
+// Adapters lie in a folder of their own, apart from the weights that they belong to, so both are hashed.
 std::string hash_of_weights(const fs::path& folder) {
   const auto hash = hash_model_folder(folder);
   if (!models::is_adapter_folder(folder)) return hash;
   return io::hash_bytes(hash + hash_model_folder(models::base_folder(folder)));
 }
 
-// Describes what completions depend on, besides prompt, data set and sample number.
+// Everything that completions depend on besides prompt, data set and sample number. Its hash names the answer store.
 nlohmann::ordered_json description_of(const EvalRun& run, const Policy& policy) {
   nlohmann::ordered_json json{{"weights", hash_of_weights(run.model.path)},
                               {"dtype", models::dtype_name(policy.model->dtype())}};

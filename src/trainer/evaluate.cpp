@@ -33,7 +33,7 @@ void take_score(const Prompt& prompt, reward::Score score, Answer& answer) {
   answer.verdict = std::move(score.verdict);
 }
 
-// Of completions of one prompt; `first` is the sample number of the first of them.
+// Has completions of one prompt judged. `first` is the sample number of the first of them.
 std::vector<Answer> judged(const std::vector<rollout::Completion>& completions, const Prompt& prompt, size_t first,
                            const EvalContext& context) {
   const auto golds = prompt.golds();
@@ -53,8 +53,8 @@ std::vector<Answer> judged(const std::vector<rollout::Completion>& completions, 
   return answers;
 }
 
-// Sorts answers into classes for the majority vote. All right answers are one class; wrong ones are told apart by what
-// the verifier read.
+// Sorts answers into classes for the majority vote. All right answers are one class, since each is equivalent to the
+// gold answer; wrong ones are told apart by what the verifier read. -1 is no answer.
 std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
   std::vector<int64_t> classes;
   std::vector<std::string> seen;
@@ -79,7 +79,7 @@ nlohmann::ordered_json shown(const Answer& answer) {
           {"verdict", verifier::to_string(answer.verdict.kind)}};
 }
 
-// The answers to one problem, by sample; where a greedy one is asked for it comes last.
+// The answers to one problem, in the order of samples, and the greedy one if it is asked for.
 struct Problem {
   std::vector<Answer> answers;
   std::vector<Answer> greedy;
@@ -92,7 +92,7 @@ nlohmann::ordered_json to_json(const Prompt& prompt, const Problem& problem, int
   return row;
 }
 
-// Where a problem belongs: which set, and which row of it.
+// Which set a problem belongs to, and its index in that set.
 struct Place {
   size_t set;
   size_t row;
@@ -106,7 +106,7 @@ std::vector<Place> all_places(const std::vector<EvalSet>& sets) {
   return places;
 }
 
-/// Samples the problems of one rank. Answers are judged on other threads while others are still being decoded.
+/// Samples the problems of one rank. Answers are judged on other threads while more are being decoded.
 class EvalSampling {
  public:
   EvalSampling(const std::vector<EvalSet>& sets, const std::vector<Place>& places, const EvalContext& context)
@@ -116,7 +116,7 @@ class EvalSampling {
         problems_(places.size()),
         scorer_(context.judge->concurrency()) {}
 
-  /// Samples the problems [first, last). Returns false when it was stopped.
+  /// Samples the problems [first, last) and waits until all answers are judged. Returns false when it was stopped.
   bool run(std::pair<size_t, size_t> share) {
     for (size_t i = share.first; i < share.second; ++i) {
       ask(i, context_.samples, false);
@@ -141,8 +141,8 @@ class EvalSampling {
     return {.set = sets_[place.set].name, .draw = place.row, .greedy = greedy, .prompt = hash_ids(prompt(problem).ids)};
   }
 
-  // Asks for the completions of a problem: those that are known already are verified at once, for the rest a request is
-  // made.
+  // Asks for the completions of a problem. Those that are known already are judged at once, and a request is made for
+  // the rest.
   void ask(size_t problem, int64_t samples, bool greedy) {
     answers_of(problem, greedy).resize(static_cast<size_t>(samples));
     int64_t known = 0;
@@ -216,8 +216,8 @@ std::vector<Answer> answers_from(const nlohmann::json& values) {
   return answers;
 }
 
-// Brings every rank's share to every rank. Returns false when any rank was stopped. The ranks wait for each other
-// before the collective, because nobody knows how long sampling takes.
+// Brings every rank's share to every rank. Returns false when any rank was stopped. The ranks meet before the
+// collective, because nobody knows how long the others will sample and a collective would run into its timeout.
 bool gather(std::vector<Problem>& problems, std::pair<size_t, size_t> share, bool done, const EvalContext& context) {
   const auto ask = [&] {
     if (context.should_stop) context.should_stop();
@@ -254,7 +254,7 @@ double mean_of(const std::vector<double>& values) {
   return sum / static_cast<double>(std::max<size_t>(values.size(), 1));
 }
 
-// The figures of one set for each of its problems; their means are the set's results.
+// The figures of each problem of one set. Their means are the set's results.
 struct Figures {
   std::vector<double> mean, maj, greedy;
   std::vector<std::vector<double>> pass;  // [k' of the curve][problem]

@@ -9,7 +9,7 @@
 
 namespace grpo::trainer {
 
-/// The most that any step or evaluation of a run will ask of its sampler.
+/// The largest demand on the sampler that any step or evaluation of the run can have.
 rollout::Demand expected_demand(const TrainConfig& config, const std::vector<Prompt>& prompts,
                                 const std::vector<EvalSet>& eval_sets, bool cuda);
 

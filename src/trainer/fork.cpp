@@ -14,7 +14,7 @@ fs::path folder_of_run(const RunConfig& run) { return fs::path(run.output) / run
 
 bool has_checkpoints(const fs::path& folder) { return !checkpoint::Store(folder / "checkpoints").steps().empty(); }
 
-// The checkpoint that the run in this folder was forked from; empty if it was not.
+// The checkpoint that the run in this folder was forked from; empty if it is no fork.
 std::string forked_from(const fs::path& folder) {
   const fs::path path = folder / "run.json";
   if (!fs::exists(path)) return "";

@@ -8,10 +8,10 @@
 
 namespace grpo::trainer {
 
-/// Every rank's value, by rank, sent as CBOR. A collective.
+/// The values of all ranks, in the order of ranks. They are sent as CBOR. A collective.
 std::vector<nlohmann::json> all_gather_json(const nlohmann::json& value, dist::Communicator& communicator);
 
-/// A text that need not be UTF-8 as a value for all_gather_json, and back.
+/// Turns a text, which need not be UTF-8, into a value for all_gather_json(), and back.
 nlohmann::json bytes_of(const std::string& text);
 std::string text_of(const nlohmann::json& bytes);
 

@@ -13,27 +13,28 @@
 
 namespace grpo::trainer {
 
-/// A gradient as a step's update would have it before clipping: one fp32 tensor on the model's device for each trained
+/// The gradient that an update would have before clipping: one fp32 tensor on the model's device for each trained
 /// weight, in the model's order.
 using Gradient = std::vector<at::Tensor>;
 
-/// <a, b> over all elements, in double.
+/// The scalar product of two gradients over all elements, in double.
 double dot(const Gradient& a, const Gradient& b);
 
-/// Computes gradients at a model's weights and changes nothing.
+/// Computes gradients at a model's weights without changing them.
 class GradientProbe {
  public:
-  /// model: fp32, one process; it outlives the probe. reference: where objectives need one, else null.
+  /// model: with fp32 weights, of this process alone. reference: null if no objective needs one. Both must outlive the
+  /// probe.
   GradientProbe(const models::CausalLM& model, const models::CausalLM* reference, int64_t micro_batch_tokens);
 
-  /// Of the objective that a configuration asks for; all zeros where the batch is empty.
+  /// The gradient of the objective that a configuration asks for; all zeros where the batch has no sequence.
   Gradient gradient(const TrainConfig& config, const update::Batch& batch);
 
  private:
   const models::CausalLM& model_;
   const models::CausalLM* reference_;
   std::unique_ptr<dist::Communicator> communicator_;
-  optim::Optimizer optimizer_;  // its gradient sums; it never takes a step
+  optim::Optimizer optimizer_;  // only its gradient sums are used: it never takes a step
   update::TokenBudget budget_;
 };
 

@@ -23,11 +23,11 @@ namespace {
 
 constexpr size_t kParts = 8;
 
-// Sums over the redraws of a part, from which variances follow.
+// Sums over a part of the redraws, from which the variance over these follows.
 struct Sums {
-  Gradient gradient;  // empty before the first
-  double square = 0.0;
-  int64_t count = 0;
+  Gradient gradient;    // sum of the gradients, in double; empty before the first one
+  double square = 0.0;  // sum of their squared norms
+  int64_t count = 0;    // number of redraws
 
   void add(const Gradient& one) {
     if (gradient.empty()) {
@@ -63,7 +63,7 @@ Sums total(const std::array<Sums, kParts>& parts) {
   return sum;
 }
 
-// The standard error of a mean of the parts' variances.
+// The standard error of the mean of the parts' variances, which serves as that of the variance of all redraws.
 double spread(const std::array<Sums, kParts>& parts) {
   double sum = 0.0, square = 0.0;
   for (const Sums& part : parts) {
@@ -75,7 +75,7 @@ double spread(const std::array<Sums, kParts>& parts) {
   return std::sqrt(std::max(0.0, square - sum * sum / n) / (n - 1.0) / n);
 }
 
-// A step of its own: its prompts and samples depend on its seed alone.
+// Samples a step that has nothing to do with any other: its prompts and samples depend on config.run.seed alone.
 RolloutBatch sample_step(Run& run, const TrainConfig& config, StepStats& stats) {
   data::PromptSampler sampler(train_shares(config.data.train, run.prompts), static_cast<uint64_t>(config.run.seed),
                               /*shuffle=*/true);
@@ -141,7 +141,8 @@ void check(const TrainConfig& config, const VarianceOptions& options) {
   }
 }
 
-// What the largest of the steps needs, so that the sampler is made for it once.
+// The configuration that the run is assembled with. It has the sizes of the step with most prompts, so that one sampler
+// serves all steps, and leaves out what would make a step differ from the plain form that is measured.
 TrainConfig prepared(TrainConfig config, const VarianceOptions& options) {
   config.model.dtype = models::DtypeChoice::kFloat32;
   config.rollout.adaptive.mode = AdaptiveMode::kOff;

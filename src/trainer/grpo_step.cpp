@@ -1,5 +1,5 @@
-// One GRPO step (arXiv 2402.03300, 2510.00977): prompts -> rollout -> reward -> advantage -> update. One of PPO differs
-// in its advantages, which a critic gives every token, and in that the critic learns too (token_advantages.h).
+// One GRPO step (arXiv 2402.03300, 2510.00977): prompts -> rollout -> reward -> advantage -> update. A step of PPO
+// differs in two things (token_advantages.h): a critic gives each token its advantage, and the critic learns too.
 #include "grpo/trainer/grpo_step.h"
 
 #include <optional>
@@ -17,8 +17,8 @@
 namespace grpo::trainer {
 namespace {
 
-// The groups that a step learns from, in the order of its draws: prompts_per_step of them. When fresh prompts were
-// asked, as many of the tied groups are left out, the first ones.
+// The groups that a step learns from, in the order of its draws. For each fresh prompt that was asked, a tied group is
+// left out, the first ones first, so that prompts_per_step groups remain.
 std::vector<size_t> learned_groups(const RolloutBatch& batch, int64_t prompts) {
   int64_t replaced = batch.num_groups() - prompts;
   std::vector<size_t> groups;
@@ -30,7 +30,8 @@ std::vector<size_t> learned_groups(const RolloutBatch& batch, int64_t prompts) {
   return groups;
 }
 
-// The rollouts of the u-th of U equal mini-batches. Groups are divided in their order, before dead ones are dropped.
+// The rollouts of mini-batch u of num_updates equal ones. Groups are divided in their order, before dead ones are
+// dropped.
 std::vector<size_t> mini_batch(const RolloutBatch& batch, const std::vector<size_t>& groups, int64_t u,
                                int64_t num_updates) {
   const size_t size = groups.size() / static_cast<size_t>(num_updates);
@@ -51,8 +52,8 @@ std::vector<std::vector<size_t>> parts_of(const StepContext& context, const Roll
   return parts;
 }
 
-// What each of the step's updates learns from. When there are several, they need the log-probs of the policy before the
-// first one.
+// What each of the step's updates learns from. When there are several, their ratios need the log-probs of the policy as
+// it is before the first one.
 std::vector<update::Batch> mini_batches(const StepContext& context, const RolloutBatch& batch,
                                         const std::vector<size_t>& groups) {
   const TrainConfig& config = context.config;
@@ -71,8 +72,7 @@ std::vector<update::Batch> mini_batches(const StepContext& context, const Rollou
   return batches;
 }
 
-// Makes the updates one after the other, each mini-batch once an epoch. After an update that was dropped there is no
-// further one.
+// Makes the updates one after the other, in each epoch one for each mini-batch. An update that was dropped is the last.
 std::vector<UpdateStats> make_updates(const StepContext& context, const std::vector<update::Batch>& batches) {
   auto watch = watch_of(context);
   std::vector<UpdateStats> updates;
@@ -86,7 +86,7 @@ std::vector<UpdateStats> make_updates(const StepContext& context, const std::vec
   return updates;
 }
 
-// The scale of the loss over all rollouts of the step. No value when none of them trains.
+// The scale of the loss over all rollouts of the step; nullopt when none of them has a gradient.
 std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatch& batch,
                                     const std::vector<size_t>& groups) {
   const auto all = mini_batch(batch, groups, 0, 1);
@@ -131,8 +131,7 @@ StepResult grpo_step(const StepContext& context, Draws& draws) {
 
   communicator.enter_phase(base::concat("step ", context.step, ", update"));
   const auto batches = stream ? std::vector<update::Batch>() : mini_batches(context, result.batch, groups);
-  context.policy.model->release_sampling_weights();  // the sampler's copy of the weights is freed now, because the
-                                                     // backward needs the memory
+  context.policy.model->release_sampling_weights();  // the backward needs the memory of the sampler's copy
   optimizer.release_weights();
   const auto updates = stream ? std::vector{stream->finish(scale_of_step(context.config, result.batch, groups))}
                               : make_updates(context, batches);

@@ -29,7 +29,7 @@ double set_kl_penalties(const StepContext& context, RolloutBatch& batch) {
     tokens += static_cast<double>(rollout.completion.ids.size());
   }
   update::set_reference_log_probs(context.learner, watch_of(context), sequences);
-  std::vector<double> sums;  // of the rollouts that this rank has read; of the others it has nothing
+  std::vector<double> sums;  // 0 for the rollouts of which another rank has the reference's log-probs
   for (const auto& sequence : sequences)
     sums.push_back(sequence.reference_log_probs.empty() ? 0.0 : kl_of(sequence, config.estimator));
   sums = sum_over_ranks(sums, context.learner.communicator);

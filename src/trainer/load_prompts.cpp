@@ -17,8 +17,8 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t kShown = 80;   // bytes of a gold answer in the message
-constexpr size_t kListed = 10;  // failing gold answers named in the message
+constexpr size_t kShown = 80;   // bytes of a gold answer that a message shows
+constexpr size_t kListed = 10;  // bad gold answers or rows that a message lists
 
 std::string shortened(const std::string& text) {
   if (text.empty()) return "(empty)";
@@ -40,7 +40,7 @@ std::string list_of(const std::vector<Prompt>& prompts, const std::vector<verifi
   return text;
 }
 
-// Logs, for example, "data.train: answers taken from longer gold texts: 7473 behind ####, 2 box".
+// Logs, for example, "data.train: answers taken out of longer gold texts: 7473 by the rule ####, 2 by the rule box".
 void log_rules(const std::vector<Prompt>& prompts, const char* what) {
   std::map<std::string, int64_t> counts;
   for (const Prompt& prompt : prompts) {
@@ -53,7 +53,7 @@ void log_rules(const std::vector<Prompt>& prompts, const char* what) {
     base::log_info(base::concat(what, ": answers taken out of longer gold texts: ", base::join(parts, ", ")));
 }
 
-// Warns where all golds are the same: then a column such as "source" was probably taken for the answers.
+// Warns where all golds are the same, because then a column such as "source" was probably taken for the answers.
 void warn_where_all_are_one(const std::vector<Prompt>& prompts, const char* what) {
   constexpr size_t kFew = 8;
   if (prompts.size() < kFew) return;
@@ -65,7 +65,7 @@ void warn_where_all_are_one(const std::vector<Prompt>& prompts, const char* what
                                  "\"; check data.answer_key"));
 }
 
-// Throws for problems that lack what a term of the reward needs besides a gold answer.
+// Throws if there are problems that lack what a term of the reward needs besides a gold answer.
 void refuse_unfit(const std::vector<Prompt>& prompts, const reward::RewardConfig& config, const char* what) {
   int64_t unfit = 0;
   std::string first;
@@ -97,7 +97,7 @@ void report_begun(const std::vector<Prompt>& prompts, const char* what) {
                               " conversations end in a turn of the assistant's, which completions go on with"));
 }
 
-// Warns of prompts that were put into the chat template already, because they would be put into it a second time.
+// Warns of prompts that seem to have been put into the chat template already, since they are put into it a second time.
 void warn_templated_twice(const Policy& policy, const std::vector<data::Problem>& problems, const char* what) {
   const std::string& end = policy.chat_template->end_of_turn();
   if (end.empty()) return;
@@ -120,8 +120,9 @@ void warn_skipped(const data::TrainSet& set, const data::SetCounts& counts) {
                                  counts.rows, " rows cannot be read and are left out (data.on_bad_row: skip):", list));
 }
 
-// For example "7500 problems of 17398 rows: 20 duplicates dropped, 9878 not taken; 15000 draws an epoch of 22473";
-// empty where every row is a problem once. epoch: its draws, 0 where no set has a weight.
+// For example "7500 problems of 17398 rows: 20 duplicates dropped, 9878 not taken; weight 2, 15000 of 22473 draws an
+// epoch". Empty where every row is a problem and there are no weights. epoch: the number of its draws, or 0 where all
+// weights are 1.
 std::string describe_set(const data::DataConfig& data, const data::SetCounts& counts, const data::SetShare& share,
                          int64_t epoch) {
   std::vector<std::string> parts;

@@ -26,7 +26,8 @@ fs::path weights_of(const RunStart& start) {
   return start.checkpoint() && fs::exists(*start.checkpoint() / "model") ? *start.checkpoint() / "model" : fs::path();
 }
 
-// Ranks that wait for one that hangs say so first, and name it.
+// With several ranks the watchdog waits 30 s longer than a collective, so that the ranks that wait for one that hangs
+// give up first, with an error that names that rank.
 std::chrono::seconds no_progress_limit(const TrainConfig& config, int64_t ranks) {
   return std::chrono::seconds(config.distributed.timeout_s + (ranks > 1 ? 30 : 0));
 }
@@ -59,7 +60,7 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
   checkpoints_.resumed_from(step_);
 }
 
-// From here on the run folder changes; all that a configuration, data or a model can have wrong has shown before.
+// The first changes to the run folder are made here, when configuration, data and model have been found to be right.
 void Loop::begin() {
   start_.begin(config_);
   if (start_.checkpoint()) look_for_interruption(*start_.checkpoint());
@@ -72,7 +73,7 @@ void Loop::begin() {
   log_.open(start_.folder(), run_->total_steps);
 }
 
-// Rank 0 alone writes that file, and may be about to.
+// All ranks take rank 0's answer: only rank 0 writes metrics.jsonl, and may do so while the others look.
 void Loop::look_for_interruption(const fs::path& checkpoint) {
   const bool missing = metrics::last_step(start_.folder() / "metrics.jsonl") < step_;
   if (communicator_.all_gather({missing ? 1.0 : 0.0})[0][0] > 0.0)
@@ -133,13 +134,13 @@ void Loop::train_step() {
   auto line = run_->method->measures();
   const double cpu_s = metrics::cpu_seconds() - cpu_before;
   divergence_.look_at(step, line);
-  // Gloo's threads take large buffers from heaps of their own, which would otherwise grow by 0.1 MB a step and give
-  // nothing back.
+  // Gloo's threads take large buffers from heaps of their own. Without this call these would grow by 0.1 MB a step and
+  // never give memory back.
   if (communicator_.size() > 1 && step % 10 == 0) ::malloc_trim(0);
   if (finish_step(std::move(line), step_timer, cpu_s)) log_.result(*run_->method, step, step_timer.seconds());
 }
 
-// Any rank may be the one whose sampler finds that the weights are of no use any more.
+// The sampler of any rank may find that the weights are of no use any more. The error then also says how to go back.
 bool Loop::call_method(int64_t step) {
   try {
     return run_->method->take_step({.step = step,
@@ -152,11 +153,11 @@ bool Loop::call_method(int64_t step) {
   }
 }
 
-// False when a signal ended it.
+// Returns false when a signal ended the step.
 bool Loop::take_step(int64_t step) {
   std::optional<update::StepProfile> profile;
   if (profile_ && step == first_step_ + 2)
-    profile.emplace(run_->policy.model->device());  // the first one also warms up
+    profile.emplace(run_->policy.model->device());  // not the first step, which also warms up
   stop_.begin_step(step);
   watchdog_->enter(base::concat("step ", step, ", rollout"));
   const bool whole = call_method(step);
@@ -183,8 +184,8 @@ bool Loop::evaluate(metrics::MetricsLine& line) {
   return false;
 }
 
-// Evaluation, checkpoint and the line in metrics.jsonl. False when a signal ended the evaluation: the checkpoint then
-// holds the unfinished line.
+// Makes the evaluation and the checkpoint that are due, and writes the line in metrics.jsonl. Returns false when a
+// signal ended the evaluation; then the checkpoint holds the unfinished line.
 bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer, double cpu_s) {
   const auto at = [&](int64_t every) { return is_last() || (every > 0 && step_ % every == 0); };
   goal_.look_at(step_, line);
@@ -203,7 +204,8 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
   return true;
 }
 
-// The step of the checkpoint this run starts from, when its evaluation or its line in metrics.jsonl is still missing.
+// Finishes the step of the checkpoint that the run starts from: makes its evaluation if that was stopped, and writes
+// its line in metrics.jsonl.
 void Loop::finish_interrupted_step() {
   const auto state = *std::exchange(interrupted_, std::nullopt);
   auto line = line_from(state);
@@ -221,8 +223,9 @@ void Loop::finish_interrupted_step() {
 
 bool Loop::is_last() const { return step_ >= run_->total_steps || !goal_.reached().empty(); }
 
-// Whether the checkpoint of this step is to be kept as the best. saved: it is written in any case; where it is not,
-// only an evaluation's metric is worth one.
+// Whether this step's checkpoint is to be kept as the best one. saved: a checkpoint is written in any case. Where it is
+// not, only a metric of evaluations is looked at: others change in every step, and a checkpoint each time would cost
+// too much.
 bool Loop::is_better(const metrics::MetricsLine& line, bool saved) {
   best_.check(line, "checkpoint.keep_best");
   return (saved || best_.name().starts_with("eval/")) && best_.look_at(step_, line);
@@ -233,17 +236,19 @@ void Loop::save(const metrics::MetricsLine& line, bool evaluated, bool best) {
   state["divergence"] = divergence_.to_json();
   state["goal"] = goal_.to_json();
   state["best"] = best_.to_json();
-  const Watchdog::Pause pause(*watchdog_);  // large copies, and the disk may be slow
+  const Watchdog::Pause pause(*watchdog_);  // copies are large and the disk may be slow, which is no hang
   checkpoints_.save(step_, state, {.copy = !is_last() && !stopping_, .pin_good = divergence_.suspects(), .best = best});
 }
 
-// Between decode steps and micro-batches: the run makes progress.
+// Passes an answer on and tells the watchdog that the run makes progress: should_stop is asked between decode steps and
+// micro-batches.
 bool Loop::goes_on_and(bool answer) {
   watchdog_->beat();
   return answer;
 }
 
-// A disk that is full is told at once, not at the next checkpoint.
+// Also looks whether the checkpoint that is being written has failed, so that a full disk is reported at once and not
+// at the next checkpoint.
 void Loop::note_progress(const StepProgress& progress) {
   const bool rollout = progress.phase == StepProgress::Phase::kRollout;
   watchdog_->enter(base::concat("step ", step_ + 1, rollout ? ", rollout" : ", update"));
@@ -251,14 +256,14 @@ void Loop::note_progress(const StepProgress& progress) {
   log_.progress(progress);
 }
 
-// Whether a signal asks to stop: one answer for all ranks, though it reaches them at different moments.
+// Whether a signal asks to stop. The ranks agree on the answer, since signals reach them at different moments.
 bool Loop::stops() {
   stop_.look_for_readers();
   if (!stopping_) stopping_ = largest(stop_.asked() ? 1.0 : 0.0) > 0.0;
   return stopping_;
 }
 
-// The largest that a rank has held: of its GPU, or resident on the CPU.
+// The most bytes that a rank has held, on its GPU or, without one, in resident memory.
 double Loop::peak_bytes() const {
   const auto device = run_->policy.model->device();
   return largest(device.is_cuda() ? models::peak_device_bytes(device)

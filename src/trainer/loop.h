@@ -21,15 +21,17 @@
 
 namespace grpo::trainer {
 
-/// The training loop around a method: steps, evaluation, checkpoints, resume, signals.
+/// The training loop around a method: it counts steps, evaluates, saves, resumes and minds signals.
 class Loop {
  public:
-  /// Assembles the run, or restores it from start's checkpoint. Nothing in the run folder changes before run(). All
-  /// that is given outlives it; fork: where the checkpoint is another run's; profile: writes the second step's profile.
+  /// Assembles the run, and restores it from start's checkpoint if there is one. Nothing in the run folder changes
+  /// before run(). What is given must outlive the loop. fork: set if the checkpoint is another run's that is forked.
+  /// profile: writes a profile of the second step.
   Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork, dist::Communicator& communicator,
        bool profile);
 
-  /// Trains until trainer.steps are done or a signal asks to stop. Throws what ends a run early.
+  /// Trains until trainer.steps are done, trainer.stop_on is reached or a signal asks to stop. Throws what ends a run
+  /// with an error. A collective.
   Outcome run();
 
  private:
@@ -56,20 +58,20 @@ class Loop {
   std::optional<Fork> fork_;
   const bool profile_;
   dist::Communicator& communicator_;
-  RunLog log_;  // first of what can speak, so that messages go to stderr again when all else is gone
+  RunLog log_;  // before all members that log, since it gives messages back to stderr when it is destroyed
   Stopping stop_;
   std::unique_ptr<Run> run_;
   Checkpointing checkpoints_;
   DivergenceGuard divergence_;
   Goal goal_;
-  BestOf best_;                         // of checkpoint.keep_best
-  std::unique_ptr<Watchdog> watchdog_;  // once the run has begun
-  int64_t step_ = 0;                    // completed
-  int64_t first_step_ = 0;              // steps that were done when this process began
+  BestOf best_;                         // the metric of checkpoint.keep_best
+  std::unique_ptr<Watchdog> watchdog_;  // null before begin() and after the last step
+  int64_t step_ = 0;                    // the last completed step
+  int64_t first_step_ = 0;              // the last completed step when this process began
   metrics::MetricsLine last_line_;      // of the last completed step
-  std::optional<nlohmann::json>
-      interrupted_;        // state.json of the start checkpoint when its step's line is not written yet
-  bool stopping_ = false;  // a signal reached some rank, and all know it
+  // The state.json of the checkpoint that the run starts from, while the line of its step is not in metrics.jsonl yet.
+  std::optional<nlohmann::json> interrupted_;
+  bool stopping_ = false;  // a signal has reached some rank, and all ranks know of it
 };
 
 }  // namespace grpo::trainer

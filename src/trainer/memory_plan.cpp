@@ -13,16 +13,17 @@ namespace {
 
 using When = MemoryPart::When;
 
-constexpr double kUsableShare =
-    0.92;  // of a device's or process's memory; the rest is the allocator's and the driver's
-constexpr double kProgramBytes =
-    0.35e9;  // LibTorch, code and small buffers of a CPU process: resident size of a tiny run
+// The share of a device's or a process's memory that a plan may use. The allocator and the driver need the rest.
+constexpr double kUsableShare = 0.92;
+// LibTorch, code and small buffers of a process on the CPU: the resident size of a tiny run.
+constexpr double kProgramBytes = 0.35e9;
 // What a GPU holds besides tensors: CUDA's context, the code of LibTorch, cuBLAS and our kernels, cuBLAS's workspaces,
-// and what graphs hold besides their logits. It is an estimate: no device has been measured yet.
+// and what graphs hold besides their logits. This is an estimate; no device has been measured yet.
 constexpr double kDeviceBytes = 1.5e9;
-// Micro-batches are not made smaller than this to save memory. A pass reads and writes every weight's gradient whatever
-// its tokens, which is about 10 bytes a parameter beside 6 operations for each parameter and token; on a GPU that makes
-// 400 operations a byte it is a twentieth of the pass at 8,192 tokens. Computing gate and up again costs a tenth.
+// Micro-batches are not made smaller than this to save memory. However few tokens a pass has, it reads and writes every
+// weight's gradient, about 10 bytes a parameter, beside 6 operations for each parameter and token. On a GPU that makes
+// 400 operations in the time of a byte, this takes a twelfth of the time of a pass of 8,192 tokens, and in smaller
+// passes more than computing gate and up again does, which is about a tenth.
 constexpr int64_t kFewestTokens = 8192;
 
 // The parameters of the embedding, the final norm and the head.
@@ -38,9 +39,9 @@ double sum(const std::vector<MemoryPart>& parts, When when) {
   return bytes;
 }
 
-// The tensors that the backward pass of one layer needs, in elements a token, summed over layers (models/causal_lm.cpp,
-// TrainingPass): its input and the middle of the residual stream, rotated queries and keys, values, attention's result,
-// gate and up.
+// The tensors that the backward pass of one layer needs, in elements a token (models/causal_lm.cpp, TrainingPass): the
+// layer's input and the middle of its residual stream, rotated queries and keys (and with qk_norm also those before the
+// norm), values, attention's result, gate and up.
 double saved_elements_of_a_layer(const models::ModelConfig& model) {
   const double heads = static_cast<double>(model.num_heads * model.head_dim);
   const double kv_heads = static_cast<double>(model.num_kv_heads * model.head_dim);
@@ -60,23 +61,23 @@ double saved_elements(const models::ModelConfig& model, models::Recompute recomp
     case models::Recompute::kFull:
       break;
   }
-  return layers * hidden + whole;  // layers are computed again one at a time
+  return layers * hidden + whole;  // the inputs of all layers, and all of the one layer that is computed again
 }
 
-// What a layer's backward pass holds beside what is saved (nn/layers.cpp), in elements a token: the MLP's gradients of
-// gate and up, and that of their product, whose memory takes the product itself; the norm and the gradients of the
-// residual stream.
+// What a layer's backward pass holds beside what is saved (nn/layers.cpp), in elements a token: in the MLP the
+// gradients of gate and up and of their product (whose memory the product itself has had before), and four of the
+// hidden size for the norm and the gradients of the residual stream.
 double backward_elements(const models::ModelConfig& model) {
   return 3.0 * static_cast<double>(model.intermediate_size) + 4.0 * static_cast<double>(model.hidden_size);
 }
 
-// What the head holds beside what is saved while it runs (nn/lm_head.cpp): a chunk's logits, whose gradient takes their
-// place; the weight's gradient in fp32, and in the working dtype when it is done; the hidden states of the trained
+// What the head holds while it runs, beside what is saved (nn/lm_head.cpp): a chunk's logits, which their gradient
+// overwrites; the weight's gradient in fp32, and at the end also in the working dtype; the hidden states of the trained
 // tokens and their gradient.
 double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool trained, bool cuda) {
   const auto vocabulary = static_cast<double>(model.vocab_size), hidden = static_cast<double>(model.hidden_size);
   const double chunk = std::min(static_cast<double>(nn::auto_chunk_tokens(cuda)), tokens);
-  const double copies = cuda ? 1.0 : 2.0;  // oneDNN makes a transposed copy of the gradient
+  const double copies = cuda ? 1.0 : 2.0;  // on the CPU oneDNN makes a transposed copy of the logits' gradient
   return copies * chunk * vocabulary * dtype_bytes + (trained ? (4.0 + dtype_bytes) * vocabulary * hidden : 0.0) +
          2.0 * tokens * hidden * dtype_bytes;
 }
@@ -188,23 +189,23 @@ double state_bytes_each(optim::OptimizerKind kind, bool copies, double share_in_
   return moments + (copies ? 4.0 : 0.0);
 }
 
-// What Muon needs beside its state while it works: a matrix that is put together where ranks split it, and three more
-// of its size.
+// What Muon needs beside its state while it works on its largest matrix: three matrices of that size in the working
+// dtype and one in fp32, and where ranks split the state two more in fp32 to put the matrix together.
 double muon_bytes(const models::ModelConfig& model, const models::LoraConfig& lora, bool split, double b) {
   const int64_t rows = lora.rank > 0 ? lora.rank : model.hidden_size;
   const double matrix = static_cast<double>(rows * model.intermediate_size);
   return matrix * ((split ? 2.0 * 4.0 : 0.0) + 3.0 * b + 4.0);
 }
 
-// The optimizer's state of this rank's n parameters, wherever it is. bytes: for each of them.
+// Adds the optimizer's state of the n parameters that this rank updates. bytes: of the state of one parameter.
 void add_optimizer(MemoryPlan& plan, double n, double bytes, bool copies, bool cuda) {
   if (plan.offload) plan.host_bytes = bytes * n;
-  if (plan.offload && cuda) return;  // elsewhere the host's memory is the rank's
+  if (plan.offload && cuda) return;  // on the CPU the host's memory is what the plan is about
   plan.parts.push_back({copies ? "masters and moments" : "moments", bytes * n});
 }
 
-// The part of an offloaded state that is beside the weights at a time: whole tensors, the largest of `largest`
-// elements.
+// The part of an offloaded state that is on the device at a time. It consists of whole tensors, of which the largest
+// has `largest` elements. n: parameters that this rank updates; bytes: of the state of one.
 double part_of_state_bytes(double n, double largest, double bytes) {
   return bytes * std::min(n, std::max(largest, static_cast<double>(optim::OptimizerOptions{}.offload_elements)));
 }
@@ -223,18 +224,18 @@ void add_weights(MemoryPlan& plan, double n, double layer, double outside, doubl
 struct Pass {
   double tokens;
   double dtype_bytes;
-  double share_of_layers;      // that it goes back through
-  double gradients;            // bytes of gradients that are not the sums themselves
-  double embedding_gradients;  // as large as the head's
-  double last_gradients;       // those of `gradients` that only the embedding, the last of all, brings
+  double share_of_layers;      // the share of the layers that the backward pass goes through
+  double gradients;            // bytes of all gradients that are held beside the fp32 sums
+  double embedding_gradients;  // bytes of the head's gradient, if held beside the sums; an embedding's has the same
+  double last_gradients;       // the part of `gradients` that comes only at the end, with that of the embedding
   bool trains_head;
 };
 
-// What a pass holds when it reaches the first layer and then the embedding. By then the gradients have taken the place
-// of the saved activations, layer after layer. A tied embedding's gradient stands for a moment beside the head's, to
-// which it is added.
+// The larger of what a pass holds when its backward has reached the first layer, and what it holds at the embedding
+// after that. By then gradients have taken the place of the saved activations, layer after layer. The gradient of a
+// tied embedding exists for a moment beside that of the head, to which it is added.
 double end_of_pass_bytes(const models::ModelConfig& model, const Pass& pass) {
-  const double row = pass.tokens * pass.dtype_bytes;  // a number a token
+  const double row = pass.tokens * pass.dtype_bytes;  // bytes of one element for each token
   const double first_layer =
       pass.gradients - pass.last_gradients + row * (saved_elements_of_a_layer(model) + backward_elements(model));
   const double embedding = pass.gradients + row * static_cast<double>(model.hidden_size) +
@@ -245,8 +246,8 @@ double end_of_pass_bytes(const models::ModelConfig& model, const Pass& pass) {
 void add_pass(MemoryPlan& plan, const models::ModelConfig& model, const Pass& pass, bool cuda) {
   const double row = pass.tokens * pass.dtype_bytes;
   const double saved = row * saved_elements(model, plan.recompute) * pass.share_of_layers;
-  // One after the other. The head's gradient, as large as the embedding's, is there when the last layer's backward
-  // runs.
+  // The head runs before the last layer's backward, so the larger of the two counts. The gradient of the head's weight
+  // is still there in that layer's backward.
   const double top = std::max(head_bytes(model, pass.tokens, pass.dtype_bytes, pass.trains_head, cuda),
                               pass.embedding_gradients + row * backward_elements(model));
   plan.parts.push_back({"saved activations", saved, When::kUpdate});
@@ -256,15 +257,16 @@ void add_pass(MemoryPlan& plan, const models::ModelConfig& model, const Pass& pa
     plan.parts.push_back({"gradients beyond activations", beyond, When::kUpdate});
 }
 
-// The optimizer steps when the last pass is over, so that what it works with takes the place of what a pass holds.
-// parts[first, ...): a pass's.
+// The optimizer steps when the last pass is over, so what it needs only counts as far as it exceeds what a pass holds,
+// which are the parts from index `first` on.
 void add_step_beyond_pass(MemoryPlan& plan, size_t first, double step) {
   double pass = 0.0;
   for (size_t i = first; i < plan.parts.size(); ++i) pass += plan.parts[i].bytes;
   if (step > pass) plan.parts.push_back({"optimizer's step beyond a pass", step - pass, When::kUpdate});
 }
 
-// Every rank holds all of it. Its passes are no larger than the policy's, and not at the same time.
+// Every rank holds the whole critic. Its passes are not counted: they are no larger than the policy's, and not at the
+// same time.
 void add_critic(MemoryPlan& plan, double elements, double dtype_bytes, double state_bytes, bool copies, bool cuda) {
   plan.parts.push_back({"critic's weights", elements * dtype_bytes});
   const double state = elements * state_bytes;
@@ -289,7 +291,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const auto trained = models::trained_elements(model, config.model.freeze, config.model.lora);
   const double trained_layer = adapters ? trained.all / layers : layer;  // elements that take a gradient
   const bool splits_sums = choice.sharding == StateSharding::kGradients || choice.sharding == StateSharding::kWeights;
-  const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and .grad is their own sum
+  const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and their .grad is the fp32 sum
   const auto sequences =
       static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), most_together(config.rollout)));
   const auto tokens = static_cast<double>(std::max(choice.micro_batch_tokens, longest_together(config)));
@@ -307,7 +309,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const double state_bytes = state_bytes_each(kind, copies, (trained.all - trained.outside_layers) / trained.all);
   add_optimizer(plan, trained.all / share, state_bytes, copies, target.cuda);
   if (adapters) plan.parts.push_back({"adapters", trained.all * b});
-  // Beside adapters the reference is the same weights, with adapters of its own where it moves.
+  // With adapters the reference shares the policy's weights, and has adapters of its own only where it is synced.
   const double reference = !adapters ? n : config.algorithm.kl.sync_every ? trained.all : 0.0;
   if (holds_reference(config.algorithm)) plan.parts.push_back({"reference weights", reference * b});
   if (has_critic(config.algorithm))
@@ -331,7 +333,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   add_pass(plan, model,
            {tokens, b, static_cast<double>(trained.layers_passed) / layers, own_gradients * trained.all,
             trained.head ? own_gradients * embedding : 0.0,
-            // A frozen embedding brings none, and a tied one has the head's from the beginning.
+            // A frozen embedding has no gradient, and that of a tied one is there from the head on.
             model.tied_embeddings || adapters || !config.model.freeze.empty() ? 0.0 : own_gradients * embedding,
             trained.head},
            target.cuda);
@@ -350,7 +352,8 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   return plan;
 }
 
-// Whether the plan fits, together with a KV cache that is worth having: on a GPU the cache takes what the rest leaves.
+// Whether the plan fits. On a GPU the KV cache has what the rest leaves, so that there it must also be worth having: as
+// large as it can be used, or a quarter of the memory. REQUIRES: the last part is the KV cache.
 bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
   if (target.memory_bytes == 0.0) return true;
   const double kv = plan.parts.back().bytes;
@@ -358,7 +361,7 @@ bool fits(const MemoryPlan& plan, double most_kv, const PlanTarget& target) {
          (!target.cuda || kv >= std::min(most_kv, 0.25 * target.memory_bytes));
 }
 
-// The ways to recompute, beginning with those that cost no time.
+// The ways to recompute activations, the cheapest in time first.
 std::vector<models::Recompute> recompute_choices(RecomputeChoice wanted) {
   using models::Recompute;
   switch (wanted) {
@@ -374,9 +377,9 @@ std::vector<models::Recompute> recompute_choices(RecomputeChoice wanted) {
   return {Recompute::kNone, Recompute::kSelective, Recompute::kFull};
 }
 
-// The sizes of micro-batches to try. Where the user leaves it to the plan how activations are kept, a GPU takes smaller
-// micro-batches before it computes any activation again. That is not so where each micro-batch's gradients cross the
-// ranks, since sending them twice or four times costs more than computing again.
+// The sizes of micro-batches to try. Where the user leaves it to the plan which activations are kept, a plan for a GPU
+// tries smaller micro-batches before it computes more activations again. It does not where every micro-batch sends its
+// gradients to other ranks, since sending them two or four times costs more than computing again.
 std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTarget& target,
                                          optim::StateSharding sharding) {
   const int64_t whole = config.trainer.micro_batch_tokens;
@@ -391,8 +394,9 @@ std::vector<int64_t> micro_batch_choices(const TrainConfig& config, const PlanTa
   return choices;
 }
 
-// streams: the update is streamed, and sends its gradients only once, at its end.
-// adapters: what is trained is so little that splitting more of it saves nothing.
+// The ways to split state over ranks, in the order in which they are tried. streams: a streamed update sends its
+// gradients only once, at its end, so it can split no more than the optimizer's state. adapters: so little is trained
+// that splitting more of it saves nothing.
 std::vector<optim::StateSharding> sharding_choices(dist::ShardingChoice wanted, int64_t ranks, bool streams,
                                                    bool adapters) {
   using optim::StateSharding;

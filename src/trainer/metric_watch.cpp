@@ -20,7 +20,8 @@ std::optional<double> value_in(const metrics::MetricsLine& line, const std::stri
 
 }  // namespace
 
-// A line without any evaluation says nothing about the names of one.
+// A line without figures of an evaluation does not tell which of these the run has, so a name of one is not refused
+// there.
 void BestOf::check(const metrics::MetricsLine& line, const std::string& key) const {
   if (name_.empty() || value_in(line, name_)) return;
   std::vector<std::string> known;

@@ -11,24 +11,26 @@
 
 namespace grpo::trainer {
 
-/// The largest value that a metric of metrics.jsonl has had, and when.
+/// The largest value that a metric of metrics.jsonl has had, and in which step.
 class BestOf {
  public:
-  /// name: empty: of nothing.
+  /// name: of the metric; if it is empty, nothing is watched.
   explicit BestOf(std::string name) : name_(std::move(name)) {}
 
-  /// Throws base::ConfigError, naming `key` and the nearest name, when the metric is none that the run has.
+  /// Throws base::ConfigError, naming `key` and the nearest name, when the line has no such metric. A metric of
+  /// evaluations is missed only in a line that has figures of an evaluation.
   void check(const metrics::MetricsLine& line, const std::string& key) const;
-  /// Whether this step's line has the metric, and a larger value than any before it, or the first.
+  /// Takes in a step's line. Returns whether it has the metric with a larger value than any step before it, or the
+  /// first one. A step may be looked at again; its last value counts.
   bool look_at(int64_t step, const metrics::MetricsLine& line);
 
   const std::string& name() const { return name_; }
-  bool is_in_line() const { return in_line_; }  // in the one that was looked at last
+  bool is_in_line() const { return in_line_; }  // whether the line that was looked at last has the metric
   double value() const { return value_; }
-  int64_t step() const { return step_; }  // of the largest; -1: none yet
+  int64_t step() const { return step_; }  // the step of the largest value; -1: there is none yet
 
   nlohmann::json to_json() const;
-  /// What another run, or another metric, has written changes nothing.
+  /// Restores what to_json() gave. The state of another metric is ignored.
   void restore(const nlohmann::json& state);
 
  private:
@@ -38,18 +40,20 @@ class BestOf {
   int64_t step_ = -1;
 };
 
-/// trainer.stop_on: when a run has come where it was to go.
+/// trainer.stop_on: decides when a run has reached its goal.
 class Goal {
  public:
   explicit Goal(const StopOnConfig& config) : config_(config), best_(config.metric) {}
 
-  /// Twice for one step, before and after its evaluation.
+  /// Takes in a step's line. Called twice for a step, before and after its evaluation. Throws what BestOf::check
+  /// throws.
   void look_at(int64_t step, const metrics::MetricsLine& line);
 
   /// Why the run ends, as "accuracy is 0.91, at least 0.9"; empty while it goes on.
   const std::string& reached() const { return reached_; }
 
   nlohmann::json to_json() const;
+  /// Restores what to_json() gave after `step`, and decides anew whether the goal is reached.
   void restore(const nlohmann::json& state, int64_t step);
 
  private:
@@ -60,7 +64,7 @@ class Goal {
   std::string reached_;
 };
 
-/// Throws base::ConfigError for a goal that is half said.
+/// Throws base::ConfigError for a goal with a metric but no bound, or a bound but no metric.
 void validate_goal(const StopOnConfig& config);
 
 }  // namespace grpo::trainer

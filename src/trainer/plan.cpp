@@ -42,8 +42,8 @@ bool plans_gpu(const TrainConfig& config, std::optional<double> memory_gb) {
   return memory_gb.has_value() || config.model.device == models::DeviceChoice::kCuda;
 }
 
-// The largest |A| of a group of G of which `right` have reward 1 and the rest 0, when every group of the step is like
-// it.
+// The largest |A| in a group of which `right` rollouts have reward 1 and the rest 0, if every group of the step is like
+// that.
 double largest_advantage(const TrainConfig& config, int64_t right) {
   const int64_t g = largest_size(config.rollout);
   const auto rewards = at::zeros({g}, at::kDouble);
@@ -77,7 +77,7 @@ void describe_examples(std::ostringstream& out, const TrainConfig& config, int64
       << config.trainer.micro_batch_tokens << "\n";
 }
 
-// The share of groups that will be live, by the accuracy of their prompts.
+// Says which share of groups will be live at several accuracies of their prompts.
 void describe_live_share(std::ostringstream& out, const RolloutConfig& rollout) {
   const auto g = static_cast<double>(largest_size(rollout));
   if (g < 2.0) return;
@@ -103,7 +103,7 @@ void describe_groups(std::ostringstream& out, const TrainConfig& config) {
     out << ", of the sizes " << base::join(sizes, ", ") << "\n";
   }
   if (rollout.resample.max_rollouts) out << "groups: tied ones are replaced by those of fresh prompts\n";
-  if (!has_critic(config.algorithm)) describe_live_share(out, rollout);  // with one every group teaches
+  if (!has_critic(config.algorithm)) describe_live_share(out, rollout);  // with a critic every group teaches
 }
 
 void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
@@ -135,7 +135,7 @@ void describe_optimizer(std::ostringstream& out, const optim::OptimizerConfig& c
       << " after " << config.warmup_updates << " warm-up updates\n";
 }
 
-// The loss of pairs and groups, whose scale no aggregation says.
+// The loss of pairs and groups, whose scale algorithm.aggregation does not concern.
 void describe_preferences(std::ostringstream& out, const TrainConfig& config) {
   const AlgorithmConfig& algorithm = config.algorithm;
   const algo::PreferenceConfig& dpo = algorithm.dpo;
@@ -154,7 +154,7 @@ void describe_preferences(std::ostringstream& out, const TrainConfig& config) {
   out << "\n";
 }
 
-// What takes the place of groups that are compared.
+// The critic, which takes the place of comparing the rewards of a group.
 void describe_critic(std::ostringstream& out, const TrainConfig& config) {
   const PpoConfig& ppo = config.algorithm.ppo;
   out << "advantage: of each token, by a critic; gamma " << ppo.gamma << ", lambda " << ppo.lambda
@@ -220,7 +220,7 @@ void describe_traffic(std::ostringstream& out, const TrainConfig& config, const 
   }
 }
 
-// What is planned for: with --gpu-memory, GPUs that need not be in this machine.
+// The ranks and memory to plan for. With --gpu-memory these are GPUs, which need not be in this machine.
 PlanTarget imagined_target(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb) {
   const bool cuda = plans_gpu(config, memory_gb);
   const double available = memory_gb ? *memory_gb * 1e9
@@ -338,7 +338,7 @@ int64_t steps_of(const TrainConfig& config, int64_t num_problems) {
 
 namespace {
 
-// What of the model learns; nothing where it is all of it.
+// Says which part of the model is trained; empty where all of it is.
 std::string trained_text(const PolicyConfig& policy, const models::ModelConfig& model) {
   const auto& lora = policy.lora;
   const double all = models::trained_elements(model, policy.freeze, lora).all;
@@ -399,8 +399,8 @@ int num_threads(int64_t wanted) { return wanted > 0 ? static_cast<int>(wanted) :
 
 namespace {
 
-// A streamed update takes gradients before the step's rollouts are complete, and with the weights that sample. So
-// nothing may need the whole step or several updates.
+// A streamed update computes gradients before the step's rollouts are complete, and at the weights that sample. It does
+// not go with settings that need the whole step first or make several updates.
 void validate_stream(const TrainConfig& config) {
   if (!config.trainer.stream_update) return;
   const auto refuse = [](const std::string& with, const std::string& why) {

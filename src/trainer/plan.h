@@ -10,18 +10,19 @@
 
 namespace grpo::trainer {
 
-/// The steps of a run: trainer.steps, or floor(epochs * problems / prompts_per_step) where it is null.
+/// The number of steps of a run: trainer.steps, or floor(epochs * problems / prompts_per_step) where that is null.
+/// Throws base::ConfigError where it would be 0.
 int64_t steps_of(const TrainConfig& config, int64_t num_problems);
 
-/// Spells out for this run the choices on which implementations disagree. It is printed at start.
+/// Spells out what this run does wherever implementations disagree. It is logged at start.
 std::string resolved_choices(const TrainConfig& config, const Policy& policy, int64_t num_problems, int64_t steps);
 
-/// What `--dry-run` prints. Reads config.json and the data, loads no weights.
+/// What `--dry-run` prints (describe_plan in train.h). Reads config.json and the data, and loads no weights.
 std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb,
                       const PlanAssumptions& assumptions = {});
 
-/// The number of threads to use: what is wanted, or for 0 the number of cores that this process may run on (affinity
-/// and cgroup quota).
+/// The number of threads to use: `wanted`, or for 0 the number of cores that this process may run on (affinity and
+/// cgroup quota).
 int num_threads(int64_t wanted);
 
 }  // namespace grpo::trainer

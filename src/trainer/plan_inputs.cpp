@@ -64,7 +64,7 @@ std::vector<data::Problem> assumed_problems(int64_t rows) {
   std::vector<data::Problem> problems(static_cast<size_t>(rows));
   for (size_t i = 0; i < problems.size(); ++i) {
     problems[i].row = static_cast<int64_t>(i);
-    problems[i].prompt = std::to_string(i);  // no two of them may be alike
+    problems[i].prompt = std::to_string(i);  // all different, so that none counts as evaluated on or there twice
   }
   return problems;
 }

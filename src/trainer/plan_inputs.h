@@ -12,18 +12,21 @@
 
 namespace grpo::trainer {
 
-/// What a plan is made for: read from the files that the configuration names, or assumed where they are not here.
+/// What a plan is made from. It is read from the files that the configuration names, or assumed where they are not
+/// here.
 struct PlanInputs {
   std::vector<data::Problem> train;
   std::vector<data::Problem> evaluated;
   models::ModelConfig model;
-  std::vector<std::string> assumed;  // a line each, for the plan
+  std::vector<std::string> assumed;  // what was assumed, as lines for the plan
 };
 
-/// Throws base::ConfigError naming the option that does without what is missing (--rows, --shape).
+/// Reads or assumes the inputs of a plan. Where something is missing it throws base::ConfigError naming the option with
+/// which a plan does without it (--rows, --shape).
 PlanInputs plan_inputs(const TrainConfig& config, const PlanAssumptions& assumptions);
 
-/// As models::resolve_dtype; bfloat16 on a GPU for an assumed shape.
+/// The dtype of the weights, as models::resolve_dtype gives it. For an assumed shape, of which no weights are there to
+/// look at, dtype auto is bfloat16 on a GPU.
 at::ScalarType plan_dtype(const TrainConfig& config, const PlanAssumptions& assumptions, bool cuda);
 
 }  // namespace grpo::trainer

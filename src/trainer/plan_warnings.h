@@ -10,12 +10,12 @@
 
 namespace grpo::trainer {
 
-/// Warnings, printed at start, of settings that are allowed but contradict each other, the sampler's distribution or
-/// the model's context.
+/// Warnings that a run logs at start, of settings that are allowed but make the sampler's distribution differ from the
+/// old policy's, or exceed the model's context.
 std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model);
 
-/// What a plan can warn of besides: keys that have no effect, or another one than one may think, and training problems
-/// that are evaluated on.
+/// What a plan warns of besides: keys that have no effect, or another effect than a reader may expect, and training
+/// problems that are also evaluated on.
 std::vector<std::string> plan_warnings(const TrainConfig& config, int64_t steps,
                                        const std::vector<data::Problem>& train,
                                        const std::vector<data::Problem>& evaluated, int64_t ranks);

@@ -14,7 +14,7 @@ void add_unique(std::vector<int64_t>& ids, int64_t id) {
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
-// Whether a token looks like "[PAD]" or "<pad>": such tokens are added without the tokenizer saying that they are
+// Whether a token looks like "[PAD]" or "<pad>". Such tokens are often added to a tokenizer without being marked as
 // special.
 bool looks_special(const std::string& token) {
   return token.size() > 2 &&

@@ -35,7 +35,7 @@ std::vector<Preferred> preferences_of_group(const TrainConfig& config, const std
     return all;
   const Preferred better{best->rollout, 1.0f}, worse{worst->rollout, -1.0f};
   return better.rollout < worse.rollout ? std::vector{better, worse}
-                                        : std::vector{worse, better};  // as they are in the batch
+                                        : std::vector{worse, better};  // in the order of the batch
 }
 
 std::string what_prefers(const AlgorithmConfig& algorithm) {

@@ -12,7 +12,7 @@
 namespace grpo::trainer {
 namespace {
 
-// The right completions of each visit of a prompt, in the order of steps.
+// How many completions were right at each visit of a prompt, in the order of steps.
 struct Visits {
   std::map<std::string, std::vector<int64_t>> right;  // by prompt id
   int64_t group_size = 0;

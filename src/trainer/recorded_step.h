@@ -8,13 +8,13 @@
 
 namespace grpo::trainer {
 
-/// The groups of a step as write_rollouts() left them: ids, log-probs, rewards and what was subtracted from them. Of
-/// prompts it has id and ids, of verdicts whether they are right. Advantages are as they were. Throws base::IoError
-/// naming file and line where the file is missing or is not such a one.
+/// Reads the groups of a step as write_rollouts() wrote them: ids, log-probs, rewards, what was subtracted from these,
+/// and advantages. Prompts have only id and ids, and verdicts only say whether they are right. Throws base::IoError
+/// naming file and line where the file is missing or was not written by write_rollouts().
 RolloutBatch read_rollouts(const std::filesystem::path& path);
 
-/// How many rollouts each step of a run sampled, by its metrics.jsonl; of these write_rollouts() may have left out
-/// some.
+/// How many rollouts each step of a run has sampled, from its metrics.jsonl. write_rollouts() need not have written all
+/// of them.
 std::map<int64_t, int64_t> sampled_rollouts(const std::filesystem::path& run);
 
 }  // namespace grpo::trainer

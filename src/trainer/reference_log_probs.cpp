@@ -21,9 +21,9 @@ namespace {
 
 using References = std::vector<ReferencePair>;
 
-constexpr size_t kPairsAtOnce = 512;  // so that not all of them are held as sequences
+constexpr size_t kPairsAtOnce = 512;  // bounds the memory, since sequences hold a number for each token
 
-// What the numbers are of; the file says the same.
+// Says which weights and pairs the log-probs belong to. It is written into the file, and its hash is the file's name.
 nlohmann::json identity_of(const ReferenceRequest& request) {
   std::string all;
   for (size_t i = 0; i < request.prompts.size(); ++i)
@@ -43,14 +43,14 @@ References from_json(const nlohmann::json& rows) {
   return references;
 }
 
-// Nothing where the file is not there, or is not what its name says.
+// Reads the log-probs from the file; nullopt where there is none, or where it is damaged or belongs to other weights.
 std::optional<References> read(const fs::path& file, const nlohmann::json& identity) {
   if (file.empty() || !fs::exists(file)) return {};
   try {
     const auto stored = nlohmann::json::parse(io::read_file(file));
     const auto& rows = stored.at("log_probs");
     if (stored.at("of") == identity && stored.at("print") == io::hash_bytes(rows.dump())) return from_json(rows);
-  } catch (const std::exception&) {  // said below
+  } catch (const std::exception&) {  // a file that cannot be parsed is treated as one that is not whole
   }
   base::log_warning(file.string() + " is not whole, or not of these weights and pairs; it is written anew");
   return {};
@@ -79,7 +79,7 @@ std::vector<update::Sequence> sequences_of(const ReferenceRequest& request, size
   return sequences;
 }
 
-// Of those that this rank has not read there is nothing.
+// The sum of the log-probs of each sequence. It is 0 for those whose log-probs another rank has computed.
 std::vector<double> sums_of(const std::vector<update::Sequence>& sequences) {
   std::vector<double> sums;
   for (const auto& sequence : sequences)

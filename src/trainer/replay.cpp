@@ -35,8 +35,8 @@ struct Algorithm {
   double clip_low = 0.2, clip_high = 0.28;
 };
 
-// In the forms of the papers that include/grpo/algo names. The last three set the best of a group against the worst, or
-// all better ones against worse ones; aggregation is then their own.
+// The algorithms in the forms of the papers that include/grpo/algo names. The last three compare the best of a group
+// with the worst, or all better ones with worse ones; their aggregation is not used.
 constexpr Algorithm kAlgorithms[] = {
     {"grpo", Advantage::kGrpo, Loss::kClip, Aggregation::kSeqMeanTokenMean},
     {"dapo", Advantage::kGrpo, Loss::kClip, Aggregation::kTokenMean},
@@ -49,7 +49,8 @@ constexpr Algorithm kAlgorithms[] = {
     {"online_dpo", Advantage::kGrpo, Loss::kClip, Aggregation::kSeqMeanTokenSum, MethodKind::kOnlineDpo},
 };
 
-// The run's configuration with another algorithm, and without the terms that are the run's own.
+// The run's configuration with another algorithm, and without the KL and entropy terms of the loss and the dual clip
+// that the run may have had. A KL penalty in the rewards stays, since it was recorded with them.
 TrainConfig config_of(const TrainConfig& run, const Algorithm& algorithm) {
   TrainConfig config = run;
   config.algorithm.method = algorithm.method;
@@ -91,7 +92,7 @@ class Replay {
         store_(fs::path(options.run) / "checkpoints"),
         sampled_(sampled_rollouts(options.run)) {}
 
-  // Steps whose weights are there.
+  // The steps to replay: those that were asked for, or all that were recorded and whose weights are there.
   std::vector<int64_t> steps() const {
     if (!options_.steps.empty()) return options_.steps;
     std::vector<int64_t> steps;
@@ -111,7 +112,7 @@ class Replay {
                         .rollouts = static_cast<int64_t>(batch.rollouts.size()),
                         .sampled = sampled_[step],
                         .groups = batch.num_groups()};
-    std::vector<Gradient> gradients = {gradient(config_, batch)};  // with the advantages that were recorded
+    std::vector<Gradient> gradients = {gradient(config_, batch)};  // of the run itself, with its recorded advantages
     for (const Algorithm& algorithm : kAlgorithms) {
       const TrainConfig config = config_of(config_, algorithm);
       set_advantages(batch, config.algorithm.advantage, config.rollout);
@@ -134,7 +135,7 @@ class Replay {
     return all;
   }
 
-  // After so many steps of the run.
+  // Loads the weights as they were after `step` steps of the run.
   void load_weights(int64_t step) {
     if (probe_ && loaded_ == step) return;
     if (step > 0 && !has_weights(step)) {
@@ -158,7 +159,7 @@ class Replay {
     std::vector<size_t> all(batch.rollouts.size());
     std::iota(all.begin(), all.end(), size_t{0});
     config.trainer.updates_per_step = 1;
-    config.trainer.epochs_per_step = options_.at ? 2 : 1;  // at other weights it is as if the step went on
+    config.trainer.epochs_per_step = options_.at ? 2 : 1;  // other weights are like those in a later update of the step
     auto learned = batch_of(config, batch, all);
     for (auto& sequence : learned.sequences) {
       if (options_.at) sequence.old_log_probs = sequence.sampler_log_probs;
@@ -188,7 +189,7 @@ class Replay {
   const ReplayOptions& options_;
   const TrainConfig config_;
   const checkpoint::Store store_;
-  std::map<int64_t, int64_t> sampled_;  // rollouts of each step
+  std::map<int64_t, int64_t> sampled_;  // how many rollouts each step has sampled
   std::unique_ptr<models::CausalLM> model_, reference_;
   std::unique_ptr<GradientProbe> probe_;
   int64_t loaded_ = 0;

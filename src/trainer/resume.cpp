@@ -14,13 +14,14 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// Checks that what the run's files hold is what it was, wherever they lie now. In a fork it may differ.
+// Checks that the content of the files that the run reads is what it was, wherever they lie now. A fork only notes what
+// has changed.
 void compare_inputs(Run& run, const nlohmann::json& state, const fs::path& checkpoint, std::optional<Fork>& fork) {
   const auto saved = state.value("inputs", nlohmann::json());
   const auto changes = changed_inputs(saved, run.inputs);
   if (!fork) refuse_changes(changes, checkpoint);
   if (fork) fork->changes.insert(fork->changes.end(), changes.begin(), changes.end());
-  // The accuracies that the method keeps belong to rows of the problems, so they are of no use for others.
+  // The method keeps accuracies for rows of the problems. For other problems they are of no use.
   if (saved.is_object() && saved.at("problems") != run.inputs.at("problems")) run.method->forget_problems();
   if (!run.writes()) return;
   for (const auto& name : changed_eval_sets(saved, run.inputs)) {
@@ -30,7 +31,7 @@ void compare_inputs(Run& run, const nlohmann::json& state, const fs::path& check
   }
 }
 
-// Warns that a rate which falls towards the run's end jumps up when the end moves away.
+// Warns where the learning rate jumps because it falls towards the run's end and the end has moved.
 void warn_schedule(const Run& run, const nlohmann::json& state) {
   const TrainConfig& config = run.config;
   const int64_t planned = state.value("total_steps", run.total_steps);
@@ -70,7 +71,7 @@ std::string not_a_state(const fs::path& checkpoint) {
 nlohmann::json restore(Run& run, const fs::path& checkpoint, std::optional<Fork>& fork) {
   const auto state = checkpoint::read_state_json(checkpoint);
   io::with_json_errors<base::CheckpointError>(not_a_state(checkpoint), [&] {
-    line_from(state);  // throws unless it can be read
+    line_from(state);  // only to throw if it cannot be read, before anything is restored
     run.method->restore(state);
     compare_inputs(run, state, checkpoint, fork);
     warn_schedule(run, state);

@@ -52,7 +52,7 @@ constexpr std::array<FreeKey, 33> kFreeKeys = {{
     {"distributed.", "how ranks share the work: the same sums up to rounding"},
 }};
 
-// reward.terms.0.retries as reward.terms[].retries.
+// Turns reward.terms.0.retries into reward.terms[].retries.
 std::string without_indices(const std::string& key) {
   static const std::regex kIndex("\\.[0-9]+(?=\\.)");
   return std::regex_replace(key, kIndex, "[]");

@@ -10,8 +10,8 @@
 
 namespace grpo::trainer {
 
-/// What a reward sees of a completion. golds: prompt.golds(). text: the assistant's whole turn. Everything that is
-/// passed must outlive the item.
+/// What a reward sees of a completion. golds: prompt.golds(). text: the assistant's whole turn (Prompt::begun and the
+/// completion). Everything that is passed must outlive the item, which only refers to it.
 reward::Item item_of(const Prompt& prompt, std::span<const std::string> golds, const rollout::Completion& completion,
                      std::string_view text, int64_t sample);
 

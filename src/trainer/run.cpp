@@ -34,18 +34,20 @@ int64_t longest_prompt(const TrainConfig& config) {
   return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
 }
 
-// The ranks must all make the same plan, so each plans with the memory of the rank that has least.
+// What to plan for. The ranks must all make the same plan, so each plans with the memory of the rank that has least.
 PlanTarget target_of_ranks(const PolicyConfig& policy, dist::Communicator& communicator) {
   const at::Device device = models::resolve_device(policy.device, communicator.local_rank());
   const int64_t ranks = communicator.size();
-  // On the CPU the ranks of this host share its memory. How many they are is not known here, so it is divided by all.
+  // On the CPU the ranks of a host share its memory. How many are on this host is not known here, so its memory is
+  // divided by the number of all ranks.
   double memory = device.is_cuda() ? models::device_memory_bytes(device)
                                    : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
   for (const auto& theirs : communicator.all_gather({memory})) memory = std::min(memory, theirs[0]);
   return {.ranks = ranks, .cuda = device.is_cuda(), .memory_bytes = memory};
 }
 
-// Checked before the weights are loaded, because the GPU's own error would not say what to do.
+// To be called before the weights are loaded, because the error of a GPU whose memory runs out would not say what to
+// do.
 void check_weights_fit(const PolicyConfig& policy, const PlanTarget& target) {
   if (!fs::is_directory(policy.path)) return;  // load_policy says so
   const auto dtype =
@@ -104,7 +106,8 @@ void load_data(Run& run) {
   run.inputs = inputs_of(config, run.policy, problems, run.prompts, run.eval_sets);
 }
 
-// Adapters are trained on the start weights, which their checkpoints do not hold.
+// Refuses folders of adapters where whole weights are needed. Only the checkpoint of a run that trains adapters may
+// hold adapters: it belongs to the start weights, which are loaded apart from it.
 void refuse_other_weights(const TrainConfig& config, const fs::path& weights) {
   if (models::is_adapter_folder(config.model.path)) models::read_model_config(config.model.path);  // says what to do
   for (const fs::path& folder : {fs::path(config.model.path), weights}) {
@@ -116,7 +119,8 @@ void refuse_other_weights(const TrainConfig& config, const fs::path& weights) {
   }
 }
 
-// The reference of a policy with adapters is the same weights without them, or with older ones.
+// The reference, if the run holds one. For a policy with adapters it shares the policy's weights, without adapters or,
+// with kl.sync_every, with older ones.
 std::unique_ptr<models::CausalLM> make_reference(const Run& run, int64_t local_rank, uint64_t seed) {
   const TrainConfig& config = run.config;
   if (!holds_reference(config.algorithm)) return nullptr;
@@ -138,7 +142,8 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   run.reference = make_reference(run, local_rank, seed);
 }
 
-// The reference of method dpo is the start weights: the policy's, until it has learned.
+// Gets the reference's log-probs for method dpo. The reference are the start weights. These are the policy's own while
+// it has not learned; where the run goes on from a checkpoint they are loaded for this alone.
 void load_references(Run& run, const fs::path& weights, const MemoryPlan& plan) {
   const models::CausalLM& policy = *run.policy.model;
   std::unique_ptr<models::CausalLM> start;
@@ -158,7 +163,8 @@ void load_references(Run& run, const fs::path& weights, const MemoryPlan& plan) 
                                                        .reference = reference});
 }
 
-// A grader that judges evaluations too is not started twice: with eval.judge auto the reward's own verdict is its.
+// With eval.judge: auto, where a grader judges evaluations too, the reward itself is the judge, so that the grader is
+// not started twice.
 void make_rewards(Run& run) {
   const TrainConfig& config = run.config;
   const auto judge = reward::judge_of(config.reward, config.eval.judge);
@@ -183,7 +189,8 @@ std::unique_ptr<optim::Optimizer> make_optimizer(Run& run, const MemoryPlan& pla
   return optimizer;
 }
 
-// It begins with the policy's start weights, unless a folder is named, whatever checkpoint the run goes on from.
+// Makes the critic with the weights that it begins with: those of algorithm.ppo.critic, or the policy's start weights.
+// Where the run goes on from a checkpoint, restore() reads its weights from there.
 void make_critic(Run& run, const MemoryPlan& plan) {
   const TrainConfig& config = run.config;
   const PpoConfig& ppo = config.algorithm.ppo;

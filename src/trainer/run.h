@@ -26,15 +26,16 @@ struct Run {
   const TrainConfig& config;
   dist::Communicator& communicator;
   Policy policy;
-  std::unique_ptr<models::CausalLM> reference;  // KL, or method online_dpo: start weights, or newer (kl.sync_every)
+  // For KL and method online_dpo, else null: the start weights, or newer ones with kl.sync_every.
+  std::unique_ptr<models::CausalLM> reference;
   std::vector<Prompt> prompts;
-  std::vector<std::vector<int64_t>> completions;  // method sft: written, of each prompt
-  WrittenPairs pairs;                             // method dpo
-  std::vector<ReferencePair> references;          // of these
+  std::vector<std::vector<int64_t>> completions;  // method sft: the written completion of each prompt
+  WrittenPairs pairs;                             // method dpo: the written pair of each prompt
+  std::vector<ReferencePair> references;          // method dpo: the reference's log-probs of each pair
   std::vector<EvalSet> eval_sets;
   nlohmann::json inputs;  // fingerprints of what the run reads (run_inputs.h)
   std::shared_ptr<reward::RewardFunction> reward;
-  std::shared_ptr<reward::RewardFunction> judge;  // what judges the answers of evaluations
+  std::shared_ptr<reward::RewardFunction> judge;  // judges the answers of evaluations; may be the reward itself
   std::unique_ptr<optim::Optimizer> optimizer;
   std::unique_ptr<models::CausalLM> critic;  // method ppo; every rank holds all of it
   std::unique_ptr<optim::Optimizer> critic_optimizer;
@@ -42,21 +43,22 @@ struct Run {
   std::unique_ptr<Method> method;
   update::TokenBudget budget;  // as planned, and smaller where memory ran out
   int64_t total_steps = 0;
-  bool splits_optimizer = false;  // each rank saves its part
+  bool splits_optimizer = false;  // ranks split the optimizer's state, and each saves its part
 
-  bool writes() const { return communicator.rank() == 0; }  // metrics, rollouts, checkpoints are one rank's
+  /// Whether this rank writes metrics, rollouts and checkpoints, which one rank does for all.
+  bool writes() const { return communicator.rank() == 0; }
   update::Learner learner();
   std::optional<update::Learner> critic_learner();
 
-  /// After a step: makes the reference the policy, where algorithm.kl.sync_every says so.
+  /// Called after a step: copies the policy's weights to the reference, if algorithm.kl.sync_every says so.
   void sync_reference(int64_t step);
-  /// Whether the reference is another one after `step` than the run began with.
+  /// Whether, after `step`, the reference has other weights than the run began with.
   bool has_moved_reference(int64_t step) const;
 };
 
 /// Plans the memory, loads model and data, and makes the rest. weights: the folder of a checkpoint's weights; empty:
-/// the start weights. Everything that can be wrong with a configuration, the data or a model shows here, as
-/// base::ConfigError or base::IoError, before anything in the run's folder is touched.
+/// the start weights. What is wrong with a configuration, the data or a model is found here, as base::ConfigError or
+/// base::IoError, before anything in the run's folder is touched. A collective.
 std::unique_ptr<Run> assemble(const TrainConfig& config, const std::filesystem::path& weights,
                               dist::Communicator& communicator);
 

@@ -9,8 +9,8 @@
 
 namespace grpo::trainer {
 
-/// Evaluates the weights on the run's sets (eval.*), adds the figures to the line and writes into eval/ of the run's
-/// folder. Returns false when should_stop ended it on any rank. A collective.
+/// Evaluates the weights on the run's sets (eval.*), adds the figures to `line` and writes answers into eval/ of the
+/// run's folder. Returns false, with `line` unchanged, when should_stop ended it on any rank. A collective.
 bool evaluate_run(const Run& run, int64_t step, const std::filesystem::path& folder,
                   const std::function<bool()>& should_stop, metrics::MetricsLine& line);
 

@@ -9,10 +9,11 @@
 
 namespace grpo::trainer {
 
-/// Whether the folder holds a run.json of this program: only then are its files ours to change.
+/// Whether the folder holds a run.json of this program. Only then may its files be changed.
 bool is_run(const std::filesystem::path& folder);
 
-/// Writes run.json: versions, commit, machine, and one entry for each start of the run.
+/// Writes run.json: versions, commit, machine, and one entry for each start of the run, to which this one is added.
+/// resumed_from: the step of the checkpoint that it goes on from; nullopt: it begins.
 void write_run_json(const std::filesystem::path& folder, const TrainConfig& config,
                     std::optional<int64_t> resumed_from);
 

@@ -29,7 +29,8 @@ std::string print_of(const std::vector<Prompt>& prompts) {
   return io::hash_bytes(all);
 }
 
-// Renders conversations that tell templates apart. Where a template cannot express one, its error is part of the print.
+// A print of how a template renders a few conversations that tell templates apart. One that it cannot express counts as
+// an empty text.
 std::string print_of(const tokenizer::ChatTemplate& chat) {
   using Messages = std::vector<tokenizer::Message>;
   const std::array<Messages, 4> probes = {
@@ -47,7 +48,8 @@ std::string print_of(const tokenizer::ChatTemplate& chat) {
   return io::hash_bytes(all);
 }
 
-// The start weights: tensor by tensor, so that it does not matter how they are split into files, or their seed.
+// A print of the start weights, tensor by tensor, so that it does not matter how they are split into files; of random
+// ones, of their seed.
 std::string print_of_weights(const TrainConfig& config) {
   if (config.model.init == models::WeightsChoice::kRandom)
     return io::hash_bytes(base::concat("random weights of seed ", config.run.seed));
@@ -69,7 +71,7 @@ std::string print_of_shape(const PolicyConfig& model) {
 
 constexpr const char* kMixture = "mixture";
 
-// Null where all weights are 1: it then does not matter how the problems are split into sets.
+// Null where all weights are 1, because then it does not matter how the problems are split into sets.
 nlohmann::json mixture_of(const std::vector<data::SetShare>& shares) {
   nlohmann::json mixture = nlohmann::json::array();
   for (const auto& share : shares) mixture.push_back({share.rows, share.weight});
@@ -141,7 +143,8 @@ std::vector<Change> changed_inputs(const nlohmann::json& saved, const nlohmann::
   if (!saved.is_object()) return changes;
   for (const Input& input : kInputs) {
     const bool consequence = std::string_view(input.name) == "prompts" && !changes.empty();
-    const bool known = saved.contains(input.name) || std::string_view(input.name) == kMixture;  // none in older ones
+    // Older checkpoints have no mixture. Their weights were all 1, which is also what a mixture of null says.
+    const bool known = saved.contains(input.name) || std::string_view(input.name) == kMixture;
     if (!known || saved.value(input.name, nlohmann::json()) == now.at(input.name) || consequence) continue;
     changes.push_back({input.what, shown(saved, input), shown(now, input)});
   }

@@ -60,14 +60,14 @@ void RunLog::line(int64_t step, const metrics::MetricsLine& line) {
   metrics_->write(step, now, line);
   try {
     console_.metrics_line(step, now, line);
-  } catch (const base::IoError& error) {  // metrics.jsonl has the line; the end of the run says that stdout has not
+  } catch (const base::IoError& error) {  // metrics.jsonl has the line, so the run goes on; check_complete() tells it
     if (lost_lines_++ == 0) base::log_error(error.what());
   }
   if (prometheus_) prometheus_->set(step, line);
   if (tensorboard_) tensorboard_->add_scalars(step, now, line);
 }
 
-// What is left of the run, at its own pace so far, evaluations and checkpoints included.
+// Estimates the rest of the run from its pace so far, evaluations and checkpoints included.
 void RunLog::result(const Method& method, int64_t step, double step_s) {
   status_.elapsed_s = timer_.seconds();
   status_.left_s = status_.elapsed_s / static_cast<double>(step - done_) * static_cast<double>(status_.steps - step);

@@ -14,30 +14,33 @@
 
 namespace grpo::trainer {
 
-/// What a run tells of itself: metrics.jsonl, TensorBoard, Prometheus, rollout files and the console. Where it does not
-/// write (ranks other than 0) all calls do nothing.
+/// Everything that a run reports: metrics.jsonl, TensorBoard, Prometheus, rollout files and the console. On ranks that
+/// do not write (all but rank 0) only warnings are logged.
 class RunLog {
  public:
-  /// Takes the console and Prometheus' address, so that one that is in use costs no loading of a model.
+  /// Takes the console and Prometheus' address. Made before the model is loaded, so that an address that is in use is
+  /// noticed at once.
   RunLog(const TrainConfig& config, bool writes);
 
-  /// Once the run's folder is there.
+  /// Opens the files in the run's folder, which must exist.
   void open(const std::filesystem::path& folder, int64_t total_steps);
 
-  /// From now on the run's time is counted.
+  /// Starts to count the run's time. done: the last completed step.
   void start_clock(int64_t done);
   double seconds() const { return timer_.seconds(); }
 
   void begin_step(int64_t step);
   void progress(const StepProgress& progress);
-  void doing(const std::string& what);  // beside steps; empty: none of it
+  /// Shows what the run is doing besides steps, as "evaluation"; empty: nothing besides.
+  void doing(const std::string& what);
 
-  /// A step's samples and warnings, then its line, then how it went.
+  // The calls after a step, in this order: its samples and warnings, its metrics line, and how it went.
   void samples(Method& method, int64_t step);
   void line(int64_t step, const metrics::MetricsLine& line);
   void result(const Method& method, int64_t step, double step_s);
 
-  /// Throws base::IoError when lines were lost that a reader of stdout waits for.
+  /// Throws base::IoError when metrics lines could not be written to stdout (logging.console: json), since a reader may
+  /// wait for them.
   void check_complete() const;
 
  private:
@@ -50,8 +53,8 @@ class RunLog {
   std::unique_ptr<metrics::MetricsWriter> metrics_;
   std::unique_ptr<metrics::TensorBoardWriter> tensorboard_;
   metrics::Timer timer_;
-  int64_t done_ = 0;        // steps when the clock was started
-  int64_t lost_lines_ = 0;  // of the JSON console
+  int64_t done_ = 0;        // the last completed step when the clock was started
+  int64_t lost_lines_ = 0;  // metrics lines that could not be written to stdout
 };
 
 }  // namespace grpo::trainer

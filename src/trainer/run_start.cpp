@@ -22,7 +22,7 @@ RunStart::RunStart(const RunConfig& run, const std::string& resume, dist::Commun
   communicator_.enter_phase("the run folder");
   if (communicator_.rank() == 0) {
     plan_.folder = folder_of(run);
-    check_ours(plan_.folder);  // before a lock is left in somebody else's folder
+    check_ours(plan_.folder);  // first, so that no lock file is left in somebody else's folder
     if (fs::is_directory(plan_.folder)) lock_ = std::make_unique<io::FileLock>(lock_path());
     plan_ = plan_start(run, resume);
   } else {
@@ -39,7 +39,7 @@ RunStart::~RunStart() {
   lock_.reset();
   if (held_folder_ >= 0) ::close(held_folder_);
   std::error_code ignored;
-  if (made_folder_) fs::remove(plan_.folder, ignored);  // if it is empty
+  if (made_folder_) fs::remove(plan_.folder, ignored);  // does nothing unless the folder is empty
 }
 
 void RunStart::begin(const TrainConfig& config) {
@@ -50,8 +50,8 @@ void RunStart::begin(const TrainConfig& config) {
     const fs::path now_at = carry_out(plan_);
     if (plan_.before == Before::kSetAside) set_aside_done(now_at);
     const bool continues = plan_.checkpoint.has_value();
-    write_run_json(plan_.folder, config,
-                   continues ? std::optional(plan_.step) : std::nullopt);  // first: it makes the folder ours
+    // run.json comes first, because it is what makes the folder one of this program's.
+    write_run_json(plan_.folder, config, continues ? std::optional(plan_.step) : std::nullopt);
     io::write_file_atomic(plan_.folder / "config.yaml",
                           config::to_yaml(base::fields_of(const_cast<TrainConfig&>(config))));
     lock_->keep();
@@ -79,7 +79,7 @@ void RunStart::check_still_there() const {
                    ". Nothing more is written; start again with run.output and run.name as they are now"));
 }
 
-// Since the plan was made, another process may have begun the same run.
+// Makes the folder and takes its lock. Since the plan was made, another process may have begun the same run.
 void RunStart::make_folder() {
   made_folder_ = fs::create_directories(plan_.folder);
   lock_ = std::make_unique<io::FileLock>(lock_path());
@@ -88,7 +88,8 @@ void RunStart::make_folder() {
   check_ours(plan_.folder);
 }
 
-// One folder for all hosts, or each would write a run of its own and none a whole one: each must find rank 0's lock.
+// Checks that all ranks see one folder, by looking for rank 0's lock in it. On hosts with folders of their own, each
+// would write a part of the run and none a whole one.
 void RunStart::check_shared() {
   if (communicator_.size() == 1) return;
   const std::string expected = communicator_.all_gather_bytes(lock_ ? lock_->text() : "")[0];
@@ -102,7 +103,8 @@ void RunStart::check_shared() {
                                        " is not the folder that rank 0 sees; name one that all hosts share"));
 }
 
-// The lock went with the folder that was renamed; the new one gets its own.
+// The folder was renamed, and the lock file in it with it. That lock is let go, and a new folder with a new lock is
+// made.
 void RunStart::set_aside_done(const fs::path& now_at) {
   lock_->moved_to(now_at / ".lock");
   lock_->keep();

@@ -14,10 +14,10 @@
 namespace grpo::trainer {
 namespace {
 
-using Groups = std::deque<std::vector<Rollout>>;  // by draw; those of other ranks are empty until gathered
+using Groups = std::deque<std::vector<Rollout>>;  // by draw; those of other ranks are empty before gather()
 
-// Nobody knows how long the others sample, so the ranks meet in the store and not in a collective. A signal may reach
-// this rank alone, also while it waits.
+// Whether any rank has stopped. The ranks meet in the store and not in a collective, because nobody knows how long the
+// others will sample. While this rank waits it goes on asking should_stop, since a signal may reach it alone.
 bool stopped_anywhere(bool stopped, const StepContext& context) {
   const auto ask = [&] {
     if (context.should_stop) context.should_stop();
@@ -25,8 +25,8 @@ bool stopped_anywhere(bool stopped, const StepContext& context) {
   return context.learner.communicator.meet("the other ranks' rollouts", stopped ? 1 : 0, ask) > 0;
 }
 
-// Brings every group to every rank, so that each can compute the same advantages, denominators and metrics. Times are
-// those of the slowest rank.
+// Brings every group to every rank, so that each computes the same advantages, denominators and metrics. Counts are
+// added up, and of times the slowest rank's are taken.
 void gather(Groups& groups, StepStats& stats, dist::Communicator& communicator) {
   nlohmann::json mine{{"tokens_prompt", stats.tokens_prompt},
                       {"rollout_s", stats.rollout_s},
@@ -58,7 +58,7 @@ void gather(Groups& groups, StepStats& stats, dist::Communicator& communicator) 
   }
 }
 
-// The draws that were asked are the first ones.
+// Makes the batch of a step from its groups. The draws that were asked are the first ones, without gaps.
 RolloutBatch joined(Draws& draws, Groups groups) {
   RolloutBatch batch;
   batch.group_offsets.push_back(0);

@@ -19,7 +19,8 @@ namespace {
 
 bool on_cuda(const StepContext& context) { return context.policy.model->device().is_cuda(); }
 
-// Ranks that share their prompts take fresh ones from a common number. The others take them by rounds, each its share.
+// Ranks that share their prompts also take fresh ones from a common counter. Other ranks ask for fresh ones by rounds,
+// and each takes its share of them.
 Asks asks_of(const StepContext& context, Draws& draws) {
   dist::Communicator& communicator = context.learner.communicator;
   const RolloutConfig& config = context.config.rollout;
@@ -67,8 +68,8 @@ void sort_by_draw(std::vector<Tied>& tied) {
   std::sort(tied.begin(), tied.end(), [](const Tied& a, const Tied& b) { return a.draw < b.draw; });
 }
 
-// Whether two runs are to give the same bits though a completion depends on what it is decoded together with. What
-// joins must then join at the same decode step, however long scores take.
+// Whether two runs have to give the same bits although a completion depends on what it is decoded together with. Then
+// what joins has to join at the same decode step in both, however long scores take.
 bool joins_by_step(const StepContext& context) {
   return !context.config.rollout.exact && (!on_cuda(context) || context.config.trainer.deterministic);
 }
@@ -132,7 +133,7 @@ void Sampling::submit_prompts(std::pair<size_t, size_t> share) {
   for (size_t draw = share.first; draw < share.second; ++draw) submit(*asks_.of(draw));
 }
 
-// From the queue that ranks share, if there is one, until it is empty.
+// Takes prompts from the queue that the ranks share, if there is one and this rank has room, until the queue is empty.
 void Sampling::take_prompts() {
   if (!queue_ || session_->open() >= queue_->together) return;
   const auto taken = queue_->take(queue_->together - session_->open());
@@ -159,11 +160,13 @@ void Sampling::add(const Ask& ask, std::vector<rollout::Completion> completions)
                         .score = {}});
   }
   progress_.done += ask.count;
-  progress_.total = std::max(progress_.total, progress_.done);  // more than its share, or what tied groups led to
+  // There can be more than this rank's equal share: prompts taken from the queue, and what tied groups led to.
+  progress_.total = std::max(progress_.total, progress_.done);
   show();
 }
 
-// Of what this ask brought. A group that is extended is not touched before all of it is scored.
+// Has the completions that this ask brought scored by a thread. Meanwhile nobody else touches the group: it is extended
+// only after it has been scored. place: that of the group's sequences in the streamed update, if there is one.
 void Sampling::score(const Ask& ask, std::optional<size_t> place) {
   scorer_.submit([this, ask, place, &rollouts = groups_[ask.draw], &prompt = draws_.at(ask.draw)->prompt] {
     score_rollouts(context_, prompt, std::span(rollouts).subspan(static_cast<size_t>(ask.first_sample)));
@@ -175,8 +178,8 @@ void Sampling::score(const Ask& ask, std::optional<size_t> place) {
   });
 }
 
-// This rank's, in the order of draws and not in that in which threads have scored them: what is asked then joins in one
-// order, too.
+// The tied groups of this rank that were scored since the last call. They are in the order of draws, and not in the
+// order in which threads have scored them, so that what they lead to always joins in the same order.
 std::vector<Tied> Sampling::take_tied() {
   std::vector<Tied> tied;
   {
@@ -187,7 +190,7 @@ std::vector<Tied> Sampling::take_tied() {
   return tied;
 }
 
-// Returns whether there was something to ask for.
+// Submits what the tied groups lead to. Returns whether there was anything.
 bool Sampling::answer_tied() {
   bool asked = false;
   for (const Tied& group : take_tied()) {
@@ -198,8 +201,9 @@ bool Sampling::answer_tied() {
   return asked;
 }
 
-// Asks for what the groups of the round that is over lead to: an extension stays with the rank that has the group, and
-// of fresh prompts each rank takes its share. False when they lead to nothing, on any rank.
+// Ends a round: submits what its tied groups lead to. An extension stays with the rank that has the group, and of fresh
+// prompts each rank takes its share. Returns false when the groups of all ranks lead to nothing, or when the ranks
+// stop.
 bool Sampling::next_round() {
   if (!asks_.by_rounds()) return false;
   wait_for_scores();
@@ -214,7 +218,7 @@ bool Sampling::next_round() {
   return !asks.empty();
 }
 
-// In the order of draws.
+// The tied groups of all ranks in the order of draws; empty when a rank stops (stopped_together_).
 std::vector<Tied> Sampling::tied_of_all_ranks() {
   std::vector<Tied> tied = take_tied();
   dist::Communicator& communicator = context_.learner.communicator;
@@ -232,14 +236,14 @@ std::vector<Tied> Sampling::tied_of_all_ranks() {
   return tied;
 }
 
-// Asked between decode steps, so the progress that is shown moves while long completions decode.
+// It is asked between decode steps, and shows the progress, which then moves even while long completions are decoded.
 bool Sampling::should_stop() {
   show();
   if (scorer_.failed() || (stream_ != nullptr && stream_->failed())) return true;
   return context_.should_stop && context_.should_stop();
 }
 
-// Graders may take long: each group that is judged is progress, as one that is sampled. Throws what a job has thrown.
+// Graders may take long, so each job that is done is shown as progress. Throws what a job has thrown.
 void Sampling::wait_for_scores() {
   const metrics::Timer timer;
   scorer_.wait([this] { show(); });

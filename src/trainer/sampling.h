@@ -18,23 +18,24 @@
 
 namespace grpo::trainer {
 
-/// The rollout of a step on this rank: samples groups while a thread scores those that are whole, and asks for what
-/// tied ones lead to. Fresh prompts and extensions join the sequences that still decode.
+/// The rollout of a step on this rank. It samples groups while a thread scores those that are complete, and asks for
+/// what tied groups lead to (asks.h). Fresh prompts and extensions join the sequences that are still being decoded.
 class Sampling {
  public:
-  /// All that is given outlives it.
+  /// What is given must outlive this object. stream: null, or what gets each group once it is scored.
   Sampling(const StepContext& context, Draws& draws, update::StreamedUpdate* stream);
 
-  /// Samples and scores all that falls to this rank. False when should_stop, here or on a rank that was met, ended it.
+  /// Samples and scores all that falls to this rank. Returns false when should_stop ended it, on this rank or on one
+  /// that it has met in between.
   bool run();
 
-  /// Whether the ranks have agreed already that a stop has ended the step.
+  /// Whether all ranks know already that a stop has ended the step, so that they need not meet for it again.
   bool stopped_together() const { return stopped_together_; }
 
-  /// By draw; empty: other ranks have the group.
+  /// The groups by the number of their draw. A group that another rank has is empty.
   std::deque<std::vector<Rollout>>& groups() { return groups_; }
 
-  /// Times, tokens and preemptions of this rank.
+  /// Sets times, prompt tokens and preemptions, as they are on this rank.
   void write(StepStats& stats) const;
 
  private:
@@ -56,19 +57,19 @@ class Sampling {
   Draws& draws_;
   update::StreamedUpdate* const stream_;
   const metrics::Timer timer_;
-  double waited_s_ = 0.0;  // for scores, when nothing was left to decode
+  double waited_s_ = 0.0;  // how long this thread has waited for scores
   Asks asks_;
   std::optional<PromptQueue> queue_;
   std::unique_ptr<rollout::Session> session_;
-  std::vector<Ask> submitted_;               // by the number of the request
-  std::deque<std::vector<Rollout>> groups_;  // which stay where they are while it grows
+  std::vector<Ask> submitted_;               // by the session's number of the request
+  std::deque<std::vector<Rollout>> groups_;  // a deque, because scoring threads refer to groups while it grows
   StepProgress progress_;
   bool stopped_together_ = false;
   std::mutex mutex_;
-  std::vector<Tied> tied_;  // scored since they were last looked at; under mutex_
-  /// Last: its threads work with all of the above. One thread scores while this one samples: verifying takes
-  /// microseconds, and the sampler's threads own the cores. More only wait for graders, which are programs of their
-  /// own.
+  std::vector<Tied> tied_;  // tied groups that were scored since the last take_tied(); under mutex_
+  // The last member, because its threads work with all of the above. One thread is enough to verify beside the sampler,
+  // whose threads own the cores: an answer takes microseconds. There are more only where they wait for graders, which
+  // are other programs.
   Scorer scorer_;
 };
 

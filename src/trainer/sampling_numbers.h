@@ -10,8 +10,9 @@
 
 namespace grpo::trainer {
 
-/// Calls visit(name, number) for every key of `sampling`, in their order: what a plan prints and what the answers of an
-/// evaluation depend on follow the list of keys, so that a new one is in both.
+/// Calls visit(name, number) for every key of `sampling`, in their order. A plan prints these, and an evaluation's
+/// answers are stored under a hash of them; going through the list of keys here keeps a new key from being forgotten in
+/// either.
 template <typename Visit>
 void for_each_number(rollout::SamplingConfig sampling, const Visit& visit) {
   for (const auto& field : base::fields_of(sampling).list()) {

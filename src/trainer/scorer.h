@@ -10,19 +10,21 @@
 
 namespace grpo::trainer {
 
-/// Runs scoring jobs on CPU threads while the sampler goes on. Results do not depend on the number of threads, because
-/// each job writes to a place of its own. wait() rethrows the first exception of a job.
+/// Runs scoring jobs on CPU threads while the sampler goes on. Each job must write to a place of its own, so that
+/// results do not depend on the number of threads.
 class Scorer {
  public:
   explicit Scorer(int num_threads);
+  /// Runs the jobs that are left and ends the threads.
   ~Scorer();
   Scorer(const Scorer&) = delete;
   Scorer& operator=(const Scorer&) = delete;
 
   void submit(std::function<void()> job);
-  /// Returns once every submitted job is done. on_done: called on this thread while they get done.
+  /// Returns once every submitted job is done. on_done: called on this thread when jobs have become done. Rethrows the
+  /// first exception of a job.
   void wait(const std::function<void()>& on_done = {});
-  /// Whether a job has thrown, which wait() will tell.
+  /// Whether a job has thrown an exception, which wait() will rethrow.
   bool failed() const;
 
  private:

@@ -10,10 +10,11 @@
 namespace grpo::trainer {
 namespace {
 
-// A token that the sampler drew with more than this probability says little about why a completion failed.
+// A token that the sampler drew with a higher probability than this says little about why a completion failed.
 constexpr double kNearlyCertain = 0.95;
 
-// One advantage for all tokens of a completion, or one for each where some of them are left out.
+// One advantage for all tokens of a completion. With a critic, or where negative_tokens leaves tokens out, one for
+// each.
 std::vector<float> advantages_of(const AlgorithmConfig& config, const Rollout& rollout) {
   if (!rollout.token_advantages.empty()) return rollout.token_advantages;
   const auto advantage = static_cast<float>(rollout.advantage);
@@ -31,7 +32,8 @@ update::Sequence sequence_of(const Prompt& prompt, const Rollout& rollout, std::
   return sequence;
 }
 
-// Those of the rollouts, which are whole groups, that are learned from. prompt_of: of a rollout.
+// The sequences of the rollouts that are learned from, of `chosen`, which are indices of whole groups. prompt_of:
+// returns the prompt of a rollout.
 template <typename PromptOf>
 std::vector<update::Sequence> sequences_of(const TrainConfig& config, const std::vector<Rollout>& rollouts,
                                            const std::vector<size_t>& chosen, const PromptOf& prompt_of) {
@@ -51,8 +53,8 @@ std::vector<update::Sequence> sequences_of(const TrainConfig& config, const std:
   return sequences;
 }
 
-// The objective of pairs of texts, or of the best and worst completions. The reference did not sample, so nothing is
-// left out of either.
+// The objective of methods dpo and online_dpo. There is no truncation: it would leave out tokens of the policy but not
+// of the reference, which did not sample.
 update::Objective dpo_objective(const TrainConfig& config) {
   const bool sampled = config.algorithm.method == MethodKind::kOnlineDpo;
   return {.temperature = sampled ? config.rollout.sampling.temperature : 1.0,
@@ -60,7 +62,8 @@ update::Objective dpo_objective(const TrainConfig& config) {
           .against_reference = true};
 }
 
-// A later update of a step would not find the set that was sampled from again, since its weights are others.
+// What top-k and top-p keep is found again only with the weights that sampled. A later update of a step has other
+// weights, so with several updates a step there is no truncation.
 nn::HeadTruncation truncation_of(const TrainConfig& config) {
   if (config.trainer.updates_per_step * config.trainer.epochs_per_step > 1) return {};
   return {.top_k = config.rollout.sampling.top_k, .top_p = config.rollout.sampling.top_p};
@@ -81,7 +84,7 @@ update::Objective objective_of(const TrainConfig& config) {
   }
   update::Objective objective{
       .policy = algorithm.policy,
-      // The mean over groups is in the scale (preferences.h), and every token of a group counts whole.
+      // Where preferences are learned, the mean over groups is in the scale (preferences.h), and tokens are added up.
       .aggregation = prefers(algorithm) ? algo::Aggregation::kSeqMeanTokenSum : algorithm.aggregation,
       .kl_coef = kl_in_loss(algorithm),
       .kl_estimator = algorithm.kl.estimator,

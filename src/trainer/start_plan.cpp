@@ -54,8 +54,8 @@ fs::path numbered(const fs::path& path) {
   }
 }
 
-// The step that rollouts/step_00000012.jsonl or eval/step_00000012_SET.jsonl belongs to; nullopt for files that are not
-// ours.
+// The step that a file such as rollouts/step_00000012.jsonl or eval/step_00000012_SET.jsonl belongs to; nullopt for a
+// file that a run does not write.
 std::optional<int64_t> step_of_file(const fs::path& path) {
   const std::string name = path.filename().string();
   const size_t length = checkpoint::step_name(0).size();
@@ -91,7 +91,7 @@ void remove_unfinished(const fs::path& folder) {
   checkpoint::Store(folder / "checkpoints").remove_leftovers();
 }
 
-// Removes what a run wrote after the checkpoint it continues from.
+// Removes what a run wrote after the step of the checkpoint that it continues from.
 void cut_back(const fs::path& folder, int64_t last_step) {
   for (const char* name : {"rollouts", "eval"}) {
     for (const auto& path : files_after(folder / name, last_step)) fs::remove(path);
@@ -106,8 +106,8 @@ void move_into(const fs::path& folder, const std::vector<fs::path>& paths) {
   for (const auto& path : paths) fs::rename(path, folder / path.filename());
 }
 
-// Gives each file a second name in the folder, because the first one is removed after this. Where the file system has
-// no links it is copied.
+// Gives each file a second name in `folder`, because the first name is removed afterwards. Where the file system has no
+// hard links, the file is copied.
 void keep_in(const fs::path& folder, const std::vector<fs::path>& paths) {
   if (!paths.empty()) fs::create_directories(folder);
   for (const auto& path : paths) {
@@ -117,8 +117,9 @@ void keep_in(const fs::path& folder, const std::vector<fs::path>& paths) {
   }
 }
 
-// Moves the checkpoints last, the newest first. Until the last of them has moved, a process that is killed in between
-// leaves a run that continues from a later checkpoint, and everything that is cut back then is in aside.<n>/ already.
+// Keeps what came after `step` in aside.<n>/. The checkpoints are moved last, the newest first. If the process is
+// killed before the last of them has moved, the run continues from a later checkpoint than `step`, and whatever is cut
+// back then is in aside.<n>/ already.
 void move_later_aside(const fs::path& folder, int64_t step) {
   const fs::path aside = numbered(folder / "aside");
   fs::create_directories(aside);
@@ -159,7 +160,7 @@ bool is_whole(const fs::path& checkpoint) {
   }
 }
 
-// Says what a person can do about a damaged checkpoint of this run.
+// Says what a user can do about a damaged checkpoint of this run.
 std::string way_out(const checkpoint::Store& store, int64_t damaged) {
   auto steps = store.steps();
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
@@ -184,7 +185,7 @@ int64_t check_own(const checkpoint::Store& store, int64_t step) {
 
 StartPlan plan_auto(const fs::path& folder) {
   const checkpoint::Store store(folder / "checkpoints");
-  // Also the steps without MANIFEST: if the newest is one of them, it must not be passed over in silence.
+  // Steps without MANIFEST are looked at too: if the newest is one of them, it must not be passed over in silence.
   const auto steps = store.all_steps();
   if (steps.empty()) return {.folder = folder, .before = has_results(folder) ? Before::kStartOver : Before::kNothing};
   const int64_t step = check_own(store, steps.back());

@@ -14,8 +14,8 @@ namespace {
 
 // Indents a text by four spaces, so that Markdown shows it as it is.
 std::string verbatim(const std::string& text) {
-  constexpr size_t kLongest = 4000;  // an event file keeps the texts of every step
-  // What the cut or the model left of a UTF-8 character becomes U+FFFD, because TensorBoard stops at invalid ones.
+  constexpr size_t kLongest = 4000;  // bytes; an event file keeps the texts of every step
+  // An incomplete UTF-8 character, left by the cut or by the model, becomes U+FFFD: TensorBoard stops at invalid ones.
   const auto valid = nlohmann::json::parse(
       nlohmann::json(text.substr(0, kLongest)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   std::string out = "    ";
@@ -29,7 +29,7 @@ std::string rollout_heading(const Rollout& rollout) {
                       " tokens\n\n");
 }
 
-// The completions of the first prompt, at most two.
+// The first prompt and its first completions, at most two, as Markdown.
 std::string first_group(const RolloutBatch& batch) {
   std::string text = "**prompt** " + batch.prompts.front().id + "\n\n" + verbatim(batch.prompts.front().text);
   for (int64_t i = 0; i < std::min<int64_t>(2, batch.group_offsets[1]); ++i) {

@@ -12,21 +12,21 @@
 
 namespace grpo::trainer {
 
-/// The step's part of a line of metrics.jsonl; every key is there in every step. dead_predicted: the expected number of
-/// dead groups. rollouts_total: over the run, this step included.
+/// The step's part of a line of metrics.jsonl, with the same keys in every step. dead_predicted: the expected number of
+/// dead groups. rollouts_total: rollouts of the run up to this step and with it.
 metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total);
 
-/// One line for the console; left_s: estimated seconds to the end of the run.
+/// One line for the console. steps: of the whole run. left_s: estimated seconds to the end of the run.
 std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s, double left_s);
 
-/// A prompt's gold answer as files show it: a text, or a list where several are right.
+/// A prompt's gold answer as files show it: a text, or a list of texts where several are right.
 nlohmann::json gold_json(const Prompt& prompt);
 
-/// Histograms of completion lengths and rewards, and the first group as text.
+/// Writes histograms of completion lengths and rewards, and the first two completions of the first group as text.
 void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time, const RolloutBatch& batch);
 
-/// Writes rollouts/step_*.jsonl: whole groups in prompt order until `max_rollouts` is reached. reward_names: the names
-/// of the terms whose values each rollout has.
+/// Writes rollouts/step_*.jsonl: the first groups in prompt order, as many whole ones as `max_rollouts` allows.
+/// reward_names: the names of the reward terms, in the order of Score::values.
 void write_rollouts(const std::filesystem::path& path, int64_t step, const RolloutBatch& batch,
                     const std::vector<std::string>& reward_names, int64_t max_rollouts);
 

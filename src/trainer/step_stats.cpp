@@ -13,7 +13,7 @@ using Kind = verifier::Verdict::Kind;
 
 bool has_failed(const Rollout& rollout) { return rollout.score.failed(); }
 
-// Counts one of n rewards, and its terms' values.
+// Adds one of n rewards, and the values of its terms, to the means.
 void add_rewards(const reward::Score& score, double n, StepStats& stats) {
   stats.reward_mean += score.reward / n;
   stats.term_means.resize(score.values.size());
@@ -70,8 +70,9 @@ bool has_advantage(const RolloutBatch& batch, size_t q) {
 void count_groups(const RolloutConfig& config, const RolloutBatch& batch, StepStats& stats) {
   for (size_t q = 0; q < batch.prompts.size(); ++q) {
     const auto [first, last] = batch.range_of(q);
-    const bool all_right = std::all_of(batch.rollouts.begin() + static_cast<int64_t>(first),
-                                       batch.rollouts.begin() + static_cast<int64_t>(last), std::mem_fn(&Rollout::is_right));
+    const bool all_right =
+        std::all_of(batch.rollouts.begin() + static_cast<int64_t>(first),
+                    batch.rollouts.begin() + static_cast<int64_t>(last), std::mem_fn(&Rollout::is_right));
     const bool extended =
         config.adaptive.mode == AdaptiveMode::kExtend && static_cast<int64_t>(last - first) > first_size(config);
     ++(has_advantage(batch, q) ? stats.groups_live : all_right ? stats.groups_dead_right : stats.groups_dead_wrong);

@@ -16,8 +16,8 @@ namespace {
 constexpr double kOneSignal_s = 1.0;
 constexpr double kAskOthersEvery_s = 1.0;
 constexpr double kLookForReadersEvery_s = 1.0;
-constexpr double kMargin = 1.1;     // a factor on the pace, because steps differ in length
-constexpr double kSaveShare = 0.1;  // of stop_within_s, kept for a checkpoint while none has been timed
+constexpr double kMargin = 1.1;     // factor on the last step's time, because steps differ in length
+constexpr double kSaveShare = 0.1;  // share of stop_within_s kept for a checkpoint before one has been timed
 constexpr const char* kDropped = "dropped";
 
 std::atomic<int64_t> signals = 0;
@@ -30,7 +30,7 @@ double now_s() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// Whether nobody reads any more what is written to this descriptor. Files and terminals never say so.
+// Whether this descriptor is a pipe whose reader is gone. Files and terminals never count as such.
 bool is_gone(int descriptor) {
   pollfd state{.fd = descriptor, .events = 0, .revents = 0};
   return ::poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;

@@ -6,7 +6,7 @@
 
 namespace grpo::trainer {
 
-/// Adds up, place by place, what each rank has; all give as many. A collective.
+/// The sums over ranks of the numbers at each place. All ranks give equally many. A collective.
 std::vector<double> sum_over_ranks(const std::vector<double>& mine, dist::Communicator& communicator);
 
 }  // namespace grpo::trainer

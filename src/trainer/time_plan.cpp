@@ -65,14 +65,14 @@ DeviceRates assumed_gpu() {
 
 namespace {
 
-// What the rank that has most to do has to do in a step, in whole prompts and rollouts.
+// What the rank that has most to do does in a step, in whole prompts and rollouts.
 struct Load {
   double prompts = 0.0;
-  double sampled = 0.0;   // rollouts
-  double trained = 0.0;   // rollouts
+  double sampled = 0.0;   // rollouts that it samples
+  double trained = 0.0;   // rollouts that it trains
   double together = 0.0;  // sequences decoded at a time
   double prompt_tokens = 0.0;
-  double completion_tokens = 0.0;  // each at full length
+  double completion_tokens = 0.0;  // of a completion of full length
   double tokens() const { return prompt_tokens + completion_tokens; }
 };
 
@@ -105,16 +105,16 @@ DecodeStep decode_step(const models::ModelConfig& model, const Load& load, doubl
           .multiply_s = 2.0 * n * load.together / rates.flops};
 }
 
-// Each weight costs a multiplication and an addition in the forward pass, as many in the gradient that passes it, and
-// as many in its own gradient.
+// For each token a weight costs a multiplication and an addition in the forward pass, as many where a gradient passes
+// through it, and as many for its own gradient.
 double operations_per_trained_token(const TrainConfig& config, double n, const models::TrainedElements& trained) {
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   const bool old_pass =
       updates > 1 && !compares_groups(config.algorithm) && config.algorithm.old_logprobs == OldLogProbs::kTrainer;
   const double update = 2.0 * n + 2.0 * trained.passed + 2.0 * trained.all;
-  const double critic = has_critic(config.algorithm) ? 6.0 * n : 0.0;  // all of it is trained
+  const double critic = has_critic(config.algorithm) ? 6.0 * n : 0.0;  // all of a critic is trained
   const double passes_without_gradient = (old_pass ? 1.0 : 0.0) + (holds_reference(config.algorithm) ? 1.0 : 0.0) +
-                                         (has_critic(config.algorithm) ? 1.0 : 0.0);  // the values
+                                         (has_critic(config.algorithm) ? 1.0 : 0.0);  // the critic's values
   return (update + critic) * static_cast<double>(config.trainer.epochs_per_step) + passes_without_gradient * 2.0 * n;
 }
 
@@ -124,7 +124,7 @@ int64_t micro_batches(const TrainConfig& config, const Load& load, int64_t micro
   return static_cast<int64_t>(std::ceil(tokens / static_cast<double>(micro_batch_tokens)));
 }
 
-// Ids, log-probs and texts of all completions are sent once past every rank but one.
+// What one rank sends: ids, log-probs and texts of all completions travel from rank to rank until every rank has them.
 double rollout_bytes(const TrainConfig& config, const Load& load, int64_t ranks) {
   constexpr double kId = 8.0, kLogProb = 4.0, kText = 4.0;  // a token
   const auto rollouts = static_cast<double>(config.rollout.prompts_per_step * first_size(config.rollout));
@@ -151,7 +151,8 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& whole, i
                    const PlanTarget& target, const DeviceRates& rates) {
   const bool samples = !learns_written_texts(whole.algorithm);
   TrainConfig config = whole;
-  if (!samples) config.rollout.group_size = whole.algorithm.method == MethodKind::kDpo ? 2 : 1;  // written ones
+  // Without sampling an example has its written completions: two of a pair, else one.
+  if (!samples) config.rollout.group_size = whole.algorithm.method == MethodKind::kDpo ? 2 : 1;
   const auto n = static_cast<double>(model.num_parameters());
   const auto trained = models::trained_elements(model, config.model.freeze, config.model.lora);
   const int64_t ranks = target.ranks;

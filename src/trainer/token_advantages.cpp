@@ -19,7 +19,7 @@ namespace {
 using update::Sequence;
 using Member = std::vector<float> Sequence::*;
 
-// Of the rollouts that count in the loss; `rollouts` are their indices.
+// The sequences of the rollouts that count in the loss; appends the indices of these to `rollouts`.
 std::vector<Sequence> counted_sequences(const StepContext& context, const RolloutBatch& batch,
                                         std::vector<size_t>& rollouts) {
   std::vector<Sequence> sequences;
@@ -33,7 +33,7 @@ std::vector<Sequence> counted_sequences(const StepContext& context, const Rollou
   return sequences;
 }
 
-// A rank has computed the numbers of its share alone; afterwards every rank has all.
+// Gives every rank the numbers of all sequences, of which each rank has computed those of its share.
 void share(std::vector<Sequence>& sequences, Member member, dist::Communicator& communicator) {
   std::vector<double> all;
   for (auto& sequence : sequences) {
@@ -48,7 +48,7 @@ void share(std::vector<Sequence>& sequences, Member member, dist::Communicator& 
   }
 }
 
-// What the KL to the reference costs at each token of a completion.
+// The estimate of the KL to the reference at each token of a completion, without the coefficient.
 std::vector<double> kl_of(const Sequence& sequence, const KlConfig& config) {
   const auto kl = algo::kl_penalty(at::tensor(sequence.sampler_log_probs), at::tensor(sequence.reference_log_probs),
                                    config.estimator)
@@ -56,7 +56,7 @@ std::vector<double> kl_of(const Sequence& sequence, const KlConfig& config) {
   return {kl.const_data_ptr<double>(), kl.const_data_ptr<double>() + kl.numel()};
 }
 
-// Sets Rollout::kl. Returns the rewards of each sequence's tokens.
+// Returns the rewards of each sequence's tokens, and sets Rollout::kl and stats.kl_reference.
 std::vector<std::vector<double>> token_rewards(const StepContext& context, std::vector<Sequence>& sequences,
                                                const std::vector<size_t>& rollouts, RolloutBatch& batch,
                                                StepStats& stats) {
@@ -85,7 +85,7 @@ std::vector<std::vector<double>> token_rewards(const StepContext& context, std::
   return rewards;
 }
 
-// Over all tokens of the step, which every rank has.
+// Centres the advantages of all tokens of the step and divides them by their deviation. Every rank has all of them.
 void normalise(RolloutBatch& batch, double epsilon) {
   double count = 0.0, sum = 0.0, squares = 0.0;
   for (const Rollout& rollout : batch.rollouts) {
@@ -152,7 +152,7 @@ UpdateStats update_critic(const StepContext& context, const RolloutBatch& batch,
         tokens += static_cast<double>(rollout.values.size());
       }
       learned.scale = algo::loss_scale(algo::Aggregation::kTokenMean, {.tokens = std::max(tokens, 1.0)});
-      // Once the policy has changed the step is finished, whoever asks it to stop.
+      // This watch has no should_stop: the policy has changed already, so the step has to be finished.
       updates.push_back(
           update::update_weights(*context.critic, {.name = watch_of(context).name + ", critic"}, learned));
     }

@@ -21,13 +21,13 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// Before anything runs on the device.
+// To be called before anything runs on the device, since cuBLAS reads its setting once.
 void set_deterministic(bool deterministic) {
   auto& context = at::globalContext();
   context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
   context.setDeterministicCuDNN(deterministic);
   context.setDeterministicFillUninitializedMemory(false);
-  // cuBLAS adds parts of a product in a fixed order only in a workspace of a fixed size.
+  // cuBLAS adds up the parts of a product in a fixed order only if its workspace has a fixed size.
   if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
 }
 

@@ -9,8 +9,8 @@
 
 namespace grpo::trainer {
 
-/// How the problems or prompts that are left of data.train (`items`, which know their set) share an epoch. Without
-/// sets, as where a plan assumes problems, they are one set.
+/// How the sets of data.train share an epoch: the weight of each, and how many problems or prompts are left of it
+/// (`items`, each of which knows its set). Without sets, as where a plan assumes problems, all items are one set.
 template <typename Item>
 std::vector<data::SetShare> train_shares(const std::vector<data::TrainSet>& sets, const std::vector<Item>& items) {
   std::vector<data::SetShare> shares(std::max<size_t>(sets.size(), 1));
@@ -19,7 +19,7 @@ std::vector<data::SetShare> train_shares(const std::vector<data::TrainSet>& sets
   return shares;
 }
 
-/// Draws an epoch: the number of items, where all weights are 1.
+/// The number of draws in an epoch. Where all weights are 1 it is the number of items.
 template <typename Item>
 int64_t epoch_length(const std::vector<data::TrainSet>& sets, const std::vector<Item>& items) {
   int64_t draws = 0;

@@ -20,7 +20,8 @@ double weight_of(const AccuracyTracker& accuracy, const Prompt& prompt, const st
   return std::max(p * (1.0 - p), kLeastWeight) * (sets.empty() ? 1.0 : sets.at(static_cast<size_t>(prompt.set)).weight);
 }
 
-// All prompts in the order in which they are drawn without replacement: that of exponential times with these rates.
+// All prompts in the order in which they are drawn without replacement with these weights. That order is the same as
+// that of independent exponential times whose rates are the weights.
 std::vector<size_t> drawn_once(const std::vector<Prompt>& prompts, const std::vector<double>& weights,
                                const base::RandomKey& key, uint32_t round) {
   std::vector<std::pair<double, size_t>> times;

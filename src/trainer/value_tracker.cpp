@@ -6,7 +6,7 @@
 
 namespace grpo::trainer {
 namespace {
-constexpr double kFirst = 2.0;  // rewards that the first baseline counts as, as Beta(1, 1) has two
+constexpr double kFirst = 2.0;  // how many rewards the first baseline counts as; Beta(1, 1) has two counts
 }  // namespace
 
 std::optional<double> ValueTracker::of(int64_t row) const {

@@ -17,7 +17,7 @@ namespace grpo::trainer {
 namespace {
 
 constexpr int kMaxFrames = 64;
-constexpr auto kAnswerWithin = std::chrono::milliseconds(500);  // a thread in the kernel may never answer
+constexpr auto kAnswerWithin = std::chrono::milliseconds(500);  // a thread that hangs in the kernel never answers
 
 std::atomic<bool> answered;
 
@@ -25,7 +25,8 @@ void write_text(const std::string& text) {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
-// Runs on the thread that is asked. backtrace_symbols_fd takes no memory.
+// A signal handler, which runs on the thread that is asked. backtrace_symbols_fd allocates no memory, as it must not
+// there.
 void print_own_stack(int) {
   std::array<void*, kMaxFrames> frames{};
   backtrace_symbols_fd(frames.data(), backtrace(frames.data(), kMaxFrames), STDERR_FILENO);
@@ -60,7 +61,7 @@ void print_all_stacks() {
   }
 }
 
-// The first call loads a library, which a signal handler must not.
+// The first call of backtrace() loads a library, which must not happen in a signal handler. So it is made before.
 void prepare_backtrace() {
   void* frame = nullptr;
   backtrace(&frame, 1);
@@ -93,8 +94,8 @@ void Watchdog::beat() {
   last_ = Clock::now();
 }
 
-// A machine that was suspended, or a process that was stopped, gets its time again: what is counted are this thread's
-// own short waits, not the clock between two of them.
+// Wakes up again and again. If much more time has passed than this thread has waited, the machine was suspended or the
+// process stopped, and that time does not count.
 void Watchdog::run() {
   const auto slice = std::clamp(limit_ / 20, std::chrono::milliseconds(10), std::chrono::milliseconds(1000));
   std::unique_lock lock(mutex_);

@@ -8,8 +8,9 @@
 
 namespace grpo::trainer {
 
-/// Ends this process with exit code 1 when it makes no progress: a thread that hangs would else hold a machine until a
-/// person looks. Before, it prints what the run was doing and the stack of every thread to stderr.
+/// Ends this process with exit code 1 when it makes no progress for `limit`, because a thread that hangs would else
+/// occupy a machine until a person looks. Before that it prints to stderr what the run was doing and the stack of every
+/// thread.
 class Watchdog {
  public:
   explicit Watchdog(std::chrono::milliseconds limit);
@@ -17,12 +18,12 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  /// What the run does from now on, as "step 12, rollout"; counts as progress.
+  /// Says what the run does from now on, as "step 12, rollout". Counts as progress.
   void enter(const std::string& phase);
-  /// Progress. Cheap.
+  /// Says that there is progress. Cheap.
   void beat();
 
-  /// While it lives the clock stands still: for waits whose length is the disk's.
+  /// While a pause lives, the clock stands still. For waits whose length depends on the disk.
   class Pause {
    public:
     explicit Pause(Watchdog& watchdog);
@@ -46,7 +47,7 @@ class Watchdog {
   Clock::time_point last_ = Clock::now();
   int pauses_ = 0;
   bool stopping_ = false;
-  std::thread thread_;  // last: it uses the rest
+  std::thread thread_;  // the last member, because it uses the others
 };
 
 }  // namespace grpo::trainer

@@ -82,7 +82,7 @@ UpdateStats apply_gradient(const Learner& learner, GradientPass& pass, double gr
     step = learner.optimizer.step(learner.total_updates, gradient_scale);
   }
   UpdateStats stats = measured(learner, pass, gradient_scale);
-  // The norm of a step that was left out may be infinite, and metrics hold finite numbers only.
+  // The norm of a step that was not taken is not finite, and metrics hold finite numbers only.
   stats.grad_norm = step.applied ? step.grad_norm : 0.0;
   stats.lr = step.lr;
   stats.applied = step.applied;

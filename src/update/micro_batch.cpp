@@ -14,7 +14,7 @@
 namespace grpo::update {
 namespace {
 
-// Brings all ids and indices of the micro-batch to the device in one copy.
+// Brings all ids and indices of the micro-batch to the device in one copy, because each copy costs the host a launch.
 void to_device(MicroBatch& micro, at::Device device) {
   if (device.is_cpu()) return;
   std::vector<at::Tensor*> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows, &micro.targets};

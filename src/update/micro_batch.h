@@ -12,36 +12,40 @@
 
 namespace grpo::update {
 
-/// Sequences packed for one forward and backward pass. n is the number of their targets, b that of the sequences.
+/// Sequences packed for one forward and backward pass. b is the number of sequences, n that of their targets and k that
+/// of their groups.
 struct MicroBatch {
   std::vector<size_t> sequences;  // [b] indices into the update's sequences
-  nn::PackedBatch packed;         // the ids of each up to its last target, which is predicted and not read
+  nn::PackedBatch packed;         // the ids of each before its last target, which is predicted but not read
   at::Tensor hidden_rows;         // [n] int64: the packed row that predicts each target
   at::Tensor targets;             // [n] int64: ids
-  std::vector<int64_t> offsets;   // [b + 1] into the n targets
-  std::vector<int64_t> groups;    // [k + 1] into the b sequences
+  std::vector<int64_t> offsets;   // [b + 1] where the targets of each sequence begin
+  std::vector<int64_t> groups;    // [k + 1] where the sequences of each group begin
 };
 
-/// Divides these indices into groups: neighbours of the same Sequence::group are one, and one that is alone is one.
+/// Divides these indices into groups: neighbours with the same Sequence::group of 0 or more are one group, and every
+/// other sequence is a group of its own.
 std::vector<std::vector<size_t>> groups_of(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices);
 
-/// The multiply-adds of a sequence's forward pass, up to a common factor: each token meets every weight once, and
-/// attends to all tokens before it.
+/// The multiply-adds of a sequence's forward pass: each token meets every weight once, and attends to all tokens before
+/// it.
 double work_of(const Sequence& sequence, const models::ModelConfig& model);
-/// That of several, and the tokens that the model reads to train them.
+/// The sum of work_of(), or of packed_length(), over the sequences with these indices.
 double work_of(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
                const models::ModelConfig& model);
 int64_t packed_length(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices);
 
-/// Splits the sequences with these indices into as few micro-batches as their tokens allow, of at most max_tokens
-/// packed tokens and about equal work: the longest first to the one with the least that has room. A group is never
-/// split; one that is longer than max_tokens is alone.
+/// Splits the sequences with these indices into micro-batches of at most max_tokens packed tokens and about equal work.
+/// It begins with as few as their tokens need and hands out whole groups, the longest first, each to the micro-batch
+/// with the least work that has room for it; where none has, a further one is opened. A group that is longer than
+/// max_tokens is alone in its micro-batch.
 std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences,
                                                      const std::vector<size_t>& indices,
                                                      const models::ModelConfig& model, int64_t max_tokens);
 
-/// dropout_update: the number of the update, where its passes leave out inputs (nn/adapter.h). What they leave out of a
-/// token depends on that number, the sequence's ids and the token's place in it alone.
+/// Packs the sequences with these indices on the device. dropout_update: the number of the update where the model has
+/// dropout, else nullopt. What dropout leaves out at a token (nn/adapter.h) depends only on that number, the ids of the
+/// sequence and the token's place in it, and so not on how the batch is split.
 MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
                             at::Device device, std::optional<int64_t> dropout_update = {});
 

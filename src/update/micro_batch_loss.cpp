@@ -1,4 +1,4 @@
-// The objective of one micro-batch: log-probs of its targets, ratio and clipping, KL and entropy, weighted sum.
+// The objective of one micro-batch: log-probs of its targets, terms of the loss, KL and entropy, weighted sum.
 #include "update/micro_batch_loss.h"
 
 #include <ATen/TensorOperators.h>
@@ -47,7 +47,8 @@ at::Tensor advantages_of(const std::vector<Sequence>& sequences, const MicroBatc
   return at::tensor(values, at::kFloat);
 }
 
-// What the sequences carry of each target, end to end; an undefined tensor when no sequence has any.
+// A member of the sequences that has a number for each target, one sequence after the other. Undefined where no
+// sequence has these numbers; either all have them or none.
 at::Tensor carried_of(const std::vector<Sequence>& sequences, const MicroBatch& micro,
                       std::vector<float> Sequence::*member) {
   std::vector<float> values;
@@ -71,7 +72,7 @@ at::Tensor weights_of(const std::vector<Sequence>& sequences, const MicroBatch& 
   return weights;
 }
 
-// What the sequences say of themselves, [b]; undefined where one does not.
+// Sequence::reference_log_prob of all sequences, [b]; undefined where one of them has none.
 at::Tensor known_references(const std::vector<Sequence>& sequences, const MicroBatch& micro) {
   std::vector<double> values;
   for (const size_t index : micro.sequences) {
@@ -113,8 +114,8 @@ nn::LmHeadOptions head_options(const Objective& objective) {
           .truncation = objective.truncation};
 }
 
-// The loss of a piece of the targets, and what its terms measure. `offsets` say which of these targets belong to which
-// sequence.
+// The loss of a piece of the targets; what its terms measure goes into `measures`. `offsets` say where the targets of
+// each sequence begin. A loss whose terms depend on their own token alone may be given all targets as one sequence.
 at::Tensor loss_of(const Objective& objective, const TokenInputs& tokens, at::IntArrayRef offsets,
                    const at::Tensor& log_probs, const at::Tensor& entropy, std::vector<algo::Measure>& measures) {
   auto policy = algo::policy_loss(
@@ -133,7 +134,7 @@ at::Tensor loss_of(const Objective& objective, const TokenInputs& tokens, at::In
   return (terms * tokens.weights).sum();
 }
 
-// The loss of whole groups. offsets, group_offsets: as in MicroBatch.
+// The loss of whole groups. offsets and group_offsets are MicroBatch::offsets and groups.
 at::Tensor loss_of_groups(const Objective& objective, const GroupInputs& groups, at::IntArrayRef offsets,
                           at::IntArrayRef group_offsets, const at::Tensor& log_probs,
                           std::vector<algo::Measure>& measures) {
@@ -146,7 +147,7 @@ at::Tensor loss_of_groups(const Objective& objective, const GroupInputs& groups,
   return (compared.terms * groups.weights).sum().to(at::kFloat);
 }
 
-// The weighted sum of a critic's terms. tokens: of these values.
+// The weighted sum of a critic's terms. `tokens` are the inputs of the targets that `values` belong to.
 at::Tensor loss_of_values(const Objective& objective, const TokenInputs& tokens, const at::Tensor& values,
                           std::vector<algo::Measure>& measures) {
   auto value = algo::value_loss(objective.value->clip,
@@ -221,7 +222,7 @@ nn::HeadLoss micro_batch_loss(const Learner& learner, const MicroBatch& micro, c
 std::vector<algo::Measure> measures_of(const TokenInputs& inputs, const nn::HeadLoss& head) {
   const at::NoGradGuard no_grad;
   const auto& sampler = inputs.sampler_log_probs;
-  // The sampler says the whole distribution's log-probs.
+  // The sampler reports log-probs of the whole distribution, so the truncation is taken back before they are compared.
   const auto whole = head.kept.defined() ? head.log_probs + head.kept : head.log_probs;
   const auto kl = sampler.defined() ? algo::kl_penalty(sampler, whole, algo::KlEstimator::kK3).sum()
                                     : at::zeros({}, head.loss.options());

@@ -18,8 +18,8 @@ bool fits_memory(const Learner& learner, const Watch& watch, const std::vector<S
     if (!is_out_of_memory(thrown)) throw;
     error = thrown.what();
   }
-  // The memory is asked for only behind the catch block, because until its end the exception may hold on to what the
-  // pass had.
+  // This comes after the catch block, because until the end of that block the exception may keep the pass's memory
+  // alive.
   learner.budget.shrink({.where = watch.name + ", update",
                          .error = *error,
                          .sequences = indices.size(),

@@ -5,8 +5,8 @@
 
 namespace grpo::update {
 
-/// Turns what each rank measured over its own micro-batches into sums (or maxima, where a figure is one) over all
-/// ranks. A collective; the result is the same on every rank.
+/// Adds up tokens, groups and figures over all ranks; of a figure with Fold::kMax it takes the largest. A collective,
+/// with the same result on every rank.
 void reduce(UpdateStats& stats, dist::Communicator& communicator);
 
 }  // namespace grpo::update

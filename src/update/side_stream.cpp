@@ -11,7 +11,7 @@ namespace {
 
 using c10::impl::VirtualGuardImpl;
 
-// LibTorch's pool hands out its streams in turn, so the one that was asked for first is kept.
+// LibTorch's pool hands out another stream at each call, so the first one is kept and returned from then on.
 c10::Stream stream_beside(at::Device device) {
   static std::mutex mutex;
   static std::map<c10::DeviceIndex, c10::Stream> streams;

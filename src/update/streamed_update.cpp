@@ -86,7 +86,8 @@ void StreamedUpdate::work() {
   changed_.notify_all();
 }
 
-// Waits for the sequences of the next place, in the order in which places were announced. None when no more will come.
+// Waits for the sequences of the next place, in the order in which places were announced. Returns nullopt when no more
+// will come, or when the update is cancelled.
 std::optional<std::vector<Sequence>> StreamedUpdate::next_sequences() {
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return next_place_ < places_.size() && places_[next_place_].has_value(); };
@@ -95,8 +96,8 @@ std::optional<std::vector<Sequence>> StreamedUpdate::next_sequences() {
   return std::exchange(places_[next_place_++], std::nullopt);
 }
 
-// The next groups that fit into one micro-batch together; a single one that is longer than that is taken alone. Those
-// of one group have come together.
+// The next groups that fit into one micro-batch together. A group that is too long for one is taken alone. The
+// sequences of a group have arrived together, so that no group is seen in part.
 std::vector<size_t> StreamedUpdate::next_part() const {
   std::vector<size_t> rest(sequences_.size() - begun_);
   std::iota(rest.begin(), rest.end(), begun_);
@@ -110,8 +111,7 @@ std::vector<size_t> StreamedUpdate::next_part() const {
   return part;
 }
 
-// A micro-batch runs once it is full, that is when the sequence behind it has no room in it; the last one may still
-// grow.
+// A micro-batch is full, and runs, once a group has arrived that has no room in it. Until then it may still grow.
 void StreamedUpdate::run_full_micro_batches() {
   for (auto part = next_part(); begun_ + part.size() < sequences_.size(); part = next_part()) run(part);
 }
@@ -130,8 +130,8 @@ void StreamedUpdate::run(const std::vector<size_t>& part) {
     running_since_ = Clock::now();
   }
   const bool fits = pass_->run(sequences_, part, /*last=*/false);
-  // Only this thread waits here, not the sampler's stream. Without the wait the thread would launch far ahead, which
-  // makes nothing faster and holds memory.
+  // This thread waits here for the device, while the sampler's stream goes on. Without the wait it would launch many
+  // micro-batches ahead, which makes nothing faster and holds their memory.
   if (const auto done = record_event(learner_.model.device())) done->synchronize();
   begun_ = fits ? begun_ + part.size() : 0;
   {
@@ -168,7 +168,7 @@ UpdateStats StreamedUpdate::finish(std::optional<double> scale) {
   if (after_) after_->block(current_stream(learner_.model.device()));
   if (scale && UpdateGate(learner_, watch_).closes()) return {.dropped = true};
   finished_ = true;
-  if (!scale) return no_update(learner_);  // every rank finds the same, so none waits for another
+  if (!scale) return no_update(learner_);  // all ranks return here together, so that no collective is left waiting
   learner_.communicator.enter_phase(watch_.name + ", reduction");
   return apply_gradient(learner_, *pass_, *scale);
 }

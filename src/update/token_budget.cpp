@@ -12,10 +12,6 @@
 #include "grpo/base/text.h"
 
 namespace grpo::update {
-namespace {
-
-// Only the first line of the message is of use, because LibTorch's errors go on with a stack trace.
-}  // namespace
 
 void throw_when_memory_runs_out() { FLAGS_caffe2_use_fatal_for_enforce = false; }
 
@@ -24,8 +20,8 @@ bool is_out_of_memory(const std::exception& error) {
       dynamic_cast<const std::bad_alloc*>(&error) != nullptr)
     return true;
   if (dynamic_cast<const c10::Error*>(&error) == nullptr) return false;
-  // LibTorch's allocator on the CPU, and libraries that allocate on a device themselves, throw its general error, which
-  // only its text tells from others.
+  // Where LibTorch's CPU allocator fails, or a library that allocates on a device itself, the error is LibTorch's
+  // general one. Only its text tells it from others.
   constexpr std::array kTexts = {"DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED",
                                  "CUDA error: out of memory"};
   const std::string text = error.what();
@@ -36,6 +32,7 @@ bool is_out_of_memory(const std::exception& error) {
 }
 
 void TokenBudget::shrink(const Failure& failure) {
+  // Of the error only the first line is shown, because LibTorch's errors go on with a stack trace.
   const std::string what =
       base::concat(failure.where, ": memory ran out in a micro-batch of ", failure.sequences, " sequences, ",
                    failure.tokens, " tokens (", base::first_line(failure.error), ")");

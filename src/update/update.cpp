@@ -1,4 +1,4 @@
-// One update: a share of the sequences for each rank, their micro-batches, the reduction, the optimizer step.
+// One update: each rank's share of the sequences, its micro-batches, the reduction over ranks, the optimizer step.
 #include "grpo/update/update.h"
 
 #include <ATen/TensorOperators.h>
@@ -24,8 +24,9 @@ std::vector<size_t> share_of_rank(const Learner& learner, const std::vector<Sequ
   return balanced_share(sequences, learner.model.config(), rank, learner.communicator.size());
 }
 
-// The number of micro-batches of the rank that has most. With split gradient sums each micro-batch ends in a reduction
-// in which every rank takes part, also one that has nothing left to run.
+// The number of micro-batches of the rank that has most. Where ranks split the gradient sums, each micro-batch ends in
+// a reduction in which every rank takes part, also one that has no micro-batch left. For that all ranks need the same
+// budget, so a pass of such an optimizer that runs out of memory ends the run (Optimizer::can_drop_alone).
 size_t most_micro_batches(const Learner& learner, const std::vector<Sequence>& sequences) {
   size_t most = 0;
   for (int64_t rank = 0; rank < learner.communicator.size(); ++rank) {
@@ -36,8 +37,8 @@ size_t most_micro_batches(const Learner& learner, const std::vector<Sequence>& s
   return most;
 }
 
-// Runs this rank's micro-batches. Its part of the gradient is then in the optimizer and, where passes send it, on its
-// way to the others. Returns nothing when the ranks drop the update.
+// Runs this rank's micro-batches. Afterwards its part of the gradient is in the optimizer and on its way to the other
+// ranks. Returns nullopt when the ranks drop the update; the sums then hold a part of a gradient.
 std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& watch, const Batch& batch) {
   GradientPass gradient(learner, watch, batch.scale);
   Progress progress;
@@ -63,7 +64,8 @@ std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& wa
   return gradient;
 }
 
-// Sets a number of each target by a pass without gradient, for what falls to this rank. numbers: [n] of a micro-batch.
+// Sets a member that has a number for each target, by passes without gradient over this rank's share of the sequences.
+// numbers: computes these numbers, [n] fp32, for a micro-batch.
 void set_numbers(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences,
                  std::vector<float> Sequence::*member, const std::function<at::Tensor(const MicroBatch&)>& numbers) {
   const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
@@ -83,8 +85,8 @@ bool is_mean_of_updates(algo::Fold fold) {
   return fold == algo::Fold::kSum || fold == algo::Fold::kMean || fold == algo::Fold::kGroupMean;
 }
 
-// Takes in the figure of one more update. Of updates that were not applied only the largest value counts, because it
-// may tell why they were not.
+// Adds one more update to a figure of the step. An update that was not applied counts only where the largest value is
+// taken, because that value may tell why it was not applied.
 void fold(Figure& figure, const Figure& update, bool applied) {
   if (!is_mean_of_updates(figure.fold)) {
     figure.value = std::max(figure.value, update.value);
@@ -123,7 +125,7 @@ UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, cons
 }
 
 UpdateStats update_weights(const Learner& learner, const Watch& watch, const Batch& batch) {
-  if (batch.sequences.empty()) return no_update(learner);  // every rank finds the same, so none waits for another
+  if (batch.sequences.empty()) return no_update(learner);  // all ranks have the same batch and return here together
   auto gradient = run_gradient(learner, watch, batch);
   if (!gradient) return {.dropped = true};
   return apply_gradient(learner, *gradient, 1.0);

@@ -11,8 +11,8 @@ bool UpdateGate::skips() {
 bool UpdateGate::closes() {
   if (closes_) return *closes_;
   if (!watch_.should_stop) return false;  // it is set on all ranks or on none
-  // A rank that waits here and is asked to stop meanwhile tells the others, who may have much left to do and can then
-  // skip it.
+  // While a rank waits here it goes on asking should_stop, which also tells the other ranks (trainer/stopping.h). They
+  // may have much left to run, and can then skip it.
   closes_ = communicator_.meet("the update", skips() ? 1 : 0, [this] { watch_.should_stop(); }) > 0;
   return *closes_;
 }

@@ -12,11 +12,11 @@ class UpdateGate {
  public:
   UpdateGate(const Learner& learner, const Watch& watch) : communicator_(learner.communicator), watch_(watch) {}
 
-  /// Whether this rank would drop the update, and therefore need not run another micro-batch. Not asked any more once
-  /// closes() has said no.
+  /// Whether this rank would drop the update, and therefore need not run another micro-batch. After closes() it gives
+  /// the answer that closes() gave, and should_stop is not asked any more.
   bool skips();
-  /// Whether any rank would drop it, in which case all do. The ranks meet here (Communicator::meet) the first time it
-  /// is asked; the answer stays the same from then on.
+  /// Whether any rank would drop the update, in which case all do. The first call is a meeting of all ranks
+  /// (Communicator::meet); later calls repeat its answer.
   bool closes();
 
  private:

@@ -11,22 +11,23 @@
 
 namespace grpo::update {
 
-/// Collects what an update measures. The values are added up on the model's device over all micro-batches, so that the
-/// host reads them only once, at the end.
+/// Collects what an update measures on this rank. The values of all micro-batches are added up on the model's device
+/// (or the largest is kept, with Fold::kMax), so that the host reads them only once, at the end.
 class UpdateSums {
  public:
-  /// nothing: every figure there is, with the value it has on no target (measures_of_nothing).
+  /// nothing: every figure that there can be, with its value for a batch without targets (measures_of_nothing()).
   UpdateSums(std::vector<algo::Measure> nothing, at::Device device);
 
-  /// Adds the values of some of the figures, in any order.
+  /// Adds the values of some of the figures, in any order. REQUIRES: all of them are in `nothing`.
   void add(const std::vector<algo::Measure>& measures);
   /// Drops what was added so far.
   void clear();
 
-  /// Begins to bring the values to the host, after all work that the device has been given so far. Nothing may be added
-  /// after it.
+  /// Begins to copy the values to the host, after all work that the device has been given so far. Nothing may be added
+  /// afterwards.
   void send();
-  /// Waits for the values and returns them. Figures that are means are still sums over targets.
+  /// Waits for the values and returns them. Figures that are means are still sums over targets or groups. REQUIRES:
+  /// send() has been called.
   std::vector<Figure> receive();
 
  private:
@@ -35,7 +36,7 @@ class UpdateSums {
   std::optional<kernels::Download> on_the_way_;
 };
 
-/// The values of measures whose tensors are on the host.
+/// The same figures as numbers. The measures' tensors have to be on the CPU, or the host would wait for the device.
 std::vector<Figure> figures_of(const std::vector<algo::Measure>& measures);
 
 }  // namespace grpo::update

@@ -11,7 +11,7 @@ namespace grpo::verifier {
 namespace {
 
 constexpr size_t kLongestHead = 40;  // bytes; longer than any opening that clean_answer() takes away
-constexpr size_t kSearched = 8000;       // bytes at the end of a response in which a phrase or number is looked for
+constexpr size_t kSearched = 8000;   // bytes at the end of a response in which a phrase or number is looked for
 
 // Words that announce an answer. `joiner` says whether "is" or a colon has to follow.
 struct Phrase {

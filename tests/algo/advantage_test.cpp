@@ -40,9 +40,10 @@ void PrintTo(const FiveNumbers& row, std::ostream* out) { *out << row.name; }
 
 class AdvantageOfFive : public ::testing::TestWithParam<FiveNumbers> {};
 
-// Groups {1, 2, 6} and {0, 4}: means 3 and 2, deviations from them -2 -1 3 and -2 2. By hand:
-// population variances 14/3 and 4, sample variances 7 and 8; all five rewards: mean 2.6, squares about it 23.2;
-// the centred five: mean 0, squares 22.
+// By hand, for the groups {1, 2, 6} and {0, 4}: the means are 3 and 2, the rewards less their mean -2 -1 3 and -2 2,
+// the population variances 14/3 and 4, the sample variances 7 and 8. All five rewards have the mean 2.6, and their
+// squared differences from it add up to 23.2. All five less the mean of their group have the mean 0 and squares that
+// add up to 22.
 TEST_P(AdvantageOfFive, IsTheNumberWorkedOutByHand) {
   const auto values = advantages({1, 2, 6, 0, 4}, {0, 3, 5}, GetParam().config);
   ASSERT_EQ(values.size(), 5u);
@@ -91,7 +92,8 @@ TEST(GroupAdvantage, OfAPairIsPlusMinusOneUpToTheEps) {
 
 class EveryEstimator : public ::testing::TestWithParam<Advantage> {};
 
-// 16 times -0.7: the float mean is off by one ulp, so a rule by small deviations would amplify it.
+// The float mean of 16 times -0.7 is off by one unit in the last place, which a division by the deviation would
+// amplify.
 TEST_P(EveryEstimator, GivesExactlyZeroToEqualRewardsAndToGroupsOfOne) {
   std::vector<float> rewards(16, -0.7f);
   rewards.insert(rewards.end(), {3.0f, 1.0f, 2.0f});
@@ -111,7 +113,7 @@ TEST_P(EveryEstimator, StaysFiniteWhenNoGroupIsLive) {
   }
 }
 
-// 0.1 + 0.2 is one unit in the last place more than 0.3: the same reward, summed from other terms.
+// 0.1 + 0.2 is one unit in the last place more than 0.3. They are the same reward, added up from other terms.
 TEST_P(EveryEstimator, TakesRewardsThatDifferByRoundingForEqual) {
   const double sum = 0.1 + 0.2;
   ASSERT_NE(sum, 0.3);
@@ -123,7 +125,8 @@ TEST_P(EveryEstimator, TakesRewardsThatDifferByRoundingForEqual) {
   }
 }
 
-// Terms of 0.1, 0.2 and -0.3 cancel up to 6e-17, which is much beside nothing and nothing beside the terms.
+// Terms of 0.1, 0.2 and -0.3 add up to 6e-17. That is large compared with a reward of 0, but only rounding compared
+// with the terms.
 TEST_P(EveryEstimator, MeasuresRoundingByTheTermsWhereTheyCancel) {
   const auto rewards = at::tensor({0.1 + 0.2 - 0.3, 0.0}, at::kDouble);
   const auto values =
@@ -178,8 +181,8 @@ TEST(GroupAdvantage, RejectsOffsetsThatDoNotCutTheRewards) {
   }
 }
 
-// E[A | x] of a rollout with reward x in {0, 1} when each of the G - 1 others is right with probability p: all 2^(G-1)
-// groups, summed by their number of right ones.
+// E[A | x] of a rollout with reward x in {0, 1} when each of the G - 1 others is right with probability p. It is a sum
+// over all 2^(G-1) groups, taken together by their number of right ones.
 double expected_advantage(Advantage kind, int64_t group_size, double p, double x) {
   const auto others = static_cast<double>(group_size - 1);
   double expected = 0.0;
@@ -195,8 +198,8 @@ double expected_advantage(Advantage kind, int64_t group_size, double p, double x
   return expected;
 }
 
-// Proposition 4.1 of arXiv 2510.00977: a pair estimates the centred reward, a large group the one divided by its
-// deviation.
+// Proposition 4.1 of arXiv 2510.00977: the advantage in a pair estimates the centred reward, that in a large group the
+// centred reward divided by its deviation.
 class ExpectedAdvantage : public ::testing::TestWithParam<double> {};
 
 TEST_P(ExpectedAdvantage, OfAPairIsTheCentredReward) {
@@ -236,7 +239,7 @@ std::vector<double> against(std::vector<double> rewards, std::vector<double> bas
   return {values.const_data_ptr<double>(), values.const_data_ptr<double>() + values.numel()};
 }
 
-// x = 0.5, -0.5, 0.75, 0.25: mean 0.25, variance 0.21875.
+// The x are 0.5, -0.5, 0.75 and 0.25. Their mean is 0.25 and their variance 0.21875.
 TEST(BaselineAdvantage, DividesByTheDeviationOverTheStepWhereTheEstimatorDoes) {
   const std::vector<double> rewards = {1, 0, 1, 1}, baselines = {0.5, 0.5, 0.25, 0.75}, x = {0.5, -0.5, 0.75, 0.25};
   for (const Advantage kind : {Advantage::kDrGrpo, Advantage::kRloo})

@@ -15,8 +15,7 @@ namespace {
 using ::testing::ElementsAre;
 
 const std::vector<int64_t> kOffsets = {0, 2, 2, 5};  // the second rollout has no token
-// The weights are float32.
-constexpr double kTolerance = 1e-6;
+constexpr double kTolerance = 1e-6;                  // the weights are float32
 const Denominators kWhole{.tokens = 5, .rollouts = 3, .max_new_tokens = 4};
 
 double loss(Aggregation aggregation, const at::Tensor& mask = {}) {
@@ -48,7 +47,7 @@ TEST(TokenWeights, GivesZeroWhenNothingCounts) {
 
 class EveryAggregation : public ::testing::TestWithParam<Aggregation> {};
 
-// Losses and gradients of any split add up to those of the whole, with the whole's denominators.
+// Losses and gradients of the parts of a split add up to those of the whole, if all have the denominators of the whole.
 TEST_P(EveryAggregation, SharesOfASplitAddUpToTheWhole) {
   at::manual_seed(3);
   const auto mask = at::rand({12}).gt(0.3);

@@ -41,7 +41,7 @@ const std::vector<Mapped> kLibraries = {
     {"verl_rloo", {Advantage::kRloo, Std::kSample, 1e-6}},
 };
 
-// Rollouts of a golden case sorted by group, and the way back.
+// The rollouts of a golden case sorted by group, and how to bring results back into the case's order.
 struct Case {
   explicit Case(const nlohmann::json& json)
       : rewards(golden_array(json.at("rewards"))),
@@ -67,7 +67,7 @@ struct Case {
     return at::empty_like(sorted).index_copy(0, order, sorted);
   }
 
-  // The advantages of each group's rollouts, by a formula that no two rewards make equal.
+  // The advantages of each group's rollouts by dr_grpo, which gives different rewards different advantages.
   std::vector<at::Tensor> groups() const {
     const auto values = group_advantage(rewards.index_select(0, order), offsets, {.kind = Advantage::kDrGrpo});
     std::vector<at::Tensor> parts;

@@ -50,7 +50,7 @@ double PackedRows::tokens() const { return mask_.sum().item<double>(); }
 
 namespace {
 
-// Theirs are float32, too coarse for what is compared in double.
+// token_weights() in double: its own weights are float32, which is too coarse for what is compared in double.
 at::Tensor weights_in_double(const std::vector<int64_t>& ends, Aggregation aggregation, double scale) {
   auto weights = at::full({ends.back()}, scale, at::kDouble);
   for (size_t i = 0; i + 1 < ends.size() && aggregation == Aggregation::kSeqMeanTokenMean; ++i)

@@ -12,7 +12,8 @@
 
 namespace grpo::algo {
 
-/// An array object of the golden files ({"shape", "dtype", "data"}) as a tensor of its dtype; float32 is rounded once.
+/// An array object of the golden files ({"shape", "dtype", "data"}) as a tensor of its dtype. A float32 is read as a
+/// double and then rounded.
 at::Tensor golden_array(const nlohmann::json& array);
 
 /// A [B, T] batch of the loss files as packed rollouts, with all T places and a mask, or with the counted tokens only.
@@ -34,16 +35,15 @@ class PackedRows {
   std::vector<int64_t> offsets_;
 };
 
-/// The loss of packed terms: the sum of terms times token_weights() over the tokens that count (in double where
-/// the terms are). mask: as
-/// PackedRows::mask().
+/// The loss of packed terms: the sum of terms times token_weights() over the tokens that count, in double where the
+/// terms are. mask: PackedRows::mask().
 at::Tensor weighted_loss(const at::Tensor& terms, at::IntArrayRef offsets, Aggregation aggregation,
                          const Denominators& denominators, const at::Tensor& mask = {});
 
-/// The value of the measure of that name; 0 when there is none.
+/// The value of the measure of that name; 0 if there is none.
 double measured(const std::vector<Measure>& measures, const std::string& name);
 
-/// Largest |a - b| over the largest |b|, the latter at least 1e-3 (all of b may be zero).
+/// The largest |a - b| divided by the largest |b|, which is taken to be at least 1e-3 because all of b may be zero.
 double relative_difference(const at::Tensor& a, const at::Tensor& b);
 
 /// Counts what a golden test compared and what it could not map, by reason; the totals are printed with the test.

@@ -24,7 +24,7 @@ std::optional<double> number_or_null(const nlohmann::json& value) {
   return value.is_null() ? std::nullopt : std::optional(value.get<double>());
 }
 
-// One variant in our words; `unmapped` says why it has none.
+// One variant of TRL's loss in the words of this project. `unmapped` says why it has no counterpart here.
 struct Variant {
   explicit Variant(const nlohmann::json& json)
       : type(json.at("loss_type")), beta(json.at("beta")), max_length(json.at("max_completion_length")) {
@@ -84,14 +84,14 @@ struct Case {
                          rows.mask());
   }
 
-  // Clipped tokens of those advantages, as a share of all counted ones.
+  // The clipped tokens, with these advantages, as a share of all counted tokens.
   double clipped_share(const Variant& variant, const at::Tensor& some_advantages) const {
     auto in = inputs();
     in.advantages = some_advantages;
     return measured(policy_loss(variant.loss, in).measures, "clip_fraction") / rows.tokens();
   }
 
-  // The same share of sequences: TRL's unit at sequence level.
+  // The same as a share of sequences, which TRL counts at sequence level.
   double clipped_sequences(const Variant& variant, const at::Tensor& some_advantages) const {
     double clipped = 0.0;
     for (int64_t i = 0; i < num_rows; ++i) {

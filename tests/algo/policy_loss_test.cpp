@@ -28,7 +28,7 @@ const std::vector<Loss> kAll = {Loss::kClip, Loss::kReinforce, Loss::kGspo, Loss
 
 at::Tensor doubles(const std::vector<double>& values) { return at::tensor(values, at::kDouble); }
 
-// Five tokens of rollouts of 2 and 3, with ratios 1, 2, 0.5, 1.1, 4.
+// Five tokens in two rollouts, of 2 and of 3 tokens, with ratios 1, 2, 0.5, 1.1, 4.
 struct Five {
   at::Tensor ratio = doubles({1.0, 2.0, 0.5, 1.1, 4.0});
   at::Tensor log_probs = doubles({-1.0, -2.0, -0.5, -3.0, -0.25}).requires_grad_();
@@ -105,7 +105,7 @@ TEST(ClipLoss, ClampsTheLogRatioAtTwenty) {
   EXPECT_NEAR(measured(loss, "ratio/max").item<double>(), std::exp(20.0), 1e-3);
 }
 
-// Rollout 1: s = sqrt(1 * 2); rollout 2: s = cbrt(0.5 * 1.1 * 4).
+// The ratio s of the first rollout is sqrt(1 * 2), that of the second cbrt(0.5 * 1.1 * 4).
 TEST(GspoLoss, UsesTheLengthNormalisedRatioOfTheSequence) {
   const Five five;
   const double s1 = std::sqrt(2.0), s2 = std::cbrt(2.2);
@@ -150,10 +150,10 @@ TEST(ReinforceLoss, IsTheLogProbTimesTheAdvantage) {
 
 class EveryLoss : public ::testing::TestWithParam<Loss> {};
 
-// Central differences of the value, which holds the frozen parts at the point of evaluation. What that means for two
-// losses: cispo: its weight is frozen, so the derivative is the term over log pi. gspo: the sequence ratio moves with
-// each token at 1 / |o|, and with it all tokens of the rollout, so the derivative in any token is the mean of the
-// rollout's straight-through gradients.
+// Central differences of the value cannot know what a loss keeps from having a gradient, so two losses differ. In cispo
+// the weight has none: the derivative is the term divided by log pi. In gspo the sequence ratio moves with each token
+// at 1 / |o|, and all terms of the rollout move with it: the differences give the mean of the rollout's gradients,
+// which belong to the tokens themselves.
 TEST_P(EveryLoss, GradientEqualsFiniteDifferences) {
   at::manual_seed(17);
   const auto log_probs = (-at::rand({14}, at::kDouble) * 3).requires_grad_();

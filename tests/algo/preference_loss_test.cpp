@@ -22,7 +22,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// Where parts of these lengths begin, and where the last one ends.
+// Where parts of these lengths begin, one behind the other, and where the last one ends.
 std::vector<int64_t> offsets_of(const std::vector<int64_t>& lengths) {
   std::vector<int64_t> offsets = {0};
   for (const int64_t length : lengths) offsets.push_back(offsets.back() + length);
@@ -75,7 +75,7 @@ TEST(GoldenPreference, LossesAndGradientsAgreeInDouble) {
   for (const auto& json : golden_cases()) {
     SCOPED_TRACE(json.at("name").get<std::string>());
     const GoldenCase golden(json);
-    if (golden.loss == "pair") continue;  // a loss of tokens, below
+    if (golden.loss == "pair") continue;  // it is a loss of tokens, which is tested below
     const auto terms = golden.of(golden.config).terms;
     EXPECT_LE(relative_difference(terms.detach(), golden.terms), 1e-12);
     terms.mean().backward();
@@ -85,7 +85,7 @@ TEST(GoldenPreference, LossesAndGradientsAgreeInDouble) {
   EXPECT_EQ(compared, 10);
 }
 
-// DPOTrainer's own numbers. Its rewards are of whole sequences, whatever the loss compares.
+// Numbers of TRL's DPOTrainer. Its rewards are those of whole sequences, whatever the loss compares.
 TEST(GoldenPreference, LossesGradientsAndMetricsAreThoseOfTrl) {
   int64_t compared = 0;
   for (const auto& json : golden_cases()) {
@@ -105,11 +105,11 @@ TEST(GoldenPreference, LossesGradientsAndMetricsAreThoseOfTrl) {
   EXPECT_EQ(compared, 4);
 }
 
-// The mean over pairs is the scale 1 / pairs of the sum over tokens.
+// The sum over tokens, scaled by 1 / pairs, is the mean over pairs.
 TEST(GoldenPreference, ThePairLossOfTokensIsTheMeanOverPairs) {
   const GoldenCase golden(golden_cases().front());
   ASSERT_EQ(golden.loss, "pair");
-  const auto advantages = at::tensor(golden.of.values, at::kDouble) * 0.7;  // their size has no say
+  const auto advantages = at::tensor(golden.of.values, at::kDouble) * 0.7;  // their size does not matter
   const auto terms = policy_loss({.loss = Loss::kPair}, {.log_probs = golden.of.log_probs,
                                                          .old_log_probs = golden.of.log_probs.detach(),
                                                          .advantages = per_token(advantages, golden.of.rollouts),
@@ -121,7 +121,7 @@ TEST(GoldenPreference, ThePairLossOfTokensIsTheMeanOverPairs) {
   EXPECT_LE(relative_difference(golden.of.log_probs.grad(), golden.grad), 1e-12);
 }
 
-// float32 log-probs, as a model gives them: sums are in double all the same.
+// A model gives float32 log-probs. Sums are in double all the same.
 TEST(GoldenPreference, LogProbsMayBeFloat) {
   for (const auto& json : golden_cases()) {
     const GoldenCase golden(json);
@@ -135,7 +135,7 @@ TEST(GoldenPreference, LogProbsMayBeFloat) {
   }
 }
 
-// Central differences of 1e-5: their own error is some 1e-9.
+// Central differences with a step of 1e-5, whose own error is about 1e-9.
 TEST(PreferenceLoss, GradientIsThatOfFiniteDifferences) {
   for (const auto& json : golden_cases()) {
     const GoldenCase golden(json);
@@ -188,7 +188,7 @@ TEST(PreferenceLoss, OfTwoSequencesInfoNceIsTheLogisticLoss) {
   const PreferenceConfig config{.beta = 1.5, .length_normalised = true};
   const double margin = 1.5 * (-0.75 / 2.0 + 3.125 / 3.0);
   EXPECT_NEAR(pair(config).terms.item<double>(), std::log1p(std::exp(-margin)), 1e-14);
-  // With a third one that is as good as the worst, and so unlikely that it has no share.
+  // A third sequence, as bad as the worst but so unlikely that it has no share, changes nothing.
   pair.rollouts.push_back(6);
   pair.groups = {0, 3};
   pair.values.push_back(-1.0f);

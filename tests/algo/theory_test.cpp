@@ -36,7 +36,8 @@ TEST(ExpectedAdvantage, TendsToTheStandardisedRewardInLargeGroups) {
   EXPECT_NEAR(expected_advantage({}, p, 2048, false), -p / std::sqrt(p * (1.0 - p)), 2e-3);
 }
 
-// By the groups themselves instead of the number of right ones in them, with the deviation written out.
+// The expectation goes over the groups themselves, not over the number of right ones in them, and the deviation is
+// written out.
 TEST(ExpectedAdvantage, EqualsTheMeanOverAllGroups) {
   const double p = 0.35;
   for (const int64_t size : {3, 5}) {
@@ -82,7 +83,8 @@ double variance_by_enumeration(int64_t group_size) {
   return square - mean * mean;
 }
 
-// Whoever enumerates knows nothing of U-statistics; three group sizes fix the components, the others must follow.
+// The variances come from enumeration, which knows nothing of U-statistics. Three group sizes determine the components,
+// and the variances at other sizes must follow from these.
 TEST(GroupVariance, PredictsOtherGroupSizesThanThoseItWasFittedTo) {
   const auto fit = fit_group_variance(
       {2, 3, 7}, {variance_by_enumeration(2), variance_by_enumeration(3), variance_by_enumeration(7)});

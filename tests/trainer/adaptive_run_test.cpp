@@ -34,7 +34,7 @@ class AdaptiveRun : public TinyRuns {
     made.rollout.adaptive = {.mode = AdaptiveMode::kExtend, .choices = {2, 4, 8}};
     return made;
   }
-  // Runs the same again, whole and from the checkpoint of step 2, and expects equal bits.
+  // Makes the same run twice, then repeats the second one from its checkpoint of step 2, and expects equal bits.
   template <typename Make>
   void expect_repeats(const Make& make) {
     run(make("one"));
@@ -82,7 +82,7 @@ TEST_F(AdaptiveRun, ReplacesTiedGroupsUntilTheStepHasItsLiveOnes) {
   EXPECT_EQ(state("run", "step_00000006").at("next_draw"), draws);
 }
 
-// The groups of the first step, whose weights are equal, are those of a plain run that asks as many prompts.
+// In the first step, in which the weights are the same, the groups are those of a plain run that asks as many prompts.
 TEST_F(AdaptiveRun, AsksTheNextDrawsAsAPlainRunWould) {
   run(resampling("resampled"));
   auto plain = config("plain");
@@ -98,7 +98,7 @@ TEST_F(AdaptiveRun, AsksTheNextDrawsAsAPlainRunWould) {
   }
 }
 
-// Replaced groups are no part of the update: it is that of a step with the live groups alone.
+// Groups that were replaced have no part in the update: it is the same as in a step with the live groups alone.
 TEST_F(AdaptiveRun, LearnsFromTheLiveGroupsAlone) {
   run(resampling("all"));
   auto live = resampling("live");
@@ -126,7 +126,8 @@ TEST_F(AdaptiveRun, RepeatsAndResumesWhenItReplacesGroups) {
   expect_repeats([this](const std::string& name) { return resampling(name); });
 }
 
-// Completions depend on their batch then, so fresh prompts must join at the same decode step each time.
+// Without exact sampling completions depend on their batch, so fresh prompts must join at the same decode step each
+// time.
 TEST_F(AdaptiveRun, RepeatsAndResumesWithoutExactSampling) {
   expect_repeats([this](const std::string& name) {
     auto made = resampling(name);
@@ -215,7 +216,7 @@ TEST_F(AdaptiveRun, ComparesTheLastExtensionAloneWhereItIsAskedTo) {
       EXPECT_TRUE(i >= first || group[i].at("advantage") == 0.0);
       sum += group[i].at("advantage").get<double>();
     }
-    EXPECT_NEAR(sum, 0.0, 1e-9);  // of what is compared
+    EXPECT_NEAR(sum, 0.0, 1e-9);  // advantages of those that are compared add up to 0
     grown += group.size() > 2 ? 1 : 0;
   }
   EXPECT_GT(grown, 0);

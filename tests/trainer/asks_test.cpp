@@ -26,12 +26,13 @@ RolloutConfig extending(int64_t prompts, std::optional<int64_t> most = {}) {
   return config;
 }
 
-// Of so many draws, all of this size.
+// The sizes of `draws` draws, all of which have this size.
 Asks::SizeOf sizes(size_t draws, int64_t size) {
   return [=](size_t draw) { return draw < draws ? std::optional(size) : std::nullopt; };
 }
 
-// Groups that are known at once end in some order. live: of each draw. Returns the draws that were asked.
+// Runs a step whose groups end in a random order. live: whether the group of each draw is live. Returns the draws that
+// were asked.
 std::vector<size_t> asked(const RolloutConfig& config, const std::vector<bool>& live, std::mt19937& order) {
   Asks asks(config, sizes(live.size(), config.group_size), /*by_rounds=*/false);
   std::vector<size_t> open, all;
@@ -52,7 +53,8 @@ std::vector<size_t> asked(const RolloutConfig& config, const std::vector<bool>& 
   return all;
 }
 
-// The definition: the shortest run of draws that has prompts_per_step live groups, or all that the budget allows.
+// How many draws have to be asked by definition: the first ones up to the one that completes prompts_per_step live
+// groups, or all that the budget allows.
 size_t shortest(const std::vector<bool>& live, int64_t wanted) {
   int64_t found = 0;
   for (size_t draw = 0; draw < live.size(); ++draw) {

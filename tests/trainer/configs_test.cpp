@@ -1,5 +1,5 @@
-// The files of configs/: every one loads, holds together and can be planned; the paper's pairs differ as the paper
-// says.
+// The files of configs/: each one loads, is free of contradictions and can be planned; the paper's pairs differ as the
+// paper says.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -154,7 +154,7 @@ TEST(PaperPairs, TakeTheSameRolloutsAnUpdate) {
       EXPECT_EQ(two.data.train, sixteen.data.train);
       EXPECT_EQ(two.rollout.max_new_tokens, row == "r1distill1.5b" ? 8192 : 4096);
       EXPECT_EQ(sixteen.rollout.max_new_tokens, two.rollout.max_new_tokens);
-      // Equally many prompts between evaluations.
+      // Both evaluate after the same number of prompts.
       EXPECT_EQ(two.eval.every_steps * two.rollout.prompts_per_step,
                 sixteen.eval.every_steps * sixteen.rollout.prompts_per_step);
     }
@@ -165,7 +165,7 @@ TEST(PaperPairs, RefillIsTheSecondArmWithFreshPromptsForTiedGroups) {
   for (const std::string row : {"qwen1.5b", "qwen7b", "qwen1.5b_dapo", "qwen7b_dapo", "quickstart"}) {
     auto plain = load(kFolder / (row + "_2grpo.yaml")), refill = load(kFolder / (row + "_2grpo_rs.yaml"));
     EXPECT_EQ(refill.rollout.resample.max_rollouts, 4 * plain.rollout.prompts_per_step * plain.rollout.group_size);
-    EXPECT_EQ(config::differences(base::fields_of(plain), base::fields_of(refill)).size(), 2u);  // and run.name
+    EXPECT_EQ(config::differences(base::fields_of(plain), base::fields_of(refill)).size(), 2u);  // that and run.name
   }
 }
 

@@ -22,7 +22,7 @@ class DivergedRun : public ::testing::Test {
  protected:
   void SetUp() override { base::set_quiet(true); }
 
-  // What the run ends with; "" when it is finished.
+  // The error that the run ends with; empty when it finishes.
   static std::string error_of(const TrainConfig& config, const std::string& resume = "auto") {
     try {
       train(config, {.resume = resume, .config_folder = ""});
@@ -47,7 +47,7 @@ class DivergedRun : public ::testing::Test {
     io::write_file_atomic(dir_.path() / "rows.jsonl", text);
     config.data.train = {(dir_.path() / "rows.jsonl").string()};
     config.data.shuffle = false;
-    config.optimizer.lr = 1e-6;  // the model stays as able as it was
+    config.optimizer.lr = 1e-6;  // so that the model changes very little
     config.trainer.steps = 20;
     config.checkpoint.every_steps = 1;
     config.checkpoint.keep = 2;
@@ -66,7 +66,7 @@ TEST_F(DivergedRun, EndsOnASignOfStopOnAndOffersTheLastGoodCheckpoint) {
   EXPECT_THAT(error, AllOf(HasSubstr("step 16: every reward has been 0 since step 7"), HasSubstr("--resume "),
                            HasSubstr("step_00000005)")));
   EXPECT_THAT(steps(),
-              ElementsAre(5, 14, 15));  // two newest, and the one that was pinned; none of the step that ended it
+              ElementsAre(5, 14, 15));  // the pinned one and the two newest; none of the step that ended the run
   EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), 5);
   EXPECT_EQ(testing::read_jsonl(run_ / "diverged" / "step_00000016.jsonl").size(), 16u);
   EXPECT_EQ(testing::read_jsonl(run_ / "metrics.jsonl").back().at("step"), 16);
@@ -88,7 +88,7 @@ TEST_F(DivergedRun, ThatWasInterruptedEndsAtTheSameStep) {
   EXPECT_THAT(error_of(config), HasSubstr("step 16: every reward has been 0 since step 7"));
 }
 
-// Steps from a good checkpoint that are good again take the mark away.
+// When the steps after a good checkpoint are good again, its mark is taken away.
 TEST_F(DivergedRun, ThatGoesOnWellLosesItsMark) {
   auto config = with_lost_rewards();
   EXPECT_NE(error_of(config), "");
@@ -97,7 +97,7 @@ TEST_F(DivergedRun, ThatGoesOnWellLosesItsMark) {
   EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), std::nullopt);
 }
 
-// One update with such a rate, and the weights are of no use.
+// One update with such a learning rate makes the weights useless.
 TEST_F(DivergedRun, AnAbsurdLearningRateEndsWithAWordOfWhatToDo) {
   auto config = tiny_config(dir_.path());
   config.optimizer.lr = 1e10;

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 
 const StepSigns kHealthy = {.ratio_max = 1.1, .reward_mean = 0.5, .reward_std = 0.5, .length_mean = 100.0};
 
-// Everything said in `steps` steps that all look like `signs`, after five healthy ones.
+// The texts of all findings in `steps` steps that all have these signs, after five healthy ones.
 std::vector<std::string> said_of(const StepSigns& signs, int64_t steps) {
   DivergenceWatch watch;
   std::vector<std::string> all;

@@ -61,7 +61,7 @@ TEST_F(Evaluate, AsksTheJudgeThatItIsGiven) {
   const double by_math = kind_of_rule({});
   const double by_text = kind_of_rule({.terms = {{.type = reward::TermType::kExact}}});
   EXPECT_GT(by_math, 0.0);
-  EXPECT_EQ(by_text, 0.0);  // the model's answers stand in boxes
+  EXPECT_EQ(by_text, 0.0);  // the model puts its answers into boxes, so none equals the gold text
 }
 
 // Each set has its own stream of random numbers, so what else is evaluated in the same run of the engine does not
@@ -99,8 +99,8 @@ TEST_F(Evaluate, KeptAnswersAreThoseThatWouldBeSampled) {
   rest.on_progress = [&](const EvalProgress& progress) { reports.push_back(progress); };
   EXPECT_EQ(evaluate({set("a", 0, 5)}, rest, {dir_.path() / "rest"})[0].metrics(), fresh[0].metrics());
   EXPECT_EQ(testing::read_jsonl(dir_.path() / "fresh"), testing::read_jsonl(dir_.path() / "rest"));
-  // Of three samples and a greedy one of five problems one each is kept; every problem's other two are reported
-  // together. What is judged after the last of them is reported again.
+  // Each of the five problems has three samples and a greedy one, of which one each is known. The other two samples of
+  // a problem are reported together, and while the last answers are judged the same number is reported again.
   std::vector<int64_t> done;
   for (const auto& report : reports) done.push_back(report.done);
   EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));

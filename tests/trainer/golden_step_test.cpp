@@ -124,7 +124,7 @@ TEST_F(GoldenStep, FourUpdatesOnOneBatchAgree) {
   expect_weights(fixture, "trace_after4.", 1e-5);
 }
 
-// Two ranks share the rollouts, as two processes do; with zero3 the weights are freed between the passes.
+// Two ranks share the rollouts, as two processes would. With zero3 weights are freed between passes.
 class GoldenStepOnRanks : public GoldenStep, public ::testing::WithParamInterface<optim::StateSharding> {};
 INSTANTIATE_TEST_SUITE_P(EverySharding, GoldenStepOnRanks,
                          ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer,
@@ -148,8 +148,8 @@ TEST_P(GoldenStepOnRanks, FourUpdatesOnOneBatchAgree) {
   });
 }
 
-// In a lower dtype or on a device: the first update with eps 1 and rate 1 moves each master by -g / (|g| + 1), which
-// tells g.
+// In a lower dtype or on a device. With eps 1 and learning rate 1 the first update moves each master by -g / (|g| + 1),
+// from which the gradient g follows.
 class GoldenStepElsewhere : public GoldenStep {
  protected:
   using Gradients = std::map<std::string, at::Tensor>;
@@ -166,10 +166,10 @@ class GoldenStepElsewhere : public GoldenStep {
     expect_close(found, wanted, 0.99999, 1e-4);
   }
 
-  // bf16 keeps 8 bits of each activation and weight: log-probs differ by some 0.016 in the mean. A token whose ratio is
-  // that near to a bound may be clipped on the one side and not on the other, which is a whole token's gradient and
-  // says nothing of it: such tokens are moved away from the bound, and the gradient in fp32 (which is the golden one,
-  // tested above) is that of the same batch.
+  // bf16 keeps 8 bits of each activation and weight, so log-probs differ by about 0.016 on average. A token whose ratio
+  // is that near to a clip bound may be clipped in one dtype and not in the other, which makes a difference of its
+  // whole gradient but is no error. So such tokens are moved away from the bound, and the gradient to compare with is
+  // computed in fp32 (which is tested against the golden one above) on the same batch.
   void expect_gradient_of_fp32(at::Device device) const {
     const auto config = telling_config();
     auto data = batch(config.rollout.group_size);
@@ -208,7 +208,8 @@ class GoldenStepElsewhere : public GoldenStep {
     return found;
   }
 
-  // To 0.1 in the logarithm, on the side where each token is; returns how many.
+  // Moves tokens whose log-ratio is nearer than 0.1 to a clip bound to that distance, on the side where they are.
+  // Returns how many it has moved.
   int64_t move_off_the_bounds(RolloutBatch& data, const TrainConfig& config) const {
     constexpr double kFar = 0.1;
     const auto log_probs = tensor("logprobs"), mask = tensor("completion_mask").to(at::kBool);
@@ -267,7 +268,7 @@ class GpuStep : public GoldenStepElsewhere {
 TEST_F(GpuStep, GoldenGradientInFp32) { expect_golden_gradient({at::kCUDA, 0}); }
 TEST_F(GpuStep, GoldenGradientInBf16) { expect_gradient_of_fp32({at::kCUDA, 0}); }
 
-// However many micro-batches: the host waits for the device as often. Counted in the trace of its runtime.
+// The waits of the host for the device are counted in the trace of CUDA's runtime.
 TEST_F(GpuStep, WaitsForTheDeviceAsOftenForManyMicroBatchesAsForOne) {
   if (testing::on_host_device()) GTEST_SKIP() << "no trace; tests/device/update_test.cpp counts the calls themselves";
   const auto waits = [&](int64_t tokens) {
@@ -276,7 +277,7 @@ TEST_F(GpuStep, WaitsForTheDeviceAsOftenForManyMicroBatchesAsForOne) {
     StepFixture fixture(folder_ / "model", config, at::kBFloat16, {at::kCUDA, 0});
     auto data = batch(config.rollout.group_size);
     set_advantages(data, config.algorithm.advantage);
-    fixture.update(data);  // libraries are loaded, tables made
+    fixture.update(data);  // the first update also loads libraries and makes tables
     const testing::TempDir dir;
     update::StepProfile profile(fixture.policy().model->device());
     fixture.update(data);

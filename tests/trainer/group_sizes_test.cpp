@@ -17,7 +17,7 @@ RolloutConfig predicting(std::optional<int64_t> most = {}) {
   return config;
 }
 
-// Right `right` times of `total`.
+// A tracker that knows of each row how many of how many answers were right: (right, total).
 AccuracyTracker tracker_of(std::vector<std::pair<int64_t, int64_t>> answers) {
   AccuracyTracker tracker;
   for (size_t row = 0; row < answers.size(); ++row) {
@@ -33,7 +33,8 @@ std::vector<int64_t> sizes(const RolloutConfig& config, const AccuracyTracker& t
   return all;
 }
 
-// 1 - p^G - (1 - p)^G of p = 1/2, 3/32, 31/32: 0.5 at 2; 0.18, 0.33, 0.55 at 2, 4, 8; 0.06, 0.12, 0.22, 0.40.
+// 1 - p^G - (1 - p)^G is 0.5 at G = 2 for p = 1/2; 0.17, 0.33, 0.55 at G = 2, 4, 8 for p = 3/32; and 0.06, 0.12, 0.22,
+// 0.40 at G = 2, 4, 8, 16 for p = 31/32.
 TEST(GroupSizes, PredictsTheSmallestThatIsLikelyMixedAndElseTheLargest) {
   const auto tracker = tracker_of({{0, 0}, {15, 30}, {2, 30}, {30, 30}});
   EXPECT_THAT(sizes(predicting(), tracker, 4), ElementsAre(2, 2, 8, 16));

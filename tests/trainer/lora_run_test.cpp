@@ -41,7 +41,7 @@ class LoraRun : public TinyRuns {
     for (const char* step : {"step_00000004", kLast}) fs::remove_all(checkpoint(name, step));
     run(config, "auto");
   }
-  // A model as the quickstart's, but with one weight changed.
+  // The folder of a model that is the quickstart's with one weight changed.
   std::string other_base() const {
     const auto source = config("").model.path;
     const auto model = models::CausalLM::load(source, at::kFloat, at::kCPU);
@@ -84,7 +84,7 @@ TEST_F(LoraRun, HoldsAdaptersAloneInItsCheckpoints) {
   EXPECT_LT(bytes, fs::file_size(fs::path(config("").model.path) / "model.safetensors"));
 }
 
-// The sampler's merged weights against the trainer's two products.
+// The sampler multiplies by merged weights, the trainer by the weights and the adapters.
 TEST_F(LoraRun, SamplesAsItTrains) {
   for (const bool exact : {true, false}) {
     auto made = adapted(exact ? "exact" : "fast");

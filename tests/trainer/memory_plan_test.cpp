@@ -61,7 +61,7 @@ TEST(MemoryPlan, SplitStateShrinksWithTheRanks) {
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {.ranks = 8, .cuda = true}), "gradient sums"), 4.0 * n / 8.0);
 }
 
-// The shape of Qwen2.5-7B, or 32B.
+// The shape of Qwen2.5-7B, or if `large` of Qwen2.5-32B.
 models::ModelConfig qwen(bool large) {
   models::ModelConfig model;
   model.model_type = "qwen2";
@@ -91,7 +91,7 @@ TEST(MemoryPlan, Zero3HoldsWholeWeightsForSamplingAlone) {
   EXPECT_GT(plan.rollout_peak(), 2.0 * n);
 }
 
-// What fits, the least that ranks send for it first.
+// Of the ways that fit, the one in which ranks send least is taken.
 TEST(MemoryPlan, AutoSplitsAsMuchAsItMust) {
   const auto chosen = [](const models::ModelConfig& model, int64_t ranks, double gigabytes) {
     return plan_memory(model, bench_config(), 2, {.ranks = ranks, .cuda = true, .memory_bytes = gigabytes * 1e9})
@@ -109,7 +109,7 @@ TEST(MemoryPlan, RefusesWeightsThatOneDeviceCannotHold) {
   EXPECT_THROW(check_weights_fit(qwen(true), 2, {.ranks = 64, .cuda = true, .memory_bytes = 40e9}), base::ConfigError);
 }
 
-// 7B on one GPU: 12 n are more than there is room for, with or without activations.
+// For 7B on one GPU the 12 n bytes of masters and moments do not fit, whatever activations are kept.
 TEST(MemoryPlan, KeepsTheOptimizersStateOnTheHostWhereItMust) {
   TrainConfig config = bench_config();
   const auto model = qwen(false);
@@ -134,7 +134,7 @@ TEST(MemoryPlan, MuonKeepsOneMomentOfTheLayersMatrices) {
   EXPECT_NEAR(bytes_of(plan_memory(smollm2(), config, 2, one), "masters and moments"), 12.0 * n - 4.0 * in_layers, 1.0);
 }
 
-// docs/distributed.md
+// The formulas are those of docs/distributed.md.
 TEST(MemoryPlan, BytesOfAnUpdateFollowTheFormulas) {
   const auto model = smollm2();
   const auto n = static_cast<double>(model.num_parameters());
@@ -191,10 +191,10 @@ TEST(MemoryPlan, LeavesTheKvCacheWhatTheUpdateDoesNotNeed) {
   EXPECT_LE(plan.peak(), 0.92 * 80e9);
   EXPECT_GT(bytes_of(plan, "KV cache"), 15e9);  // a quarter of what all at full length would take, at least
   const auto larger = plan_memory(qwen_1_5b(), config, 2, {.ranks = 1, .cuda = true, .memory_bytes = 141e9});
-  EXPECT_NEAR(bytes_of(larger, "KV cache"), 4096.0 * 513 * 2 * 28 * 2 * 128 * 2, 1e6);  // all of them
+  EXPECT_NEAR(bytes_of(larger, "KV cache"), 4096.0 * 513 * 2 * 28 * 2 * 128 * 2, 1e6);  // room for all at full length
 }
 
-// Computing gate and up again costs a tenth of a pass, a smaller pass hardly anything.
+// Computing gate and up again costs a tenth of a pass, while smaller passes cost less than that.
 TEST(MemoryPlan, TakesSmallerMicroBatchesBeforeItComputesActivationsAgain) {
   using models::Recompute;
   TrainConfig config = gpu_config();
@@ -208,14 +208,14 @@ TEST(MemoryPlan, TakesSmallerMicroBatchesBeforeItComputesActivationsAgain) {
   EXPECT_LT(tight.micro_batch_tokens, 32768);
   EXPECT_GE(tight.micro_batch_tokens, 8192);
   EXPECT_LE(tight.peak(), 0.92 * 80e9);
-  EXPECT_GT(plan_at(30).recompute, Recompute::kNone);  // where that is not enough
+  EXPECT_GT(plan_at(30).recompute, Recompute::kNone);  // here smaller micro-batches are not enough
 
-  config.trainer.activation_checkpointing = RecomputeChoice::kSelective;  // what the user chose stays
+  config.trainer.activation_checkpointing = RecomputeChoice::kSelective;  // the user's choice is kept
   EXPECT_EQ(plan_at(80).micro_batch_tokens, 32768);
   EXPECT_EQ(plan_at(80).recompute, Recompute::kSelective);
 }
 
-// Such a pass would still hold the longest rollout, and others beside it would only be fewer.
+// A smaller micro-batch would still have to hold the longest rollout, and would only have fewer others beside it.
 TEST(MemoryPlan, KeepsMicroBatchesAsLongAsTheLongestRollout) {
   TrainConfig config = gpu_config();
   config.rollout.max_new_tokens = 20000;
@@ -237,7 +237,8 @@ TEST(MemoryPlan, OnTheCpuTakesTheMicroBatchesAskedFor) {
   EXPECT_EQ(plan_memory(qwen_1_5b(), config, 2, {.memory_bytes = 60e9}).micro_batch_tokens, 16384);
 }
 
-// nn/layers.cpp: gradients of gate and up, and of their product; a context is no part of a CPU's process.
+// In nn/layers.cpp these are the gradients of gate and up and of their product. A process on the CPU has no CUDA
+// context.
 TEST(MemoryPlan, CountsWhatABackwardPassHoldsBesideTheActivations) {
   TrainConfig config = gpu_config();
   const auto plan = plan_memory(qwen(false), config, 2, {.ranks = 8, .cuda = true});
@@ -251,7 +252,7 @@ TEST(MemoryPlan, CountsWhatABackwardPassHoldsBesideTheActivations) {
             6.0 * 152064 * 3584);
 }
 
-// Where weights have gradients of their own dtype: at a pass's end they are all there, and the activations are not.
+// Weights of a lower dtype have gradients of that dtype. At the end of a pass all of these exist, but no activations.
 TEST(MemoryPlan, CountsGradientsOfAPassOnlyBeyondTheActivationsWhosePlaceTheyTake) {
   TrainConfig config = gpu_config();
   const auto plan = [&](int64_t dtype_bytes) {
@@ -268,7 +269,7 @@ TEST(MemoryPlan, CountsGradientsOfAPassOnlyBeyondTheActivationsWhosePlaceTheyTak
   const auto few = plan(2);
   const double saved = bytes_of(few, "saved activations");
   ASSERT_LT(saved, gradients);
-  // The embedding's gradient comes last, beside the head's, which is of the same matrix.
+  // The embedding is also the head. Its gradient as embedding comes last, and exists beside that as head.
   EXPECT_NEAR(bytes_of(few, "gradients beyond activations"),
               gradients + 2.0 * (151936.0 + 256.0) * 1536.0 - saved - bytes_of(few, "LM head, or a layer's backward"),
               1e3);
@@ -300,7 +301,7 @@ double bytes_or_none(const MemoryPlan& plan, const std::string& name) {
   return 0.0;
 }
 
-// What its step works with is taken when the last pass has given back its activations.
+// The optimizer's step allocates what it needs after the last pass has freed its activations.
 TEST(MemoryPlan, CountsWhatTheOptimizerWorksWithOnlyBeyondAPass) {
   const char* const beyond = "optimizer's step beyond a pass";
   TrainConfig config = gpu_config();
@@ -313,7 +314,7 @@ TEST(MemoryPlan, CountsWhatTheOptimizerWorksWithOnlyBeyondAPass) {
   EXPECT_EQ(bytes_or_none(plan(), beyond), 0.0);
 
   config.optimizer.kind = optim::OptimizerKind::kAdamW;
-  config.model.freeze = {"embed", "layers", "norm"};  // nothing but the head's own matrix learns
+  config.model.freeze = {"embed", "layers", "norm"};  // only the matrix of the head is trained
   config.data.max_prompt_tokens = 64;
   config.rollout.max_new_tokens = 64;
   config.trainer.micro_batch_tokens = 128;
@@ -342,7 +343,7 @@ TEST(MemoryPlan, OfAdaptersHoldsTheWeightsOnceAndLittleBeside) {
   config.algorithm.kl.sync_every = 10;
   EXPECT_EQ(bytes_of(plan_memory(model, config, 2, {.ranks = 1, .cuda = true}), "reference weights"), 2.0 * adapters);
 
-  const auto ranks = plan_memory(model, config, 2, {.ranks = 4, .cuda = true, .memory_bytes = 20e9});  // fits nothing
+  const auto ranks = plan_memory(model, config, 2, {.ranks = 4, .cuda = true, .memory_bytes = 20e9});  // no plan fits
   EXPECT_EQ(ranks.sharding, optim::StateSharding::kOptimizer);
   EXPECT_EQ(bytes_of(ranks, "weights"), 2.0 * n);
 }

@@ -41,7 +41,7 @@ TEST(Goal, IsReachedWhenTheMetricIsNoLongerBetter) {
   EXPECT_THAT(goal.reached(), HasSubstr("the 0.5 of step 2 for 3 steps"));
 }
 
-// Steps without an evaluation say nothing of it.
+// Steps without an evaluation do not reach a goal that is about one.
 TEST(Goal, WaitsForTheNextEvaluation) {
   const StopOnConfig config{.metric = "eval/heldout/mean@4", .no_better_for = 3};
   Goal goal(config);

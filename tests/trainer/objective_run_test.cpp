@@ -59,7 +59,7 @@ TEST_F(ObjectiveRun, TrainsTheDistributionThatWasSampledFrom) {
       EXPECT_NEAR(values[i], expected, 1e-9) << name;
     }
   }
-  // Of the whole distribution, whose entropy is larger.
+  // With several updates a step it is the entropy of the whole distribution, which is larger.
   auto several = make("several");
   several.trainer.epochs_per_step = 2;
   run(several);
@@ -79,7 +79,7 @@ TEST_F(ObjectiveRun, TakesWhatLengthCostsFromTheReward) {
     sum += cost;
   }
   EXPECT_NEAR(measures("run", "reward/overlong/mean")[0], sum / static_cast<double>(rows.size()), 1e-12);
-  EXPECT_GT(measures("run", "groups/live")[0], 0.0);  // without it, none of the first step is
+  EXPECT_GT(measures("run", "groups/live")[0], 0.0);  // without the penalty the first step has no live group
 }
 
 TEST_F(ObjectiveRun, GivesACompletionThatIsCutOffNoReward) {
@@ -137,12 +137,12 @@ TEST_F(ObjectiveRun, MovesTheReferenceAndResumesWithIt) {
   run(make("never", {}));
   const auto moved = measures("one", "kl/reference"), fixed = measures("never", "kl/reference");
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(moved[i], fixed[i]);
-  EXPECT_NEAR(moved[3], 0.0, 1e-9);  // just synced
+  EXPECT_NEAR(moved[3], 0.0, 1e-9);  // the reference has just been synced
   EXPECT_GT(fixed[3], 1e-6);
   EXPECT_NE(moved[4], fixed[4]);
   run(make("two", 3));
   fs::remove_all(folder("two") / "checkpoints" / "step_00000006");
-  run(make("two", 3), "auto");  // from step 4, behind the sync
+  run(make("two", 3), "auto");  // goes on from step 4, after the sync
   expect_equal_runs(folder("one"), folder("two"));
   EXPECT_FALSE(fs::exists(folder("one") / "checkpoints" / "step_00000002" / "reference.safetensors"));
 }

@@ -112,7 +112,7 @@ TEST_F(Plan, WarnsOfContradictions) {
   config_.optimizer.warmup_updates = 6;
   warns("optimizer.warmup_steps 6 is not over within the run's 6 updates");
   config_.rollout.sampling.top_k = 20;
-  EXPECT_THAT(text(), Not(HasSubstr("top_p < 1")));  // one update a step is right under them
+  EXPECT_THAT(text(), Not(HasSubstr("top_p < 1")));  // with one update a step there is nothing to warn of
   config_.trainer.epochs_per_step = 2;
   warns("top_p < 1 or top_k > 0 with several updates a step");
   config_.trainer.epochs_per_step = 1;
@@ -144,7 +144,7 @@ TEST_F(Plan, TakesThePaceOfAnEarlierRun) {
   EXPECT_THAT(text(), HasSubstr("an earlier run of this name took 2 s a step, evaluation included: 12 s in all"));
 }
 
-// n is the embedding and the last norm.
+// A shape whose only parameters are those of the embedding and the last norm.
 models::ModelConfig without_layers() {
   models::ModelConfig model;
   model.vocab_size = 1000;
@@ -169,7 +169,7 @@ TEST(TimePlan, CountsProductsAndReads) {
   TrainConfig config = small_batch();
   config.rollout.max_sequences.value = 4;
   const DeviceRates compute{.flops = 1e6, .bytes = 1e30, .source = {}};
-  // Two waves of four sequences, 30 tokens each; 40 prompt tokens; 8 rollouts of 40 trained tokens.
+  // Eight sequences of 30 tokens are decoded four at a time; there are 40 prompt tokens and 8 rollouts of 40 tokens.
   const auto plan = plan_time(model, config, 2, {.ranks = 1}, compute);
   EXPECT_DOUBLE_EQ(plan.rollout_s, (2.0 * 30.0 * 2.0 * n * 4.0 + 2.0 * n * 40.0) / 1e6);
   EXPECT_DOUBLE_EQ(plan.update_s, 6.0 * n * 8.0 * 40.0 / 1e6);
@@ -182,8 +182,7 @@ TEST(TimePlan, CountsProductsAndReads) {
   EXPECT_DOUBLE_EQ(plan_time(model, config, 2, {.ranks = 1}, compute).update_s, plan.update_s * 8.0 / 6.0);
 }
 
-// Two layers of one key-value head of 8: 2 x 2 x 8 elements a token.
-// Its values are a pass without gradient, and it is trained as the policy is.
+// The critic's values are a pass without gradient, and the critic is trained like the policy.
 TEST(TimePlan, CountsTheCriticsPasses) {
   TrainConfig config;
   config.rollout.group_size = 1;
@@ -202,6 +201,7 @@ TEST(TimePlan, CountsTheCriticsPasses) {
   EXPECT_NEAR(update_s() / alone, (6.0 + 6.0 + 2.0) / 6.0, 1e-9);
 }
 
+// Two layers with one key-value head of 8 have 2 x 2 x 8 elements for each token.
 TEST(TimePlan, CountsTheCacheThatADecodeStepReads) {
   models::ModelConfig model;
   model.num_layers = 2;
@@ -209,7 +209,7 @@ TEST(TimePlan, CountsTheCacheThatADecodeStepReads) {
   model.head_dim = 8;
   TrainConfig config = small_batch();
   const auto n = static_cast<double>(model.num_parameters());
-  // Eight sequences, half way: 25 tokens each.
+  // Eight sequences half way through their completions, with 25 tokens each.
   const double read = 2.0 * n + 8.0 * 25.0 * 32.0 * 2.0;
   EXPECT_NEAR(plan_time(model, config, 2, {.ranks = 1}, {.flops = 1e30, .bytes = 1e6}).rollout_s, 30.0 * read / 1e6,
               1e-9);
@@ -219,7 +219,7 @@ TEST(TimePlan, CountsWhatARankSends) {
   const auto model = without_layers();
   const auto n = static_cast<double>(model.num_parameters());
   TrainConfig config = small_batch();
-  config.trainer.micro_batch_tokens = 40;  // a rollout each
+  config.trainer.micro_batch_tokens = 40;  // one rollout in each micro-batch
   const DeviceRates rates{.flops = 1e30, .bytes = 1e30, .inside_host = 1e9, .between_hosts = 1e8, .ranks_per_host = 2};
   const auto plan = plan_time(model, config, 2, {.ranks = 2}, rates);
   EXPECT_DOUBLE_EQ(plan.update_bytes, 6.0 * n / 2.0);
@@ -248,7 +248,7 @@ TEST(TimePlan, ARankSamplesWholeGroupsSoMoreRanksThanPromptsDoNotHelp) {
   EXPECT_EQ(many.rollout_s, four.rollout_s);
   EXPECT_EQ(eight.update_s, four.update_s / 2.0);  // rollouts are trained one by one
   EXPECT_EQ(many.update_s, eight.update_s);
-  // Reading weights is all there is: the tail.
+  // All the time goes into reading weights, which is the tail.
   EXPECT_THAT(plan_time(model, config, 2, {.ranks = 4}, {.flops = 1e30, .bytes = 1e12, .inside_host = 1e30}).limit,
               HasSubstr("the tail"));
 }

@@ -33,11 +33,11 @@ class PpoRun : public TinyRuns {
 TEST_F(PpoRun, TheCriticLearnsWhatRewardIsToBeExpected) {
   auto made = ppo("run");
   made.trainer.steps = 40;
-  made.optimizer.lr = 0.0;  // of the policy, so that there is something that stays to be learnt
+  made.optimizer.lr = 0.0;  // the policy does not change, so that the critic can learn its returns
   run(made);
   const auto explained = measures("run", "value/explained_variance");
   ASSERT_EQ(explained.size(), 40U);
-  EXPECT_EQ(explained.front(), 0.0);  // its head is zeros
+  EXPECT_EQ(explained.front(), 0.0);  // the critic's head begins as zeros
   double late = 0.0;
   for (size_t i = 30; i < 40; ++i) late += explained[i] / 10.0;
   EXPECT_GT(late, 0.1);

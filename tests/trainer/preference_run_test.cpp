@@ -42,7 +42,7 @@ class PreferenceRun : public TinyRuns {
     return made;
   }
 
-  // Of 40 sums, the right result against one that is too large by 10.
+  // Written pairs for 40 sums: the right result, and one that is too large by 10.
   TrainConfig written(const std::string& name) const {
     std::string rows;
     for (int a = 10; a < 50; ++a)
@@ -61,7 +61,7 @@ class PreferenceRun : public TinyRuns {
     return files;
   }
 
-  // The first step that learns.
+  // The first step with a live group.
   size_t first_live(const std::string& name) const {
     const auto live = measures(name, "groups/live");
     const auto found = std::find_if(live.begin(), live.end(), [](double groups) { return groups > 0.0; });
@@ -141,7 +141,7 @@ TEST_F(PreferenceRun, OfAGroupOnlineDpoTakesTheBestAndTheWorst) {
   }
 }
 
-// What is streamed is sampled without `exact`, so the plain run is too.
+// A streamed run cannot sample with rollout.exact, so the plain run does not either.
 TEST_F(PreferenceRun, StreamedTheyAreTheSameUpTheOrderOfSums) {
   for (const auto& make : {of_loss("logistic", algo::Loss::kPairLogistic, 4), online("online", 4)}) {
     auto plain = make, streamed = make;
@@ -187,7 +187,7 @@ TEST_F(PreferenceRun, DpoLearnsWhatIsWritten) {
   EXPECT_NEAR(measures("dpo", "rewards/chosen").back() - measures("dpo", "rewards/rejected").back(), margins.back(),
               1e-9);
   EXPECT_EQ(measures("dpo", "examples/total").back(), 160.0);
-  // "33" and its end: three tokens of either completion.
+  // Every completion has three tokens: two digits and the end.
   EXPECT_EQ(measures("dpo", "tokens/completion").front(), 8.0 * 2.0 * 3.0);
 }
 
@@ -197,12 +197,12 @@ TEST_F(PreferenceRun, TheReferenceIsComputedOnceAndBelievedOnlyWhereItIsWhole) {
   ASSERT_EQ(kept_references().size(), 1u);
   const auto file = kept_references().front();
   const std::string whole = io::read_file(file);
-  // Another seed has the same weights and pairs.
+  // With another seed weights and pairs are the same, so the file is used again.
   auto again = written("again");
   again.run.seed = 9;
   run(again);
   EXPECT_EQ(kept_references().size(), 1u);
-  // Numbers of something else, and half a file.
+  // Files with a number that was changed, that were cut off, or that hold something else are written anew.
   auto other = nlohmann::json::parse(whole);
   other["log_probs"][0][0] = -1.0;
   for (const std::string& spoiled : {other.dump(), whole.substr(0, whole.size() / 2), std::string("{}")}) {
@@ -213,7 +213,7 @@ TEST_F(PreferenceRun, TheReferenceIsComputedOnceAndBelievedOnlyWhereItIsWhole) {
     EXPECT_EQ(io::read_file(file), whole);
     EXPECT_EQ(comparable_metrics(folder("first")), comparable_metrics(fs::path(mended.run.output) / mended.run.name));
   }
-  // A run that goes on without the file asks the start weights again, not its own.
+  // A run that goes on without the file computes the log-probs with the start weights again, not with its own.
   fs::remove_all(folder("first") / "checkpoints" / "step_00000006");
   fs::remove(file);
   run(first, "auto");

@@ -12,7 +12,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Groups of rollouts with these advantages; the group's place is their prompt.
+// Each call of add() adds a group of rollouts with these advantages.
 class Preferences : public ::testing::Test {
  protected:
   void add(const std::vector<double>& advantages) {

@@ -35,7 +35,7 @@ class Replay : public TinyRuns {
   }
 };
 
-// The run said at each step how long its gradient was before clipping.
+// The norms must be those that the run reported at each step.
 TEST_F(Replay, TheRunsOwnGradientIsTheOneThatItTook) {
   auto config = recorded("run");
   config.algorithm.entropy_coef = 0.01;
@@ -51,8 +51,8 @@ TEST_F(Replay, TheRunsOwnGradientIsTheOneThatItTook) {
   }
 }
 
-// With 0/1 rewards every live pair has advantages +-a, so the estimators differ by a factor alone; what is left is the
-// aggregation. On the policy that sampled the losses agree too.
+// With rewards of 0 and 1 every live pair has advantages +-a, so that estimators differ only by a factor. On the policy
+// that sampled, the losses agree too. What is left is the aggregation.
 TEST_F(Replay, PairsHaveOneDirectionWhateverTheEstimator) {
   run(recorded("pairs"));
   const auto step = replayed("pairs", {3}).front();

@@ -56,7 +56,7 @@ TEST_F(ResumeRules, ListOnlyKeysThatExist) {
     const auto dot = prefix.find('.');
     EXPECT_THAT(yaml, HasSubstr("\n" + std::string(prefix.substr(0, dot)) + ":")) << prefix;
     if (dot + 1 < prefix.size()) {
-      const auto name = prefix.substr(dot + 1);  // of a key of a list's elements, terms[].retries, the list
+      const auto name = prefix.substr(dot + 1);  // for a key of elements of a list, terms[].retries, the list counts
       EXPECT_THAT(yaml, HasSubstr("\n  " + std::string(name.substr(0, name.find("[]"))) + ":")) << prefix;
     }
   }
@@ -106,7 +106,7 @@ TEST_F(ResumeRules, TakeTheSameContentFromOtherPaths) {
   config_.trainer.steps = 3;
   config_.model.path = copied(config_.model.path, "moved_model").string();
   config_.data.train = {copied(config_.data.train[0].path[0], "moved.jsonl").string()};
-  config_.model.chat_template = {.text = "{problem}", .map = {}};  // "none" in other words
+  config_.model.chat_template = {.text = "{problem}", .map = {}};  // this renders what "none" renders
   EXPECT_EQ(error(), "no error");
 }
 

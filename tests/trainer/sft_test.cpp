@@ -21,9 +21,9 @@ namespace {
 TrainConfig sft_config() {
   TrainConfig config;
   config.algorithm.method = MethodKind::kSft;
-  config.algorithm.policy.loss = algo::Loss::kGspo;  // has no say
+  config.algorithm.policy.loss = algo::Loss::kGspo;  // is not used by sft
   config.rollout.prompts_per_step = 3;
-  config.rollout.sampling.temperature = 0.7;  // of sampling; the likelihood is that of the model itself
+  config.rollout.sampling.temperature = 0.7;  // is not used either: the likelihood is the model's own
   config.optimizer.clip_grad_norm = std::nullopt;
   return config;
 }
@@ -33,7 +33,7 @@ struct Examples {
   std::vector<std::vector<int64_t>> completions;
 };
 
-// The first id of each sequence is the prompt: everything behind it is learned, as the reference's nll counts it.
+// The first id of each sequence is the prompt. Everything after it is learned, as it counts in the reference's nll.
 Examples examples_of(const testing::GoldenModel& golden) {
   Examples examples;
   for (const auto& ids : golden.sequences()) {

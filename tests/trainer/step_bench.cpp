@@ -1,5 +1,5 @@
-// Measures whole GRPO steps of a model with random weights; not a test. scripts/gpu_check.sh runs it on a GPU. One JSON
-// line a measurement, ratios of what was measured in this one run.
+// Measures whole GRPO steps of a model with random weights; it is not a test. scripts/gpu_check.sh runs it on a GPU. It
+// prints a JSON line for each measurement, and ratios of measurements of this one run.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -28,8 +28,8 @@ using namespace grpo;
 using testing::kDevice;
 using testing::print;
 
-// What a shape is measured with. mean_length: about; lengths are geometric, so their tail is heavy. 0: all reach the
-// limit.
+// The sizes that a shape is measured with. mean_length: the approximate mean length of completions; lengths are
+// geometric, so that their tail is heavy. 0: all completions reach the limit.
 struct Size {
   int64_t pairs, prompt, mean_length, max_new_tokens, micro_batch_tokens;
 };
@@ -41,7 +41,7 @@ Size size_of(const std::string& shape) {
   return {256, 128, 600, 3072, 32768};
 }
 
-// A step needs texts to judge. These are the ids.
+// A step needs texts to judge, and here the ids serve as text.
 class IdsAsText : public tokenizer::Tokenizer {
  public:
   std::vector<int64_t> encode(std::string_view, bool) const override { return {}; }
@@ -56,7 +56,8 @@ class IdsAsText : public tokenizer::Tokenizer {
   int64_t vocab_size() const override { return 0; }
 };
 
-// Random weights answer nothing. By its text a completion is right or wrong, so half of the pairs are tied.
+// Random weights answer nothing, so a hash of the text decides whether a completion is right. Half of the pairs are
+// tied.
 class ByText : public reward::RewardFunction {
  public:
   std::vector<std::string> names() const override { return {"text"}; }
@@ -93,7 +94,7 @@ class Bench {
 
   trainer::TrainConfig& config() { return config_; }
 
-  // Means of three steps after one that warms up; tokens are summed.
+  // Takes a step that warms up and three more. Returns means over these; tokens are added up.
   Measured measure() {
     const auto& shape = policy_.model->config();
     plan_ = trainer::plan_memory(shape, config_, static_cast<int64_t>(c10::elementSize(policy_.model->dtype())),
@@ -243,7 +244,7 @@ int main(int argc, char** argv) {
   print_ratio(shape, "streamed update: step", plain.step, streamed.step);
   bench.config().trainer.stream_update = false;
 
-  if (kDevice.is_cpu()) return 0;  // there kernels are the same
+  if (kDevice.is_cpu()) return 0;  // on the CPU deterministic steps use the same kernels
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   const Measured deterministic = bench.measure();

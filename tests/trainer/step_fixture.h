@@ -12,11 +12,11 @@ namespace grpo::trainer {
 /// A model with the optimizer and everything else a StepContext needs, for tests of updates on given rollouts.
 class StepFixture {
  public:
-  /// As one of several ranks.
+  /// Makes the fixture one of several ranks.
   struct OnRanks {
     dist::Communicator& communicator;
     optim::StateSharding sharding = optim::StateSharding::kNone;
-    bool around_layers = true;  // the optimizer works beside the passes, as in training
+    bool around_layers = true;  // the optimizer works around the layers of passes, as in training
   };
   StepFixture(const std::filesystem::path& model_folder, TrainConfig config, const OnRanks& ranks);
   StepFixture(const std::filesystem::path& model_folder, TrainConfig config, at::ScalarType dtype = at::kFloat,
@@ -24,8 +24,8 @@ class StepFixture {
 
   StepContext context();
 
-  /// What an update on all of the batch's rollouts learns from. With `algorithm.old_logprobs: sampler` the policy
-  /// before is as the sampler says, else it is the one that trains.
+  /// What an update on all of the batch's rollouts learns from. With algorithm.old_logprobs: sampler the old log-probs
+  /// are the sampler's; else there are none, so that the old policy is the one that trains.
   update::Batch learned(const RolloutBatch& batch);
   UpdateStats update(const RolloutBatch& batch);
   UpdateStats accumulate(const RolloutBatch& batch);
@@ -34,7 +34,7 @@ class StepFixture {
   Policy& policy() { return policy_; }
   TrainConfig& config() { return config_; }
 
-  /// Clones of every parameter's gradient, by name; then clears them.
+  /// Returns clones of every parameter's gradient, by name, and clears the gradients.
   models::NamedTensors take_gradients();
 
  private:

@@ -24,7 +24,7 @@ TEST(CanFinish, AsksForTheRestOfTheStepAndTheCheckpoint) {
   const Pace pace{.step_s = 100.0, .save_s = 20.0};
   EXPECT_TRUE(can_finish(pace, 60.0, 71.0));  // 110 - 60 + 20
   EXPECT_FALSE(can_finish(pace, 60.0, 69.0));
-  EXPECT_TRUE(can_finish(pace, 500.0, 21.0));  // overdue: any moment now
+  EXPECT_TRUE(can_finish(pace, 500.0, 21.0));  // the step is overdue, so it is expected to end at any moment
   EXPECT_FALSE(can_finish(pace, 500.0, 19.0));
   EXPECT_FALSE(can_finish({.step_s = {}, .save_s = 0.0}, 0.0, 1e9));
 }
@@ -60,8 +60,8 @@ TEST_F(StoppingTest, AStepIsDroppedWhenItsPaceIsNotKnownOrTooSlow) {
   }
 }
 
-// Only rank 1 is told: the deciding object of rank 0 is asked by no signal here, since signals are of the process. What
-// is tested is that a word of one reaches the others.
+// A signal would reach both ranks, which are threads of one process here. So rank 1 announces its decision without one,
+// and the test is that the other rank learns of it.
 TEST_F(StoppingTest, OneRanksWordCountsForAll) {
   dist::run_ranks(2, [](dist::Communicator& ranks) {
     Stopping stop(ranks, 0.0);

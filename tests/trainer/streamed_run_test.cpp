@@ -1,5 +1,5 @@
-// trainer.stream_update in whole runs: the update that begins beside the rollout is the update, bit for bit from run to
-// run.
+// trainer.stream_update in whole runs: an update that begins beside the rollout has the same result as one that does
+// not, and the same bits from run to run.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -62,7 +62,7 @@ TEST_F(StreamedRun, MakesThePlainRunsFirstUpdateAndSaysWhatItHid) {
   EXPECT_GT(hidden, 0.0);
 }
 
-// A signal while a step streams: the step is dropped whole, what was done before is saved.
+// When a signal comes while a step streams, the whole step is dropped, and what was done before is saved.
 TEST_F(StreamedRun, StopsAtASignalWithoutAHalfStep) {
   auto whole = config("whole"), stopped = config("stopped");
   for (auto* config : {&whole, &stopped}) {

@@ -73,7 +73,7 @@ TEST(Validate, RefusesWhatDoesNotGoWithPreferences) {
                  "algorithm.dpo.label_smoothing");
 }
 
-// Everywhere alike: nothing could be sampled.
+// It is refused under every key, since no token could be sampled.
 TEST(Validate, RefusesATopPOfZero) {
   for (const char* key : {"rollout.top_p", "eval.top_p"}) {
     try {
@@ -94,7 +94,7 @@ TEST(TrainConfig, NamesTheNearestDtypeAndDevice) {
   EXPECT_THAT(message("model.device=gpu"), HasSubstr("model.device: unknown value gpu"));
 }
 
-// A list was all that trainer.stop_on could be.
+// Before it had other keys, trainer.stop_on was a list of signs. It may still be one.
 TEST(TrainConfig, ReadsSignsOfDivergenceWithoutTheirKeyToo) {
   const auto stop_on = [](const std::string& value) {
     return load(testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {"trainer.stop_on=" + value})

@@ -31,7 +31,7 @@ class TrainSetsRun : public ::testing::Test {
     io::write_file_atomic(dir_.path() / name, text);
     return (dir_.path() / name).string();
   }
-  // Sums of five digits: first, first + 1, ... in the first place.
+  // Writes a file of `count` sums of five digits whose first places are first, first + 1, ...
   std::string sums(const std::string& name, int first, int count) {
     std::string text;
     for (int i = first; i < first + count; ++i)

@@ -9,7 +9,7 @@
 namespace grpo::trainer {
 namespace {
 
-// Rows of which some in front are left out: an index is no row.
+// Prompts whose rows begin at first_row, as if others had been left out, so that a prompt's index is not its row.
 std::vector<Prompt> prompts_of(int64_t count, int64_t first_row = 0) {
   std::vector<Prompt> prompts;
   for (int64_t i = 0; i < count; ++i) {
@@ -44,7 +44,7 @@ TEST(UncertainOrder, AsksProblemsOfMiddlingAccuracyMoreOftenAndForgetsNone) {
   for (uint64_t step = 0; step < kSteps; ++step) {
     for (const int64_t row : uncertain_rows(tracker, 30, 1, step * 6, 6)) ++asked[row / 10];
   }
-  // Weights of about 0.24 and, most of the time, the least: 0.01 to 0.04.
+  // The weights are about 0.24 in the middle third, and 0.01 (the least) to 0.04 in the others.
   EXPECT_GT(asked[1], 4 * asked[0]);
   EXPECT_GT(asked[1], 4 * asked[2]);
   std::map<int64_t, int> rows;
@@ -84,7 +84,7 @@ TEST(UncertainOrder, AsksAllAlikeWhileNothingIsKnown) {
   for (uint64_t step = 0; step < kSteps; ++step) {
     for (const int64_t row : uncertain_rows({}, 20, 7, step * 4, 4)) ++asked[static_cast<size_t>(row)];
   }
-  // 800 of each, with a deviation of about 25.
+  // 800 of each are expected, with a deviation of about 25.
   for (const int times : asked) EXPECT_NEAR(times, kSteps * 4 / 20, 150);
 }
 

@@ -1,5 +1,4 @@
-// What the update promises: dead groups may be skipped, and a batch may be split in any way, without changing the
-// gradient.
+// The promises of the update: to skip dead groups or to split a batch in any way does not change the gradient.
 #include <ATen/TensorOperators.h>
 #include <ATen/record_function.h>
 #include <gmock/gmock.h>
@@ -64,7 +63,7 @@ TEST_P(Update, SkippingDeadGroupsLeavesTheGradientUnchanged) {
   config.algorithm.entropy_coef = 1e-12;
   const auto all = gradient(config, batch_, &run);
   EXPECT_LT(skipped.tokens, run.tokens);
-  // Equal to fp32 rounding: the sums have other zeros among them, and gradients here are of order one.
+  // They are equal up to fp32 rounding: the sums have other zeros among them. Gradients are about 1 here.
   EXPECT_LE(max_difference(live_only, all), 1e-6);
 }
 
@@ -107,7 +106,8 @@ TEST(UpdatePolicy, MakesNoUpdateWhenNoGroupIsLive) {
   EXPECT_EQ(fixture.context().learner.optimizer.updates(), 0);
 }
 
-// A reward that is not known is no 0: its completion neither learns nor moves the mean of its group.
+// A reward that is not known does not count as 0: the completion is not trained, and the mean of its group is without
+// it.
 TEST(FailedRewards, AreLeftOutOfGroupsLossAndMeans) {
   RolloutBatch batch;
   batch.prompts.resize(1);
@@ -124,7 +124,7 @@ TEST(FailedRewards, AreLeftOutOfGroupsLossAndMeans) {
   EXPECT_EQ(batch.rollouts[1].advantage, -0.5);
   EXPECT_EQ(batch.rollouts[2].advantage, 0.0);
   auto config = config_with(1 << 20);
-  config.algorithm.kl.coef = 0.1;  // under which tied completions train too
+  config.algorithm.kl.coef = 0.1;  // with KL, tied completions train too
   EXPECT_THAT(live_rollouts(config, batch, {0, 1, 2}), ::testing::ElementsAre(0, 1));
   EXPECT_EQ(loss_scale(config, batch, {0, 1, 2}), 1.0 / 4.0);
   StepStats stats;
@@ -143,7 +143,7 @@ std::vector<at::Tensor> weights_of(StepFixture& fixture) {
   return weights;
 }
 
-// Two updates from the same batch, with old log-probs and a reference where the configuration asks for them.
+// Makes two updates from the same batch, with old log-probs and a reference where the configuration asks for them.
 void make_updates(StepFixture& fixture, const RolloutBatch& batch, bool around_layers = true) {
   auto context = fixture.context();
   std::unique_ptr<models::CausalLM> reference;
@@ -166,7 +166,7 @@ std::vector<at::Tensor> after_updates_of_one(const TrainConfig& config, const Ro
   return weights_of(fixture);
 }
 
-// Rank 0's; the others' must be the same bits.
+// The weights after two updates on `size` ranks. All ranks must have the same bits.
 std::vector<at::Tensor> after_updates_of(int64_t size, optim::StateSharding sharding, bool around_layers,
                                          const TrainConfig& config, const RolloutBatch& batch) {
   std::vector<std::vector<at::Tensor>> weights(static_cast<size_t>(size));
@@ -202,7 +202,8 @@ INSTANTIATE_TEST_SUITE_P(EverySharding, UpdateOnRanks,
                          ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer,
                                            optim::StateSharding::kGradients, optim::StateSharding::kWeights));
 
-// Adam's first steps are lr in size whatever the gradient's: a difference of 1e-6 is a hundredth of a step.
+// Adam's first steps have the size of lr whatever the size of the gradient. A difference of 1e-6 is a hundredth of
+// that.
 TEST_P(UpdateOnRanks, IsTheUpdateOfOneAndReducingBesideTheBackwardChangesNoBit) {
   const auto beside = after_updates_of(2, GetParam(), true, config_, batch_);
   EXPECT_LT(largest_difference(beside, after_updates_of_one(config_, batch_)), 1e-6);
@@ -217,8 +218,8 @@ TEST_P(UpdateOnRanks, TakesOldLogProbsAndAReference) {
       1e-6);
 }
 
-// One live group of two: the third rank has no rollout to train on, and with micro-batches of one rollout joins all the
-// same.
+// There is one live group of two, so the third rank has no rollout to train on. With micro-batches of one rollout it
+// takes part in their collectives all the same.
 TEST_P(UpdateOnRanks, GoesOnWhereARankHasNoLiveRollout) {
   for (auto& rollout : batch_.rollouts)
     rollout.score.reward = rollout.prompt == 2 ? static_cast<double>(rollout.sample) : 1.0;
@@ -228,7 +229,7 @@ TEST_P(UpdateOnRanks, GoesOnWhereARankHasNoLiveRollout) {
       1e-6);
 }
 
-// Nor does an update without any live rollout leave a rank waiting.
+// An update without any live rollout does not leave a rank waiting either.
 TEST_P(UpdateOnRanks, MakeNoUpdateWhenNoGroupIsLive) {
   for (auto& rollout : batch_.rollouts) rollout.score.reward = 1.0;
   set_advantages(batch_, {});
@@ -270,8 +271,9 @@ class HostReads {
 };
 std::atomic<int> HostReads::reads = 0;
 
-// What micro-batches measure comes to the host at the end, in one copy, which is none of these. (The optimizer step
-// then reads the gradient's norm; its kernel on the CPU also reads each parameter's counter.)
+// What micro-batches measure comes to the host at the end in one copy, which is not one of the operators that are
+// counted. (The optimizer's step reads the gradient's norm after that, and its kernel on the CPU also each parameter's
+// counter.)
 TEST(AccumulateGradient, ReadsNoValueOnTheHostHoweverManyMicroBatches) {
   for (const auto loss : {algo::Loss::kClip, algo::Loss::kGspo}) {
     for (const int64_t tokens : {1 << 20, 17}) {

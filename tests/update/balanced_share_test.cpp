@@ -28,7 +28,7 @@ TEST(BalancedShare, EachSequenceIsTrainedOnceAndNoRankHasMuchMore) {
     }
     EXPECT_EQ(trained, (std::multiset<size_t>{0, 1, 2, 3, 4, 5, 6, 7})) << ranks;
   }
-  // Of four ranks each gets one of the four long ones.
+  // With four ranks, each gets one of the four long sequences.
   for (int64_t rank = 0; rank < 4; ++rank) {
     int64_t longest = 0;
     for (const size_t index : balanced_share(sequences, small_shape(), rank, 4))

@@ -1,4 +1,4 @@
-// Updates of a critic: what it learns, and that no split and no rank changes it.
+// Updates of a critic: what it learns, and that neither the split nor the number of ranks changes that.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/tensor.h>
@@ -19,7 +19,7 @@ std::filesystem::path model() { return testing::golden_section("step") / "model"
 
 Objective values(std::optional<double> clip = {}) { return {.value = Objective::Value{.clip = clip}}; }
 
-// Returns that differ from target to target, and old values beside them.
+// A batch with old values, and with returns that differ from target to target.
 Batch batch_of_returns() {
   auto batch = uneven_batch(256);
   double next = 0.0;
@@ -32,14 +32,14 @@ Batch batch_of_returns() {
   return batch;
 }
 
-// A head that is not zeros, so that the trunk learns too.
+// Sets the head, which begins as zeros, to other numbers, because with zeros the trunk would have no gradient.
 void set_head(models::CausalLM& critic) {
   const at::NoGradGuard no_grad;
   auto head = at::Tensor(critic.head_weight());
   for (int64_t i = 0; i < head.numel(); ++i) head[0][i] = 0.3 * std::cos(static_cast<double>(i));
 }
 
-// hidden [m, D] that predict a sequence's targets.
+// The hidden states that predict a sequence's targets, [m, D].
 at::Tensor hidden_of_targets(const models::CausalLM& critic, const Sequence& sequence) {
   const auto hidden = critic.hidden_states(nn::PackedBatch::pack({sequence.ids}));
   std::vector<int64_t> rows;

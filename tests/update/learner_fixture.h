@@ -10,13 +10,13 @@
 
 namespace grpo::update {
 
-/// A model with an optimizer, as one rank or one of several. With an objective of values the model is a critic.
+/// A model with an optimizer, on one rank alone or on one of several. With Objective::value the model is a critic.
 class LearnerFixture {
  public:
   struct OnRanks {
     dist::Communicator& communicator;
     optim::StateSharding sharding = optim::StateSharding::kNone;
-    bool around_layers = true;  // the optimizer works beside the passes, as in training
+    bool around_layers = true;  // the optimizer works around the layers of passes, as in training
   };
   LearnerFixture(const std::filesystem::path& model_folder, const Objective& objective,
                  const optim::OptimizerConfig& optimizer, int64_t tokens, const OnRanks* ranks = nullptr,
@@ -30,7 +30,7 @@ class LearnerFixture {
   UpdateStats update(const Batch& batch) { return update_weights(*learner_, watch_, batch); }
   UpdateStats accumulate(const Batch& batch) { return accumulate_gradient(*learner_, watch_, batch); }
 
-  /// Clones of every parameter, and of its gradient, which is then cleared.
+  /// Clones of every parameter, and of every parameter's gradient. take_gradients() clears the gradients.
   models::NamedTensors weights() const;
   models::NamedTensors take_gradients();
 
@@ -43,14 +43,15 @@ class LearnerFixture {
   std::unique_ptr<Learner> learner_;
 };
 
-/// Eight sequences of uneven lengths with advantages of either sign; those of prompt q are 2 q and 2 q + 1, as a
-/// sampler that said -1 of each token made them. scale: 1 over their targets.
+/// Eight sequences of uneven lengths with advantages of either sign; those of prompt q are 2 q and 2 q + 1. The
+/// sampler's log-prob of each token is -1. The scale is 1 / the number of targets.
 Batch uneven_batch(int64_t vocabulary);
 
-/// With so large an eps the first update is nearly the gradient itself: weights after it can be compared.
+/// An optimizer with so large an eps that the first update is nearly the gradient itself, so that a comparison of
+/// weights after it compares gradients.
 optim::OptimizerConfig telling_optimizer();
 
-/// 1 / number of targets.
+/// The scale of a mean over tokens: 1 / the number of targets.
 double token_mean(const std::vector<Sequence>& sequences);
 
 using testing::max_difference;

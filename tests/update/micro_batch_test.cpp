@@ -13,7 +13,7 @@ namespace {
 
 using testing::small_shape;
 
-// With these numbers of targets behind one token.
+// Sequences of a prompt of one token and so many targets.
 std::vector<Sequence> sequences_of(const std::vector<int64_t>& lengths) {
   std::vector<Sequence> sequences;
   for (const int64_t length : lengths)
@@ -45,7 +45,7 @@ TEST(MicroBatches, HoldEachSequenceOnceWithinTheirTokens) {
   EXPECT_TRUE(split_micro_batches(sequences, {}, small_shape(), 10).empty());
 }
 
-// A long sequence costs more than its tokens say, so those beside it are fewer.
+// A long sequence is more work than its share of the tokens, so it has fewer short ones beside it.
 TEST(MicroBatches, ShareTheWorkNotTheTokens) {
   std::vector<int64_t> lengths(100, 100);
   lengths.push_back(1000);
@@ -58,7 +58,7 @@ TEST(MicroBatches, ShareTheWorkNotTheTokens) {
     for (const size_t index : part) work.back() += work_of(sequences[index], small_shape());
   }
   const auto with_long = std::find(parts[0].begin(), parts[0].end(), 100u) != parts[0].end() ? parts[0] : parts[1];
-  EXPECT_LT(with_long.size(), 40u);  // by tokens alone 45 of the short ones would be beside it
+  EXPECT_LT(with_long.size(), 40u);  // if tokens were shared evenly it would have 45 short ones beside it
   EXPECT_LT(*std::max_element(work.begin(), work.end()), 1.1 * *std::min_element(work.begin(), work.end()));
 }
 

@@ -1,5 +1,5 @@
-// When a micro-batch does not fit, the update starts over with smaller ones: same gradient, and later updates keep to
-// it.
+// When a micro-batch does not fit, the update starts over with smaller ones. The gradient is the same, and later
+// updates keep to the smaller size.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
@@ -32,13 +32,13 @@ class OutOfMemory : public ::testing::Test {
   struct Found {
     models::NamedTensors gradients;
     UpdateStats stats;
-    int64_t tokens = 0;  // of a micro-batch, afterwards
-    int64_t peak = 0;    // bytes
+    int64_t tokens = 0;  // the budget of a micro-batch after the update
+    int64_t peak = 0;    // the most bytes that were allocated
   };
 
   Found accumulate(int64_t micro_batch_tokens, int64_t limit) {
     LearnerFixture fixture(testing::golden_section("step") / "model", {}, {}, micro_batch_tokens);
-    fixture.accumulate(batch_);  // what stays for good is there
+    fixture.accumulate(batch_);  // allocates what is kept from then on, so that it does not count below
     fixture.learner().optimizer.zero_grad();
     Found found;
     {
@@ -67,7 +67,7 @@ TEST_F(OutOfMemory, StartsOverWithSmallerMicroBatchesAndFindsTheSameGradient) {
   EXPECT_EQ(max_difference(retried.gradients, small.gradients), 0.0);
   EXPECT_EQ(retried.stats.figure("loss"), small.stats.figure("loss"));
   EXPECT_EQ(retried.stats.tokens, whole.stats.tokens);
-  // Sums in another order.
+  // The sums have another order, so they differ by rounding.
   EXPECT_LE(max_difference(retried.gradients, whole.gradients), 2e-6);
   EXPECT_NEAR(retried.stats.figure("loss"), whole.stats.figure("loss"), 1e-6);
 }

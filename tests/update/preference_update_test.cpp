@@ -1,4 +1,4 @@
-// Updates whose sequences are compared with one another: no split, rank or stream changes them.
+// Updates whose sequences are compared with one another: splits, ranks and streaming do not change them.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
@@ -26,7 +26,7 @@ constexpr int64_t kAll = 1 << 20;
 
 std::filesystem::path model() { return testing::golden_section("step") / "model"; }
 
-// uneven_batch(), whose neighbours are pairs: the second one is the better one.
+// uneven_batch() as pairs of neighbours, of which the second one is the better one.
 Batch pairs() {
   auto batch = uneven_batch(256);
   for (size_t i = 0; i < batch.sequences.size(); ++i) batch.sequences[i].group = static_cast<int64_t>(i / 2);
@@ -49,7 +49,7 @@ Found gradient(const Batch& batch, const Objective& objective, int64_t tokens = 
   return {stats, fixture.take_gradients()};
 }
 
-// Means of a sequence's log-probs under the start weights.
+// The mean of a sequence's log-probs under the start weights.
 double mean_log_prob(const Sequence& sequence) {
   const at::NoGradGuard no_grad;
   const auto start = models::CausalLM::load(model(), at::kFloat, at::kCPU);
@@ -78,7 +78,7 @@ TEST(UpdateOfPairs, TheLossIsTheMeanOverPairs) {
   EXPECT_EQ(found.stats.groups, 4);
 }
 
-// Also where a pair is longer than a micro-batch may be.
+// This also holds where a pair is longer than the budget of a micro-batch.
 TEST(UpdateOfPairs, SplitIntoMicroBatchesChangesNothing) {
   for (const auto& objective : {logistic(), dpo()}) {
     const auto whole = gradient(pairs(), objective);
@@ -108,7 +108,7 @@ TEST(UpdateOfPairs, WeightsOfGroupsMultiplyTheirTerms) {
   EXPECT_LE(max_difference(gradient(without, dpo()).gradients, gradient(weighted, dpo()).gradients), 1e-6);
 }
 
-// The policy is its own reference here: all margins are 0, and the gradient is that at the start of a run.
+// The policy is its own reference here, as at the start of a run, so that all margins are 0.
 TEST(UpdateOfPairs, KnownLogProbsTakeThePlaceOfTheReference) {
   const auto with_model = gradient(pairs(), dpo());
   EXPECT_NEAR(with_model.stats.figure("loss"), std::log(2.0), 1e-6);
@@ -118,7 +118,7 @@ TEST(UpdateOfPairs, KnownLogProbsTakeThePlaceOfTheReference) {
     const auto targets = std::count(sequence.targets.begin(), sequence.targets.end(), uint8_t{1});
     sequence.reference_log_prob = mean_log_prob(sequence) * static_cast<double>(targets);
   }
-  LearnerFixture fixture(model(), dpo(), {}, kAll);  // which has no reference
+  LearnerFixture fixture(model(), dpo(), {}, kAll);  // a learner without a reference
   const auto stats = fixture.accumulate(known);
   EXPECT_NEAR(stats.figure("logps/chosen"), with_model.stats.figure("logps/chosen"), 1e-5);
   EXPECT_LE(max_difference(with_model.gradients, fixture.take_gradients()), 1e-5);
@@ -190,7 +190,7 @@ TEST(Groups, AreNeverSplit) {
   EXPECT_EQ(owner.size(), 4u);
 }
 
-// Halving the budget again and again would not make it fit.
+// A group is not split, so halving the budget again and again would not make it fit.
 TEST(Groups, OneThatDoesNotFitEndsTheUpdate) {
   TokenBudget budget(1000);
   const std::string error = testing::message_of<base::Error>(

@@ -11,10 +11,10 @@
 namespace grpo::update {
 namespace {
 
-constexpr c10::DeviceIndex kDevice = 7;  // that no machine's other tests use
+constexpr c10::DeviceIndex kDevice = 7;  // an index that no other test uses
 
-// LibTorch's view of CUDA devices that are not there, for as long as it lives: a pool that hands out its streams in
-// turn, as CUDA's does.
+// While it lives, LibTorch asks it in place of CUDA, so that devices need not be there. Its pool hands out its streams
+// in turn, as CUDA's does.
 class PooledStreams : public c10::impl::DeviceGuardImplInterface {
  public:
   PooledStreams() : before_(registered().exchange(this)) {}
@@ -47,7 +47,7 @@ class PooledStreams : public c10::impl::DeviceGuardImplInterface {
 
 thread_local c10::StreamId PooledStreams::current_ = 0;
 
-// What the allocator keeps for a step's stream serves the next step.
+// With one stream, the memory that the allocator keeps for the stream of one step can serve the next step.
 TEST(SideStream, IsTheSameOneInEveryStepAndThread) {
   const PooledStreams pool;
   const at::Device device(at::kCUDA, kDevice);

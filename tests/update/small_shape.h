@@ -4,7 +4,7 @@
 
 namespace grpo::testing {
 
-/// Of a model that no test runs: what counts the work of a sequence looks at its sizes.
+/// The shape of a model that no test runs. Only its sizes are needed, to count the work of a sequence.
 inline models::ModelConfig small_shape() {
   models::ModelConfig model;
   model.vocab_size = 100;

@@ -1,4 +1,4 @@
-// An update that begins before all its sequences are known is the update, in whatever time they come.
+// An update that begins before all its sequences are known has the same result, whenever they arrive.
 #include "grpo/update/streamed_update.h"
 
 #include <ATen/TensorOperators.h>
@@ -28,7 +28,7 @@ class Streamed : public ::testing::Test {
     return {testing::golden_section("step") / "model", objective, telling_optimizer(), tokens};
   }
 
-  // The two sequences of place i; a place that nobody trains has none.
+  // The two sequences of place i. Places from 4 on have none, as those of tied groups.
   std::vector<Sequence> place(size_t i) const {
     if (i >= 4) return {};
     return {batch_.sequences[2 * i], batch_.sequences[2 * i + 1]};
@@ -39,7 +39,8 @@ class Streamed : public ::testing::Test {
     return {learning.update(batch_), learning.weights()};
   }
 
-  // completed: what comes at each place; scored: places in the order in which their sequences are brought.
+  // completed: the groups in the order in which their places are announced; scored: the places in the order in which
+  // they are filled.
   Updated streamed(const Objective& objective, const std::vector<size_t>& completed, const std::vector<size_t>& scored,
                    int pause_ms = 0) const {
     auto learning = fixture(objective, 40);
@@ -113,11 +114,11 @@ TEST_F(Streamed, GradientIsDroppedWhenTheStepStops) {
   {
     StreamedUpdate stream(learning.learner(), learning.watch());
     for (const size_t i : {0, 2}) stream.take(stream.announce(), place(i));
-    stream.announce();  // never brought
+    stream.announce();  // this place is never filled
     while (stream.busy_seconds() == 0.0) std::this_thread::yield();
   }
   EXPECT_FALSE(has_gradient(learning));
-  EXPECT_TRUE(learning.update(batch_).applied);  // and the next update is as any other
+  EXPECT_TRUE(learning.update(batch_).applied);  // the next update is not disturbed
   EXPECT_EQ(max_difference(learning.weights(), plain({}, 20).weights), 0.0);
 }
 
@@ -138,7 +139,7 @@ TEST_F(Streamed, UpdateStartsOverWithSmallerMicroBatchesWhenMemoryRunsOut) {
   int64_t left = kAll, peak = 0;
   const auto run = [&](int64_t limit) {
     auto learning = fixture({}, kAll);
-    learning.accumulate(batch_);  // what stays for good is there
+    learning.accumulate(batch_);  // allocates what is kept from then on, so that it does not count below
     learning.learner().optimizer.zero_grad();
     const testing::LimitedMemory memory(limit);
     StreamedUpdate stream(learning.learner(), learning.watch());

@@ -1,4 +1,4 @@
-// Sequences in, one update out: what is trained, with which weight, and that no split changes the gradient.
+// From sequences to one update: what is trained, with which weight, and that no split changes the gradient.
 #include "grpo/update/update.h"
 
 #include <ATen/TensorOperators.h>
@@ -37,7 +37,7 @@ Found gradient(const Batch& batch, const Objective& objective = {}, int64_t toke
   return {stats, fixture.take_gradients()};
 }
 
-// Log-probs of each target, from the model's own logits.
+// The log-prob of each target, computed from the model's logits.
 std::vector<double> log_probs_of(const Sequence& sequence) {
   const at::NoGradGuard no_grad;
   const auto model = models::CausalLM::load(update::model(), at::kFloat, at::kCPU);
@@ -92,7 +92,7 @@ TEST(UpdateOfSequences, WeightsMultiplyTheirTerms) {
   const auto half = gradient(weighted);
   EXPECT_NEAR(half.stats.figure("loss"), 0.5 * plain.stats.figure("loss"), 1e-7);
   for (size_t i = 0; i < plain.gradients.size(); ++i) {
-    // Halving is exact; its place among the sums is not.
+    // To halve a number is exact, but to add it up with others is not.
     EXPECT_LE((half.gradients[i].second - 0.5 * plain.gradients[i].second).abs().max().item<double>(), 1e-6);
   }
   auto one = uneven_batch(256), without = uneven_batch(256);
@@ -151,7 +151,7 @@ INSTANTIATE_TEST_SUITE_P(EverySharding, UpdateOfSequencesOnRanks,
                          ::testing::Values(optim::StateSharding::kNone, optim::StateSharding::kOptimizer,
                                            optim::StateSharding::kGradients, optim::StateSharding::kWeights));
 
-// Adam's first step is lr in size whatever the gradient's: a difference of 1e-6 is a hundredth of it.
+// Adam's first step has the size of lr whatever the size of the gradient. A difference of 1e-6 is a hundredth of that.
 TEST_P(UpdateOfSequencesOnRanks, IsTheUpdateOfOne) {
   const auto batch = uneven_batch(256);
   LearnerFixture one(model(), {}, small_steps(), 17);
@@ -166,7 +166,7 @@ TEST_P(UpdateOfSequencesOnRanks, IsTheUpdateOfOne) {
   });
 }
 
-// A layer that is frozen whole, one in part, and the embedding, which is the head as well.
+// Frozen are a whole layer, parts of another, and the embedding, which is also the head.
 TEST_P(UpdateOfSequencesOnRanks, LeavesFrozenWeightsAloneAndTrainsTheOthersAsOneDoes) {
   const std::vector<std::string> frozen = {"embed", "layers.1", "layers.0.self_attn.q_proj", "layers.0.mlp"};
   const auto batch = uneven_batch(256);

@@ -9,7 +9,8 @@
 
 namespace grpo::algo {
 
-/// How a rollout's reward becomes its advantage. r: reward, m and s: mean and standard deviation of its group of G.
+/// How a rollout's reward becomes its advantage. r is the reward; m and s are the mean and the standard deviation of
+/// the rewards of its group, which has G rollouts.
 enum class Advantage {
   kGrpo,         // (r - m) / (s + eps)                                    arXiv 2402.03300
   kDrGrpo,       // r - m                                                  arXiv 2503.20783
@@ -35,11 +36,12 @@ struct AdvantageConfig {
 };
 
 /// Rewards of a group count as equal when the largest and the smallest differ by no more than this share of the largest
-/// magnitude among them. Sums of the same terms in another order differ by some 1e-16 of it, and to an estimator that
-/// divides by a deviation such a difference would be as good as a right answer.
+/// magnitude among them. Sums of the same terms in another order differ by about 1e-16 of that magnitude, and an
+/// estimator that divides by the deviation would turn such a difference into advantages as large as those of a right
+/// answer. Rewards that were rounded to fp32 can differ by 1e-7 and do not count as equal.
 inline constexpr double kEqualRewards = 1e-9;
 
-/// Whether an estimator looks beyond the group, and so needs the rewards of the whole step.
+/// Whether an estimator uses rewards from outside the group, so that it needs those of the whole step.
 bool looks_beyond_group(Advantage kind);
 
 /// Advantage of every rollout, by the formulas above, computed in double.
@@ -47,7 +49,8 @@ bool looks_beyond_group(Advantage kind);
 /// 0.5 / (0.5 + eps)); with the sample std +-0.7071: the two are not interchangeable.
 /// rewards: [R] floating, any device, of the whole step over all ranks where the estimator looks_beyond_group().
 /// group_offsets: [Q + 1], group q is rewards[offsets[q], offsets[q + 1]).
-/// magnitudes: [R], how large the numbers were of which each reward is the sum; undefined: |rewards|.
+/// magnitudes: [R], for each reward the sum of the absolute values of the terms that were added up to it, to which its
+/// rounding error is relative. Undefined stands for |rewards|.
 /// Returns [R] with the dtype and device of rewards, no gradient. A group of one, or one whose rewards are all equal up
 /// to kEqualRewards, gets exactly 0: decided by comparing rewards, so that rounding is never divided by a tiny
 /// deviation. Throws base::Error naming the index of a reward that is not finite. REQUIRES: group_offsets is
@@ -56,10 +59,12 @@ at::Tensor group_advantage(const at::Tensor& rewards, at::IntArrayRef group_offs
                            const at::Tensor& magnitudes = {});
 
 /// The same for rollouts that have no group: each is compared with a baseline that does not depend on its own reward
-/// (SPO, arXiv 2509.13232). x = r - baseline takes the place of r - m, and the step that of the group: grpo and
-/// batch_std divide x by its deviation over the step (x - mean x squared, by config.std) plus eps, dr_grpo and rloo
-/// take x itself, reinforce_pp centres it too. Where all x are equal there is no deviation to divide by, and x is left
-/// as it is. rewards, baselines: [R] floating, of the whole step over all ranks. Returns [R] as group_advantage().
+/// (SPO, arXiv 2509.13232). x = r - baseline takes the place of r - m, and the whole step takes the place of the group:
+/// grpo and batch_std divide x by (its standard deviation over the step + eps), reinforce_pp subtracts its mean before
+/// it divides, dr_grpo and rloo take x itself. config.std is the divisor of that deviation. Where all x are equal up to
+/// rounding nothing is divided. rewards, baselines: [R] floating, of the whole step over all ranks; the baselines must
+/// be finite. Returns [R] with the dtype and device of rewards, no gradient. Throws base::Error naming the index of a
+/// reward that is not finite.
 at::Tensor baseline_advantage(const at::Tensor& rewards, const at::Tensor& baselines, const AdvantageConfig& config);
 
 }  // namespace grpo::algo

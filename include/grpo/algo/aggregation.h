@@ -8,8 +8,8 @@
 
 namespace grpo::algo {
 
-/// How the per-token terms of B rollouts with T counted tokens become one loss. T and B are of the whole update batch,
-/// over all its micro-batches and ranks.
+/// How the per-token terms of B rollouts with T counted tokens become one loss. T and B count the whole update batch,
+/// all of its micro-batches and ranks.
 enum class Aggregation {
   kTokenMean,            // sum / T                                           DAPO, arXiv 2503.14476
   kSeqMeanTokenMean,     // sum over rollouts of (sum over tokens / |o|) / B  GRPO, arXiv 2402.03300
@@ -18,7 +18,7 @@ enum class Aggregation {
 };
 std::vector<std::string> enum_names(Aggregation);
 
-/// Which rollouts count in T and B: all of the update batch, or those of live groups.
+/// Which rollouts count in T and B: all of the update batch, or only the live ones (RolloutCount::live).
 enum class DenominatorScope { kAll, kLive };
 std::vector<std::string> enum_names(DenominatorScope);
 
@@ -35,7 +35,7 @@ struct Denominators {
 
 struct RolloutCount {
   int64_t tokens = 0;  // completion tokens that count in the loss
-  bool live = true;    // its group's rewards differ
+  bool live = true;    // whether it counts under DenominatorScope::kLive too
 };
 
 /// T and B of the given rollouts; the caller sets max_new_tokens.
@@ -48,7 +48,7 @@ double loss_scale(Aggregation aggregation, const Denominators& denominators);
 
 /// What each token's term is multiplied with: `scale` times 1 or 1 / |o|. With scale = loss_scale() the loss is the sum
 /// of weights times terms: the shares of any split of the batch, and their gradients, add up to the whole.
-/// rollout_offsets: of counted tokens only (packed.h). Returns [N] fp32 on the CPU.
+/// rollout_offsets: as in packed.h, over the counted tokens alone. Returns [N] fp32 on the CPU.
 at::Tensor token_weights(at::IntArrayRef rollout_offsets, Aggregation aggregation, double scale);
 
 }  // namespace grpo::algo

@@ -12,7 +12,7 @@
 
 namespace grpo::algo {
 
-/// The per-token term to minimise. A: advantage, rho = pi / pi_old of a token, sg: no gradient flows through.
+/// The per-token term to minimise. A is the advantage, rho = pi / pi_old the ratio of a token; sg stops the gradient.
 enum class Loss {
   kClip,       // max(-A rho, -A clip(rho, 1 - low, 1 + high))                                PPO, arXiv 1707.06347
   kReinforce,  // -A log pi
@@ -29,7 +29,7 @@ struct PolicyLossConfig {
   Loss loss = Loss::kClip;
   double clip_low = 0.2;
   double clip_high = 0.28;
-  /// c: for A < 0 the term is at most -A c (arXiv 1912.09729); clip and gspo only.
+  /// c, with clip and gspo only: where A < 0 the term is at most -A c (arXiv 1912.09729).
   std::optional<double> dual_clip = std::nullopt;
   double sapo_tau_positive = 1.0;   // tau for A > 0
   double sapo_tau_negative = 1.05;  // tau otherwise
@@ -49,7 +49,8 @@ struct PolicyLossConfig {
 /// Throws base::ConfigError when dual_clip is set for a loss that has none.
 void validate(const PolicyLossConfig& config);
 
-/// Whether the loss is of groups of sequences and no sum over tokens; policy_loss() does not know it then.
+/// Whether the loss compares the sequences of a group (preference_loss.h) instead of adding up terms of tokens.
+/// policy_loss() refuses such a loss.
 inline bool compares_sequences(Loss loss) { return loss == Loss::kPairLogistic; }
 
 /// Whether a token's term depends on no other token.
@@ -66,15 +67,16 @@ struct PolicyLossInputs {
 
 struct PolicyLoss {
   at::Tensor terms;  // [N] with gradient; exactly 0, value and gradient, where the mask is false
-  /// clip_fraction: counted tokens whose clipped branch is active (cispo: whose weight is clipped). clip_fraction/dual:
-  /// those at the dual clip's bound, where there is one. ratio/max: over counted tokens (gspo: of the sequence ratio);
-  /// 0 without one.
+  /// clip_fraction counts the tokens whose clipped branch is active (cispo: whose weight is clipped),
+  /// clip_fraction/dual those at the bound of the dual clip, if one is set. ratio/max is the largest ratio (gspo: of a
+  /// sequence). Only counted tokens are looked at; where there are none, all of these are 0.
   std::vector<Measure> measures;
 };
 
-/// The table above, row by row. log rho is clamped to +-20 before exp. On the policy that sampled (rho = 1) both
-/// branches of clip agree and the whole gradient -A flows. Values under a false mask may be anything, also not finite.
-/// Throws as validate().
+/// The terms of config.loss, as the enumerators of Loss state them. log rho is clamped to +-20 before exp. On the
+/// policy that sampled (rho = 1) both branches of clip agree and the whole gradient -A flows. Values where the mask is
+/// false may be anything, also not finite. Throws what validate() throws.
+/// REQUIRES: compares_sequences(config.loss) is false.
 PolicyLoss policy_loss(const PolicyLossConfig& config, const PolicyLossInputs& inputs);
 
 }  // namespace grpo::algo

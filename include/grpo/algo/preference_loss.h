@@ -10,14 +10,14 @@
 
 namespace grpo::algo {
 
-/// How sequences that answer the same prompt are compared. z: score of a sequence; m: z of the better one minus z of
-/// the other.
+/// How sequences that answer the same prompt are compared. z is the score of a sequence, and m, the margin, is z of the
+/// better one minus z of the other.
 enum class Preference {
-  /// Two sequences: -(1 - e) log sigmoid(beta m) - e log sigmoid(-beta m), e: label_smoothing. DPO, arXiv 2305.18290;
-  /// with e, arXiv 2403.00409.
-  /// Any number (e = 0): the mean, over the sequences that are better than others of their group, of
-  /// log(1 + sum over these others of exp(beta (z' - z))). InfoNCE with verified answers, arXiv 2605.12969; of two
-  /// sequences it is the above.
+  /// For two sequences: -(1 - e) log sigmoid(beta m) - e log sigmoid(-beta m), where e is label_smoothing. DPO, arXiv
+  /// 2305.18290; with e, arXiv 2403.00409.
+  /// For more (e = 0): each sequence that is better than some others of its group has the term log(1 + sum over these
+  /// others of exp(beta (z' - z))), and the loss of the group is the mean of these terms. For two sequences both
+  /// formulas are the same. InfoNCE with verified answers, arXiv 2605.12969.
   kSigmoid,
   /// Two sequences: (m - 1 / (2 beta))^2. IPO, arXiv 2310.12036.
   kIpo,
@@ -28,7 +28,7 @@ struct PreferenceConfig {
   Preference kind = Preference::kSigmoid;
   double beta = 0.1;
   double label_smoothing = 0.0;
-  /// The score is per token: without it z = sum log pi - sum log pi_ref, with it that divided by the tokens.
+  /// Without it z is sum log pi - sum log pi_ref over the tokens of a sequence, and with it that per token.
   bool length_normalised = false;
   bool operator==(const PreferenceConfig&) const = default;
   GRPO_FIELDS(f) {
@@ -48,21 +48,22 @@ void validate(const PreferenceConfig& config);
 struct PreferenceInputs {
   at::Tensor log_probs;             // [N] log pi, with gradient
   at::IntArrayRef rollout_offsets;  // [B + 1]
-  at::Tensor reference;           // [B] log pi_ref of all tokens of each, no gradient; undefined: compared without one
-  std::vector<float> values;      // [B] greater is better; equal ones are not compared with one another
-  at::IntArrayRef group_offsets;  // [K + 1]: group k is the rollouts [offsets[k], offsets[k + 1])
+  at::Tensor reference;             // [B] log pi_ref, summed over each rollout's tokens; undefined: no reference
+  std::vector<float> values;        // [B] greater is better; equal ones are not compared with one another
+  at::IntArrayRef group_offsets;    // [K + 1]: group k is the rollouts [offsets[k], offsets[k + 1])
 };
 
 struct PreferenceLoss {
   at::Tensor terms;  // [K] double, with gradient
-  /// Of the first best and worst of each group, means: margin/mean, m; margin/accuracy, the share with m > 0; with a
-  /// reference, as other trainers have them, rewards/chosen, rewards/rejected (beta times sum log pi - sum log pi_ref,
-  /// also where z is per token), rewards/margins, rewards/accuracies, logps/chosen and logps/rejected (sum log pi).
+  /// Means over groups, of the best and the worst rollout of each (the first of several equal ones): margin/mean of m,
+  /// and margin/accuracy, the share of groups with m > 0. With a reference also the figures that other trainers report:
+  /// rewards/chosen and rewards/rejected, which are beta (sum log pi - sum log pi_ref) even where z is per token,
+  /// rewards/margins and rewards/accuracies of these, and logps/chosen and logps/rejected, which are sum log pi.
   std::vector<Measure> measures;
 };
 
-/// Sums and terms are in double. K may be 0. REQUIRES: in every group some values differ; with label smoothing or
-/// Preference::kIpo every group has two rollouts.
+/// Log-probs are added up in double, and terms are double. K may be 0. REQUIRES: the values of every group differ
+/// somewhere; with label smoothing or Preference::kIpo every group has two rollouts.
 PreferenceLoss preference_loss(const PreferenceConfig& config, const PreferenceInputs& inputs);
 
 }  // namespace grpo::algo

@@ -15,7 +15,9 @@ class Timer {
 };
 
 /// A rate; 0 where no time has passed.
-inline double per_second(int64_t count, double seconds) { return seconds > 0.0 ? static_cast<double>(count) / seconds : 0.0; }
+inline double per_second(int64_t count, double seconds) {
+  return seconds > 0.0 ? static_cast<double>(count) / seconds : 0.0;
+}
 
 /// Seconds for which the threads of this process have computed so far; waiting does not count. On a machine that does
 /// other work too, a wall clock cannot tell this.

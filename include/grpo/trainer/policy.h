@@ -15,19 +15,22 @@
 
 namespace grpo::trainer {
 
-/// The model, together with what turns text into its ids and back.
+/// The model, together with what turns text into ids and back.
 struct Policy {
   std::filesystem::path folder;  // of the tokenizer files and config.json
   std::unique_ptr<models::CausalLM> model;
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::optional<tokenizer::ChatTemplate> chat_template;
-  std::vector<int64_t> stop_ids;  // eos of generation_config, config and tokenizer, and the template's end of turn
+  /// Ids that end a completion: eos of generation_config, config and tokenizer, the template's end of turn, and those
+  /// that the configuration adds.
+  std::vector<int64_t> stop_ids;
 };
 
-/// Loads the policy from config.path (already resolved). weights: the folder with the weights when they are not the
-/// start ones (a checkpoint's model/); empty: the start ones, as config.init says. seed: of random ones. local_rank:
-/// see models::resolve_device. Throws base::ConfigError or base::IoError: missing folder, unknown architecture or
-/// template, a tokenizer whose ids exceed the model's vocabulary (special tokens may, as long as no prompt has them).
+/// Loads the policy from config.path, which has been resolved. weights: a folder whose weights take the place of the
+/// start weights (a checkpoint's model/); empty: the start weights, as config.init says. seed: of random start weights.
+/// local_rank: see models::resolve_device. Throws base::ConfigError or base::IoError for a folder that is missing, an
+/// unknown architecture or template, no stop id, or a tokenizer whose ids exceed the model's vocabulary (those of
+/// special tokens may, as long as no prompt has them).
 Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
                    const std::filesystem::path& weights = {}, int64_t local_rank = 0, uint64_t seed = 0);
 
@@ -35,8 +38,8 @@ Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra
 std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights = {},
                                              int64_t local_rank = 0, uint64_t seed = 0);
 
-/// Loads a critic that begins with a model's weights (models::ConfigOverrides::value_head); the arguments are those of
-/// load_policy.
+/// Loads a critic that begins with a model's weights and has a value head (models::ConfigOverrides::value_head); the
+/// arguments are those of load_policy.
 std::unique_ptr<models::CausalLM> load_critic(const PolicyConfig& config, int64_t local_rank, uint64_t seed);
 
 struct PromptOptions {
@@ -44,9 +47,10 @@ struct PromptOptions {
   bool allow_special_tokens = false;  // as data.allow_special_tokens
 };
 
-/// Puts problems into the chat template and tokenizes them. Those longer than max_prompt_tokens are left out and
-/// counted in `dropped`; a warning says how many hold the text of special tokens. Throws base::ConfigError naming the
-/// problem whose conversation the template cannot express, or whose ids have no embedding in the model.
+/// Puts problems into the chat template and tokenizes them. Prompts longer than max_prompt_tokens are left out and
+/// added to `*dropped`; a warning says how many problems hold the text of special tokens. Throws, naming the problem,
+/// base::ConfigError where the template cannot express its conversation or the model has no embedding for one of its
+/// ids, and base::IoError where it has no tokens.
 std::vector<Prompt> make_prompts(const Policy& policy, const std::vector<data::Problem>& problems,
                                  int64_t max_prompt_tokens, int64_t* dropped, const PromptOptions& options = {});
 

@@ -153,11 +153,11 @@ struct RolloutConfig {
   }
 };
 
-/// What to do with a completion that ended at max_new_tokens.
+/// What to do with a completion that was cut off at max_new_tokens.
 enum class Truncated { kTrain, kMask, kZeroReward };
 inline std::vector<std::string> enum_names(Truncated) { return {"train", "mask", "zero_reward"}; }
 
-/// Which tokens of completions with a negative advantage are made less likely.
+/// Which tokens of a completion with a negative advantage are trained.
 enum class NegativeTokens { kAll, kFiltered };
 inline std::vector<std::string> enum_names(NegativeTokens) { return {"all", "filtered"}; }
 
@@ -165,7 +165,7 @@ inline std::vector<std::string> enum_names(NegativeTokens) { return {"all", "fil
 enum class OldLogProbs { kTrainer, kSampler };
 inline std::vector<std::string> enum_names(OldLogProbs) { return {"trainer", "sampler"}; }
 
-/// Where the KL penalty goes.
+/// Where the KL penalty is applied.
 enum class KlIn { kLoss, kReward };
 inline std::vector<std::string> enum_names(KlIn) { return {"loss", "reward"}; }
 
@@ -188,7 +188,7 @@ struct KlConfig {
   }
 };
 
-/// What a step learns from: groups of its own completions, or written ones.
+/// What a step learns from: completions that the policy samples, or written ones.
 enum class MethodKind {
   kGrpo,
   kSft,        // written completions
@@ -260,7 +260,7 @@ struct AlgorithmConfig {
   }
 };
 
-/// The weight of the KL term in the loss.
+/// The weight of the KL term in the loss; 0 where the penalty is part of the reward.
 inline double kl_in_loss(const AlgorithmConfig& algorithm) {
   return algorithm.kl.in == KlIn::kLoss ? algorithm.kl.coef : 0.0;
 }
@@ -275,7 +275,7 @@ inline bool compares_groups(const AlgorithmConfig& algorithm) {
          (algorithm.method == MethodKind::kGrpo && algo::compares_sequences(algorithm.policy.loss));
 }
 
-/// Whether better completions are set against worse ones, and advantages say no more than which is which.
+/// Whether better completions are compared with worse ones, so that advantages only say which is which.
 inline bool prefers(const AlgorithmConfig& algorithm) {
   return compares_groups(algorithm) ||
          (algorithm.method == MethodKind::kGrpo && algorithm.policy.loss == algo::Loss::kPair);
@@ -295,7 +295,7 @@ inline std::vector<std::string> enum_names(OffloadOptimizer) { return {"auto", "
 enum class RecomputeChoice { kAuto, kNone, kSelective, kFull };
 inline std::vector<std::string> enum_names(RecomputeChoice) { return {"auto", "none", "selective", "full"}; }
 
-/// When a run ends before trainer.steps are done.
+/// What ends a run before trainer.steps are done.
 struct StopOnConfig {
   std::string metric;
   std::optional<double> at_least;
@@ -402,7 +402,7 @@ struct LoggingConfig {
   }
 };
 
-/// Everything `grpo train` can be told. docs/config.md is generated from these lists.
+/// Every setting of `grpo train`. docs/config.md is generated from these lists of fields.
 struct TrainConfig {
   RunConfig run;
   PolicyConfig model;
@@ -432,11 +432,12 @@ struct TrainConfig {
   }
 };
 
-/// Contradictions between keys (mini-batches that do not divide the prompts, ...): throws base::ConfigError naming
-/// both.
+/// Throws base::ConfigError, naming both keys, for keys that contradict each other, such as mini-batches that do not
+/// divide the prompts.
 void validate(const TrainConfig& config);
 
-/// That model, data and run.output are named at all, which a plan may do without. Throws base::ConfigError.
+/// Throws base::ConfigError unless data.train and model.path are named and run.output can be a folder. It is apart from
+/// validate() because a plan can do without them.
 void validate_inputs(const TrainConfig& config);
 
 }  // namespace grpo::trainer

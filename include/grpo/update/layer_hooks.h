@@ -5,8 +5,8 @@
 
 namespace grpo::update {
 
-/// Hooks by which the optimizer works around each layer of the model's passes (optim::Optimizer says what it does
-/// there). The optimizer must outlive them.
+/// Hooks that call the optimizer before and after each layer of the model's passes (optim::Optimizer says what it does
+/// there). The optimizer must outlive the hooks.
 models::LayerHooks layer_hooks(optim::Optimizer& optimizer);
 
 }  // namespace grpo::update

@@ -15,7 +15,7 @@ namespace grpo::update {
 /// The model that learns and everything that an update of it needs. All that it refers to must outlive it.
 struct Learner {
   const models::CausalLM& model;
-  const models::CausalLM* reference = nullptr;  // the objective's KL term needs it
+  const models::CausalLM* reference = nullptr;  // needed where the objective compares with a reference; else null
   optim::Optimizer& optimizer;                  // of the model's parameters
   dist::Communicator& communicator;
   TokenBudget& budget;
@@ -25,16 +25,16 @@ struct Learner {
 
 /// How far an update has come on this rank.
 struct Progress {
-  int64_t done = 0;  // micro-batches
-  int64_t total = 0;
-  int64_t tokens = 0;  // targets that were trained
+  int64_t done = 0;    // micro-batches that have run
+  int64_t total = 0;   // micro-batches of the update, as far as they are known
+  int64_t tokens = 0;  // targets of the micro-batches that have run
 };
 
-/// Those who watch while an update runs: it tells them how far it is, and they may ask it to stop.
+/// Lets the caller follow an update while it runs, and stop it. should_stop is set on all ranks or on none.
 struct Watch {
-  std::string name;                        // in messages, as "step 3"
+  std::string name;                        // begins messages, as "step 3"
   std::function<bool()> should_stop = {};  // asked between micro-batches: true drops the update, on all ranks
-  std::function<void(const Progress&)> on_progress = {};  // after each micro-batch, on the thread that called
+  std::function<void(const Progress&)> on_progress = {};  // called after each micro-batch, on the caller's thread
 };
 
 }  // namespace grpo::update

@@ -7,7 +7,7 @@
 
 namespace grpo::update {
 
-/// Marks the work of its lifetime by name: in the trace of a StepProfile, and as an NVTX range for NVIDIA's tools.
+/// Gives a name to all work of its lifetime, in the trace of a StepProfile and as an NVTX range for NVIDIA's tools.
 class TraceRange {
  public:
   explicit TraceRange(const char* name);

@@ -1,4 +1,4 @@
-// Direct preference optimization: prompts and two written completions each -> pairs of sequences -> update.
+// Direct preference optimization: prompts with two written completions each -> pairs of sequences -> update.
 #include "trainer/methods/dpo.h"
 
 #include "grpo/base/error.h"
@@ -52,7 +52,7 @@ Dpo::Dpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& p
 update::Batch Dpo::batch_of(const StepCall&, const std::vector<size_t>& examples) const {
   update::Batch batch{.sequences = {}, .scale = 1.0 / static_cast<double>(examples.size())};
   for (size_t k = 0; k < examples.size(); ++k) {
-    const size_t i = examples[k];  // an epoch's end may bring the same pair twice, so that i is no name of the group
+    const size_t i = examples[k];  // around an epoch's end a pair may come twice, so that the group is numbered by k
     const Prompt& prompt = prompts()[i];
     batch.sequences.push_back(sequence_of(prompt, pairs_.chosen[i], 1.0f, references_[i].chosen, k));
     batch.sequences.push_back(sequence_of(prompt, pairs_.rejected[i], -1.0f, references_[i].rejected, k));

@@ -8,20 +8,22 @@
 
 namespace grpo::trainer {
 
-/// The ids of both completions of each prompt, gold and rejected, as written_completions() makes them. Leaves out pairs
-/// of which one is longer than most_tokens, and those whose completions are the same, with a warning. Throws
-/// base::ConfigError when none is left.
+/// The ids of the better and of the worse completion of each prompt.
 struct WrittenPairs {
   std::vector<std::vector<int64_t>> chosen, rejected;
 };
+
+/// Makes the pairs of Prompt::gold and Prompt::rejected, each by written_completion(). With a warning, prompts are left
+/// out (and removed from `prompts`) of which a completion is longer than most_tokens or both completions are the same.
+/// Throws base::ConfigError when none is left.
 WrittenPairs written_pairs(const Policy& policy, std::vector<Prompt>& prompts, int64_t most_tokens,
                            bool special_tokens);
 
-/// Direct preference optimization (arXiv 2305.18290) on written pairs: the mean over pairs of the loss of
-/// algorithm.dpo. The rest is as in supervised fine-tuning.
+/// Direct preference optimization (arXiv 2305.18290) on written pairs. The loss is the mean over pairs of that of
+/// algorithm.dpo; everything else is as in supervised fine-tuning.
 class Dpo : public Sft {
  public:
-  /// All that is given outlives it. references: of each prompt.
+  /// What is given must outlive this object. references: for each prompt.
   Dpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts, const WrittenPairs& pairs,
       const std::vector<ReferencePair>& references);
 

@@ -15,7 +15,8 @@
 namespace grpo::trainer {
 namespace {
 
-// What all ranks put on the wire for this step (docs/distributed.md has the formula): for rollouts, and for the update.
+// The bytes that all ranks have sent in this step (docs/distributed.md has the formula), for the rollout and for the
+// update; empty with one rank.
 std::vector<double> bytes_of_ranks(const StepStats& stats, dist::Communicator& communicator) {
   if (communicator.size() == 1) return {};
   std::vector<double> sum = {0.0, 0.0};
@@ -80,7 +81,8 @@ bool Grpo::take_step(const StepCall& call) {
   return true;
 }
 
-// From the next draw of the run on. What is asked depends on what was known when the step began.
+// The draws that the next step may ask, beginning with the next draw of the run. Which prompts and sizes they have
+// depends only on what was known when the step began.
 Draws Grpo::next_draws() {
   auto next = next_prompts();
   return Draws(
@@ -91,7 +93,7 @@ Draws Grpo::next_draws() {
       config_.rollout.prompts_per_step, most_rollouts(config_.rollout));
 }
 
-// The index of the prompt of each of the step's draws.
+// Returns a function that gives the index of the prompt of each of the step's draws.
 std::function<size_t(size_t)> Grpo::next_prompts() {
   if (data::order_of(config_.data) != data::Order::kUncertain) {
     return [this](size_t number) { return static_cast<size_t>(sampler_.row_of(next_draw_ + number)); };
@@ -106,7 +108,8 @@ std::function<size_t(size_t)> Grpo::next_prompts() {
   };
 }
 
-// A group that may be extended is tied when it is so at its largest. One of one is never tied.
+// The expected number of dead groups. A group that may be extended is dead only if it is still tied at its largest
+// size. A group of one is never dead.
 double Grpo::predict_dead(const RolloutBatch& batch) const {
   const bool extends = config_.rollout.adaptive.mode == AdaptiveMode::kExtend;
   double expected = 0.0;
@@ -159,7 +162,7 @@ double Grpo::mean_overlong() const {
 StepSigns Grpo::signs() const {
   const StepStats& stats = result_.stats;
   return {
-      // Where sequences are compared there is no ratio.
+      // Where sequences are compared there is no ratio to an old policy.
       .ratio_max = compares_groups(config_.algorithm) ? 0.0 : stats.update.figure("ratio/max"),
       .reward_mean = stats.reward_mean,
       .reward_std = stats.reward_std,
@@ -184,7 +187,7 @@ std::string Grpo::failed_warning() const {
                       result_.batch.prompts[failed->prompt].id, ", ", failed->score.failure);
 }
 
-// Of the first step alone.
+// Looks at the first step only.
 std::string Grpo::truncated_warning() {
   const auto rollouts = static_cast<int64_t>(result_.batch.rollouts.size());
   if (std::exchange(checked_truncated_, true) || result_.stats.truncated * 2 <= rollouts) return "";
@@ -196,7 +199,7 @@ std::string Grpo::truncated_warning() {
                       "was not trained with this template (model.template)");
 }
 
-// Once, when so many groups are known that chance does not explain it.
+// Looks once, as soon as there are so many groups that few live ones are no accident.
 std::string Grpo::few_live_warning() {
   constexpr int64_t kGroups = 100;
   if (groups_asked_ < kGroups || std::exchange(checked_live_, true) || groups_live_ * 4 >= groups_asked_) return "";
@@ -230,7 +233,7 @@ std::string Grpo::summary(int64_t total_steps, double step_s, double left_s) con
 
 void Grpo::save(nlohmann::json& state) const {
   state["next_draw"] = next_draw_;
-  state["pending_prompts"] = nlohmann::json::array();  // a step is finished or not begun: none is ever half done
+  state["pending_prompts"] = nlohmann::json::array();  // always empty: a step is finished or has not begun
   state["rollouts_total"] = rollouts_total_;
   state["accuracy"] = accuracy_.to_json();
   state["values"] = values_.to_json();
@@ -240,7 +243,7 @@ void Grpo::restore(const nlohmann::json& state) {
   next_draw_ = state.at("next_draw").get<uint64_t>();
   rollouts_total_ = state.at("rollouts_total").get<int64_t>();
   accuracy_ = AccuracyTracker::from_json(state.at("accuracy"));
-  values_ = ValueTracker::from_json(state.value("values", nlohmann::json::array()));  // older ones have none
+  values_ = ValueTracker::from_json(state.value("values", nlohmann::json::array()));  // older checkpoints have none
   checked_truncated_ = true;
   checked_live_ = true;
 }

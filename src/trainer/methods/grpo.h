@@ -16,10 +16,11 @@
 
 namespace grpo::trainer {
 
-/// Group relative policy optimization: groups of completions are sampled, rewarded, and compared with one another.
+/// Group relative policy optimization: groups of completions are sampled, rewarded, and compared with one another. Also
+/// methods online_dpo and ppo, whose steps differ only in what they make of the rewards.
 class Grpo : public Method {
  public:
-  /// All that is given outlives it.
+  /// What is given must outlive this object.
   Grpo(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts, rollout::Engine& engine,
        const reward::RewardFunction& reward);
 
@@ -55,18 +56,18 @@ class Grpo : public Method {
   int64_t longest_prompt_ = 0;
   bool checked_truncated_ = false;
   bool checked_live_ = false;
-  // Carried from step to step.
-  uint64_t next_draw_ = 0;
+  // Carried from step to step:
+  uint64_t next_draw_ = 0;  // ordinal of the run's next draw
   int64_t rollouts_total_ = 0;
   AccuracyTracker accuracy_;
   ValueTracker values_;       // used by groups of one
-  int64_t groups_asked_ = 0;  // of the first steps, for few_live_warning()
+  int64_t groups_asked_ = 0;  // groups since this process began, and the live ones of them, for few_live_warning()
   int64_t groups_live_ = 0;
-  // The last step.
+  // Of the last step:
   int64_t step_ = 0;
   StepResult result_;
   double dead_predicted_ = 0.0;
-  std::vector<double> sent_;  // bytes by all ranks, for rollouts and update; empty with one
+  std::vector<double> sent_;  // bytes that all ranks sent for the rollout and for the update; empty with one rank
 };
 
 }  // namespace grpo::trainer

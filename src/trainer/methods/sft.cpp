@@ -65,7 +65,7 @@ bool Sft::take_step(const StepCall& call) {
   const int64_t sent = communicator.bytes_sent();
   const metrics::Timer timer;
   communicator.enter_phase(base::concat("step ", call.step, ", update"));
-  policy_.model->release_sampling_weights();  // an evaluation may have made the sampler's copy
+  policy_.model->release_sampling_weights();  // there is a sampler's copy if there has been an evaluation
   call.learner.optimizer.release_weights();
   const auto updates = make_updates(call, examples);
   call.learner.optimizer.gather_weights();
@@ -101,7 +101,8 @@ std::vector<size_t> Sft::next_examples() {
   return examples;
 }
 
-// One after the other, each part of the examples once an epoch. An update that is dropped is the last.
+// Makes the updates one after the other, in each epoch one for each part of the examples. One that is dropped is the
+// last.
 std::vector<UpdateStats> Sft::make_updates(const StepCall& call, const std::vector<size_t>& examples) const {
   auto watch = update_watch(call.step, call.should_stop, call.on_progress);
   const auto parts = static_cast<size_t>(config_.trainer.updates_per_step);
@@ -112,7 +113,7 @@ std::vector<UpdateStats> Sft::make_updates(const StepCall& call, const std::vect
     const std::vector<size_t> part(first, first + static_cast<std::ptrdiff_t>(size));
     updates.push_back(update::update_weights(call.learner, watch, batch_of(call, part)));
     if (updates.back().dropped) break;
-    if (updates.back().applied) watch.should_stop = {};  // the weights have changed: from here on the step is finished
+    if (updates.back().applied) watch.should_stop = {};  // the weights have changed, so the step has to be finished
   }
   return updates;
 }

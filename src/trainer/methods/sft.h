@@ -10,20 +10,22 @@
 
 namespace grpo::trainer {
 
-/// The ids of a written completion: its text word for word, and the token that ends the assistant's turn (without a
-/// template the first stop id). special_tokens: their texts in it are tokens (data.allow_special_tokens).
+/// The ids of a written completion: its text word for word, and then the token that ends the assistant's turn, or the
+/// first stop id where the template has none. special_tokens: texts of special tokens in it become tokens
+/// (data.allow_special_tokens).
 std::vector<int64_t> written_completion(const Policy& policy, const std::string& text, bool special_tokens);
 
-/// The ids that supervised fine-tuning teaches for each prompt: its first answer. Leaves out the prompts whose
-/// completion is longer than most_tokens, with a warning. Throws base::ConfigError when none is left.
+/// The ids that supervised fine-tuning teaches for each prompt: its first answer, by written_completion(). With a
+/// warning, prompts whose completion is longer than most_tokens are left out (and removed from `prompts`). Throws
+/// base::ConfigError when none is left.
 std::vector<std::vector<int64_t>> written_completions(const Policy& policy, std::vector<Prompt>& prompts,
                                                       int64_t most_tokens, bool special_tokens);
 
-/// Supervised fine-tuning: the negative log-likelihood of written completions, over their tokens as
-/// algorithm.aggregation says. With several updates a step each takes its part of the step's examples.
+/// Supervised fine-tuning: the loss is the negative log-likelihood of written completions, aggregated over tokens as
+/// algorithm.aggregation says. With several updates a step, each has its part of the step's examples.
 class Sft : public Method {
  public:
-  /// All that is given outlives it. completions: of each prompt.
+  /// What is given must outlive this object. completions: for each prompt.
   Sft(const TrainConfig& config, Policy& policy, const std::vector<Prompt>& prompts,
       const std::vector<std::vector<int64_t>>& completions);
 
@@ -32,7 +34,7 @@ class Sft : public Method {
   metrics::MetricsLine measures() const override;
   StepSigns signs() const override { return {}; }
   std::vector<std::string> warnings() override { return {}; }
-  // It learns from the data themselves.
+  // There are no samples to show: what it learns from is in the data files.
   void write_samples(const std::filesystem::path&, int64_t) const override {}
   void show_samples(metrics::TensorBoardWriter&, double) const override {}
   void show(metrics::Status& status) const override;
@@ -43,9 +45,9 @@ class Sft : public Method {
 
  protected:
   /// What one update learns from these examples (indices of prompts and completions). A method that weighs their tokens
-  /// in another way changes it here.
+  /// in another way overrides it.
   virtual update::Batch batch_of(const StepCall& call, const std::vector<size_t>& examples) const;
-  /// Tokens of each completion of an example.
+  /// The number of tokens of each completion of an example.
   virtual std::vector<int64_t> lengths_of(size_t example) const;
   const std::vector<Prompt>& prompts() const { return prompts_; }
 
@@ -58,16 +60,16 @@ class Sft : public Method {
   const std::vector<Prompt>& prompts_;
   const std::vector<std::vector<int64_t>>& completions_;
   data::PromptSampler sampler_;
-  uint64_t next_draw_ = 0;  // carried from step to step
-  // The last step.
+  uint64_t next_draw_ = 0;  // ordinal of the run's next draw; carried from step to step
+  // Of the last step:
   int64_t step_ = 0;
   UpdateStats update_;
   int64_t prompt_tokens_ = 0;
   int64_t completion_tokens_ = 0;
   int64_t num_completions_ = 0;
-  int64_t longest_ = 0;  // completion
+  int64_t longest_ = 0;  // tokens of the longest completion
   double update_s_ = 0.0;
-  double bytes_ = 0.0;  // sent by all ranks; 0 with one
+  double bytes_ = 0.0;  // bytes that all ranks sent; 0 with one rank
   int64_t ranks_ = 1;
 };
 
