@@ -37,8 +37,10 @@ std::string exchange(uint16_t port, std::string_view request, int wait_ms) {
   std::string answer;
   char bytes[4096];
   pollfd waiting{.fd = client, .events = POLLIN, .revents = 0};
-  while (::poll(&waiting, 1, wait_ms) == 1) {
-    const ssize_t count = ::recv(client, bytes, sizeof bytes, 0);
+  // libFuzzer's alarm, every few seconds, interrupts what waits.
+  const auto wait = [&waiting, wait_ms] { return TEMP_FAILURE_RETRY(::poll(&waiting, 1, wait_ms)); };
+  while (wait() == 1) {
+    const ssize_t count = TEMP_FAILURE_RETRY(::recv(client, bytes, sizeof bytes, 0));
     if (count <= 0) break;
     answer.append(bytes, static_cast<size_t>(count));
   }
