@@ -73,11 +73,11 @@ struct TrainingPass {
   nn::AttentionPlan plan;
   nn::Rope rope;
   Recompute recompute;
-  at::Tensor dropout_rows;
+  at::Tensor dropout_keys;
 
   nn::LinearWeights weights_of(const Linear& linear) const {
     nn::LinearWeights weights{linear.weight, linear.bias.value_or(at::Tensor()), linear.adapter};
-    weights.adapter.dropout.rows = dropout_rows;
+    weights.adapter.dropout.token_keys = dropout_keys;
     return weights;
   }
 
@@ -328,7 +328,7 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch) const {
                    .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
                    .rope = {batch.positions, cos, sin, state_->config.head_dim},
                    .recompute = state_->training.recompute,
-                   .dropout_rows = batch.dropout_rows});
+                   .dropout_keys = batch.dropout_keys});
   const bool again = state_->training.recompute == Recompute::kFull && at::GradMode::is_enabled();
   const AroundLayers around(state_->hooks, weights.layers.size());
   int64_t next = 0;

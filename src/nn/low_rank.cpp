@@ -19,8 +19,8 @@ constexpr int64_t kSpread = -0x00ae502812aa7333LL;
 // [T, D]: 1 / (1 - p) if an element stays, else 0. It is computed from integers, which wrap around
 // in the same way on every device.
 at::Tensor mask_of(const at::Tensor& x, const Dropout& dropout) {
-  const auto columns = (at::arange(x.size(1), dropout.rows.options()) * kGolden + dropout.key).bitwise_or(1);
-  auto bits = dropout.rows.unsqueeze(1) * columns;
+  const auto columns = (at::arange(x.size(1), dropout.token_keys.options()) * kGolden + dropout.key).bitwise_or(1);
+  auto bits = dropout.token_keys.unsqueeze(1) * columns;
   bits = bits.bitwise_xor(bits.bitwise_right_shift(32)).mul_(kSpread);
   bits = bits.bitwise_xor(bits.bitwise_right_shift(29)).mul_(kGolden);
   const auto bound = static_cast<int64_t>(std::ldexp(dropout.p, 63) - std::ldexp(1.0 - dropout.p, 63));

@@ -252,7 +252,7 @@ struct Session::State {
   EngineStats stats() const {
     EngineStats stats = counted;
     stats.preempted = scheduler.num_preempted();
-    stats.recorded = runner.num_recorded() - recorded_before;
+    stats.graphs_recorded = runner.num_recorded() - recorded_before;
     return stats;
   }
 };

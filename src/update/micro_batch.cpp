@@ -18,7 +18,7 @@ namespace {
 void to_device(MicroBatch& micro, at::Device device) {
   if (device.is_cpu()) return;
   std::vector<at::Tensor*> parts = {&micro.packed.ids, &micro.packed.positions, &micro.hidden_rows, &micro.targets};
-  if (micro.packed.dropout_rows.defined()) parts.push_back(&micro.packed.dropout_rows);
+  if (micro.packed.dropout_keys.defined()) parts.push_back(&micro.packed.dropout_keys);
   std::vector<at::Tensor> values;
   for (const at::Tensor* part : parts) values.push_back(*part);
   const auto all = kernels::Upload(device, /*in_place=*/false)(at::cat(values));
@@ -36,7 +36,7 @@ int64_t dropout_row(uint64_t text, int64_t position, int64_t update) {
   return static_cast<int64_t>((uint64_t{bits[0]} << 32) | bits[1]);
 }
 
-at::Tensor dropout_rows(const std::vector<std::vector<int64_t>>& texts, int64_t update) {
+at::Tensor dropout_keys(const std::vector<std::vector<int64_t>>& texts, int64_t update) {
   std::vector<int64_t> rows;
   for (const auto& ids : texts) {
     const std::string_view bytes(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int64_t));
@@ -133,7 +133,7 @@ MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::v
   for (const auto& group : groups_of(sequences, indices))
     micro.groups.push_back(micro.groups.back() + static_cast<int64_t>(group.size()));
   micro.packed = nn::PackedBatch::pack(read);
-  if (dropout_update) micro.packed.dropout_rows = dropout_rows(read, *dropout_update);
+  if (dropout_update) micro.packed.dropout_keys = dropout_keys(read, *dropout_update);
   micro.hidden_rows = at::tensor(rows, at::kLong);
   micro.targets = at::tensor(targets, at::kLong);
   to_device(micro, device);

@@ -20,7 +20,7 @@ struct Run {
   size_t begin = 0;
   size_t end = 0;
   bool digit = false;
-  bool ordinal = false;  // has a digit with letters behind it that are no unit, 8th, or is part of a name
+  bool in_word = false;  // has a digit with letters behind it that are no unit, 8th, or is part of a name
 };
 
 // Whether a word behind a value is its unit. Units that are common words as well ("5 in all") do not count.
@@ -93,7 +93,7 @@ class Runs {
     size_t begin = at_;
     while (begin > 0 && is_letter(text_[begin - 1])) --begin;
     const bool glued = begin < at_ && !is_function_name(text_.substr(begin, at_ - begin));
-    if (glued && open_.digit) open_.ordinal = true;
+    if (glued && open_.digit) open_.in_word = true;
     add(lex_number_text(text_, at_, true).end - at_);
     open_.digit = open_.digit || !glued;
   }
@@ -106,7 +106,7 @@ class Runs {
     const bool letter = word.size() == 1 && word != "a" && word != "I" && word != "A";
     if (letter || is_function_name(word) || word == "pi") return add(word.size());
     if (inside_ && open_.digit && (names_unit(word) || names_scale(word))) return add(word.size());
-    if (behind_digit && !find_unit(word)) open_.ordinal = true;
+    if (behind_digit && !find_unit(word)) open_.in_word = true;
     part(word.size());
   }
 
@@ -212,7 +212,7 @@ std::string last_value(std::string_view text, size_t& at) {
   const size_t offset = text.size() > kTail ? text.size() - kTail : 0;
   const std::string_view tail = text.substr(offset);
   const Run run = Runs(tail).last();
-  if (!run.digit || run.ordinal) return "";
+  if (!run.digit || run.in_word) return "";
   const auto value = tidied(tail.substr(run.begin, run.end - run.begin));
   if (std::none_of(value.begin(), value.end(), is_digit)) return "";
   const auto begin = static_cast<size_t>(value.data() - tail.data());

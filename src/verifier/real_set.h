@@ -8,7 +8,7 @@
 namespace grpo::verifier {
 
 /// The relation with its sides exchanged: a < b is b > a.
-Relation turned(Relation relation);
+Relation mirrored(Relation relation);
 
 /// Whether two descriptions are the same set of real numbers: intervals, finite sets, R, their unions, intersections
 /// and differences, and inequalities in one variable that is alone or linear. Both are cut at all their endpoints and

@@ -61,7 +61,7 @@ at::Tensor packed_logits(const CausalLM& model) {
 
 nn::PackedBatch batch_with_dropout() {
   auto batch = nn::PackedBatch::pack(kSequences);
-  batch.dropout_rows = at::arange(batch.num_tokens()) * 7919 + 13;
+  batch.dropout_keys = at::arange(batch.num_tokens()) * 7919 + 13;
   return batch;
 }
 

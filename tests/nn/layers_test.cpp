@@ -180,7 +180,9 @@ std::vector<at::Tensor> with_factors(std::vector<at::Tensor> inputs,
   return inputs;
 }
 
-Dropout some_dropout(int64_t key) { return {.p = 0.3, .key = key, .rows = at::randint(1L << 62, {70}, at::kLong)}; }
+Dropout some_dropout(int64_t key) {
+  return {.p = 0.3, .key = key, .token_keys = at::randint(1L << 62, {70}, at::kLong)};
+}
 
 TEST(LayersWithAdapters, LinearAndItsGradients) {
   at::manual_seed(21);
@@ -238,7 +240,7 @@ TEST(LayersWithAdapters, GradientsAreThoseOfFiniteDifferences) {
   const auto x = at::randn({9, 6}, at::kDouble), weight = at::randn({5, 6}, at::kDouble);
   const auto a = at::randn({2, 6}, at::kDouble).set_requires_grad(true);
   const auto b = at::randn({5, 2}, at::kDouble).set_requires_grad(true);
-  const Dropout dropout{.p = 0.25, .key = 3, .rows = at::arange(9) * 977};
+  const Dropout dropout{.p = 0.25, .key = 3, .token_keys = at::arange(9) * 977};
   const auto loss = [&] { return linear(x, {weight, {}, {a, b, 0.7, dropout}}).sin().sum(); };
   loss().backward();
   for (const at::Tensor& factor : {a, b}) {
@@ -286,7 +288,7 @@ TEST(Dropout, LeavesOutItsShareAndScalesTheRest) {
   const int64_t rows = 400, columns = 500;
   for (const double p : {0.05, 0.5, 0.9}) {
     const auto kept =
-        dropped(at::ones({rows, columns}), {.p = p, .key = 11, .rows = at::randint(1L << 62, {rows}, at::kLong)});
+        dropped(at::ones({rows, columns}), {.p = p, .key = 11, .token_keys = at::randint(1L << 62, {rows}, at::kLong)});
     const auto out = kept.eq(0).to(at::kDouble);
     // Five standard deviations of the mean of so many draws, and of those of a row or a column.
     const auto deviation = [&](int64_t n) { return 5.0 * std::sqrt(p * (1.0 - p) / static_cast<double>(n)); };
@@ -304,10 +306,10 @@ TEST(Dropout, LeavesOutItsShareAndScalesTheRest) {
 
 TEST(Dropout, IsTheSameForATokenWhereverItIsPacked) {
   const auto x = at::ones({6, 40}), rows = at::arange(6) * 12345 + 7;
-  const auto whole = dropped(x, {.p = 0.4, .key = 1, .rows = rows});
-  const auto part = dropped(x.slice(0, 2, 5), {.p = 0.4, .key = 1, .rows = rows.slice(0, 2, 5)});
+  const auto whole = dropped(x, {.p = 0.4, .key = 1, .token_keys = rows});
+  const auto part = dropped(x.slice(0, 2, 5), {.p = 0.4, .key = 1, .token_keys = rows.slice(0, 2, 5)});
   EXPECT_TRUE(at::equal(whole.slice(0, 2, 5), part));
-  EXPECT_FALSE(at::equal(whole, dropped(x, {.p = 0.4, .key = 2, .rows = rows})));
+  EXPECT_FALSE(at::equal(whole, dropped(x, {.p = 0.4, .key = 2, .token_keys = rows})));
   EXPECT_TRUE(at::equal(x, dropped(x, {.p = 0.4, .key = 1})));
 }
 

@@ -110,7 +110,7 @@ TEST(Engine, RecordsItsStepsOnceWhereItIsToldWhatWillCome) {
   const auto few_short = requests_of({3, 5}, 2), many_long = requests_of({90, 4}, 2);
   const auto recorded = [&](Engine& engine, const std::vector<Request>& requests, int64_t new_tokens = 10) {
     engine.generate(requests, {.max_new_tokens = new_tokens, .ignore_eos = true}, kKey);
-    return engine.stats().recorded;
+    return engine.stats().graphs_recorded;
   };
   const EngineOptions config{.max_sequences = 4, .exact = true, .graphs = {true}};
   EngineOptions told = config;

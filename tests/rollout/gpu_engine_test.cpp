@@ -68,14 +68,14 @@ TEST_F(GpuEngine, RecordsAgainWhenAllItsGraphsAreGone) {
   Engine engine(*model, {.max_sequences = 8});
   for (const size_t longest : {10, 300, 1500}) {  // each wants a bigger cache
     engine.generate(requests_of({longest, 5}, 4), generation, kKey);
-    EXPECT_EQ(engine.stats().recorded, 1);
+    EXPECT_EQ(engine.stats().graphs_recorded, 1);
     engine.generate(requests_of({longest, 5}, 4), generation, kKey);
-    EXPECT_EQ(engine.stats().recorded, 0);
+    EXPECT_EQ(engine.stats().graphs_recorded, 0);
   }
   Engine told(*model, {.max_sequences = 8, .expected = {.longest = 1510, .sequences = 8}});
   for (const size_t longest : {10, 300, 1500}) {
     told.generate(requests_of({longest, 5}, 4), generation, kKey);
-    EXPECT_EQ(told.stats().recorded, longest == 10 ? 1 : 0);
+    EXPECT_EQ(told.stats().graphs_recorded, longest == 10 ? 1 : 0);
   }
 }
 

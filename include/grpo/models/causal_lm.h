@@ -90,7 +90,7 @@ class CausalLM {
   /// without adapters. As for parameters(), those of a layer are views of one piece of memory.
   const NamedTensors& adapters() const;
 
-  /// Whether training passes drop inputs of the adapters (nn::PackedBatch::dropout_rows).
+  /// Whether training passes drop inputs of the adapters (nn::PackedBatch::dropout_keys).
   bool has_dropout() const;
 
   /// Adds the adapters to the weights, in fp32 and rounded once, and removes them.

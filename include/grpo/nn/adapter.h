@@ -10,10 +10,10 @@ namespace grpo::nn {
 /// and `key`. So the result is the same on every rank, whatever is packed together, and when a layer is
 /// computed again in the backward.
 struct Dropout {
-  double p = 0.0;        // probability that an element is dropped; the others are divided by 1 - p
-  int64_t key = 0;       // key of the layer
-  at::Tensor rows = {};  // [T] int64: keys of the tokens; undefined: nothing is dropped
-  bool is_on() const { return p > 0.0 && rows.defined(); }
+  double p = 0.0;              // probability that an element is dropped; the others are divided by 1 - p
+  int64_t key = 0;             // key of the layer
+  at::Tensor token_keys = {};  // [T] int64: keys of the tokens; undefined: nothing is dropped
+  bool is_on() const { return p > 0.0 && token_keys.defined(); }
 };
 
 /// x [T, D] with dropped elements set to 0 and the others divided by 1 - p; x itself if the

@@ -79,8 +79,8 @@ struct EngineStats {
   int64_t prompt_tokens = 0;  // prefilled tokens; the prompt of a group counts once
   int64_t completion_tokens = 0;
   int64_t decode_steps = 0;
-  int64_t preempted = 0;  // how often a sequence gave up its pages and was computed again
-  int64_t recorded = 0;   // decode steps that were captured into graphs
+  int64_t preempted = 0;        // how often a sequence gave up its pages and was computed again
+  int64_t graphs_recorded = 0;  // decode steps that were captured into graphs
 };
 
 /// The default of EngineOptions::max_sequences. On a GPU the time of a decode step is that of reading the weights,
