@@ -45,10 +45,12 @@ inline const at::ScalarType kTypes[] = {at::kFloat, at::kBFloat16};
 class DeviceTest : public ::testing::TestWithParam<Place> {
  protected:
   void SetUp() override {
+    if (GetParam().device.is_cuda()) {
+      if (kernels::cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
+      ASSERT_EQ(kernels::load_cuda(), "");
+    }
+    // Seeding asks LibTorch for CUDA. If its CUDA part were loaded only afterwards, the process would have no CUDA.
     at::manual_seed(1);
-    if (!GetParam().device.is_cuda()) return;
-    if (kernels::cuda_device_count() == 0) GTEST_SKIP() << "no CUDA device";
-    ASSERT_EQ(kernels::load_cuda(), "");
   }
 
   const kernels::cuda::KernelTable& table() const { return GetParam().table(); }
