@@ -4,6 +4,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -58,7 +59,8 @@ double distance(const std::array<at::Tensor, 4>& found, const std::array<at::Ten
   for (size_t i = 0; i < found.size(); ++i) {
     const auto a = found[i].to(at::kFloat), b = expected[i].to(at::kFloat);
     const double error = ((a - b).abs().max() / b.abs().max().clamp_min(1e-6)).item<double>();
-    if (!(error <= most)) most = error;  // this form counts a NaN as an error too
+    if (std::isnan(error)) return error;  // no comparison would keep it
+    most = std::max(most, error);
   }
   return most;
 }

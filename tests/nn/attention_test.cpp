@@ -147,6 +147,11 @@ TEST(AttentionChoice, IsTheFastestThatIsRight) {
   const auto wrong = candidate(AttentionKernel::kFlash, 1.2, 1), nan = candidate(AttentionKernel::kFlash, NAN, 1);
   EXPECT_EQ(choose({slow, wrong}), AttentionKernel::kPadded);
   EXPECT_EQ(choose({nan, slow}), AttentionKernel::kPadded);
+  const AttentionCandidate nan_gradient{
+      AttentionKernel::kFlash, [=](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+        return fast.attend(q, k, v) + 0.0 * (q - q.detach()).sqrt().sum();  // of q alone
+      }};
+  EXPECT_EQ(choose({nan_gradient, slow}), AttentionKernel::kPadded);
   const AttentionCandidate fails{AttentionKernel::kFlash, [](const auto&, const auto&, const auto&) -> at::Tensor {
                                    throw std::runtime_error("no");
                                  }};
