@@ -13,7 +13,7 @@ namespace grpo::nn {
 /// Ways to compute packed attention with its gradient.
 enum class AttentionKernel {
   // Sequences of similar length are padded and go through LibTorch's
-  // scaled_dot_product_attention; any device and dtype.
+  // scaled_dot_product_attention (on CUDA without cuDNN); any device and dtype.
   kPadded,
   kFlash,  // FlashAttention over cumulative lengths; bf16 on CUDA only
 };

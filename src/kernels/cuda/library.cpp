@@ -34,6 +34,9 @@ Library open_library() {
   if (table == nullptr) return {.table = nullptr, .problem = path.string() + " is of another version"};
   // Where a product of bf16 is split over K, its parts are added in fp32.
   at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false);
+  // On Hopper and later LibTorch 2.11 prefers cuDNN's attention, which builds a plan for each pair of batch size and
+  // length and keeps all of them. Padded batches hardly ever repeat such a pair.
+  at::globalContext().setSDPUseCuDNN(false);
   return {.table = table(), .problem = ""};
 }
 
