@@ -1,6 +1,7 @@
 #include "kernels/cuda/attention.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/ops/empty.h>
 
@@ -39,6 +40,13 @@ struct PinnedInts {
   at::cuda::CUDAEvent copied;
 };
 
+// LibTorch does not see FlashInfer's copy. A planner may be gone before the device comes to the copies of its last
+// passes, and the memory must not be handed out again until then.
+void keep_until_copied(const at::Tensor& pinned) {
+  at::getHostAllocator(at::kCUDA)->record_event(pinned.data_ptr(), pinned.storage().data_ptr().get_context(),
+                                                c10::cuda::getCurrentCUDAStream());
+}
+
 class DevicePlanner : public AttentionPlanner {
  public:
   DevicePlanner(const AttentionShape& shape, at::Device device, int64_t page_capacity)
@@ -72,6 +80,7 @@ class DevicePlanner : public AttentionPlanner {
     schedule->workspace = workspace(pinned);
     schedule->numbers = kernel.plan(schedule->sizes, schedule->workspace, stream());
     pinned.copied.record();
+    keep_until_copied(pinned.memory);
     schedule->sizes.query_offsets = schedule->sizes.page_offsets = nullptr;
     schedule->launch = schedule->numbers;
     // The addresses belong to the numbers: a graph captured with a workspace that has been replaced must not serve.
