@@ -106,6 +106,13 @@ class Check(unittest.TestCase):
         self.assertIn("| Gpu/Other.Works/cuda | failed | exit code 1 |", self.page())
         self.assertIn("expected 1, got 2", (self.folder / "out" / "log.txt").read_text())
 
+    def test_the_test_that_takes_all_memory_runs_when_the_others_have_ended(self):
+        name = "IsRecordedWhereTheCacheHoldsAllMemory"
+        self.program("build/bin/grpo_a_test", test_program("exit 0").replace("GpuThing.\\n  Works", f"GpuThing.\\n  {name}"))
+        self.assertEqual(self.check().returncode, 0)
+        last = (self.folder / "out" / "tests.tsv").read_text().splitlines()[-1]
+        self.assertEqual(last.split("\t")[2], f"GpuThing.{name}")
+
     def test_a_test_that_crashes_fails_the_check(self):
         self.program("build/bin/grpo_crashing_test", test_program("kill -SEGV $$"))
         self.assertEqual(self.check().returncode, 1)
