@@ -32,6 +32,9 @@ Library open_library() {
   if (handle == nullptr) return {.table = nullptr, .problem = dlerror()};
   const auto table = reinterpret_cast<decltype(&grpo_cuda_kernels)>(dlsym(handle, "grpo_cuda_kernels"));
   if (table == nullptr) return {.table = nullptr, .problem = path.string() + " is of another version"};
+  if (cuda_device_count() > 0 && !at::hasCUDA())
+    return {.table = nullptr,
+            .problem = "LibTorch cannot use the device that the driver offers (too old a driver? grpo doctor tells)"};
   // Where a product of bf16 is split over K, its parts are added in fp32.
   at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false);
   // On Hopper and later LibTorch 2.11 prefers cuDNN's attention, which builds a plan for each pair of batch size and
