@@ -15,12 +15,16 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, size_t
   kernel<<<blocks, threads, shared_bytes, stream>>>(static_cast<Parameters>(arguments)...);
 }
 
-/// Whether the current device starts kernels before the one in front has finished (Hopper and later).
+/// Only its attributes are asked for.
+template <int kUnused>
+__global__ void any_kernel() {}
+
+/// Whether kernels start before the one in front has finished. This takes Hopper or later, and code for these: code for
+/// older devices, which they run too, does not wait in follow_kernel_in_front().
 inline bool overlaps_launches() {
   static const bool overlaps = [] {
-    int device = 0, major = 0;
-    return cudaGetDevice(&device) == cudaSuccess &&
-           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9;
+    cudaFuncAttributes code = {};
+    return cudaFuncGetAttributes(&code, any_kernel<0>) == cudaSuccess && code.ptxVersion >= 90;
   }();
   return overlaps;
 }
