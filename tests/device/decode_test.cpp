@@ -140,23 +140,34 @@ TEST_F(DecodeSteps, ShowTokensThatAreReadTooEarly) {
 // Heads of 64 in bf16, whose attention FlashInfer plans.
 class Plans : public DecodeSteps {
  protected:
+  static std::unique_ptr<kernels::AttentionPlanner> new_planner() {
+    return kernels::plan_attention({.heads = 2, .kv_heads = 1, .head_dim = 64, .page_size = 16, .dtype = at::kBFloat16},
+                                   at::kCUDA,
+                                   /*page_capacity=*/0);
+  }
+
   // For a token more of each of the first `count` sequences, which have 50.
-  kernels::PagedLayout plan(int64_t count) {
+  kernels::PagedLayout plan(int64_t count, kernels::AttentionPlanner& planner) {
     std::vector<int64_t> sequences(static_cast<size_t>(count)), ones(sequences.size(), 1),
         lengths(sequences.size(), 50);
     std::iota(sequences.begin(), sequences.end(), 0);
     kernels::Upload upload(at::kCUDA, /*in_place=*/false);
-    return planner_->plan(cache_.layout(sequences, ones, lengths), upload);
+    return planner.plan(cache_.layout(sequences, ones, lengths), upload);
   }
+  kernels::PagedLayout plan(int64_t count) { return plan(count, *planner_); }
 
-  // Many more than there are buffers, while the device has a lot to do on another stream, as beside an update.
-  void plan_many() {
+  // Gives the device a lot to do on another stream, as beside an update. What it returns is used until that is done.
+  at::Tensor keep_busy() {
     auto x = at::zeros({1}, device());
     c10::cuda::device_synchronize();
-    {
-      const c10::cuda::CUDAStreamGuard guard(other_);
-      for (int i = 0; i < 1000; ++i) x.add_(1.0);
-    }
+    const c10::cuda::CUDAStreamGuard guard(other_);
+    for (int i = 0; i < 1000; ++i) x.add_(1.0);
+    return x;
+  }
+
+  // Many more than there are buffers.
+  void plan_many() {
+    const auto used = keep_busy();
     for (int64_t i = 0; i < 60; ++i) plan(2 + i);
     c10::cuda::device_synchronize();
   }
@@ -164,9 +175,7 @@ class Plans : public DecodeSteps {
   const c10::cuda::CUDAStream other_ = c10::cuda::getStreamFromPool();
 
   const testing::PagedCache cache_{64, 64, 16, 1, 64, at::kBFloat16};
-  const std::unique_ptr<kernels::AttentionPlanner> planner_ =
-      kernels::plan_attention({.heads = 2, .kv_heads = 1, .head_dim = 64, .page_size = 16, .dtype = at::kBFloat16},
-                              at::kCUDA, /*page_capacity=*/0);
+  const std::unique_ptr<kernels::AttentionPlanner> planner_ = new_planner();
 };
 
 // Each is copied from one of a few pinned buffers.
@@ -188,6 +197,18 @@ TEST_F(Plans, AreNotRewrittenBeforeTheyAreCopied) {
   plant(Fault::kNone);
   set_seed(0);
   EXPECT_THAT(take_errors(), Contains(HasSubstr("pinned memory was rewritten before its copy")));
+}
+
+// As where a rollout is stopped while its last steps have not run, and the next one begins.
+TEST_F(Plans, AreCopiedAlsoWhereTheirPlannerIsGone) {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    set_seed(seed);
+    const auto used = keep_busy();
+    for (int64_t i = 0; i < 20; ++i) plan(2 + i % 5, *new_planner());
+    c10::cuda::device_synchronize();
+  }
+  set_seed(0);
+  EXPECT_THAT(take_errors(), ::testing::IsEmpty());
 }
 
 // The workspace grows with the batch; a graph that was recorded with the smaller one must not be replayed.
