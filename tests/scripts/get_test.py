@@ -131,6 +131,29 @@ class Scripts(unittest.TestCase):
         self.assertEqual(len(self.rows("out.jsonl")), 1)
         self.assertIn("only 2", self.run_script("convert_problems.py", *args, "--count", "3").stderr)
 
+    def test_conversion_reads_what_sets_really_hold(self):
+        source = os.path.join(self.folder, "in.json")
+        out = os.path.join(self.folder, "out.jsonl")
+        with open(source, "wb") as file:
+            file.write(b'\xef\xbb\xbf{"id": null, "question": "a\\ud800", "answer": 0}\r\n\r\n{"id": 0, "question": "b", "answer": [1, 2]}\n{"question": "c", "answer": NaN}\n'
+                       b'{"question": [{"role": "user", "content": [{"type": "image"}]}], "answer": 1}\n{"question": "kept out", "answer": 1}')
+        held_out = self.write("held out.jsonl", '{"question": "Kept out!"}\n')
+        result = self.run_script("convert_problems.py", "--input", source, "--without", held_out, "--output", out)
+        self.assertIn("2 problems of 5 rows; dropped 2 without problem or answer, 0 repeated, 1 held out", result.stdout, result.stderr)
+        self.assertEqual(self.rows("out.jsonl"), [{"id": "0", "problem": "a?", "answer": "0"}, {"id": "0", "problem": "b", "answer": "1, 2"}])
+
+    def test_conversion_names_what_it_cannot_read(self):
+        out = os.path.join(self.folder, "out.jsonl")
+        for name, text, words in (("a.jsonl", '{"problem": "a"}\n{"problem', "a.jsonl:2: "), ("b.json", "[1]", "b.json: row 0 is no JSON object"),
+                                  ("c.jsonl", "", "no problem with an answer in "), ("d.jsonl", None, "d.jsonl: No such file")):
+            source = self.write(name, text) if text is not None else os.path.join(self.folder, name)
+            said = self.run_script("convert_problems.py", "--input", source, "--output", out).stderr
+            self.assertIn(words, said)
+            self.assertNotIn("Traceback", said)
+        source = self.write("e.jsonl", '{"problem": "a", "answer": "1"}\n')
+        said = self.run_script("convert_problems.py", "--input", source, "--without", self.write("f.jsonl", '{"text": "b"}\n'), "--output", out).stderr
+        self.assertIn("f.jsonl: row 0 has no problem", said)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
