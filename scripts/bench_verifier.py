@@ -48,7 +48,8 @@ def peer_worker():
 
 
 def peer_python():
-    cache = Path(os.environ.get("GRPO_CACHE", Path.home() / ".cache" / "grpo-train"))
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("GRPO_CACHE") or Path(home) / "grpo-train")
     venv = cache / "bench-peers" / "math-verify-0.9.0"
     if not (venv / ".complete").exists():
         print(f"installing {PACKAGE} into {venv}", file=sys.stderr)
