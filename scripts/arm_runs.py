@@ -1,19 +1,34 @@
 """The runs of an arm, ARM_seedN, as budget_table.py and tradeoff_table.py read them: lines of metrics in the order in which they were made."""
 import json
+import re
+import sys
+from pathlib import Path
 from statistics import mean, stdev
 
 # Half the width of a 95 % interval in standard errors, by the number of seeds (Student's t).
-T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
+T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
+
+
+def fail(message):
+    sys.exit(f"{Path(sys.argv[0]).stem}: {message}")
 
 
 def spread(values, digits=1):
+    """Without an interval where there is one seed, or more than the table above knows."""
     if len(values) not in T:
         return f"{mean(values):.{digits}f}"
     return f"{mean(values):.{digits}f} ± {T[len(values)] * stdev(values) / len(values) ** 0.5:.{digits}f}"
 
 
 def metrics_of(run):
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    path = run / "metrics.jsonl"
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        fail(f"{path}: {error.strerror}; the run is still to come, or was interrupted at its start")
+    except ValueError as error:
+        fail(f"{path}: {error}; does the run still train?")
+    return lines or fail(f"{path}: is empty; the run has not made a step")
 
 
 def sampled_line(line):
@@ -41,12 +56,18 @@ def lines_of(arm):
     return lines
 
 
-def seeds_of(folder, arm):
-    return [lines_of(run) for run in sorted(folder.glob(f"{arm}_seed[0-9]*"))]
+def folders_of(folder, arm, seeds=None):
+    """Of all seeds, or of those given. (ARM_seed1.1 is none: --resume never has renamed it.)"""
+    found = {int(match[1]): run for run in folder.glob(f"{arm}_seed*") if (match := re.fullmatch(r".*_seed(\d+)", run.name))}
+    return [found[seed] for seed in sorted(found) if seeds is None or seed in seeds] or fail(f"{folder}: no runs {arm}_seedN" + (" of these seeds" if found else ""))
+
+
+def seeds_of(folder, arm, seeds=None):
+    return [lines_of(run) for run in folders_of(folder, arm, seeds)]
 
 
 def accuracy_metric(lines):
-    return next(key for key in lines[0] if "/mean@" in key)
+    return next((key for key in lines[0] if "/mean@" in key), None) or fail("a run was not evaluated before its first step (eval.every_steps)")
 
 
 def accuracies(lines):
