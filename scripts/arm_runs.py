@@ -32,7 +32,8 @@ def metrics_of(run):
 
 
 def sampled_line(line):
-    """Of a run of rate 0 that only samples: its updates change nothing, and neither they nor their time count. Computing is divided as time is."""
+    """A line of a run at learning rate 0, which only samples: without its updates, which change nothing, and without their time. Of the computing (time/cpu) it
+    keeps the share that sampling has of the time."""
     kept = {name: value for name, value in line.items() if name not in ("loss", "grad_norm")}
     sampling = line["time/rollout"] + line["time/reward"]
     if "time/cpu" in line:
@@ -41,8 +42,8 @@ def sampled_line(line):
 
 
 def lines_of(arm):
-    """Of one seed's folder: a run, or rounds of sampled and trained (scripts/sample_then_train.py). Of rounds, rollouts/total goes on from one to the next, and the
-    evaluation with which the next one begins, of the same weights, is left out."""
+    """The lines of one seed's folder, which holds a run or the rounds of scripts/sample_then_train.py, each a sampled and a trained run. From round to round
+    rollouts/total goes on, and the evaluation with which a later round begins is left out: it is of the weights that were evaluated last."""
     if (arm / "metrics.jsonl").exists():
         return metrics_of(arm)
     lines, before = [], 0
@@ -77,7 +78,7 @@ def accuracies(lines):
 
 
 def smooth_accuracies(lines):
-    """Each a mean with its neighbours, which a single evaluation's noise would hide; that before the first update stands alone."""
+    """Each is the mean of an evaluation and its neighbours, since a single one is noisy; the one before the first update stands alone."""
     points = accuracies(lines)
     values = [value for _, value in points]
     return [(rollouts, mean(values[max(i - 1, 1 if i > 0 else 0):i + 2]) if i > 0 else values[0]) for i, (rollouts, _) in enumerate(points)]

@@ -15,7 +15,8 @@ BUDGETS = (512, 1600, 5120, 12800, 25600, 51200, 102400)
 
 
 def accuracy_at(lines, budget):
-    """Of the evaluation nearest to so many rollouts, the last of several. None beyond the run's end, and where none is near: rounds are evaluated only behind their rollouts."""
+    """The accuracy of the evaluation nearest to so many rollouts, the last one where several are as near. None where the run ended before, and where no evaluation
+    is near: rounds are evaluated only when all their rollouts are made."""
     points = smooth_accuracies(lines)
     distance = min(abs(rollouts - budget) for rollouts, _ in points)
     if points[-1][0] < 0.98 * budget or distance >= budget / 4:

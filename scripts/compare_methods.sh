@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What to do about tied groups, at equal rollouts, with the embedded model: groups of one to sixteen, fresh prompts for tied groups, groups that
-# grow or are predicted, problems of middling difficulty; better completions set against worse ones, a critic, and learning from completions that were sampled before. About 128 rollouts a step in every arm, three seeds,
-# the learning rate of the quickstart. Writes OUTPUT/report.html (curves over rollouts and over time, of arms that sample while they learn), and OUTPUT/methods.md with accuracy by rollouts spent, time and memory.
+# Compares what can be done about tied groups, whose completions are all right or all wrong, with the embedded model and the same number of rollouts for each way: groups of one to sixteen
+# completions, fresh prompts in place of tied groups, groups that grow, groups whose size is predicted, and problems of middling difficulty. Beside them stand losses that set better completions
+# against worse ones, a critic, and learning from completions that were sampled before. Every arm samples about 128 rollouts a step and learns at the rate of the quickstart; there are three seeds.
+# Writes OUTPUT/report.html (curves over rollouts and over time, of the arms that sample while they learn), and OUTPUT/methods.md with accuracy by rollouts spent, time and memory.
 #
 #   scripts/compare_methods.sh [--rollouts 51200] [--seeds "1 2 3"] [--arms "g1 g2 ..."] [--output runs/methods] [key=value ...]
 #

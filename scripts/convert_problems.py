@@ -8,8 +8,8 @@
 content of the last \\boxed{} of KEY. Input: .jsonl, .json (an array, or one object a line) or .parquet (needs the Python package
 pyarrow).
 
-Repeats are dropped, and problems that also occur in a --without file: problems that are the same but for everything that
-is no letter and no digit. --count keeps that many, chosen by a hash of the problem: the same ones on every machine.
+Repeats are dropped: problems whose letters, digits and signs of operations are the same. So are problems that also occur
+in a --without file, for which the same letters and digits are enough. --count keeps that many, chosen by a hash of the problem: the same ones on every machine.
 grpo-train reads these formats and nested keys itself: convert where there is something to drop, to choose or to unbox.
 """
 import argparse
@@ -105,6 +105,11 @@ def letters_and_digits(problem):
     return re.sub(r"[\W_]", "", problem.lower())
 
 
+def letters_and_signs(problem):
+    """x + 1 and x - 1 are two problems. (The signs of LaTeX, as \\cdot, are letters.)"""
+    return re.sub(r"[^\w+*/=<>^\u2212-]|_", "", problem.lower())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", nargs="+", required=True)
@@ -131,11 +136,11 @@ def main():
         if not problem or not answer:
             counts["unreadable"] += 1
             continue
-        letters = letters_and_digits(problem)
-        if letters in held_out or letters in seen:
-            counts["held out" if letters in held_out else "repeated"] += 1
+        is_held_out, signs = letters_and_digits(problem) in held_out, letters_and_signs(problem)
+        if is_held_out or signs in seen:
+            counts["held out" if is_held_out else "repeated"] += 1
             continue
-        seen.add(letters)
+        seen.add(signs)
         name = row.get("id")
         kept.append((str(counts["rows"] - 1 if name is None else name), problem, answer))
     if not kept:

@@ -131,6 +131,11 @@ class Scripts(unittest.TestCase):
         self.assertEqual(len(self.rows("out.jsonl")), 1)
         self.assertIn("only 2", self.run_script("convert_problems.py", *args, "--count", "3").stderr)
 
+    def test_problems_that_differ_in_a_sign_are_two(self):
+        source = self.write("in.jsonl", "".join(json.dumps({"problem": problem, "answer": "1"}) + "\n" for problem in ("$x + 1 = 0$", "x+1=0.", "x - 1 = 0", "x_1 = 0", "x < 10", "x > 10")))
+        result = self.run_script("convert_problems.py", "--input", source, "--output", os.path.join(self.folder, "out.jsonl"))
+        self.assertIn("5 problems of 6 rows; dropped 0 without problem or answer, 1 repeated", result.stdout, result.stderr)
+
     def test_conversion_reads_what_sets_really_hold(self):
         source = os.path.join(self.folder, "in.json")
         out = os.path.join(self.folder, "out.jsonl")
