@@ -18,7 +18,8 @@ if [ ! -f "$tools/.complete" ]; then
   if [ ! -f "$tools/.complete" ]; then
     echo "check_transformers: installing torch 2.11.0 and transformers 5.23.0 into $tools (once)"
     rm -rf "$tools"
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-conflicts --target "$tools" \
+    # As a variable, since the pip of Ubuntu 22.04 does not know the option.
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --target "$tools" \
       torch==2.11.0 transformers==5.23.0 sentencepiece
     touch "$tools/.complete"
   fi

@@ -39,7 +39,8 @@ fetch_tools() {
   [ -f "$tools/.complete" ] && return 0
   echo "get_smollm2: installing gguf and numpy into $tools"
   rm -rf "$tools"
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-conflicts --target "$tools" gguf==0.19.0 numpy
+  # As a variable, since the pip of Ubuntu 22.04 does not know the option.
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --target "$tools" gguf==0.19.0 numpy
   touch "$tools/.complete"
 }
 
