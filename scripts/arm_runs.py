@@ -1,23 +1,39 @@
 """The runs of an arm, ARM_seedN, as budget_table.py and tradeoff_table.py read them: lines of metrics in the order in which they were made."""
 import json
+import re
+import sys
+from pathlib import Path
 from statistics import mean, stdev
 
 # Half the width of a 95 % interval in standard errors, by the number of seeds (Student's t).
-T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
+T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
+
+
+def fail(message):
+    sys.exit(f"{Path(sys.argv[0]).stem}: {message}")
 
 
 def spread(values, digits=1):
+    """Without an interval where there is one seed, or more than the table above knows."""
     if len(values) not in T:
         return f"{mean(values):.{digits}f}"
     return f"{mean(values):.{digits}f} ± {T[len(values)] * stdev(values) / len(values) ** 0.5:.{digits}f}"
 
 
 def metrics_of(run):
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    path = run / "metrics.jsonl"
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        fail(f"{path}: {error.strerror}; the run is still to come, or was interrupted at its start")
+    except ValueError as error:
+        fail(f"{path}: {error}; does the run still train?")
+    return lines or fail(f"{path}: is empty; the run has not made a step")
 
 
 def sampled_line(line):
-    """Of a run of rate 0 that only samples: its updates change nothing, and neither they nor their time count. Computing is divided as time is."""
+    """A line of a run at learning rate 0, which only samples: without its updates, which change nothing, and without their time. Of the computing (time/cpu) it
+    keeps the share that sampling has of the time."""
     kept = {name: value for name, value in line.items() if name not in ("loss", "grad_norm")}
     sampling = line["time/rollout"] + line["time/reward"]
     if "time/cpu" in line:
@@ -26,8 +42,8 @@ def sampled_line(line):
 
 
 def lines_of(arm):
-    """Of one seed's folder: a run, or rounds of sampled and trained (scripts/sample_then_train.py). Of rounds, rollouts/total goes on from one to the next, and the
-    evaluation with which the next one begins, of the same weights, is left out."""
+    """The lines of one seed's folder, which holds a run or the rounds of scripts/sample_then_train.py, each a sampled and a trained run. From round to round
+    rollouts/total goes on, and the evaluation with which a later round begins is left out: it is of the weights that were evaluated last."""
     if (arm / "metrics.jsonl").exists():
         return metrics_of(arm)
     lines, before = [], 0
@@ -41,12 +57,18 @@ def lines_of(arm):
     return lines
 
 
-def seeds_of(folder, arm):
-    return [lines_of(run) for run in sorted(folder.glob(f"{arm}_seed[0-9]*"))]
+def folders_of(folder, arm, seeds=None):
+    """Of all seeds, or of those given. (ARM_seed1.1 is none: --resume never has renamed it.)"""
+    found = {int(match[1]): run for run in folder.glob(f"{arm}_seed*") if (match := re.fullmatch(r".*_seed(\d+)", run.name))}
+    return [found[seed] for seed in sorted(found) if seeds is None or seed in seeds] or fail(f"{folder}: no runs {arm}_seedN" + (" of these seeds" if found else ""))
+
+
+def seeds_of(folder, arm, seeds=None):
+    return [lines_of(run) for run in folders_of(folder, arm, seeds)]
 
 
 def accuracy_metric(lines):
-    return next(key for key in lines[0] if "/mean@" in key)
+    return next((key for key in lines[0] if "/mean@" in key), None) or fail("a run was not evaluated before its first step (eval.every_steps)")
 
 
 def accuracies(lines):
@@ -56,7 +78,7 @@ def accuracies(lines):
 
 
 def smooth_accuracies(lines):
-    """Each a mean with its neighbours, which a single evaluation's noise would hide; that before the first update stands alone."""
+    """Each is the mean of an evaluation and its neighbours, since a single one is noisy; the one before the first update stands alone."""
     points = accuracies(lines)
     values = [value for _, value in points]
     return [(rollouts, mean(values[max(i - 1, 1 if i > 0 else 0):i + 2]) if i > 0 else values[0]) for i, (rollouts, _) in enumerate(points)]

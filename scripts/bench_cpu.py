@@ -10,7 +10,8 @@ Ours and theirs take turns in one run with the same model, prompts, lengths and 
   step      a GRPO step of 32 rollouts x at most 64 tokens on small sums, at G=2 and G=16 (beta 0, one update)
 The peers live in a virtual environment of their own in the cache (GRPO_CACHE), which this script makes: about 5 GB. Each
 line of the table has the median with the smallest and largest of the repetitions, the share of the machine that other
-processes used meanwhile, and the ratio of the medians. Exit 1 where a target (docs/benchmarks/cpu.md) is missed.
+processes used meanwhile, and the ratio of the medians. What is going on, and how long each measurement took, is said on
+stderr. Exit 1 where a target (docs/benchmarks/cpu.md) is missed.
 """
 import argparse
 import json
@@ -26,6 +27,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+BUILT = str(ROOT / "build" / "bin" / "grpo")
 PACKAGES = ["torch==2.11.0", "transformers==5.23.0", "trl==1.16.0", "accelerate==1.15.0", "datasets==5.2.0", "peft==0.21.2"]
 LONG = {"bf16": "bfloat16", "fp32": "float32"}
 TARGETS = {"decode": 3.0, "step G=16": 2.0, "step G=2": 4.0, "memory": 2.0}
@@ -108,8 +110,40 @@ def run_trl(folder, dtype, threads, group, steps, data):
 
 # ---- outside ----
 
+BEGIN = time.monotonic()
+
+
+def say(text):
+    seconds = int(time.monotonic() - BEGIN)
+    print(f"[{seconds // 60:2d}:{seconds % 60:02d}] {text}", file=sys.stderr, flush=True)
+
+
+def runs_of(options):
+    """How often a step's three programs are run."""
+    return 1 if options.quick else 2
+
+
+def repetitions_of(options):
+    return 1 if options.quick else options.repetitions
+
+
+def groups_of(options):
+    return [] if options.skip_trl else [2, 16]
+
+
+def plan(options):
+    """What will be measured, and about how long that took on the two cores of docs/benchmarks/cpu.md: 40 s for each repetition of decode and gradient of both
+    sides, 50 s for a step of each of the three programs, and half a minute for their start."""
+    minutes = len(options.dtypes) * (0.7 * (1 + repetitions_of(options)) + len(groups_of(options)) * runs_of(options) * (0.5 + 0.85 * options.steps))
+    what = f"decode and gradient against transformers ({repetitions_of(options)} repetitions behind one to warm up)"
+    if groups_of(options):
+        what += f", then GRPO steps at {' and '.join(f'G={group}' for group in groups_of(options))} against TRL ({runs_of(options)} runs of {options.steps} steps)"
+    return f"in {' and '.join(options.dtypes)}: {what}. About {minutes:.0f} minutes on two cores, and longer where the peers or our programs are still to be installed and built"
+
+
 def cache():
-    return Path(os.environ.get("GRPO_CACHE", Path.home() / ".cache" / "grpo-train"))
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("GRPO_CACHE") or Path(home) / "grpo-train")
 
 
 def peer_python():
@@ -117,7 +151,7 @@ def peer_python():
     python = venv / "bin" / "python"
     ready = venv / ".complete"
     if not ready.exists():
-        print(f"installing {' '.join(PACKAGES)} into {venv}", file=sys.stderr)
+        say(f"installing {' '.join(PACKAGES)} into {venv} (once, 5 GB)")
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES], check=True)
         ready.touch()
@@ -138,15 +172,20 @@ class Server:
     """A program that takes one command a line and answers with one line of JSON."""
 
     def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)
 
     def ask(self, command):
         busy, own, start = busy_seconds(), cpu_seconds(self.process.pid), time.perf_counter()
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
         if not line:
-            sys.exit(f"the program ended at: {command}")
+            self.errors.seek(0)
+            sys.exit(f"{self.process.args[0]} ended with exit code {self.process.wait()} at: {command}\n{self.errors.read()[-3000:]}")
         wall = time.perf_counter() - start
         others = busy_seconds() - busy - (cpu_seconds(self.process.pid) - own)
         return json.loads(line) | {"foreign": max(0.0, others / (wall * os.cpu_count()))}
@@ -163,6 +202,7 @@ def race(name, dtype, ours, theirs, commands, repetitions):
         for what, command in commands.items():
             for side, server in (("ours", ours), ("theirs", theirs)):
                 answer = server.ask(command)
+                say(f"{what} {dtype}, {side}: {answer['wall_s']:.1f} s ({f'repetition {repetition} of {repetitions}' if repetition > 0 else 'to warm up'})")
                 if repetition > 0:
                     results[what][side].append(answer)
     lines = []
@@ -177,8 +217,8 @@ def race(name, dtype, ours, theirs, commands, repetitions):
     return lines
 
 
-def sums(path, model):
-    """Small sums as problems and, for TRL, as the prompts that our template makes of them."""
+def sums(path):
+    """Small sums as problems and, for TRL, as chat messages."""
     rng = random.Random(7)
     rows = [(rng.randint(0, 9), rng.randint(0, 9)) for _ in range(512)]
     problems = [{"problem": f"What is {a} + {b}? Answer with just the number.", "answer": str(a + b)} for a, b in rows]
@@ -208,21 +248,27 @@ def our_steps(grpo, model, dtype, group, steps, data, folder, threads, skip_dead
     return [line["time/step"] - line["time/checkpoint"] for line in lines], lines[-1]["memory/peak_bytes"] / 2**20, foreign
 
 
+def say_steps(options, group, dtype, side, run, seconds):
+    say(f"step G={group} {dtype}, {side}: {statistics.median(seconds[1:]):.1f} s a step (run {run} of {runs_of(options)})")
+
+
 def race_steps(options, dtype, group, folder):
     data = Path(folder) / "sums.jsonl"
-    sums(data, options.model)
+    sums(data)
     sides = {"ours": [], "ours, every group live": [], "theirs": []}
     peak, foreign = {"ours": 0.0, "theirs": 0.0}, 0.0
-    for _ in range(1 if options.quick else 2):
+    for run in range(1, runs_of(options) + 1):
         for side, skip_dead in (("ours", True), ("ours, every group live", False)):
             seconds, memory, other = our_steps(options.grpo, options.model, dtype, group, options.steps, data, folder, options.threads, skip_dead)
             sides[side] += seconds[1:]
+            say_steps(options, group, dtype, side, run, seconds)
             peak["ours"] = max(peak["ours"], memory)
             foreign = max(foreign, other)
         command = [peer_python(), __file__, "--trl", options.model, dtype, options.threads, group, options.steps, data]
         result, other = measured([str(part) for part in command], env={**os.environ, "HF_HUB_OFFLINE": "1"})
         answer = json.loads(result.stdout.strip().splitlines()[-1])
         sides["theirs"] += answer["steps_s"][1:]
+        say_steps(options, group, dtype, "theirs", run, answer["steps_s"])
         peak["theirs"] = max(peak["theirs"], answer["peak_rss_mb"])
         foreign = max(foreign, other)
     median = {side: statistics.median(values) for side, values in sides.items()}
@@ -277,7 +323,7 @@ def main():
         return run_trl(folder, dtype, int(threads), int(group), int(steps), data)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(ROOT / "models" / "SmolLM2-135M-Instruct"))
-    parser.add_argument("--grpo", default=str(ROOT / "build" / "bin" / "grpo"))
+    parser.add_argument("--grpo", default=BUILT, help="with grpo_decode_bench beside it; default: build/bin/grpo, which is built")
     parser.add_argument("--dtypes", nargs="+", choices=LONG, default=["bf16", "fp32"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--repetitions", type=int, default=3, help="of decode and gradient")
@@ -288,17 +334,25 @@ def main():
     options = parser.parse_args()
     if not Path(options.model, "config.json").exists():
         sys.exit(f"{options.model}: no model; run scripts/get_smollm2.sh")
-    subprocess.run([ROOT / "scripts" / "build.sh", "--target", "grpo", "grpo_decode_bench"], check=True, stdout=subprocess.DEVNULL)
-    ours_program = str(ROOT / "build" / "bin" / "grpo_decode_bench")
+    if options.steps < 2 or options.repetitions < 1:
+        parser.error("--steps is at least 2, since the first one is not counted, and --repetitions at least 1")
+    if options.json and not Path(options.json).absolute().parent.is_dir():
+        parser.error(f"--json {options.json}: no such folder")
+    say(plan(options))
+    if options.grpo == BUILT:
+        subprocess.run([ROOT / "scripts" / "build.sh", "--target", "grpo", "grpo_decode_bench"], check=True, stdout=subprocess.DEVNULL)
+    ours_program = str(Path(options.grpo).with_name("grpo_decode_bench").absolute())
+    if not Path(ours_program).exists():
+        parser.error(f"--grpo {options.grpo}: beside it there is no grpo_decode_bench, which measures decode and gradient")
     lines = []
     for dtype in options.dtypes:
         ours = Server([ours_program, options.model, LONG[dtype], str(options.threads)])
         theirs = Server([peer_python(), __file__, "--transformers", options.model, dtype, str(options.threads)])
         commands = {"decode": "decode 32 64", "gradient": "gradient 32 96"}
-        lines += race("transformers", dtype, ours, theirs, commands, 1 if options.quick else options.repetitions)
+        lines += race("transformers", dtype, ours, theirs, commands, repetitions_of(options))
         ours.close()
         theirs.close()
-        for group in [] if options.skip_trl else [2, 16]:
+        for group in groups_of(options):
             with tempfile.TemporaryDirectory() as folder:
                 lines.append(race_steps(options, dtype, group, folder))
     print(table(lines))

@@ -48,7 +48,8 @@ def peer_worker():
 
 
 def peer_python():
-    cache = Path(os.environ.get("GRPO_CACHE", Path.home() / ".cache" / "grpo-train"))
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("GRPO_CACHE") or Path(home) / "grpo-train")
     venv = cache / "bench-peers" / "math-verify-0.9.0"
     if not (venv / ".complete").exists():
         print(f"installing {PACKAGE} into {venv}", file=sys.stderr)
@@ -98,7 +99,7 @@ def disagreement_table(found):
 
 def read_rows(path):
     rows = []
-    for row in map(json.loads, lines_of(path)):
+    for row in map(json.loads, filter(str.strip, lines_of(path))):
         expect = row["expect"]
         if "pred" in row and not row.get("debatable"):
             rows.append({"gold": row["gold"], "pred": row["pred"], "expect": expect if isinstance(expect, bool) else expect == "right",
@@ -107,7 +108,7 @@ def read_rows(path):
 
 
 def gold_pairs(path, limit, rng):
-    golds = [str(json.loads(line)["answer"]) for line in lines_of(path)]
+    golds = [str(json.loads(line)["answer"]) for line in lines_of(path) if line.strip()]
     picked = golds if len(golds) <= limit else rng.sample(golds, limit)
     same = [{"gold": gold, "pred": "\\boxed{" + gold + "}", "expect": True} for gold in picked]
     other = []

@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
-"""Accuracy by rollouts spent, time and memory, from the metrics of several seeds of each arm. Arguments: the folder of the runs ARM_seedN, then the arms. Prints two Markdown tables."""
-import sys
+"""Accuracy by rollouts spent, time and memory, from the metrics of several seeds of each arm. Prints two Markdown tables.
+
+  scripts/budget_table.py runs/methods g2 g16 [--seeds 1 2 3]
+
+The folder holds runs ARM_seedN; --seeds names those that count, where it holds others too.
+"""
+import argparse
 from pathlib import Path
 from statistics import mean
 
@@ -10,7 +15,8 @@ BUDGETS = (512, 1600, 5120, 12800, 25600, 51200, 102400)
 
 
 def accuracy_at(lines, budget):
-    """Of the evaluation nearest to so many rollouts, the last of several. None beyond the run's end, and where none is near: rounds are evaluated only behind their rollouts."""
+    """The accuracy of the evaluation nearest to so many rollouts, the last one where several are as near. None where the run ended before, and where no evaluation
+    is near: rounds are evaluated only when all their rollouts are made."""
     points = smooth_accuracies(lines)
     distance = min(abs(rollouts - budget) for rollouts, _ in points)
     if points[-1][0] < 0.98 * budget or distance >= budget / 4:
@@ -48,8 +54,12 @@ def cost_table(runs):
 
 
 def main():
-    folder, arms = Path(sys.argv[1]), sys.argv[2:]
-    runs = {arm: seeds_of(folder, arm) for arm in arms}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("arms", nargs="+")
+    parser.add_argument("--seeds", nargs="+", type=int, help="default: all")
+    options = parser.parse_args()
+    runs = {arm: seeds_of(options.folder, arm, options.seeds) for arm in options.arms}
     accuracy_table(runs)
     cost_table(runs)
 

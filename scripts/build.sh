@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=release folder=build
 if [ "${1:-}" = --preset ]; then
+  [ $# -gt 1 ] || { echo "build: --preset lacks its name" >&2; exit 2; }
   preset=$2 folder=build-$2
   shift 2
 fi
@@ -14,7 +15,7 @@ memory_gb=$(awk '/MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)
 jobs=$(nproc)
 [ "$memory_gb" -lt "$jobs" ] && jobs=$((memory_gb > 0 ? memory_gb : 1))
 # A build folder that was copied or moved with its checkout would build the other checkout.
-if [ -f "$folder/CMakeCache.txt" ] && ! grep -qx "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$folder/CMakeCache.txt"; then
+if [ -f "$folder/CMakeCache.txt" ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$folder/CMakeCache.txt"; then
   rm -rf "$folder/CMakeCache.txt" "$folder/CMakeFiles"
 fi
 [ -f "$folder/build.ninja" ] && [ -f "$folder/CMakeCache.txt" ] || cmake --preset "$preset"

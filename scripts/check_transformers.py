@@ -153,7 +153,7 @@ def main():
 
     checks = Checks()
     model, parameters = load_model(args.model, checks)
-    tolerance = args.tolerance or (5e-5 if parameters < SMALL_MODEL else 5e-4)
+    tolerance = (5e-5 if parameters < SMALL_MODEL else 5e-4) if args.tolerance is None else args.tolerance
     kinds, texts = load_tokenizers(args.model)
     sequences = make_sequences(args.seed, model.config.vocab_size, model.config.max_position_embeddings)
     if kinds:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Finds functions of the headers that the program itself never uses: they serve nobody, or only tests.
 
-A function counts as used when its name stands anywhere in include/ and src/ besides its declaration and its definition, which
-finds no function that is used, and few unused ones less (those that share their name with another). What is kept for a reason is
-listed in KEPT. Prints FILE:LINE: what, and exits 1; else prints a count and exits 0. Usage: check_unused.py [ROOT]
+A function counts as used when its name stands anywhere in include/ and src/ besides its declaration and its definition. So none
+that is used is ever named, and a few unused ones are missed: those that share their name with another. What is kept for a reason
+is listed in KEPT. Prints FILE:LINE: what, and exits 1; else prints a count and exits 0. Usage: check_unused.py [ROOT]
 """
 
 import collections

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# What to do about tied groups, at equal rollouts, with the embedded model: groups of one to sixteen, fresh prompts for tied groups, groups that
-# grow or are predicted, problems of middling difficulty; better completions set against worse ones, a critic, and learning from completions that were sampled before. About 128 rollouts a step in every arm, three seeds,
-# the learning rate of the quickstart. Writes OUTPUT/report.html (curves over rollouts and over time, of arms that sample while they learn), and OUTPUT/methods.md with accuracy by rollouts spent, time and memory.
+# Compares what can be done about tied groups, whose completions are all right or all wrong, with the embedded model and the same number of rollouts for each way: groups of one to sixteen
+# completions, fresh prompts in place of tied groups, groups that grow, groups whose size is predicted, and problems of middling difficulty. Beside them stand losses that set better completions
+# against worse ones, a critic, and learning from completions that were sampled before. Every arm samples about 128 rollouts a step and learns at the rate of the quickstart; there are three seeds.
+# Writes OUTPUT/report.html (curves over rollouts and over time, of the arms that sample while they learn), and OUTPUT/methods.md with accuracy by rollouts spent, time and memory.
 #
 #   scripts/compare_methods.sh [--rollouts 51200] [--seeds "1 2 3"] [--arms "g1 g2 ..."] [--output runs/methods] [key=value ...]
 #
-# --rollouts 2560 --seeds 1 tries it in a minute or two. Interrupted, the same command goes on where it was. key=value are overrides for all runs.
+# --rollouts 2560 --seeds 1 tries it in a minute or two. Interrupted, the same command goes on where it was. key=value are overrides for all runs. OUTPUT may hold runs of
+# other arms and seeds: the tables are of those asked for.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
 # Of each arm the keys in which it differs. Prompts are so many that a step takes about 128 rollouts at the model's accuracy at the start.
@@ -35,21 +38,26 @@ declare -A rounds=(
   [sft_rounds]="sft --rounds 4 data.epochs=6"
   [dpo]="dpo --rounds 1 data.epochs=1"
 )
-arms="g1 g1_filtered g2 g4 g8 g16 g2_refill g2_uncertain g2_uncertain_refill extend extend_last predict pair pair_logistic pair_logistic16 online_dpo ppo sft sft_rounds dpo"
-rollouts=51200 seeds="1 2 3" output=runs/methods overrides=() command="scripts/compare_methods.sh $*"
+all="g1 g1_filtered g2 g4 g8 g16 g2_refill g2_uncertain g2_uncertain_refill extend extend_last predict pair pair_logistic pair_logistic16 online_dpo ppo sft sft_rounds dpo"
+# Words as a person would type them: quotes where the shell needs them only.
+show() { for word in "$@"; do [[ $word =~ ^[[:alnum:]_./,:=@-]+$ ]] && printf ' %s' "$word" || printf ' %s' "${word@Q}"; done; }
+
+arms=$all rollouts=51200 seeds="1 2 3" output=runs/methods overrides=() command="scripts/compare_methods.sh$(show "$@")"
 while [ $# -gt 0 ]; do
+  case $1 in --*) [ $# -gt 1 ] || { echo "compare_methods: $1 lacks its value" >&2; exit 2; } ;; esac
   case $1 in
     --rollouts) rollouts=$2; shift 2 ;;
     --seeds) seeds=$2; shift 2 ;;
     --arms) arms=$2; shift 2 ;;
-    --output) output=$2; shift 2 ;;
+    --output) [[ $2 == /* || $here == "$PWD" ]] && output=$2 || output=$here/$2; shift 2 ;;
     *=*) overrides+=("$1"); shift ;;
     *) echo "compare_methods: $1 is no option and no key=value" >&2; exit 2 ;;
   esac
 done
 for arm in $arms; do
-  [ -n "${keys[$arm]:-}${rounds[$arm]:-}" ] || { echo "compare_methods: no arm is called $arm; there are ${!keys[*]} ${!rounds[*]}" >&2; exit 2; }
+  [ -n "${keys[$arm]:-}${rounds[$arm]:-}" ] || { echo "compare_methods: no arm is called $arm; there are $all" >&2; exit 2; }
 done
+[[ $seeds =~ ^\ *[0-9]+(\ +[0-9]+)*\ *$ ]] || { echo "compare_methods: --seeds \"$seeds\" is no list of numbers" >&2; exit 2; }
 
 scripts/setup.sh
 scripts/build.sh --target grpo
@@ -78,8 +86,8 @@ done
   echo
   echo "    $command"
   echo
-  # shellcheck disable=SC2086  # arms are words
-  scripts/budget_table.py "$output" $arms
+  # shellcheck disable=SC2086  # arms and seeds are words
+  scripts/budget_table.py "$output" $arms --seeds $seeds
 } >"$output/methods.md.new"
 mv "$output/methods.md.new" "$output/methods.md"
 cat "$output/methods.md"

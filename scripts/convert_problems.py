@@ -5,11 +5,12 @@
   scripts/convert_problems.py --input dapo.jsonl --without data/math500.jsonl --count 7500 --output data/dapo_math_sub.jsonl
 
 --problem and --answer name keys (dots enter objects; several, by commas: the first that a row has). box:KEY takes the
-content of the last \\boxed{} of KEY. Input: .jsonl, .json (an array) or .parquet (needs the Python package pyarrow).
+content of the last \\boxed{} of KEY. Input: .jsonl, .json (an array, or one object a line) or .parquet (needs the Python package
+pyarrow).
 
-Repeats are dropped, and problems that also occur in a --without file: problems that are the same but for everything that
-is no letter and no digit. --count keeps that many, chosen by a hash of the problem: the same ones on every machine.
-grpo-train reads all three formats and nested keys itself: convert where there is something to drop, to choose or to unbox.
+Repeats are dropped: problems whose letters, digits and signs of operations are the same. So are problems that also occur
+in a --without file, for which the same letters and digits are enough. --count keeps that many, chosen by a hash of the problem: the same ones on every machine.
+grpo-train reads these formats and nested keys itself: convert where there is something to drop, to choose or to unbox.
 """
 import argparse
 import hashlib
@@ -30,11 +31,33 @@ def rows_of(path):
             fail(f"{path}: reading Parquet needs pyarrow (python3 -m pip install pyarrow)")
         yield from pyarrow.parquet.read_table(path).to_pylist()
         return
-    with open(path, encoding="utf-8") as file:
-        if path.endswith(".json"):
-            yield from json.load(file)
-        else:
-            yield from (json.loads(line) for line in file if line.strip())
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for number, row in enumerate(json_rows(file, path)):
+                if not isinstance(row, dict):
+                    fail(f"{path}: row {number} is no JSON object")
+                yield row
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
+    except UnicodeDecodeError as error:
+        fail(f"{path}: {error}")
+
+
+def json_rows(file, path):
+    if path.endswith(".json"):
+        text = file.read()
+        if text.lstrip().startswith("["):
+            yield from parsed(text, path)
+            return
+        file = text.split("\n")
+    yield from (parsed(line, f"{path}:{number}") for number, line in enumerate(file, 1) if line.strip())
+
+
+def parsed(text, place):
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        fail(f"{place}: {error}")
 
 
 def last_box(text):
@@ -57,12 +80,15 @@ def value_at(row, key):
 
 
 def text_of(value):
-    """A text, a number, the last user message of a chat, or the only element of a list; else None."""
+    """A text, a number, the last user message of a chat, or the elements of a list with commas between them; else None."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
         value = next((m.get("content") for m in reversed(value) if m.get("role") == "user"), None)
+        value = value if isinstance(value, str) else None
     elif isinstance(value, list):
         value = ", ".join(map(str, value)) if value else None
-    return None if value is None or isinstance(value, dict) else str(value).strip()
+    if value is None or isinstance(value, dict) or value != value:  # a NaN of Parquet's is a missing answer
+        return None
+    return str(value).strip().encode("utf-8", "replace").decode()  # half of a surrogate pair cannot be written
 
 
 def first_text(row, keys):
@@ -79,6 +105,11 @@ def letters_and_digits(problem):
     return re.sub(r"[\W_]", "", problem.lower())
 
 
+def letters_and_signs(problem):
+    """x + 1 and x - 1 are two problems. (The signs of LaTeX, as \\cdot, are letters.)"""
+    return re.sub(r"[^\w+*/=<>^\u2212-]|_", "", problem.lower())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", nargs="+", required=True)
@@ -89,7 +120,14 @@ def main():
     parser.add_argument("--count", type=int, help="keep so many")
     args = parser.parse_args()
 
-    held_out = {letters_and_digits(row["problem"]) for path in args.without for row in rows_of(path)}
+    if args.count is not None and args.count < 1:
+        parser.error(f"--count {args.count} keeps nothing")
+    held_out = set()
+    for path in args.without:
+        problems = [first_text(row, ["problem", *args.problem.split(",")]) for row in rows_of(path)]
+        if None in problems:
+            fail(f"{path}: row {problems.index(None)} has no problem; --problem names its key too")
+        held_out |= set(map(letters_and_digits, problems))
     seen, kept = set(), []
     counts = dict.fromkeys(("rows", "unreadable", "repeated", "held out"), 0)
     for row in (row for path in args.input for row in rows_of(path)):
@@ -98,12 +136,13 @@ def main():
         if not problem or not answer:
             counts["unreadable"] += 1
             continue
-        name = letters_and_digits(problem)
-        if name in held_out or name in seen:
-            counts["held out" if name in held_out else "repeated"] += 1
+        is_held_out, signs = letters_and_digits(problem) in held_out, letters_and_signs(problem)
+        if is_held_out or signs in seen:
+            counts["held out" if is_held_out else "repeated"] += 1
             continue
-        seen.add(name)
-        kept.append((str(row.get("id", counts["rows"] - 1)), problem, answer))
+        seen.add(signs)
+        name = row.get("id")
+        kept.append((str(counts["rows"] - 1 if name is None else name), problem, answer))
     if not kept:
         fail(f"no problem with an answer in {', '.join(args.input)}; name their keys with --problem and --answer")
     if args.count is not None:

@@ -6,7 +6,8 @@
 Renders the folder's own Jinja template (chat_template.jinja, or chat_template in tokenizer_config.json) on conversations that
 tell its parts apart, and prints the parts as YAML. The mapping is then compared with the template on further
 conversations. What it cannot express is named, and nothing is printed; --one-turn accepts a mapping that is right for
-prompts of one user message, with or without a system message. Needs python3-jinja2 (scripts/setup.sh --tests installs it).
+prompts of one user message, with or without a system message. Where the template writes the date, the mapping has that of the
+day on which it was derived, and a line on stderr says so. Needs python3-jinja2 (scripts/setup.sh --tests installs it).
 """
 import argparse
 import datetime
@@ -27,15 +28,21 @@ def token_text(value):
 
 def read_folder(folder):
     """The template's text and the tokens it may name."""
+    if not folder.is_dir():
+        sys.exit(f"{folder}: no such folder; expected a model's, as scripts/get_model.sh makes it")
     path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        sys.exit(f"{path}: {error}")
     jinja = folder / "chat_template.jinja"
     text = jinja.read_text(encoding="utf-8") if jinja.exists() else config.get("chat_template")
     if isinstance(text, list):
         text = next((entry["template"] for entry in text if entry["name"] == "default"), None)
     if not text:
         sys.exit(f"{folder}: no chat template (chat_template.jinja, or chat_template in tokenizer_config.json)")
-    return text, {key: token_text(config.get(key)) or "" for key in ("bos_token", "eos_token")}
+    tokens = {key: token_text(value) or "" for key, value in config.items() if key.endswith("_token") and isinstance(value, (str, dict))}
+    return text, {"bos_token": "", "eos_token": "", **tokens}
 
 
 class Template:
@@ -50,9 +57,10 @@ class Template:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
         environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
         environment.globals["raise_exception"] = self.refuse
-        environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
+        environment.globals["strftime_now"] = self.now
         self.error = TemplateError
         self.tokens = tokens
+        self.writes_date = False
         try:
             self.template = environment.from_string(text)
         except TemplateError as error:
@@ -61,8 +69,16 @@ class Template:
     def refuse(self, message):
         raise self.error(message)
 
+    def now(self, form):
+        self.writes_date = True
+        return datetime.datetime.now().strftime(form)
+
     def render(self, messages, opens=True):
-        return self.template.render(messages=messages, add_generation_prompt=opens, **self.tokens)
+        """Without tools and documents, which transformers then gives as None: templates ask whether they are none."""
+        try:
+            return self.template.render(messages=messages, tools=None, documents=None, add_generation_prompt=opens, **self.tokens)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # what the template's own expressions may raise
+            raise self.error(str(error)) from error
 
 
 def turn(role, content):
@@ -195,6 +211,8 @@ def main():
         if not any(one_turn for one_turn, _ in failed):
             print("for prompts of one user message it is right: --one-turn prints it", file=sys.stderr)
         sys.exit(1)
+    if template.writes_date:
+        print("the template writes the date: the mapping has that of today, and will keep it", file=sys.stderr)
     print(as_yaml(parts))
 
 

@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${1:-600}
+[[ $seconds =~ ^[0-9]+$ ]] || { echo "fuzz: $seconds is no number of seconds, which come before the targets" >&2; exit 2; }
 [ $# -eq 0 ] || shift
 targets=("$@")
 goals=("${targets[@]/#/grpo_fuzz_}")
@@ -32,9 +33,10 @@ for target in "${targets[@]}"; do
   mkdir -p build-asan/corpus/"$target" build-asan/findings/"$target" build-asan/logs
   : >build-asan/logs/"$target"
   used=0  # hundredths of a second: on a busy machine a minute may bring less than one
+  broke=0
   while [ "$used" -lt $((100 * seconds)) ]; do
     left=$((seconds - used / 100))
-    spent=$(slice "$target" $((left < 60 ? left : 60))) || break
+    spent=$(slice "$target" $((left < 60 ? left : 60))) || { broke=1; break; }
     used=$((used + $(awk '{print int(100 * ($1 + $2) + 1)}' <<<"$spent")))
   done
   runs=$(awk '/^stat::number_of_executed_units/ {sum += $2} END {print sum + 0}' build-asan/logs/"$target")
@@ -42,5 +44,9 @@ for target in "${targets[@]}"; do
   covered=$(sed -nE 's/.* cov: ([0-9]+) .*/\1/p' build-asan/logs/"$target" | tail -1)
   printf '%-16s %6d s of processor time, %10d runs, %6d edges, %d findings\n' "$target" $((used / 100)) "$runs" "${covered:-0}" "$findings"
   [ "$findings" -eq 0 ] || failed=1
+  if [ "$broke" -eq 1 ]; then
+    failed=1
+    echo "$target ended by itself; the end of build-asan/logs/$target says why"
+  fi
 done
 exit "$failed"

@@ -30,29 +30,41 @@ names() { printf '%s\n' "$table" | awk -F'|' 'NF > 1 {gsub(/ /, "", $1); print $
 # A command as a person would type it: quotes where the shell needs them only.
 show() { printf ' '; for word in "$@"; do [[ $word =~ ^[[:alnum:]_./,:=@-]+$ ]] && printf ' %s' "$word" || printf " '%s'" "$word"; done; echo; }
 
+# files_of FOLDER: what it has of a set, one file a line.
+files_of() { find "$1" -type f \( -name '*.jsonl' -o -name '*.json' -o -name '*.parquet' \) -not -path '*/.cache/*' 2>/dev/null | sort; }
+
 fetch() {
   local name=$1 folder=data/.download/$1
-  [ -n "$(find "$folder" -type f \( -name '*.jsonl' -o -name '*.json' -o -name '*.parquet' \) 2>/dev/null)" ] && return 0
-  local command=(hf download "$(field "$name" 2)" --repo-type dataset --include "$(field "$name" 3)" --local-dir "$folder")
+  [ -n "$(files_of "$folder")" ] && return 0
+  local command=(hf download "$(field "$name" 2)" --repo-type dataset --include "$(field "$name" 3)" --local-dir)
   if ! command -v hf >/dev/null; then
     echo "get_data: no tool \`hf\` here (python3 -m pip install huggingface_hub). Run this, here or on another machine:" >&2
-    show "${command[@]}" >&2
+    show "${command[@]}" "$folder" >&2
     return 1
   fi
-  "${command[@]}" && return 0
+  # A set may have several files, and a download that was interrupted some of them: the folder gets its name when all are there.
+  rm -rf "$folder.part"
+  if "${command[@]}" "$folder.part" && [ -n "$(files_of "$folder.part")" ]; then
+    rm -rf "$folder"
+    mv "$folder.part" "$folder"
+    return 0
+  fi
   echo "get_data: could not fetch $name. Where the hub can be reached, run this and copy $folder here:" >&2
-  show "${command[@]}" >&2
+  show "${command[@]}" "$folder" >&2
   return 1
 }
 
 get() {
-  local name=$1 files arguments
+  local name=$1 files arguments without
   [ -n "$(field "$name" 2)" ] || { echo "get_data: no set is called $name; known: $(names | tr '\n' ' ')" >&2; return 2; }
   [ -f "data/$name.jsonl" ] && { echo "get_data: data/$name.jsonl is in place"; return 0; }
-  fetch "$name" || return 1
-  mapfile -t files < <(find "data/.download/$name" -type f \( -name '*.jsonl' -o -name '*.json' -o -name '*.parquet' \) -not -path '*/.cache/*' | sort)
   read -ra arguments <<<"$(field "$name" 4) $(field "$name" 5)"
-  scripts/convert_problems.py --input "${files[@]}" "${arguments[@]}" --output "data/$name.jsonl.new"
+  # The set whose problems are to be left out has to be there first.
+  without=$(sed -nE 's|.*--without data/([^ ]+)\.jsonl.*|\1|p' <<<"${arguments[*]}")
+  if [ -n "$without" ] && [ ! -f "data/$without.jsonl" ]; then get "$without" || return 1; fi
+  fetch "$name" || return 1
+  mapfile -t files < <(files_of "data/.download/$name")
+  scripts/convert_problems.py --input "${files[@]}" "${arguments[@]}" --output "data/$name.jsonl.new" || return 1
   mv "data/$name.jsonl.new" "data/$name.jsonl"
 }
 

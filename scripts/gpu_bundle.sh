@@ -15,6 +15,7 @@ cd "$(dirname "$0")/.."
 readonly largest_mib=55 # what such a machine's owner may let travel
 build=1 host_device=0 architectures=90-real file=build-gpu/gpu_bundle.tar.xz
 while [ $# -gt 0 ]; do
+  case $1 in --architectures) [ $# -gt 1 ] || { echo "gpu_bundle: $1 lacks its value" >&2; exit 2; } ;; esac
   case $1 in
     --no-build) build=0 ;;
     --host-device) host_device=1 ;;

@@ -15,6 +15,7 @@ cd "$(dirname "$0")/.."
 mode="" build=1 out=build/gpu_check pages=docs/benchmarks programs=build/bin host_device=build/lib libraries="" preload=""
 if [ -f bundle.txt ]; then mode=--quick build=0 out=gpu_check pages=$out programs=bin host_device=lib/host_device; fi
 while [ $# -gt 0 ]; do
+  case $1 in --out | --host-device) [ $# -gt 1 ] || { echo "gpu_check: $1 lacks its value" >&2; exit 2; } ;; esac
   case $1 in
     --quick | --rehearse) mode=$1 ;;
     --no-build) build=0 ;;

@@ -71,6 +71,10 @@ def boxed(text):
     return "So the answer is $\\boxed{" + text.strip().strip("$") + "}$."
 
 
+# What --only may name besides the mutations and spellings of the tables.
+OTHERS = {"denied_box", "doubted_answer", "box_in_formula", "other_answer"}
+
+
 class Cases:
     """All pairs of one gold answer. K of each mutation are drawn; K = 0 takes all."""
 
@@ -139,6 +143,8 @@ def read_golds(paths):
     golds = {}
     for path in paths:
         for number, line in enumerate(lines_of(path), 1):
+            if not line.strip():
+                continue
             row = json.loads(line)
             if "answer" not in row and "gold" not in row:
                 sys.exit(f'{path}:{number}: no "answer" and no "gold"')
@@ -263,6 +269,9 @@ def main():
     parser.add_argument("--violations", help="write the violations as JSONL")
     parser.add_argument("--undecided", help="write what was accepted and could not be decided, for a reader")
     options = parser.parse_args()
+    unknown = set(options.only) - {*mutations.DECIDED, *mutations.CLAIMED, *spellings.BOXED, *spellings.RESPONSES, *OTHERS}
+    if unknown:
+        parser.error(f"--only {' '.join(sorted(unknown))}: no mutation is called so")
 
     golds, refused = usable(gather(options), options.grpo)
     tally = run(golds, options)

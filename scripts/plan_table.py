@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints the table of docs/distributed.md: what `grpo-train --dry-run --gpus N --gpu-memory 80` plans for three models.
-Usage: scripts/plan_table.py build/bin/grpo-train"""
+Usage: scripts/plan_table.py [PROGRAM]      default: build/bin/grpo-train"""
 import json
 import re
 import subprocess
@@ -48,7 +48,9 @@ def row(program, folder, model, gpus):
 
 
 def main():
-    program = str(Path(sys.argv[1]).absolute())
+    program = str(Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else SOURCE / "build" / "bin" / "grpo-train")
+    if not Path(program).exists():
+        sys.exit(f"plan_table: there is no {program}; scripts/build.sh builds it")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "problems.jsonl").write_text("".join(json.dumps({"problem": f"{i} + 1 = ?", "answer": str(i + 1)}) + "\n" for i in range(7500)))

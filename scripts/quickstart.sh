@@ -4,6 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+runs=runs
+for word in "$@"; do
+  case $word in
+    run.output=*) runs=${word#*=} ;;
+    run.name=*) echo "quickstart: the two runs have names of their own; run.output=FOLDER is where they go" >&2; exit 2 ;;
+  esac
+done
+
 scripts/setup.sh
 # The tests are not needed to try the program; scripts/test.sh builds them too.
 scripts/build.sh --target grpo
@@ -15,4 +23,4 @@ for arm in 2grpo 16grpo; do
 done
 
 echo
-build/bin/grpo compare runs/quickstart_2grpo runs/quickstart_16grpo --output runs/quickstart_report.html
+build/bin/grpo compare "$runs/quickstart_2grpo" "$runs/quickstart_16grpo" --output "$runs/quickstart_report.html"

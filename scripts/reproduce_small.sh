@@ -14,20 +14,26 @@
 # --steps: of 16grpo, a multiple of 32 (256 are two passes over the problems); --steps 32 --seeds 1 --samples 4 tries it in a
 # minute or two. Interrupted, the same command goes on where it was. key=value are overrides for all runs.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
-steps=256 seeds="1 2 3" samples=32 output=runs/small overrides=() command="scripts/reproduce_small.sh $*"
+# Words as a person would type them: quotes where the shell needs them only.
+show() { for word in "$@"; do [[ $word =~ ^[[:alnum:]_./,:=@-]+$ ]] && printf ' %s' "$word" || printf ' %s' "${word@Q}"; done; }
+
+steps=256 seeds="1 2 3" samples=32 output=runs/small overrides=() command="scripts/reproduce_small.sh$(show "$@")"
 while [ $# -gt 0 ]; do
+  case $1 in --*) [ $# -gt 1 ] || { echo "reproduce_small: $1 lacks its value" >&2; exit 2; } ;; esac
   case $1 in
     --steps) steps=$2; shift 2 ;;
     --seeds) seeds=$2; shift 2 ;;
     --samples) samples=$2; shift 2 ;;
-    --output) output=$2; shift 2 ;;
+    --output) [[ $2 == /* || $here == "$PWD" ]] && output=$2 || output=$here/$2; shift 2 ;;
     *=*) overrides+=("$1"); shift ;;
     *) echo "reproduce_small: $1 is no option and no key=value" >&2; exit 2 ;;
   esac
 done
-[ "$steps" -gt 0 ] && [ $((steps % 32)) -eq 0 ] || { echo "reproduce_small: --steps $steps must be a multiple of 32" >&2; exit 2; }
+[[ $seeds =~ ^\ *[0-9]+(\ +[0-9]+)*\ *$ ]] || { echo "reproduce_small: --seeds \"$seeds\" is no list of numbers" >&2; exit 2; }
+[[ $steps =~ ^[0-9]+$ ]] && [ "$steps" -gt 0 ] && [ $((steps % 32)) -eq 0 ] || { echo "reproduce_small: --steps $steps must be a multiple of 32" >&2; exit 2; }
 
 scripts/setup.sh
 scripts/build.sh --target grpo

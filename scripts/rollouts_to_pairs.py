@@ -19,8 +19,24 @@ def fail(message):
 
 
 def rows_of(path):
-    with open(path, encoding="utf-8") as file:
-        yield from (json.loads(line) for line in file if line.strip())
+    number = 0
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield json.loads(line)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
+    except ValueError as error:  # what is no UTF-8 fails before its line is counted
+        fail(f"{path}, {'behind line' if isinstance(error, UnicodeDecodeError) else 'line'} {number}: {error}")
+
+
+def value_at(row, key):
+    """A key as it is, else its dots enter objects, as data.prompt_key does."""
+    if key in row:
+        return row[key]
+    head, dot, rest = key.partition(".")
+    return value_at(row[head], rest) if dot and isinstance(row.get(head), dict) else None
 
 
 def groups_of(path):
@@ -44,13 +60,15 @@ def pair_of(group):
 
 
 def problems_of(paths, key):
-    """The problem of each id: its `id` field, else its number in its file, as the rollout files name it."""
+    """The problem of each id: its `id` field, else (also where that is null) its number in its file, as the rollout files name it."""
     problems = {}
     for path in paths:
         for number, row in enumerate(rows_of(path)):
-            name = row.get("id", number)
-            name = name if isinstance(name, str) else str(name)
-            if problems.setdefault(name, row[key]) != row[key]:
+            name, problem = row.get("id"), value_at(row, key)
+            name = str(number if name is None else name)
+            if problem is None:
+                fail(f"{path}: problem {name} has no {key}; --prompt-key names the key")
+            if problems.setdefault(name, problem) != problem:
                 fail(f"two problems have the id {name}; give one file, or ids of their own")
     return problems
 

@@ -10,5 +10,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- --kills 200 --faults all --damage --minutes 120
-cmake --build build --target grpo grpo_fault
+scripts/build.sh --target grpo grpo_fault
 exec python3 tests/soak/soak.py build/bin/grpo . --fault-library "$(find build -name 'libgrpo_fault.so' | head -1)" --state build/soak.state "$@"

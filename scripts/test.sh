@@ -21,7 +21,7 @@ failed=$(sed -nE 's/.*tests passed, ([0-9]+) tests failed out of.*/\1/p' "$log" 
 skipped=$(grep -c '(Skipped)$' "$log" || true)
 # Of them, what runs on CUDA: on a GPU where there is one, else on the host device (tests/device), which the tests labelled device always do.
 ctest --test-dir build -N -L '^(gpu|device)$' | sed -nE 's/^ *Test +#[0-9]+: (.*)$/\1/p' >build/gpu_tests
-on_cuda=$(grep ' Passed ' "$log" | grep -cFf build/gpu_tests || true)
+on_cuda=$(sed -nE 's/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: (.*[^ .]) \.+ +Passed .*/\1/p' "$log" | grep -cxFf build/gpu_tests || true)
 [ -e /dev/nvidiactl ] && device="a GPU" || device="the host device"
 [ ! -s build/gpu_tests ] || echo "$on_cuda of $(wc -l <build/gpu_tests) tests of the CUDA path passed on $device"
 echo "$((total - failed - skipped)) passed, $failed failed, $skipped skipped"

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from statistics import mean, pstdev
 
-from arm_runs import memory_mb, seeds_of, smooth_accuracies, spread, total
+from arm_runs import fail, folders_of, memory_mb, seeds_of, smooth_accuracies, spread, total
 
-SOURCE = Path(__file__).parent.parent
+SOURCE = Path(__file__).resolve().parent.parent
 SAMPLES = ["src/trainer/methods/grpo", "src/trainer/grpo_step", "src/trainer/live_rollouts", "src/trainer/sample_and_score"]
 GROUPS = ["src/trainer/advantages", "include/grpo/algo/advantage", "src/algo/advantage"]
 CLIP = ["src/algo/clip_loss"]
@@ -52,8 +52,12 @@ def kind_of(settings):
     return loss if settings["algorithm.method"] == "grpo" and loss in KINDS else settings["algorithm.method"]
 
 
+def files_of(stem):
+    return [path for path in (SOURCE / f"{stem}.h", SOURCE / f"{stem}.cpp") if path.exists()] or fail(f"no source is called {stem} any more; KINDS is to name where it went")
+
+
 def lines_of_code(stems):
-    files = [path for stem in stems for path in (SOURCE / f"{stem}.h", SOURCE / f"{stem}.cpp") if path.exists()]
+    files = [path for stem in stems for path in files_of(stem)]
     return sum(bool(line.strip()) for path in files for line in path.read_text(encoding="utf-8").splitlines())
 
 
@@ -108,7 +112,7 @@ def time_ratio(options, arm):
 
 def config_folder(folder, arm):
     """The run whose config.yaml says how the arm learns."""
-    run = next(iter(sorted(folder.glob(f"{arm}_seed[0-9]*"))))
+    run = folders_of(folder, arm)[0]
     return run if (run / "config.yaml").exists() else run / "round1" / "trained"
 
 

@@ -215,9 +215,9 @@ class Examples(InFolder):
         call = {"gold": "20"}
         self.assertEqual(self.answers([EXAMPLES / "grader.sh"], {**call, "completion": "so\n20\n"}, {**call, "completion": "20 or 21"}), [1, 0])
 
-    def unit_tests(self, *programs, tests, path=os.environ["PATH"]):
+    def unit_tests(self, *programs, tests, path=os.environ["PATH"], python=sys.executable):
         calls = [{"completion": program, "problem": {"tests": tests}} for program in programs]
-        return self.answers(["env", f"PATH={path}", sys.executable, EXAMPLES / "unit_tests.py", "2"], *calls)
+        return self.answers(["env", f"PATH={path}", python, EXAMPLES / "unit_tests.py", "2"], *calls)
 
     def test_the_grader_that_runs_programs(self):
         tests = [{"call": "add(1, 2)", "result": 3}, {"call": "add([1], [2])", "result": [1, 2]}, {"call": "add('a', 'b')", "result": "ab"}, {"call": "add(2, 2)", "result": 4}]
@@ -237,6 +237,18 @@ class Examples(InFolder):
         no_box.mkdir()
         for path in {os.environ["PATH"], str(no_box)}:
             self.assertEqual(self.unit_tests(*programs, tests=tests, path=path), list(programs.values()))
+
+    def test_the_program_is_the_last_block_in_whatever_words_it_is_announced(self):
+        add = "def add(a, b): return a + b\n"
+        programs = [f"```\n1 +\n```\n{fence}\n{add}```" for fence in ("```python3", "```Python", "``` py", "```python\r", "```")]
+        self.assertEqual(self.unit_tests(*programs, tests=[{"call": "add(1, 2)", "result": 3}]), [1.0] * len(programs))
+
+    def test_a_grader_in_a_virtual_environment_has_its_python(self):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self.folder / "venv"], check=True)
+        self.assertEqual(self.unit_tests("", tests=[{"call": "1", "result": 1}], python=self.folder / "venv" / "bin" / "python"), [1.0])
+
+    def test_a_problem_without_tests_ends_the_grader(self):
+        self.assertRaisesRegex(AssertionError, "a problem without tests", self.unit_tests, "", tests=[])
 
     def test_a_program_that_never_ends_or_forks_is_ended(self):
         start = time.monotonic()

@@ -58,6 +58,20 @@ class DeriveTemplate(unittest.TestCase):
         self.refused("{{ messages[0]['content'] + messages[0]['content'] }}", "2 times")
         self.refused("{% for m in messages %}{{ m.undefined.attribute }}{% endfor %}", "refuses")
 
+    def test_it_renders_as_transformers_does_without_tools(self):
+        tools = "{% if tools is not none %}{{ 'Tools:' }}{% endif %}{{ unk_token }}"
+        self.assertEqual(self.mapping(tools + LOOP + OPENING, unk_token="<unk>", pad_token=None, add_bos_token=True)["bos"], "<unk>")
+
+    def test_a_date_is_named(self):
+        result = derive("{{ '<|date|>' + strftime_now('%Y') + '<|end|>' }}" + LOOP + OPENING)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("writes the date", result.stderr)
+
+    def test_what_cannot_be_read_is_named(self):
+        self.refused("{{ 'a' + 1 }}", "refuses a plain conversation")
+        result = subprocess.run([SCRIPT, "nowhere"], capture_output=True, text=True, timeout=60)
+        self.assertIn("nowhere: no such folder", result.stderr)
+
     def test_one_turn_is_enough_where_only_past_turns_differ(self):
         opens_thought = LOOP + "{% if add_generation_prompt %}{{ '<|assistant|><think>\n' }}{% endif %}"
         self.refused(opens_thought, "earlier turns")

@@ -31,6 +31,10 @@ def commands(page):
             yield words[0], words[1:]
 
 
+def required_options(help_text):
+    return re.findall(r"^  (--[\w-]+) TEXT.* REQUIRED", help_text, re.M)
+
+
 SUBCOMMANDS = ("train", "eval", "generate", "score", "verify", "tokenize", "compare", "doctor", "data")
 
 
@@ -61,6 +65,15 @@ class Documentation(unittest.TestCase):
                     found += 1
                     self.assertIn(option.rstrip(".,;:)'\""), help_of[name], f"{page}: grpo {name} {option}")
         self.assertGreater(found, 15)
+
+    def test_commands_have_the_options_that_they_must_have(self):
+        required = {name: required_options(output(name, "--help")) for name in SUBCOMMANDS}
+        self.assertEqual(required["eval"], ["--model", "--data", "--output"])
+        for page in PAGES:
+            for name, words in commands(page):
+                options = [word.split("=")[0].rstrip(".,;:)'\"") for word in words]
+                if "--model" in options and name != "data":
+                    self.assertLessEqual(set(required[name]), set(options), f"{page}: grpo {name} {' '.join(words)}")
 
     def test_configurations_and_keys_are_known(self):
         keys = set(re.findall(r"^\s*([a-z_]+(?:\.[a-z_]+)+)", output("train", "--help-config"), re.M)) or set()

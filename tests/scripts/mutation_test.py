@@ -109,6 +109,11 @@ class Script(unittest.TestCase):
         self.assertEqual(outputs[0], outputs[1])
         self.assertNotEqual(outputs[0], outputs[2])
 
+    def test_a_mutation_that_there_is_not_is_named(self):
+        result = run("--only", "denied_box", "denied_bx")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--only denied_bx: no mutation is called so", result.stderr)
+
     def test_a_file_without_answers_is_named(self):
         path = os.path.join(self.temporary.name, "golds.jsonl")
         Path(path).write_text('{"answer": "1"}\n{"text": "2"}\n')

@@ -34,7 +34,7 @@ for call in job["calls"]:
         print(json.dumps({"error": str(error)[:100]}), file=results, flush=True)
 """
 BWRAP = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
-for path in ("/usr", "/bin", "/lib", "/lib64", sys.base_prefix):
+for path in ("/usr", "/bin", "/lib", "/lib64", sys.base_prefix, sys.prefix):  # the last one may be a virtual environment
     BWRAP += ["--ro-bind-try", path, path]
 
 
@@ -46,7 +46,7 @@ def limit():
 
 def sandbox():
     """The words before the program that put it into a sandbox; none where this machine does not allow one."""
-    if shutil.which("bwrap") and subprocess.run([*BWRAP, "true"], capture_output=True).returncode == 0:
+    if shutil.which("bwrap") and subprocess.run([*BWRAP, sys.executable, "-I", "-c", ""], capture_output=True).returncode == 0:
         return BWRAP
     print("bwrap is missing or may not be used here: programs run with limits, and see this machine's files and network", file=sys.stderr)
     return []
@@ -85,8 +85,10 @@ def parsed(line):
 
 
 def share_passed(call, box):
-    blocks = re.findall(r"```(?:python|py)?\n(.*?)```", call["completion"], re.S)
+    blocks = re.findall(r"```[^`\n]*\n(.*?)```", call["completion"], re.S)
     tests = call["problem"]["tests"]
+    if not tests:
+        sys.exit("a problem without tests: nothing says what its programs are worth")
     results = run(blocks[-1] if blocks else call["completion"], [test["call"] for test in tests], box)
     passed = sum(isinstance(found, dict) and "result" in found and found["result"] == test["result"] for found, test in zip(results, tests))
     return passed / len(tests)
