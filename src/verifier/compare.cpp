@@ -471,7 +471,7 @@ class Comparison {
       return equations && !is_solved(gold) && !is_solved(answer) &&
              same_after_denominators(left, right, arena_.budget());
     }
-    return other == (positive ? one : turned(one));
+    return other == (positive ? one : mirrored(one));
   }
 
   // Whether the equation is solved for a name, y = ...: then the other one has to be solved, too. A derivative on the
@@ -497,7 +497,7 @@ class Comparison {
     std::vector<Relation> relations;
     for (auto r = answer->relations.rbegin(); r != answer->relations.rend(); ++r) {
       if (*r == Relation::kIn) return false;
-      relations.push_back(turned(*r));
+      relations.push_back(mirrored(*r));
     }
     return matches(kids, relations);
   }
