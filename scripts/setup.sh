@@ -123,6 +123,5 @@ fi
 # LibTorch's CUDA part looks for these beside itself, in ../../nvidia.
 if has_gpu && ! has_own_libtorch; then
   fetch cmake/wheels_gpu.txt "$cache/nvidia-13.0" "the CUDA libraries that LibTorch uses (2 GB)" 'nvidia/*'
-  (cd "$cache/nvidia-13.0" && find nvidia -type d) | (cd "$torch_dir" && xargs mkdir -p)
-  (cd "$cache/nvidia-13.0" && find nvidia -type f) | while read -r file; do ln -sfn "$cache/nvidia-13.0/$file" "$torch_dir/$file"; done
+  cp -rsf "$cache/nvidia-13.0/nvidia" "$torch_dir/"  # links to its files, made at once: there are thousands
 fi
