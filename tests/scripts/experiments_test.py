@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/quickstart.sh, reproduce_small.sh and compare_methods.sh in a checkout whose program is a stand-in. Argument: the source folder."""
+"""scripts/quickstart.sh, reproduce_small.sh and compare_methods.sh in a checkout whose program is a stand-in; and that all of scripts/*.sh
+are sound. Argument: the source folder."""
 import os
 import shutil
 import subprocess
@@ -72,6 +73,15 @@ class Experiments(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertTrue((self.checkout / "else where" / "quickstart_report.html").exists())
         self.assertEqual(self.run_script("quickstart.sh", "run.name=one").returncode, 2)
+
+    def test_scripts_are_sound(self):
+        scripts = sorted((SOURCE / "scripts").glob("*.sh"))
+        for script in scripts:
+            self.assertEqual(subprocess.run(["bash", "-n", script]).returncode, 0, script)
+        if not shutil.which("shellcheck"):
+            self.skipTest("shellcheck is not installed (scripts/setup.sh --tests)")
+        result = subprocess.run(["shellcheck", "--severity=warning", *scripts], capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stdout)
 
     def test_mistakes_are_named_before_anything_runs(self):
         for name in ("compare_methods.sh", "reproduce_small.sh"):
