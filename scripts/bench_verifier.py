@@ -130,6 +130,7 @@ def figures(rows, verdicts):
 
 
 def compare(name, rows, grpo, accepted, differing):
+    print(f"{name}: {len(rows)} pairs; math-verify judges about 8 a second", file=sys.stderr, flush=True)
     alone, _ = judge_ours(grpo, rows, 1)
     _, rate_all = judge_ours(grpo, rows, 0)
     peer = judge_peer(rows)
@@ -175,6 +176,9 @@ def main():
     parser.add_argument("--disagreements", help="write every pair on which the two disagree as JSONL")
     parser.add_argument("--json", help="write the figures here too")
     options = parser.parse_args()
+    for path in filter(None, (options.disagreements, options.json)):
+        if not Path(path).absolute().parent.is_dir():
+            parser.error(f"{path}: no such folder")
 
     rng = random.Random(options.seed)
     sets = [(Path(path).stem, read_rows(path)) for path in [ROOT / "tests" / "data" / "verifier_cases.jsonl", *options.table]]

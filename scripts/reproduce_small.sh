@@ -22,7 +22,7 @@ show() { for word in "$@"; do [[ $word =~ ^[[:alnum:]_./,:=@-]+$ ]] && printf ' 
 
 steps=256 seeds="1 2 3" samples=32 output=runs/small overrides=() command="scripts/reproduce_small.sh$(show "$@")"
 while [ $# -gt 0 ]; do
-  case $1 in --*) [ $# -gt 1 ] || { echo "reproduce_small: $1 lacks its value" >&2; exit 2; } ;; esac
+  case $1 in --steps | --seeds | --samples | --output) [ $# -gt 1 ] || { echo "reproduce_small: $1 lacks its value" >&2; exit 2; } ;; esac
   case $1 in
     --steps) steps=$2; shift 2 ;;
     --seeds) seeds=$2; shift 2 ;;

@@ -21,7 +21,8 @@ KEEPS = {"sft": "rollouts_to_examples.py", "dpo": "rollouts_to_pairs.py"}
 
 
 def run_to_its_end(command):
-    """Signals are passed on: a run that is asked to stop takes its time to save, and ends with exit code 3. Any exit code but 0 is ours too."""
+    """Passes signals on, so that a run which is asked to stop has the time to save; it then ends with exit code 3. Ends with the program's exit code if that is
+    not 0."""
     asked, started = [], []
 
     def pass_on(number, _):
@@ -30,7 +31,8 @@ def run_to_its_end(command):
             program.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
-        signal.signal(number, pass_on)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, pass_on)
     try:
         started.append(subprocess.Popen(command))
     except OSError as error:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/quickstart.sh, reproduce_small.sh and compare_methods.sh in a checkout whose program is a stand-in. Argument: the source folder."""
+"""scripts/quickstart.sh, reproduce_small.sh and compare_methods.sh in a checkout whose program is a stand-in; and that all of scripts/*.sh
+are sound. Argument: the source folder."""
 import os
 import shutil
 import subprocess
@@ -73,9 +74,18 @@ class Experiments(unittest.TestCase):
         self.assertTrue((self.checkout / "else where" / "quickstart_report.html").exists())
         self.assertEqual(self.run_script("quickstart.sh", "run.name=one").returncode, 2)
 
+    def test_scripts_are_sound(self):
+        scripts = sorted((SOURCE / "scripts").glob("*.sh"))
+        for script in scripts:
+            self.assertEqual(subprocess.run(["bash", "-n", script]).returncode, 0, script)
+        if not shutil.which("shellcheck"):
+            self.skipTest("shellcheck is not installed (scripts/setup.sh --tests)")
+        result = subprocess.run(["shellcheck", "--severity=warning", *scripts], capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stdout)
+
     def test_mistakes_are_named_before_anything_runs(self):
         for name in ("compare_methods.sh", "reproduce_small.sh"):
-            for args, words in ((("--seeds",), "--seeds lacks its value"), (("--seeds", "1,2"), '--seeds "1,2" is no list of numbers'), (("--sed", "1"), "--sed is no option")):
+            for args, words in ((("--seeds",), "--seeds lacks its value"), (("--seeds", "1,2"), '--seeds "1,2" is no list of numbers'), (("--sed",), "--sed is no option")):
                 result = self.run_script(name, *args)
                 self.assertEqual(result.returncode, 2)
                 self.assertIn(words, result.stderr)

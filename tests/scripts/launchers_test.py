@@ -63,9 +63,9 @@ class Slurm(unittest.TestCase):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "RANK", "WORLD_SIZE", "MASTER_"))}
         environment = {**kept, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "PROGRAM": TRAIN,
                        "SLURM_JOB_ID": str(random.randrange(1, 1 << 30)), **variables}
-        command = ["bash", str(BATCH), "--config", "quickstart_2grpo", f"run.output={self.folder}", "run.name=job", "eval.every_steps=0",
+        command = ["bash", str(BATCH), "--config", str(SOURCE / "configs" / "quickstart_2grpo.yaml"), f"run.output={self.folder}", "run.name=job", "eval.every_steps=0",
                    "rollout.prompts_per_step=4", "trainer.threads=1", "distributed.timeout_s=60", *arguments]
-        return subprocess.Popen(command, cwd=SOURCE, env=environment, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, text=True)
 
     def end(self, process):
         _, said = process.communicate(timeout=150)
@@ -103,10 +103,21 @@ class Slurm(unittest.TestCase):
         code, said, asked = self.end(self.start("trainer.steps=3", **drill))
         self.assertEqual(code, 0, said)
         self.assertRegex(asked, r"^requeue \d+\n$")
-        self.assertIn("failed with exit code 1, start 1 of 4", said)
-        self.log.unlink()
-        code, said, asked = self.end(self.start("trainer.steps=3", SLURM_RESTART_COUNT="3", **drill))
-        self.assertEqual((code, asked), (1, ""), said)
+        self.assertIn("failed with exit code 1, attempt 1 of 4", said)
+
+    def test_restarts_that_followed_no_failure_do_not_count(self):
+        broken = self.folder / "broken"
+        broken.write_text("#!/bin/sh\nexit ${CODE:-1}\n")
+        broken.chmod(0o755)
+        job = {"PROGRAM": str(broken), "SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": "9", "MOST_FAILURES": "1"}
+        for code, expected in ((1, 0), (3, 0), (1, 0), (1, 1), (1, 0)):
+            self.log.unlink(missing_ok=True)
+            ended, said, asked = self.end(self.start(CODE=str(code), **job))
+            self.assertEqual((ended, asked), (expected, "requeue 7\n" if expected == 0 else ""), said)
+        # Where nothing can be counted, no job is started again without end.
+        (self.folder / "grpo-failures-7").unlink()
+        (self.folder / "grpo-failures-7").mkdir()
+        self.assertEqual(self.end(self.start(**job))[0], 1)
 
     def test_a_mistake_is_not_repeated(self):
         code, said, asked = self.end(self.start("trainer.stepss=3"))

@@ -89,6 +89,19 @@ class SampleThenTrain(unittest.TestCase):
             (run / "saved").unlink()
             (run / "ready").unlink()
 
+    def test_a_signal_that_is_ignored_stays_so(self):
+        process = self.start("sft", "slow=1", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        ready = self.output / "round1" / "sampled" / "ready"
+        deadline = time.monotonic() + 30
+        while not ready.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+        self.assertTrue((ready.parent / "saved").exists())
+
     def test_mistakes_are_named_before_anything_runs(self):
         for args, words in ((("--rounds", "5"), "--rounds 5 cannot share 4 rollouts"), (("--program", "nowhere"), "cannot start nowhere: No such file or directory"),
                             (("--problems", self.problems, "data.epochs=2"), "--problems data.epochs=2: no such file; key=value")):
