@@ -41,13 +41,16 @@ class Checkpointing {
 
   /// The step of the newest checkpoint, which may still be being written; -1: there is none.
   int64_t saved_step() const { return saved_step_; }
-  /// Says which checkpoint the run was restored from.
-  void resumed_from(int64_t step);
+  /// Says which checkpoint the run was restored from, and what good_step() was when that one was saved.
+  void resumed_from(int64_t step, std::optional<int64_t> good_step);
 
   /// Says that a step which began after the last checkpoint showed no sign of divergence, so that its weights are good.
   void note_good() {
     if (saved_step_ > 0) good_step_ = saved_step_;
   }
+  /// The newest checkpoint that is known to be good. It is part of the run's state, because a sign of divergence that
+  /// shows when the run is interrupted may be noticed only after the resume.
+  std::optional<int64_t> good_step() const { return good_step_; }
   /// Marks the last good checkpoint in the store, or takes the mark away.
   void mark_good(bool marked);
   /// Marks the checkpoint of `step`, which exists, as the best so far.
@@ -57,6 +60,8 @@ class Checkpointing {
   std::string way_back();
 
  private:
+  std::optional<int64_t> good_that_is_there() const;
+  void wait_for_files();
   void check_weights(int64_t step);
   void write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options, const Kind& kind);
   checkpoint::StateWriter critic_writer(int64_t step, checkpoint::SaveOptions options) const;

@@ -56,8 +56,10 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
     if (state.contains("divergence")) divergence_.restore(state.at("divergence"));
     if (state.contains("goal")) goal_.restore(state.at("goal"), step_);
     if (state.contains("best")) best_.restore(state.at("best"));
+    std::optional<int64_t> good_step;
+    if (state.contains("good_step")) good_step = state.at("good_step").get<int64_t>();
+    checkpoints_.resumed_from(step_, good_step);
   });
-  checkpoints_.resumed_from(step_);
 }
 
 // The first changes to the run folder are made here, when configuration, data and model have been found to be right.
@@ -236,6 +238,7 @@ void Loop::save(const metrics::MetricsLine& line, bool evaluated, bool best) {
   state["divergence"] = divergence_.to_json();
   state["goal"] = goal_.to_json();
   state["best"] = best_.to_json();
+  if (const auto good = checkpoints_.good_step()) state["good_step"] = *good;
   const Watchdog::Pause pause(*watchdog_);  // copies are large and the disk may be slow, which is no hang
   checkpoints_.save(step_, state, {.copy = !is_last() && !stopping_, .pin_good = divergence_.suspects(), .best = best});
 }

@@ -88,6 +88,27 @@ TEST_F(DivergedRun, ThatWasInterruptedEndsAtTheSameStep) {
   EXPECT_THAT(error_of(config), HasSubstr("step 16: every reward has been 0 since step 7"));
 }
 
+// What is kept must not depend on whether the run was interrupted before the sign had lasted long enough to be noticed.
+TEST_F(DivergedRun, ThatWasInterruptedKeepsItsLastGoodCheckpoint) {
+  auto config = with_lost_rewards();
+  for (const int64_t last : {8, 12}) {
+    config.trainer.steps = last;
+    EXPECT_EQ(error_of(config), "");
+  }
+  EXPECT_THAT(steps(), ElementsAre(5, 11, 12));
+  config.trainer.steps = 20;
+  EXPECT_THAT(error_of(config), HasSubstr("step_00000005)"));
+  EXPECT_THAT(steps(), ElementsAre(5, 14, 15));
+}
+
+// With one checkpoint at a time, the last good one has made room for the one after it when a sign begins.
+TEST_F(DivergedRun, NamesNoCheckpointThatIsNotThereAnyMore) {
+  auto config = with_lost_rewards();
+  config.checkpoint.keep = 1;
+  EXPECT_THAT(error_of(config), HasSubstr("no checkpoint is known to be good"));
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), std::nullopt);
+}
+
 // When the steps after a good checkpoint are good again, its mark is taken away.
 TEST_F(DivergedRun, ThatGoesOnWellLosesItsMark) {
   auto config = with_lost_rewards();
