@@ -134,6 +134,7 @@ void Loop::train_step() {
   run_->sync_reference(step);
   log_.samples(*run_->method, step);
   auto line = run_->method->measures();
+  take_watched_from_rank_0(line);
   const double cpu_s = metrics::cpu_seconds() - cpu_before;
   divergence_.look_at(step, line);
   // Gloo's threads take large buffers from heaps of their own. Without this call these would grow by 0.1 MB a step and
@@ -180,6 +181,7 @@ bool Loop::evaluate(metrics::MetricsLine& line) {
   if (evaluate_run(
           *run_, step_, start_.folder(), [this] { return goes_on_and(stop_.drops_evaluation()); }, line)) {
     log_.doing("");
+    take_watched_from_rank_0(line);
     return true;
   }
   stopping_ = true;
@@ -221,6 +223,11 @@ void Loop::finish_interrupted_step() {
   for (const char* name : {"time/cpu", "time/checkpoint", "time/step"}) line.add(name, 0.0);
   line.add("memory/peak_bytes", peak_bytes());
   log_.line(step_, line);
+}
+
+// So that all ranks decide alike when the run ends and which checkpoint is the best.
+void Loop::take_watched_from_rank_0(metrics::MetricsLine& line) const {
+  take_from_rank_0({config_.trainer.stop_on.metric, config_.checkpoint.keep_best}, communicator_, line);
 }
 
 bool Loop::is_last() const { return step_ >= run_->total_steps || !goal_.reached().empty(); }

@@ -20,6 +20,21 @@ std::optional<double> value_in(const metrics::MetricsLine& line, const std::stri
 
 }  // namespace
 
+void take_from_rank_0(const std::vector<std::string>& names, dist::Communicator& communicator,
+                      metrics::MetricsLine& line) {
+  std::vector<std::string> found;
+  std::vector<double> mine;
+  for (const auto& name : names) {
+    const auto value = value_in(line, name);
+    if (!value) continue;
+    found.push_back(name);
+    mine.push_back(*value);
+  }
+  if (found.empty() || communicator.size() == 1) return;
+  const auto theirs = communicator.all_gather(mine)[0];
+  for (size_t i = 0; i < found.size(); ++i) line.add(found[i], theirs[i]);
+}
+
 // A line without figures of an evaluation does not tell which of these the run has, so a name of one is not refused
 // there.
 void BestOf::check(const metrics::MetricsLine& line, const std::string& key) const {

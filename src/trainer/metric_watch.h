@@ -5,11 +5,19 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "grpo/dist/communicator.h"
 #include "grpo/metrics/metrics_file.h"
 #include "grpo/trainer/train_config.h"
 
 namespace grpo::trainer {
+
+/// Sets the metrics of these names, where the line has them, to what rank 0 has measured. Times and speeds differ
+/// between ranks, and so may the last digits of other figures on unlike machines, so ranks that judged by their own
+/// would end the run, or save, in different steps. REQUIRES: the lines of all ranks have the same names. A collective.
+void take_from_rank_0(const std::vector<std::string>& names, dist::Communicator& communicator,
+                      metrics::MetricsLine& line);
 
 /// The largest value that a metric of metrics.jsonl has had, and in which step.
 class BestOf {

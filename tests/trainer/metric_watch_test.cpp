@@ -6,6 +6,7 @@
 
 #include "grpo/base/error.h"
 #include "support/message_of.h"
+#include "support/thread_ranks.h"
 
 namespace grpo::trainer {
 namespace {
@@ -70,6 +71,22 @@ TEST(Goal, ComesBackFromACheckpointAndBowsToANewBound) {
   Goal other(config);
   other.restore(saved, 1);
   EXPECT_THAT(other.reached(), IsEmpty());
+}
+
+// A goal about a speed, which each rank measures itself.
+TEST(Goal, IsReachedByAllRanksInTheSameStep) {
+  dist::run_ranks(2, [](dist::Communicator& communicator) {
+    const StopOnConfig config{.metric = "speed", .at_least = 100.0};
+    Goal goal(config);
+    const std::vector<std::vector<double>> measured = {{90.0, 99.0, 101.0}, {91.0, 102.0, 98.0}};  // [rank][step]
+    for (int64_t step = 1; step <= 3; ++step) {
+      metrics::MetricsLine one;
+      one.add("speed", measured[static_cast<size_t>(communicator.rank())][static_cast<size_t>(step) - 1]);
+      take_from_rank_0({"", "speed"}, communicator, one);
+      goal.look_at(step, one);
+      EXPECT_EQ(goal.reached(), step < 3 ? "" : "speed is 101, at least 100") << "rank " << communicator.rank();
+    }
+  });
 }
 
 TEST(Goal, NamesTheNearestMetric) {
