@@ -20,7 +20,8 @@ Checkpointing::Checkpointing(const Run& run, const fs::path& run_folder, Stoppin
 
 // A checkpoint may also have been marked as good later than the one that the run goes back to was saved. Marks of later
 // checkpoints do not count, because these are moved aside.
-void Checkpointing::resumed_from(int64_t step, std::optional<int64_t> good_step) {
+void Checkpointing::resumed_from(const fs::path& checkpoint, int64_t step, std::optional<int64_t> good_step) {
+  if (fs::weakly_canonical(checkpoint) != fs::weakly_canonical(store_.path_of(step))) return;
   saved_step_ = step;
   const auto marked = store_.marked(checkpoint::Mark::kGood);
   good_step_ = marked && *marked <= step ? std::max(marked, good_step) : good_step;

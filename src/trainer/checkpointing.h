@@ -39,10 +39,11 @@ class Checkpointing {
   void wait();
   void check();
 
-  /// The step of the newest checkpoint, which may still be being written; -1: there is none.
+  /// The step of the run's newest checkpoint, which may still be being written; -1: it has none.
   int64_t saved_step() const { return saved_step_; }
-  /// Says which checkpoint the run was restored from, and what good_step() was when that one was saved.
-  void resumed_from(int64_t step, std::optional<int64_t> good_step);
+  /// Says which checkpoint the run was restored from, and what good_step() was when that one was saved. A checkpoint of
+  /// another run is none of this one's: it can be neither marked nor kept here.
+  void resumed_from(const std::filesystem::path& checkpoint, int64_t step, std::optional<int64_t> good_step);
 
   /// Says that a step which began after the last checkpoint showed no sign of divergence, so that its weights are good.
   void note_good() {

@@ -58,7 +58,7 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
     if (state.contains("best")) best_.restore(state.at("best"));
     std::optional<int64_t> good_step;
     if (state.contains("good_step")) good_step = state.at("good_step").get<int64_t>();
-    checkpoints_.resumed_from(step_, good_step);
+    checkpoints_.resumed_from(*start.checkpoint(), step_, good_step);
   });
 }
 
@@ -119,7 +119,7 @@ Outcome Loop::train_to_the_end() {
   if (!goal_.reached().empty()) base::log_info(goal_.reached() + ": the run ends (trainer.stop_on)");
   if (!stopping_) return Outcome::kFinished;
   start_.check_still_there();
-  if (checkpoints_.saved_step() != step_ && step_ > 0) save(last_line_, true);
+  if (checkpoints_.saved_step() != step_ && step_ > 0) save(last_line_, /*evaluated=*/!interrupted_);
   return Outcome::kStopped;
 }
 
@@ -211,7 +211,7 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
 // Finishes the step of the checkpoint that the run starts from: makes its evaluation if that was stopped, and writes
 // its line in metrics.jsonl.
 void Loop::finish_interrupted_step() {
-  const auto state = *std::exchange(interrupted_, std::nullopt);
+  const auto state = *interrupted_;
   auto line = line_from(state);
   const bool evaluated = io::with_json_errors<base::CheckpointError>(not_a_state(*start_.checkpoint()),
                                                                      [&] { return state.at("evaluated").get<bool>(); });
@@ -223,6 +223,7 @@ void Loop::finish_interrupted_step() {
   for (const char* name : {"time/cpu", "time/checkpoint", "time/step"}) line.add(name, 0.0);
   line.add("memory/peak_bytes", peak_bytes());
   log_.line(step_, line);
+  interrupted_.reset();
 }
 
 // So that all ranks decide alike when the run ends and which checkpoint is the best.

@@ -8,6 +8,7 @@
 #include "grpo/base/log.h"
 #include "grpo/checkpoint/store.h"
 #include "grpo/io/file.h"
+#include "support/message_of.h"
 #include "trainer/tiny_run.h"
 
 namespace grpo::trainer {
@@ -130,6 +131,20 @@ TEST_F(DivergedRun, AnAbsurdLearningRateEndsWithAWordOfWhatToDo) {
   EXPECT_THAT(error_of(config), AllOf(HasSubstr("step 3: sampling: the logits"), HasSubstr("step_00000001)"),
                                       HasSubstr("try a smaller optimizer.lr")));
   EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), 1);
+}
+
+// The checkpoint that a fork began from is another run's: it is neither marked nor promised to be kept.
+TEST_F(DivergedRun, AForkThatDivergesAtOnceSaysSo) {
+  auto config = tiny_config(dir_.path());
+  config.trainer.steps = 2;
+  EXPECT_EQ(error_of(config), "");
+  config.run.name = "fork";
+  config.optimizer.lr = 1e10;
+  config.trainer.steps = 30;
+  const std::string first = (run_ / "checkpoints" / "step_00000002").string();
+  EXPECT_THAT(testing::message_of<base::Error>([&] { train(config, {.fork = first, .config_folder = ""}); }),
+              AllOf(HasSubstr("sampling: the logits"), HasSubstr("no checkpoint is known to be good")));
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), std::nullopt);
 }
 
 }  // namespace
