@@ -69,6 +69,7 @@ void Goal::look_at(int64_t step, const metrics::MetricsLine& line) {
 }
 
 void Goal::judge(int64_t step) {
+  judged_ = step;
   reached_.clear();
   if (best_.step() < 0) return;
   if (config_.at_least && best_.value() >= *config_.at_least) {
@@ -79,11 +80,17 @@ void Goal::judge(int64_t step) {
   }
 }
 
-nlohmann::json Goal::to_json() const { return best_.to_json(); }
+nlohmann::json Goal::to_json() const {
+  auto state = best_.to_json();
+  state["judged"] = judged_;
+  return state;
+}
 
+// The checkpoint's step may not have had the metric, as one between two evaluations. Judged there, a goal would be
+// reached that the run, had it gone on, might have missed. Older checkpoints do not say which step was judged last.
 void Goal::restore(const nlohmann::json& state, int64_t step) {
   best_.restore(state);
-  judge(step);
+  judge(state.value("judged", step));
 }
 
 void validate_goal(const StopOnConfig& config) {

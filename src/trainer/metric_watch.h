@@ -61,7 +61,8 @@ class Goal {
   const std::string& reached() const { return reached_; }
 
   nlohmann::json to_json() const;
-  /// Restores what to_json() gave after `step`, and decides anew whether the goal is reached.
+  /// Restores what to_json() gave after `step`, and decides anew whether the goal was reached in the last step that had
+  /// the metric.
   void restore(const nlohmann::json& state, int64_t step);
 
  private:
@@ -69,6 +70,7 @@ class Goal {
 
   const StopOnConfig& config_;
   BestOf best_;
+  int64_t judged_ = -1;  // the last step whose line had the metric; -1: there is none yet
   std::string reached_;
 };
 

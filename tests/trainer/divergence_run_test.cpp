@@ -139,6 +139,7 @@ TEST_F(DivergedRun, AForkThatDivergesAtOnceSaysSo) {
   config.trainer.steps = 2;
   EXPECT_EQ(error_of(config), "");
   config.run.name = "fork";
+  config.checkpoint.every_steps = 0;
   config.optimizer.lr = 1e10;
   config.trainer.steps = 30;
   const std::string first = (run_ / "checkpoints" / "step_00000002").string();

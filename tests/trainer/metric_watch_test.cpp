@@ -55,6 +55,21 @@ TEST(Goal, WaitsForTheNextEvaluation) {
   EXPECT_THAT(goal.reached(), HasSubstr("for 5 steps"));
 }
 
+// A resume between two evaluations must not end a run that would have gone on to the next one.
+TEST(Goal, IsNotReachedByAResumeBetweenEvaluations) {
+  const StopOnConfig config{.metric = "eval/heldout/mean@4", .no_better_for = 6};
+  Goal goal(config);
+  goal.look_at(4, line(0.1, 0.5));
+  goal.look_at(8, line(0.1, 0.4));
+  for (int64_t step = 9; step <= 11; ++step) goal.look_at(step, line(0.1));
+  EXPECT_THAT(goal.reached(), IsEmpty());
+  Goal resumed(config);
+  resumed.restore(nlohmann::json::parse(goal.to_json().dump()), 11);
+  EXPECT_THAT(resumed.reached(), IsEmpty());
+  resumed.look_at(12, line(0.1, 0.4));
+  EXPECT_THAT(resumed.reached(), HasSubstr("for 8 steps"));
+}
+
 TEST(Goal, ComesBackFromACheckpointAndBowsToANewBound) {
   StopOnConfig config{.metric = "accuracy", .at_least = 0.8};
   Goal goal(config);
