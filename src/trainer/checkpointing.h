@@ -54,6 +54,8 @@ class Checkpointing {
   std::optional<int64_t> good_step() const { return good_step_; }
   /// Marks the last good checkpoint in the store, or takes the mark away.
   void mark_good(bool marked);
+  /// Whether the run has a checkpoint of `step`.
+  bool has(int64_t step) const { return store_.has(step); }
   /// Marks the checkpoint of `step`, which exists, as the best so far.
   void mark_best(int64_t step);
   /// The end of an error message that says that the weights are of no use any more: how to go back to the last good

@@ -65,7 +65,10 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
 // The first changes to the run folder are made here, when configuration, data and model have been found to be right.
 void Loop::begin() {
   start_.begin(config_);
-  if (start_.checkpoint()) look_for_interruption(*start_.checkpoint());
+  if (start_.checkpoint()) {
+    look_for_interruption(*start_.checkpoint());
+    look_for_best();
+  }
   watchdog_ = std::make_unique<Watchdog>(no_progress_limit(config_, communicator_.size()));
   if (run_->writes()) {
     if (fork_) record_fork(start_.folder(), *fork_);
@@ -73,6 +76,18 @@ void Loop::begin() {
     if (config_.logging.console == metrics::ConsoleMode::kJson) stop_.watch_reader(STDOUT_FILENO);
   }
   log_.open(start_.folder(), run_->total_steps);
+}
+
+// What counts as the best so far has to be a checkpoint of this run that is there and marked. It is not when the run
+// began from another run's checkpoint, or goes back to a step before the checkpoint that is marked. All ranks take rank
+// 0's answer.
+void Loop::look_for_best() {
+  const bool there = best_.step() > 0 && checkpoints_.has(best_.step());
+  if (communicator_.all_gather({there ? 1.0 : 0.0})[0][0] > 0.0) {
+    checkpoints_.mark_best(best_.step());
+  } else {
+    best_ = BestOf(config_.checkpoint.keep_best);
+  }
 }
 
 // All ranks take rank 0's answer: only rank 0 writes metrics.jsonl, and may do so while the others look.
@@ -209,7 +224,8 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
 }
 
 // Finishes the step of the checkpoint that the run starts from: makes its evaluation if that was stopped, and writes
-// its line in metrics.jsonl.
+// its line in metrics.jsonl. The checkpoint is saved again with what the evaluation said, because a process that dies
+// before the next one would forget how good this one was.
 void Loop::finish_interrupted_step() {
   const auto state = *interrupted_;
   auto line = line_from(state);
@@ -218,7 +234,9 @@ void Loop::finish_interrupted_step() {
   if (!evaluated) {
     if (!evaluate(line)) return;
     goal_.look_at(step_, line);
-    if (is_better(line, /*saved=*/true)) checkpoints_.mark_best(step_);
+    const bool better = is_better(line, /*saved=*/true);
+    save(line, /*evaluated=*/true, better);
+    last_line_ = line;
   }
   for (const char* name : {"time/cpu", "time/checkpoint", "time/step"}) line.add(name, 0.0);
   line.add("memory/peak_bytes", peak_bytes());

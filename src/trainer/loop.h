@@ -37,6 +37,7 @@ class Loop {
  private:
   void begin();
   void look_for_interruption(const std::filesystem::path& checkpoint);
+  void look_for_best();
   Outcome train_to_the_end();
   void train_step();
   bool take_step(int64_t step);
