@@ -54,7 +54,8 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
     step_ = state.at("step").get<int64_t>();
     last_line_ = line_from(state);
     if (state.contains("divergence")) divergence_.restore(state.at("divergence"));
-    if (state.contains("goal")) goal_.restore(state.at("goal"), step_);
+    // A fork has a goal of its own: it would not begin if the other run had reached it.
+    if (state.contains("goal") && !fork_) goal_.restore(state.at("goal"), step_);
     if (state.contains("best")) best_.restore(state.at("best"));
     std::optional<int64_t> good_step;
     if (state.contains("good_step")) good_step = state.at("good_step").get<int64_t>();
