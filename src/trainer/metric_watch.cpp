@@ -1,6 +1,7 @@
 #include "trainer/metric_watch.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
@@ -93,7 +94,16 @@ void Goal::restore(const nlohmann::json& state, int64_t step) {
   judge(state.value("judged", step));
 }
 
+void validate_watched(const std::string& name, const std::string& key) {
+  constexpr std::array kMeasuredLast = {"time/cpu", "time/checkpoint", "time/step", "memory/peak_bytes"};
+  const auto refuse = [&](const std::string& why) { throw base::ConfigError(key + " " + name + ": " + why); };
+  if (name == "step" || name == "time") refuse("is no metric; trainer.steps says after which step a run ends");
+  if (std::find(kMeasuredLast.begin(), kMeasuredLast.end(), name) != kMeasuredLast.end())
+    refuse("is measured when the step's checkpoint has been saved, too late to decide about it");
+}
+
 void validate_goal(const StopOnConfig& config) {
+  validate_watched(config.metric, "trainer.stop_on.metric");
   const bool bounded = config.at_least || config.no_better_for;
   if (config.metric.empty() && bounded)
     throw base::ConfigError(

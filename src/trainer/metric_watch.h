@@ -74,7 +74,12 @@ class Goal {
   std::string reached_;
 };
 
-/// Throws base::ConfigError for a goal with a metric but no bound, or a bound but no metric.
+/// Throws base::ConfigError, naming `key`, for what metrics.jsonl has in its lines but cannot be watched. Other names
+/// are known only after the first step.
+void validate_watched(const std::string& name, const std::string& key);
+
+/// Throws base::ConfigError for a goal with a metric but no bound, or a bound but no metric, and what
+/// validate_watched() throws.
 void validate_goal(const StopOnConfig& config);
 
 }  // namespace grpo::trainer

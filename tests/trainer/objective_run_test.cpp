@@ -171,6 +171,20 @@ TEST_F(ObjectiveRun, RefusesAGoalThatItDoesNotMeasure) {
               HasSubstr("did you mean reward/mean?"));
 }
 
+// metrics.jsonl has more than can be watched, which must not come out after a first step of hours.
+TEST_F(ObjectiveRun, RefusesBeforeItBeginsWhatIsMeasuredTooLateToBeWatched) {
+  const auto error_of = [](const TrainConfig& config) {
+    return testing::message_of<base::ConfigError>([&] { validate(config); });
+  };
+  for (const std::string name : {"time/step", "time/cpu", "time/checkpoint", "memory/peak_bytes", "step", "time"}) {
+    auto made = config("run"), best = config("run");
+    made.trainer.stop_on = {.metric = name, .at_least = 1};
+    best.checkpoint.keep_best = name;
+    EXPECT_THAT(error_of(made), HasSubstr("trainer.stop_on.metric " + name + ": is "));
+    EXPECT_THAT(error_of(best), HasSubstr("checkpoint.keep_best " + name + ": is "));
+  }
+}
+
 TEST_F(ObjectiveRun, KeepsTheBestCheckpoint) {
   auto made = evaluated("run");
   made.checkpoint.keep_best = "eval/heldout/mean@1";
