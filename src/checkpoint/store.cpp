@@ -98,9 +98,11 @@ std::vector<int64_t> Store::all_steps() const {
 
 std::vector<int64_t> Store::steps() const {
   auto found = all_steps();
-  std::erase_if(found, [this](int64_t step) { return !fs::exists(path_of(step) / kManifest); });
+  std::erase_if(found, [this](int64_t step) { return !has(step); });
   return found;
 }
+
+bool Store::has(int64_t step) const { return fs::exists(path_of(step) / kManifest); }
 
 void Store::mark(Mark mark, std::optional<int64_t> step) const {
   if (step == marked(mark)) return;
@@ -114,7 +116,7 @@ std::optional<int64_t> Store::marked(Mark mark) const {
   if (!fs::is_regular_file(file)) return std::nullopt;
   const std::string line = io::read_file(file);
   const auto step = step_of_name(line.substr(0, line.find('\n')));
-  return step && fs::exists(path_of(*step) / kManifest) ? step : std::nullopt;
+  return step && has(*step) ? step : std::nullopt;
 }
 
 void Store::save(int64_t step, const SavePlan& plan, const std::function<void(const fs::path&)>& write) {

@@ -1,11 +1,13 @@
 #include "trainer/checkpointing.h"
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
 #include "grpo/base/error.h"
+#include "grpo/base/log.h"
 #include "grpo/io/file.h"
 #include "grpo/metrics/timer.h"
 #include "trainer/resume.h"
@@ -16,13 +18,23 @@ namespace fs = std::filesystem;
 Checkpointing::Checkpointing(const Run& run, const fs::path& run_folder, Stopping& stop)
     : run_(run), stop_(stop), store_(run_folder / "checkpoints") {}
 
-void Checkpointing::resumed_from(int64_t step) {
+// A checkpoint may also have been marked as good later than the one that the run goes back to was saved. Marks of later
+// checkpoints do not count, because these are moved aside.
+void Checkpointing::resumed_from(const fs::path& checkpoint, int64_t step, std::optional<int64_t> good_step) {
+  if (fs::weakly_canonical(checkpoint) != fs::weakly_canonical(store_.path_of(step))) return;
   saved_step_ = step;
-  good_step_ = store_.marked(checkpoint::Mark::kGood);
+  const auto marked = store_.marked(checkpoint::Mark::kGood);
+  good_step_ = marked && *marked <= step ? std::max(marked, good_step) : good_step;
+}
+
+// While no sign of divergence showed, newer checkpoints may have taken the place of the last good one (with
+// checkpoint.keep 1 the next one does).
+std::optional<int64_t> Checkpointing::good_that_is_there() const {
+  return good_step_ && store_.has(*good_step_) ? good_step_ : std::nullopt;
 }
 
 void Checkpointing::mark_good(bool marked) {
-  if (run_.writes()) store_.mark(checkpoint::Mark::kGood, marked ? good_step_ : std::nullopt);
+  if (run_.writes()) store_.mark(checkpoint::Mark::kGood, marked ? good_that_is_there() : std::nullopt);
 }
 
 void Checkpointing::mark_best(int64_t step) {
@@ -31,9 +43,11 @@ void Checkpointing::mark_best(int64_t step) {
 
 std::string Checkpointing::way_back() {
   const std::string advice = "; try a smaller optimizer.lr in a run of another name";
-  if (!good_step_) return "; no checkpoint is known to be good" + advice;
-  store_.mark(checkpoint::Mark::kGood, good_step_);
-  const std::string good = store_.path_of(*good_step_).string();
+  wait_for_files();
+  const auto step = good_that_is_there();
+  if (!step) return "; no checkpoint is known to be good" + advice;
+  if (run_.writes()) store_.mark(checkpoint::Mark::kGood, step);
+  const std::string good = store_.path_of(*step).string();
   return base::concat("; the newest checkpoint that is known to be good, and is kept, is ", good,
                       " (continue from it with --resume ", good, ")", advice);
 }
@@ -134,6 +148,16 @@ void Checkpointing::collect_optimizer_files(const fs::path& folder, int64_t step
 
 void Checkpointing::wait() {
   if (writing_.valid()) writing_.get();
+}
+
+// The last good checkpoint may still be being written. If that fails it is not there, and the error that is reported is
+// the one that ends the run.
+void Checkpointing::wait_for_files() {
+  try {
+    wait();
+  } catch (const std::exception& error) {
+    base::log_warning(error.what());
+  }
 }
 
 void Checkpointing::check() {

@@ -39,17 +39,23 @@ class Checkpointing {
   void wait();
   void check();
 
-  /// The step of the newest checkpoint, which may still be being written; -1: there is none.
+  /// The step of the run's newest checkpoint, which may still be being written; -1: it has none.
   int64_t saved_step() const { return saved_step_; }
-  /// Says which checkpoint the run was restored from.
-  void resumed_from(int64_t step);
+  /// Says which checkpoint the run was restored from, and what good_step() was when that one was saved. A checkpoint of
+  /// another run is none of this one's: it can be neither marked nor kept here.
+  void resumed_from(const std::filesystem::path& checkpoint, int64_t step, std::optional<int64_t> good_step);
 
   /// Says that a step which began after the last checkpoint showed no sign of divergence, so that its weights are good.
   void note_good() {
     if (saved_step_ > 0) good_step_ = saved_step_;
   }
+  /// The newest checkpoint that is known to be good. It is part of the run's state, because a sign of divergence that
+  /// shows when the run is interrupted may be noticed only after the resume.
+  std::optional<int64_t> good_step() const { return good_step_; }
   /// Marks the last good checkpoint in the store, or takes the mark away.
   void mark_good(bool marked);
+  /// Whether the run has a checkpoint of `step`.
+  bool has(int64_t step) const { return store_.has(step); }
   /// Marks the checkpoint of `step`, which exists, as the best so far.
   void mark_best(int64_t step);
   /// The end of an error message that says that the weights are of no use any more: how to go back to the last good
@@ -57,6 +63,8 @@ class Checkpointing {
   std::string way_back();
 
  private:
+  std::optional<int64_t> good_that_is_there() const;
+  void wait_for_files();
   void check_weights(int64_t step);
   void write(int64_t step, const nlohmann::json& state, const checkpoint::SaveOptions& options, const Kind& kind);
   checkpoint::StateWriter critic_writer(int64_t step, checkpoint::SaveOptions options) const;

@@ -11,6 +11,7 @@
 #include "grpo/io/json.h"
 #include "grpo/trainer/eval_metrics.h"
 #include "trainer/gather_json.h"
+#include "trainer/mean.h"
 #include "trainer/reward_item.h"
 #include "trainer/scorer.h"
 #include "trainer/share_prompts.h"
@@ -246,12 +247,6 @@ std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets,
   if (!alone) done = gather(sampling.problems(), share, done, context);
   if (!done) return {};
   return std::move(sampling.problems());
-}
-
-double mean_of(const std::vector<double>& values) {
-  double sum = 0.0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(std::max<size_t>(values.size(), 1));
 }
 
 // The figures of each problem of one set. Their means are the set's results.

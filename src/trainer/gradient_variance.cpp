@@ -12,6 +12,7 @@
 #include "trainer/draws.h"
 #include "trainer/gradient_probe.h"
 #include "trainer/load_prompts.h"
+#include "trainer/mean.h"
 #include "trainer/plan.h"
 #include "trainer/run.h"
 #include "trainer/sequences.h"
@@ -107,6 +108,7 @@ VarianceOf measure(Run& run, GradientProbe& probe, TrainConfig config, int64_t r
                    const std::function<void()>& on_redraw) {
   const int64_t seed = config.run.seed;
   std::array<Sums, kParts> parts;
+  std::vector<double> live_shares, accuracies;
   VarianceOf result{
       .prompts = config.rollout.prompts_per_step, .group_size = config.rollout.group_size, .redraws = redraws};
   for (int64_t r = 0; r < redraws; ++r) {
@@ -116,10 +118,12 @@ VarianceOf measure(Run& run, GradientProbe& probe, TrainConfig config, int64_t r
     std::vector<size_t> all(batch.rollouts.size());
     std::iota(all.begin(), all.end(), size_t{0});
     parts[static_cast<size_t>(r) % kParts].add(probe.gradient(config, batch_of(config, batch, all)));
-    result.live_share += static_cast<double>(stats.groups_live) / static_cast<double>(batch.num_groups() * redraws);
-    result.accuracy += stats.accuracy / static_cast<double>(redraws);
+    live_shares.push_back(static_cast<double>(stats.groups_live) / static_cast<double>(batch.num_groups()));
+    accuracies.push_back(stats.accuracy);
     on_redraw();
   }
+  result.live_share = mean_of(live_shares);
+  result.accuracy = mean_of(accuracies);
   const Sums sums = total(parts);
   result.variance = sums.variance();
   result.error = spread(parts);

@@ -54,16 +54,22 @@ Loop::Loop(const TrainConfig& config, RunStart& start, std::optional<Fork> fork,
     step_ = state.at("step").get<int64_t>();
     last_line_ = line_from(state);
     if (state.contains("divergence")) divergence_.restore(state.at("divergence"));
-    if (state.contains("goal")) goal_.restore(state.at("goal"), step_);
+    // A fork has a goal of its own: it would not begin if the other run had reached it.
+    if (state.contains("goal") && !fork_) goal_.restore(state.at("goal"), step_);
     if (state.contains("best")) best_.restore(state.at("best"));
+    std::optional<int64_t> good_step;
+    if (state.contains("good_step")) good_step = state.at("good_step").get<int64_t>();
+    checkpoints_.resumed_from(*start.checkpoint(), step_, good_step);
   });
-  checkpoints_.resumed_from(step_);
 }
 
 // The first changes to the run folder are made here, when configuration, data and model have been found to be right.
 void Loop::begin() {
   start_.begin(config_);
-  if (start_.checkpoint()) look_for_interruption(*start_.checkpoint());
+  if (start_.checkpoint()) {
+    look_for_interruption(*start_.checkpoint());
+    look_for_best();
+  }
   watchdog_ = std::make_unique<Watchdog>(no_progress_limit(config_, communicator_.size()));
   if (run_->writes()) {
     if (fork_) record_fork(start_.folder(), *fork_);
@@ -71,6 +77,18 @@ void Loop::begin() {
     if (config_.logging.console == metrics::ConsoleMode::kJson) stop_.watch_reader(STDOUT_FILENO);
   }
   log_.open(start_.folder(), run_->total_steps);
+}
+
+// What counts as the best so far has to be a checkpoint of this run that is there and marked. It is not when the run
+// began from another run's checkpoint, or goes back to a step before the checkpoint that is marked. All ranks take rank
+// 0's answer.
+void Loop::look_for_best() {
+  const bool there = best_.step() > 0 && checkpoints_.has(best_.step());
+  if (communicator_.all_gather({there ? 1.0 : 0.0})[0][0] > 0.0) {
+    checkpoints_.mark_best(best_.step());
+  } else {
+    best_ = BestOf(config_.checkpoint.keep_best);
+  }
 }
 
 // All ranks take rank 0's answer: only rank 0 writes metrics.jsonl, and may do so while the others look.
@@ -117,7 +135,7 @@ Outcome Loop::train_to_the_end() {
   if (!goal_.reached().empty()) base::log_info(goal_.reached() + ": the run ends (trainer.stop_on)");
   if (!stopping_) return Outcome::kFinished;
   start_.check_still_there();
-  if (checkpoints_.saved_step() != step_ && step_ > 0) save(last_line_, true);
+  if (checkpoints_.saved_step() != step_ && step_ > 0) save(last_line_, /*evaluated=*/!interrupted_);
   return Outcome::kStopped;
 }
 
@@ -132,6 +150,7 @@ void Loop::train_step() {
   run_->sync_reference(step);
   log_.samples(*run_->method, step);
   auto line = run_->method->measures();
+  take_watched_from_rank_0(line);
   const double cpu_s = metrics::cpu_seconds() - cpu_before;
   divergence_.look_at(step, line);
   // Gloo's threads take large buffers from heaps of their own. Without this call these would grow by 0.1 MB a step and
@@ -178,6 +197,7 @@ bool Loop::evaluate(metrics::MetricsLine& line) {
   if (evaluate_run(
           *run_, step_, start_.folder(), [this] { return goes_on_and(stop_.drops_evaluation()); }, line)) {
     log_.doing("");
+    take_watched_from_rank_0(line);
     return true;
   }
   stopping_ = true;
@@ -205,20 +225,29 @@ bool Loop::finish_step(metrics::MetricsLine line, const metrics::Timer& step_tim
 }
 
 // Finishes the step of the checkpoint that the run starts from: makes its evaluation if that was stopped, and writes
-// its line in metrics.jsonl.
+// its line in metrics.jsonl. The checkpoint is saved again with what the evaluation said, because a process that dies
+// before the next one would forget how good this one was.
 void Loop::finish_interrupted_step() {
-  const auto state = *std::exchange(interrupted_, std::nullopt);
+  const auto state = *interrupted_;
   auto line = line_from(state);
   const bool evaluated = io::with_json_errors<base::CheckpointError>(not_a_state(*start_.checkpoint()),
                                                                      [&] { return state.at("evaluated").get<bool>(); });
   if (!evaluated) {
     if (!evaluate(line)) return;
     goal_.look_at(step_, line);
-    if (is_better(line, /*saved=*/true)) checkpoints_.mark_best(step_);
+    const bool better = is_better(line, /*saved=*/true);
+    save(line, /*evaluated=*/true, better);
+    last_line_ = line;
   }
   for (const char* name : {"time/cpu", "time/checkpoint", "time/step"}) line.add(name, 0.0);
   line.add("memory/peak_bytes", peak_bytes());
   log_.line(step_, line);
+  interrupted_.reset();
+}
+
+// So that all ranks decide alike when the run ends and which checkpoint is the best.
+void Loop::take_watched_from_rank_0(metrics::MetricsLine& line) const {
+  take_from_rank_0({config_.trainer.stop_on.metric, config_.checkpoint.keep_best}, communicator_, line);
 }
 
 bool Loop::is_last() const { return step_ >= run_->total_steps || !goal_.reached().empty(); }
@@ -236,6 +265,7 @@ void Loop::save(const metrics::MetricsLine& line, bool evaluated, bool best) {
   state["divergence"] = divergence_.to_json();
   state["goal"] = goal_.to_json();
   state["best"] = best_.to_json();
+  if (const auto good = checkpoints_.good_step()) state["good_step"] = *good;
   const Watchdog::Pause pause(*watchdog_);  // copies are large and the disk may be slow, which is no hang
   checkpoints_.save(step_, state, {.copy = !is_last() && !stopping_, .pin_good = divergence_.suspects(), .best = best});
 }

@@ -37,6 +37,7 @@ class Loop {
  private:
   void begin();
   void look_for_interruption(const std::filesystem::path& checkpoint);
+  void look_for_best();
   Outcome train_to_the_end();
   void train_step();
   bool take_step(int64_t step);
@@ -44,6 +45,7 @@ class Loop {
   bool evaluate(metrics::MetricsLine& line);
   bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer, double cpu_s);
   void finish_interrupted_step();
+  void take_watched_from_rank_0(metrics::MetricsLine& line) const;
   bool is_last() const;
   bool is_better(const metrics::MetricsLine& line, bool saved);
   void save(const metrics::MetricsLine& line, bool evaluated, bool best = false);

@@ -1,6 +1,7 @@
 #include "trainer/metric_watch.h"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
@@ -19,6 +20,21 @@ std::optional<double> value_in(const metrics::MetricsLine& line, const std::stri
 }
 
 }  // namespace
+
+void take_from_rank_0(const std::vector<std::string>& names, dist::Communicator& communicator,
+                      metrics::MetricsLine& line) {
+  std::vector<std::string> found;
+  std::vector<double> mine;
+  for (const auto& name : names) {
+    const auto value = value_in(line, name);
+    if (!value) continue;
+    found.push_back(name);
+    mine.push_back(*value);
+  }
+  if (found.empty() || communicator.size() == 1) return;
+  const auto theirs = communicator.all_gather(mine)[0];
+  for (size_t i = 0; i < found.size(); ++i) line.add(found[i], theirs[i]);
+}
 
 // A line without figures of an evaluation does not tell which of these the run has, so a name of one is not refused
 // there.
@@ -54,6 +70,7 @@ void Goal::look_at(int64_t step, const metrics::MetricsLine& line) {
 }
 
 void Goal::judge(int64_t step) {
+  judged_ = step;
   reached_.clear();
   if (best_.step() < 0) return;
   if (config_.at_least && best_.value() >= *config_.at_least) {
@@ -64,14 +81,29 @@ void Goal::judge(int64_t step) {
   }
 }
 
-nlohmann::json Goal::to_json() const { return best_.to_json(); }
+nlohmann::json Goal::to_json() const {
+  auto state = best_.to_json();
+  state["judged"] = judged_;
+  return state;
+}
 
+// The checkpoint's step may not have had the metric, as one between two evaluations. Judged there, a goal would be
+// reached that the run, had it gone on, might have missed. Older checkpoints do not say which step was judged last.
 void Goal::restore(const nlohmann::json& state, int64_t step) {
   best_.restore(state);
-  judge(step);
+  judge(state.value("judged", step));
+}
+
+void validate_watched(const std::string& name, const std::string& key) {
+  constexpr std::array kMeasuredLast = {"time/cpu", "time/checkpoint", "time/step", "memory/peak_bytes"};
+  const auto refuse = [&](const std::string& why) { throw base::ConfigError(key + " " + name + ": " + why); };
+  if (name == "step" || name == "time") refuse("is no metric; trainer.steps says after which step a run ends");
+  if (std::find(kMeasuredLast.begin(), kMeasuredLast.end(), name) != kMeasuredLast.end())
+    refuse("is measured when the step's checkpoint has been saved, too late to decide about it");
 }
 
 void validate_goal(const StopOnConfig& config) {
+  validate_watched(config.metric, "trainer.stop_on.metric");
   const bool bounded = config.at_least || config.no_better_for;
   if (config.metric.empty() && bounded)
     throw base::ConfigError(

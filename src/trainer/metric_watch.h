@@ -5,11 +5,19 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "grpo/dist/communicator.h"
 #include "grpo/metrics/metrics_file.h"
 #include "grpo/trainer/train_config.h"
 
 namespace grpo::trainer {
+
+/// Sets the metrics of these names, where the line has them, to what rank 0 has measured. Times and speeds differ
+/// between ranks, and so may the last digits of other figures on unlike machines, so ranks that judged by their own
+/// would end the run, or save, in different steps. REQUIRES: the lines of all ranks have the same names. A collective.
+void take_from_rank_0(const std::vector<std::string>& names, dist::Communicator& communicator,
+                      metrics::MetricsLine& line);
 
 /// The largest value that a metric of metrics.jsonl has had, and in which step.
 class BestOf {
@@ -53,7 +61,8 @@ class Goal {
   const std::string& reached() const { return reached_; }
 
   nlohmann::json to_json() const;
-  /// Restores what to_json() gave after `step`, and decides anew whether the goal is reached.
+  /// Restores what to_json() gave after `step`, and decides anew whether the goal was reached in the last step that had
+  /// the metric.
   void restore(const nlohmann::json& state, int64_t step);
 
  private:
@@ -61,10 +70,16 @@ class Goal {
 
   const StopOnConfig& config_;
   BestOf best_;
+  int64_t judged_ = -1;  // the last step whose line had the metric; -1: there is none yet
   std::string reached_;
 };
 
-/// Throws base::ConfigError for a goal with a metric but no bound, or a bound but no metric.
+/// Throws base::ConfigError, naming `key`, for what metrics.jsonl has in its lines but cannot be watched. Other names
+/// are known only after the first step.
+void validate_watched(const std::string& name, const std::string& key);
+
+/// Throws base::ConfigError for a goal with a metric but no bound, or a bound but no metric, and what
+/// validate_watched() throws.
 void validate_goal(const StopOnConfig& config);
 
 }  // namespace grpo::trainer

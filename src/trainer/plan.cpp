@@ -490,6 +490,7 @@ void validate(const TrainConfig& config) {
   validate_stream(config);
   validate_stop_on(config.trainer.stop_on.signs);
   validate_goal(config.trainer.stop_on);
+  validate_watched(config.checkpoint.keep_best, "checkpoint.keep_best");
   optim::validate(config.optimizer);
   const RolloutConfig& rollout = config.rollout;
   if (rollout.prompts_per_step % config.trainer.updates_per_step != 0) {

@@ -31,6 +31,20 @@ void compare_inputs(Run& run, const nlohmann::json& state, const fs::path& check
   }
 }
 
+// Refuses a fork to a method that carries from step to step what the checkpoint's method does not have.
+void check_method(const Run& run, const nlohmann::json& state, const fs::path& checkpoint) {
+  const bool samples = !learns_written_texts(run.config.algorithm);
+  const bool sampled = state.contains("rollouts_total");
+  const bool lacks_critic = run.critic && !fs::exists(checkpoint / kCriticFolder);
+  if (samples == sampled && !lacks_critic) return;
+  throw base::ConfigError(base::concat(
+      "algorithm.method: ", checkpoint.string(), " is of a run ",
+      samples != sampled ? (sampled ? "that samples completions" : "that learns from written texts")
+                         : "without a critic",
+      ", which a run of this method cannot go on from; begin it with model.path: ", (checkpoint / "model").string(),
+      " in place of --fork"));
+}
+
 // Warns where the learning rate jumps because it falls towards the run's end and the end has moved.
 void warn_schedule(const Run& run, const nlohmann::json& state) {
   const TrainConfig& config = run.config;
@@ -72,6 +86,7 @@ nlohmann::json restore(Run& run, const fs::path& checkpoint, std::optional<Fork>
   const auto state = checkpoint::read_state_json(checkpoint);
   io::with_json_errors<base::CheckpointError>(not_a_state(checkpoint), [&] {
     line_from(state);  // only to throw if it cannot be read, before anything is restored
+    if (fork) check_method(run, state, checkpoint);
     run.method->restore(state);
     compare_inputs(run, state, checkpoint, fork);
     warn_schedule(run, state);

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "trainer/group_sizes.h"
+#include "trainer/mean.h"
 
 namespace grpo::trainer {
 namespace {
@@ -13,50 +14,51 @@ using Kind = verifier::Verdict::Kind;
 
 bool has_failed(const Rollout& rollout) { return rollout.score.failed(); }
 
-// Adds one of n rewards, and the values of its terms, to the means.
-void add_rewards(const reward::Score& score, double n, StepStats& stats) {
-  stats.reward_mean += score.reward / n;
-  stats.term_means.resize(score.values.size());
-  for (size_t i = 0; i < score.values.size(); ++i) stats.term_means[i] += score.values[i] / n;
+// Mean and deviation of the rewards that are known, and the mean of each of their terms. Where all rewards are equal
+// the deviation is exactly 0, which DivergenceWatch relies on.
+void add_rewards(const RolloutBatch& batch, StepStats& stats) {
+  std::vector<double> rewards;
+  std::vector<std::vector<double>> terms;  // [term][rollout]
+  for (const Rollout& rollout : batch.rollouts) {
+    if (has_failed(rollout)) continue;
+    rewards.push_back(rollout.score.reward);
+    terms.resize(rollout.score.values.size());
+    for (size_t k = 0; k < terms.size(); ++k) terms[k].push_back(rollout.score.values[k]);
+  }
+  stats.reward_mean = mean_of(rewards);
+  for (const auto& values : terms) stats.term_means.push_back(mean_of(values));
+  for (double& reward : rewards) reward = std::pow(reward - stats.reward_mean, 2);
+  stats.reward_std = std::sqrt(mean_of(rewards));
 }
 
 // The mean of every figure of graders, over the completions that have it.
 std::map<std::string, double> grader_means(const RolloutBatch& batch) {
-  std::map<std::string, double> means;
-  std::map<std::string, double> counts;
+  std::map<std::string, std::vector<double>> values;
   for (const Rollout& rollout : batch.rollouts) {
-    for (const auto& [name, value] : rollout.score.metrics) {
-      means[name] += value;
-      counts[name] += 1.0;
-    }
+    for (const auto& [name, value] : rollout.score.metrics) values[name].push_back(value);
   }
-  for (auto& [name, mean] : means) mean /= counts[name];
+  std::map<std::string, double> means;
+  for (const auto& [name, all] : values) means[name] = mean_of(all);
   return means;
 }
 
 }  // namespace
 
 void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
-  const auto n = static_cast<double>(batch.rollouts.size());
-  const auto failed = std::count_if(batch.rollouts.begin(), batch.rollouts.end(), has_failed);
-  const double scored = std::max(n - static_cast<double>(failed), 1.0);
-  stats.rewards_failed = failed;
+  stats.rewards_failed = std::count_if(batch.rollouts.begin(), batch.rollouts.end(), has_failed);
+  add_rewards(batch, stats);
   stats.grader_means = grader_means(batch);
+  int64_t right = 0;
   for (const Rollout& rollout : batch.rollouts) {
     const auto length = static_cast<int64_t>(rollout.completion.ids.size());
-    if (!has_failed(rollout)) add_rewards(rollout.score, scored, stats);
-    stats.accuracy += (rollout.is_right() ? 1.0 : 0.0) / n;
+    right += rollout.is_right() ? 1 : 0;
     stats.tokens_completion += length;
     stats.length_max = std::max(stats.length_max, length);
     stats.truncated += rollout.truncated() ? 1 : 0;
     stats.unparsable += rollout.score.verdict.kind == Kind::kUnparsable ? 1 : 0;
     stats.over_budget += rollout.score.verdict.kind == Kind::kOverBudget ? 1 : 0;
   }
-  double variance = 0.0;
-  for (const Rollout& rollout : batch.rollouts) {
-    if (!has_failed(rollout)) variance += std::pow(rollout.score.reward - stats.reward_mean, 2) / scored;
-  }
-  stats.reward_std = std::sqrt(variance);
+  stats.accuracy = static_cast<double>(right) / static_cast<double>(std::max<size_t>(batch.rollouts.size(), 1));
 }
 
 bool has_advantage(const RolloutBatch& batch, size_t q) {

@@ -8,6 +8,7 @@
 #include "grpo/base/log.h"
 #include "grpo/checkpoint/store.h"
 #include "grpo/io/file.h"
+#include "support/message_of.h"
 #include "trainer/tiny_run.h"
 
 namespace grpo::trainer {
@@ -88,6 +89,27 @@ TEST_F(DivergedRun, ThatWasInterruptedEndsAtTheSameStep) {
   EXPECT_THAT(error_of(config), HasSubstr("step 16: every reward has been 0 since step 7"));
 }
 
+// What is kept must not depend on whether the run was interrupted before the sign had lasted long enough to be noticed.
+TEST_F(DivergedRun, ThatWasInterruptedKeepsItsLastGoodCheckpoint) {
+  auto config = with_lost_rewards();
+  for (const int64_t last : {8, 12}) {
+    config.trainer.steps = last;
+    EXPECT_EQ(error_of(config), "");
+  }
+  EXPECT_THAT(steps(), ElementsAre(5, 11, 12));
+  config.trainer.steps = 20;
+  EXPECT_THAT(error_of(config), HasSubstr("step_00000005)"));
+  EXPECT_THAT(steps(), ElementsAre(5, 14, 15));
+}
+
+// With one checkpoint at a time, the last good one has made room for the one after it when a sign begins.
+TEST_F(DivergedRun, NamesNoCheckpointThatIsNotThereAnyMore) {
+  auto config = with_lost_rewards();
+  config.checkpoint.keep = 1;
+  EXPECT_THAT(error_of(config), HasSubstr("no checkpoint is known to be good"));
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), std::nullopt);
+}
+
 // When the steps after a good checkpoint are good again, its mark is taken away.
 TEST_F(DivergedRun, ThatGoesOnWellLosesItsMark) {
   auto config = with_lost_rewards();
@@ -109,6 +131,21 @@ TEST_F(DivergedRun, AnAbsurdLearningRateEndsWithAWordOfWhatToDo) {
   EXPECT_THAT(error_of(config), AllOf(HasSubstr("step 3: sampling: the logits"), HasSubstr("step_00000001)"),
                                       HasSubstr("try a smaller optimizer.lr")));
   EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), 1);
+}
+
+// The checkpoint that a fork began from is another run's: it is neither marked nor promised to be kept.
+TEST_F(DivergedRun, AForkThatDivergesAtOnceSaysSo) {
+  auto config = tiny_config(dir_.path());
+  config.trainer.steps = 2;
+  EXPECT_EQ(error_of(config), "");
+  config.run.name = "fork";
+  config.checkpoint.every_steps = 0;
+  config.optimizer.lr = 1e10;
+  config.trainer.steps = 30;
+  const std::string first = (run_ / "checkpoints" / "step_00000002").string();
+  EXPECT_THAT(testing::message_of<base::Error>([&] { train(config, {.fork = first, .config_folder = ""}); }),
+              AllOf(HasSubstr("sampling: the logits"), HasSubstr("no checkpoint is known to be good")));
+  EXPECT_EQ(checkpoint::Store(run_ / "checkpoints").marked(checkpoint::Mark::kGood), std::nullopt);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "grpo/base/error.h"
 #include "support/message_of.h"
+#include "support/thread_ranks.h"
 
 namespace grpo::trainer {
 namespace {
@@ -54,6 +55,21 @@ TEST(Goal, WaitsForTheNextEvaluation) {
   EXPECT_THAT(goal.reached(), HasSubstr("for 5 steps"));
 }
 
+// A resume between two evaluations must not end a run that would have gone on to the next one.
+TEST(Goal, IsNotReachedByAResumeBetweenEvaluations) {
+  const StopOnConfig config{.metric = "eval/heldout/mean@4", .no_better_for = 6};
+  Goal goal(config);
+  goal.look_at(4, line(0.1, 0.5));
+  goal.look_at(8, line(0.1, 0.4));
+  for (int64_t step = 9; step <= 11; ++step) goal.look_at(step, line(0.1));
+  EXPECT_THAT(goal.reached(), IsEmpty());
+  Goal resumed(config);
+  resumed.restore(nlohmann::json::parse(goal.to_json().dump()), 11);
+  EXPECT_THAT(resumed.reached(), IsEmpty());
+  resumed.look_at(12, line(0.1, 0.4));
+  EXPECT_THAT(resumed.reached(), HasSubstr("for 8 steps"));
+}
+
 TEST(Goal, ComesBackFromACheckpointAndBowsToANewBound) {
   StopOnConfig config{.metric = "accuracy", .at_least = 0.8};
   Goal goal(config);
@@ -70,6 +86,22 @@ TEST(Goal, ComesBackFromACheckpointAndBowsToANewBound) {
   Goal other(config);
   other.restore(saved, 1);
   EXPECT_THAT(other.reached(), IsEmpty());
+}
+
+// A goal about a speed, which each rank measures itself.
+TEST(Goal, IsReachedByAllRanksInTheSameStep) {
+  dist::run_ranks(2, [](dist::Communicator& communicator) {
+    const StopOnConfig config{.metric = "speed", .at_least = 100.0};
+    Goal goal(config);
+    const std::vector<std::vector<double>> measured = {{90.0, 99.0, 101.0}, {91.0, 102.0, 98.0}};  // [rank][step]
+    for (int64_t step = 1; step <= 3; ++step) {
+      metrics::MetricsLine one;
+      one.add("speed", measured[static_cast<size_t>(communicator.rank())][static_cast<size_t>(step) - 1]);
+      take_from_rank_0({"", "speed"}, communicator, one);
+      goal.look_at(step, one);
+      EXPECT_EQ(goal.reached(), step < 3 ? "" : "speed is 101, at least 100") << "rank " << communicator.rank();
+    }
+  });
 }
 
 TEST(Goal, NamesTheNearestMetric) {

@@ -7,6 +7,9 @@
 
 #include "grpo/base/error.h"
 #include "grpo/checkpoint/store.h"
+#include "grpo/io/file.h"
+#include "grpo/io/json.h"
+#include "grpo/metrics/metrics_file.h"
 #include "support/golden.h"
 #include "support/message_of.h"
 #include "support/paths.h"
@@ -168,6 +171,20 @@ TEST_F(ObjectiveRun, RefusesAGoalThatItDoesNotMeasure) {
               HasSubstr("did you mean reward/mean?"));
 }
 
+// metrics.jsonl has more than can be watched, which must not come out after a first step of hours.
+TEST_F(ObjectiveRun, RefusesBeforeItBeginsWhatIsMeasuredTooLateToBeWatched) {
+  const auto error_of = [](const TrainConfig& config) {
+    return testing::message_of<base::ConfigError>([&] { validate(config); });
+  };
+  for (const std::string name : {"time/step", "time/cpu", "time/checkpoint", "memory/peak_bytes", "step", "time"}) {
+    auto made = config("run"), best = config("run");
+    made.trainer.stop_on = {.metric = name, .at_least = 1};
+    best.checkpoint.keep_best = name;
+    EXPECT_THAT(error_of(made), HasSubstr("trainer.stop_on.metric " + name + ": is "));
+    EXPECT_THAT(error_of(best), HasSubstr("checkpoint.keep_best " + name + ": is "));
+  }
+}
+
 TEST_F(ObjectiveRun, KeepsTheBestCheckpoint) {
   auto made = evaluated("run");
   made.checkpoint.keep_best = "eval/heldout/mean@1";
@@ -191,6 +208,58 @@ TEST_F(ObjectiveRun, KeepsTheBestOfTheCheckpointsThatAreWritten) {
     if (values[static_cast<size_t>(step) - 1] > values[static_cast<size_t>(expected) - 1]) expected = step;
   }
   EXPECT_EQ(best("run"), expected);
+}
+
+// A signal ended the evaluation of the last step, so that its checkpoint does not know yet how good it is. Once the
+// next start has made the evaluation it has to know, since that process may be killed before it saves another one.
+TEST_F(ObjectiveRun, KeepsWhatAnInterruptedEvaluationFoundInItsCheckpoint) {
+  auto made = evaluated("run");
+  made.trainer.steps = 2;
+  made.trainer.stop_on = {.metric = "eval/heldout/mean@1", .no_better_for = 100};
+  made.checkpoint.keep_best = "eval/heldout/mean@1";
+  run(made);
+  checkpoint::Store store(folder("run") / "checkpoints");
+  auto files = files_below(store.path_of(2));
+  const auto whole = Json::parse(files.at("state.json"));
+  auto state = whole;
+  state["evaluated"] = false;
+  state["line"].clear();
+  for (const auto& entry : whole.at("line")) {
+    if (!entry.at(0).get<std::string>().starts_with("eval/")) state["line"].push_back(entry);
+  }
+  for (const char* key : {"goal", "best"}) state[key].update({{"value", 0.0}, {"step", -1}});
+  files["state.json"] = state.dump();
+  files.erase("MANIFEST");
+  store.save(2, {.keep = 1}, [&](const fs::path& folder) {
+    for (const auto& [name, bytes] : files) {
+      fs::create_directories((folder / name).parent_path());
+      io::write_file_atomic(folder / name, bytes);
+    }
+  });
+  store.mark(Mark::kBest, std::nullopt);
+  metrics::cut_back(folder("run") / "metrics.jsonl", 1);
+  run(made, "auto");
+  const auto again = io::read_json(store.path_of(2) / "state.json");
+  EXPECT_TRUE(again.at("evaluated"));
+  EXPECT_EQ(again.at("best").at("step"), 2);
+  EXPECT_EQ(again.at("best").at("value"), measures("run", "eval/heldout/mean@1").back());
+  EXPECT_EQ(again.at("goal").at("step"), 2);
+  EXPECT_EQ(again.at("line").size(), whole.at("line").size());
+  EXPECT_EQ(best("run"), 2);
+}
+
+// The best value of the other run belongs to a checkpoint that the fork does not have.
+TEST_F(ObjectiveRun, AForkKeepsABestCheckpointOfItsOwn) {
+  auto made = config("run");
+  made.checkpoint = {.every_steps = 2, .keep = 1, .keep_best = "rollouts"};  // which stays the same
+  made.trainer.steps = 2;
+  run(made);
+  EXPECT_EQ(best("run"), 2);
+  const std::string checkpoint = checkpoint::Store(folder("run") / "checkpoints").path_of(2).string();
+  made.run.output = (dir_.path() / "fork").string();
+  made.trainer.steps = 6;
+  EXPECT_EQ(train(made, {.fork = checkpoint, .config_folder = ""}), Outcome::kFinished);
+  EXPECT_EQ(best("fork"), 4);
 }
 
 TEST(OverlongPenalty, RisesEvenlyInsideTheBuffer) {

@@ -191,5 +191,36 @@ TEST_F(ResumeRules, AForkIsARunOfItsOwn) {
   EXPECT_THAT(error(), HasSubstr("begin it again with --fork"));
 }
 
+TEST_F(ResumeRules, RefuseAForkToAMethodThatNeedsWhatTheOtherLacks) {
+  run();
+  const fs::path sampled = dir_.path() / "runs" / "tiny" / "checkpoints" / "step_00000002";
+  config_.run.name = "forked";
+  config_.algorithm.method = MethodKind::kPpo;
+  config_.algorithm.ppo.critic_lr = 1e-3;
+  EXPECT_THAT(error({.fork = sampled.string()}),
+              AllOf(HasSubstr("is of a run without a critic"),
+                    HasSubstr("begin it with model.path: " + fs::canonical(sampled / "model").string())));
+  config_.algorithm.method = MethodKind::kSft;
+  EXPECT_THAT(error({.fork = sampled.string()}), HasSubstr("is of a run that samples completions"));
+  run();  // of written texts, from the beginning
+  const fs::path written = dir_.path() / "runs" / "forked" / "checkpoints" / "step_00000002";
+  for (const auto method : {MethodKind::kGrpo, MethodKind::kPpo}) {
+    config_.run.name = "other";
+    config_.algorithm.method = method;
+    EXPECT_THAT(error({.fork = written.string()}), HasSubstr("is of a run that learns from written texts"));
+    EXPECT_FALSE(fs::exists(dir_.path() / "runs" / "other"));
+  }
+}
+
+TEST_F(ResumeRules, LetAForkHaveAGoalOfItsOwn) {
+  config_.trainer.stop_on = {.metric = "rollouts", .no_better_for = 1};  // which stays the same
+  config_.trainer.steps = 9;
+  run();
+  const fs::path checkpoint = dir_.path() / "runs" / "tiny" / "checkpoints" / "step_00000002";
+  config_.run.name = "forked";
+  run({.fork = checkpoint.string()});
+  EXPECT_EQ(testing::read_jsonl(dir_.path() / "runs" / "forked" / "metrics.jsonl").back().at("step"), 4);
+}
+
 }  // namespace
 }  // namespace grpo::trainer

@@ -134,6 +134,29 @@ TEST(FailedRewards, AreLeftOutOfGroupsLossAndMeans) {
   EXPECT_EQ(stats.rewards_failed, 1);
 }
 
+// A goal of accuracy 1 is reached, and rewards that are all equal are noticed, at any number of rollouts. A share such
+// as 1 / 10 is rounded, so ten of them are not 1.
+TEST(StepStats, AreExactWhereAllRolloutsAreAlike) {
+  for (const int rollouts : {6, 10, 24, 96}) {
+    RolloutBatch batch;
+    for (int i = 0; i < rollouts; ++i) {
+      Rollout rollout;
+      rollout.score.reward = 0.1;
+      rollout.score.values = {0.7};
+      rollout.score.metrics = {{"term/figure", 0.3}};
+      rollout.score.verdict.kind = verifier::Verdict::Kind::kRight;
+      batch.rollouts.push_back(rollout);
+    }
+    StepStats stats;
+    count_rollouts(batch, stats);
+    EXPECT_EQ(stats.accuracy, 1.0) << rollouts;
+    EXPECT_EQ(stats.reward_mean, 0.1) << rollouts;
+    EXPECT_EQ(stats.reward_std, 0.0) << rollouts;
+    EXPECT_EQ(stats.term_means, std::vector{0.7}) << rollouts;
+    EXPECT_EQ(stats.grader_means.at("term/figure"), 0.3) << rollouts;
+  }
+}
+
 // ---- several ranks ----
 
 std::vector<at::Tensor> weights_of(StepFixture& fixture) {

@@ -53,6 +53,7 @@ class Store {
   /// Steps with a complete checkpoint, oldest first. A checkpoint counts as complete if it has
   /// a MANIFEST; verify() checks it.
   std::vector<int64_t> steps() const;
+  bool has(int64_t step) const;  // whether steps() has it
   /// Steps that have a folder, complete or not, oldest first.
   std::vector<int64_t> all_steps() const;
   std::filesystem::path path_of(int64_t step) const;

@@ -8,6 +8,7 @@
 #include "grpo/metrics/timer.h"
 #include "trainer/group_sizes.h"
 #include "trainer/length_rules.h"
+#include "trainer/mean.h"
 #include "trainer/step_output.h"
 #include "trainer/train_shares.h"
 #include "trainer/uncertain_order.h"
@@ -152,11 +153,10 @@ metrics::MetricsLine Grpo::measures() const {
 }
 
 double Grpo::mean_overlong() const {
-  const auto& rollouts = result_.batch.rollouts;
-  double sum = 0.0;
-  for (const Rollout& rollout : rollouts)
-    sum += overlong_penalty(config_.rollout, static_cast<int64_t>(rollout.completion.ids.size()));
-  return sum / static_cast<double>(rollouts.size());
+  std::vector<double> penalties;
+  for (const Rollout& rollout : result_.batch.rollouts)
+    penalties.push_back(overlong_penalty(config_.rollout, static_cast<int64_t>(rollout.completion.ids.size())));
+  return mean_of(penalties);
 }
 
 StepSigns Grpo::signs() const {
