@@ -10,7 +10,7 @@
 namespace grpo::trainer {
 namespace {
 
-bool is_of_evaluation(const std::string& name) { return name.starts_with("eval/"); }
+bool is_of_evaluation(const std::string& name) { return name.starts_with("eval/") || name == "time/eval"; }
 
 std::optional<double> value_in(const metrics::MetricsLine& line, const std::string& name) {
   for (const auto& [other, value] : line.values()) {

@@ -111,6 +111,8 @@ TEST(Goal, NamesTheNearestMetric) {
   EXPECT_THAT(testing::message_of<base::ConfigError>([&] { goal.look_at(1, line(0.5)); }),
               HasSubstr("trainer.stop_on.metric: no metric of this run is called acuracy (did you mean accuracy?)"));
   other.look_at(1, line(0.5));
+  const StopOnConfig of_time{.metric = "time/eval", .at_least = 1e9};
+  EXPECT_NO_THROW(Goal(of_time).look_at(1, line(0.5)));
   EXPECT_THAT(testing::message_of<base::ConfigError>([&] { other.look_at(2, line(0.5, 0.4)); }),
               HasSubstr("no metric of this run is called eval/held/mean@4"));
 }
