@@ -1,6 +1,7 @@
 #include "trainer/live_rollouts.h"
 
 #include "trainer/preferences.h"
+#include "trainer/step_stats.h"
 
 namespace grpo::trainer {
 
@@ -33,7 +34,7 @@ double loss_scale(const TrainConfig& config, const RolloutBatch& batch, const st
     const Rollout& rollout = batch.rollouts[index];
     counts.push_back(
         {.tokens = counts_in_loss(config.algorithm, rollout) ? static_cast<int64_t>(rollout.completion.ids.size()) : 0,
-         .live = rollout.advantage != 0.0});
+         .live = has_advantage(batch, rollout.prompt)});
   }
   auto sums = algo::count_denominators(counts, config.algorithm.denominator, config.algorithm.empty_rows);
   sums.max_new_tokens = static_cast<double>(config.rollout.max_new_tokens);
