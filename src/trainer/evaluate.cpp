@@ -15,6 +15,7 @@
 #include "trainer/scorer.h"
 #include "trainer/share_prompts.h"
 #include "trainer/step_output.h"
+#include "trainer/stopping.h"
 
 namespace grpo::trainer {
 namespace {
@@ -116,7 +117,8 @@ class EvalSampling {
         problems_(places.size()),
         scorer_(context.judge->concurrency()) {}
 
-  /// Samples the problems [first, last) and waits until all answers are judged. Returns false when it was stopped.
+  /// Samples the problems [first, last) and waits until all answers are judged. Returns false when it was stopped;
+  /// answers that were not judged by then are dropped.
   bool run(std::pair<size_t, size_t> share) {
     for (size_t i = share.first; i < share.second; ++i) {
       ask(i, context_.samples, false);
@@ -125,10 +127,13 @@ class EvalSampling {
     const auto stop = [this] { return scorer_.failed() || (context_.should_stop && context_.should_stop()); };
     const auto groups = context_.engine->generate(
         requests_, context_.generation, {}, [&](const auto& group) { receive(group); }, stop);
-    scorer_.wait([this] {
-      if (context_.on_progress) context_.on_progress(progress_);
+    if (groups.size() != requests_.size() && !scorer_.failed()) return false;
+    // Answers that are judged are progress, which the watchdog of a run hears of by should_stop. While none is judged
+    // it is asked only after a signal, so that a judge that hangs is seen.
+    return scorer_.wait([this](bool progress) {
+      if (progress && context_.on_progress) context_.on_progress(progress_);
+      return (progress || has_signal()) && context_.should_stop && context_.should_stop();
     });
-    return groups.size() == requests_.size();
   }
 
   std::vector<Problem>& problems() { return problems_; }
