@@ -55,7 +55,9 @@ std::vector<Answer> judged(const std::vector<rollout::Completion>& completions, 
 }
 
 // Sorts answers into classes for the majority vote. All right answers are one class, since each is equivalent to the
-// gold answer; wrong ones are told apart by what the verifier read. -1 is no answer.
+// gold answer; wrong ones are told apart by what the judge read. A grader reads no answer, so its wrong ones are one
+// class too, and the vote is right where most answers are. To tell them apart by their whole text would let any two
+// right ones win, since no two worked solutions are alike. -1 is no answer.
 std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
   std::vector<int64_t> classes;
   std::vector<std::string> seen;
