@@ -119,5 +119,18 @@ TEST_F(Variance, RefusesGroupsThatDoNotDivideTheRollouts) {
               HasSubstr("is no multiple of the group size 3"));
 }
 
+TEST_F(Variance, RefusesWhatItWouldMeasureAsIfItWereOff) {
+  const auto refusal = [](const TrainConfig& config) {
+    return testing::message_of<base::ConfigError>(
+        [&] { gradient_variance(config, "", {.group_sizes = {2}, .rollouts = {16}, .redraws = 16}); });
+  };
+  auto critic = config("critic");
+  critic.algorithm.method = MethodKind::kPpo;
+  EXPECT_THAT(refusal(critic), HasSubstr("algorithm.method: ppo"));
+  auto kl = config("kl");
+  kl.algorithm.kl = {.coef = 0.1, .in = KlIn::kReward};
+  EXPECT_THAT(refusal(kl), HasSubstr("algorithm.kl.in: reward"));
+}
+
 }  // namespace
 }  // namespace grpo::trainer
