@@ -23,16 +23,16 @@ TokenEstimates estimate_advantages(const Gae& config, const std::vector<double>&
   return estimates;
 }
 
-// The larger of the two squares is chosen by cases: at a tie, as in the first update of a step, it is the unclipped
-// one, which has the gradient.
+// The larger of the two squares is chosen by cases. A value within the range is unclipped whatever the squares say:
+// they are then equal but for the rounding of V_old + (V - V_old), which must not cost the token its gradient.
 ValueLoss value_loss(std::optional<double> clip, const ValueLossInputs& inputs) {
   const auto error = inputs.values - inputs.returns;
   ValueLoss loss{.terms = 0.5 * error * error, .measures = {}};
   if (clip) {
-    const auto clipped =
-        inputs.old_values + (inputs.values.detach() - inputs.old_values).clamp(-*clip, *clip) - inputs.returns;
+    const auto moved = inputs.values.detach() - inputs.old_values;
+    const auto clipped = inputs.old_values + moved.clamp(-*clip, *clip) - inputs.returns;
     const auto squared = 0.5 * clipped * clipped;
-    const auto holds = squared > loss.terms.detach();
+    const auto holds = (moved.abs() > *clip) & (squared > loss.terms.detach());
     loss.terms = at::where(holds, squared, loss.terms);
     loss.measures.push_back({"value/clip_fraction", Fold::kMean, holds.to(at::kFloat).sum()});
   }

@@ -15,6 +15,7 @@
 #include "grpo/metrics/console.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/eval_run.h"
+#include "grpo/trainer/train.h"
 
 namespace grpo::app {
 namespace {
@@ -34,6 +35,7 @@ std::atomic<bool> stop_requested = false;
 // The first signal ends the run in order and keeps its answers; the second one ends it at once.
 void on_eval_signal(int number) {
   stop_requested = true;
+  trainer::request_stop();  // ends a wait for judges at once
   std::signal(number, SIG_DFL);
 }
 

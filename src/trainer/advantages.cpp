@@ -90,6 +90,7 @@ void set_advantages_of_singles(RolloutBatch& batch, const algo::AdvantageConfig&
 
 bool is_live(const TrainConfig& config, std::vector<Rollout> group) {
   const auto size = static_cast<int64_t>(group.size());
+  for (Rollout& rollout : group) rollout.kl = 0.0;
   RolloutBatch one{.prompts = {}, .rollouts = std::move(group), .group_offsets = {0, size}};
   // How large an advantage is may depend on other groups, but not whether there is one, so any estimator will do.
   set_advantages(one, {.kind = algo::Advantage::kDrGrpo}, config.rollout);

@@ -16,6 +16,7 @@
 #include "trainer/scorer.h"
 #include "trainer/share_prompts.h"
 #include "trainer/step_output.h"
+#include "trainer/stopping.h"
 
 namespace grpo::trainer {
 namespace {
@@ -55,7 +56,9 @@ std::vector<Answer> judged(const std::vector<rollout::Completion>& completions, 
 }
 
 // Sorts answers into classes for the majority vote. All right answers are one class, since each is equivalent to the
-// gold answer; wrong ones are told apart by what the verifier read. -1 is no answer.
+// gold answer; wrong ones are told apart by what the judge read. A grader reads no answer, so its wrong ones are one
+// class too, and the vote is right where most answers are. To tell them apart by their whole text would let any two
+// right ones win, since no two worked solutions are alike. -1 is no answer.
 std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
   std::vector<int64_t> classes;
   std::vector<std::string> seen;
@@ -117,7 +120,8 @@ class EvalSampling {
         problems_(places.size()),
         scorer_(context.judge->concurrency()) {}
 
-  /// Samples the problems [first, last) and waits until all answers are judged. Returns false when it was stopped.
+  /// Samples the problems [first, last) and waits until all answers are judged. Returns false when it was stopped;
+  /// answers that were not judged by then are dropped.
   bool run(std::pair<size_t, size_t> share) {
     for (size_t i = share.first; i < share.second; ++i) {
       ask(i, context_.samples, false);
@@ -126,10 +130,13 @@ class EvalSampling {
     const auto stop = [this] { return scorer_.failed() || (context_.should_stop && context_.should_stop()); };
     const auto groups = context_.engine->generate(
         requests_, context_.generation, {}, [&](const auto& group) { receive(group); }, stop);
-    scorer_.wait([this] {
-      if (context_.on_progress) context_.on_progress(progress_);
+    if (groups.size() != requests_.size() && !scorer_.failed()) return false;
+    // Answers that are judged are progress, which the watchdog of a run hears of by should_stop. While none is judged
+    // it is asked only after a signal, so that a judge that hangs is seen.
+    return scorer_.wait([this](bool progress) {
+      if (progress && context_.on_progress) context_.on_progress(progress_);
+      return (progress || has_signal()) && context_.should_stop && context_.should_stop();
     });
-    return groups.size() == requests_.size();
   }
 
   std::vector<Problem>& problems() { return problems_; }
@@ -244,6 +251,7 @@ std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets,
       alone ? std::pair<size_t, size_t>(0, places.size()) : share_of(places.size(), *context.communicator);
   EvalSampling sampling(sets, places, context);
   bool done = sampling.run(share);
+  if (!done) context.judge->cancel();  // ~EvalSampling waits for what is being judged
   if (!alone) done = gather(sampling.problems(), share, done, context);
   if (!done) return {};
   return std::move(sampling.problems());

@@ -134,6 +134,14 @@ VarianceOf measure(Run& run, GradientProbe& probe, TrainConfig config, int64_t r
 void check(const TrainConfig& config, const VarianceOptions& options) {
   if (learns_written_texts(config.algorithm))
     throw base::ConfigError("algorithm.method: the variance is that of groups");
+  if (has_critic(config.algorithm))
+    throw base::ConfigError("algorithm.method: ppo: its advantages are a critic's, and the variance is that of groups");
+  if (config.algorithm.kl.coef > 0.0 && config.algorithm.kl.in == KlIn::kReward) {
+    throw base::ConfigError(
+        "algorithm.kl.in: reward: the variance is measured at the start weights, where the KL to the reference is 0; "
+        "set "
+        "algorithm.kl.coef: 0");
+  }
   if (options.redraws < static_cast<int64_t>(2 * kParts))
     throw base::ConfigError(base::concat("--redraws ", options.redraws, ": at least ", 2 * kParts));
   for (const int64_t rollouts : options.rollouts) {

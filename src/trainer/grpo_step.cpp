@@ -3,6 +3,7 @@
 #include "grpo/trainer/grpo_step.h"
 
 #include <optional>
+#include <span>
 
 #include "grpo/base/error.h"
 #include "grpo/metrics/timer.h"
@@ -17,38 +18,27 @@
 namespace grpo::trainer {
 namespace {
 
-// The groups that a step learns from, in the order of its draws. For each fresh prompt that was asked, a tied group is
-// left out, the first ones first, so that prompts_per_step groups remain.
-std::vector<size_t> learned_groups(const RolloutBatch& batch, int64_t prompts) {
-  int64_t replaced = batch.num_groups() - prompts;
-  std::vector<size_t> groups;
-  for (size_t q = 0; q < batch.prompts.size(); ++q) {
-    const bool leave = replaced > 0 && !has_advantage(batch, q);
-    if (leave) --replaced;
-    if (!leave) groups.push_back(q);
+// The advantages of groups that were replaced become 0, as nothing is learned from them. With a KL in the rewards they
+// would have some.
+void leave_out_others(RolloutBatch& batch, const std::vector<size_t>& groups) {
+  std::vector<bool> learned(batch.prompts.size());
+  for (const size_t q : groups) learned[q] = true;
+  for (Rollout& rollout : batch.rollouts) {
+    if (!learned[rollout.prompt]) rollout.advantage = 0.0;
   }
-  return groups;
 }
 
-// The rollouts of mini-batch u of num_updates equal ones. Groups are divided in their order, before dead ones are
-// dropped.
-std::vector<size_t> mini_batch(const RolloutBatch& batch, const std::vector<size_t>& groups, int64_t u,
-                               int64_t num_updates) {
-  const size_t size = groups.size() / static_cast<size_t>(num_updates);
-  std::vector<size_t> rollouts;
-  for (size_t k = static_cast<size_t>(u) * size; k < static_cast<size_t>(u + 1) * size; ++k) {
-    const auto [first, last] = batch.range_of(groups[k]);
-    for (size_t i = first; i < last; ++i) rollouts.push_back(i);
-  }
-  return rollouts;
-}
-
-// The rollouts of each of the step's mini-batches.
+// The rollouts of each of the step's mini-batches. Groups are divided in their order, before dead ones are dropped, and
+// each is in exactly one mini-batch.
 std::vector<std::vector<size_t>> parts_of(const StepContext& context, const RolloutBatch& batch,
                                           const std::vector<size_t>& groups) {
-  const int64_t count = context.config.trainer.updates_per_step;
+  const auto count = static_cast<size_t>(context.config.trainer.updates_per_step);
+  GRPO_CHECK(count <= groups.size(), groups.size(), " groups for ", count, " updates");
   std::vector<std::vector<size_t>> parts;
-  for (int64_t u = 0; u < count; ++u) parts.push_back(mini_batch(batch, groups, u, count));
+  for (size_t u = 0; u < count; ++u) {
+    const size_t first = u * groups.size() / count, last = (u + 1) * groups.size() / count;
+    parts.push_back(rollouts_of(batch, std::span(groups).subspan(first, last - first)));
+  }
   return parts;
 }
 
@@ -89,7 +79,7 @@ std::vector<UpdateStats> make_updates(const StepContext& context, const std::vec
 // The scale of the loss over all rollouts of the step; nullopt when none of them has a gradient.
 std::optional<double> scale_of_step(const TrainConfig& config, const RolloutBatch& batch,
                                     const std::vector<size_t>& groups) {
-  const auto all = mini_batch(batch, groups, 0, 1);
+  const auto all = rollouts_of(batch, groups);
   if (live_rollouts(config, batch, all).empty()) return std::nullopt;
   return loss_scale(config, batch, all);
 }
@@ -126,8 +116,10 @@ StepResult grpo_step(const StepContext& context, Draws& draws) {
   result.stats.rollout_bytes = communicator.bytes_sent() - sent;
   metrics::Timer timer;
   set_advantages_of_step(context, result.batch, result.stats);
+  const auto groups =
+      learned_groups(context.config, result.batch, result.batch.num_groups() - context.config.rollout.prompts_per_step);
+  leave_out_others(result.batch, groups);
   count_groups(context.config.rollout, result.batch, result.stats);
-  const auto groups = learned_groups(result.batch, context.config.rollout.prompts_per_step);
 
   communicator.enter_phase(base::concat("step ", context.step, ", update"));
   const auto batches = stream ? std::vector<update::Batch>() : mini_batches(context, result.batch, groups);

@@ -1,6 +1,7 @@
 #include "trainer/live_rollouts.h"
 
 #include "trainer/preferences.h"
+#include "trainer/step_stats.h"
 
 namespace grpo::trainer {
 
@@ -26,6 +27,29 @@ std::vector<size_t> live_rollouts(const TrainConfig& config, const RolloutBatch&
   return live;
 }
 
+std::vector<size_t> learned_groups(const TrainConfig& config, const RolloutBatch& batch, int64_t replaced) {
+  std::vector<size_t> groups;
+  for (size_t q = 0; q < batch.prompts.size(); ++q) {
+    const auto [first, last] = batch.range_of(q);
+    if (replaced > 0 && !is_live(config, {batch.rollouts.begin() + static_cast<std::ptrdiff_t>(first),
+                                          batch.rollouts.begin() + static_cast<std::ptrdiff_t>(last)})) {
+      --replaced;
+    } else {
+      groups.push_back(q);
+    }
+  }
+  return groups;
+}
+
+std::vector<size_t> rollouts_of(const RolloutBatch& batch, std::span<const size_t> groups) {
+  std::vector<size_t> rollouts;
+  for (const size_t q : groups) {
+    const auto [first, last] = batch.range_of(q);
+    for (size_t i = first; i < last; ++i) rollouts.push_back(i);
+  }
+  return rollouts;
+}
+
 double loss_scale(const TrainConfig& config, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
   if (prefers(config.algorithm)) return scale_of_groups(config, batch.rollouts, rollouts);
   std::vector<algo::RolloutCount> counts;
@@ -33,7 +57,7 @@ double loss_scale(const TrainConfig& config, const RolloutBatch& batch, const st
     const Rollout& rollout = batch.rollouts[index];
     counts.push_back(
         {.tokens = counts_in_loss(config.algorithm, rollout) ? static_cast<int64_t>(rollout.completion.ids.size()) : 0,
-         .live = rollout.advantage != 0.0});
+         .live = has_advantage(batch, rollout.prompt)});
   }
   auto sums = algo::count_denominators(counts, config.algorithm.denominator, config.algorithm.empty_rows);
   sums.max_new_tokens = static_cast<double>(config.rollout.max_new_tokens);

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "grpo/trainer/grpo_step.h"
@@ -19,8 +21,17 @@ bool trains(const AlgorithmConfig& config, const Rollout& rollout);
 std::vector<size_t> live_rollouts(const TrainConfig& config, const RolloutBatch& batch,
                                   const std::vector<size_t>& rollouts);
 
-/// The scale of the loss over an update batch of these rollouts. Whether rollouts with advantage 0 (where preferences
-/// are learned: groups without a better and a worse one) count in it, algorithm.denominator says. Every rank knows all
+/// The groups that a step learns from, in the order of its draws. `replaced` tied groups are left out, the first ones
+/// first, since fresh prompts were asked for that many. Which groups are tied, is_live() says, as when they were
+/// replaced: with algorithm.kl.in: reward they have advantages too.
+std::vector<size_t> learned_groups(const TrainConfig& config, const RolloutBatch& batch, int64_t replaced);
+
+/// The rollouts of these groups.
+std::vector<size_t> rollouts_of(const RolloutBatch& batch, std::span<const size_t> groups);
+
+/// The scale of the loss over an update batch of these rollouts. Whether rollouts of dead groups (all of whose
+/// advantages are 0; where preferences are learned: that have no better and no worse one) count in it,
+/// algorithm.denominator says. A rollout of a live group counts also where its own advantage is 0. Every rank knows all
 /// rollouts, so no rank needs to ask another.
 double loss_scale(const TrainConfig& config, const RolloutBatch& batch, const std::vector<size_t>& rollouts);
 

@@ -92,6 +92,21 @@ bool samples(const TrainConfig& config) {
   return !learns_written_texts(config.algorithm) || config.eval.every_steps > 0;
 }
 
+// The longest sequence that is sampled, in a step or in an evaluation. Evaluations have the prompts that leave room for
+// rollout.max_new_tokens, and may have a limit of their own for completions.
+int64_t longest_decoded(const TrainConfig& config) {
+  if (config.eval.every_steps == 0) return longest_rollout(config);
+  const int64_t more =
+      config.eval.max_new_tokens.value_or(config.rollout.max_new_tokens) - config.rollout.max_new_tokens;
+  return longest_rollout(config) + std::max<int64_t>(more, 0);
+}
+
+// The most sequences that are decoded at one time. An evaluation fills every slot.
+int64_t most_decoded(const TrainConfig& config, bool cuda) {
+  const int64_t slots = decoded_together(config.rollout, cuda);
+  return config.eval.every_steps > 0 ? slots : std::min(slots, most_together(config.rollout));
+}
+
 // The size of the KV cache when every slot holds a sequence of full length.
 double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config, double dtype_bytes, bool cuda) {
   if (!samples(config)) return 0.0;
@@ -103,10 +118,7 @@ double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config
   const double page = 2.0 *
                       static_cast<double>(model.num_layers * model.num_kv_heads * model.head_dim * rollout.page_size) *
                       dtype_bytes;
-  // An evaluation fills every slot.
-  const int64_t slots = decoded_together(rollout, cuda);
-  const int64_t wanted = config.eval.every_steps > 0 ? slots : most_together(rollout);
-  return (pages(longest_rollout(config)) * static_cast<double>(std::min(slots, wanted) + 1) + 1.0) * page;
+  return (pages(longest_decoded(config)) * static_cast<double>(most_decoded(config, cuda) + 1) + 1.0) * page;
 }
 
 }  // namespace
@@ -292,8 +304,7 @@ MemoryPlan plan_with(const Choice& choice, const models::ModelConfig& model, con
   const double trained_layer = adapters ? trained.all / layers : layer;  // elements that take a gradient
   const bool splits_sums = choice.sharding == StateSharding::kGradients || choice.sharding == StateSharding::kWeights;
   const bool copies = dtype_bytes < 4;  // fp32 weights are their own masters, and their .grad is the fp32 sum
-  const auto sequences =
-      static_cast<double>(std::min(decoded_together(config.rollout, target.cuda), most_together(config.rollout)));
+  const auto sequences = static_cast<double>(most_decoded(config, target.cuda));
   const auto tokens = static_cast<double>(std::max(choice.micro_batch_tokens, longest_together(config)));
 
   MemoryPlan plan{.recompute = choice.recompute,

@@ -28,7 +28,9 @@ struct MemoryPart {
 /// and moments are divided by R where ranks split them, and are on the host where they are offloaded. With zero3 the
 /// whole weights are there in the rollout only: always there is a shard of n b / R, and in the update also two layers
 /// and what is outside of layers.
-/// - in the rollout: the sampler's prepacked copy of the weights, n b (CPU only), and the logits of a decode step.
+/// - in the rollout: the sampler's prepacked copy of the weights, n b (CPU only), and the logits of a decode step. An
+/// evaluation counts as a rollout in which every slot is taken, and whose completions may be longer
+/// (eval.max_new_tokens).
 /// - in the update: fp32 gradient sums, 4 n (with zero2 and zero3 divided by R, and beside them the gradients of a
 /// layer and of what is outside of layers), also those of a critic; and the larger of a pass and the optimizer's step,
 /// which follow each other. A pass holds the saved activations of a micro-batch, or the gradients n b that take their

@@ -34,11 +34,11 @@ void add_step(const std::string& run, const RolloutBatch& batch, Visits& visits)
 
 Visits visits_of(const std::string& run) {
   Visits visits;
-  for (const auto& [step, sampled] : sampled_rollouts(run)) {
+  for (const auto& [step, counts] : step_counts(run)) {
     const auto path = rollouts_path(run, step);
     const auto batch = std::filesystem::exists(path) ? read_rollouts(path) : RolloutBatch{};
-    if (static_cast<int64_t>(batch.rollouts.size()) != sampled) {
-      throw base::ConfigError(base::concat(run, ": of the ", sampled, " rollouts of step ", step, " ",
+    if (static_cast<int64_t>(batch.rollouts.size()) != counts.rollouts) {
+      throw base::ConfigError(base::concat(run, ": of the ", counts.rollouts, " rollouts of step ", step, " ",
                                            batch.rollouts.size(), " are recorded (logging.rollouts_per_step)"));
     }
     add_step(run, batch, visits);

@@ -62,16 +62,18 @@ RolloutBatch read_rollouts(const std::filesystem::path& path) {
   return batch;
 }
 
-std::map<int64_t, int64_t> sampled_rollouts(const std::filesystem::path& run) {
+std::map<int64_t, StepCounts> step_counts(const std::filesystem::path& run) {
   io::JsonlReader reader((run / "metrics.jsonl").string());
-  std::map<int64_t, int64_t> sampled;
+  std::map<int64_t, StepCounts> counts;
   nlohmann::json line;
   while (reader.next(line)) {
     io::with_json_errors(reader, [&] {
-      if (line.contains("rollouts")) sampled[line.at("step").get<int64_t>()] = line.at("rollouts").get<int64_t>();
+      if (!line.contains("rollouts")) return;
+      counts[line.at("step").get<int64_t>()] = {.rollouts = line.at("rollouts").get<int64_t>(),
+                                                .groups_replaced = line.value("groups/replaced", int64_t{0})};
     });
   }
-  return sampled;
+  return counts;
 }
 
 }  // namespace grpo::trainer

@@ -13,8 +13,13 @@ namespace grpo::trainer {
 /// naming file and line where the file is missing or was not written by write_rollouts().
 RolloutBatch read_rollouts(const std::filesystem::path& path);
 
-/// How many rollouts each step of a run has sampled, from its metrics.jsonl. write_rollouts() need not have written all
-/// of them.
-std::map<int64_t, int64_t> sampled_rollouts(const std::filesystem::path& run);
+/// What metrics.jsonl says of the rollouts of a step, of which write_rollouts() need not have written all.
+struct StepCounts {
+  int64_t rollouts = 0;         // how many were sampled
+  int64_t groups_replaced = 0;  // how many tied groups were replaced by those of fresh prompts
+};
+
+/// The counts of each step of a run.
+std::map<int64_t, StepCounts> step_counts(const std::filesystem::path& run);
 
 }  // namespace grpo::trainer

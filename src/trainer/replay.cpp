@@ -7,13 +7,13 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <numeric>
 
 #include "grpo/base/error.h"
 #include "grpo/checkpoint/store.h"
 #include "grpo/config/config.h"
 #include "grpo/trainer/policy.h"
 #include "trainer/gradient_probe.h"
+#include "trainer/live_rollouts.h"
 #include "trainer/plan.h"
 #include "trainer/recorded_step.h"
 #include "trainer/run_folder.h"
@@ -90,7 +90,7 @@ class Replay {
       : options_(options),
         config_(config_of_run(options)),
         store_(fs::path(options.run) / "checkpoints"),
-        sampled_(sampled_rollouts(options.run)) {}
+        counts_(step_counts(options.run)) {}
 
   // The steps to replay: those that were asked for, or all that were recorded and whose weights are there.
   std::vector<int64_t> steps() const {
@@ -110,15 +110,19 @@ class Replay {
     load_weights(options_.at.value_or(step - 1));
     ReplayedStep result{.step = step,
                         .rollouts = static_cast<int64_t>(batch.rollouts.size()),
-                        .sampled = sampled_[step],
+                        .sampled = counts_[step].rollouts,
                         .groups = batch.num_groups()};
-    std::vector<Gradient> gradients = {gradient(config_, batch)};  // of the run itself, with its recorded advantages
+    // Groups that were replaced had no part in the step, and their rollouts do not count in the denominators.
+    const auto groups = learned_groups(config_, batch, counts_[step].groups_replaced);
+    const auto rollouts = rollouts_of(batch, groups);
+    // The first gradient is that of the run itself, with its recorded advantages.
+    std::vector<Gradient> gradients = {gradient(config_, batch, rollouts)};
     for (const Algorithm& algorithm : kAlgorithms) {
       const TrainConfig config = config_of(config_, algorithm);
       set_advantages(batch, config.algorithm.advantage, config.rollout);
-      gradients.push_back(gradient(config, batch));
+      gradients.push_back(gradient(config, batch, rollouts));
     }
-    result.live = live_groups(batch);
+    result.live = std::count_if(groups.begin(), groups.end(), [&](size_t q) { return has_advantage(batch, q); });
     compare(gradients, result);
     return result;
   }
@@ -155,22 +159,14 @@ class Replay {
     loaded_ = step;
   }
 
-  Gradient gradient(TrainConfig config, const RolloutBatch& batch) {
-    std::vector<size_t> all(batch.rollouts.size());
-    std::iota(all.begin(), all.end(), size_t{0});
+  Gradient gradient(TrainConfig config, const RolloutBatch& batch, const std::vector<size_t>& rollouts) {
     config.trainer.updates_per_step = 1;
     config.trainer.epochs_per_step = options_.at ? 2 : 1;  // other weights are like those in a later update of the step
-    auto learned = batch_of(config, batch, all);
+    auto learned = batch_of(config, batch, rollouts);
     for (auto& sequence : learned.sequences) {
       if (options_.at) sequence.old_log_probs = sequence.sampler_log_probs;
     }
     return probe_->gradient(config, learned);
-  }
-
-  static int64_t live_groups(const RolloutBatch& batch) {
-    int64_t live = 0;
-    for (size_t q = 0; q < batch.prompts.size(); ++q) live += has_advantage(batch, q) ? 1 : 0;
-    return live;
   }
 
   static void compare(const std::vector<Gradient>& gradients, ReplayedStep& result) {
@@ -189,7 +185,7 @@ class Replay {
   const ReplayOptions& options_;
   const TrainConfig config_;
   const checkpoint::Store store_;
-  std::map<int64_t, int64_t> sampled_;  // how many rollouts each step has sampled
+  std::map<int64_t, StepCounts> counts_;  // by step
   std::unique_ptr<models::CausalLM> model_, reference_;
   std::unique_ptr<GradientProbe> probe_;
   int64_t loaded_ = 0;

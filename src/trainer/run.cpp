@@ -250,7 +250,7 @@ std::optional<update::Learner> Run::critic_learner() {
   return update::Learner{.model = *critic,
                          .optimizer = *critic_optimizer,
                          .communicator = communicator,
-                         .budget = budget,
+                         .budget = critic_budget,
                          .objective = {.aggregation = algo::Aggregation::kTokenMean,
                                        .value = update::Objective::Value{.clip = config.algorithm.ppo.value_clip}},
                          .total_updates = learner.total_updates};
@@ -285,7 +285,8 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
                                    .critic_optimizer = {},
                                    .engine = {},
                                    .method = {},
-                                   .budget = update::TokenBudget(1)});
+                                   .budget = update::TokenBudget(1),
+                                   .critic_budget = update::TokenBudget(1)});
   communicator.enter_phase("start");
   const PlanTarget target = target_of_ranks(config.model, communicator);
   load_models(*run, weights, target);
@@ -293,7 +294,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   const MemoryPlan plan =
       plan_memory(model.config(), config, static_cast<int64_t>(c10::elementSize(model.dtype())), target);
   run->splits_optimizer = plan.sharding != optim::StateSharding::kNone;
-  run->budget = update::TokenBudget(plan.micro_batch_tokens);
+  run->budget = run->critic_budget = update::TokenBudget(plan.micro_batch_tokens);
   model.set_training_options(training_options(model, plan));
   make_rewards(*run);
   load_data(*run);

@@ -42,6 +42,9 @@ struct Run {
   std::unique_ptr<rollout::Engine> engine;
   std::unique_ptr<Method> method;
   update::TokenBudget budget;  // as planned, and smaller where memory ran out
+  // The critic has a budget of its own. Its optimizer is not split, so it may become smaller on one rank alone. Where
+  // the policy's is split, all ranks need the same one (update.cpp, most_micro_batches).
+  update::TokenBudget critic_budget;
   int64_t total_steps = 0;
   bool splits_optimizer = false;  // ranks split the optimizer's state, and each saves its part
 

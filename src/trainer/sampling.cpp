@@ -13,6 +13,7 @@
 #include "trainer/memory_plan.h"
 #include "trainer/reward_item.h"
 #include "trainer/sequences.h"
+#include "trainer/stopping.h"
 
 namespace grpo::trainer {
 namespace {
@@ -102,21 +103,20 @@ bool Sampling::run() {
   for (bool more = true; more;) {
     take_prompts();
     if (session_->open() > 0 && should_stop()) {
-      if (scorer_.failed()) wait_for_scores();
+      if (scorer_.failed()) wait_for_scores();  // throws
       return false;
     }
     more = session_->advance();
     take_groups();
     if (asks_.at_once()) {
-      if (in_step || !more) wait_for_scores();
+      if ((in_step || !more) && !wait_for_scores()) return false;
       more = answer_tied() || more;
     }
     more = more || queue_ || next_round();
   }
   range.emplace("reward");
   context_.learner.communicator.enter_phase(base::concat("step ", context_.step, ", reward"));
-  wait_for_scores();
-  return !stopped_together_;
+  return !stopped_ && !stopped_together_ && wait_for_scores();
 }
 
 void Sampling::submit(const Ask& ask) {
@@ -202,11 +202,10 @@ bool Sampling::answer_tied() {
 }
 
 // Ends a round: submits what its tied groups lead to. An extension stays with the rank that has the group, and of fresh
-// prompts each rank takes its share. Returns false when the groups of all ranks lead to nothing, or when the ranks
-// stop.
+// prompts each rank takes its share. Returns false when the groups of all ranks lead to nothing, or when this rank or
+// all of them stop.
 bool Sampling::next_round() {
-  if (!asks_.by_rounds()) return false;
-  wait_for_scores();
+  if (!asks_.by_rounds() || !wait_for_scores()) return false;
   const auto asks = asks_.after_round(tied_of_all_ranks());
   if (stopped_together_) return false;
   const auto [first, last] = share_of(asks.size(), context_.learner.communicator);
@@ -243,11 +242,17 @@ bool Sampling::should_stop() {
   return context_.should_stop && context_.should_stop();
 }
 
-// Graders may take long, so each job that is done is shown as progress. Throws what a job has thrown.
-void Sampling::wait_for_scores() {
+// Graders may take long, so each job that is done is shown as progress, and a signal may end the wait; then it returns
+// false. To ask should_stop counts as progress too (Loop::goes_on_and). So while no job becomes done it is asked only
+// after a signal, and the watchdog sees a grader that hangs. Throws what a job has thrown.
+bool Sampling::wait_for_scores() {
   const metrics::Timer timer;
-  scorer_.wait([this] { show(); });
+  stopped_ = !scorer_.wait([this](bool progress) {
+    if (progress) show();
+    return (progress || has_signal()) && context_.should_stop && context_.should_stop();
+  });
   waited_s_ += timer.seconds();
+  return !stopped_;
 }
 
 void Sampling::show() const {

@@ -50,7 +50,7 @@ class Sampling {
   bool next_round();
   std::vector<Tied> tied_of_all_ranks();
   bool should_stop();
-  void wait_for_scores();
+  bool wait_for_scores();
   void show() const;
 
   const StepContext& context_;
@@ -64,6 +64,7 @@ class Sampling {
   std::vector<Ask> submitted_;               // by the session's number of the request
   std::deque<std::vector<Rollout>> groups_;  // a deque, because scoring threads refer to groups while it grows
   StepProgress progress_;
+  bool stopped_ = false;  // should_stop has ended a wait for scores
   bool stopped_together_ = false;
   std::mutex mutex_;
   std::vector<Tied> tied_;  // tied groups that were scored since the last take_tied(); under mutex_

@@ -1,9 +1,15 @@
 #include "trainer/scorer.h"
 
+#include <chrono>
 #include <exception>
 #include <utility>
 
 namespace grpo::trainer {
+namespace {
+
+constexpr auto kAskEvery = std::chrono::milliseconds(100);
+
+}  // namespace
 
 Scorer::Scorer(int num_threads) {
   for (int i = 0; i < num_threads; ++i) threads_.emplace_back([this] { work(); });
@@ -13,6 +19,7 @@ Scorer::~Scorer() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    jobs_.clear();
   }
   wake_.notify_all();
   for (auto& thread : threads_) thread.join();
@@ -26,13 +33,18 @@ void Scorer::submit(std::function<void()> job) {
   wake_.notify_one();
 }
 
-void Scorer::wait(const std::function<void()>& on_done) {
+bool Scorer::wait(const std::function<bool(bool progress)>& gives_up) {
   std::unique_lock lock(mutex_);
-  while (!jobs_.empty() || running_ > 0) {
-    done_.wait(lock);
-    if (on_done) on_done();
+  for (int64_t seen = num_done_; !jobs_.empty() || running_ > 0;) {
+    done_.wait_for(lock, kAskEvery, [&] { return num_done_ > seen; });
+    const bool progress = std::exchange(seen, num_done_) < num_done_;
+    lock.unlock();  // it may call functions of this class
+    const bool ends = gives_up(progress);
+    lock.lock();
+    if (ends && !error_) return false;
   }
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  return true;
 }
 
 bool Scorer::failed() const {
@@ -57,7 +69,9 @@ void Scorer::work() {
     }
     lock.lock();
     if (error && !error_) error_ = error;
+    if (error_) jobs_.clear();
     --running_;
+    ++num_done_;
     done_.notify_all();
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -15,15 +16,16 @@ namespace grpo::trainer {
 class Scorer {
  public:
   explicit Scorer(int num_threads);
-  /// Runs the jobs that are left and ends the threads.
+  /// Drops the jobs that have not begun, waits for those that run, and ends the threads.
   ~Scorer();
   Scorer(const Scorer&) = delete;
   Scorer& operator=(const Scorer&) = delete;
 
   void submit(std::function<void()> job);
-  /// Returns once every submitted job is done. on_done: called on this thread when jobs have become done. Rethrows the
-  /// first exception of a job.
-  void wait(const std::function<void()>& on_done = {});
+  /// Waits until every submitted job is done; returns false if `gives_up` has ended the wait before that. It is called
+  /// on this thread, ten times a second at least, and is told whether jobs have become done since its last call.
+  /// Rethrows the first exception of a job; the jobs that had not begun when it was thrown are dropped.
+  bool wait(const std::function<bool(bool progress)>& gives_up);
   /// Whether a job has thrown an exception, which wait() will rethrow.
   bool failed() const;
 
@@ -35,6 +37,7 @@ class Scorer {
   std::condition_variable done_;
   std::deque<std::function<void()>> jobs_;
   int running_ = 0;
+  int64_t num_done_ = 0;
   bool stopping_ = false;
   std::exception_ptr error_;
   std::vector<std::thread> threads_;

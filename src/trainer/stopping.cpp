@@ -50,6 +50,8 @@ int64_t note_signal() {
 
 void forget_signals() { signals = 0; }
 
+bool has_signal() { return signals > 0; }
+
 bool can_finish(const Pace& pace, double elapsed_s, double left_s) {
   if (!pace.step_s) return false;
   return std::max(kMargin * *pace.step_s - elapsed_s, 0.0) + pace.save_s <= left_s;
@@ -58,7 +60,7 @@ bool can_finish(const Pace& pace, double elapsed_s, double left_s) {
 Stopping::Stopping(dist::Communicator& communicator, double within_s)
     : communicator_(communicator), within_s_(within_s), save_s_(kSaveShare * within_s) {}
 
-bool Stopping::asked() const { return signals > 0; }
+bool Stopping::asked() const { return has_signal(); }
 
 void Stopping::begin_step(int64_t step) {
   step_ = step;

@@ -24,6 +24,8 @@ bool can_finish(const Pace& pace, double elapsed_s, double left_s);
 /// signal handler.
 int64_t note_signal();
 void forget_signals();
+/// Whether a signal has been counted.
+bool has_signal();
 
 /// Decides, after a signal, whether the step under way is finished or dropped. It is finished if, at this run's pace,
 /// the step and the checkpoint will end within checkpoint.stop_within_s of the signal. It is dropped as soon as that is

@@ -5,7 +5,9 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <optional>
 
 #include "grpo/base/error.h"
@@ -86,10 +88,12 @@ bool is_mean_of_updates(algo::Fold fold) {
 }
 
 // Adds one more update to a figure of the step. An update that was not applied counts only where the largest value is
-// taken, because that value may tell why it was not applied.
+// taken, because that value may tell why it was not applied. Such an update may well have a NaN, which is left out: it
+// is known that its gradient was not finite. The NaN of an applied update is kept, where std::max would hide it.
 void fold(Figure& figure, const Figure& update, bool applied) {
   if (!is_mean_of_updates(figure.fold)) {
-    figure.value = std::max(figure.value, update.value);
+    const bool unknown = std::isnan(figure.value) || (applied && std::isnan(update.value));
+    figure.value = unknown ? std::numeric_limits<double>::quiet_NaN() : std::max(figure.value, update.value);
   } else if (applied) {
     figure.value += update.value;
   }

@@ -107,6 +107,31 @@ TEST_F(AdaptiveRun, LearnsFromTheLiveGroupsAlone) {
   EXPECT_EQ(measures("all", "grad_norm"), measures("live", "grad_norm"));
 }
 
+// The KL differs from completion to completion, so with it in the rewards tied groups would have advantages too.
+TEST_F(AdaptiveRun, ReplacedGroupsHaveNoPartAlsoWithAKlInTheRewards) {
+  auto made = resampling("run");
+  made.algorithm.kl = {.coef = 0.1, .in = KlIn::kReward};
+  made.optimizer.lr = 1e-5;  // the policy stays as it is, so that every step finds its live groups
+  made.trainer.updates_per_step = 4;
+  made.trainer.steps = 3;
+  run(made);
+  EXPECT_THAT(measures("run", "groups/live"), Each(8.0));
+  for (int step = 1; step <= 3; ++step) {
+    double tokens = 0.0, tied = 0.0;
+    for (const auto& group : groups("run", step)) {
+      tied += mixed(group) ? 0.0 : 1.0;
+      for (const Json& row : group) {
+        EXPECT_EQ(row.at("advantage") != 0.0, mixed(group));
+        if (mixed(group)) tokens += static_cast<double>(row.at("ids").size());
+      }
+    }
+    const auto i = static_cast<size_t>(step - 1);
+    EXPECT_GT(tied, 0.0);
+    EXPECT_EQ(measures("run", "groups/replaced")[i], tied);
+    EXPECT_EQ(measures("run", "tokens/trained")[i], tokens);
+  }
+}
+
 TEST_F(AdaptiveRun, GoesOnWithWhatThereIsWhenTheRolloutsAreUsed) {
   run(resampling("run", 20));
   EXPECT_THAT(measures("run", "groups/asked"), Each(Le(10.0)));

@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "grpo/data/dataset.h"
@@ -81,6 +85,60 @@ TEST_F(Evaluate, GivesNothingWhenItIsStopped) {
   auto stopped = context();
   stopped.should_stop = [] { return true; };
   EXPECT_TRUE(evaluate({set("a", 0, 5)}, stopped, {{}}).empty());
+}
+
+// A judge that is slower than the sampler, and counts its calls.
+class SlowJudge : public reward::RewardFunction {
+ public:
+  std::vector<std::string> names() const override { return {"slow"}; }
+  std::vector<reward::Score> score(std::span<const reward::Item> items) const override {
+    ++calls;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    return std::vector<reward::Score>(items.size());
+  }
+  mutable std::atomic<int> calls = 0;
+};
+
+// should_stop is also how the watchdog of a run hears of progress, so it is asked for each answer that is judged.
+TEST_F(Evaluate, AsksWhetherToStopWhileAnswersAreJudged) {
+  const SlowJudge judge;
+  auto slow = context();
+  slow.judge = &judge;
+  bool sampled = false;
+  int asked = 0;
+  slow.on_progress = [&](const EvalProgress& progress) { sampled = progress.done == progress.total; };
+  slow.should_stop = [&] {
+    asked += sampled ? 1 : 0;
+    return false;
+  };
+  EXPECT_EQ(evaluate({set("a", 0, 5)}, slow, {{}}).size(), 1U);
+  EXPECT_EQ(judge.calls, 10);  // the samples and the greedy answer of each problem
+  EXPECT_GE(asked, 5);
+  const SlowJudge dropped;
+  slow.judge = &dropped;
+  slow.should_stop = [&] { return std::exchange(sampled, false); };
+  EXPECT_TRUE(evaluate({set("a", 0, 5)}, slow, {{}}).empty());
+  EXPECT_LT(dropped.calls, 10);
+}
+
+// Graders do not say what an answer is, so wrong ones cannot be told apart.
+TEST_F(Evaluate, WithAGraderTheVoteIsRightWhereMostAnswersAre) {
+  class Grader : public SlowJudge {
+    std::vector<reward::Score> score(std::span<const reward::Item> items) const override {
+      std::vector<reward::Score> scores(items.size());
+      for (size_t i = 0; i < items.size(); ++i)
+        scores[i].verdict.kind =
+            items[i].sample == 0 ? verifier::Verdict::Kind::kRight : verifier::Verdict::Kind::kWrong;
+      return scores;
+    }
+  };
+  const Grader grader;
+  auto graded = context();
+  graded.judge = &grader;
+  graded.greedy = false;
+  EXPECT_EQ(evaluate({set("a", 0, 2)}, graded, {{}})[0].maj_at_k, 0.0);
+  graded.samples = 2;
+  EXPECT_EQ(evaluate({set("a", 0, 2)}, graded, {{}})[0].maj_at_k, 0.5);
 }
 
 TEST_F(Evaluate, KeptAnswersAreThoseThatWouldBeSampled) {

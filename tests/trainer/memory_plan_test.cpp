@@ -162,6 +162,23 @@ TEST(MemoryPlan, KvCacheIsBoundedByItsKey) {
   EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {}), "KV cache"), 0.5e9);
 }
 
+// A step of 32 sequences of up to 192 tokens, and evaluations of up to 1,152 tokens that take all of 256 slots.
+TEST(MemoryPlan, HasRoomForTheLargerOfStepsAndEvaluations) {
+  TrainConfig config = bench_config();
+  config.rollout.kv_memory_gb = {1000.0};
+  config.rollout.max_sequences.value = 256;
+  const auto step = plan_memory(smollm2(), config, 2, {});
+  config.eval.every_steps = 1;
+  config.eval.max_new_tokens = 1024;
+  const auto both = plan_memory(smollm2(), config, 2, {});
+  EXPECT_EQ(bytes_of(both, "logits of a decode step"), 8.0 * bytes_of(step, "logits of a decode step"));
+  const double page = 16.0 * 2 * 30 * 3 * 64 * 2;
+  EXPECT_EQ(bytes_of(step, "KV cache"), (12.0 * 33 + 1) * page);
+  EXPECT_EQ(bytes_of(both, "KV cache"), (72.0 * 257 + 1) * page);
+  config.eval.max_new_tokens = 8;
+  EXPECT_EQ(bytes_of(plan_memory(smollm2(), config, 2, {}), "KV cache"), (12.0 * 257 + 1) * page);
+}
+
 models::ModelConfig qwen_1_5b() {
   models::ModelConfig model = qwen(false);
   model.vocab_size = 151936;

@@ -34,10 +34,10 @@ class OutsideFiles : public ::testing::Test {
 TEST_F(OutsideFiles, MetricsNameTheirLine) {
   const auto config = tiny_config(dir_.path());
   write("tiny/metrics.jsonl", "{\"step\":1,\"rollouts\":8}\n{\"rollouts\":8}\n");
-  EXPECT_THAT([&] { sampled_rollouts(dir_.path() / "tiny"); },
+  EXPECT_THAT([&] { step_counts(dir_.path() / "tiny"); },
               ThrowsMessage<base::IoError>(HasSubstr("metrics.jsonl:2: key 'step' not found")));
   write("tiny/metrics.jsonl", "{\"step\":1}\n{\"step\":2,\"rollouts\":\"many\"}\n");
-  EXPECT_THAT([&] { sampled_rollouts(dir_.path() / "tiny"); },
+  EXPECT_THAT([&] { step_counts(dir_.path() / "tiny"); },
               ThrowsMessage<base::IoError>(HasSubstr("metrics.jsonl:2: type must be number")));
   EXPECT_THAT([&] { measured_step_seconds(config); },
               ThrowsMessage<base::IoError>(HasSubstr("metrics.jsonl:2: type must be number")));

@@ -8,6 +8,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
 #include "support/message_of.h"
+#include "trainer/run.h"
 #include "trainer/tiny_run.h"
 
 namespace grpo::trainer {
@@ -42,6 +43,19 @@ TEST_F(PpoRun, TheCriticLearnsWhatRewardIsToBeExpected) {
   for (size_t i = 30; i < 40; ++i) late += explained[i] / 10.0;
   EXPECT_GT(late, 0.1);
   EXPECT_THAT(measures("run", "value/lr"), Contains(1e-3));
+}
+
+// The policy's micro-batches must be the same on all ranks where its optimizer is split. The critic's need not be.
+TEST_F(PpoRun, WhereMemoryRunsOutForTheCriticThePolicyKeepsItsMicroBatches) {
+  const auto made = ppo("run");
+  const auto communicator = dist::make_communicator({.backend = dist::Backend::kSingle});
+  const auto assembled = assemble(made, {}, *communicator);
+  const int64_t before = assembled->learner().budget.tokens();
+  EXPECT_EQ(assembled->critic_learner()->budget.tokens(), before);
+  assembled->critic_learner()->budget.shrink(
+      {.where = "step 1, critic", .error = "out of memory", .sequences = 4, .tokens = 100});
+  EXPECT_EQ(assembled->critic_learner()->budget.tokens(), 50);
+  EXPECT_EQ(assembled->learner().budget.tokens(), before);
 }
 
 // Where every value is 0 and nothing is discounted, each token's advantage is the completion's reward.

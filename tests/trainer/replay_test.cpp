@@ -51,6 +51,23 @@ TEST_F(Replay, TheRunsOwnGradientIsTheOneThatItTook) {
   }
 }
 
+// Groups that were replaced by those of fresh prompts count in no denominator of the step.
+TEST_F(Replay, OfAStepThatReplacedGroupsIsTheGradientThatItTook) {
+  auto config = recorded("resampled");
+  config.rollout.prompts_per_step = 8;
+  config.rollout.resample.max_rollouts = 400;
+  config.trainer.steps = 3;
+  run(config);
+  const auto steps = replayed("resampled");
+  const auto norms = measures("resampled", "grad_norm");
+  ASSERT_EQ(steps.size(), 3U);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_GT(steps[i].groups, 8);
+    EXPECT_EQ(steps[i].live, 8);
+    EXPECT_NEAR(steps[i].norms[0], norms[i], 1e-4 * norms[i]) << i;
+  }
+}
+
 // With rewards of 0 and 1 every live pair has advantages +-a, so that estimators differ only by a factor. On the policy
 // that sampled, the losses agree too. What is left is the aggregation.
 TEST_F(Replay, PairsHaveOneDirectionWhateverTheEstimator) {
@@ -117,6 +134,19 @@ TEST_F(Variance, RefusesGroupsThatDoNotDivideTheRollouts) {
   EXPECT_THAT(testing::message_of<base::ConfigError>(
                   [&] { gradient_variance(config("refused"), "", {.group_sizes = {3}, .rollouts = {16}}); }),
               HasSubstr("is no multiple of the group size 3"));
+}
+
+TEST_F(Variance, RefusesWhatItWouldMeasureAsIfItWereOff) {
+  const auto refusal = [](const TrainConfig& config) {
+    return testing::message_of<base::ConfigError>(
+        [&] { gradient_variance(config, "", {.group_sizes = {2}, .rollouts = {16}, .redraws = 16}); });
+  };
+  auto critic = config("critic");
+  critic.algorithm.method = MethodKind::kPpo;
+  EXPECT_THAT(refusal(critic), HasSubstr("algorithm.method: ppo"));
+  auto kl = config("kl");
+  kl.algorithm.kl = {.coef = 0.1, .in = KlIn::kReward};
+  EXPECT_THAT(refusal(kl), HasSubstr("algorithm.kl.in: reward"));
 }
 
 }  // namespace

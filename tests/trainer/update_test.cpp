@@ -157,6 +157,26 @@ TEST(StepStats, AreExactWhereAllRolloutsAreAlike) {
   }
 }
 
+// The middle one of three rewards has the advantage 0, and still belongs to a group that teaches something.
+TEST(LiveDenominator, CountsEveryRolloutOfALiveGroup) {
+  RolloutBatch batch;
+  for (const double reward : {0.0, 0.5, 1.0, 1.0, 1.0, 1.0}) {
+    Rollout rollout{.prompt = batch.rollouts.size() / 3};
+    rollout.completion = {.ids = {5, 6}, .log_probs = {-1.0f, -1.0f}};
+    rollout.score.reward = reward;
+    batch.rollouts.push_back(rollout);
+  }
+  batch.prompts.resize(2);
+  batch.group_offsets = {0, 3, 6};
+  set_advantages(batch, {});
+  ASSERT_EQ(batch.rollouts[1].advantage, 0.0);
+  auto config = config_with(1 << 20);
+  config.algorithm.denominator = algo::DenominatorScope::kLive;
+  EXPECT_EQ(loss_scale(config, batch, all_rollouts(batch)), 1.0 / 6.0);
+  config.algorithm.denominator = algo::DenominatorScope::kAll;
+  EXPECT_EQ(loss_scale(config, batch, all_rollouts(batch)), 1.0 / 12.0);
+}
+
 // ---- several ranks ----
 
 std::vector<at::Tensor> weights_of(StepFixture& fixture) {

@@ -219,6 +219,17 @@ TEST(MeanOfUpdates, FoldsFiguresAsTheySayAndCountsTheAppliedOnes) {
   EXPECT_THROW(mean.figure("none"), std::logic_error);
 }
 
+// A NaN that std::max would hide. That of an update that was not applied is not one of the step's.
+TEST(MeanOfUpdates, KeepsTheNanOfAnAppliedUpdateAlone) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto unknown = some_update(nan, 1.0, 0.1, 5), known = some_update(3.0, 1.0, 0.1, 5);
+  EXPECT_TRUE(std::isnan(mean_of_updates({known, unknown, known}).figure("max")));
+  auto skipped = unknown;
+  skipped.applied = false;
+  EXPECT_EQ(mean_of_updates({known, skipped}).figure("max"), 3.0);
+  EXPECT_EQ(mean_of_updates({skipped, known}).figure("largest_mean"), 3.0);
+}
+
 TEST(Figures, AreTheSameForEveryUpdateAlsoForOneOfNothing) {
   const auto names = [](const UpdateStats& stats) {
     std::vector<std::string> all;

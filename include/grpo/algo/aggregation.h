@@ -35,7 +35,7 @@ struct Denominators {
 
 struct RolloutCount {
   int64_t tokens = 0;  // completion tokens that count in the loss
-  bool live = true;    // whether it counts under DenominatorScope::kLive too
+  bool live = true;    // whether its group is live, so that it counts under DenominatorScope::kLive too
 };
 
 /// T and B of the given rollouts; the caller sets max_new_tokens.

@@ -29,7 +29,9 @@ struct EvalResult {
   int64_t samples = 0;     // k, completions a problem
   double mean_at_k = 0.0;  // share of right completions
   double pass_at_k = 0.0;  // share of problems with a right completion among k (eval_metrics.h)
-  double maj_at_k = 0.0;   // share of problems whose majority vote is right (eval_metrics.h)
+  /// Share of problems whose majority vote is right (eval_metrics.h). Where the judge is a grader, which reads no
+  /// answer, all wrong answers are one class.
+  double maj_at_k = 0.0;
   Interval mean_interval;  // 95 % bootstrap intervals over problems
   Interval maj_interval;
   int64_t truncated = 0;                               // completions cut at the length limit

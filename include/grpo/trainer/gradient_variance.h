@@ -32,8 +32,8 @@ struct VarianceOf {
 /// Every redraw takes fresh prompts and fresh samples, keyed by run.seed + the redraw's number. The gradient is that of
 /// the configuration's advantage, loss and aggregation, in fp32, before clipping. A step without a live group counts
 /// with its gradient of 0. config: paths are looked up as train() does. Throws base::ConfigError for fewer than 16
-/// redraws, for a G below 2 or one that does not divide the rollouts, for methods without sampling, and what train()
-/// throws before its first step.
+/// redraws, for a G below 2 or one that does not divide the rollouts, for methods without sampling or with a critic,
+/// for a KL in the rewards, and what train() throws before its first step.
 std::vector<VarianceOf> gradient_variance(TrainConfig config, const std::string& config_folder,
                                           const VarianceOptions& options);
 

@@ -107,7 +107,8 @@ void set_advantages(RolloutBatch& batch, const algo::AdvantageConfig& config, co
 void set_advantages_of_singles(RolloutBatch& batch, const algo::AdvantageConfig& config, const ValueTracker& values);
 
 /// Whether rewards of this group differ, so that something is learned from it whatever the step's other groups are
-/// like.
+/// like. The rewards are compared as they were scored, before Rollout::kl is subtracted, which is not known when it is
+/// decided whether a group is replaced or extended.
 bool is_live(const TrainConfig& config, std::vector<Rollout> group);
 
 /// What grpo_step() has done.
