@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,9 +12,10 @@
 
 namespace grpo::trainer {
 
-/// Warnings, printed at start, of settings that are allowed but contradict each other, the sampler's distribution or
-/// the model's context.
-std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model);
+/// Warnings, printed at start, of settings that are allowed but contradict each other, the sampler's distribution, the
+/// model's context or what this CPU is fast at.
+std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model,
+                                           at::ScalarType dtype, bool cuda);
 
 /// What a plan can warn of besides: keys that have no effect, or another one than one may think, and training problems
 /// that are evaluated on.
