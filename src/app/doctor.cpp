@@ -58,8 +58,8 @@ void describe_cpu() {
   const char* limit = std::getenv("GRPO_MAX_CPU_ISA");
   line("cpu kernels", std::string(kernels::cpu_instruction_set()) +
                           (limit == nullptr ? "" : base::concat(" (GRPO_MAX_CPU_ISA=", limit, ")")));
-  line("fp32 products", nn::describe_product_path(at::kFloat));
-  line("bf16 products", nn::describe_product_path(at::kBFloat16));
+  line("fp32 products", nn::describe_product_paths(at::kFloat));
+  line("bf16 products", nn::describe_product_paths(at::kBFloat16));
 }
 
 double kilobytes(const char* key) { return std::strtod(proc_value("/proc/meminfo", key).c_str(), nullptr); }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 
 #include <string>
 
@@ -13,14 +13,18 @@ enum class ProductPath {
   kLibTorch,  // LibTorch's own loops
 };
 
-/// The path of products of this dtype on this machine: what is fastest there. oneDNN multiplies bf16 only with AVX-512,
-/// and fp32 at less than its best with AVX2.
+/// What is fastest on this machine (docs/benchmarks/cpu.md has the figures): oneDNN, but for bf16 only where the
+/// processor multiplies bf16 itself. Without AVX-512 oneDNN refuses bf16, and with AVX-512 alone it is slow.
 ProductPath product_path(at::ScalarType dtype);
 
-/// The path and the reason for it, as a sentence.
-std::string describe_product_path(at::ScalarType dtype);
+/// The same for weights that are packed once and read by many products of few rows (prepacked_linear.h). With AVX2 our
+/// own layout is the faster one in fp32, too.
+ProductPath prepacked_path(at::ScalarType dtype);
 
-/// Whether products of this dtype are much slower here than those of fp32.
+/// Both paths and the reasons for them, in words.
+std::string describe_product_paths(at::ScalarType dtype);
+
+/// Whether products of this dtype are slower here than those of fp32.
 bool is_slow_here(at::ScalarType dtype);
 
 }  // namespace grpo::nn
