@@ -45,7 +45,7 @@ TEST_F(Plan, WarnsOfBf16WhereTheCpuHasNoAvx2) {
   const auto warns = HasSubstr("model.dtype: float32 is faster here");
   testing::with_every_cpu([&] {
     const bool old = std::string(kernels::cpu_instruction_set()) == "generic";
-    config_.model.dtype = models::DtypeChoice::kBFloat16;
+    config_.model.dtype = models::DtypeChoice::kBfloat16;
     EXPECT_EQ(::testing::Value(text(), warns), old);
     config_.model.dtype = models::DtypeChoice::kFloat32;
     EXPECT_THAT(text(), Not(warns));

@@ -57,7 +57,7 @@ struct Tile {
   int64_t sums_stride;   // to those of the next panel
   bool first;            // the sums begin here
   const char* ahead;     // prefetched meanwhile
-  int64_t ahead_lines;   // for each four numbers of k
+  int64_t ahead_lines;   // for each two numbers of k
   int64_t ahead_stride;  // to the next panel's
 };
 
@@ -89,16 +89,14 @@ void add_tile(const Tile<T>& tile) {
   }
   const char* ahead = tile.ahead;
   int64_t i = 0;
-  for (; i + 4 <= tile.k; i += 4) {
+  for (; i + 2 <= tile.k; i += 2) {
     for (int64_t line = 0; line < tile.ahead_lines; ++line, ahead += kLine) {
       GRPO_UNROLL for (int p = 0; p < kPanels; ++p) __builtin_prefetch(ahead + p * tile.ahead_stride);
     }
     add_step<kRows, kPanels>(rows, panels, i, sums);
     add_step<kRows, kPanels>(rows, panels, i + 1, sums);
-    add_step<kRows, kPanels>(rows, panels, i + 2, sums);
-    add_step<kRows, kPanels>(rows, panels, i + 3, sums);
   }
-  for (; i < tile.k; ++i) add_step<kRows, kPanels>(rows, panels, i, sums);
+  if (i < tile.k) add_step<kRows, kPanels>(rows, panels, i, sums);
   GRPO_UNROLL for (int p = 0; p < kPanels; ++p) {
     GRPO_UNROLL for (int r = 0; r < kRows; ++r) {
       float* kept = tile.sums + p * tile.sums_stride + r * kPanel;
@@ -168,8 +166,8 @@ void add_part(const ProductTask<T, Out>& task, int64_t panel, int64_t panels, in
               const T* next) {
   const int64_t panel_size = task.k * kPanel;
   const int64_t tiles = (task.rows + kTileRows - 1) / kTileRows;
-  constexpr int64_t kLinesOfFour = 4 * static_cast<int64_t>(kPanel * sizeof(T)) / kLine;
-  const int64_t lines = (kLinesOfFour + tiles - 1) / tiles;
+  constexpr int64_t kLinesOfTwo = 2 * static_cast<int64_t>(kPanel * sizeof(T)) / kLine;
+  const int64_t lines = (kLinesOfTwo + tiles - 1) / tiles;
   Tile<T> tile{.a = task.a + begin,
                .a_stride = task.a_stride,
                .panel = task.panels + panel * panel_size + begin * kPanel,
@@ -181,7 +179,9 @@ void add_part(const ProductTask<T, Out>& task, int64_t panel, int64_t panels, in
                .ahead = nullptr,
                .ahead_lines = lines,
                .ahead_stride = panel_size * static_cast<int64_t>(sizeof(T))};
-  tile.ahead = tiles == 1 ? reinterpret_cast<const char*>(tile.panel) + kAhead : reinterpret_cast<const char*>(next);
+  const auto* const next_begin = reinterpret_cast<const char*>(next);
+  const auto* const next_end = reinterpret_cast<const char*>(next + size * kPanel);
+  tile.ahead = tiles == 1 ? reinterpret_cast<const char*>(tile.panel) + kAhead : next_begin;
   int64_t row = 0;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t rows = (task.rows - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal size
@@ -189,7 +189,8 @@ void add_part(const ProductTask<T, Out>& task, int64_t panel, int64_t panels, in
     row += rows;
     tile.a = task.a + row * task.a_stride + begin;
     tile.sums = sums + row * kPanel;
-    tile.ahead += lines * (size / 4) * kLine;
+    tile.ahead += lines * (size / 2) * kLine;
+    if (tile.ahead >= next_end) tile.ahead_lines = 0;
   }
 }
 
