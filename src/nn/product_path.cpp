@@ -29,7 +29,7 @@ std::string reason(at::ScalarType dtype, ProductPath path) {
   if (!onednn::available()) return ": LibTorch has no oneDNN";
   if (dtype == at::kBFloat16)
     return path == ProductPath::kOneDnn ? ": AVX512_BF16" : ": oneDNN needs AVX512_BF16 for this dtype";
-  return path == ProductPath::kOwn ? ", faster than oneDNN with AVX2" : "";
+  return path == ProductPath::kOwn ? ", faster than oneDNN with AVX2" : ", the fastest here";
 }
 
 std::string describe(at::ScalarType dtype, ProductPath path) {
