@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -17,6 +18,8 @@
 #include "grpo/base/text.h"
 #include "grpo/io/file.h"
 #include "grpo/kernels/cuda.h"
+#include "grpo/kernels/product.h"
+#include "grpo/nn/product_path.h"
 
 namespace grpo::app {
 namespace fs = std::filesystem;
@@ -52,6 +55,11 @@ void describe_cpu() {
   line("cpu", proc_value("/proc/cpuinfo", "model name"));
   line("cores", std::to_string(base::usable_cores()) + " usable by this process");
   line("vector units", found.empty() ? "none of AVX2, AVX-512, AMX: sampling will be slow" : base::join(found, " "));
+  const char* limit = std::getenv("GRPO_MAX_CPU_ISA");
+  line("cpu kernels", std::string(kernels::cpu_instruction_set()) +
+                          (limit == nullptr ? "" : base::concat(" (GRPO_MAX_CPU_ISA=", limit, ")")));
+  line("fp32 products", nn::describe_product_paths(at::kFloat));
+  line("bf16 products", nn::describe_product_paths(at::kBFloat16));
 }
 
 double kilobytes(const char* key) { return std::strtod(proc_value("/proc/meminfo", key).c_str(), nullptr); }

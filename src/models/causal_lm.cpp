@@ -141,7 +141,7 @@ struct SamplingPass {
   at::Tensor added;   // [T, hidden], not yet added to stream; undefined at first
 
   at::Tensor apply(const SamplingLinear& linear, const at::Tensor& x) const {
-    const auto result = exact ? kernels::exact_linear(x, linear.weight, linear.bias)
+    const auto result = exact ? kernels::exact_linear(x, linear.weight.weight, linear.bias)
                               : nn::prepacked_linear(x, linear.weight, linear.bias);
     for (const auto& [adapter, begin] : linear.adapters) add(adapter, x, result.narrow(1, begin, adapter.b.size(0)));
     return result;

@@ -244,7 +244,7 @@ at::Tensor merged(const at::Tensor& weight, const std::vector<SamplingLinear::Pa
 // `linear` has the rows of all `parts`, one behind the other.
 SamplingLinear sampling_linear(const Linear& linear, const std::vector<const Linear*>& parts, bool prepack) {
   auto adapters = adapters_of(parts);
-  if (!prepack) return {linear.weight, linear.bias, adapters};
+  if (!prepack) return {{linear.weight, {}}, linear.bias, adapters};
   const bool merges = !adapters.empty() && linear.weight.scalar_type() == at::kFloat && nn::can_prepack(linear.weight);
   if (merges) return {nn::prepack_linear(merged(linear.weight, adapters)), linear.bias};
   return {nn::prepack_linear(linear.weight), linear.bias, adapters};
@@ -268,7 +268,7 @@ SamplingWeights sampling_weights(const DecoderWeights& weights, bool prepack) {
                                .post_attention_norm = layer.post_attention_norm});
   }
   const at::Tensor& head = weights.head.defined() ? weights.head : weights.embedding;
-  sampling.head = prepack ? nn::prepack_linear(head) : head;
+  sampling.head = prepack ? nn::prepack_linear(head) : nn::PrepackedWeight{head, {}};
   return sampling;
 }
 

@@ -11,6 +11,7 @@
 #include "grpo/models/causal_lm.h"
 #include "grpo/models/model_config.h"
 #include "grpo/nn/adapter.h"
+#include "grpo/nn/prepacked_linear.h"
 
 namespace grpo::models {
 
@@ -51,7 +52,7 @@ struct SamplingLinear {
     nn::Adapter adapter;
     int64_t begin = 0;  // the first column of this part in the result
   };
-  at::Tensor weight;               // [out, in], or prepacked
+  nn::PrepackedWeight weight;      // [out, in], plain or prepacked
   std::optional<at::Tensor> bias;  // [out]
   std::vector<Part> adapters = {};
 };
@@ -64,10 +65,10 @@ struct SamplingLayer {
 
 struct SamplingWeights {
   std::vector<SamplingLayer> layers;
-  at::Tensor head;  // [vocab, hidden], even if tied
+  nn::PrepackedWeight head;  // [vocab, hidden], even if tied
 };
 
-/// With `prepack` the matrices are copies in the layout of nn::prepack_linear, if this machine has one; otherwise they
+/// With `prepack` the matrices are copies in the layout of nn::prepack_linear, if the dtype has one; otherwise they
 /// are the weights themselves. In fp32 copies the adapters are merged, W + scale b a. In all other cases adapters stay
 /// separate as in training, so that both round alike: when a sum is rounded to bf16, a change of a weight by less than
 /// half of its last digit would vanish.

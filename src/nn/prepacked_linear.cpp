@@ -3,38 +3,39 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linear.h>
 
+#include "grpo/nn/product_path.h"
 #include "nn/onednn.h"
 
 namespace grpo::nn {
 namespace {
 
-constexpr int64_t kRowsHint = 32;  // the layout is chosen for about so many rows and works with any number
+constexpr int64_t kRowsHint = 32;  // oneDNN's layout is chosen for about so many rows and works with any number
 
-// Whether this machine has the layout for bf16; oneDNN refuses it where it would have to emulate bf16.
-bool has_bf16_layout() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#else
-  return false;
-#endif
+ProductPath path_of(const at::Tensor& weight) {
+  return weight.is_cpu() ? prepacked_path(weight.scalar_type()) : ProductPath::kLibTorch;
 }
 
 }  // namespace
 
-bool can_prepack(const at::Tensor& weight) {
-  if (!weight.is_cpu() || !onednn::available()) return false;
-  return weight.scalar_type() == at::kFloat || (weight.scalar_type() == at::kBFloat16 && has_bf16_layout());
-}
+bool can_prepack(const at::Tensor& weight) { return path_of(weight) != ProductPath::kLibTorch; }
 
-at::Tensor prepack_linear(const at::Tensor& weight) {
+PrepackedWeight prepack_linear(const at::Tensor& weight) {
   const auto plain = weight.detach();
-  if (!can_prepack(plain)) return plain;
-  return onednn::reorder_weight(plain, kRowsHint);
+  switch (path_of(plain)) {
+    case ProductPath::kOneDnn:
+      return {onednn::reorder_weight(plain, kRowsHint), {}};
+    case ProductPath::kOwn:
+      return {{}, kernels::pack_matrix(plain.t())};
+    case ProductPath::kLibTorch:
+      break;
+  }
+  return {plain, {}};
 }
 
-at::Tensor prepacked_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias) {
-  if (!weight.is_mkldnn()) return at::linear(x, weight, bias);
-  return onednn::linear(x, weight, bias);
+at::Tensor prepacked_linear(const at::Tensor& x, const PrepackedWeight& weight, const std::optional<at::Tensor>& bias) {
+  if (!weight.weight.defined()) return kernels::product(x, weight.panels, bias.value_or(at::Tensor()));
+  if (!weight.weight.is_mkldnn()) return at::linear(x, weight.weight, bias);
+  return onednn::linear(x, weight.weight, bias);
 }
 
 }  // namespace grpo::nn

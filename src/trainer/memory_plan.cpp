@@ -5,6 +5,7 @@
 
 #include "grpo/base/error.h"
 #include "grpo/nn/lm_head.h"
+#include "grpo/nn/product_path.h"
 #include "grpo/rollout/engine.h"
 #include "trainer/group_sizes.h"
 
@@ -71,15 +72,23 @@ double backward_elements(const models::ModelConfig& model) {
   return 3.0 * static_cast<double>(model.intermediate_size) + 4.0 * static_cast<double>(model.hidden_size);
 }
 
+// What a product on the CPU holds beside a chunk's logits: oneDNN makes a transposed copy of their gradient, our own
+// kernels a copy of a part (kernels/product.cpp).
+double product_bytes(double logits, double dtype_bytes) {
+  const auto path = nn::product_path(dtype_bytes == 4.0 ? at::kFloat : at::kBFloat16);
+  constexpr double kPart = 4194304.0;  // numbers, once in fp32 and once in the dtype
+  return path == nn::ProductPath::kOwn ? std::min(logits, (4.0 + dtype_bytes) * kPart) : logits;
+}
+
 // What the head holds while it runs, beside what is saved (nn/lm_head.cpp): a chunk's logits, which their gradient
 // overwrites; the weight's gradient in fp32, and at the end also in the working dtype; the hidden states of the trained
 // tokens and their gradient.
 double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool trained, bool cuda) {
   const auto vocabulary = static_cast<double>(model.vocab_size), hidden = static_cast<double>(model.hidden_size);
   const double chunk = std::min(static_cast<double>(nn::auto_chunk_tokens(cuda)), tokens);
-  const double copies = cuda ? 1.0 : 2.0;  // on the CPU oneDNN makes a transposed copy of the logits' gradient
-  return copies * chunk * vocabulary * dtype_bytes + (trained ? (4.0 + dtype_bytes) * vocabulary * hidden : 0.0) +
-         2.0 * tokens * hidden * dtype_bytes;
+  const double logits = chunk * vocabulary * dtype_bytes;
+  return logits + (cuda ? 0.0 : product_bytes(logits, dtype_bytes)) +
+         (trained ? (4.0 + dtype_bytes) * vocabulary * hidden : 0.0) + 2.0 * tokens * hidden * dtype_bytes;
 }
 
 int64_t longest_rollout(const TrainConfig& config) {

@@ -364,7 +364,9 @@ std::string resolved_choices(const TrainConfig& config, const Policy& policy, in
   out << "model: " << policy.model->config().model_type << ", " << policy.model->config().num_parameters()
       << " parameters, " << models::dtype_name(policy.model->dtype()) << " on " << policy.model->device().str()
       << "; stop ids " << base::join(stops, ", ");
-  for (const auto& warning : sampling_warnings(config, policy.model->config())) out << "\nwarning: " << warning;
+  const auto& trained = *policy.model;
+  for (const auto& warning : sampling_warnings(config, trained.config(), trained.dtype(), trained.device().is_cuda()))
+    out << "\nwarning: " << warning;
   return out.str();
 }
 
@@ -389,7 +391,8 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
   check_weights_fit(model, static_cast<int64_t>(c10::elementSize(dtype)), target);
   describe_time(out, config, model, dtype, steps, target);
   describe_memory(out, config, model, dtype, target);
-  for (const auto& warning : sampling_warnings(config, model)) out << "warning: " << warning << "\n";
+  for (const auto& warning : sampling_warnings(config, model, dtype, target.cuda))
+    out << "warning: " << warning << "\n";
   for (const auto& warning : plan_warnings(config, steps, inputs.train, inputs.evaluated, ranks))
     out << "warning: " << warning << "\n";
   return out.str();

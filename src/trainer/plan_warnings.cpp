@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "grpo/base/error.h"
+#include "grpo/nn/product_path.h"
 #include "trainer/group_sizes.h"
 #include "trainer/memory_plan.h"
 
@@ -99,8 +100,15 @@ void warn_about_evaluation(const TrainConfig& config, int64_t steps, const std::
 
 }  // namespace
 
-std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model) {
+std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model,
+                                           at::ScalarType dtype, bool cuda) {
   Warnings out;
+  if (!cuda && nn::is_slow_here(dtype)) {
+    out.push_back(
+        "this CPU has no AVX2, and multiplies bfloat16 more slowly than float32: model.dtype: float32 is faster here, "
+        "with "
+        "twice the memory for weights");
+  }
   const bool truncates = config.rollout.sampling.top_p < 1.0 || config.rollout.sampling.top_k > 0;
   if (truncates && config.trainer.updates_per_step * config.trainer.epochs_per_step > 1) {
     out.push_back(

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,8 +13,9 @@
 namespace grpo::trainer {
 
 /// Warnings that a run logs at start, of settings that are allowed but make the sampler's distribution differ from the
-/// old policy's, or exceed the model's context.
-std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model);
+/// old policy's, exceed the model's context, or are slow on this CPU.
+std::vector<std::string> sampling_warnings(const TrainConfig& config, const models::ModelConfig& model,
+                                           at::ScalarType dtype, bool cuda);
 
 /// What a plan warns of besides: keys that have no effect, or another effect than a reader may expect, and training
 /// problems that are also evaluated on.

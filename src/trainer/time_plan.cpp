@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include "grpo/io/json_errors.h"
 #include "grpo/metrics/timer.h"
+#include "grpo/nn/prepacked_linear.h"
 #include "trainer/group_sizes.h"
 
 namespace grpo::trainer {
@@ -36,10 +36,10 @@ double best_seconds(int times, const F& work) {
 DeviceRates measure_cpu(at::ScalarType dtype) {
   constexpr int64_t kRows = 256, kSize = 1024, kFloats = int64_t{16} << 20;
   const at::NoGradGuard no_grad;
-  const auto a = at::ones({kRows, kSize}, dtype);
-  const auto b = at::ones({kSize, kSize}, dtype);
+  const auto rows = at::ones({kRows, kSize}, dtype);
+  const auto weight = nn::prepack_linear(at::ones({kSize, kSize}, dtype));
   const auto memory = at::ones({kFloats}, at::kFloat);
-  const double product = best_seconds(5, [&] { at::mm(a, b); });
+  const double product = best_seconds(5, [&] { nn::prepacked_linear(rows, weight, {}); });
   const double read = best_seconds(3, [&] { memory.sum(); });
   DeviceRates rates{.flops = 2.0 * kRows * kSize * kSize / product,
                     .bytes = 4.0 * kFloats / read,

@@ -269,9 +269,22 @@ class Doctor(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             result = run("doctor", "--output", folder)
             self.assertEqual(result.returncode, 0, result.stderr)
-            for word in ("libtorch", "cpu", "cores", "vector units", "memory", "gpu", "nccl", "disk"):
+            for word in ("libtorch", "cpu", "cores", "vector units", "cpu kernels", "fp32 products", "bf16 products", "memory", "gpu", "nccl", "disk"):
                 self.assertIn("\n" + word, "\n" + result.stdout)
             self.assertEqual(os.listdir(folder), [])
+
+    def test_says_what_multiplies_with_the_instruction_set_that_is_allowed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            def asked(name):
+                return subprocess.run([PROGRAM, "doctor", "--output", folder], capture_output=True, text=True, check=False,
+                                      env={**os.environ, "GRPO_MAX_CPU_ISA": name})
+            result = asked("generic")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("generic (GRPO_MAX_CPU_ISA=generic)", result.stdout)
+            self.assertIn("our own (generic): oneDNN needs AVX512_BF16 for this dtype", result.stdout)
+            result = asked("sse9")
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("GRPO_MAX_CPU_ISA=sse9: expected generic, avx2 or avx512", result.stderr)
 
 
 if __name__ == "__main__":

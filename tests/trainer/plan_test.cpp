@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <string>
 
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
+#include "grpo/kernels/product.h"
 #include "grpo/trainer/train.h"
+#include "kernels/every_cpu.h"
 #include "support/message_of.h"
 #include "trainer/time_plan.h"
 #include "trainer/tiny_run.h"
@@ -35,6 +38,18 @@ TEST_F(Plan, TranslatesEveryBatchWord) {
   EXPECT_THAT(text(), HasSubstr("evaluation: none"));
   EXPECT_THAT(text(), HasSubstr("time: "));
   EXPECT_THAT(text(), Not(HasSubstr("warning: ")));
+}
+
+TEST_F(Plan, WarnsOfBf16WhereTheCpuHasNoAvx2) {
+  config_.rollout.exact = false;
+  const auto warns = HasSubstr("model.dtype: float32 is faster here");
+  testing::with_every_cpu([&] {
+    const bool old = std::string(kernels::cpu_instruction_set()) == "generic";
+    config_.model.dtype = models::DtypeChoice::kBfloat16;
+    EXPECT_EQ(::testing::Value(text(), warns), old);
+    config_.model.dtype = models::DtypeChoice::kFloat32;
+    EXPECT_THAT(text(), Not(warns));
+  });
 }
 
 TEST_F(Plan, SaysHowLargeAdvantagesAre) {

@@ -4,17 +4,25 @@
 
 #include <optional>
 
+#include "grpo/kernels/product.h"
+
 namespace grpo::nn {
+
+/// The weight of a linear layer as prepacked_linear() reads it.
+struct PrepackedWeight {
+  at::Tensor weight;             // [out, in], plain or in oneDNN's layout; undefined where `panels` has it
+  kernels::PackedMatrix panels;  // W^T
+};
 
 /// Whether prepack_linear() makes a copy of this weight.
 bool can_prepack(const at::Tensor& weight);
 
-/// A copy of an fp32 or bf16 CPU weight [out, in] in oneDNN's blocked layout, which is faster at the few rows of
-/// a decode step. A weight for which this machine has no such layout is returned as it is. The copy does not
-/// follow later changes of `weight`.
-at::Tensor prepack_linear(const at::Tensor& weight);
+/// A copy of an fp32 or bf16 CPU weight [out, in] in oneDNN's or our own layout (product_path.h), which is faster at
+/// the few rows of a decode step. Of other weights the result is the weight itself. The copy has the weight's size but
+/// for the padding of a panel, and does not follow later changes of `weight`.
+PrepackedWeight prepack_linear(const at::Tensor& weight);
 
-/// x W^T + b without autograd. x: [T, in]; weight: plain or from prepack_linear; bias: [out] or none. Returns [T, out].
-at::Tensor prepacked_linear(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias);
+/// x W^T + b without autograd. x: [T, in]; bias: [out] or none. Returns [T, out].
+at::Tensor prepacked_linear(const at::Tensor& x, const PrepackedWeight& weight, const std::optional<at::Tensor>& bias);
 
 }  // namespace grpo::nn

@@ -59,6 +59,38 @@ struct HeadGradient {
   float inverse_temperature, max, log_sum, entropy, g, h;
 };
 
+/// A block of a matrix product: rows of an fp32 matrix times columns that were packed. T: float or BFloat16.
+///
+/// Packed columns lie in panels of Functions::panel_width, one behind the other; in a panel the panel_width numbers of
+/// k = 0 come first, then those of k = 1, and so on. The last panel is filled up with zeros.
+template <typename T, typename Out>
+struct ProductTask {
+  const float* a;    // [rows, k]
+  int64_t a_stride;  // from one row to the next
+  int64_t rows;      // at most kProductRows
+  int64_t k;
+  const T* panels;
+  int64_t columns;
+  const T* bias;  // [columns], or null
+  Out* out;       // [rows, columns]
+  int64_t out_stride;
+  bool add;        // adds the product to what is there
+  float* scratch;  // [kProductScratch]
+};
+inline constexpr int64_t kProductRows = 96;  // of a block: with k in parts, a block stays in the second cache
+inline constexpr int64_t kProductGroup = 8;  // panels that are taken through a part of k together
+inline constexpr int64_t kWidestPanel = 32;
+inline constexpr int64_t kProductScratch = kProductRows * kProductGroup * kWidestPanel;
+
+/// Part of a matrix that is to be packed or copied: number (row, column) is data[row * row_stride + column *
+/// column_stride], and one of the strides is 1.
+template <typename T>
+struct MatrixPart {
+  const T* data;
+  int64_t row_stride, column_stride;
+  int64_t rows, columns;
+};
+
 /// The inner loops, built once per instruction set. Every function is a fixed sequence of operations for each row: the
 /// result does not depend on which rows are computed together.
 struct Functions {
@@ -66,6 +98,17 @@ struct Functions {
   /// y[r][n] for rows [0, rows) and outputs [n_begin, n_end): x [rows, k], w [n, k], y [rows, n_stride].
   void (*linear)(const float* x, const float* w, const float* bias, float* y, int64_t rows, int64_t n_begin,
                  int64_t n_end, int64_t k, int64_t n_stride);
+  int64_t panel_width;
+  /// Packs a matrix [k, columns].
+  void (*pack_panels_f32)(const MatrixPart<float>& matrix, float* panels);
+  void (*pack_panels_bf16)(const MatrixPart<BFloat16>& matrix, BFloat16* panels);
+  /// Copies a matrix to rows of fp32 numbers that are out_stride apart.
+  void (*copy_rows_f32)(const MatrixPart<float>& matrix, float* out, int64_t out_stride);
+  void (*copy_rows_bf16)(const MatrixPart<BFloat16>& matrix, float* out, int64_t out_stride);
+  /// Each sum runs over k in order, whatever the rows and columns beside it, and is rounded to Out once.
+  void (*product_f32)(const ProductTask<float, float>& task);
+  void (*product_bf16)(const ProductTask<BFloat16, BFloat16>& task);
+  void (*product_bf16_f32)(const ProductTask<BFloat16, float>& task);
   void (*rms_norm_f32)(const float* x, const float* weight, float* y, int64_t n, float eps);
   void (*rms_norm_bf16)(const BFloat16* x, const BFloat16* weight, BFloat16* y, int64_t n, float eps);
   /// Writes dx of one row and adds the row's part to dweight [n].
@@ -94,7 +137,8 @@ struct Functions {
   void (*head_gradient_bf16)(BFloat16* logits, const HeadGradient& row, int64_t n);
 };
 
-/// The sets this machine can run, the best one first; the list ends with nullptr.
+/// The sets this machine can run and GRPO_MAX_CPU_ISA allows, the best one first; the list ends with nullptr. Throws
+/// base::ConfigError where the variable names no set.
 const Functions* const* usable_functions();
 
 /// The set in use: the best one, unless a test chose another.

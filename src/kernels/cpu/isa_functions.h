@@ -8,6 +8,13 @@ namespace grpo::kernels::cpu::GRPO_ISA {
 
 void linear(const float* x, const float* w, const float* bias, float* y, int64_t rows, int64_t n_begin, int64_t n_end,
             int64_t k, int64_t n_stride);
+extern const int64_t kPanelWidth;
+template <typename T>
+void pack_panels(const MatrixPart<T>& matrix, T* panels);
+template <typename T>
+void copy_rows(const MatrixPart<T>& matrix, float* out, int64_t out_stride);
+template <typename T, typename Out>
+void product(const ProductTask<T, Out>& task);
 template <typename T>
 void rms_norm(const T* x, const T* weight, T* y, int64_t n, float eps);
 template <typename T>

@@ -1,0 +1,67 @@
+#include "grpo/nn/product_path.h"
+
+#include <string_view>
+
+#include "grpo/base/error.h"
+#include "grpo/kernels/product.h"
+#include "nn/onednn.h"
+
+namespace grpo::nn {
+namespace {
+
+enum class Isa { kGeneric, kAvx2, kAvx512 };
+
+Isa instruction_set() {
+  const std::string_view name = kernels::cpu_instruction_set();
+  return name == "avx512" ? Isa::kAvx512 : name == "avx2" ? Isa::kAvx2 : Isa::kGeneric;
+}
+
+// Whether the processor multiplies bf16 itself, and may. One with AMX has this, too.
+bool multiplies_bf16() {
+#if defined(__x86_64__)
+  return instruction_set() == Isa::kAvx512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+std::string reason(at::ScalarType dtype, ProductPath path) {
+  if (!onednn::available()) return ": LibTorch has no oneDNN";
+  if (dtype == at::kBFloat16)
+    return path == ProductPath::kOneDnn ? ": AVX512_BF16" : ": oneDNN needs AVX512_BF16 for this dtype";
+  return path == ProductPath::kOwn ? ", faster than oneDNN with AVX2" : ", the fastest here";
+}
+
+std::string describe(at::ScalarType dtype, ProductPath path) {
+  switch (path) {
+    case ProductPath::kOneDnn:
+      return "oneDNN" + reason(dtype, path);
+    case ProductPath::kOwn:
+      return base::concat("our own (", kernels::cpu_instruction_set(), ")", reason(dtype, path));
+    case ProductPath::kLibTorch:
+      break;
+  }
+  return "LibTorch's own";
+}
+
+}  // namespace
+
+ProductPath product_path(at::ScalarType dtype) {
+  if (dtype != at::kFloat && dtype != at::kBFloat16) return ProductPath::kLibTorch;
+  const bool suits_onednn = dtype == at::kFloat || multiplies_bf16();
+  return suits_onednn && onednn::available() ? ProductPath::kOneDnn : ProductPath::kOwn;
+}
+
+ProductPath prepacked_path(at::ScalarType dtype) {
+  return dtype == at::kFloat && instruction_set() == Isa::kAvx2 ? ProductPath::kOwn : product_path(dtype);
+}
+
+std::string describe_product_paths(at::ScalarType dtype) {
+  const auto sampling = prepacked_path(dtype), update = product_path(dtype);
+  if (sampling == update) return describe(dtype, update);
+  return base::concat("sampling ", describe(dtype, sampling), "; update ", describe(dtype, update));
+}
+
+bool is_slow_here(at::ScalarType dtype) { return dtype == at::kBFloat16 && instruction_set() == Isa::kGeneric; }
+
+}  // namespace grpo::nn
