@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A grader that runs the program a model has written. The reward is the share of the problem's tests that it passes.
+"""A grader that runs the program a model has written. The reward is the share of the problem's tests that it passes; the metric seconds is how long that took.
 
 A row of the data: {"problem": "Write a Python function add(a, b) ...", "answer": "", "tests": [{"call": "add(1, 2)", "result": 3}]}.
 Argument: the seconds that a program may take. The program is the last ``` block of the completion, or all of it. It runs in a
@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 MEMORY, OUTPUT = 1 << 30, 1 << 20
@@ -96,7 +97,9 @@ def main():
     box = sandbox()
     for line in sys.stdin:
         call = json.loads(line)
-        print(json.dumps({"id": call["id"], "reward": share_passed(call, box)}), flush=True)
+        start = time.monotonic()
+        reward = share_passed(call, box)
+        print(json.dumps({"id": call["id"], "reward": reward, "metrics": {"seconds": time.monotonic() - start}}), flush=True)
 
 
 if __name__ == "__main__":

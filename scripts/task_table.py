@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Held-out figures of runs before and after they learnt, from their metrics and evaluations. Arguments: run folders. Prints two Markdown tables: figures with 95 %
+intervals over problems, and what one problem of each set was answered, by sample 0, at the start and at the end."""
+import json
+import sys
+from pathlib import Path
+
+SHOWN = 3  # problems of each set in the second table
+
+
+def metrics_of(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def evaluations(lines):
+    """The first and the last line with an evaluation."""
+    with_one = [line for line in lines if any(name.endswith("/ci_low") for name in line)]
+    return with_one[0], with_one[-1]
+
+
+def sets_of(line):
+    return sorted({name.split("/")[1] for name in line if name.endswith("/ci_low")})
+
+
+def percent(line, name, low, high):
+    return "–" if name not in line else f"{100 * line[name]:.1f} % [{100 * line[low]:.1f}, {100 * line[high]:.1f}]"
+
+
+def figure(line, what, name, low, high):
+    prefix = f"eval/{what}/"
+    full = next((key for key in line if key.startswith(prefix + name)), prefix + name)
+    return percent(line, full, prefix + low, prefix + high)
+
+
+def figures_table(runs):
+    print("| run | steps | rollouts | training time | held-out set | right (mean@k) | mean value |\n|---|---:|---:|---:|---|---|---|")
+    for run in runs:
+        lines = metrics_of(run)
+        first, last = evaluations(lines)
+        steps = [line for line in lines if "rollouts" in line]
+        for what in sets_of(last):
+            right, value = (" → ".join(figure(line, what, *names) for line in (first, last))
+                            for names in (("mean@", "ci_low", "ci_high"), ("value", "value_ci_low", "value_ci_high")))
+            print(f"| {run.name} | {last['step']} | {steps[-1]['rollouts/total']:,} | {sum(line['time/train'] for line in steps):.0f} s | {what} | {right} | "
+                  f"{value if value != '– → –' else '–'} |")
+
+
+def answers(run, step, what):
+    return [json.loads(line) for line in (run / "eval" / f"step_{step:08d}_{what}.jsonl").read_text().splitlines()]
+
+
+def shown(sample):
+    text = sample["text"].strip().replace("|", "\\|").replace("\n", "⏎")
+    return f"{text or '(nothing)'} ({sample['value']:.2f})" if "value" in sample else f"{text or '(nothing)'} ({sample['verdict']})"
+
+
+def question(row):
+    """The problem without the template around it."""
+    return row["prompt"].split("user\n")[-1].split("<|im_end|>")[0].replace("|", "\\|")
+
+
+def rollouts_table(runs):
+    print("\n| run | problem | before | after |\n|---|---|---|---|")
+    for run in runs:
+        first, last = (line["step"] for line in evaluations(metrics_of(run)))
+        for what in sets_of(evaluations(metrics_of(run))[1]):
+            for before, after in list(zip(answers(run, first, what), answers(run, last, what)))[:SHOWN]:
+                print(f"| {run.name} | {question(after)} | {shown(before['samples'][0])} | {shown(after['samples'][0])} |")
+
+
+def main():
+    runs = [Path(name) for name in sys.argv[1:]]
+    figures_table(runs)
+    rollouts_table(runs)
+
+
+if __name__ == "__main__":
+    main()
