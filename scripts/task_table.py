@@ -22,14 +22,15 @@ def sets_of(line):
     return sorted({name.split("/")[1] for name in line if name.endswith("/ci_low")})
 
 
-def percent(line, name, low, high):
-    return "–" if name not in line else f"{100 * line[name]:.1f} % [{100 * line[low]:.1f}, {100 * line[high]:.1f}]"
+def right(line, what):
+    name, low, high = (next(key for key in line if key.startswith(f"eval/{what}/{figure}")) for figure in ("mean@", "ci_low", "ci_high"))
+    return f"{100 * line[name]:.1f} % [{100 * line[low]:.1f}, {100 * line[high]:.1f}]"
 
 
-def figure(line, what, name, low, high):
-    prefix = f"eval/{what}/"
-    full = next((key for key in line if key.startswith(prefix + name)), prefix + name)
-    return percent(line, full, prefix + low, prefix + high)
+def value(line, what):
+    """What a grader gave; a term that only says right and wrong has none."""
+    name = f"eval/{what}/value"
+    return "–" if name not in line else f"{line[name]:.3f} [{line[name + '_ci_low']:.3f}, {line[name + '_ci_high']:.3f}]"
 
 
 def figures_table(runs):
@@ -39,10 +40,9 @@ def figures_table(runs):
         first, last = evaluations(lines)
         steps = [line for line in lines if "rollouts" in line]
         for what in sets_of(last):
-            right, value = (" → ".join(figure(line, what, *names) for line in (first, last))
-                            for names in (("mean@", "ci_low", "ci_high"), ("value", "value_ci_low", "value_ci_high")))
-            print(f"| {run.name} | {last['step']} | {steps[-1]['rollouts/total']:,} | {sum(line['time/train'] for line in steps):.0f} s | {what} | {right} | "
-                  f"{value if value != '– → –' else '–'} |")
+            time = sum(line["time/train"] for line in steps)
+            print(f"| {run.name} | {last['step']} | {steps[-1]['rollouts/total']:,} | {time:.0f} s | {what} | {right(first, what)} → {right(last, what)} | "
+                  f"{value(first, what)} → {value(last, what)} |".replace("– → –", "–"))
 
 
 def answers(run, step, what):

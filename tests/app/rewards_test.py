@@ -270,6 +270,15 @@ class Examples(InFolder):
         for path in {os.environ["PATH"], str(no_box)}:
             self.assertEqual(self.unit_tests(*programs, tests=tests, path=path), list(programs.values()))
 
+    def test_true_is_not_the_number_one(self):
+        def shares(result):
+            return self.unit_tests("def f(x): return x == 1", "def f(x): return [x == 1]", "def f(x): return x", tests=[{"call": "f(1)", "result": result}])
+        self.assertEqual(shares(1), [0.0, 0.0, 1.0])
+        self.assertEqual(shares(1.0), [0.0, 0.0, 1.0])
+        self.assertEqual(shares(True), [1.0, 0.0, 0.0])
+        self.assertEqual(shares([True]), [0.0, 1.0, 0.0])
+        self.assertEqual(shares([1]), [0.0, 0.0, 0.0])
+
     def test_a_program_that_never_ends_or_forks_is_ended(self):
         start = time.monotonic()
         marker = f"{os.getpid()}.5"

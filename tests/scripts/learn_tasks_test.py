@@ -129,7 +129,7 @@ class Runs(unittest.TestCase):
             row = {"prompt": "<|im_start|>user\nSay y.<|im_end|>\n<|im_start|>assistant\n", "samples": [{"text": text, "verdict": "wrong", "value": value}]}
             (run / "eval" / f"step_{step:08d}_set.jsonl").write_text(json.dumps(row) + "\n")
         result = subprocess.run([sys.executable, SOURCE / "scripts" / "task_table.py", run], capture_output=True, text=True, check=True)
-        self.assertIn("| run | 2 | 128 | 5 s | set | 25.0 % [15.0, 35.0] → 75.0 % [65.0, 85.0] | 50.0 % [45.0, 55.0] → 90.0 % [85.0, 95.0] |\n", result.stdout)
+        self.assertIn("| run | 2 | 128 | 5 s | set | 25.0 % [15.0, 35.0] → 75.0 % [65.0, 85.0] | 0.500 [0.450, 0.550] → 0.900 [0.850, 0.950] |\n", result.stdout)
         self.assertIn("| run | Say y. | x \\| (0.50) | (nothing) (1.00) |\n", result.stdout)
 
     def test_a_task_that_is_not_there_is_refused(self):

@@ -85,11 +85,18 @@ def parsed(line):
         return {}
 
 
+def same(found, expected):
+    """As ==, but True is not 1: a program that compares where it should count would pass tests that it does not understand."""
+    if isinstance(found, list) and isinstance(expected, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    return found == expected and isinstance(found, bool) == isinstance(expected, bool)
+
+
 def share_passed(call, box):
     blocks = re.findall(r"```(?:python|py)?\n(.*?)```", call["completion"], re.S)
     tests = call["problem"]["tests"]
     results = run(blocks[-1] if blocks else call["completion"], [test["call"] for test in tests], box)
-    passed = sum(isinstance(found, dict) and "result" in found and found["result"] == test["result"] for found, test in zip(results, tests))
+    passed = sum(isinstance(found, dict) and "result" in found and same(found["result"], test["result"]) for found, test in zip(results, tests))
     return passed / len(tests)
 
 
