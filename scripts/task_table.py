@@ -2,6 +2,7 @@
 """Held-out figures of runs before and after they learnt, from their metrics and evaluations. Arguments: run folders. Prints two Markdown tables: figures with 95 %
 intervals over problems, and what one problem of each set was answered, by sample 0, at the start and at the end."""
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -34,14 +35,14 @@ def value(line, what):
 
 
 def figures_table(runs):
-    print("| run | steps | rollouts | training time | held-out set | right (mean@k) | mean value |\n|---|---:|---:|---:|---|---|---|")
+    print("| run | steps | rollouts | training time | processor time | held-out set | right | mean value |\n|---|---:|---:|---:|---:|---|---|---|")
     for run in runs:
         lines = metrics_of(run)
         first, last = evaluations(lines)
         steps = [line for line in lines if "rollouts" in line]
         for what in sets_of(last):
-            time = sum(line["time/train"] for line in steps)
-            print(f"| {run.name} | {last['step']} | {steps[-1]['rollouts/total']:,} | {time:.0f} s | {what} | {right(first, what)} → {right(last, what)} | "
+            time, computed = (sum(line[name] for line in steps) for name in ("time/train", "time/cpu"))
+            print(f"| {run.name} | {last['step']} | {steps[-1]['rollouts/total']:,} | {time:.0f} s | {computed:.0f} s | {what} | {right(first, what)} → {right(last, what)} | "
                   f"{value(first, what)} → {value(last, what)} |".replace("– → –", "–"))
 
 
@@ -49,14 +50,18 @@ def answers(run, step, what):
     return [json.loads(line) for line in (run / "eval" / f"step_{step:08d}_{what}.jsonl").read_text().splitlines()]
 
 
+def in_cell(text):
+    return re.sub(r"([|*`_])", r"\\\1", text).replace("\n", "⏎")
+
+
 def shown(sample):
-    text = sample["text"].strip().replace("|", "\\|").replace("\n", "⏎")
+    text = in_cell(sample["text"].strip())
     return f"{text or '(nothing)'} ({sample['value']:.2f})" if "value" in sample else f"{text or '(nothing)'} ({sample['verdict']})"
 
 
 def question(row):
     """The problem without the template around it."""
-    return row["prompt"].split("user\n")[-1].split("<|im_end|>")[0].replace("|", "\\|")
+    return in_cell(row["prompt"].split("user\n")[-1].split("<|im_end|>")[0])
 
 
 def rollouts_table(runs):

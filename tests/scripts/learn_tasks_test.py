@@ -120,8 +120,8 @@ class Runs(unittest.TestCase):
             return {"eval/set/mean@2": right, "eval/set/ci_low": right - 0.1, "eval/set/ci_high": right + 0.1,
                     "eval/set/value": value, "eval/set/value_ci_low": value - 0.05, "eval/set/value_ci_high": value + 0.05}
 
-        lines = [{"step": 0, **evaluation(0.25, 0.5)}, {"step": 1, "rollouts": 64, "rollouts/total": 64, "time/train": 2.4},
-                 {"step": 2, "rollouts": 64, "rollouts/total": 128, "time/train": 2.4, **evaluation(0.75, 0.9)}]
+        lines = [{"step": 0, **evaluation(0.25, 0.5)}, {"step": 1, "rollouts": 64, "rollouts/total": 64, "time/train": 2.4, "time/cpu": 1.1},
+                 {"step": 2, "rollouts": 64, "rollouts/total": 128, "time/train": 2.4, "time/cpu": 1.1, **evaluation(0.75, 0.9)}]
         run = self.folder / "run"
         (run / "eval").mkdir(parents=True)
         (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -129,7 +129,7 @@ class Runs(unittest.TestCase):
             row = {"prompt": "<|im_start|>user\nSay y.<|im_end|>\n<|im_start|>assistant\n", "samples": [{"text": text, "verdict": "wrong", "value": value}]}
             (run / "eval" / f"step_{step:08d}_set.jsonl").write_text(json.dumps(row) + "\n")
         result = subprocess.run([sys.executable, SOURCE / "scripts" / "task_table.py", run], capture_output=True, text=True, check=True)
-        self.assertIn("| run | 2 | 128 | 5 s | set | 25.0 % [15.0, 35.0] → 75.0 % [65.0, 85.0] | 0.500 [0.450, 0.550] → 0.900 [0.850, 0.950] |\n", result.stdout)
+        self.assertIn("| run | 2 | 128 | 5 s | 2 s | set | 25.0 % [15.0, 35.0] → 75.0 % [65.0, 85.0] | 0.500 [0.450, 0.550] → 0.900 [0.850, 0.950] |\n", result.stdout)
         self.assertIn("| run | Say y. | x \\| (0.50) | (nothing) (1.00) |\n", result.stdout)
 
     def test_a_task_that_is_not_there_is_refused(self):
