@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes seeded arithmetic problems as JSONL, for the quickstart model and for small language models.
+"""Writes seeded problems as JSONL, for the quickstart model and for small language models.
 
   scripts/make_problems.py --task chain --seed 1 --count 4096 --output train.jsonl
   scripts/make_problems.py --task chain --seed 1 --count 256 --split heldout --output heldout.jsonl
@@ -12,6 +12,13 @@ Tasks:
             ("12 12 16 \\boxed{23}"); the others answer at once ("\\boxed{23}"), 70 % of them wrong on purpose by 1 to 9.
   countdown  "Use each of the numbers 25, 5, 3 once ... to make 60": three or four numbers from 1 to 25 and a target from 1 to 100 that
             they can make, for rewards of type countdown; rows also have nums.
+  countdown_short  "3 7 12:33": the same with rising numbers from 1 to 12, for a model of its own (configs/tasks/countdown_teach.yaml).
+  countdown_texts  countdown_short with a worked completion as the answer, "3*7=21 21+12=33 \\boxed{(3*7)+12}", for algorithm.method: sft.
+  sentences  "Write one sentence of exactly 8 words that contains the words ...": for the grader docs/examples/rewards/sentences.py; rows
+            also have words and length.
+  functions  "Write a Python function f(x) that returns ...", where the assistant's turn begins with the def line: for the grader
+            docs/examples/rewards/unit_tests.py; rows also have tests, kind, and solution, which no reward reads.
+  functions_new  functions of kinds that functions does not have.
 
 A problem belongs to the held-out split when a hash of its text says so (1 in 8), so training and held-out problems never
 overlap, whatever the seeds. Rows: id, problem, answer, and what a task adds.
@@ -73,11 +80,127 @@ def worth_of_some_expression(rng, values):
     return values[0]
 
 
-TASKS = {"chain": chain, "addition": addition, "sums": sums, "chain_texts": chain_texts, "countdown": countdown}
+def countdown_short(rng):
+    problem, target, nums, _ = worked_countdown(rng)
+    return problem, target, {"nums": nums}
+
+
+def countdown_texts(rng):
+    problem, _, _, worked = worked_countdown(rng)
+    return problem, worked
+
+
+def worked_countdown(rng):
+    """Two steps, each with a whole result that is not negative. The numbers rise, so that no problem is another one in another order."""
+    while True:
+        nums = sorted(rng.randint(1, 12) for _ in range(3))
+        first = rng.sample(nums, 2)
+        rest = list(nums)
+        for number in first:
+            rest.remove(number)
+        step, made = joined(rng, *first)
+        if made is None:
+            continue
+        operands = [(str(made), f"({step})", made), (str(rest[0]), str(rest[0]), rest[0])]
+        rng.shuffle(operands)
+        (a, a_whole, a_worth), (b, b_whole, b_worth) = operands
+        last, target = joined(rng, a_worth, b_worth)
+        if target is None or not 1 <= target <= 99:
+            continue
+        sign = last[len(a)]
+        problem = " ".join(map(str, nums)) + f":{target}"
+        return problem, str(target), nums, f"{step}={made} {last}={target} \\boxed{{{a_whole}{sign}{b_whole}}}"
+
+
+def joined(rng, a, b):
+    """a and b joined by an operation, as text and as a number; None where that is negative or no whole number."""
+    sign = rng.choice("+-*/")
+    if sign == "-" and a < b or sign == "/" and (b == 0 or a % b):
+        return "", None
+    return f"{a}{sign}{b}", {"+": a + b, "-": a - b, "*": a * b, "/": a // b if b else 0}[sign]
+
+
+NOUNS = """river garden window letter teacher horse bridge kitchen doctor forest island train market mountain winter summer farmer
+picture village candle bottle ship blanket lamp basket stone flower street dog cat bird school road city tree house table boat""".split()
+ADJECTIVES = """green old quiet cold bright small happy heavy young warm dark red slow white busy empty gentle long new strong""".split()
+
+
+def sentences(rng):
+    length, words = rng.randint(6, 10), [rng.choice(ADJECTIVES), rng.choice(NOUNS)]
+    rng.shuffle(words)
+    return f"Write one sentence of exactly {length} words. It must contain the words \"{words[0]}\" and \"{words[1]}\".", "", \
+        {"words": words, "length": length}
+
+
+# Kinds of functions: what f(x) returns in words and as an expression, k, w and c being drawn; and what x is. Lists are short: head has a smaller k.
+FUNCTIONS = {
+    "add": ("x plus {k}", "x + {k}", "int"),
+    "subtract": ("x minus {k}", "x - {k}", "int"),
+    "multiply": ("x times {k}", "x * {k}", "int"),
+    "square": ("the square of x, plus {k}", "x * x + {k}", "int"),
+    "remainder": ("the remainder of x divided by {k}", "x % {k}", "int"),
+    "quotient": ("x divided by {k}, rounded down", "x // {k}", "int"),
+    "larger": ("the larger one of x and {k}", "max(x, {k})", "int"),
+    "greater": ("True if x is greater than {k}, else False", "x > {k}", "int"),
+    "divisible": ("True if x is divisible by {k}, else False", "x % {k} == 0", "int"),
+    "repeat": ("the string x repeated {k} times", "x * {k}", "str"),
+    "first": ("the first {k} characters of the string x", "x[:{k}]", "str"),
+    "append": ("the string x with '{w}' added at the end", "x + '{w}'", "str"),
+    "count": ("how often the letter '{c}' occurs in the string x", "x.count('{c}')", "str"),
+    "length": ("the length of the string x, plus {k}", "len(x) + {k}", "str"),
+    "sum": ("the sum of the list x, plus {k}", "sum(x) + {k}", "list"),
+    "largest": ("the largest element of the list x, minus {k}", "max(x) - {k}", "list"),
+    "head": ("the first {k} elements of the list x", "x[:{k}]", "list"),
+}
+NEW_FUNCTIONS = {
+    "reversed_subtract": ("{k} minus x", "{k} - x", "int"),
+    "smaller": ("the smaller one of x and {k}", "min(x, {k})", "int"),
+    "less": ("True if x is less than {k}, else False", "x < {k}", "int"),
+    "cube": ("the cube of x, plus {k}", "x ** 3 + {k}", "int"),
+    "last": ("the last {k} characters of the string x", "x[-{k}:]", "str"),
+    "prepend": ("the string x with '{w}' added at the beginning", "'{w}' + x", "str"),
+    "smallest": ("the smallest element of the list x, plus {k}", "min(x) + {k}", "list"),
+    "size": ("the number of elements of the list x, plus {k}", "len(x) + {k}", "list"),
+}
+
+
+def functions(rng):
+    return function_of(rng, FUNCTIONS)
+
+
+def functions_new(rng):
+    return function_of(rng, NEW_FUNCTIONS)
+
+
+def function_of(rng, kinds):
+    kind = rng.choice(list(kinds))
+    words, expression, takes = kinds[kind]
+    most = {"head": 8, "first": 12, "last": 12, "repeat": 12}.get(kind, 30)
+    drawn = {"k": rng.randint(2, most), "w": rng.choice("ing ed er est ly ness ful less able ment tion ism ist ity ous ish".split()), "c": rng.choice("abcdefgh")}
+    solution = expression.format(**drawn)
+    tests = [{"call": f"f({argument!r})", "result": eval(solution, {"x": argument})} for argument in arguments(rng, takes, drawn["k"])]
+    ask = f"Write a Python function f(x) that returns {words.format(**drawn)}."
+    problem = [{"role": "user", "content": ask}, {"role": "assistant", "content": "```python\ndef f(x):\n    return"}]
+    return problem, "", {"kind": kind, "solution": solution, "tests": tests}
+
+
+def arguments(rng, takes, k):
+    """Five different arguments for f, of which some lie on each side of k and some are multiples of it."""
+    if takes == "int":
+        return [k * rng.randint(3, 9), k + rng.randint(1, 9) * k + 1, rng.randint(1, k) - 1, k, -rng.randint(1, 20)]
+    if takes == "str":
+        return ["".join(rng.choice("abcdefgh") for _ in range(length)) for length in rng.sample(range(3, 20), 5)]
+    return [[rng.randint(-20, 50) for _ in range(length)] for length in rng.sample(range(3, 13), 5)]
+
+
+TASKS = {"chain": chain, "addition": addition, "sums": sums, "chain_texts": chain_texts, "countdown": countdown, "countdown_short": countdown_short,
+         "countdown_texts": countdown_texts, "sentences": sentences, "functions": functions, "functions_new": functions_new}
 
 
 def is_heldout(problem):
-    return hashlib.sha256(problem.encode()).digest()[0] % 8 == 0
+    """problem: a text, or chat messages, of which the first asks."""
+    text = problem if isinstance(problem, str) else problem[0]["content"]
+    return hashlib.sha256(text.encode()).digest()[0] % 8 == 0
 
 
 def main():
@@ -91,15 +214,15 @@ def main():
     args = parser.parse_args()
 
     rng = random.Random(f"{args.task}/{args.split}/{args.seed}")
-    rows, seen, tries = [], set(), 0
+    rows, seen, tries = [], set(), 0  # seen: problems as JSON
     while len(rows) < args.count:
         tries += 1
         if tries > 1000 * args.count + 100000:
             sys.exit(f"make_problems: task {args.task} has only {len(rows)} different problems in split {args.split}")
         problem, answer, *fields = TASKS[args.task](rng)
-        if is_heldout(problem) != (args.split == "heldout") or (args.unique and problem in seen):
+        if is_heldout(problem) != (args.split == "heldout") or (args.unique and json.dumps(problem) in seen):
             continue
-        seen.add(problem)
+        seen.add(json.dumps(problem))
         rows.append({"id": f"{args.task}-{args.split}-{len(rows)}", "problem": problem, "answer": answer, **dict(*fields)})
 
     out = sys.stdout if args.output == "-" else open(args.output, "w", encoding="utf-8")

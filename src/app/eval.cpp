@@ -80,6 +80,10 @@ void print(const std::vector<trainer::EvalResult>& results) {
     }
     print_figure("maj" + k, result.maj_at_k, result.maj_interval);
     if (result.greedy) print_figure("greedy", *result.greedy, result.greedy_interval);
+    if (result.value) {
+      std::printf("  %-10s %8.4f  [%.4f, %.4f]\n", "value", *result.value, result.value_interval.low,
+                  result.value_interval.high);
+    }
   }
 }
 
@@ -117,11 +121,11 @@ void add_eval(CLI::App& app) {
                       "several evaluations; default: answers/ in the output folder");
   add_flags(*command, base::fields_of(run_options.eval), {"samples"});
   add_flags(*command, base::fields_of(run_options.eval.sampling));
-  add_flags(*command, base::fields_of(run_options.eval), {"greedy"});
+  add_flags(*command, base::fields_of(run_options.eval), {"greedy", "judge"});
   add_flags(*command, base::fields_of(*options));
   add_flags(*command, base::fields_of(run_options.model), {"template", "dtype", "device"});
   add_flags(*command, base::fields_of(run_options.data), {"prompt_key", "answer_key", "system", "max_prompt_tokens"});
-  add_flags(*command, base::fields_of(run_options.reward), {"max_bad_golds"});
+  add_flags(*command, base::fields_of(run_options.reward), {"terms", "max_bad_golds"});
   command->callback([options] { run_eval(*options); });
 }
 

@@ -28,11 +28,12 @@ void add_flag(CLI::App& command, const base::Field& field) {
     command.add_flag(flag_of(field.name), **toggle, field.doc);
     return;
   }
-  command
-      .add_option_function<std::string>(
-          flag_of(field.name), [field](const std::string& text) { read(field, text); }, field.doc)
-      ->type_name(config::kind_text(field))
-      ->default_str(config::value_text(field));
+  auto* option = command
+                     .add_option_function<std::string>(
+                         flag_of(field.name), [field](const std::string& text) { read(field, text); }, field.doc)
+                     ->type_name(config::kind_text(field));
+  // A list of sections has no value on one line.
+  if (!std::holds_alternative<base::SectionListField>(field.value)) option->default_str(config::value_text(field));
 }
 
 }  // namespace

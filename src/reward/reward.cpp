@@ -100,6 +100,7 @@ class WeightedSum : public RewardFunction {
     score.values.push_back(term.value);
     score.reward += part.weight * term.value;
     score.magnitude += std::abs(part.weight * term.value);
+    if (k == judge_) score.judged = term.value;
     if (term.verdict && k == judge_) score.verdict = std::move(*term.verdict);
     for (const auto& [name, value] : term.metrics) score.metrics.emplace_back(part.name + "/" + name, value);
   }

@@ -54,6 +54,7 @@ nlohmann::ordered_json to_json(const EvalResult& result, size_t problems) {
                               {"maj_ci", to_json(result.maj_interval)},
                               {"truncated", result.truncated}};
   if (result.greedy) json.update({{"greedy", *result.greedy}, {"greedy_ci", to_json(result.greedy_interval)}});
+  if (result.value) json.update({{"value", *result.value}, {"value_ci", to_json(result.value_interval)}});
   return json;
 }
 
@@ -88,7 +89,8 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
   auto report = description_of(run, policy);
   const fs::path answers_folder = run.answers.empty() ? fs::path(run.output) / "answers" : fs::path(run.answers);
   AnswerStore answers(answers_folder, io::hash_bytes(report.dump()));
-  const auto judge = reward::make_reward(reward::judge_of(run.reward, run.eval.judge));
+  const auto judging = reward::judge_of(run.reward, run.eval.judge);
+  const auto judge = reward::make_reward(judging);
   const EvalContext context{.engine = &engine,
                             .tokenizer = policy.tokenizer.get(),
                             .generation = {.sampling = run.eval.sampling,
@@ -100,6 +102,7 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
                             .should_stop = run.should_stop,
                             .on_progress = run.on_progress,
                             .judge = judge.get(),
+                            .graded = reward::uses_graders(judging),
                             .answers = &answers};
   std::vector<fs::path> outputs;
   for (const EvalSet& set : sets) outputs.push_back(fs::path(run.output) / (set.name + ".jsonl"));

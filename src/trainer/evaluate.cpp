@@ -24,6 +24,7 @@ namespace {
 struct Answer {
   std::string text;
   verifier::Verdict verdict;
+  std::optional<double> value;  // what the judging term gave; none where it failed
   bool truncated = false;
 };
 
@@ -31,7 +32,11 @@ bool is_right(const Answer& answer) { return answer.verdict.kind == verifier::Ve
 
 // An answer that a grader could not judge (on_failure: leave_out) counts as not right, and a warning says so.
 void take_score(const Prompt& prompt, reward::Score score, Answer& answer) {
-  if (score.failed()) base::log_warning("eval: problem " + prompt.id + " counts as not right: " + score.failure);
+  if (score.failed()) {
+    base::log_warning("eval: problem " + prompt.id + " counts as not right: " + score.failure);
+  } else {
+    answer.value = score.judged;
+  }
   answer.verdict = std::move(score.verdict);
 }
 
@@ -44,6 +49,7 @@ std::vector<Answer> judged(const std::vector<rollout::Completion>& completions, 
   for (const auto& completion : completions) {
     answers.push_back({.text = context.tokenizer->decode(completion.ids, true),
                        .verdict = {},
+                       .value = {},
                        .truncated = completion.finish_reason == rollout::FinishReason::kLength});
     turns.push_back(prompt.begun + answers.back().text);
   }
@@ -77,10 +83,12 @@ std::vector<int64_t> answer_classes(const std::vector<Answer>& answers) {
   return classes;
 }
 
-nlohmann::ordered_json shown(const Answer& answer) {
-  return {{"text", answer.text},
-          {"answer", answer.verdict.pred_parsed},
-          {"verdict", verifier::to_string(answer.verdict.kind)}};
+nlohmann::ordered_json shown(const Answer& answer, bool graded) {
+  nlohmann::ordered_json json{{"text", answer.text},
+                              {"answer", answer.verdict.pred_parsed},
+                              {"verdict", verifier::to_string(answer.verdict.kind)}};
+  if (graded && answer.value) json["value"] = *answer.value;
+  return json;
 }
 
 // The answers to one problem, in the order of samples, and the greedy one if it is asked for.
@@ -89,10 +97,10 @@ struct Problem {
   std::vector<Answer> greedy;
 };
 
-nlohmann::ordered_json to_json(const Prompt& prompt, const Problem& problem, int64_t right) {
+nlohmann::ordered_json to_json(const Prompt& prompt, const Problem& problem, int64_t right, bool graded) {
   nlohmann::ordered_json row{{"id", prompt.id}, {"prompt", prompt.text}, {"gold", gold_json(prompt)}, {"right", right}};
-  for (const auto& answer : problem.answers) row["samples"].push_back(shown(answer));
-  for (const auto& answer : problem.greedy) row["greedy"] = shown(answer);
+  for (const auto& answer : problem.answers) row["samples"].push_back(shown(answer, graded));
+  for (const auto& answer : problem.greedy) row["greedy"] = shown(answer, graded);
   return row;
 }
 
@@ -208,7 +216,8 @@ nlohmann::json to_json(const std::vector<Answer>& answers) {
   auto values = nlohmann::json::array();
   for (const Answer& answer : answers) {
     values.push_back({bytes_of(answer.text), static_cast<int>(answer.verdict.kind),
-                      bytes_of(answer.verdict.pred_parsed), answer.truncated});
+                      bytes_of(answer.verdict.pred_parsed), answer.truncated,
+                      answer.value ? nlohmann::json(*answer.value) : nlohmann::json()});
   }
   return values;
 }
@@ -216,9 +225,10 @@ nlohmann::json to_json(const std::vector<Answer>& answers) {
 std::vector<Answer> answers_from(const nlohmann::json& values) {
   std::vector<Answer> answers;
   for (const auto& value : values) {
-    Answer answer{.text = text_of(value.at(0)), .verdict = {}, .truncated = value.at(3).get<bool>()};
+    Answer answer{.text = text_of(value.at(0)), .verdict = {}, .value = {}, .truncated = value.at(3).get<bool>()};
     answer.verdict.kind = static_cast<verifier::Verdict::Kind>(value.at(1).get<int>());
     answer.verdict.pred_parsed = text_of(value.at(2));
+    if (!value.at(4).is_null()) answer.value = value.at(4).get<double>();
     answers.push_back(std::move(answer));
   }
   return answers;
@@ -257,15 +267,24 @@ std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets,
   return std::move(sampling.problems());
 }
 
+// The mean value of the answers that the judge could judge; none where there are none.
+std::optional<double> mean_value(const std::vector<Answer>& answers) {
+  std::vector<double> known;
+  for (const auto& answer : answers) {
+    if (answer.value) known.push_back(*answer.value);
+  }
+  return known.empty() ? std::optional<double>() : mean_of(known);
+}
+
 // The figures of each problem of one set. Their means are the set's results.
 struct Figures {
-  std::vector<double> mean, maj, greedy;
+  std::vector<double> mean, maj, greedy, value;
   std::vector<std::vector<double>> pass;  // [k' of the curve][problem]
   int64_t truncated = 0;
 };
 
 Figures figures_of(const std::vector<EvalSet>& sets, const std::vector<Place>& places,
-                   const std::vector<Problem>& problems, size_t set, const std::vector<int64_t>& curve,
+                   const std::vector<Problem>& problems, size_t set, const std::vector<int64_t>& curve, bool graded,
                    const std::filesystem::path& output) {
   Figures figures{.pass = std::vector<std::vector<double>>(curve.size())};
   std::unique_ptr<io::JsonlWriter> writer;
@@ -284,7 +303,8 @@ Figures figures_of(const std::vector<EvalSet>& sets, const std::vector<Place>& p
     for (size_t k = 0; k < curve.size(); ++k) figures.pass[k].push_back(pass_at_k(samples, count, curve[k]));
     figures.maj.push_back(maj_at_k(answer_classes(answers), right));
     for (const auto& answer : problems[p].greedy) figures.greedy.push_back(is_right(answer) ? 1.0 : 0.0);
-    if (writer) writer->write(to_json(sets[set].prompts[places[p].row], problems[p], count));
+    if (const auto value = mean_value(answers)) figures.value.push_back(*value);
+    if (writer) writer->write(to_json(sets[set].prompts[places[p].row], problems[p], count, graded));
   }
   return figures;
 }
@@ -296,7 +316,7 @@ std::vector<int64_t> pass_counts(int64_t samples) {
   return counts;
 }
 
-EvalResult result_of(const std::string& name, const Figures& figures, const std::vector<int64_t>& curve,
+EvalResult result_of(const std::string& name, const Figures& figures, const std::vector<int64_t>& curve, bool graded,
                      uint64_t seed) {
   EvalResult result{.name = name, .samples = curve.back(), .truncated = figures.truncated};
   result.mean_at_k = mean_of(figures.mean);
@@ -312,6 +332,10 @@ EvalResult result_of(const std::string& name, const Figures& figures, const std:
     result.greedy = mean_of(figures.greedy);
     result.greedy_interval = bootstrap_mean(figures.greedy, seed);
   }
+  if (graded) {
+    result.value = mean_of(figures.value);
+    result.value_interval = bootstrap_mean(figures.value, seed);
+  }
   return result;
 }
 
@@ -326,6 +350,11 @@ std::vector<std::pair<std::string, double>> EvalResult::metrics() const {
                                                      {prefix + "ci_low", mean_interval.low},
                                                      {prefix + "ci_high", mean_interval.high}};
   if (greedy) out.emplace_back(prefix + "greedy", *greedy);
+  if (value) {
+    out.emplace_back(prefix + "value", *value);
+    out.emplace_back(prefix + "value_ci_low", value_interval.low);
+    out.emplace_back(prefix + "value_ci_high", value_interval.high);
+  }
   return out;
 }
 
@@ -338,8 +367,8 @@ std::vector<EvalResult> evaluate(const std::vector<EvalSet>& sets, const EvalCon
   const auto curve = pass_counts(context.samples);
   std::vector<EvalResult> results;
   for (size_t s = 0; s < sets.size(); ++s) {
-    results.push_back(
-        result_of(sets[s].name, figures_of(sets, places, *problems, s, curve, outputs[s]), curve, context.seed));
+    const auto figures = figures_of(sets, places, *problems, s, curve, context.graded, outputs[s]);
+    results.push_back(result_of(sets[s].name, figures, curve, context.graded, context.seed));
   }
   return results;
 }

@@ -22,6 +22,7 @@ EvalContext context_of(const Run& run, const std::function<bool()>& should_stop)
           .should_stop = should_stop,
           .on_progress = {},
           .judge = run.judge.get(),
+          .graded = reward::uses_graders(reward::judge_of(config.reward, config.eval.judge)),
           .communicator = &run.communicator};
 }
 

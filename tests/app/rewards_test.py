@@ -12,7 +12,7 @@ import unittest
 from fractions import Fraction
 from pathlib import Path
 
-from support import InFolder, SOURCE, TRAIN, comparable, metrics
+from support import MODEL, PROGRAM, InFolder, SOURCE, TRAIN, comparable, metrics
 
 EXAMPLES = SOURCE / "docs" / "examples" / "rewards"
 
@@ -102,6 +102,8 @@ class Rewards(InFolder):
         self.assertIn(1.0, [row["reward"] for row in self.rollouts("graded")])
         for ours, theirs in zip(graded, math, strict=True):  # evaluations, whose judge is the grader
             self.assertEqual({n: v for n, v in ours.items() if "/mean@" in n or "/pass@" in n}, {n: v for n, v in theirs.items() if "/mean@" in n or "/pass@" in n})
+            self.assertEqual(ours.get("eval/heldout/value"), ours.get("eval/heldout/mean@2"))
+            self.assertNotIn("eval/heldout/value", theirs)
         steps = [line for line in graded if "loss" in line]
         for line in steps:
             self.assertEqual(line["reward/grader/ones"], 1.0)
@@ -121,6 +123,36 @@ class Rewards(InFolder):
         self.assertEqual([row["reward"] for row in rows], [prompt + 0.25 * sample for prompt in range(16) for sample in range(2)])
         self.assertNotIn("fields", rows[0])
         self.assertEqual(steps[0]["accuracy"], 11 / 16)
+
+    def test_evaluations_have_the_mean_of_what_a_grader_gave(self):
+        rows = f"eval.data=[{self.folder}/train.jsonl]"
+        for ranks in (1, 2):  # 64 rows whose levels are 0 to 63, samples 0 and 1 of each; the weight does not count
+            name = f"ranks{ranks}"
+            for line in self.train(name, self.term("level", right_at=5, weight=3), "trainer.steps=1", "eval.every_steps=1", rows, ranks=ranks):
+                self.assertAlmostEqual(line["eval/train/value"], 31.5 + 0.125)
+                self.assertLess(line["eval/train/value_ci_low"], line["eval/train/value"])
+                self.assertGreater(line["eval/train/value_ci_high"], line["eval/train/value"])
+                self.assertEqual(line["eval/train/mean@2"], 59 / 64)
+            answers = [json.loads(line) for line in (self.folder / name / "eval" / "step_00000001_train.jsonl").read_text().splitlines()]
+            self.assertEqual([sample["value"] for sample in answers[7]["samples"]], [7.0, 7.25])
+
+    def test_eval_asks_the_terms_that_it_is_given(self):
+        def evaluated(*terms):
+            result = subprocess.run([PROGRAM, "eval", "--model", MODEL, "--template", "none", "--data", self.path("train.jsonl"), "--samples", "2", "--max-new-tokens", "20",
+                                     "--threads", "1", "--output", self.path("eval"), *terms], capture_output=True, text=True, timeout=240)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return json.loads((self.folder / "eval" / "eval.json").read_text()), result.stdout
+
+        by_math, text = evaluated()
+        self.assertNotIn("value", by_math["sets"][0])
+        self.assertNotIn("value", text)
+        graded, text = evaluated("--terms", f"[{self.term('level', right_at=5)}]")
+        self.assertEqual(graded["sampled_tokens"], 0)  # the answers are those that math judged
+        self.assertEqual([graded["sets"][0][key] for key in ("value", "mean")], [31.625, 59 / 64])
+        self.assertIn("value       31.6250  [", text)
+        second = self.term("level", right_at=60, name="second")
+        named, _ = evaluated("--judge", "second", "--terms", f"[{{type: math}}, {second}]")
+        self.assertEqual([named["sets"][0][key] for key in ("value", "mean")], [31.625, 4 / 64])
 
     def judged(self, name, sleep_s, *overrides):
         """The step's metrics and the seconds in which its completions were judged."""
@@ -263,6 +295,15 @@ class Examples(InFolder):
 
     def test_a_problem_without_tests_ends_the_grader(self):
         self.assertRaisesRegex(AssertionError, "a problem without tests", self.unit_tests, "", tests=[])
+
+    def test_true_is_not_the_number_one(self):
+        def shares(result):
+            return self.unit_tests("def f(x): return x == 1", "def f(x): return [x == 1]", "def f(x): return x", tests=[{"call": "f(1)", "result": result}])
+        self.assertEqual(shares(1), [0.0, 0.0, 1.0])
+        self.assertEqual(shares(1.0), [0.0, 0.0, 1.0])
+        self.assertEqual(shares(True), [1.0, 0.0, 0.0])
+        self.assertEqual(shares([True]), [0.0, 1.0, 0.0])
+        self.assertEqual(shares([1]), [0.0, 0.0, 0.0])
 
     def test_a_program_that_never_ends_or_forks_is_ended(self):
         start = time.monotonic()

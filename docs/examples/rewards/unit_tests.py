@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A grader that runs the program a model has written. The reward is the share of the problem's tests that it passes.
+"""A grader that runs the program a model has written. The reward is the share of the problem's tests that it passes; the metric seconds is how long that took.
 
 A row of the data: {"problem": "Write a Python function add(a, b) ...", "answer": "", "tests": [{"call": "add(1, 2)", "result": 3}]}.
 Argument: the seconds that a program may take. The program is the last ``` block of the completion, or all of it. It runs in a
@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 MEMORY, OUTPUT = 1 << 30, 1 << 20
@@ -84,13 +85,20 @@ def parsed(line):
         return {}
 
 
+def same(found, expected):
+    """As ==, but True is not 1: a program that compares where it should count would pass tests that it does not understand."""
+    if isinstance(found, list) and isinstance(expected, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    return found == expected and isinstance(found, bool) == isinstance(expected, bool)
+
+
 def share_passed(call, box):
     blocks = re.findall(r"```[^`\n]*\n(.*?)```", call["completion"], re.S)
     tests = call["problem"]["tests"]
     if not tests:
         sys.exit("a problem without tests: nothing says what its programs are worth")
     results = run(blocks[-1] if blocks else call["completion"], [test["call"] for test in tests], box)
-    passed = sum(isinstance(found, dict) and "result" in found and found["result"] == test["result"] for found, test in zip(results, tests))
+    passed = sum(isinstance(found, dict) and "result" in found and same(found["result"], test["result"]) for found, test in zip(results, tests))
     return passed / len(tests)
 
 
@@ -98,7 +106,9 @@ def main():
     box = sandbox()
     for line in sys.stdin:
         call = json.loads(line)
-        print(json.dumps({"id": call["id"], "reward": share_passed(call, box)}), flush=True)
+        start = time.monotonic()
+        reward = share_passed(call, box)
+        print(json.dumps({"id": call["id"], "reward": reward, "metrics": {"seconds": time.monotonic() - start}}), flush=True)
 
 
 if __name__ == "__main__":

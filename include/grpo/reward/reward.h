@@ -143,6 +143,7 @@ struct Score {
   double magnitude = 0.0;  // the sum of |weight * value|, to which rounding errors of `reward` are relative
   /// The verdict of the first term that compares with the gold answer, else of the first grader, else "unparsable".
   verifier::Verdict verdict;
+  double judged = 0.0;                                       // the value of that term, without its weight
   std::vector<double> values = {};                           // one per term, in the order of RewardFunction::names()
   std::vector<std::pair<std::string, double>> metrics = {};  // metrics of graders, named "<term>/<name>"
   // "<term>: why" when the value of a term, and so the reward, is not known; else empty.

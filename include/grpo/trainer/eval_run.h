@@ -20,7 +20,7 @@ struct EvalRun {
   std::vector<int64_t> stop_ids;   // besides the model's own
   int64_t seed = 1;
   int64_t threads = 0;                // 0: the cores this process may use
-  reward::RewardConfig reward;        // what judges the answers, and how many golds may be bad
+  reward::RewardConfig reward;        // terms, of which one judges the answers, and how many golds may be bad
   std::string output;                 // folder of the results
   std::string answers;                // folder of the answer store; empty: answers/ in the output folder
   std::function<bool()> should_stop;  // asked between decode steps

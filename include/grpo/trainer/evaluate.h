@@ -39,8 +39,11 @@ struct EvalResult {
   std::vector<Interval> pass_intervals;                // one for each point of pass_curve
   std::optional<double> greedy;                        // accuracy at temperature 0, where asked for
   Interval greedy_interval;
+  std::optional<double> value;  // mean of what a grader gave, of the samples that it could judge
+  Interval value_interval;
 
-  /// eval/<name>/mean@<k>, pass@<k>, maj@<k>, ci_low, ci_high (of mean@k), and greedy where asked for
+  /// eval/<name>/mean@<k>, pass@<k>, maj@<k>, ci_low, ci_high (of mean@k), greedy where asked for, and value,
+  /// value_ci_low, value_ci_high where a grader judges
   std::vector<std::pair<std::string, double>> metrics() const;
 };
 
@@ -60,7 +63,8 @@ struct EvalContext {
   std::function<bool()> should_stop;
   std::function<void(const EvalProgress&)> on_progress;  // after each problem, on the calling thread
   const reward::RewardFunction* judge = nullptr;         // its verdicts say which answers are right
-  dist::Communicator* communicator = nullptr;            // ranks that share the problems; null: this process alone
+  bool graded = false;                         // the judge is a grader, whose values are more than right and wrong
+  dist::Communicator* communicator = nullptr;  // ranks that share the problems; null: this process alone
   AnswerStore* answers = nullptr;  // completions that need not be sampled again; null: none, as with several ranks
 };
 
