@@ -9,6 +9,8 @@ namespace grpo::reward {
 namespace {
 
 constexpr double kFirstSeconds = 0.3;
+constexpr double kLookEvery_s = 0.1;  // whether the answers are still wanted
+constexpr double kLastLook_s = 0.01;
 
 LineChild::Clock::time_point after(double seconds) {
   constexpr double kLongest = 1e8;  // three years; a longer time would overflow the clock's ticks
@@ -34,11 +36,22 @@ std::string CommandGrader::ask(std::span<Call> calls) {
     if (!call.reply) child_->send(call.request + "\n");
   }
   while (!waiting.empty()) {
-    const auto next = child_->next_line(after(options_.timeout_s));
+    const auto next = next_line();
     if (next.kind != LineChild::Next::Kind::kLine) return failure(next.kind, waiting.size());
     if (const auto wrong = waiting.take_text(next.line); !wrong.empty()) return drop(wrong);
   }
   return "";
+}
+
+LineChild::Next CommandGrader::next_line() {
+  const auto deadline = after(options_.timeout_s);
+  while (true) {
+    const auto look = after(kLookEvery_s);
+    const bool last = look >= deadline;
+    // However late this thread runs, a reply that has come by the deadline is still read.
+    auto next = child_->next_line(last ? std::max(deadline, after(kLastLook_s)) : look);
+    if (next.kind != LineChild::Next::Kind::kTimeout || last || cancelled()) return next;
+  }
 }
 
 std::string CommandGrader::failure(LineChild::Next::Kind kind, size_t waiting) {

@@ -27,6 +27,7 @@ class CommandGrader : public Grader {
   std::string ask(std::span<Call> calls) override;
 
  private:
+  LineChild::Next next_line();
   std::string failure(LineChild::Next::Kind kind, size_t waiting);
   std::string drop(const std::string& why);
 

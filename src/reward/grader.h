@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -33,6 +34,15 @@ class Grader {
   /// Asks about the calls that have no reply and sets their replies. Returns "" or what went wrong; in that case
   /// some calls still have no reply.
   virtual std::string ask(std::span<Call> calls) = 0;
+
+  /// Once `cancelled` is true, ask() gives up within a second or so. Call it before ask().
+  void give_up_when(const std::atomic<bool>& cancelled) { cancelled_ = &cancelled; }
+
+ protected:
+  bool cancelled() const { return cancelled_ != nullptr && *cancelled_; }
+
+ private:
+  const std::atomic<bool>* cancelled_ = nullptr;
 };
 
 }  // namespace grpo::reward

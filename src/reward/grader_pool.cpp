@@ -58,6 +58,7 @@ void GraderPool::end() {
 
 void GraderPool::work(std::unique_ptr<Grader> grader, std::promise<void>& started) {
   block_signals();
+  grader->give_up_when(cancelled_);
   try {
     grader->start();
     started.set_value();
@@ -90,6 +91,13 @@ void GraderPool::ask(std::span<Call> calls) {
   for (auto& part : done) part.wait();
   for (auto& part : done) part.get();
   if (const auto failure = stopped(); !failure.empty()) throw base::Error(failure);
+}
+
+void GraderPool::cancel() {
+  const std::lock_guard lock(mutex_);
+  cancelled_ = true;
+  if (stopped_.empty()) stopped_ = "the run ends, and answers of graders are not wanted any more";
+  wake_.notify_all();
 }
 
 void GraderPool::ask_one_grader(Grader& grader, std::span<Call> calls) {

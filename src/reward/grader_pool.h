@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -37,6 +38,9 @@ class GraderPool {
   /// With Options::stops, throws base::Error naming the call that failed first.
   void ask(std::span<Call> calls);
 
+  /// Ends calls of ask() that are waiting, and later ones, with a base::Error.
+  void cancel();
+
  private:
   using Job = std::packaged_task<void(Grader&)>;
 
@@ -53,7 +57,8 @@ class GraderPool {
   std::condition_variable wake_;
   std::deque<Job> jobs_;
   bool ending_ = false;
-  std::string stopped_;  // with Options::stops: the failure after which no call is asked any more
+  std::string stopped_;  // with Options::stops, or when cancelled: the failure after which no call is asked any more
+  std::atomic<bool> cancelled_ = false;
   std::vector<std::thread> threads_;
 };
 

@@ -35,6 +35,7 @@ class GraderTerm : public Term {
   }
 
   int concurrency() const override { return workers_; }
+  void cancel() const override { pool_.cancel(); }
 
  private:
   std::string call_name(const Item& item) const {

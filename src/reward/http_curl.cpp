@@ -42,6 +42,9 @@ class HttpGrader : public Grader {
     set(post_, CURLOPT_HTTPHEADER, headers_.get());
     set(post_, CURLOPT_USERAGENT, "grpo-train");
     set(post_, CURLOPT_WRITEFUNCTION, &append);
+    set(post_, CURLOPT_XFERINFOFUNCTION, &look);
+    set(post_, CURLOPT_XFERINFODATA, this);
+    set(post_, CURLOPT_NOPROGRESS, 0L);
   }
 
   void start() override {
@@ -81,6 +84,11 @@ class HttpGrader : public Grader {
   }
 
  private:
+  // libcurl's progress callback, which it calls once a second at least. Returning anything but 0 makes it give up.
+  static int look(void* grader, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    return static_cast<HttpGrader*>(grader)->cancelled() ? 1 : 0;
+  }
+
   Easy make_handle() {
     Easy handle(::curl_easy_init(), &::curl_easy_cleanup);
     if (!handle) throw base::Error("libcurl cannot be initialised");

@@ -74,6 +74,10 @@ class WeightedSum : public RewardFunction {
     return most;
   }
 
+  void cancel() const override {
+    for (const auto& part : parts_) part.term->cancel();
+  }
+
   std::vector<Score> score(std::span<const Item> items) const override {
     std::vector<Score> scores(items.size());
     for (size_t k = 0; k < parts_.size(); ++k) {

@@ -27,6 +27,8 @@ class Term {
   virtual std::vector<TermValue> values(std::span<const Item> items) const = 0;
   /// How many batches can be scored at the same time.
   virtual int concurrency() const { return 1; }
+  /// RewardFunction::cancel() of this term.
+  virtual void cancel() const {}
 };
 
 /// A term that looks at each item alone.

@@ -250,6 +250,7 @@ std::optional<std::vector<Problem>> sample_all(const std::vector<EvalSet>& sets,
       alone ? std::pair<size_t, size_t>(0, places.size()) : share_of(places.size(), *context.communicator);
   EvalSampling sampling(sets, places, context);
   bool done = sampling.run(share);
+  if (!done) context.judge->cancel();  // ~EvalSampling waits for what is being judged
   if (!alone) done = gather(sampling.problems(), share, done, context);
   if (!done) return {};
   return std::move(sampling.problems());

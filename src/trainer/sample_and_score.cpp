@@ -78,6 +78,7 @@ RolloutBatch sample_and_score(const StepContext& context, Draws& draws, StepStat
   communicator.enter_phase(base::concat("step ", context.step, ", rollout"));
   Sampling sampling(context, draws, stream);
   bool stopped = !sampling.run();
+  if (stopped) context.reward.cancel();  // the run ends, and ~Sampling waits for what is being scored
   sampling.write(stats);
   if (stream != nullptr) {
     stats.update_hidden_s = stream->busy_seconds();

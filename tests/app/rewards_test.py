@@ -80,17 +80,17 @@ class Rewards(InFolder):
         self.assertEqual(alive, [])
 
     def test_a_signal_ends_the_wait_for_scores(self):
-        command = self.command("stopped", self.term("slow 2"), "eval.every_steps=0")
+        command = self.command("stopped", self.term("slow 600", timeout_s=600), "eval.every_steps=0")
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=SOURCE)
-        asked = self.folder / "asked"  # 32 completions, 2 s each
-        while not (asked.exists() and len(asked.read_text().splitlines()) > 2):
+        asked = self.folder / "asked"  # each of 32 completions takes 10 minutes
+        while not (asked.exists() and asked.read_text()):
             self.assertIsNone(process.poll())
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, messages = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 3, messages)
         self.assertIn("step 1 is dropped", messages)
-        self.assertLess(len(asked.read_text().splitlines()), 12)
+        self.assertEqual(len(asked.read_text().splitlines()), 1)
         self.assert_gone(self.graders())
 
     def test_a_grader_that_says_the_same_makes_the_same_run(self):
