@@ -10,6 +10,7 @@
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/dense_rows.h"
 #include "kernels/parallel.h"
 
 namespace grpo::kernels {
@@ -24,15 +25,6 @@ constexpr int64_t kFewRows = 8;                     // fewer rows cost as much a
 constexpr int64_t kRowsOfAnItem = 32;               // when a matrix is copied
 
 int64_t divided(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-template <typename T>
-T* data(const at::Tensor& x) {
-  return x.defined() ? static_cast<T*>(x.mutable_data_ptr()) : nullptr;
-}
-template <typename T>
-const T* const_data(const at::Tensor& x) {
-  return x.defined() ? static_cast<const T*>(x.const_data_ptr()) : nullptr;
-}
 
 void run(const cpu::ProductTask<float, float>& task) { cpu::functions().product_f32(task); }
 void run(const cpu::ProductTask<BFloat16, BFloat16>& task) { cpu::functions().product_bf16(task); }
@@ -105,7 +97,7 @@ void for_rows(const at::Tensor& a, int64_t k_begin, int64_t k, F&& f) {
   const int64_t stride = divided(k, 16) * 16;
   const int64_t most = std::clamp<int64_t>(kPartNumbers / std::max<int64_t>(stride, 1), 1, std::max<int64_t>(all, 1));
   const auto copied = at::empty({most * stride}, at::kFloat);
-  auto* const rows = data<float>(copied);
+  auto* const rows = mutable_data<float>(copied);
   for (int64_t begin = 0; begin < all; begin += most) {
     const int64_t count = std::min(most, all - begin);
     for_ranges(divided(count, kRowsOfAnItem), std::max<int64_t>(1, kWorthAThread / (4 * kRowsOfAnItem * (k + 1))),
@@ -147,7 +139,7 @@ void multiply_part_of_k(const at::Tensor& a, const at::Tensor& b, int64_t k_begi
   const auto packed = at::empty({most * width * k}, b.options());
   for (int64_t column = 0; column < columns; column += most * width) {
     const int64_t count = std::min(most * width, columns - column);
-    pack_parallel(b, k_begin, k, column, count, data<T>(packed));
+    pack_parallel(b, k_begin, k, column, count, mutable_data<T>(packed));
     for_rows<T>(a, k_begin, k, [&](int64_t row, const Rows& rows) {
       auto at = target;
       at.out += row * at.stride + column;
@@ -211,7 +203,7 @@ void write_product(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, co
   const auto added = dense_bias(bias, a.scalar_type());
   with_type(a.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    multiply_plain<T, T>(left, right, {data<T>(out), out.stride(0), const_data<T>(added), false});
+    multiply_plain<T, T>(left, right, {mutable_data<T>(out), out.stride(0), const_data<T>(added), false});
   });
 }
 
@@ -227,7 +219,7 @@ PackedMatrix pack_matrix(const at::Tensor& matrix) {
   const auto dense = with_a_dense_side(matrix.detach());
   const auto panels = at::empty({divided(columns, width), k, width}, dense.options());
   with_type(dense.scalar_type(),
-            [&](auto type) { pack_parallel(dense, 0, k, 0, columns, data<decltype(type)>(panels)); });
+            [&](auto type) { pack_parallel(dense, 0, k, 0, columns, mutable_data<decltype(type)>(panels)); });
   return {panels, columns};
 }
 
@@ -240,7 +232,7 @@ at::Tensor product(const at::Tensor& a, const PackedMatrix& b, const at::Tensor&
   const auto added = dense_bias(bias, a.scalar_type());
   with_type(a.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    multiply_packed<T, T>(dense, b, {data<T>(out), b.columns, const_data<T>(added), false});
+    multiply_packed<T, T>(dense, b, {mutable_data<T>(out), b.columns, const_data<T>(added), false});
   });
   return out;
 }
@@ -265,7 +257,7 @@ void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   const auto left = with_a_dense_side(a), right = with_a_dense_side(b);
   with_type(a.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    multiply_plain<T, float>(left, right, {data<float>(sum), sum.stride(0), nullptr, true});
+    multiply_plain<T, float>(left, right, {mutable_data<float>(sum), sum.stride(0), nullptr, true});
   });
 }
 

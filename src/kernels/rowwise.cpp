@@ -37,15 +37,6 @@ void for_rows(int64_t rows, int64_t width, F&& f) {
   });
 }
 
-template <typename T>
-const T* data(const at::Tensor& x) {
-  return static_cast<const T*>(x.const_data_ptr());
-}
-template <typename T>
-T* mutable_data(at::Tensor& x) {
-  return static_cast<T*>(x.mutable_data_ptr());
-}
-
 // cuBLAS chooses its kernel by the shapes alone. Products that all have one shape therefore sum every row in the same
 // order.
 constexpr int64_t kTileRows = 128;
@@ -71,10 +62,10 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const auto& f = cpu::functions();
   for_rows(in.numel() / n, n, [&](int64_t r) {
     if (in.scalar_type() == at::kFloat) {
-      f.rms_norm_f32(data<float>(in) + r * n, data<float>(weight), mutable_data<float>(out) + r * n, n,
+      f.rms_norm_f32(const_data<float>(in) + r * n, const_data<float>(weight), mutable_data<float>(out) + r * n, n,
                      static_cast<float>(eps));
     } else {
-      f.rms_norm_bf16(data<BFloat16>(in) + r * n, data<BFloat16>(weight), mutable_data<BFloat16>(out) + r * n, n,
+      f.rms_norm_bf16(const_data<BFloat16>(in) + r * n, const_data<BFloat16>(weight), mutable_data<BFloat16>(out) + r * n, n,
                       static_cast<float>(eps));
     }
   });
@@ -108,10 +99,10 @@ std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, cons
     for (int64_t r = block * kBlock; r < std::min(rows, (block + 1) * kBlock); ++r) {
       const int64_t at = r * n;
       if (in.scalar_type() == at::kFloat) {
-        f.rms_norm_backward_f32(data<float>(dy) + at, data<float>(in) + at, data<float>(weight),
+        f.rms_norm_backward_f32(const_data<float>(dy) + at, const_data<float>(in) + at, const_data<float>(weight),
                                 mutable_data<float>(dx) + at, dweight, n, static_cast<float>(eps));
       } else {
-        f.rms_norm_backward_bf16(data<BFloat16>(dy) + at, data<BFloat16>(in) + at, data<BFloat16>(weight),
+        f.rms_norm_backward_bf16(const_data<BFloat16>(dy) + at, const_data<BFloat16>(in) + at, const_data<BFloat16>(weight),
                                  mutable_data<BFloat16>(dx) + at, dweight, n, static_cast<float>(eps));
       }
     }
@@ -133,10 +124,10 @@ void silu_mul_backward_(at::Tensor& grad, const at::Tensor& gate_up, at::Tensor&
   for_rows(grad.size(0), n, [&](int64_t r) {
     const int64_t at = r * n;
     if (grad.scalar_type() == at::kFloat) {
-      f.silu_mul_backward_f32(mutable_data<float>(grad) + at, data<float>(gate_up) + 2 * at,
+      f.silu_mul_backward_f32(mutable_data<float>(grad) + at, const_data<float>(gate_up) + 2 * at,
                               mutable_data<float>(grad_gate_up) + 2 * at, n);
     } else {
-      f.silu_mul_backward_bf16(mutable_data<BFloat16>(grad) + at, data<BFloat16>(gate_up) + 2 * at,
+      f.silu_mul_backward_bf16(mutable_data<BFloat16>(grad) + at, const_data<BFloat16>(gate_up) + 2 * at,
                                mutable_data<BFloat16>(grad_gate_up) + 2 * at, n);
     }
   });
@@ -155,9 +146,9 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
   for_rows(rows, n, [&](int64_t r) {
     const int64_t in_a = r * a.stride(0), in_b = r * b.stride(0);
     if (a.scalar_type() == at::kFloat) {
-      f.silu_mul_f32(data<float>(a) + in_a, data<float>(b) + in_b, mutable_data<float>(out) + r * n, n);
+      f.silu_mul_f32(const_data<float>(a) + in_a, const_data<float>(b) + in_b, mutable_data<float>(out) + r * n, n);
     } else {
-      f.silu_mul_bf16(data<BFloat16>(a) + in_a, data<BFloat16>(b) + in_b, mutable_data<BFloat16>(out) + r * n, n);
+      f.silu_mul_bf16(const_data<BFloat16>(a) + in_a, const_data<BFloat16>(b) + in_b, mutable_data<BFloat16>(out) + r * n, n);
     }
   });
   return out;
@@ -181,16 +172,16 @@ void rope_into(const at::Tensor& x, const at::Tensor& positions, const at::Tenso
   const auto places = positions.contiguous();
   const auto& f = cpu::functions();
   for_rows(in.size(0), heads * d, [&](int64_t t) {
-    const int64_t position = data<int64_t>(places)[t];
+    const int64_t position = const_data<int64_t>(places)[t];
     GRPO_CHECK(position >= 0 && position < cos.size(0), "position ", position, " of ", cos.size(0));
-    const float* c = data<float>(cos) + position * (d / 2);
-    const float* s = data<float>(sin) + position * (d / 2);
+    const float* c = const_data<float>(cos) + position * (d / 2);
+    const float* s = const_data<float>(sin) + position * (d / 2);
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t from = t * in.stride(0) + h * d, to = t * out.stride(0) + h * d;
       if (in.scalar_type() == at::kFloat) {
-        f.rope_f32(data<float>(in) + from, c, s, mutable_data<float>(out) + to, d / 2);
+        f.rope_f32(const_data<float>(in) + from, c, s, mutable_data<float>(out) + to, d / 2);
       } else {
-        f.rope_bf16(data<BFloat16>(in) + from, c, s, mutable_data<BFloat16>(out) + to, d / 2);
+        f.rope_bf16(const_data<BFloat16>(in) + from, c, s, mutable_data<BFloat16>(out) + to, d / 2);
       }
     }
   });
@@ -208,12 +199,12 @@ at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std
   const int64_t n = w.size(0);
   const int64_t k = w.size(1);
   auto out = at::empty({rows, n}, in.options());
-  const float* b = bias ? data<float>(*bias) : nullptr;
+  const float* b = bias ? const_data<float>(*bias) : nullptr;
   // The outputs are divided among the threads, so that each thread reads its part of the weights once.
   constexpr int64_t kOutputs = 32;
   const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, kOutputs * rows * k));
   for_ranges((n + kOutputs - 1) / kOutputs, grain, [&](int64_t begin, int64_t end) {
-    cpu::functions().linear(data<float>(in), data<float>(w), b, mutable_data<float>(out), rows, kOutputs * begin,
+    cpu::functions().linear(const_data<float>(in), const_data<float>(w), b, mutable_data<float>(out), rows, kOutputs * begin,
                             std::min(n, kOutputs * end), k, n);
   });
   return out;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kFirstSeconds = 0.3;
 constexpr double kLookEvery_s = 0.1;  // whether the answers are still wanted
+constexpr double kLastLook_s = 0.01;
 
 LineChild::Clock::time_point after(double seconds) {
   constexpr double kLongest = 1e8;  // three years; a longer time would overflow the clock's ticks
@@ -45,9 +46,11 @@ std::string CommandGrader::ask(std::span<Call> calls) {
 LineChild::Next CommandGrader::next_line() {
   const auto deadline = after(options_.timeout_s);
   while (true) {
-    auto next = child_->next_line(std::min(deadline, after(kLookEvery_s)));
-    const bool waits = next.kind == LineChild::Next::Kind::kTimeout && LineChild::Clock::now() < deadline;
-    if (!waits || cancelled()) return next;
+    const auto look = after(kLookEvery_s);
+    const bool last = look >= deadline;
+    // However late this thread runs, a reply that has come by the deadline is still read.
+    auto next = child_->next_line(last ? std::max(deadline, after(kLastLook_s)) : look);
+    if (next.kind != LineChild::Next::Kind::kTimeout || last || cancelled()) return next;
   }
 }
 
