@@ -65,8 +65,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
       f.rms_norm_f32(const_data<float>(in) + r * n, const_data<float>(weight), mutable_data<float>(out) + r * n, n,
                      static_cast<float>(eps));
     } else {
-      f.rms_norm_bf16(const_data<BFloat16>(in) + r * n, const_data<BFloat16>(weight), mutable_data<BFloat16>(out) + r * n, n,
-                      static_cast<float>(eps));
+      f.rms_norm_bf16(const_data<BFloat16>(in) + r * n, const_data<BFloat16>(weight),
+                      mutable_data<BFloat16>(out) + r * n, n, static_cast<float>(eps));
     }
   });
   return out;
@@ -102,8 +102,9 @@ std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, cons
         f.rms_norm_backward_f32(const_data<float>(dy) + at, const_data<float>(in) + at, const_data<float>(weight),
                                 mutable_data<float>(dx) + at, dweight, n, static_cast<float>(eps));
       } else {
-        f.rms_norm_backward_bf16(const_data<BFloat16>(dy) + at, const_data<BFloat16>(in) + at, const_data<BFloat16>(weight),
-                                 mutable_data<BFloat16>(dx) + at, dweight, n, static_cast<float>(eps));
+        f.rms_norm_backward_bf16(const_data<BFloat16>(dy) + at, const_data<BFloat16>(in) + at,
+                                 const_data<BFloat16>(weight), mutable_data<BFloat16>(dx) + at, dweight, n,
+                                 static_cast<float>(eps));
       }
     }
   });
@@ -148,7 +149,8 @@ at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
     if (a.scalar_type() == at::kFloat) {
       f.silu_mul_f32(const_data<float>(a) + in_a, const_data<float>(b) + in_b, mutable_data<float>(out) + r * n, n);
     } else {
-      f.silu_mul_bf16(const_data<BFloat16>(a) + in_a, const_data<BFloat16>(b) + in_b, mutable_data<BFloat16>(out) + r * n, n);
+      f.silu_mul_bf16(const_data<BFloat16>(a) + in_a, const_data<BFloat16>(b) + in_b,
+                      mutable_data<BFloat16>(out) + r * n, n);
     }
   });
   return out;
@@ -204,8 +206,8 @@ at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight, const std
   constexpr int64_t kOutputs = 32;
   const int64_t grain = std::max<int64_t>(1, kWorthAThread / std::max<int64_t>(1, kOutputs * rows * k));
   for_ranges((n + kOutputs - 1) / kOutputs, grain, [&](int64_t begin, int64_t end) {
-    cpu::functions().linear(const_data<float>(in), const_data<float>(w), b, mutable_data<float>(out), rows, kOutputs * begin,
-                            std::min(n, kOutputs * end), k, n);
+    cpu::functions().linear(const_data<float>(in), const_data<float>(w), b, mutable_data<float>(out), rows,
+                            kOutputs * begin, std::min(n, kOutputs * end), k, n);
   });
   return out;
 }
