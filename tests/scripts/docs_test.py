@@ -56,6 +56,11 @@ class Documentation(unittest.TestCase):
                 self.assertTrue(path in patched or (SOURCE / path).exists(), f"{page}: {path}")
         self.assertGreater(found, 20)
 
+    def test_scripts_can_be_called_by_their_names(self):
+        scripts = [path for path in sorted((SOURCE / "scripts").rglob("*")) if path.is_file() and path.read_bytes().startswith(b"#!")]
+        self.assertGreater(len(scripts), 20)
+        self.assertEqual([str(path) for path in scripts if not os.access(path, os.X_OK)], [])
+
     def test_options_are_those_of_the_program(self):
         help_of = {name: output(name, "--help") for name in SUBCOMMANDS}
         found = 0
