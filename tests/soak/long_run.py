@@ -14,12 +14,14 @@ def soak(program, source, folder, minutes):
     arguments = [*command(program, source, folder, 2), "trainer.steps=10000000", "checkpoint.every_steps=20", "distributed.timeout_s=600",
                  "logging.rollouts_per_step=2", "eval.every_steps=0"]
     while time.monotonic() < deadline:
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with open(folder / "said", "w", encoding="utf-8") as said:
+            process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=said)
         seen = watch(process, folder / "run" / "metrics.jsonl", min(deadline, time.monotonic() + max(60.0, 12 * minutes)))
-        ranks = children(process.pid)
+        ranks = children(process.pid) if process.poll() is None else []
         process.terminate()
         if process.wait(timeout=LIMIT_S) != 3:
-            return [*wrong, f"soak: ended with {process.returncode}"]
+            print((folder / "said").read_text(errors="replace")[-2000:], flush=True)
+            return [*wrong, f"soak: start {restarts} ended by itself with {process.returncode}"]
         if any(Path(f"/proc/{pid}").exists() for pid in ranks):
             wrong.append("soak: a rank outlived its run")
         wrong += compare_usage(restarts, seen)
@@ -38,8 +40,11 @@ def watch(process, metrics, until):
         time.sleep(2)
         step = metrics.read_bytes().count(b"\n") if metrics.exists() else 0
         first = step if first is None else first
-        if step >= first + 100:
-            seen.append(usage(process.pid))
+        try:
+            if step >= first + 100:
+                seen.append(usage(process.pid))
+        except (FileNotFoundError, ProcessLookupError):  # the run ends, which soak() looks at
+            break
     return seen
 
 
