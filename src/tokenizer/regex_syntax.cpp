@@ -1,5 +1,6 @@
 #include "tokenizer/regex_syntax.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 
@@ -79,10 +80,25 @@ class Translator {
       escape(false);
     } else if (c == '[') {
       character_class();
+    } else if (const size_t length = options_length(); length > 0) {
+      // Behind the beginning Ruby's reach over the alternatives that follow, PCRE2's over one's rest.
+      if (at_ > 0 && pattern_[at_ + length] == ')') fail("an option like (?i) behind the beginning");
+      std::string options(pattern_.substr(at_, length));
+      std::replace(options.begin(), options.end(), 'm', 's');  // Ruby's m lets . match line breaks
+      out_ += options;
+      at_ += length;
     } else {
       out_ += c;
       ++at_;
     }
+  }
+
+  /// Length of (?i) or (?m-i: here, without what follows; 0 where no options are set.
+  size_t options_length() const {
+    if (pattern_.substr(at_, 2) != "(?") return 0;
+    const size_t end = pattern_.find_first_not_of("imx-", at_ + 2);
+    const bool sets = end != std::string_view::npos && end > at_ + 2 && (pattern_[end] == ':' || pattern_[end] == ')');
+    return sets ? end - at_ : 0;
   }
 
   /// Length of {n}, {n,}, {,m} or {n,m} here; 0 where the brace is a plain character.
@@ -102,11 +118,10 @@ class Translator {
     if (bounds[1] == ',') bounds.insert(1, "0");  // PCRE2 before 10.43 does not know {,m}
     out_ += bounds;
     at_ += length;
-    if (at_ < pattern_.size() && pattern_[at_] == '+') {
-      // In Ruby's syntax {n,m}+ is a repeated repeat, in PCRE2 a possessive one.
+    // In Ruby's syntax {n,m}+ is a repeated repeat and {n}? an optional one, in PCRE2 a possessive and a lazy one.
+    if (peek() == '+' || (peek() == '?' && bounds.find(',') == std::string::npos)) {
       out_.insert(atom_begin_, "(?:");
-      out_ += ")+";
-      ++at_;
+      out_ += std::string(")") + pattern_[at_++];
     }
   }
 
@@ -164,6 +179,11 @@ class Translator {
         at_ += 2;
         if (in_class) fail("\\W inside a class");
         out_ += "[^" + word_items() + "]";
+        return;
+      case 'b':
+      case 'B':
+        at_ += 2;
+        out_ += in_class ? std::string({'\\', c}) : word_boundary(c == 'b');
         return;
       case 'h':
       case 'H':
@@ -230,6 +250,13 @@ class Translator {
     std::string items = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
     if (extended_) items += added_items("L") + added_items("M") + added_items("Nd");
     return items;
+  }
+
+  /// Between a word character and another one or an end of the text; negated everywhere else.
+  std::string word_boundary(bool holds) const {
+    const std::string word = "[" + word_items() + "]";
+    return "(?:(?<=" + word + (holds ? ")(?!" : ")(?=") + word + ")|(?<!" + word + (holds ? ")(?=" : ")(?!") + word +
+           "))";
   }
 
   void items(const std::string& items, bool in_class) { out_ += in_class ? items : "[" + items + "]"; }
