@@ -146,7 +146,7 @@ class Translator {
       if (pattern_.substr(at_, 2) != "[:") fail("a class inside a class");
       const size_t end = pattern_.find(":]", at_);
       if (end == std::string_view::npos) fail("an open [: class");
-      out_ += pattern_.substr(at_, end + 2 - at_);
+      out_ += posix_items(pattern_.substr(at_ + 2, end - at_ - 2));
       at_ = end + 2;
       return;
     }
@@ -223,17 +223,17 @@ class Translator {
   }
 
   void category(std::string_view name, bool negated, bool in_class) {
-    const std::string added = extended_ && is_category(name) ? added_items(name) : "";
+    const std::string newer = is_category(name) ? added(name) : "";
     // A bare name is a script's extensions in newer PCRE2, where Oniguruma means the script itself.
     const std::string full = is_category(name) ? std::string(name) : property_name(name);
-    if (added.empty()) {
+    if (newer.empty()) {
       out_ += (negated ? "\\P{" : "\\p{") + full + "}";
     } else if (!negated) {
-      items("\\p{" + full + "}" + added, in_class);
+      items("\\p{" + full + "}" + newer, in_class);
     } else if (in_class) {
-      out_ += "\\P{" + full + "}";  // a class cannot subtract `added`, so characters newer than Unicode 14 stay in it
+      out_ += "\\P{" + full + "}";  // a class cannot subtract `newer`, so characters newer than Unicode 14 stay in it
     } else {
-      out_ += "[^\\p{" + full + "}" + added + "]";
+      out_ += "[^\\p{" + full + "}" + newer + "]";
     }
   }
 
@@ -245,11 +245,27 @@ class Translator {
     return "sc:" + std::string(name);
   }
 
+  /// The members of [:name:] as class items. Oniguruma takes Unicode's properties (UTS 18, annex C) and counts symbols
+  /// among the punctuation; PCRE2 takes general categories.
+  std::string posix_items(std::string_view name) const {
+    if (name == "alpha") return "\\p{Alphabetic}" + added("L") + added("M");
+    if (name == "alnum") return "\\p{Alphabetic}\\p{Nd}" + added("L") + added("M") + added("Nd");
+    if (name == "lower") return "\\p{Lowercase}" + added("Ll");
+    if (name == "upper") return "\\p{Uppercase}" + added("Lu");
+    if (name == "digit") return "\\p{Nd}" + added("Nd");
+    if (name == "punct") return "\\p{P}\\p{S}" + added("P") + added("S");
+    if (name == "space") return white_space_items(false);
+    if (name == "blank") return "\\t\\p{Zs}";
+    if (name == "word") return word_items();
+    if (name == "cntrl" || name == "xdigit" || name == "ascii") return base::concat("[:", name, ":]");
+    fail(base::concat("the class [:", name, ":]"));
+  }
+
+  std::string added(std::string_view category) const { return extended_ ? added_items(category) : ""; }
+
   /// Unicode's word characters (UTS 18, annex C).
   std::string word_items() const {
-    std::string items = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
-    if (extended_) items += added_items("L") + added_items("M") + added_items("Nd");
-    return items;
+    return "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" + added("L") + added("M") + added("Nd");
   }
 
   /// Between a word character and another one or an end of the text; negated everywhere else.
