@@ -31,8 +31,9 @@ std::vector<std::string> alternatives(std::string_view text) {
   return parts;
 }
 
-std::optional<double> number_in(const std::string& text) {
-  double value = 0.0;
+template <typename Number = double>
+std::optional<Number> number_in(const std::string& text) {
+  Number value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
 }
@@ -42,6 +43,9 @@ std::string text_of(const json& value) { return value.is_string() ? value.get<st
 bool is_equal(const json& value, const std::string& wanted) {
   const std::string text = text_of(value);
   if (text == wanted) return true;
+  // Neighbouring long ids are one and the same number as doubles.
+  const auto whole = number_in<int64_t>(text), wanted_whole = number_in<int64_t>(wanted);
+  if (whole && wanted_whole) return *whole == *wanted_whole;
   const auto a = number_in(text), b = number_in(wanted);
   return a && b && *a == *b;
 }

@@ -60,6 +60,11 @@ std::string content_of(const json& message, const Turn& turn) {
   return text;
 }
 
+bool is_message(const json& value) {
+  const auto has = [&](const char* one, const char* other) { return value.contains(one) && value.contains(other); };
+  return value.is_object() && (has("role", "content") || has("from", "value"));
+}
+
 }  // namespace
 
 std::vector<Message> messages_in_text(const std::string& text, const std::string& place, const std::string& key) {
@@ -67,10 +72,9 @@ std::vector<Message> messages_in_text(const std::string& text, const std::string
   if (open == std::string::npos || text[open] != '[') return {};
   if (io::json_depth(text) > io::kMaxJsonDepth) return {};
   const json list = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const bool chat = list.is_array() && !list.empty() && list[0].is_object() && list[0].contains("role") &&
-                    list[0].contains("content");
-  if (chat) return read_messages(list, place, key);
-  if (text.compare(open, 8, "[{'role'") == 0 || text.compare(open, 11, "[{'content'") == 0) {
+  if (list.is_array() && !list.empty() && is_message(list[0])) return read_messages(list, place, key);
+  const auto begins = [&](std::string_view start) { return std::string_view(text).substr(open).starts_with(start); };
+  if (begins("[{'role'") || begins("[{'content'") || begins("[{'from'") || begins("[{'value'")) {
     throw base::IoError(place + ": " + key +
                         " is a chat list written as Python text; write it as JSON (json.dumps), or keep it a list");
   }

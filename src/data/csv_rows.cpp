@@ -30,6 +30,9 @@ void end_row(int, void* parsed) {
   rows.push_back(std::exchange(row, {}));
 }
 
+// Without this the library drops spaces at the ends of values that have no quotes.
+int is_no_space(unsigned char) { return 0; }
+
 std::string_view without_byte_order_mark(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   return text;
@@ -40,6 +43,7 @@ std::vector<Row> parse_csv(const std::string& file) {
   const auto text = without_byte_order_mark(bytes);
   csv_parser parser;
   if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) != 0) throw base::IoError(file + ": cannot start the CSV parser");
+  csv_set_space_func(&parser, is_no_space);
   Parsed parsed;
   const bool whole = csv_parse(&parser, text.data(), text.size(), end_value, end_row, &parsed) == text.size() &&
                      csv_fini(&parser, end_value, end_row, &parsed) == 0;
@@ -68,6 +72,7 @@ class CsvRows : public RowSource {
     }
     row = json::object();
     for (size_t i = 0; i < names.size(); ++i) row[names[i]] = values[i];
+    require_utf8(row, place());
     current_ = row;
     return true;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "data/problem_row.h"
 
@@ -33,19 +34,27 @@ std::string kind_of(const json& value) {
   return is_chat(value) ? "chat" : "list";
 }
 
+// The fields in the order in which they were seen first. Objects with a key of its own for each row, as for a user or a
+// token, make as many of them as there are rows.
+struct Fields {
+  std::vector<SeenField>& list;
+  std::unordered_map<std::string, size_t> places = {};
+};
+
 // Counts the keys of an object and, by dotted names, the keys of the objects in it.
-void count_fields(const json& object, const std::string& prefix, std::vector<SeenField>& fields) {
+void count_fields(const json& object, const std::string& prefix, Fields& fields) {
   for (const auto& [key, value] : object.items()) {
     const std::string name = prefix + key;
     if (value.is_object() && !value.empty()) {
       count_fields(value, name + ".", fields);
       continue;
     }
-    auto field = std::find_if(fields.begin(), fields.end(), [&](const SeenField& seen) { return seen.name == name; });
-    if (field == fields.end()) field = fields.insert(fields.end(), SeenField{.name = name, .rows = 0, .kinds = {}});
-    ++field->rows;
+    const auto [place, is_new] = fields.places.emplace(name, fields.list.size());
+    if (is_new) fields.list.push_back({.name = name, .rows = 0, .kinds = {}});
+    SeenField& field = fields.list[place->second];
+    ++field.rows;
     const std::string kind = value.is_object() ? "object" : kind_of(value);
-    if (std::find(field->kinds.begin(), field->kinds.end(), kind) == field->kinds.end()) field->kinds.push_back(kind);
+    if (std::find(field.kinds.begin(), field.kinds.end(), kind) == field.kinds.end()) field.kinds.push_back(kind);
   }
 }
 
@@ -84,7 +93,8 @@ void look_for_pairs(SeenFile& seen, const std::string& prompt_key) {
 SeenFile inspect_file(const std::string& file, const std::string& prompt_key, const std::string& answer_key) {
   SeenFile seen;
   seen.file = file;
-  const auto count = [&](const FileRow& row) { count_fields(row.value, "", seen.fields); };
+  Fields fields{seen.fields};
+  const auto count = [&](const FileRow& row) { count_fields(row.value, "", fields); };
   seen.rows = for_each_row(file, {}, count, [&](const BadRow& error) { seen.bad.emplace_back(error.what()); });
   seen.prompt_key = prompt_key.empty() ? guessed(kPromptNames, seen.fields) : prompt_key;
   seen.answer_key = answer_key.empty() ? guessed(kAnswerNames, seen.fields) : answer_key;

@@ -20,9 +20,12 @@ size_t length_of(unsigned char lead) {
 }
 
 bool is_east_asian(unsigned char lead) { return lead >= 0xE3 && lead <= 0xED; }  // U+3000 to U+DFFF
-// Lead bytes of characters that are neither ASCII nor letters: Latin-1's signs, general punctuation and mathematical
-// signs, full-width forms, and symbols.
-bool is_sign(unsigned char lead) { return lead == 0xC2 || lead == 0xE2 || lead >= 0xEF; }
+// Characters that are neither ASCII nor letters, by their first bytes: Latin-1's signs, general punctuation and
+// mathematical signs, full-width forms, and symbols; and U+3000 to U+303F, the punctuation of Chinese and Japanese.
+bool is_sign(std::string_view character) {
+  const auto lead = static_cast<unsigned char>(character[0]);
+  return lead == 0xC2 || lead == 0xE2 || lead >= 0xEF || character.starts_with("\xE3\x80");
+}
 
 using Run = uint64_t;  // the hash of 13 words in a row
 
@@ -94,7 +97,7 @@ std::string words_of(const std::string& text) {
     const auto lead = static_cast<unsigned char>(text[i]);
     const size_t length = std::min(length_of(lead), text.size() - i);
     const bool east_asian = is_east_asian(lead);
-    const bool is_word = lead < 0x80 ? std::isalnum(lead) != 0 : !is_sign(lead);
+    const bool is_word = lead < 0x80 ? std::isalnum(lead) != 0 : !is_sign(std::string_view(text).substr(i, length));
     if (is_word) {
       if ((apart || east_asian) && !words.empty()) words += ' ';
       if (lead < 0x80)

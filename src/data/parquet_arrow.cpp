@@ -169,9 +169,10 @@ class ParquetRows : public RowSource {
     row = json::object();
     for (int k = 0; k < batch_->num_columns(); ++k)
       row[batch_->column_name(k)] = to_json(*batch_->column(k), next_in_batch_);
-    current_ = row;
     ++next_in_batch_;
     ++num_read_;
+    require_utf8(row, place());
+    current_ = row;
     return true;
   }
   std::string place() const override { return base::concat(file_, ": row ", num_read_ - 1); }

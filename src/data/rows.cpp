@@ -91,6 +91,16 @@ void refuse_repeated_columns(const std::vector<std::string>& names, const std::s
   }
 }
 
+void require_utf8(const json& row, const std::string& place) {
+  for (const auto& [key, value] : row.items()) {
+    try {
+      json::array({key, value}).dump();
+    } catch (const json::type_error&) {
+      throw BadRow(place + ": " + key + " is not UTF-8; save the file in that encoding");
+    }
+  }
+}
+
 bool is_known_ending(const std::filesystem::path& file) {
   const std::string ending = ending_of(file);
   return ending == ".jsonl" || ending == ".json" || ending == ".csv" ||

@@ -37,6 +37,10 @@ std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<
 /// without a name, as spreadsheets leave behind, may be several: no key means them.
 void refuse_repeated_columns(const std::vector<std::string>& names, const std::string& file);
 
+/// Throws BadRow naming the column if a text of the row is not UTF-8. JSON's parser refuses such texts itself; in other
+/// formats any bytes may stand, and a tokenizer would make U+FFFD of them.
+void require_utf8(const nlohmann::json& row, const std::string& place);
+
 /// is_known_ending: whether open_rows reads files with this ending (before one of a compression). known_endings:
 /// all such endings, for a message.
 bool is_known_ending(const std::filesystem::path& file);

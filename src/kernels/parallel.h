@@ -26,7 +26,8 @@ void share_items(int64_t items, int64_t cost, Work&& work) {
     const int64_t item = taken.fetch_add(1, std::memory_order_relaxed);
     return item < items ? item : int64_t{-1};
   };
-  const int64_t threads = std::clamp<int64_t>(cost / kWorthAThread, 1, std::min<int64_t>(items, at::get_num_threads()));
+  const int64_t threads =
+      std::clamp<int64_t>(cost / kWorthAThread, 1, std::clamp<int64_t>(items, 1, at::get_num_threads()));
   if (threads <= 1) {
     work(next);
     return;

@@ -53,6 +53,13 @@ void refuse_other_kinds(const nlohmann::json& json, const std::string& where) {
         "trainable_token_indices", "lora_bias", "alora_invocation_tokens", "arrow_config", "layer_replication"}) {
     if (!is_off(json, key)) refuse(key);
   }
+  // These initialisations subtract the product of the first factors from the weights, or replace the weights by
+  // quantised ones. The saved factors then belong to those weights, which are not the base model's.
+  const auto init = json.find("init_lora_weights");
+  const std::string how = init != json.end() && init->is_string() ? init->get<std::string>() : "";
+  for (const char* changes_weights : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
+    if (how.starts_with(changes_weights)) refuse("init_lora_weights " + how);
+  }
 }
 
 // Writes a whole number without a fraction, as peft does.
@@ -83,22 +90,16 @@ nlohmann::json to_json(const LoraConfig& config, const NamedTensors& factors, co
           {"use_rslora", false}};
 }
 
-// The factors' configuration, and the number that their product is multiplied by.
-struct Saved {
-  LoraConfig config;
-  double scale = 1.0;
-};
-
-Saved to_config(const nlohmann::json& json, const std::string& where) {
+LoraConfig to_config(const nlohmann::json& json, const std::string& where) {
   refuse_other_kinds(json, where);
   LoraConfig config{.rank = json.at("r").get<int64_t>(),
                     .alpha = json.at("lora_alpha").get<double>(),
                     .dropout = value_or(json, "lora_dropout", 0.0),
                     .targets = {}};
   if (config.rank < 1) throw base::ConfigError(base::concat(where, ": r is ", config.rank, ", expected at least 1"));
-  const auto rank = static_cast<double>(config.rank);
-  const double scale = config.alpha / (value_or(json, "use_rslora", false) ? std::sqrt(rank) : rank);
-  return {.config = config, .scale = scale};
+  // rsLoRA multiplies by alpha / sqrt(rank).
+  if (value_or(json, "use_rslora", false)) config.alpha *= std::sqrt(static_cast<double>(config.rank));
+  return config;
 }
 
 at::Tensor read_factor(const io::Safetensors& stored, const std::string& name, at::IntArrayRef shape,
@@ -129,7 +130,7 @@ fs::path base_folder(const fs::path& folder) {
 
 LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
   const at::NoGradGuard no_grad;
-  const auto [config, scale] =
+  const auto config =
       from_config(folder, [&](const nlohmann::json& json) { return to_config(json, config_of(folder)); });
   const auto stored = io::Safetensors::open(folder / kAdapterWeights);
   size_t used = 0;
@@ -141,7 +142,7 @@ LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
     const at::Tensor& weight = named.linear->weight;
     named.linear->adapter = {.a = read_factor(stored, name("A"), {config.rank, weight.size(1)}, folder),
                              .b = read_factor(stored, name("B"), {weight.size(0), config.rank}, folder),
-                             .scale = scale};
+                             .scale = config.alpha / static_cast<double>(config.rank)};
     used += 2;
   }
   if (used == 0 || used != stored.tensors().size()) {

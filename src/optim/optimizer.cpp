@@ -31,6 +31,11 @@ at::Tensor elements(const at::Tensor& tensor, int64_t begin, int64_t size) {
   return tensor.view(-1).narrow(0, begin, size);
 }
 
+// The list is empty on a rank that owns no part of what is trained, which LibTorch would refuse.
+void multiply(std::vector<at::Tensor>& tensors, double factor) {
+  if (factor != 1.0 && !tensors.empty()) at::_foreach_mul_(tensors, factor);
+}
+
 // Gradients that a pass computed on another stream lie in memory of that stream. Without this call the allocator may
 // reuse the memory as soon as the gradients are dropped here, although the step that reads them has only been launched.
 void keep_until_read(const std::vector<at::Tensor>& gradients) {
@@ -283,7 +288,7 @@ UpdateResult Optimizer::step(int64_t total_updates, double gradient_scale) {
   const at::NoGradGuard no_grad;
   auto gradients = summed_gradients();
   keep_until_read(gradients);
-  if (gradient_scale != 1.0) at::_foreach_mul_(gradients, gradient_scale);
+  multiply(gradients, gradient_scale);
   UpdateResult result{.grad_norm = norm_of(gradients),
                       .lr = config_.lr * lr_factor(config_, updates_, total_updates),
                       .applied = false};
@@ -300,8 +305,7 @@ UpdateResult Optimizer::step(int64_t total_updates, double gradient_scale) {
 }
 
 void Optimizer::apply(std::vector<at::Tensor> gradients, double grad_norm, double lr) {
-  const double scale = clip_scale(grad_norm, config_.clip_grad_norm.value_or(0.0));
-  if (scale < 1.0) at::_foreach_mul_(gradients, scale);
+  multiply(gradients, clip_scale(grad_norm, config_.clip_grad_norm.value_or(0.0)));
   ++updates_;
   consecutive_skips_ = 0;
   for (const auto& rule : rules_) apply_rule(*rule, gradients, lr);

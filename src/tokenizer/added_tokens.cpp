@@ -32,7 +32,7 @@ bool matches_somewhere(const Regex& regex, std::string_view text) {
 }
 
 bool starts_with_word(std::string_view text) {
-  static const Regex word(R"(\A\w)");
+  static const Regex word(base::concat("\\A[\\w", kJoinControls, "]"));
   return !text.empty() && matches_somewhere(word, text.substr(0, code_point_at(text, 0).length));
 }
 
@@ -118,6 +118,7 @@ std::vector<Segment> AddedTokens::split(std::string_view text, bool after_normal
     if ((!parse_specials && is_special(token.content)) || !accepts(token, text, range)) continue;
     if (token.left_strip) range.begin = std::max(strip_white_space_right(text.substr(0, range.begin)).size(), done);
     if (token.right_strip) range.end = text.size() - strip_white_space_left(text.substr(range.end)).size();
+    if (range.begin >= range.end) continue;  // white space that the token before took along
     if (range.begin > done) segments.push_back({{done, range.begin}, -1});
     segments.push_back({range, token.id});
     done = range.end;

@@ -36,6 +36,7 @@ struct Segment {
 /// A set of texts, of which it finds the longest one at a position of another text.
 class TokenTrie {
  public:
+  /// The first value given for a text counts.
   void add(std::string_view text, size_t value);
   struct Match {
     size_t length = 0;  // 0: none

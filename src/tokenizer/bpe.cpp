@@ -94,18 +94,19 @@ void Bpe::initial_tokens(std::string_view piece, std::vector<int32_t>& tokens) c
     if (unknown_pending) tokens.push_back(*unknown_);
     unknown_pending = false;
   };
+  const bool plain = continuing_prefix_.empty() && end_of_word_suffix_.empty();
+  std::string affixed;
   for (size_t i = 0; i < piece.size();) {
     const CodePoint c = code_point_at(piece, i);
-    const bool first = i == 0;
-    const std::string_view character = piece.substr(i, c.length);
+    std::string_view text = piece.substr(i, c.length);
+    if (!plain) text = affixed = with_affixes(text, i == 0, i + c.length == piece.size());
     i += c.length;
-    const bool plain = continuing_prefix_.empty() && end_of_word_suffix_.empty();
-    const int32_t token = plain && c.value < kBasicEnd ? basic_characters_[c.value]
-                                                       : token_of_character(character, first, i == piece.size());
+    const int32_t token =
+        plain && c.value < kBasicEnd ? basic_characters_[c.value] : vocabulary_.id(text).value_or(kNone);
     if (token != kNone) {
       flush_unknown();
       tokens.push_back(token);
-    } else if (byte_fallback_ && append_bytes(character, tokens)) {
+    } else if (byte_fallback_ && append_bytes(text, tokens)) {
       continue;
     } else if (unknown_) {
       if (!fuse_unknown_) flush_unknown();
@@ -115,18 +116,18 @@ void Bpe::initial_tokens(std::string_view piece, std::vector<int32_t>& tokens) c
   flush_unknown();
 }
 
-int32_t Bpe::token_of_character(std::string_view character, bool first, bool last) const {
+std::string Bpe::with_affixes(std::string_view character, bool first, bool last) const {
   std::string text = first ? "" : continuing_prefix_;
   text += character;
   if (last) text += end_of_word_suffix_;
-  return vocabulary_.id(text).value_or(kNone);
+  return text;
 }
 
-bool Bpe::append_bytes(std::string_view character, std::vector<int32_t>& tokens) const {
-  for (const char byte : character) {
+bool Bpe::append_bytes(std::string_view text, std::vector<int32_t>& tokens) const {
+  for (const char byte : text) {
     if (byte_tokens_[static_cast<unsigned char>(byte)] == kNone) return false;
   }
-  for (const char byte : character) tokens.push_back(byte_tokens_[static_cast<unsigned char>(byte)]);
+  for (const char byte : text) tokens.push_back(byte_tokens_[static_cast<unsigned char>(byte)]);
   return true;
 }
 

@@ -31,8 +31,8 @@ class Bpe {
   void build_merges(const MergeList& merges);
   void build_characters();
   void initial_tokens(std::string_view piece, std::vector<int32_t>& tokens) const;
-  int32_t token_of_character(std::string_view character, bool first, bool last) const;
-  bool append_bytes(std::string_view character, std::vector<int32_t>& tokens) const;
+  std::string with_affixes(std::string_view character, bool first, bool last) const;
+  bool append_bytes(std::string_view text, std::vector<int32_t>& tokens) const;
   void merge_short(std::vector<int32_t>& tokens) const;
   void merge_long(std::vector<int32_t>& tokens) const;
 

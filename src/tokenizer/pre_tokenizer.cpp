@@ -10,14 +10,15 @@
 namespace grpo::tokenizer {
 namespace {
 
-/// Replaces the text of the pieces by what rewrite(piece, text, whether it is the first) appends for each piece.
+/// Replaces the text of the pieces by what rewrite(piece, text, whether it starts the input) appends for each piece.
 template <typename Rewrite>
 void rewrite_pieces(Pieces& pieces, Rewrite rewrite) {
   std::string text;
   text.reserve(pieces.text.size() * 2);
+  pieces.starts_input = pieces.starts_input && !pieces.ranges.empty() && pieces.ranges.front().begin == 0;
   for (TextRange& range : pieces.ranges) {
     const size_t begin = text.size();
-    rewrite(pieces.piece(range), text, &range == pieces.ranges.data());
+    rewrite(pieces.piece(range), text, pieces.starts_input && &range == pieces.ranges.data());
     range = {begin, text.size()};
   }
   pieces.text = std::move(text);
@@ -69,9 +70,8 @@ class Metaspace : public PreTokenizer {
   }
 
   void apply(Pieces& pieces) const override {
-    rewrite_pieces(pieces, [&](std::string_view piece, std::string& text, bool first) {
-      const bool marks =
-          prepend_ == PrependScheme::kAlways || (prepend_ == PrependScheme::kFirst && first && pieces.starts_input);
+    rewrite_pieces(pieces, [&](std::string_view piece, std::string& text, bool starts_input) {
+      const bool marks = prepend_ == PrependScheme::kAlways || (prepend_ == PrependScheme::kFirst && starts_input);
       if (marks && piece[0] != ' ' && !piece.starts_with(replacement_)) text += replacement_;
       for (const char c : piece) {
         if (c == ' ') {
@@ -126,7 +126,8 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const nlohmann::json& config) {
   if (type == "Digits") return make_digits(bool_or(config, "individual_digits", false));
   if (type == "Metaspace") return std::make_unique<Metaspace>(config);
   if (type == "Whitespace") {
-    return std::make_unique<Split>(Regex(R"(\w+|[^\w\s]+)"), SplitBehavior::kRemoved, true);
+    return std::make_unique<Split>(Regex(base::concat("[\\w", kJoinControls, "]+|[^\\w", kJoinControls, "\\s]+")),
+                                   SplitBehavior::kRemoved, true);
   }
   if (type == "WhitespaceSplit") return std::make_unique<Split>(Regex(R"(\s)"), SplitBehavior::kRemoved);
   unsupported_component("pre_tokenizer", type);

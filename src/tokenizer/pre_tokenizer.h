@@ -14,7 +14,7 @@ namespace grpo::tokenizer {
 struct Pieces {
   std::string text;  // valid UTF-8
   std::vector<TextRange> ranges;
-  bool starts_input = false;  // the first piece starts where the whole input starts
+  bool starts_input = false;  // the text starts where the whole input starts
 
   std::string_view piece(const TextRange& range) const {
     return std::string_view(text).substr(range.begin, range.size());

@@ -35,6 +35,10 @@ class Regex {
   std::unique_ptr<State> state_;
 };
 
+/// Class items that belong to \w beside Oniguruma's where Hugging Face's tokenizers match with Rust's regular
+/// expressions: the joiners between characters, which UTS 18 counts among a word's.
+inline constexpr const char* kJoinControls = "\\x{200c}\\x{200d}";
+
 /// The pattern that matches exactly `text`.
 std::string escape_regex(std::string_view text);
 

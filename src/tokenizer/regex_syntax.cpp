@@ -1,5 +1,6 @@
 #include "tokenizer/regex_syntax.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdio>
 
@@ -79,10 +80,25 @@ class Translator {
       escape(false);
     } else if (c == '[') {
       character_class();
+    } else if (const size_t length = options_length(); length > 0) {
+      // Behind the beginning Ruby's reach over the alternatives that follow, PCRE2's over one's rest.
+      if (at_ > 0 && pattern_[at_ + length] == ')') fail("an option like (?i) behind the beginning");
+      std::string options(pattern_.substr(at_, length));
+      std::replace(options.begin(), options.end(), 'm', 's');  // Ruby's m lets . match line breaks
+      out_ += options;
+      at_ += length;
     } else {
       out_ += c;
       ++at_;
     }
+  }
+
+  /// Length of (?i) or (?m-i: here, without what follows; 0 where no options are set.
+  size_t options_length() const {
+    if (pattern_.substr(at_, 2) != "(?") return 0;
+    const size_t end = pattern_.find_first_not_of("imx-", at_ + 2);
+    const bool sets = end != std::string_view::npos && end > at_ + 2 && (pattern_[end] == ':' || pattern_[end] == ')');
+    return sets ? end - at_ : 0;
   }
 
   /// Length of {n}, {n,}, {,m} or {n,m} here; 0 where the brace is a plain character.
@@ -102,11 +118,10 @@ class Translator {
     if (bounds[1] == ',') bounds.insert(1, "0");  // PCRE2 before 10.43 does not know {,m}
     out_ += bounds;
     at_ += length;
-    if (at_ < pattern_.size() && pattern_[at_] == '+') {
-      // In Ruby's syntax {n,m}+ is a repeated repeat, in PCRE2 a possessive one.
+    // In Ruby's syntax {n,m}+ is a repeated repeat and {n}? an optional one, in PCRE2 a possessive and a lazy one.
+    if (peek() == '+' || (peek() == '?' && bounds.find(',') == std::string::npos)) {
       out_.insert(atom_begin_, "(?:");
-      out_ += ")+";
-      ++at_;
+      out_ += std::string(")") + pattern_[at_++];
     }
   }
 
@@ -131,7 +146,7 @@ class Translator {
       if (pattern_.substr(at_, 2) != "[:") fail("a class inside a class");
       const size_t end = pattern_.find(":]", at_);
       if (end == std::string_view::npos) fail("an open [: class");
-      out_ += pattern_.substr(at_, end + 2 - at_);
+      out_ += posix_items(pattern_.substr(at_ + 2, end - at_ - 2));
       at_ = end + 2;
       return;
     }
@@ -164,6 +179,11 @@ class Translator {
         at_ += 2;
         if (in_class) fail("\\W inside a class");
         out_ += "[^" + word_items() + "]";
+        return;
+      case 'b':
+      case 'B':
+        at_ += 2;
+        out_ += in_class ? std::string({'\\', c}) : word_boundary(c == 'b');
         return;
       case 'h':
       case 'H':
@@ -203,17 +223,17 @@ class Translator {
   }
 
   void category(std::string_view name, bool negated, bool in_class) {
-    const std::string added = extended_ && is_category(name) ? added_items(name) : "";
+    const std::string newer = is_category(name) ? added(name) : "";
     // A bare name is a script's extensions in newer PCRE2, where Oniguruma means the script itself.
     const std::string full = is_category(name) ? std::string(name) : property_name(name);
-    if (added.empty()) {
+    if (newer.empty()) {
       out_ += (negated ? "\\P{" : "\\p{") + full + "}";
     } else if (!negated) {
-      items("\\p{" + full + "}" + added, in_class);
+      items("\\p{" + full + "}" + newer, in_class);
     } else if (in_class) {
-      out_ += "\\P{" + full + "}";  // a class cannot subtract `added`, so characters newer than Unicode 14 stay in it
+      out_ += "\\P{" + full + "}";  // a class cannot subtract `newer`, so characters newer than Unicode 14 stay in it
     } else {
-      out_ += "[^\\p{" + full + "}" + added + "]";
+      out_ += "[^\\p{" + full + "}" + newer + "]";
     }
   }
 
@@ -225,11 +245,34 @@ class Translator {
     return "sc:" + std::string(name);
   }
 
+  /// The members of [:name:] as class items. Oniguruma takes Unicode's properties (UTS 18, annex C) and counts symbols
+  /// among the punctuation; PCRE2 takes general categories.
+  std::string posix_items(std::string_view name) const {
+    if (name == "alpha") return "\\p{Alphabetic}" + added("L") + added("M");
+    if (name == "alnum") return "\\p{Alphabetic}\\p{Nd}" + added("L") + added("M") + added("Nd");
+    if (name == "lower") return "\\p{Lowercase}" + added("Ll");
+    if (name == "upper") return "\\p{Uppercase}" + added("Lu");
+    if (name == "digit") return "\\p{Nd}" + added("Nd");
+    if (name == "punct") return "\\p{P}\\p{S}" + added("P") + added("S");
+    if (name == "space") return white_space_items(false);
+    if (name == "blank") return "\\t\\p{Zs}";
+    if (name == "word") return word_items();
+    if (name == "cntrl" || name == "xdigit" || name == "ascii") return base::concat("[:", name, ":]");
+    fail(base::concat("the class [:", name, ":]"));
+  }
+
+  std::string added(std::string_view category) const { return extended_ ? added_items(category) : ""; }
+
   /// Unicode's word characters (UTS 18, annex C).
   std::string word_items() const {
-    std::string items = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
-    if (extended_) items += added_items("L") + added_items("M") + added_items("Nd");
-    return items;
+    return "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" + added("L") + added("M") + added("Nd");
+  }
+
+  /// Between a word character and another one or an end of the text; negated everywhere else.
+  std::string word_boundary(bool holds) const {
+    const std::string word = "[" + word_items() + "]";
+    return "(?:(?<=" + word + (holds ? ")(?!" : ")(?=") + word + ")|(?<!" + word + (holds ? ")(?=" : ")(?!") + word +
+           "))";
   }
 
   void items(const std::string& items, bool in_class) { out_ += in_class ? items : "[" + items + "]"; }

@@ -11,7 +11,8 @@ enum class UnicodeProperties {
 };
 
 /// Rewrites a pattern of Oniguruma's Ruby syntax for PCRE2 with PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE.
-/// Throws base::IoError on constructs that have no counterpart (class intersection, nested classes).
+/// Throws base::IoError on constructs that have no counterpart (class intersection, nested classes, options behind the
+/// beginning).
 std::string to_pcre2_syntax(std::string_view pattern, UnicodeProperties properties);
 
 }  // namespace grpo::tokenizer

@@ -114,6 +114,11 @@ TEST_F(LoadProblems, ReadsAConversationThatIsWrittenAsText) {
   const auto problem =
       load("a.csv", "problem,answer\n\"[{\"\"role\"\": \"\"user\"\", \"\"content\"\": \"\"q\"\"}]\",1\n").at(0);
   EXPECT_EQ(problem.messages, (std::vector<Message>{{"user", "q"}}));
+  const auto other =
+      load("o.csv", "problem,answer\n\"[{\"\"from\"\": \"\"human\"\", \"\"value\"\": \"\"q\"\"}]\",1\n").at(0);
+  EXPECT_EQ(other.messages, (std::vector<Message>{{"user", "q"}}));
+  EXPECT_THAT(error_of("p.jsonl", R"({"problem":"[{'from': 'human', 'value': 'q'}]","answer":"x"})"),
+              HasSubstr("written as Python text"));
   EXPECT_THAT(error_of("b.jsonl", R"({"problem":"[{'role': 'user', 'content': 'q'}]","answer":"x"})"),
               HasSubstr("written as Python text"));
   EXPECT_TRUE(load("c.jsonl", R"({"problem":"[1, 2] has how many elements?","answer":"2"})").at(0).messages.empty());
@@ -212,6 +217,18 @@ TEST_F(LoadProblems, NamesTheCsvRowThatDoesNotFit) {
   EXPECT_THAT(error_of("a.csv", "problem,answer\n\"p,1\n"), HasSubstr("not valid CSV"));
   EXPECT_EQ(load("a.csv", ",problem,answer,,\n0,p,1,,\n").at(0).answers.at(0), "1");  // columns without a name
   EXPECT_THAT(error_of("a.csv", "problem,answer,answer\np,1,2\n"), HasSubstr("a.csv: two columns are called answer"));
+}
+
+// As RFC 4180 asks; a prompt may end in a space on purpose.
+TEST_F(LoadProblems, KeepsTheSpacesOfCsvValues) {
+  const auto problem = load("a.csv", "problem,answer\n def f(x): , 8 \n").at(0);
+  EXPECT_EQ(problem.prompt, " def f(x): ");
+  EXPECT_EQ(problem.answers.at(0), " 8 ");
+}
+
+TEST_F(LoadProblems, RefusesCsvThatIsNotUtf8) {
+  EXPECT_THAT(error_of("a.csv", "problem,answer\np,1\ncaf\xE9,2\n"), HasSubstr("a.csv: row 1: problem is not UTF-8"));
+  EXPECT_THAT(error_of("a.csv", "problem,answer,caf\xE9\np,1,x\n"), HasSubstr("a.csv: row 0: "));
 }
 
 // datasets.to_json writes this.

@@ -25,6 +25,7 @@ TEST(WordsOf, AreLettersAndDigitsInSmallLetters) {
   EXPECT_EQ(words_of("  "), "");
   EXPECT_EQ(words_of("x\u2264y \u00B0C caf\u00E9 \u03B1"), "x y c caf\u00E9 \u03B1");
   EXPECT_EQ(words_of("\u6C42x\u7684\u503C\uFF1F"), "\u6C42 x \u7684 \u503C");
+  EXPECT_EQ(words_of("\u6C42\u3001\u503C\u3002\u3000x"), "\u6C42 \u503C x");
   EXPECT_EQ(words_of("a\xE6"), "a \xE6");  // cut in the middle of a character
 }
 

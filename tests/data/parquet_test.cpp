@@ -111,6 +111,13 @@ TEST(Parquet, RefusesTwoColumnsOfOneName) {
   EXPECT_THAT(error_of(path, "problem", "answer"), HasSubstr("a.parquet: two columns are called answer"));
 }
 
+TEST(Parquet, RefusesTextThatIsNotUtf8) {
+  const testing::TempDir dir;
+  const auto path = dir.path() / "a.parquet";
+  write(path, {{"problem", strings({"p", "caf\xE9"})}, {"answer", strings({"1", "2"})}});
+  EXPECT_THAT(error_of(path, "problem", "answer"), HasSubstr("a.parquet: row 1: problem is not UTF-8"));
+}
+
 // The layout of verl's files: chat messages, and the answer inside a struct.
 TEST(Parquet, ReadsChatMessagesAndNestedKeys) {
   const testing::TempDir dir;

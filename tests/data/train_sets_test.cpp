@@ -72,6 +72,14 @@ TEST_F(TrainSets, ChooseRowsByTheirFields) {
   EXPECT_THAT(prompts_where({"meta.tags != t0"}), ElementsAre("p1", "p2", "p4", "p5"));
 }
 
+TEST_F(TrainSets, TellLongIdsApart) {
+  config_.train = {write("a.jsonl",
+                         "{\"problem\":\"p\",\"answer\":1,\"key\":1234567890123456789}\n"
+                         "{\"problem\":\"q\",\"answer\":1,\"key\":1234567890123456790}\n")};
+  EXPECT_THAT(prompts_where({"key = 1234567890123456789"}), ElementsAre("p"));
+  EXPECT_THAT(prompts_where({"key != 1234567890123456789"}), ElementsAre("q"));
+}
+
 TEST_F(TrainSets, TakeAMissingFieldForNull) {
   config_.train = {write("a.jsonl", R"({"problem":"p","answer":1,"source":"aime"})"
                                     "\n"

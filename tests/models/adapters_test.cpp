@@ -257,6 +257,9 @@ TEST(AdapterFolder, IsRefusedWhereItIsAnotherKindOrOfAnotherModel) {
   EXPECT_THAT(refusal("bias", "all"), HasSubstr("bias all"));
   EXPECT_THAT(refusal("modules_to_save", {"lm_head"}), HasSubstr("modules_to_save"));
   EXPECT_THAT(refusal("alpha_pattern", {{"q_proj", 4}}), HasSubstr("alpha_pattern"));
+  for (const char* init : {"pissa_niter_4", "olora", "corda", "loftq"})
+    EXPECT_THAT(refusal("init_lora_weights", init), HasSubstr("init_lora_weights " + std::string(init)));
+  EXPECT_EQ(refusal("init_lora_weights", "gaussian"), "no error");
   EXPECT_THAT(refusal("r", 4), HasSubstr("q_proj.lora_A.weight has shape [3, 32]"));
   EXPECT_THAT(refusal("r", "four"), HasSubstr("not what peft writes"));
   for (const auto& [key, value] : {std::pair<const char*, nlohmann::json>{"base_model_name_or_path", 5},
@@ -331,6 +334,16 @@ class AdaptersOfPeft : public ::testing::TestWithParam<std::pair<const char*, co
 INSTANTIATE_TEST_SUITE_P(All, AdaptersOfPeft,
                          ::testing::Values(std::pair{"qwen2_all", "qwen2_tied"}, std::pair{"qwen3_all", "qwen3_tied"},
                                            std::pair{"llama_some_rslora", "llama_linear_bias"}));
+
+TEST_P(AdaptersOfPeft, AreTheSameWhenSavedAgain) {
+  const at::NoGradGuard no_grad;
+  const testing::TempDir dir;
+  const auto model = CausalLM::load(folder_, at::kFloat, at::kCPU);
+  model->save(dir.path(), base_folder(folder_));
+  const auto again = CausalLM::load(dir.path(), at::kFloat, at::kCPU);
+  const auto batch = nn::PackedBatch::pack(base_.sequences());
+  EXPECT_LT(max_distance(again->hidden_states(batch), model->hidden_states(batch)), 1e-5);
+}
 
 TEST_P(AdaptersOfPeft, GiveItsLogits) {
   const at::NoGradGuard no_grad;

@@ -287,6 +287,22 @@ TEST_P(EveryDtype, RanksTakeTheStepOfTheSummedGradient) {
 
 // ---- split state ----
 
+// As where all but a small parameter are frozen.
+TEST(SplitStateOfOneElement, IsUpdatedThoughARankOwnsNoneOfIt) {
+  for (const auto sharding : {StateSharding::kOptimizer, StateSharding::kGradients, StateSharding::kWeights}) {
+    dist::run_ranks(2, [&](dist::Communicator& communicator) {
+      NamedTensors parameters = {{"w", at::ones({1}).requires_grad_()}};
+      auto& w = parameters[0].second;
+      Optimizer optimizer(parameters, {.lr = 0.1, .weight_decay = 0.0, .clip_grad_norm = 1.0},
+                          {.communicator = &communicator, .sharding = sharding, .layers = {0}});
+      w.mutable_grad() = at::full_like(w.detach(), 3.0);
+      optimizer.accumulate();
+      EXPECT_TRUE(optimizer.step(1, /*gradient_scale=*/0.5).applied);
+      EXPECT_NEAR(w.item<float>(), 0.9f, 1e-5f);
+    });
+  }
+}
+
 struct Split {
   at::ScalarType dtype;
   StateSharding sharding;

@@ -61,6 +61,8 @@ TEST(AddedTokens, TakeWhiteSpaceAlongOnTheStrippedSides) {
   testing::add_token(json, "<l>", {{"lstrip", true}});
   testing::add_token(json, "<r>", {{"rstrip", true}});
   EXPECT_EQ(testing::load_tokenizer(json)->encode("a <l> <r> b"), (Ids{0, 4, 3, 5, 1}));
+  testing::add_token(json, "\n", {{"lstrip", true}});
+  EXPECT_EQ(testing::load_tokenizer(json)->encode("a<r>\nb \nb"), (Ids{0, 5, 1, 6, 1}));  // the first is part of <r>
 }
 
 TEST(AddedTokens, StandForWholeWordsOnly) {
@@ -69,6 +71,7 @@ TEST(AddedTokens, StandForWholeWordsOnly) {
   json["model"]["vocab"].erase("b");
   json["model"]["vocab"]["_"] = 1;
   EXPECT_EQ(testing::load_tokenizer(json)->encode("ab b bc"), (Ids{0, 3, 4, 3, 2}));
+  EXPECT_EQ(testing::load_tokenizer(json)->encode("b\u200dc"), (Ids{2}));  // a joiner belongs to a word
 }
 
 TEST(AddedTokens, AreLookedForBeforeOrAfterNormalisation) {

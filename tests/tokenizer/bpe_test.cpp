@@ -106,6 +106,12 @@ TEST(Bpe, WritesWordPartsWithPrefixAndSuffix) {
   json["model"]["end_of_word_suffix"] = "</w>";
   EXPECT_EQ(encoded(model_of(json), "ab"), (Ids{3}));
   EXPECT_EQ(encoded(model_of(json), "abb"), (Ids{0, 1, 2}));
+  json["model"]["byte_fallback"] = true;
+  for (const char* byte : {"<0x23>", "<0x3C>", "<0x2F>", "<0x77>", "<0x3E>", "<0x63>"}) {
+    auto& vocabulary = json["model"]["vocab"];
+    vocabulary[byte] = vocabulary.size();
+  }
+  EXPECT_EQ(encoded(model_of(json), "ac"), (Ids{0, 4, 4, 9, 5, 6, 7, 8}));  // the bytes of "##c</w>"
 }
 
 }  // namespace

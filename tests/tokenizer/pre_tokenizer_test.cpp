@@ -54,9 +54,16 @@ TEST(Metaspace, MarksTheStartsOfWords) {
   Json config = {{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}, {"split", true}};
   EXPECT_THAT(pieces(config, "a b"), ElementsAre("\u2581a", "\u2581b"));
   EXPECT_THAT(pieces(config, "a b", false), ElementsAre("a", "\u2581b"));
+  const Json split_first = {{"type", "Sequence"}, {"pretokenizers", {{{"type", "WhitespaceSplit"}}, config}}};
+  EXPECT_THAT(pieces(split_first, "a b"), ElementsAre("\u2581a", "b"));
+  EXPECT_THAT(pieces(split_first, " a b"), ElementsAre("a", "b"));  // what begins the input was dropped
   config["split"] = false;
   config["prepend_scheme"] = "never";
   EXPECT_THAT(pieces(config, "a b"), ElementsAre("a\u2581b"));
+}
+
+TEST(Whitespace, SplitsAtWordsAndSigns) {
+  EXPECT_THAT(pieces({{"type", "Whitespace"}}, "a_1!? b\u200dc"), ElementsAre("a_1", "!?", "b\u200dc"));
 }
 
 TEST(PreTokenizer, RefinesPiecesStepByStep) {

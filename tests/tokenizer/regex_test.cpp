@@ -43,7 +43,17 @@ TEST(Regex, TakesOnlyUnicodesWhiteSpaceAsSpace) {
 
 TEST(Regex, ReadsRubySyntaxWhereItDiffers) {
   EXPECT_THAT(matches(R"(\p{N}{1,3}+x)", "1234x"), ElementsAre("1234x"));  // a repeated repeat, not a possessive one
+  EXPECT_THAT(matches(R"(a{2}?)", "aaa"), ElementsAre("aa", ""));          // an optional repeat, not a lazy one
   EXPECT_THAT(matches(R"(^.)", "a\nb"), ElementsAre("a", "b"));
+  EXPECT_THAT(matches(R"((?mi:A.)|b.)", "a\nb\n"), ElementsAre("a\n"));  // m lets . match line breaks
+  EXPECT_THAT(matches(R"((?m)b.)", "b\nB\n"), ElementsAre("b\n"));
+  EXPECT_THAT(matches(R"(\b.)", "e\u0301 x"), ElementsAre("e", " ", "x"));  // an accent belongs to its word
+  EXPECT_THAT(matches(R"([[:punct:]]+)", "a\u00ab$\u2581b\u2044"),
+              ElementsAre("\u00ab$\u2581", "\u2044"));  // symbols too
+  EXPECT_THAT(matches(R"([[:alpha:]_]+)", "e\u0345_1"), ElementsAre("e\u0345_"));
+  EXPECT_THAT(matches(R"([[:lower:]])", "a\u00aaA"), ElementsAre("a", "\u00aa"));
+  EXPECT_THAT(matches(R"([[:space:]])", "\u180e\u3000"), ElementsAre("\u3000"));
+  EXPECT_THAT(matches(R"(\B.)", "e\u0301f"), ElementsAre("\u0301", "f"));
   EXPECT_THAT(matches(R"(\h+\u0067)", "zaFg"), ElementsAre("aFg"));
   EXPECT_THAT(matches(R"(\w+)", "a\u0301_1-"), ElementsAre("a\u0301_1"));
   EXPECT_THAT(matches(R"(\p{Han}+)", "\u3002\u4e2d"), ElementsAre("\u4e2d"));  // the script, not its extensions
@@ -67,6 +77,8 @@ TEST(Regex, SurvivesDeepBacktracking) {
 
 TEST(Regex, NamesThePatternItCannotRead) {
   EXPECT_THAT([] { Regex(R"([a&&b])"); }, ThrowsMessage<base::IoError>(HasSubstr("class intersection")));
+  EXPECT_THAT([] { Regex(R"([[:^alpha:]])"); }, ThrowsMessage<base::IoError>(HasSubstr("[:^alpha:]")));
+  EXPECT_THAT([] { Regex(R"(a(?i)b|c)"); }, ThrowsMessage<base::IoError>(HasSubstr("behind the beginning")));
   EXPECT_THAT([] { Regex(R"((a)"); }, ThrowsMessage<base::IoError>(HasSubstr("(a")));
 }
 

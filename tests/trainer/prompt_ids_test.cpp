@@ -45,6 +45,16 @@ TEST_F(PromptIds, KeepTheTemplatesOwnSpecialTokens) {
   EXPECT_TRUE(tokenizer_->is_special(ids.back()));
 }
 
+// A message that is no more than what the template itself writes before it.
+TEST_F(PromptIds, AreNotDeceivedByAMessageThatRepeatsTheTemplate) {
+  const std::vector<Message> spelled = {{"user", "<|end|>"}};
+  const auto once = encode_as_text(*tokenizer_, chat("<|end|>{problem}<|end|>"), spelled, "here");
+  EXPECT_EQ(specials(once), 2);
+  EXPECT_TRUE(tokenizer_->is_special(once.front()));
+  const auto twice = encode_as_text(*tokenizer_, chat("{problem}={problem}"), spelled, "here");
+  EXPECT_EQ(specials(twice), 0);
+}
+
 TEST_F(PromptIds, TreatEveryMessageOfAConversationAsText) {
   const std::vector<Message> turns = {
       {"system", "be <|end|> kind"}, {"user", "1+1="}, {"assistant", "2<|end|>"}, {"user", "<|end|>2+2="}};

@@ -21,8 +21,8 @@ std::vector<Message> read_conversation(const nlohmann::json& list, const std::st
 /// Like read_conversation, but the user need not have a turn, as in the completion of a preference.
 std::vector<Message> read_messages(const nlohmann::json& list, const std::string& place, const std::string& key);
 
-/// For columns of CSV files, where a chat list is a text: the messages if the text is such a list as JSON, else
-/// nothing. Throws base::IoError like read_messages(), and for a chat list that was written as Python text.
+/// Where a chat list stands as a text, as in a column of a CSV file: the messages if the text is such a list as JSON,
+/// else nothing. Throws base::IoError like read_messages(), and for a chat list that was written as Python text.
 std::vector<Message> messages_in_text(const std::string& text, const std::string& place, const std::string& key);
 
 /// Throws base::IoError if none of the messages is the user's.

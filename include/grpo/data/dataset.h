@@ -97,9 +97,9 @@ inline Order order_of(const DataConfig& config) {
 /// which is stdin), .json (an array of objects), .csv or .parquet (unless the build has no Parquet); .gz,
 /// .zst and .xz are decompressed.
 /// The prompt is a string or a list of chat messages (conversation.h), as in verl's files. The answer is a string, a
-/// number (kept as it is written in the file) or a list of right answers; null, NaN and infinities mean that the answer
-/// is missing. Every row must have all extra_keys. whole_rows: keep each row as JSON text too.
-/// Throws base::IoError naming the file, the line or row, the key and the nearest key that exists.
+/// number (kept as it is written in the file) or a list of right answers; null, and in Parquet NaN and infinities, mean
+/// that the answer is missing. Texts are UTF-8. Every row must have all extra_keys. whole_rows: keep each row as JSON
+/// text too. Throws base::IoError naming the file, the line or row, the key and the nearest key that exists.
 std::vector<Problem> load_problems(const std::vector<std::string>& files, const std::string& prompt_key,
                                    const std::string& answer_key, const std::vector<std::string>& extra_keys = {},
                                    bool whole_rows = false);

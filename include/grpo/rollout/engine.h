@@ -76,7 +76,7 @@ struct Group {
 };
 
 struct EngineStats {
-  int64_t prompt_tokens = 0;  // prefilled tokens; the prompt of a group counts once
+  int64_t prompt_tokens = 0;  // prefilled tokens: each request's prompt, again where it had to give up its pages
   int64_t completion_tokens = 0;
   int64_t decode_steps = 0;
   int64_t preempted = 0;        // how often a sequence gave up its pages and was computed again

@@ -15,7 +15,8 @@ namespace grpo::tokenizer {
 class Tokenizer {
  public:
   /// path: a folder with tokenizer.json(.xz) or tokenizer.model (the first is preferred), or one of these files.
-  /// tokenizer_config.json beside it, if any, names the end-of-sequence token and whether a BOS is added.
+  /// tokenizer_config.json beside it, if any, names the end-of-sequence token. Whether a BOS is put before a text is
+  /// said by the post-processor of a tokenizer.json, as in transformers 5, and for a tokenizer.model by add_bos_token.
   /// Throws base::IoError naming the file and the component that is malformed or not supported.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& path);
 
