@@ -17,12 +17,12 @@ class Checks:
 
 
 def run_grpo(grpo, command, folder, rows, extra=()):
-    """Runs one JSONL command of grpo; the rows it wrote, or a text that says why there are none."""
+    """Runs one JSONL command of grpo, of a model's folder where it takes one; the rows it wrote, or a text that says why there are none."""
     with tempfile.TemporaryDirectory() as work:
         source, target = os.path.join(work, "in.jsonl"), os.path.join(work, "out.jsonl")
         with open(source, "w", encoding="utf-8") as out:
             out.writelines(json.dumps(row) + "\n" for row in rows)
-        call = [grpo, command, "--model", folder, "--input", source, "--output", target, *extra]
+        call = [grpo, command, *(["--model", folder] if folder else []), "--input", source, "--output", target, *extra]
         try:
             done = subprocess.run(call, capture_output=True, text=True, errors="replace")
         except OSError as error:

@@ -2,7 +2,7 @@
 # Trains real language models on a CPU with groups of several sizes, at equal rollouts (docs/results/real_models.md), and makes the page's tables and pictures of it.
 #   sums    SmolLM2-135M-Instruct (scripts/get_smollm2.sh), one-digit sums: 96 rollouts a step, 3,840 in all
 #   sums2   the same with two-digit sums beside them: 128 rollouts a step, 7,680 in all
-#   gsm8k   Qwen2.5-Coder-0.5B-Instruct on GSM8K: 64 rollouts a step, 2,560 in all; one seed and one rate unless --seeds and --rates say more
+#   gsm8k   Qwen2.5-Coder-0.5B-Instruct on GSM8K: 64 rollouts a step, 2,560 in all; one seed and the rate 5e-6 unless --seeds and --rates say more; needs 10 GB of memory or so
 # For sums and sums2 the learning rates of `g2` and `g16` are chosen first, alike: a run each at every rate of --rates, of a seed that is used for nothing else; the rate whose evaluations are
 # best on average is taken. Arms of small groups learn at the rate of `g2`.
 #
@@ -67,18 +67,8 @@ train() {
   # shellcheck disable=SC2086  # keys are words
   build/bin/grpo-train --config "configs/real/$2.yaml" --output "$folder" run.name="$4_seed$5" run.seed="$5" optimizer.lr="$6" ${keys[$2/$3]} \
     data.epochs=1000 trainer.steps=100000 trainer.stop_on="{metric: rollouts/total, at_least: ${rollouts:-${budget[$2]}}}" "${overrides[@]}"
-  finish "$2" "$run"
-}
-
-# What is kept of a finished run: figures and answers, and of GSM8K's what the model says to problems of our own.
-finish() {
-  if [ "$1" = gsm8k ]; then
-    build/bin/grpo checkpoint export "$2" --output "$2/model"
-    said "$2/model" "$2/said.jsonl"
-    rm -r "$2/model"
-  fi
-  rm -rf "$2/checkpoints"
-  touch "$2/finished"
+  rm -rf "$run/checkpoints"
+  touch "$run/finished"
 }
 
 # train_all TASK SEEDS RATES: the arms of a task; of several rates the best one of g2 and of g16 is found first.
@@ -103,6 +93,13 @@ for task in $tasks; do
     sums | sums2)
       scripts/get_smollm2.sh
       train_all "$task" "${seeds:-1 2 3}" "${rates:-1e-5 3e-5 1e-4}"
+      ;;
+    gsm8k)
+      scripts/get_model.sh Qwen2.5-Coder-0.5B-Instruct
+      scripts/get_data.sh gsm8k_train gsm8k_test
+      mkdir -p runs/real/data
+      head -n 200 data/gsm8k_test.jsonl >runs/real/data/gsm8k_test_200.jsonl
+      train_all gsm8k "${seeds:-1}" "${rates:-5e-6}"
       ;;
   esac
 done
