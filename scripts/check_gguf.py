@@ -21,6 +21,7 @@ from gguf.quants import dequantize
 from xllamacpp import CommonParams, Server, ggml_type, llama_flash_attn_type
 
 from checks import Checks, run_grpo
+from convert_gguf import tied_embedding
 
 PROMPTS = [
     "The capital of France is",
@@ -35,8 +36,9 @@ PROMPTS = [
 
 
 def write_float32(source, target):
-    """The same GGUF file with every tensor in float32."""
+    """The same GGUF file with every tensor in float32, and of a tied model the copy that serves for embedding and head."""
     reader = gguf.GGUFReader(source)
+    embedding = tied_embedding({tensor.name: tensor for tensor in reader.tensors})
     writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
     for name, field in reader.fields.items():
         if not name.startswith("GGUF.") and name not in ("general.architecture", "general.file_type"):
@@ -49,7 +51,8 @@ def write_float32(source, target):
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     for tensor in reader.tensors:
-        writer.write_tensor_data(dequantize(tensor.data, tensor.tensor_type))
+        used = embedding if embedding is not None and tensor.name in ("token_embd.weight", "output.weight") else tensor
+        writer.write_tensor_data(dequantize(used.data, used.tensor_type))
     writer.close()
 
 

@@ -99,9 +99,20 @@ class Metadata:
     def get(self, key, otherwise=None):
         return self[key] if key in self else otherwise
 
+    def checked(self, key, value, good, expected):
+        return value if good else fail(f"'{self.name(key)}' is {value!r:.60}, expected {expected}")
+
     def count(self, key, otherwise=None):
         value = self.get(key, otherwise) if otherwise is not None else self[key]
-        return value if isinstance(value, int) and value > 0 else fail(f"'{self.name(key)}' is {value!r:.60}, expected one number above 0")
+        return self.checked(key, value, isinstance(value, int) and value > 0, "one number above 0")
+
+    def number(self, key, otherwise=None):
+        """Stored as float32: 9.99999975e-06 stands for 1e-05."""
+        value = self.get(key, otherwise) if otherwise is not None else self[key]
+        return float(f"{self.checked(key, value, isinstance(value, (int, float)), 'a number'):.6g}")
+
+    def list_of(self, key, kind):
+        return self.checked(key, self[key], isinstance(self[key], list) and all(isinstance(each, kind) for each in self[key]), f"a list of {kind.__name__}")
 
 
 def read(path):
@@ -128,11 +139,6 @@ def refuse_what_no_folder_says(meta):
         fail(f"the file has '{unknown[0]}' ({meta[unknown[0]]!r:.60}), which a model of this family has no place for")
 
 
-def round_float32(value):
-    """Stored as float32: 9.99999975e-06 stands for 1e-05."""
-    return float(f"{value:.6g}")
-
-
 def llama3_factors(config, scaling):
     """By how much each rotary frequency is divided (Llama 3.1's model card)."""
     result, original = [], scaling["original_max_position_embeddings"]
@@ -147,7 +153,7 @@ def llama3_factors(config, scaling):
 def llama3_scaling(config, tensor):
     """GGUF has the quotients of all frequencies (rope_freqs) and not the settings that they follow from: those of Llama 3.1 to 3.3 are tried."""
     quotients = dequantize(tensor.data, tensor.tensor_type).ravel()
-    scaling = {"rope_type": "llama3", "factor": round_float32(quotients.max()), "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    scaling = {"rope_type": "llama3", "factor": float(f"{quotients.max():.6g}"), "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                "original_max_position_embeddings": 8192}
     expected = llama3_factors(config, scaling)
     if quotients.shape != expected.shape or not np.allclose(quotients, expected, rtol=1e-4):
@@ -165,10 +171,10 @@ def rope_scaling(meta, config, tensors):
         return None
     if kind not in ("linear", "yarn"):
         fail(f"rotary scaling '{kind}' is not supported (known: none, linear, yarn, and Llama 3's by 'rope_freqs.weight')")
-    scaling = {"rope_type": kind, "factor": round_float32(meta["arch.rope.scaling.factor"])}
+    scaling = {"rope_type": kind, "factor": meta.number("arch.rope.scaling.factor")}
     if kind == "yarn":
         scaling["original_max_position_embeddings"] = meta.count("arch.rope.scaling.original_context_length")
-        scaling.update({key: round_float32(meta[f"arch.rope.scaling.yarn_{key}"]) for key in ("beta_fast", "beta_slow") if f"arch.rope.scaling.yarn_{key}" in meta})
+        scaling.update({key: meta.number(f"arch.rope.scaling.yarn_{key}") for key in ("beta_fast", "beta_slow") if f"arch.rope.scaling.yarn_{key}" in meta})
     return scaling
 
 
@@ -200,8 +206,8 @@ def model_config(meta, tensors, dtype):
         config.update(attention_bias="blk.0.attn_q.bias" in tensors, mlp_bias="blk.0.ffn_gate.bias" in tensors)
     if meta.architecture == "qwen3":
         config.update(attention_bias=False)
-    config.update(max_position_embeddings=meta.count("arch.context_length"), rope_theta=round_float32(meta.get("arch.rope.freq_base", 10000.0)))
-    config.update(rope_scaling=rope_scaling(meta, config, tensors), rms_norm_eps=round_float32(meta["arch.attention.layer_norm_rms_epsilon"]),
+    config.update(max_position_embeddings=meta.count("arch.context_length"), rope_theta=meta.number("arch.rope.freq_base", 10000.0))
+    config.update(rope_scaling=rope_scaling(meta, config, tensors), rms_norm_eps=meta.number("arch.attention.layer_norm_rms_epsilon"),
                   tie_word_embeddings="output.weight" not in tensors)
     config.update({name: meta[f"tokenizer.ggml.{key}"] for name, key in
                    (("bos_token_id", "bos_token_id"), ("eos_token_id", "eos_token_id"), ("pad_token_id", "padding_token_id")) if f"tokenizer.ggml.{key}" in meta})
@@ -345,8 +351,8 @@ def tokenizer_json(meta, config):
     if pre not in PRE_TOKENIZERS:
         fail(f"pre-tokenizer '{pre}' is not supported (known: {', '.join(PRE_TOKENIZERS)})")
     pre = PRE_TOKENIZERS[pre]
-    tokens, types = meta["tokenizer.ggml.tokens"], meta["tokenizer.ggml.token_type"]
-    merges = [merge.split(" ") for merge in meta["tokenizer.ggml.merges"]]
+    tokens, types = meta.list_of("tokenizer.ggml.tokens", str), meta.list_of("tokenizer.ggml.token_type", int)
+    merges = [merge.split(" ") for merge in meta.list_of("tokenizer.ggml.merges", str)]
     odd = sorted(set(types) - {NORMAL, CONTROL, USER_DEFINED, UNUSED})
     if odd:
         fail(f"token types {odd}, expected only {NORMAL} (normal), {CONTROL} (control), {USER_DEFINED} (user-defined) and {UNUSED} (unused)")
@@ -358,8 +364,8 @@ def tokenizer_json(meta, config):
     if not all(len(merge) == 2 for merge in merges):
         fail("an entry of 'tokenizer.ggml.merges' is no pair")
     for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        if not 0 <= config.get(key, 0) < len(tokens):
-            fail(f"{key} {config[key]} is no id of the {len(tokens)} tokens")
+        if config.get(key, 0) not in range(len(tokens)):
+            fail(f"{key} {config[key]!r:.60} is no id of the {len(tokens)} tokens")
     added = [
         {"id": i, "content": tokens[i], "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": kind == CONTROL}

@@ -2,14 +2,14 @@
 # Trains real language models on a CPU with groups of several sizes, at equal rollouts (docs/results/real_models.md), and makes the page's tables and pictures of it.
 #   sums    SmolLM2-135M-Instruct (scripts/get_smollm2.sh), one-digit sums: 96 rollouts a step, 3,840 in all
 #   sums2   the same with two-digit sums beside them: 128 rollouts a step, 7,680 in all
-#   gsm8k   Qwen2.5-Coder-0.5B-Instruct on GSM8K: 64 rollouts a step, 2,560 in all; one seed and the rate 5e-6 unless --seeds and --rates say more; needs 10 GB of memory or so
+#   gsm8k   Qwen2.5-Coder-0.5B-Instruct on GSM8K: 64 rollouts a step, 2,560 in all; adapters; one seed and the rate 1e-4 unless --seeds and --rates say more
 # For sums and sums2 the learning rates of `g2` and `g16` are chosen first, alike: a run each at every rate of --rates, of a seed that is used for nothing else; the rate whose evaluations are
 # best on average is taken. Arms of small groups learn at the rate of `g2`.
 #
 #   scripts/real_models.sh [--tasks "sums gsm8k"] [--arms "g2 g16 ..."] [--seeds "1 2 3"] [--rates "1e-5 3e-5 1e-4"] [--rollouts N] [--output runs/real] [key=value ...]
 #
 # --rollouts 192 --seeds 1 --tasks sums tries it in a few minutes. Interrupted (Ctrl-C), the same command goes on where it was: finished runs are passed over, an unfinished one resumes
-# exactly. A finished run loses its checkpoints (1.8 and 7 GB each) and keeps its figures and answers. key=value are overrides for all runs.
+# exactly. A finished run loses its checkpoints (1.5 GB of SmolLM2) and keeps its figures and answers. key=value are overrides for all runs.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "$0")/.."
@@ -99,7 +99,7 @@ for task in $tasks; do
       scripts/get_data.sh gsm8k_train gsm8k_test
       mkdir -p runs/real/data
       head -n 200 data/gsm8k_test.jsonl >runs/real/data/gsm8k_test_200.jsonl
-      train_all gsm8k "${seeds:-1}" "${rates:-5e-6}"
+      train_all gsm8k "${seeds:-1}" "${rates:-1e-4}"
       ;;
   esac
 done

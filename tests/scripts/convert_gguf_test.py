@@ -300,6 +300,9 @@ class Conversion(unittest.TestCase):
                 ("token types [6]", {"tokenizer.ggml.token_type": [1] * (VOCABULARY - 1) + [6]}, tensors),
                 ("two tokens have the same text", {"tokenizer.ggml.tokens": [*TOKENS[:-6], "he", *TOKENS[-5:]]}, tensors),
                 ("'tokenizer.ggml.merges' is no pair", {"tokenizer.ggml.merges": ["h e l"]}, tensors),
+                ("'llama.rope.freq_base' is 'high', expected a number", {"llama.rope.freq_base": "high"}, tensors),
+                ("'tokenizer.ggml.tokens' is 'none', expected a list of str", {"tokenizer.ggml.tokens": "none"}, tensors),
+                ("eos_token_id 'end' is no id", {"tokenizer.ggml.eos_token_id": "end"}, tensors),
                 ("eos_token_id 5000", {"tokenizer.ggml.eos_token_id": 5000}, tensors)):
             with self.subTest(words):
                 write_gguf(self.file, "llama", changed, keys=keys)
