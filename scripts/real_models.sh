@@ -62,13 +62,17 @@ scripts/build.sh --target grpo
 
 # train FOLDER TASK ARM NAME SEED RATE: one run, unless it is finished.
 train() {
-  local folder=$output/$1 run=$output/$1/$4_seed$5
-  [ ! -f "$run/finished" ] || return 0
+  local folder=$output/$1 run=$output/$1/$4_seed$5 goal=${rollouts:-${budget[$2]}}
+  if [ -f "$run/finished" ]; then
+    [ "$(cat "$run/finished")" = "$goal" ] && return 0
+    echo "real_models: $run ended at $(cat "$run/finished") rollouts and cannot go on to $goal: name another --output" >&2
+    exit 2
+  fi
   # shellcheck disable=SC2086  # keys are words
   build/bin/grpo-train --config "configs/real/$2.yaml" --output "$folder" run.name="$4_seed$5" run.seed="$5" optimizer.lr="$6" ${keys[$2/$3]} \
-    data.epochs=1000 trainer.steps=100000 trainer.stop_on="{metric: rollouts/total, at_least: ${rollouts:-${budget[$2]}}}" "${overrides[@]}"
+    data.epochs=1000 trainer.steps=100000 trainer.stop_on="{metric: rollouts/total, at_least: $goal}" "${overrides[@]}"
   rm -rf "$run/checkpoints"
-  touch "$run/finished"
+  echo "$goal" >"$run/finished"
 }
 
 # train_all TASK SEEDS RATES: the arms of a task; of several rates the best one of g2 and of g16 is found first.

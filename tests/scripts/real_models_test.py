@@ -83,6 +83,7 @@ class RealModels(unittest.TestCase):
         (self.checkout / "build" / "bin" / "grpo-train").write_text("#!/bin/sh\nexit 1\n")
         self.trained(*args)
         self.assertEqual(self.script("real_models.sh", *args[:2], "--seeds", "3").returncode, 1)
+        self.assertIn("ended at 3840 rollouts and cannot go on to 5000", self.script("real_models.sh", *args, "--rollouts", "5000").stderr)
 
     def test_one_rate_needs_no_choice(self):
         self.trained("--tasks", "gsm8k", "--rates", "1e-6")
