@@ -22,6 +22,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # a folder is all there is; nothing is looke
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from checks import Checks, run_grpo
 
@@ -40,6 +41,7 @@ def evaluated(options, problems, work):
 @torch.no_grad()
 def sampled(options, rows):
     """Completions of transformers: a list of texts a problem."""
+    transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(options.model, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, options.dtype), local_files_only=True).eval()
     torch.manual_seed(options.seed)
