@@ -67,13 +67,14 @@ def seeds_of(folder, arm, seeds=None):
     return [lines_of(run) for run in folders_of(folder, arm, seeds)]
 
 
-def accuracy_metric(lines):
-    return next((key for key in lines[0] if "/mean@" in key), None) or fail("a run was not evaluated before its first step (eval.every_steps)")
+def accuracy_metric(lines, of=""):
+    """Of the evaluation set that is called so, or of the first one."""
+    return next((key for key in lines[0] if key.startswith(f"eval/{of}") and "/mean@" in key), None) or fail("a run was not evaluated before its first step (eval.every_steps)")
 
 
-def accuracies(lines):
+def accuracies(lines, of=""):
     """(rollouts, percent) of each evaluation as it is."""
-    metric = accuracy_metric(lines)
+    metric = accuracy_metric(lines, of)
     return [(line.get("rollouts/total", 0), 100 * line[metric]) for line in lines if metric in line]
 
 

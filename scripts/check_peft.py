@@ -19,7 +19,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from check_transformers import Checks, run_grpo
+from checks import Checks, run_grpo
 
 SEQUENCE_LENGTHS = [2, 3, 17, 64, 65, 200]
 

@@ -9,9 +9,7 @@ import argparse
 import json
 import os
 import random
-import subprocess
 import sys
-import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a folder is all there is; nothing is looked up elsewhere
 
@@ -19,6 +17,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
+
+from checks import Checks, run_grpo
 
 TEXTS = [
     "The capital of France is Paris.",
@@ -32,38 +32,6 @@ TEXTS = [
 ]
 SEQUENCE_LENGTHS = [2, 3, 17, 64, 65, 200]
 SMALL_MODEL = 5_000_000  # parameters; below it log-probs of random test models agree much closer
-
-
-class Checks:
-    """Prints one line a check and remembers whether any failed."""
-
-    def __init__(self):
-        self.failed = 0
-
-    def report(self, good, name, detail):
-        print(f"{'ok  ' if good else 'FAIL'} {name}: {detail}", flush=True)
-        self.failed += not good
-
-
-def run_grpo(grpo, command, folder, rows, extra=()):
-    """Runs one JSONL command of grpo; the rows it wrote, or a text that says why there are none."""
-    with tempfile.TemporaryDirectory() as work:
-        source, target = os.path.join(work, "in.jsonl"), os.path.join(work, "out.jsonl")
-        with open(source, "w", encoding="utf-8") as out:
-            out.writelines(json.dumps(row) + "\n" for row in rows)
-        call = [grpo, command, "--model", folder, "--input", source, "--output", target, *extra]
-        try:
-            done = subprocess.run(call, capture_output=True, text=True, errors="replace")
-        except OSError as error:
-            return f"{grpo} does not start: {error.strerror}"
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ["nothing on stderr"]
-            return f"grpo {command} ended with {done.returncode}: {lines[-1]}"
-        with open(target, encoding="utf-8") as result:
-            written = [json.loads(line) for line in result]
-    if len(written) != len(rows):
-        return f"grpo {command} wrote {len(written)} rows, expected {len(rows)}"
-    return written
 
 
 def load_model(folder, checks):

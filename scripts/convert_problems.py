@@ -5,7 +5,7 @@
   scripts/convert_problems.py --input dapo.jsonl --without data/math500.jsonl --count 7500 --output data/dapo_math_sub.jsonl
 
 --problem and --answer name keys (dots enter objects; several, by commas: the first that a row has). box:KEY takes the
-content of the last \\boxed{} of KEY. Input: .jsonl, .json (an array, or one object a line) or .parquet (needs the Python package
+content of the last \\boxed{} of KEY, hashes:KEY what stands behind ####. Input: .jsonl, .json (an array, or one object a line) or .parquet (needs the Python package
 pyarrow).
 
 Repeats are dropped: problems whose letters, digits and signs of operations are the same. So are problems that also occur
@@ -73,6 +73,12 @@ def last_box(text):
     return None
 
 
+def behind_hashes(text):
+    """What stands behind the last ####, as in GSM8K, without the commas of thousands; or None."""
+    _, hashes, answer = text.rpartition("####")
+    return re.sub(r"(?<=\d),(?=\d{3})", "", answer).strip() or None if hashes else None
+
+
 def value_at(row, key):
     for part in key.split("."):
         row = row.get(part) if isinstance(row, dict) else None
@@ -93,9 +99,11 @@ def text_of(value):
 
 def first_text(row, keys):
     for key in keys:
-        value = text_of(value_at(row, key.removeprefix("box:")))
+        value = text_of(value_at(row, key.removeprefix("box:").removeprefix("hashes:")))
         if value and key.startswith("box:"):
             value = last_box(value)
+        if value and key.startswith("hashes:"):
+            value = behind_hashes(value)
         if value:
             return value
     return None

@@ -2,7 +2,7 @@
 # Puts public problem sets into data/, as the configurations name them.
 #
 #   scripts/get_data.sh                 what configs/qwen* and r1distill* name: math500 math_train dapo_math_sub
-#   scripts/get_data.sh aime25 amc23    other evaluation sets
+#   scripts/get_data.sh aime25 amc23    other sets
 #   scripts/get_data.sh --list          every set, and where it comes from
 #
 # The sets come from the Hugging Face hub with its own tool `hf` (python3 -m pip install huggingface_hub; it reads HF_TOKEN,
@@ -16,6 +16,8 @@ table='
 math500       | HuggingFaceH4/MATH-500          | *.jsonl           | --problem problem --answer answer |
 math_train    | EleutherAI/hendrycks_math       | *train*.parquet   | --problem problem --answer box:solution | --without data/math500.jsonl
 dapo_math_sub | open-r1/DAPO-Math-17k-Processed | en/*.parquet      | --problem prompt --answer solution,reward_model.ground_truth | --without data/math500.jsonl --count 7500
+gsm8k_train   | openai/gsm8k                    | main/train*       | --problem question --answer hashes:answer |
+gsm8k_test    | openai/gsm8k                    | main/test*        | --problem question --answer hashes:answer |
 aime25        | math-ai/aime25                  | *test*            | --problem problem,question --answer answer |
 amc23         | math-ai/amc23                   | *test*            | --problem question,problem --answer answer |
 minerva_math  | math-ai/minervamath             | *test*            | --problem question,problem --answer answer |

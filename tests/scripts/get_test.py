@@ -131,6 +131,13 @@ class Scripts(unittest.TestCase):
         self.assertEqual(len(self.rows("out.jsonl")), 1)
         self.assertIn("only 2", self.run_script("convert_problems.py", *args, "--count", "3").stderr)
 
+    def test_answers_behind_hashes(self):
+        source = self.write("in.jsonl", "".join(json.dumps({"question": f"{number}?", "answer": answer}) + "\n" for number, answer in enumerate(
+            ("4 + 4 = 8\n#### 8", "#### 1,234,567", "#### 3 #### -2", "no hashes: 5", "####"))))
+        result = self.run_script("convert_problems.py", "--input", source, "--answer", "hashes:answer", "--output", os.path.join(self.folder, "out.jsonl"))
+        self.assertIn("3 problems of 5 rows; dropped 2 without problem or answer", result.stdout, result.stderr)
+        self.assertEqual([row["answer"] for row in self.rows("out.jsonl")], ["8", "1234567", "-2"])
+
     def test_problems_that_differ_in_a_sign_are_two(self):
         source = self.write("in.jsonl", "".join(json.dumps({"problem": problem, "answer": "1"}) + "\n" for problem in ("$x + 1 = 0$", "x+1=0.", "x - 1 = 0", "x_1 = 0", "x < 10", "x > 10")))
         result = self.run_script("convert_problems.py", "--input", source, "--output", os.path.join(self.folder, "out.jsonl"))
