@@ -19,6 +19,7 @@
 #include "grpo/models/freeze.h"
 #include "grpo/models/model_config.h"
 #include "trainer/divergence.h"
+#include "trainer/divide_prompts.h"
 #include "trainer/group_sizes.h"
 #include "trainer/memory_plan.h"
 #include "trainer/metric_watch.h"
@@ -26,7 +27,6 @@
 #include "trainer/plan_warnings.h"
 #include "trainer/preferences.h"
 #include "trainer/sampling_numbers.h"
-#include "trainer/share_prompts.h"
 #include "trainer/time_plan.h"
 #include "trainer/train_shares.h"
 
