@@ -374,6 +374,8 @@ void CausalLM::set_layer_hooks(LayerHooks hooks) {
 
 void CausalLM::set_training_options(const TrainingOptions& options) { state_->training = options; }
 
+const TrainingOptions& CausalLM::training_options() const { return state_->training; }
+
 void CausalLM::release_sampling_weights() {
   const std::lock_guard lock(state_->sampling_mutex);
   state_->sampling.reset();

@@ -454,7 +454,7 @@ void validate_inputs(const TrainConfig& config) {
 
 namespace {
 
-void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding) {
+void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding, update::SharePrompts share) {
   if (model.lora.rank == 0) return;
   models::validate(model.lora);
   if (!model.freeze.empty()) {
@@ -465,6 +465,11 @@ void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding)
     throw base::ConfigError(
         "distributed.sharding: zero3 does not go with model.lora: it splits trained weights, and the model's own are "
         "not trained; use auto, zero1 or zero2");
+  }
+  if (model.lora.dropout > 0.0 && share == update::SharePrompts::kTrue) {
+    throw base::ConfigError(
+        "trainer.share_prompts: true does not go with model.lora.dropout: what is left out at a prompt's tokens differs "
+        "between its completions; use auto or false");
   }
 }
 
@@ -489,7 +494,7 @@ void validate_ppo(const TrainConfig& config) {
 
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
-  validate_adapters(config.model, config.distributed.sharding);
+  validate_adapters(config.model, config.distributed.sharding, config.trainer.share_prompts);
   validate_stream(config);
   validate_stop_on(config.trainer.stop_on.signs);
   validate_goal(config.trainer.stop_on);
