@@ -298,6 +298,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   run->splits_optimizer = plan.sharding != optim::StateSharding::kNone;
   run->budget = run->critic_budget = update::TokenBudget(plan.micro_batch_tokens);
   model.set_training_options(training_options(model, plan));
+  if (run->reference) run->reference->set_training_options(training_options(*run->reference, plan));
   make_rewards(*run);
   load_data(*run);
   run->optimizer = make_optimizer(*run, plan);

@@ -339,7 +339,7 @@ struct TrainerConfig {
       "the GPU has no room for them");
     f("share_prompts", share_prompts,
       "an update computes a prompt once for all its completions in a micro-batch: the same gradient up to rounding; "
-      "auto: prompts of at least 32 tokens where that saves a sixteenth of the tokens (docs/performance.md)");
+      "auto: prompts of at least 32 tokens where that saves a tenth of the tokens (docs/performance.md)");
     f("stream_update", stream_update,
       "the step's one update begins while its tail still decodes: micro-batches of finished groups run beside the "
       "sampler; needs the memory of both at once");
