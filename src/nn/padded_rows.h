@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 #include "grpo/nn/attention.h"
 
 namespace grpo::nn {

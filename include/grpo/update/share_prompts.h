@@ -10,9 +10,9 @@ namespace grpo::update {
 enum class SharePrompts { kAuto, kTrue, kFalse };
 inline std::vector<std::string> enum_names(SharePrompts) { return {"auto", "true", "false"}; }
 
-/// The rule of kAuto, for so many sequences that have a prompt of so many tokens in common. `tokens` are those of all of
-/// them, packed one by one. It knows nothing but these lengths, so that a run that is resumed or replayed decides the
-/// same.
+/// The rule of kAuto, for so many sequences that have a prompt of so many tokens in common. `tokens` are those of all
+/// of them, packed one by one. It knows nothing but these lengths, so that a run that is resumed or replayed decides
+/// the same.
 bool sharing_pays(int64_t prompt, int64_t sequences, int64_t tokens);
 
 }  // namespace grpo::update
