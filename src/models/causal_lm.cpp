@@ -318,14 +318,11 @@ const at::Tensor& CausalLM::head_weight() const {
 
 at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch) const {
   const DecoderWeights& weights = state_->weights;
-  int64_t longest = 0;
-  for (size_t s = 0; s + 1 < batch.offsets.size(); ++s)
-    longest = std::max(longest, batch.offsets[s + 1] - batch.offsets[s]);
-  const auto [cos, sin] = state_->rope_for(longest);
+  const auto [cos, sin] = state_->rope_for(batch.longest_text());
   // The pass is shared with nodes of the graph that compute a layer again in the backward.
   const auto pass = std::make_shared<const TrainingPass>(
       TrainingPass{.config = state_->config,
-                   .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention),
+                   .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention, batch.shared),
                    .rope = {batch.positions, cos, sin, state_->config.head_dim},
                    .recompute = state_->training.recompute,
                    .dropout_keys = batch.dropout_keys});
@@ -376,6 +373,8 @@ void CausalLM::set_layer_hooks(LayerHooks hooks) {
 }
 
 void CausalLM::set_training_options(const TrainingOptions& options) { state_->training = options; }
+
+const TrainingOptions& CausalLM::training_options() const { return state_->training; }
 
 void CausalLM::release_sampling_weights() {
   const std::lock_guard lock(state_->sampling_mutex);

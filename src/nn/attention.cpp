@@ -11,6 +11,8 @@
 #include <numeric>
 
 #include "grpo/kernels/upload.h"
+#include "nn/padded_rows.h"
+#include "nn/shared_prompt_attention.h"
 
 namespace grpo::nn {
 namespace {
@@ -48,17 +50,42 @@ std::vector<std::vector<size_t>> split_into_buckets(const std::vector<int64_t>& 
   return buckets;
 }
 
+AttentionPlan::Side side_of(const std::vector<std::pair<int64_t, int64_t>>& ranges, kernels::Upload& upload) {
+  AttentionPlan::Side side;
+  std::vector<int64_t> rows;
+  std::vector<int64_t> offsets = {0};
+  for (const auto& [begin, end] : ranges) {
+    for (int64_t row = begin; row < end; ++row) rows.push_back(row);
+    offsets.push_back(static_cast<int64_t>(rows.size()));
+    side.longest = std::max(side.longest, end - begin);
+  }
+  side.rows = upload(at::tensor(rows, at::kLong));
+  side.offsets = upload(at::tensor(offsets, at::kInt));
+  return side;
+}
+
 }  // namespace
 
 std::string to_string(AttentionKernel kernel) { return kernel == AttentionKernel::kPadded ? "padded" : "flash"; }
 
-AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device, AttentionKernel kernel) {
+AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device, AttentionKernel kernel,
+                             const std::vector<SharedPrompt>& shared) {
   AttentionPlan plan;
   plan.kernel = kernel;
+  for (const auto& [prompt, end] : shared)
+    plan.shared.push_back({.begin = offsets[prompt], .end = offsets[prompt + 1], .last = offsets[end]});
   kernels::Upload upload(device, /*in_place=*/false);
   if (kernel != AttentionKernel::kPadded) {
     plan.offsets = upload(at::tensor(offsets, at::kInt));
     for (size_t s = 0; s + 1 < offsets.size(); ++s) plan.longest = std::max(plan.longest, offsets[s + 1] - offsets[s]);
+    if (plan.shared.empty()) return plan;
+    std::vector<std::pair<int64_t, int64_t>> completions, prompts;
+    for (const auto& [begin, end, last] : plan.shared) {
+      prompts.emplace_back(begin, end);
+      completions.emplace_back(end, last);
+    }
+    plan.completions = side_of(completions, upload);
+    plan.prompts = side_of(prompts, upload);
     return plan;
   }
   std::vector<int64_t> place(static_cast<size_t>(offsets.back()));
@@ -83,6 +110,7 @@ AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device dev
     bucket.in_place = bucket.dense && gather.size() == place.size() && std::is_sorted(gather.begin(), gather.end());
     bucket.gather = upload(at::tensor(gather, at::kLong));
     bucket.valid = upload(at::tensor(valid, at::kLong));
+    if (!shared.empty()) bucket.rows = bucket.dense ? bucket.gather : bucket.gather.index_select(0, bucket.valid);
     plan.buckets.push_back(bucket);
   }
   if (!std::is_sorted(place.begin(), place.end())) plan.unsort = upload(at::tensor(place, at::kLong));
@@ -100,24 +128,28 @@ at::Tensor flash_attention(const at::Tensor& queries, const at::Tensor& keys, co
 
 }  // namespace
 
+at::Tensor padded_rows(const at::Tensor& x, const AttentionPlan::Bucket& bucket, int64_t repeat) {
+  const auto slots = bucket.in_place ? x : x.index_select(0, bucket.gather);
+  const auto rows = slots.unflatten(0, {bucket.sequences, bucket.length}).transpose(1, 2);
+  return repeat == 1 ? rows : rows.repeat_interleave(repeat, 1);
+}
+
+at::Tensor unpadded_rows(const at::Tensor& x, const AttentionPlan::Bucket& bucket) {
+  const auto rows = x.transpose(1, 2).flatten(0, 1);
+  return bucket.dense ? rows : rows.index_select(0, bucket.valid);
+}
+
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale) {
+  if (!plan.shared.empty()) return shared_prompt_attention(queries, keys, values, plan, scale);
   if (plan.kernel == AttentionKernel::kFlash) return flash_attention(queries, keys, values, plan, scale);
-  const int64_t heads = queries.size(1);
-  const int64_t group = heads / keys.size(1);
-  const int64_t head_dim = queries.size(2);
+  const int64_t group = queries.size(1) / keys.size(1);
   std::vector<at::Tensor> outputs;
   for (const auto& bucket : plan.buckets) {
-    const auto padded = [&](const at::Tensor& x, int64_t repeat) {  // -> [S, heads, L, head_dim]
-      const auto slots = bucket.in_place ? x : x.index_select(0, bucket.gather);
-      const auto rows = slots.reshape({bucket.sequences, bucket.length, x.size(1), head_dim}).transpose(1, 2);
-      return repeat == 1 ? rows : rows.repeat_interleave(repeat, 1);
-    };
-    const auto attended =
-        at::scaled_dot_product_attention(padded(queries, 1), padded(keys, group), padded(values, group), {}, 0.0,
-                                         /*is_causal=*/true, scale);
-    auto rows = attended.transpose(1, 2).reshape({bucket.sequences * bucket.length, heads, head_dim});
-    outputs.push_back(bucket.dense ? rows : rows.index_select(0, bucket.valid));
+    outputs.push_back(unpadded_rows(
+        at::scaled_dot_product_attention(padded_rows(queries, bucket), padded_rows(keys, bucket, group),
+                                         padded_rows(values, bucket, group), {}, 0.0, /*is_causal=*/true, scale),
+        bucket));
   }
   const auto all = outputs.size() == 1 ? outputs.front() : at::cat(outputs, 0);
   return plan.unsort.defined() ? all.index_select(0, plan.unsort) : all;

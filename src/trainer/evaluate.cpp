@@ -10,11 +10,11 @@
 #include "grpo/base/log.h"
 #include "grpo/io/json.h"
 #include "grpo/trainer/eval_metrics.h"
+#include "trainer/divide_prompts.h"
 #include "trainer/gather_json.h"
 #include "trainer/mean.h"
 #include "trainer/reward_item.h"
 #include "trainer/scorer.h"
-#include "trainer/share_prompts.h"
 #include "trainer/step_output.h"
 #include "trainer/stopping.h"
 

@@ -33,7 +33,8 @@ Gradient GradientProbe::gradient(const TrainConfig& config, const update::Batch&
                                 .communicator = *communicator_,
                                 .budget = budget_,
                                 .objective = objective_of(config),
-                                .total_updates = 1};
+                                .total_updates = 1,
+                                .share_prompts = config.trainer.share_prompts};
   if (!batch.sequences.empty()) update::accumulate_gradient(learner, {.name = "gradient"}, batch);
   Gradient gradient;
   for (const auto& [name, weight] : model_.trained().parameters)

@@ -19,6 +19,7 @@
 #include "grpo/models/freeze.h"
 #include "grpo/models/model_config.h"
 #include "trainer/divergence.h"
+#include "trainer/divide_prompts.h"
 #include "trainer/group_sizes.h"
 #include "trainer/memory_plan.h"
 #include "trainer/metric_watch.h"
@@ -26,7 +27,6 @@
 #include "trainer/plan_warnings.h"
 #include "trainer/preferences.h"
 #include "trainer/sampling_numbers.h"
-#include "trainer/share_prompts.h"
 #include "trainer/time_plan.h"
 #include "trainer/train_shares.h"
 
@@ -454,7 +454,7 @@ void validate_inputs(const TrainConfig& config) {
 
 namespace {
 
-void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding) {
+void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding, update::SharePrompts share) {
   if (model.lora.rank == 0) return;
   models::validate(model.lora);
   if (!model.freeze.empty()) {
@@ -465,6 +465,12 @@ void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding)
     throw base::ConfigError(
         "distributed.sharding: zero3 does not go with model.lora: it splits trained weights, and the model's own are "
         "not trained; use auto, zero1 or zero2");
+  }
+  if (model.lora.dropout > 0.0 && share == update::SharePrompts::kTrue) {
+    throw base::ConfigError(
+        "trainer.share_prompts: true does not go with model.lora.dropout: what is left out at a prompt's tokens "
+        "differs "
+        "between its completions; use auto or false");
   }
 }
 
@@ -489,7 +495,7 @@ void validate_ppo(const TrainConfig& config) {
 
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
-  validate_adapters(config.model, config.distributed.sharding);
+  validate_adapters(config.model, config.distributed.sharding, config.trainer.share_prompts);
   validate_stream(config);
   validate_stop_on(config.trainer.stop_on.signs);
   validate_goal(config.trainer.stop_on);

@@ -16,7 +16,7 @@ constexpr const char* kMemory = "how much is held at once: the same sums up to r
 
 constexpr const char* kAsked = "how graders are asked, not what they say; for a run that a failing grader ended";
 
-constexpr std::array<FreeKey, 33> kFreeKeys = {{
+constexpr std::array<FreeKey, 34> kFreeKeys = {{
     {"trainer.steps", "when the run ends; a linear or cosine rate depends on it, which a warning says"},
     {"data.epochs", "when the run ends"},
     {"run.output", "where the folder is"},
@@ -36,6 +36,7 @@ constexpr std::array<FreeKey, 33> kFreeKeys = {{
     {"trainer.micro_batch_tokens", kMemory},
     {"trainer.activation_checkpointing", kMemory},
     {"trainer.offload_optimizer", kMemory},
+    {"trainer.share_prompts", "whether a prompt is computed once: the same sums up to rounding"},
     {"trainer.stream_update", "when micro-batches run: the same sums up to rounding"},
     {"trainer.deterministic", "the order of sums: the same up to rounding"},
     {"rollout.kv_memory_gb", kMemory},

@@ -241,7 +241,8 @@ update::Learner Run::learner() {
           .communicator = communicator,
           .budget = budget,
           .objective = objective_of(config),
-          .total_updates = total_steps * config.trainer.updates_per_step * config.trainer.epochs_per_step};
+          .total_updates = total_steps * config.trainer.updates_per_step * config.trainer.epochs_per_step,
+          .share_prompts = config.trainer.share_prompts};
 }
 
 std::optional<update::Learner> Run::critic_learner() {
@@ -253,7 +254,8 @@ std::optional<update::Learner> Run::critic_learner() {
                          .budget = critic_budget,
                          .objective = {.aggregation = algo::Aggregation::kTokenMean,
                                        .value = update::Objective::Value{.clip = config.algorithm.ppo.value_clip}},
-                         .total_updates = learner.total_updates};
+                         .total_updates = learner.total_updates,
+                         .share_prompts = learner.share_prompts};
 }
 
 bool Run::has_moved_reference(int64_t step) const {
@@ -296,6 +298,7 @@ std::unique_ptr<Run> assemble(const TrainConfig& config, const fs::path& weights
   run->splits_optimizer = plan.sharding != optim::StateSharding::kNone;
   run->budget = run->critic_budget = update::TokenBudget(plan.micro_batch_tokens);
   model.set_training_options(training_options(model, plan));
+  if (run->reference) run->reference->set_training_options(training_options(*run->reference, plan));
   make_rewards(*run);
   load_data(*run);
   run->optimizer = make_optimizer(*run, plan);

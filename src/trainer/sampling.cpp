@@ -29,7 +29,7 @@ Asks asks_of(const StepContext& context, Draws& draws) {
     const Draw* draw = draws.at(number);
     return draw != nullptr ? std::optional(draw->size) : std::nullopt;
   };
-  if (!shares_prompts(context.config, communicator.size()))
+  if (!steals_prompts(context.config, communicator.size()))
     return Asks(config, size_of, /*by_rounds=*/communicator.size() > 1);
   return Asks(
       config, size_of, /*by_rounds=*/false,
@@ -89,7 +89,7 @@ Sampling::Sampling(const StepContext& context, Draws& draws, update::StreamedUpd
   const auto [first, last] = share_of(prompts, communicator);
   progress_.total = static_cast<int64_t>(last - first) * first_size(context.config.rollout);
   show();
-  if (shares_prompts(context.config, communicator.size())) {
+  if (steals_prompts(context.config, communicator.size())) {
     const int64_t together = decoded_together(context.config.rollout, on_cuda(context));
     queue_ = prompt_queue(communicator, context.config, together, context.step);
   } else {

@@ -12,9 +12,9 @@
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/grpo_step.h"
 #include "trainer/asks.h"
+#include "trainer/divide_prompts.h"
 #include "trainer/draws.h"
 #include "trainer/scorer.h"
-#include "trainer/share_prompts.h"
 
 namespace grpo::trainer {
 

@@ -118,9 +118,21 @@ double operations_per_trained_token(const TrainConfig& config, double n, const m
   return (update + critic) * static_cast<double>(config.trainer.epochs_per_step) + passes_without_gradient * 2.0 * n;
 }
 
+// The tokens that the rank trains: of all rollouts at full length, less the prompts that are computed once for a group.
+double trained_tokens(const TrainConfig& config, const Load& load) {
+  const double alone = load.trained * load.tokens();
+  const int64_t group = first_size(config.rollout);
+  const auto share = config.trainer.share_prompts;
+  if (share == update::SharePrompts::kFalse || config.model.lora.dropout > 0.0 || load.trained < 2.0) return alone;
+  const bool pays = update::sharing_pays(static_cast<int64_t>(load.prompt_tokens), group,
+                                         group * static_cast<int64_t>(load.tokens()));
+  if (share == update::SharePrompts::kAuto && !pays) return alone;
+  return alone - load.trained * (1.0 - 1.0 / static_cast<double>(group)) * load.prompt_tokens;
+}
+
 // The number of micro-batches in one update, on the rank that has most.
 int64_t micro_batches(const TrainConfig& config, const Load& load, int64_t micro_batch_tokens) {
-  const double tokens = load.trained * load.tokens() / static_cast<double>(config.trainer.updates_per_step);
+  const double tokens = trained_tokens(config, load) / static_cast<double>(config.trainer.updates_per_step);
   return static_cast<int64_t>(std::ceil(tokens / static_cast<double>(micro_batch_tokens)));
 }
 
@@ -162,7 +174,7 @@ TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& whole, i
   plan.rollout_s = std::ceil(load.sampled / load.together) * load.completion_tokens * decode.seconds() +
                    2.0 * n * load.prompt_tokens * load.prompts / rates.flops;
   if (!samples) plan.rollout_s = 0.0;
-  plan.update_s = operations_per_trained_token(config, n, trained) * load.trained * load.tokens() / rates.flops;
+  plan.update_s = operations_per_trained_token(config, n, trained) * trained_tokens(config, load) / rates.flops;
   plan.idle_ranks = std::max<int64_t>(ranks - config.rollout.prompts_per_step, 0);
   if (ranks > 1) {
     const auto memory = plan_memory(model, config, dtype_bytes, target);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "grpo/update/profile.h"
+#include "update/families.h"
 #include "update/micro_batch.h"
 #include "update/micro_batch_loss.h"
 #include "update/passes.h"
@@ -41,7 +42,7 @@ void GradientPass::forward_and_backward(const std::vector<Sequence>& sequences, 
                                         bool last) {
   learner_.optimizer.begin_pass(last);
   const auto update = learner_.model.has_dropout() ? std::optional(learner_.optimizer.updates()) : std::nullopt;
-  const auto micro = pack_micro_batch(sequences, indices, learner_.model.device(), update);
+  const auto micro = pack_micro_batch(sequences, indices, learner_.model.device(), sharing_of(learner_), update);
   const auto inputs = token_inputs(learner_, sequences, micro, scale_);
   std::optional<TraceRange> range(std::in_place, "forward");
   const auto head = micro_batch_loss(learner_, micro, inputs, sums_);

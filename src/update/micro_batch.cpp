@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <string_view>
 
+#include "grpo/base/error.h"
 #include "grpo/base/random.h"
 #include "grpo/kernels/upload.h"
+#include "update/families.h"
 
 namespace grpo::update {
 namespace {
@@ -36,36 +38,20 @@ int64_t dropout_row(uint64_t text, int64_t position, int64_t update) {
   return static_cast<int64_t>((uint64_t{bits[0]} << 32) | bits[1]);
 }
 
-at::Tensor dropout_keys(const std::vector<std::vector<int64_t>>& texts, int64_t update) {
+at::Tensor dropout_keys(const std::vector<nn::Family>& packed, int64_t update) {
   std::vector<int64_t> rows;
-  for (const auto& ids : texts) {
-    const std::string_view bytes(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int64_t));
-    const uint64_t text = base::stream_id(bytes);
-    for (size_t t = 0; t < ids.size(); ++t) rows.push_back(dropout_row(text, static_cast<int64_t>(t), update));
+  for (const auto& [prompt, texts] : packed) {
+    GRPO_CHECK(prompt.empty(), "a shared prompt with dropout");
+    for (const auto& ids : texts) {
+      const std::string_view bytes(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int64_t));
+      const uint64_t text = base::stream_id(bytes);
+      for (size_t t = 0; t < ids.size(); ++t) rows.push_back(dropout_row(text, static_cast<int64_t>(t), update));
+    }
   }
   return at::tensor(rows, at::kLong);
 }
 
 }  // namespace
-
-double work_of(const Sequence& sequence, const models::ModelConfig& model) {
-  const auto tokens = static_cast<double>(packed_length(sequence));
-  const auto attention = static_cast<double>(model.num_layers * model.num_heads * model.head_dim);
-  return tokens * (static_cast<double>(model.num_parameters()) + attention * tokens);
-}
-
-double work_of(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
-               const models::ModelConfig& model) {
-  double work = 0.0;
-  for (const size_t index : indices) work += work_of(sequences[index], model);
-  return work;
-}
-
-int64_t packed_length(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices) {
-  int64_t tokens = 0;
-  for (const size_t index : indices) tokens += packed_length(sequences[index]);
-  return tokens;
-}
 
 std::vector<std::vector<size_t>> groups_of(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices) {
   std::vector<std::vector<size_t>> groups;
@@ -80,29 +66,29 @@ std::vector<std::vector<size_t>> groups_of(const std::vector<Sequence>& sequence
 
 std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>& sequences,
                                                      const std::vector<size_t>& indices,
-                                                     const models::ModelConfig& model, int64_t max_tokens) {
+                                                     const models::ModelConfig& model, SharePrompts share,
+                                                     int64_t max_tokens) {
   struct Part {
     std::vector<size_t> indices;
     double work = 0.0;
     int64_t tokens = 0;
   };
-  auto longest_first = groups_of(sequences, indices);
-  std::stable_sort(longest_first.begin(), longest_first.end(), [&](const auto& a, const auto& b) {
-    return packed_length(sequences, a) > packed_length(sequences, b);
-  });
-  const int64_t tokens = packed_length(sequences, indices);
+  auto longest_first = families_within(sequences, indices, share, max_tokens);
+  std::stable_sort(longest_first.begin(), longest_first.end(),
+                   [](const Family& a, const Family& b) { return a.tokens > b.tokens; });
+  int64_t tokens = 0;
+  for (const Family& family : longest_first) tokens += family.tokens;
   std::vector<Part> parts(static_cast<size_t>((tokens + max_tokens - 1) / max_tokens));
-  for (const auto& group : longest_first) {
-    const int64_t length = packed_length(sequences, group);
+  for (const Family& family : longest_first) {
     Part* least = nullptr;
     for (Part& part : parts) {
-      const bool has_room = part.indices.empty() || part.tokens + length <= max_tokens;
+      const bool has_room = part.indices.empty() || part.tokens + family.tokens <= max_tokens;
       if (has_room && (least == nullptr || part.work < least->work)) least = &part;
     }
     if (least == nullptr) least = &parts.emplace_back();
-    least->indices.insert(least->indices.end(), group.begin(), group.end());
-    least->work += work_of(sequences, group, model);
-    least->tokens += length;
+    least->indices.insert(least->indices.end(), family.sequences.begin(), family.sequences.end());
+    least->work += work_of(sequences, family, model);
+    least->tokens += family.tokens;
   }
   std::vector<std::vector<size_t>> filled;
   for (Part& part : parts) {
@@ -112,28 +98,35 @@ std::vector<std::vector<size_t>> split_micro_batches(const std::vector<Sequence>
 }
 
 MicroBatch pack_micro_batch(const std::vector<Sequence>& sequences, const std::vector<size_t>& indices,
-                            at::Device device, std::optional<int64_t> dropout_update) {
+                            at::Device device, SharePrompts share, std::optional<int64_t> dropout_update) {
   MicroBatch micro{.sequences = indices, .packed = {}, .hidden_rows = {}, .targets = {}, .offsets = {0}, .groups = {0}};
-  std::vector<std::vector<int64_t>> read;
+  std::vector<nn::Family> packed;
   std::vector<int64_t> rows;
   std::vector<int64_t> targets;
-  int64_t start = 0;
-  for (const size_t index : indices) {
-    const Sequence& sequence = sequences[index];
-    const int64_t length = packed_length(sequence);
-    for (int64_t t = 1; t <= length; ++t) {
-      if (sequence.targets[static_cast<size_t>(t)] == 0) continue;
-      rows.push_back(start + t - 1);
-      targets.push_back(sequence.ids[static_cast<size_t>(t)]);
+  int64_t start = 0;  // of the family in the packed batch
+  for (const Family& family : families_of(sequences, indices, share)) {
+    const Sequence& first = sequences[family.sequences.front()];
+    nn::Family texts{.prompt = {first.ids.begin(), first.ids.begin() + family.shared}, .completions = {}};
+    int64_t behind = start + family.shared;  // where the next completion is packed
+    for (const size_t index : family.sequences) {
+      const Sequence& sequence = sequences[index];
+      const int64_t length = packed_length(sequence);
+      for (int64_t t = 1; t <= length; ++t) {
+        if (sequence.targets[static_cast<size_t>(t)] == 0) continue;
+        rows.push_back(t <= family.shared ? start + t - 1 : behind + t - 1 - family.shared);
+        targets.push_back(sequence.ids[static_cast<size_t>(t)]);
+      }
+      behind += length - family.shared;
+      micro.offsets.push_back(static_cast<int64_t>(targets.size()));
+      texts.completions.emplace_back(sequence.ids.begin() + family.shared, sequence.ids.begin() + length);
     }
-    start += length;
-    micro.offsets.push_back(static_cast<int64_t>(targets.size()));
-    read.emplace_back(sequence.ids.begin(), sequence.ids.begin() + length);
+    start = behind;
+    packed.push_back(std::move(texts));
   }
   for (const auto& group : groups_of(sequences, indices))
     micro.groups.push_back(micro.groups.back() + static_cast<int64_t>(group.size()));
-  micro.packed = nn::PackedBatch::pack(read);
-  if (dropout_update) micro.packed.dropout_keys = dropout_keys(read, *dropout_update);
+  micro.packed = nn::PackedBatch::pack_families(packed);
+  if (dropout_update) micro.packed.dropout_keys = dropout_keys(packed, *dropout_update);
   micro.hidden_rows = at::tensor(rows, at::kLong);
   micro.targets = at::tensor(targets, at::kLong);
   to_device(micro, device);

@@ -3,11 +3,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ThreadLocalState.h>
 
+#include <algorithm>
 #include <iterator>
 #include <numeric>
 #include <utility>
 
 #include "grpo/update/sequence.h"
+#include "update/families.h"
 #include "update/gradient_pass.h"
 #include "update/micro_batch.h"
 #include "update/side_stream.h"
@@ -71,6 +73,7 @@ void StreamedUpdate::work() {
     pass_ = std::make_unique<GradientPass>(learner_, watch_, /*scale=*/1.0);
     while (auto next = next_sequences()) {
       std::move(next->begin(), next->end(), std::back_inserter(sequences_));
+      place_ends_.push_back(sequences_.size());
       run_full_micro_batches();
     }
     run_rest();
@@ -96,17 +99,22 @@ std::optional<std::vector<Sequence>> StreamedUpdate::next_sequences() {
   return std::exchange(places_[next_place_++], std::nullopt);
 }
 
-// The next groups that fit into one micro-batch together. A group that is too long for one is taken alone. The
-// sequences of a group have arrived together, so that no group is seen in part.
+// The next families that fit into one micro-batch together. A group that is too long for one is taken alone. The
+// sequences of a place have arrived together, so that no group is seen in part. Families do not reach over places:
+// what is in a micro-batch would otherwise depend on whether the next place is there already.
 std::vector<size_t> StreamedUpdate::next_part() const {
-  std::vector<size_t> rest(sequences_.size() - begun_);
-  std::iota(rest.begin(), rest.end(), begun_);
   std::vector<size_t> part;
   int64_t tokens = 0;
-  for (const auto& group : groups_of(sequences_, rest)) {
-    tokens += packed_length(sequences_, group);
-    if (!part.empty() && tokens > learner_.budget.tokens()) break;
-    part.insert(part.end(), group.begin(), group.end());
+  size_t first = begun_;
+  for (auto end = std::upper_bound(place_ends_.begin(), place_ends_.end(), begun_); end != place_ends_.end(); ++end) {
+    std::vector<size_t> place(*end - first);
+    std::iota(place.begin(), place.end(), first);
+    first = *end;
+    for (const Family& family : families_within(sequences_, place, sharing_of(learner_), learner_.budget.tokens())) {
+      tokens += family.tokens;
+      if (!part.empty() && tokens > learner_.budget.tokens()) return part;
+      part.insert(part.end(), family.sequences.begin(), family.sequences.end());
+    }
   }
   return part;
 }

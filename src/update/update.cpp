@@ -13,6 +13,7 @@
 #include "grpo/base/error.h"
 #include "grpo/update/profile.h"
 #include "update/balanced_share.h"
+#include "update/families.h"
 #include "update/gradient_pass.h"
 #include "update/micro_batch.h"
 #include "update/micro_batch_loss.h"
@@ -23,7 +24,7 @@ namespace grpo::update {
 namespace {
 
 std::vector<size_t> share_of_rank(const Learner& learner, const std::vector<Sequence>& sequences, int64_t rank) {
-  return balanced_share(sequences, learner.model.config(), rank, learner.communicator.size());
+  return balanced_share(sequences, learner.model.config(), sharing_of(learner), rank, learner.communicator.size());
 }
 
 // The number of micro-batches of the rank that has most. Where ranks split the gradient sums, each micro-batch ends in
@@ -33,8 +34,9 @@ size_t most_micro_batches(const Learner& learner, const std::vector<Sequence>& s
   size_t most = 0;
   for (int64_t rank = 0; rank < learner.communicator.size(); ++rank) {
     const auto share = share_of_rank(learner, sequences, rank);
-    most =
-        std::max(most, split_micro_batches(sequences, share, learner.model.config(), learner.budget.tokens()).size());
+    most = std::max(most, split_micro_batches(sequences, share, learner.model.config(), sharing_of(learner),
+                                              learner.budget.tokens())
+                              .size());
   }
   return most;
 }
@@ -73,7 +75,7 @@ void set_numbers(const Learner& learner, const Watch& watch, std::vector<Sequenc
   const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
     return fits_memory(learner, watch, sequences, part, [&] {
       const at::NoGradGuard no_grad;
-      const auto micro = pack_micro_batch(sequences, part, learner.model.device());
+      const auto micro = pack_micro_batch(sequences, part, learner.model.device(), sharing_of(learner));
       const auto on_host = numbers(micro).cpu().contiguous();
       const float* values = on_host.const_data_ptr<float>();
       for (size_t i = 0; i < part.size(); ++i)

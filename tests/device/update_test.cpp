@@ -80,6 +80,22 @@ TEST_F(Updates, EqualTheCpusInEveryOrder) {
   }
 }
 
+// With both ways to attend to a shared prompt: over cumulative lengths, as a GPU does in bf16, and in padded products.
+TEST_F(Updates, ThatSharePromptsEqualTheCpusInEveryOrder) {
+  const auto expected = plain(at::kCPU);
+  auto sharing = config();
+  sharing.trainer.share_prompts = update::SharePrompts::kTrue;
+  for (const auto kernel : {nn::AttentionKernel::kFlash, nn::AttentionKernel::kPadded}) {
+    for (uint64_t seed = 0; seed <= kSeeds; ++seed) {
+      set_seed(seed);
+      StepFixture fixture(testing::golden_section("step") / "model", sharing, at::kFloat, at::kCUDA);
+      fixture.policy().model->set_training_options({.attention = kernel});
+      fixture.update(batch_);
+      EXPECT_LE(max_difference(weights_of(fixture), expected), 2e-5) << to_string(kernel) << ", seed " << seed;
+    }
+  }
+}
+
 TEST_F(Updates, BesideTheRolloutEqualThePlainOneInEveryOrder) {
   const auto expected = plain(at::kCPU);
   for (uint64_t seed = 0; seed <= kSeeds; ++seed) {

@@ -86,6 +86,7 @@ TEST_F(ResumeRules, LetARunGoOnWithLessMemory) {
   run();
   config_.trainer.steps = 3;
   config_.trainer.micro_batch_tokens = 100;
+  config_.trainer.share_prompts = update::SharePrompts::kTrue;
   config_.rollout.kv_memory_gb.value = 0.5;
   config_.rollout.max_sequences.value = 4;
   config_.rollout.page_size = 8;

@@ -44,7 +44,8 @@ StepContext StepFixture::context() {
                       .communicator = *communicator_,
                       .budget = budget_,
                       .objective = objective_of(config_),
-                      .total_updates = 100},
+                      .total_updates = 100,
+                      .share_prompts = config_.trainer.share_prompts},
           .should_stop = {}};
 }
 

@@ -24,14 +24,15 @@ TEST(BalancedShare, EachSequenceIsTrainedOnceAndNoRankHasMuchMore) {
   for (const int64_t ranks : {1, 2, 4}) {
     std::multiset<size_t> trained;
     for (int64_t rank = 0; rank < ranks; ++rank) {
-      for (const size_t index : balanced_share(sequences, small_shape(), rank, ranks)) trained.insert(index);
+      for (const size_t index : balanced_share(sequences, small_shape(), SharePrompts::kFalse, rank, ranks))
+        trained.insert(index);
     }
     EXPECT_EQ(trained, (std::multiset<size_t>{0, 1, 2, 3, 4, 5, 6, 7})) << ranks;
   }
   // With four ranks, each gets one of the four long sequences.
   for (int64_t rank = 0; rank < 4; ++rank) {
     int64_t longest = 0;
-    for (const size_t index : balanced_share(sequences, small_shape(), rank, 4))
+    for (const size_t index : balanced_share(sequences, small_shape(), SharePrompts::kFalse, rank, 4))
       longest += sequences[index].ids.size() > 100 ? 1 : 0;
     EXPECT_EQ(longest, 1) << rank;
   }
@@ -41,7 +42,8 @@ TEST(BalancedShare, MoreRanksThanSequencesLeavesSomeIdle) {
   auto sequences = uneven_sequences();
   sequences.resize(2);
   size_t idle = 0;
-  for (int64_t rank = 0; rank < 4; ++rank) idle += balanced_share(sequences, small_shape(), rank, 4).empty() ? 1 : 0;
+  for (int64_t rank = 0; rank < 4; ++rank)
+    idle += balanced_share(sequences, small_shape(), SharePrompts::kFalse, rank, 4).empty() ? 1 : 0;
   EXPECT_EQ(idle, 2u);
 }
 

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "update/families.h"
 #include "update/small_shape.h"
 
 namespace grpo::update {
@@ -21,10 +22,11 @@ std::vector<Sequence> sequences_of(const std::vector<int64_t>& lengths) {
   return sequences;
 }
 
-std::vector<std::vector<size_t>> split(const std::vector<Sequence>& sequences, int64_t max_tokens) {
+std::vector<std::vector<size_t>> split(const std::vector<Sequence>& sequences, int64_t max_tokens,
+                                       SharePrompts share = SharePrompts::kFalse) {
   std::vector<size_t> all(sequences.size());
   std::iota(all.begin(), all.end(), size_t{0});
-  return split_micro_batches(sequences, all, small_shape(), max_tokens);
+  return split_micro_batches(sequences, all, small_shape(), share, max_tokens);
 }
 
 TEST(MicroBatches, HoldEachSequenceOnceWithinTheirTokens) {
@@ -42,7 +44,7 @@ TEST(MicroBatches, HoldEachSequenceOnceWithinTheirTokens) {
     EXPECT_EQ(found, (std::multiset<size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
   }
   EXPECT_EQ(split(sequences, 100000).size(), 1u);
-  EXPECT_TRUE(split_micro_batches(sequences, {}, small_shape(), 10).empty());
+  EXPECT_TRUE(split_micro_batches(sequences, {}, small_shape(), SharePrompts::kTrue, 10).empty());
 }
 
 // A long sequence is more work than its share of the tokens, so it has fewer short ones beside it.
@@ -55,7 +57,7 @@ TEST(MicroBatches, ShareTheWorkNotTheTokens) {
   std::vector<double> work;
   for (const auto& part : parts) {
     work.push_back(0.0);
-    for (const size_t index : part) work.back() += work_of(sequences[index], small_shape());
+    for (const size_t index : part) work.back() += work_of(packed_length(sequences[index]), small_shape());
   }
   const auto with_long = std::find(parts[0].begin(), parts[0].end(), 100u) != parts[0].end() ? parts[0] : parts[1];
   EXPECT_LT(with_long.size(), 40u);  // if tokens were shared evenly it would have 45 short ones beside it

@@ -15,6 +15,7 @@
 #include "support/message_of.h"
 #include "support/thread_ranks.h"
 #include "update/balanced_share.h"
+#include "update/families.h"
 #include "update/learner_fixture.h"
 #include "update/micro_batch.h"
 #include "update/small_shape.h"
@@ -170,11 +171,12 @@ TEST(Groups, AreNeverSplit) {
   std::iota(all.begin(), all.end(), size_t{0});
   for (const int64_t max_tokens : {1, 1000, 1500}) {
     std::map<int64_t, size_t> place;
-    const auto parts = split_micro_batches(sequences, all, testing::small_shape(), max_tokens);
+    const auto parts = split_micro_batches(sequences, all, testing::small_shape(), SharePrompts::kFalse, max_tokens);
     size_t found = 0;
     for (size_t p = 0; p < parts.size(); ++p) {
       found += parts[p].size();
-      EXPECT_TRUE(packed_length(sequences, parts[p]) <= max_tokens || groups_of(sequences, parts[p]).size() == 1);
+      EXPECT_TRUE(tokens_of(sequences, parts[p], SharePrompts::kFalse) <= max_tokens ||
+                  groups_of(sequences, parts[p]).size() == 1);
       for (const size_t i : parts[p]) {
         if (sequences[i].group >= 0) EXPECT_EQ(place.emplace(sequences[i].group, p).first->second, p);
       }
@@ -183,7 +185,7 @@ TEST(Groups, AreNeverSplit) {
   }
   std::map<int64_t, int64_t> owner;
   for (int64_t rank = 0; rank < 3; ++rank) {
-    for (const size_t i : balanced_share(sequences, testing::small_shape(), rank, 3)) {
+    for (const size_t i : balanced_share(sequences, testing::small_shape(), SharePrompts::kFalse, rank, 3)) {
       if (sequences[i].group >= 0) EXPECT_EQ(owner.emplace(sequences[i].group, rank).first->second, rank);
     }
   }

@@ -126,6 +126,7 @@ class CausalLM {
 
   /// Sets how later calls of hidden_states() compute. Results and gradients only change by rounding.
   void set_training_options(const TrainingOptions& options);
+  const TrainingOptions& training_options() const;
 
   /// Sets the hooks for later calls of hidden_states().
   void set_layer_hooks(LayerHooks hooks);

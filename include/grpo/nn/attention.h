@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "grpo/nn/packed_batch.h"
+
 namespace grpo::nn {
 
 /// Ways to compute packed attention with its gradient.
@@ -19,7 +21,8 @@ enum class AttentionKernel {
 };
 std::string to_string(AttentionKernel kernel);
 
-/// How packed rows are moved into padded sequences and back. It is made once per batch and used by every layer.
+/// How packed rows are moved into padded segments and back, and which prompts are shared. It is made once per batch and
+/// used by every layer.
 struct AttentionPlan {
   struct Bucket {
     int64_t sequences = 0;
@@ -28,24 +31,40 @@ struct AttentionPlan {
     bool in_place = false;  // the bucket is the whole batch, dense and in packed order, so nothing is moved
     at::Tensor gather;      // [sequences * length] int64: the packed row of each padded slot (padding repeats a row)
     at::Tensor valid;       // [rows of the bucket] int64: the slots that are not padding, sequence by sequence
+    at::Tensor rows;  // [rows of the bucket] int64: the packed rows in these slots; defined where prompts are shared
   };
-  std::vector<Bucket> buckets;  // sequences of similar length share a bucket
+  /// A shared prompt and what continues it, as packed rows: the prompt is [begin, end), all its completions together
+  /// are [end, last).
+  struct Shared {
+    int64_t begin = 0, end = 0, last = 0;
+  };
+  std::vector<Shared> shared;
+  std::vector<Bucket> buckets;  // segments of similar length share a bucket
   // [T] int64: where each packed row is in the concatenated output of the buckets; undefined if it is in packed order.
   at::Tensor unsort;
   // For kernels over cumulative lengths:
   at::Tensor offsets;  // [S + 1] int32
   int64_t longest = 0;
+  /// The rows on one side of the attention of completions to their shared prompts.
+  struct Side {
+    at::Tensor rows;     // [R] int64: the packed rows, prompt by prompt
+    at::Tensor offsets;  // [number of prompts + 1] int32: where those of each prompt begin
+    int64_t longest = 0;
+  };
+  Side completions, prompts;  // defined where prompts are shared
   AttentionKernel kernel = AttentionKernel::kPadded;
 };
 
-/// `offsets` [S + 1] are those of PackedBatch.
+/// `offsets` [S + 1] and `shared` are those of PackedBatch.
 AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device,
-                             AttentionKernel kernel = AttentionKernel::kPadded);
+                             AttentionKernel kernel = AttentionKernel::kPadded,
+                             const std::vector<SharedPrompt>& shared = {});
 
-/// Causal attention within each packed sequence, differentiable. queries: [T, heads, head_dim]; keys and values:
+/// Causal attention within each packed text, differentiable. queries: [T, heads, head_dim]; keys and values:
 /// [T, kv_heads, head_dim]. Neighbouring query heads share a key head. Returns [T, heads, head_dim]. With
-/// kPadded sequences are padded on the right to the length of their bucket, where the causal mask hides the
-/// padding from every real query.
+/// kPadded segments are padded on the right to the length of their bucket, where the causal mask hides the
+/// padding from every real query. What continues a shared prompt attends to it and to itself in two parts, which are
+/// merged (src/nn/shared_prompt_attention.h).
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale);
 

@@ -8,6 +8,7 @@
 #include "grpo/models/causal_lm.h"
 #include "grpo/optim/optimizer.h"
 #include "grpo/update/objective.h"
+#include "grpo/update/share_prompts.h"
 #include "grpo/update/token_budget.h"
 
 namespace grpo::update {
@@ -21,6 +22,7 @@ struct Learner {
   TokenBudget& budget;
   Objective objective;
   int64_t total_updates = 0;  // updates of the whole run, which the learning rate's schedule needs to know
+  SharePrompts share_prompts = SharePrompts::kFalse;  // trainer.share_prompts
 };
 
 /// How far an update has come on this rank.

@@ -73,6 +73,7 @@ class StreamedUpdate {
   // Touched only by the update's thread until it has ended:
   std::unique_ptr<GradientPass> pass_;  // made in the thread, so that its memory belongs to the thread's stream
   std::vector<Sequence> sequences_;     // all that have arrived, in the order of places
+  std::vector<size_t> place_ends_;      // how many there were after each place
   size_t begun_ = 0;                    // how many of them were in micro-batches that have run
   // Shared by both threads, under mutex_:
   mutable std::mutex mutex_;

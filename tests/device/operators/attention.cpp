@@ -64,12 +64,16 @@ Tensor narrow_heads(const Tensor& x, int64_t group) {
   return x.reshape(sizes).sum(-3);
 }
 
+// whole: the attention that these keys are a part of; null: they are all of it.
 std::tuple<Tensor, Tensor, Tensor> gradients(const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v,
-                                             const Tensor& bias, bool causal, double scale) {
+                                             const Tensor& bias, bool causal, double scale,
+                                             const Attended* whole = nullptr) {
   const Heads h = heads_of(q, k, v);
-  const auto p = at::softmax(scores(h, bias, causal, scale), -1), g = grad.to(at::kFloat);
+  const auto s = scores(h, bias, causal, scale), g = grad.to(at::kFloat);
+  const auto p = whole != nullptr ? (s - whole->log_sums.unsqueeze(-1)).exp() : at::softmax(s, -1);
   const auto dp = at::matmul(g, h.v.transpose(-1, -2));
-  const auto ds = p * (dp - (dp * p).sum(-1, /*keepdim=*/true));
+  const auto rows = whole != nullptr ? g * whole->out : dp * p;
+  const auto ds = p * (dp - rows.sum(-1, /*keepdim=*/true));
   return {at::matmul(ds, h.k) * scale, narrow_heads(at::matmul(ds.transpose(-1, -2), h.q) * scale, h.group),
           narrow_heads(at::matmul(p.transpose(-1, -2), g), h.group)};
 }
@@ -168,54 +172,68 @@ std::tuple<Tensor, Tensor, Tensor> cudnn_backward(const Tensor& grad, const Tens
   return padded_backward("cudnn attention backward", grad, q, k, v, bias, causal, scale);
 }
 
-// ---- packed sequences: [tokens, heads, head_dim], sequence s in rows [offsets[s], offsets[s + 1])
+// ---- packed sequences: [tokens, heads, head_dim]. The queries of sequence s are rows [q_cuts[s], q_cuts[s + 1]), its
+// keys those of k_cuts.
+
+struct Cuts {
+  DeviceTensor q, k;
+};
 
 template <typename Each>
-void for_each_sequence(const Tensor& offsets, const Each& each) {
-  const auto* at = offsets.const_data_ptr<int32_t>();
-  for (int64_t s = 0; s + 1 < offsets.numel(); ++s)
-    each([&](const Tensor& rows) { return rows.slice(0, at[s], at[s + 1]).transpose(0, 1); });
+void for_each_sequence(const Cuts& cuts, const Each& each) {
+  const Tensor q_cuts = cuts.q.alias(), k_cuts = cuts.k.alias();
+  const auto rows_of = [](const Tensor& at, int64_t s) {
+    const auto* cut = at.const_data_ptr<int32_t>() + s;
+    return [first = cut[0], last = cut[1]](const Tensor& x) { return x.slice(0, first, last).transpose(0, 1); };
+  };
+  for (int64_t s = 0; s + 1 < q_cuts.numel(); ++s) each(rows_of(q_cuts, s), rows_of(k_cuts, s));
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> packed(const Tensor& q, const Tensor& k, const Tensor& v,
-                                                          const std::optional<Tensor>& offsets,
-                                                          const std::optional<Tensor>&, c10::SymInt, c10::SymInt,
+                                                          const std::optional<Tensor>& q_cuts,
+                                                          const std::optional<Tensor>& k_cuts, c10::SymInt, c10::SymInt,
                                                           double, bool causal, bool, std::optional<double> scale,
                                                           std::optional<c10::SymInt>, std::optional<c10::SymInt>,
                                                           const std::optional<Tensor>&, const std::optional<Tensor>&) {
-  TORCH_CHECK(offsets && offsets->defined(), "the host device has _flash_attention_forward over packed sequences only");
+  TORCH_CHECK(q_cuts && q_cuts->defined() && k_cuts && k_cuts->defined(),
+              "the host device has _flash_attention_forward over packed sequences only");
   auto out = at::empty_like(q), log_sums = at::empty({q.size(1), q.size(0)}, q.options().dtype(at::kFloat));
-  launch_kernel("packed flash attention", {q, k, v, *offsets, out, log_sums},
-                [q_ = DeviceTensor(q), k_ = DeviceTensor(k), v_ = DeviceTensor(v), cuts = DeviceTensor(*offsets),
-                 to = DeviceTensor(out), sums = DeviceTensor(log_sums), causal, factor = scale_of(q, scale)] {
-                  for_each_sequence(cuts.alias(), [&](const auto& rows) {
+  launch_kernel("packed flash attention", {q, k, v, *q_cuts, *k_cuts, out, log_sums},
+                [q_ = DeviceTensor(q), k_ = DeviceTensor(k), v_ = DeviceTensor(v),
+                 cuts = Cuts{DeviceTensor(*q_cuts), DeviceTensor(*k_cuts)}, to = DeviceTensor(out),
+                 sums = DeviceTensor(log_sums), causal, factor = scale_of(q, scale)] {
+                  for_each_sequence(cuts, [&](const auto& queries, const auto& keys) {
                     const auto found =
-                        attend(rows(q_.alias()), rows(k_.alias()), rows(v_.alias()), Tensor(), causal, factor);
-                    rows(to.alias()).copy_(found.out);
-                    rows(sums.alias().t()).copy_(found.log_sums);
+                        attend(queries(q_.alias()), keys(k_.alias()), keys(v_.alias()), Tensor(), causal, factor);
+                    queries(to.alias()).copy_(found.out);
+                    queries(sums.alias().t()).copy_(found.log_sums);
                   });
                 });
   return {out, log_sums, state(), state(), Tensor()};
 }
 
+// Out and log_sums are those it is given, as in the real kernel: they may be of an attention to more keys than these.
 std::tuple<Tensor, Tensor, Tensor> packed_backward(const Tensor& grad, const Tensor& q, const Tensor& k,
-                                                   const Tensor& v, const Tensor&, const Tensor&, const Tensor& offsets,
-                                                   const Tensor&, c10::SymInt, c10::SymInt, double, bool causal,
-                                                   const Tensor&, const Tensor&, std::optional<double> scale,
-                                                   std::optional<c10::SymInt>, std::optional<c10::SymInt>) {
+                                                   const Tensor& v, const Tensor& out, const Tensor& log_sums,
+                                                   const Tensor& q_cuts, const Tensor& k_cuts, c10::SymInt, c10::SymInt,
+                                                   double, bool causal, const Tensor&, const Tensor&,
+                                                   std::optional<double> scale, std::optional<c10::SymInt>,
+                                                   std::optional<c10::SymInt>) {
   auto dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v);
-  launch_kernel("packed flash attention backward", {grad, q, k, v, offsets, dq, dk, dv},
-                [g = DeviceTensor(grad), q_ = DeviceTensor(q), k_ = DeviceTensor(k), v_ = DeviceTensor(v),
-                 cuts = DeviceTensor(offsets), dq_ = DeviceTensor(dq), dk_ = DeviceTensor(dk), dv_ = DeviceTensor(dv),
-                 causal, factor = scale_of(q, scale)] {
-                  for_each_sequence(cuts.alias(), [&](const auto& rows) {
-                    const auto [a, b, c] = gradients(rows(g.alias()), rows(q_.alias()), rows(k_.alias()),
-                                                     rows(v_.alias()), Tensor(), causal, factor);
-                    rows(dq_.alias()).copy_(a);
-                    rows(dk_.alias()).copy_(b);
-                    rows(dv_.alias()).copy_(c);
-                  });
-                });
+  launch_kernel(
+      "packed flash attention backward", {grad, q, k, v, out, log_sums, q_cuts, k_cuts, dq, dk, dv},
+      [g = DeviceTensor(grad), q_ = DeviceTensor(q), k_ = DeviceTensor(k), v_ = DeviceTensor(v), o = DeviceTensor(out),
+       sums = DeviceTensor(log_sums), cuts = Cuts{DeviceTensor(q_cuts), DeviceTensor(k_cuts)}, dq_ = DeviceTensor(dq),
+       dk_ = DeviceTensor(dk), dv_ = DeviceTensor(dv), causal, factor = scale_of(q, scale)] {
+        for_each_sequence(cuts, [&](const auto& queries, const auto& keys) {
+          const Attended whole{queries(o.alias()).to(at::kFloat), queries(sums.alias().t())};
+          const auto [a, b, c] = gradients(queries(g.alias()), queries(q_.alias()), keys(k_.alias()), keys(v_.alias()),
+                                           Tensor(), causal, factor, &whole);
+          queries(dq_.alias()).copy_(a);
+          keys(dk_.alias()).copy_(b);
+          keys(dv_.alias()).copy_(c);
+        });
+      });
   return {dq, dk, dv};
 }
 

@@ -1,4 +1,4 @@
-#include "trainer/share_prompts.h"
+#include "trainer/divide_prompts.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 namespace grpo::trainer {
 namespace {
 
-TEST(SharePrompts, SharesOfPromptsCoverThemAll) {
+TEST(DividePrompts, SharesOfPromptsCoverThemAll) {
   for (const int64_t ranks : {1, 2, 3, 7}) {
     std::vector<std::pair<size_t, size_t>> shares(static_cast<size_t>(ranks));
     dist::run_ranks(ranks, [&](dist::Communicator& communicator) {

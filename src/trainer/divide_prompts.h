@@ -15,7 +15,7 @@ std::pair<size_t, size_t> share_of(size_t count, const dist::Communicator& commu
 
 /// Whether the ranks take a step's prompts from a common queue (distributed.steal_prompts), so that a slow rank samples
 /// fewer. Otherwise each rank has its share_of() them.
-bool shares_prompts(const TrainConfig& config, int64_t ranks);
+bool steals_prompts(const TrainConfig& config, int64_t ranks);
 
 /// A step's prompts as a queue, from which each rank takes some whenever it has room for them.
 struct PromptQueue {

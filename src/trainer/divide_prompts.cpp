@@ -1,4 +1,4 @@
-#include "trainer/share_prompts.h"
+#include "trainer/divide_prompts.h"
 
 #include <algorithm>
 
@@ -13,7 +13,7 @@ std::pair<size_t, size_t> share_of(size_t count, const dist::Communicator& commu
   return {count * rank / ranks, count * (rank + 1) / ranks};
 }
 
-bool shares_prompts(const TrainConfig& config, int64_t ranks) {
+bool steals_prompts(const TrainConfig& config, int64_t ranks) {
   return ranks > 1 && config.rollout.exact && config.distributed.steal_prompts != dist::StealPrompts::kNever;
 }
 
