@@ -469,8 +469,7 @@ void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding,
   if (model.lora.dropout > 0.0 && share == update::SharePrompts::kTrue) {
     throw base::ConfigError(
         "trainer.share_prompts: true does not go with model.lora.dropout: what is left out at a prompt's tokens "
-        "differs "
-        "between its completions; use auto or false");
+        "differs between its completions; use auto or false");
   }
 }
 
