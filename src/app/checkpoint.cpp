@@ -37,8 +37,15 @@ fs::path checkpoints_of(const fs::path& folder) {
   return fs::is_directory(folder / "checkpoints") ? folder / "checkpoints" : folder;
 }
 
+// The folder with the name that it really has, where it is given as "step_00000050/" or ".".
+fs::path with_name(const fs::path& folder) {
+  if (folder.has_filename() && folder.filename() != "." && folder.filename() != "..") return folder;
+  const auto whole = fs::weakly_canonical(folder);
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
 std::vector<fs::path> all_of(const fs::path& folder) {
-  if (fs::is_directory(folder) && is_checkpoint(folder)) return {folder};
+  if (fs::is_directory(folder) && is_checkpoint(folder)) return {with_name(folder)};
   const checkpoint::Store store(checkpoints_of(folder));
   std::vector<fs::path> paths;
   for (const int64_t step : store.all_steps()) paths.push_back(store.path_of(step));
@@ -54,15 +61,20 @@ double megabytes(const fs::path& folder) {
   return static_cast<double>(bytes) / 1e6;
 }
 
+bool is_marked(const fs::path& checkpoint, checkpoint::Mark mark) {
+  const auto step = checkpoint::Store(checkpoint.parent_path()).marked(mark);
+  return step && checkpoint.filename() == checkpoint::step_name(*step);
+}
+
 void list(const CheckpointOptions& options) {
   for (const auto& path : all_of(options.folder)) {
-    const auto good = checkpoint::Store(path.parent_path()).marked(checkpoint::Mark::kGood);
-    std::printf("%s\t%.1f MB\t%s\t%s%s\n", path.filename().c_str(), megabytes(path),
+    std::printf("%s\t%.1f MB\t%s\t%s%s%s\n", path.filename().c_str(), megabytes(path),
                 !fs::exists(path / "model")                 ? "no model"
                 : models::is_adapter_folder(path / "model") ? "adapters"
                                                             : "model",
                 fs::exists(path / "MANIFEST") ? "complete" : "no MANIFEST",
-                good && path.filename() == checkpoint::step_name(*good) ? "\tlast good" : "");
+                is_marked(path, checkpoint::Mark::kGood) ? "\tlast good" : "",
+                is_marked(path, checkpoint::Mark::kBest) ? "\tbest" : "");
   }
 }
 
@@ -87,6 +99,11 @@ void verify(const CheckpointOptions& options) {
 // The newest checkpoint is checked before older ones are removed. If it is damaged nothing is removed,
 // so that a person can look at it.
 void prune(const CheckpointOptions& options) {
+  if (fs::is_directory(options.folder) && is_checkpoint(options.folder)) {
+    throw base::ConfigError(
+        options.folder + ": is one checkpoint, and prune thins out those of a run; expected a run or its checkpoints/");
+  }
+  all_of(options.folder);  // throws where there is none
   const fs::path folder = checkpoints_of(options.folder);
   const io::FileLock lock(fs::weakly_canonical(folder).parent_path() / ".lock");  // refuses while the run goes on
   checkpoint::Store store(folder);

@@ -26,7 +26,7 @@ struct EvalOptions {
   GRPO_FIELDS(f) {
     f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
     f("seed", run.seed, "of the sampling", base::at_least(0));
-    f("threads", run.threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
+    f("threads", run.threads, "CPU threads; 0: the cores this process may use", base::between(0, 1024));
   }
 };
 

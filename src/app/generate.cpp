@@ -10,6 +10,7 @@
 
 #include "app/commands.h"
 #include "app/field_flags.h"
+#include "app/same_file.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/data/conversation.h"
@@ -156,6 +157,7 @@ nlohmann::ordered_json to_json(const rollout::Completion& completion, const Text
 }
 
 void run_generate(const GenerateOptions& options) {
+  refuse_same_file(options.input, options.output);
   const auto model = load_model(options.model);
   const Text text = load_text(options);
   rollout::Engine engine(

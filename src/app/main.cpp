@@ -3,8 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <new>
 #include <string>
@@ -29,12 +31,24 @@ void open_standard_descriptors() {
   }
 }
 
-// `grpo-train ...` means `grpo train ...`. A rank already gets the arguments with "train".
+// `grpo-train ...` means `grpo train ...`, but for `grpo-train --version`. A rank already gets the arguments with
+// "train".
 std::vector<std::string> arguments(int argc, char** argv) {
   std::vector<std::string> args(argv + std::min(argc, 1), argv + argc);
   const bool is_train = argc > 0 && std::filesystem::path(argv[0]).filename() == "grpo-train";
-  if (is_train && !grpo::app::is_local_rank()) args.insert(args.begin(), "train");
+  const bool asks_version = args == std::vector<std::string>{"--version"};
+  if (is_train && !asks_version && !grpo::app::is_local_rank()) args.insert(args.begin(), "train");
   return args;
+}
+
+// A command whose results a full disk has swallowed has failed. stdout is buffered, so that may show only here.
+void check_stdout() {
+  const bool failed_before = std::ferror(stdout) != 0;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !failed_before) return;
+  const int reason = errno;
+  throw grpo::base::IoError(grpo::base::concat("stdout: not everything could be written", reason == 0 ? "" : ": ",
+                                               reason == 0 ? "" : std::strerror(reason)));
 }
 
 int run(std::vector<std::string> args) {
@@ -58,11 +72,12 @@ int run(std::vector<std::string> args) {
   try {
     app.parse(args);
   } catch (const CLI::Success& request) {  // --help, --version
-    return app.exit(request);
+    app.exit(request);
   } catch (const CLI::ParseError& error) {
     app.exit(error);
     return grpo::app::kWrongUsage;
   }
+  if (grpo::app::last_exit_code() == grpo::app::kDone) check_stdout();
   return grpo::app::last_exit_code();
 }
 

@@ -123,7 +123,8 @@ void add_replay(CLI::App& app) {
                    "at the weights after this step instead of those that sampled: ratios are then not 1")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--device", options->replay.device, "in place of the run's model.device");
-  command->add_option("--threads", options->replay.threads, "CPU threads; 0: the cores this process may use");
+  command->add_option("--threads", options->replay.threads, "CPU threads; 0: the cores this process may use")
+      ->check(CLI::Range(0, 1024));
   command->add_flag("--json", options->json, "for programs");
   command->callback([options] { run_replay(*options); });
 }

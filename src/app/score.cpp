@@ -10,6 +10,7 @@
 
 #include "app/commands.h"
 #include "app/field_flags.h"
+#include "app/same_file.h"
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
 #include "grpo/io/parse_json.h"
@@ -84,6 +85,7 @@ void write_scores(const models::CausalLM& model, double temperature, std::vector
 }
 
 void run_score(const ScoreOptions& options) {
+  refuse_same_file(options.input, options.output);
   const auto model = load_model(options.model);
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);

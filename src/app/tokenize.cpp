@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/commands.h"
+#include "app/same_file.h"
 #include "grpo/base/error.h"
 #include "grpo/io/json.h"
 #include "grpo/io/parse_json.h"
@@ -18,6 +19,7 @@ struct TokenizeOptions {
 };
 
 void run_tokenize(const TokenizeOptions& options) {
+  refuse_same_file(options.input, options.output);
   const auto tokenizer = tokenizer::Tokenizer::load(options.model);
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);

@@ -1,4 +1,3 @@
-
 #include "grpo/trainer/train.h"
 
 #include <CLI/CLI.hpp>
@@ -28,13 +27,13 @@ struct TrainOptions {
   std::vector<std::string> overrides;
   std::string resume = "auto";
   std::string output;
-  std::string nproc = "1";
+  std::optional<std::string> nproc;
   bool print_config = false;
   bool help_config = false;
   bool markdown = false;
   bool profile = false;
   bool dry_run = false;
-  int64_t gpus = 1;
+  std::optional<int64_t> gpus;
   std::optional<double> gpu_memory;
   std::string fork;
   trainer::PlanAssumptions assumptions;
@@ -66,20 +65,38 @@ int64_t num_local_ranks(const std::string& nproc, models::DeviceChoice device) {
   return count;
 }
 
+// Every flag that would have no effect is refused.
 void check(const TrainOptions& options) {
   if (!options.fork.empty() && options.resume != "auto") {
     throw base::ConfigError("--fork and --resume " + options.resume +
                             " exclude each other: a fork goes on from the checkpoint it names");
   }
   const bool assumes = options.assumptions.rows.has_value() || !options.assumptions.shape.empty();
-  if (assumes && !options.dry_run)
-    throw base::ConfigError("--rows and --shape are assumptions of a plan; they need --dry-run");
+  const bool plans_for = options.gpus.has_value() || options.gpu_memory.has_value();
+  if ((assumes || plans_for) && !options.dry_run) {
+    throw base::ConfigError(
+        "--rows, --shape, --gpus and --gpu-memory are assumptions of a plan; they need --dry-run. --nproc or a "
+        "launcher "
+        "starts several ranks");
+  }
+  if (options.nproc && options.gpus)
+    throw base::ConfigError("--nproc and --gpus exclude each other: both say for how many ranks to plan");
+  if (options.profile && options.dry_run)
+    throw base::ConfigError("--profile records a run's second step, and --dry-run runs none");
+}
+
+// --help-config and --print-config print what other flags ask for nothing of.
+void check_alone(const TrainOptions& options) {
+  if (options.markdown && !options.help_config) throw base::ConfigError("--markdown needs --help-config");
+  if (int{options.help_config} + int{options.print_config} + int{options.dry_run} > 1)
+    throw base::ConfigError("--help-config, --print-config and --dry-run exclude each other");
 }
 
 bool trains(const TrainOptions& options) { return !options.help_config && !options.print_config && !options.dry_run; }
 
 void run_train(const TrainOptions& options) {
   if (trains(options)) block_stop_signals();
+  check_alone(options);
   trainer::TrainConfig config;
   if (options.help_config) {
     const auto fields = base::fields_of(config);
@@ -87,10 +104,9 @@ void run_train(const TrainOptions& options) {
     return;
   }
   if (options.config.empty()) throw base::ConfigError("--config FILE is missing (try configs/quickstart_2grpo.yaml)");
-  std::vector<std::string> overrides = options.overrides;
-  if (!options.output.empty()) overrides.push_back("run.output=" + options.output);
   const auto file = config::find_config(options.config);
-  config::load(base::fields_of(config), {.file = file, .overrides = overrides});
+  config::load(base::fields_of(config), {.file = file, .overrides = options.overrides});
+  if (!options.output.empty()) config.run.output = options.output;  // a path, whatever it would mean in YAML
   trainer::validate(config);
   if (options.print_config) {
     std::fputs(config::to_yaml(base::fields_of(config)).c_str(), stdout);
@@ -102,14 +118,13 @@ void run_train(const TrainOptions& options) {
                                             .fork = options.fork,
                                             .config_folder = file.parent_path().string(),
                                             .profile = options.profile};
+  const int64_t ranks = options.nproc ? num_local_ranks(*options.nproc, config.model.device) : options.gpus.value_or(1);
   if (options.dry_run) {
-    std::fputs(
-        trainer::describe_plan(config, train_options, options.gpus, options.gpu_memory, options.assumptions).c_str(),
-        stdout);
+    std::fputs(trainer::describe_plan(config, train_options, ranks, options.gpu_memory, options.assumptions).c_str(),
+               stdout);
     return;
   }
   if (!is_local_rank()) {
-    const int64_t ranks = num_local_ranks(options.nproc, config.model.device);
     const bool label = config.logging.console != metrics::ConsoleMode::kJson;  // a label would make lines no JSON
     if (ranks > 1) return set_exit_code(run_local_ranks(ranks, label));
   } else {
@@ -133,14 +148,15 @@ void add_train(CLI::App& app) {
                       "a checkpoint folder that a new run (another run.name) goes on from, with whatever other values");
   command->add_option("--output", options->output, "folder that holds the runs (run.output)");
   command->add_option("--nproc", options->nproc,
-                      "ranks to start on this machine: a number, or auto (one for each GPU)");
+                      "ranks to start on this machine: a number (default 1), or auto (one for each GPU)");
   command->add_flag("--print-config", options->print_config, "print the resolved configuration and stop");
   command->add_flag("--help-config", options->help_config, "print every configuration key and stop");
   command->add_flag("--markdown", options->markdown, "with --help-config: as docs/config.md");
   command->add_flag("--profile", options->profile,
                     "record the second step as a trace for chrome://tracing or Perfetto, in RUN/profile");
   command->add_flag("--dry-run", options->dry_run, "print what would be done and stop");
-  command->add_option("--gpus", options->gpus, "with --dry-run: ranks to plan for")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--gpus", options->gpus, "with --dry-run: ranks to plan for (default 1)")
+      ->check(CLI::Range(1, 1 << 20));
   command->add_option("--gpu-memory", options->gpu_memory, "with --dry-run: GB of each GPU to plan for")
       ->check(CLI::PositiveNumber);
   command

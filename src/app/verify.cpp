@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/same_file.h"
 #include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/io/base64.h"
@@ -68,19 +70,19 @@ void judge(Pair& pair, const verifier::VerifierOptions& verifier_options) {
 }
 
 void verify_all(std::vector<Pair>& pairs, size_t num_threads, const verifier::VerifierOptions& verifier_options) {
-  std::vector<std::thread> threads;
+  num_threads = std::min(num_threads, pairs.size());
+  std::vector<std::jthread> threads;  // joined also when the system gives no further one
   for (size_t t = 0; t < num_threads; ++t) {
     threads.emplace_back([&pairs, &verifier_options, t, num_threads] {
       for (size_t i = t; i < pairs.size(); i += num_threads) judge(pairs[i], verifier_options);
     });
   }
-  for (auto& thread : threads) thread.join();
 }
 
 void run_verify(const VerifyOptions& options) {
+  refuse_same_file(options.input, options.output);
   io::JsonlReader reader(options.input);
   io::JsonlWriter writer(options.output);
-  if (options.threads < 0) throw base::ConfigError("--threads must not be below 0 (0: the cores this process may use)");
   const auto num_threads = static_cast<size_t>(options.threads > 0 ? options.threads : base::usable_cores());
   verifier::VerifierOptions verifier_options;
   verifier_options.fallbacks = verifier::fallbacks_named(options.fallbacks);
@@ -128,7 +130,9 @@ void add_verify(CLI::App& app) {
   command->add_option("--input", options->input,
                       "JSONL with \"gold\" and \"pred\" (or gold_b64, pred_b64); - is stdin");
   command->add_option("--output", options->output, "the same rows with the verdict; - is stdout");
-  command->add_option("--threads", options->threads, "0: the cores this process may use")->capture_default_str();
+  command->add_option("--threads", options->threads, "0: the cores this process may use")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
   command
       ->add_option("--fallbacks", options->fallbacks,
                    "where to look for the answer of a response without a box, in this order")

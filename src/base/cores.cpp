@@ -4,29 +4,22 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <fstream>
-#include <string>
+#include <sstream>
+
+#include "base/control_group.h"
 
 namespace grpo::base {
 namespace {
 
-// Cores that the control group's quota allows, rounded up; 0 when there is no quota.
-int quota_cores() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0.0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0.0) return 0;
-  return static_cast<int>(std::ceil(std::stod(quota) / period));
-}
-
-// Bytes that the control group allows; 0 when there is no limit.
-int64_t limited_memory() {
-  std::ifstream file("/sys/fs/cgroup/memory.max");
-  std::string bytes;
-  if (!(file >> bytes) || bytes == "max") return 0;
-  return std::stoll(bytes);
+const GroupLimits& own_limits() {
+  static const GroupLimits limits = [] {
+    std::ostringstream groups;
+    groups << std::ifstream("/proc/self/cgroup").rdbuf();
+    return group_limits(groups.str(), "/sys/fs/cgroup");
+  }();
+  return limits;
 }
 
 // Cores that --nproc gives to each of its processes; 0 when GRPO_CORES is not set.
@@ -41,8 +34,7 @@ int usable_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-  const int quota = quota_cores();
-  if (quota > 0) cores = std::min(cores, quota);
+  if (const int quota = own_limits().cores; quota > 0) cores = std::min(cores, quota);
   const int share = share_of_cores();
   if (share > 0) cores = std::min(cores, share);
   return std::max(cores, 1);
@@ -50,7 +42,7 @@ int usable_cores() {
 
 int64_t usable_memory_bytes() {
   const int64_t machine = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-  const int64_t limit = limited_memory();
+  const int64_t limit = own_limits().memory_bytes;
   return limit > 0 ? std::min(machine, limit) : machine;
 }
 

@@ -144,6 +144,7 @@ void Store::save(int64_t step, const SavePlan& plan, const std::function<void(co
       std::this_thread::sleep_for(plan.retry_after[attempt]);
     }
   }
+  sync_name(step);
   remove_leftovers();
   if (plan.best) mark(Mark::kBest, step);
   prune(plan.keep, plan.pinned);
@@ -154,7 +155,17 @@ void Store::finish(int64_t step, const fs::path& temporary) {
   sync_tree(temporary);
   verify(temporary);
   put_in_place(step, temporary);
-  io::sync_path(folder_);
+}
+
+// Lets the new name survive a power cut. The checkpoint is in place by now: nothing is won by writing it again, and the
+// parts of other ranks, which were moved into it, could not be written again.
+void Store::sync_name(int64_t step) const {
+  try {
+    io::sync_path(folder_);
+  } catch (const base::IoError& error) {
+    base::log_warning(
+        base::concat(path_of(step).string(), " is in place, but a power cut could still undo that: ", error.what()));
+  }
 }
 
 // A folder cannot be renamed over one that is not empty, but two folders can be exchanged at once.
@@ -181,9 +192,20 @@ void Store::remove_leftovers() {
     if (!target.empty() && !fs::exists(target) && fs::exists(path / kManifest)) {
       fs::rename(path, target);
     } else {
-      fs::remove_all(path);
+      remove(path);
     }
   }
+}
+
+// A file that another process reads cannot be removed on some file systems (NFS keeps it under another name in the
+// folder). That ends no run: the next save or start removes what is left.
+bool Store::remove(const fs::path& path) {
+  std::error_code refused;
+  fs::remove_all(path, refused);
+  if (!refused) return true;
+  if (left_.insert(path.filename().string()).second)
+    base::log_warning(base::concat(path.string(), " could not be removed: ", refused.message()));
+  return false;
 }
 
 bool Store::is_ours_alone(int64_t step) {
@@ -206,11 +228,16 @@ std::vector<int64_t> Store::prune(int64_t keep, std::optional<int64_t> pinned) {
   std::erase_if(old, [&](int64_t step) {
     return step == pinned || step == good || step == best || fs::is_symlink(path_of(step)) || !is_ours_alone(step);
   });
-  for (const int64_t step : old) {
+  std::erase_if(old, [&](int64_t step) {
     const fs::path doomed = folder_ / (kTemporaryPrefix + step_name(step));
-    fs::rename(path_of(step), doomed);
-    fs::remove_all(doomed);
-  }
+    std::error_code refused;
+    if (!remove(doomed)) return true;  // a save of this step that was interrupted may have left it
+    fs::rename(path_of(step), doomed, refused);
+    if (refused && spared_.insert(step).second)
+      base::log_warning(base::concat(path_of(step).string(), " is not removed: ", refused.message()));
+    if (!refused) remove(doomed);
+    return static_cast<bool>(refused);
+  });
   return old;
 }
 

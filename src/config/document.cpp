@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "grpo/base/error.h"
+#include "grpo/base/text.h"
 
 namespace grpo::config {
 namespace {
@@ -75,9 +76,19 @@ YAML::Node parse_file(const std::filesystem::path& file) {
   }
 }
 
+// In YAML " #" begins a comment and a line break is a space. Nobody means that on a command line.
+void check_whole(const YAML::Node& value, const std::string& key, const std::string& text) {
+  const bool is_plain = value.IsScalar() && value.Tag() == "?";
+  if (!is_plain || value.Scalar() == base::trimmed(text)) return;
+  fail({kCommandLine}, key,
+       "of this text YAML reads only " + value.Scalar() + "; write it in quotes: " + key + "='\"...\"'");
+}
+
 YAML::Node parse_override_value(const std::string& key, const std::string& text) {
   try {
-    return only_document(text, {kCommandLine}, key);
+    const YAML::Node value = only_document(text, {kCommandLine}, key);
+    check_whole(value, key, text);
+    return value;
   } catch (const YAML::Exception& error) {
     fail({kCommandLine}, key,
          "not valid YAML: " + error.msg + " (a text with special characters needs quotes: " + key + "='\"...\"')");

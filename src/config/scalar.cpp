@@ -28,10 +28,10 @@ bool contains_only(std::string_view text, std::string_view characters) {
 
 bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
-// Whether YAML 1.1 or 1.2 readers take the word for a boolean or null, in upper or lower case.
+// Whether YAML 1.1 or 1.2 readers take the word for a boolean, null or a number, in upper or lower case.
 bool is_reserved_word(std::string_view text) {
-  static constexpr std::array<std::string_view, 9> kWords = {"true", "false", "null", "yes", "no",
-                                                             "on",   "off",   "y",    "n"};
+  static constexpr std::array<std::string_view, 11> kWords = {"true", "false", "null", "yes",  "no",  "on",
+                                                              "off",  "y",     "n",    ".inf", ".nan"};
   std::string lower(text);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return std::find(kWords.begin(), kWords.end(), lower) != kWords.end();

@@ -161,8 +161,11 @@ template <typename Body, typename Finish>
 std::unique_ptr<Pending> C10dCommunicator::start(const std::string& name, bool on_device, const Body& body,
                                                  Finish finish) {
   Started started{.name = name, .number = watch_->start_collective(name), .began = Clock::now()};
+  const bool minded = minder_ && on_device;
+  if (minded) minder_->mind(started);
   Work work = guarded(started, body);
-  if (minder_ && work && on_device) minder_->mind(started, work);
+  if (minded && work) minder_->started_as(work);
+  if (minded && !work) minder_->forget();
   return std::make_unique<Underway>(*this, std::move(started), std::move(work), std::move(finish));
 }
 
@@ -215,12 +218,15 @@ void C10dCommunicator::broadcast(at::Tensor& tensor, int64_t root) {
   check_tensor(tensor);
   GRPO_CHECK(root >= 0 && root < ranks_.size, "broadcast from rank ", root, " of ", ranks_.size);
   Staged staged(tensor, stays(tensor));
-  collective("broadcast", [&] {
-    if (staged.flat.numel() == 0) return;
-    std::vector<at::Tensor> tensors = {staged.flat};
-    group_of(tensor).broadcast(tensors, {.rootRank = root})->wait();
-  });
-  staged.store();
+  start(
+      "broadcast", stays(tensor),
+      [&]() -> Work {
+        if (staged.flat.numel() == 0) return {};
+        std::vector<at::Tensor> tensors = {staged.flat};
+        return group_of(tensor).broadcast(tensors, {.rootRank = root});
+      },
+      [&staged] { staged.store(); })
+      ->wait();
   bytes_sent_ += static_cast<int64_t>(staged.flat.nbytes()) * broadcast_sends(ranks_.rank, root, ranks_.size);
 }
 

@@ -55,6 +55,13 @@ constexpr int64_t kMany = std::numeric_limits<int32_t>::max();
   throw base::ConfigError(base::concat(name, " is not set, but ", known, ": expected ", expected));
 }
 
+// Slurm (--gpus-per-task=1) and the scripts around MPI programs give each rank a GPU that it sees alone and that has
+// number 0, whatever its number on the host. torchrun, and so --nproc, give all ranks the same environment.
+bool sees_own_device_alone(const Environment& environment, const Names& names) {
+  const auto visible = find(environment, "CUDA_VISIBLE_DEVICES");
+  return &names != &kTorchrun && visible && visible->find(',') == std::string::npos;
+}
+
 std::string assignment(const char* name, int64_t value) { return base::concat(name, "=", value); }
 
 // Reads rank, size and local rank, that is everything but the place where the ranks meet.
@@ -88,6 +95,7 @@ Ranks places(const Environment& environment, const Names& names) {
                                          ": expected a number from 0 to ", most - 1));
   }
   ranks.one_host = local_size == ranks.size;
+  if (sees_own_device_alone(environment, names)) ranks.local_rank = 0;
   return ranks;
 }
 

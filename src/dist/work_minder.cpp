@@ -19,9 +19,19 @@ WorkMinder::~WorkMinder() {
   thread_.join();
 }
 
-void WorkMinder::mind(Started started, c10::intrusive_ptr<c10d::Work> work) {
+void WorkMinder::mind(Started started) {
   const std::lock_guard lock(mutex_);
-  under_way_.emplace_back(std::move(started), std::move(work));
+  under_way_.emplace_back(std::move(started), nullptr);
+}
+
+void WorkMinder::started_as(c10::intrusive_ptr<c10d::Work> work) {
+  const std::lock_guard lock(mutex_);
+  under_way_.back().second = std::move(work);
+}
+
+void WorkMinder::forget() {
+  const std::lock_guard lock(mutex_);
+  under_way_.pop_back();
 }
 
 void WorkMinder::run() {
@@ -30,7 +40,7 @@ void WorkMinder::run() {
   while (!wake_.wait_for(lock, pause, [this] { return stopping_; })) {
     std::string problem;
     try {
-      while (!under_way_.empty() && under_way_.front().second->isCompleted()) {
+      while (!under_way_.empty() && under_way_.front().second && under_way_.front().second->isCompleted()) {
         if (const auto error = under_way_.front().second->exception()) std::rethrow_exception(error);
         under_way_.pop_front();
       }

@@ -21,14 +21,19 @@ struct Started {
 };
 
 /// Watches collectives on a GPU, for which only a stream and no thread of this process waits. A thread of its own
-/// reports a collective that has failed or is not done in time.
+/// reports a collective that has failed or is not done in time. One thread starts collectives.
 class WorkMinder {
  public:
   /// give_up(started, what) is called once, from that thread; `what` is empty for a timeout.
   WorkMinder(std::chrono::milliseconds timeout, std::function<void(const Started&, const std::string& what)> give_up);
   ~WorkMinder();
 
-  void mind(Started started, c10::intrusive_ptr<c10d::Work> work);
+  /// Watches a collective from before the call that starts it, since that call waits for all ranks too: in a group's
+  /// first collective NCCL connects them. Then either started_as() says what it became, or forget() that there is
+  /// nothing to wait for.
+  void mind(Started started);
+  void started_as(c10::intrusive_ptr<c10d::Work> work);
+  void forget();
 
  private:
   void run();
@@ -38,7 +43,8 @@ class WorkMinder {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
-  std::deque<std::pair<Started, c10::intrusive_ptr<c10d::Work>>> under_way_;  // in the order in which they were started
+  // In the order in which they were started. The work is null while the call that starts the last one has not returned.
+  std::deque<std::pair<Started, c10::intrusive_ptr<c10d::Work>>> under_way_;
   std::thread thread_;
 };
 

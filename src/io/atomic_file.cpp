@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 
+#include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/io/write_record.h"
 
@@ -20,9 +21,20 @@ fs::path temporary_beside(const fs::path& path) {
   return path.string() + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(count++);
 }
 
+// The new version takes the name of the old one. Of a device, a pipe or a link into /proc (/dev/null, /dev/stdout) that
+// name would be lost to everybody who uses it. (A folder cannot be replaced anyway.)
+void check_replaceable(const fs::path& path) {
+  std::error_code unknown;
+  const auto status = fs::status(path, unknown);
+  const bool in_proc = fs::read_symlink(path, unknown).string().starts_with("/proc/");
+  if (in_proc || (fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status)))
+    throw base::IoError(path.string() + ": is no regular file, which could be replaced by a new version");
+}
+
 }  // namespace
 
 AtomicFile::AtomicFile(const fs::path& path) : path_(path), temporary_(temporary_beside(path)) {
+  check_replaceable(path);
   file_.emplace(temporary_, O_WRONLY | O_CREAT | O_TRUNC);
 }
 

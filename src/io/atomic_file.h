@@ -11,8 +11,10 @@ namespace grpo::io {
 
 /// A new version of `path`, written piece by piece to a temporary file beside it. commit() puts the new version in
 /// place; an AtomicFile that is destroyed without commit() leaves `path` as it was and removes the temporary file.
+/// A link is replaced itself; the file that it leads to stays as it is.
 class AtomicFile {
  public:
+  /// Throws base::IoError if `path` is a device, a pipe or a socket, or a link to one.
   explicit AtomicFile(const std::filesystem::path& path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;

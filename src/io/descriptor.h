@@ -31,7 +31,8 @@ class Descriptor {
 /// Opens a regular file for reading. A FIFO, a socket or a device is an error, since reading one may never end.
 Descriptor open_regular(const std::filesystem::path& path);
 
-/// Writes all of `bytes`, however many calls of write(2) that takes; `path` is only for messages.
+/// Writes all of `bytes`, however many calls of write(2) that takes; `path` is only for messages. Waits for room where
+/// a program that shares a pipe or terminal with this one has made it non-blocking.
 void write_all(int descriptor, std::string_view bytes, const std::filesystem::path& path);
 
 }  // namespace grpo::io

@@ -13,7 +13,7 @@ struct Kind {
 
 using namespace std::string_view_literals;
 
-constexpr std::array<Kind, 15> kKinds = {{
+constexpr std::array<Kind, 18> kKinds = {{
     {"version https://git-lfs"sv,
      "a Git LFS pointer and not the file itself: run `git lfs pull` where it was cloned, or download it"},
     {"\xFF\xFE"sv,
@@ -32,8 +32,11 @@ constexpr std::array<Kind, 15> kKinds = {{
      "an Arrow file, as datasets.save_to_disk writes: save it as Parquet (to_parquet) or JSON lines (to_json)"},
     {"PK\x03\x04"sv, "a ZIP archive, or weights saved by torch.save: unpack it, or save the weights as safetensors"},
     {"<!DOCTYPE"sv, "a web page, so the download failed: see what it says, and download the file itself"},
+    {"<!doctype"sv, "a web page, so the download failed: see what it says, and download the file itself"},
     {"<html"sv, "a web page, so the download failed: see what it says, and download the file itself"},
     {"\x80\x02"sv, "a Python pickle, which is not read: save it as JSON lines, or weights as safetensors"},
+    {"\x80\x04"sv, "a Python pickle, which is not read: save it as JSON lines, or weights as safetensors"},
+    {"\x80\x05"sv, "a Python pickle, which is not read: save it as JSON lines, or weights as safetensors"},
 }};
 
 }  // namespace

@@ -66,8 +66,9 @@ nlohmann::ordered_json to_json(int64_t step, double time, const MetricsLine& lin
 
 }  // namespace
 
+// As MetricsWriter does, it writes U+FFFD for what is no UTF-8: an evaluation set may have the name of any file.
 std::string to_json_text(int64_t step, double time, const MetricsLine& line) {
-  return to_json(step, time, line).dump();
+  return to_json(step, time, line).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void MetricsWriter::write(int64_t step, double time, const MetricsLine& line) {

@@ -102,6 +102,11 @@ void write_report(const std::vector<RunSummary>& runs, const fs::path& page) {
                               " is written beside it");
     }
   }
+  // What is written beside the page has its name: with run.html in a run's folder that would be its run.json.
+  const bool is_file_of_run =
+      page.filename() == "metrics.jsonl" || page.filename() == "config.yaml" || page.stem() == "run";
+  if (is_file_of_run && fs::exists(page.parent_path() / "metrics.jsonl"))
+    throw base::ConfigError("--output " + page.string() + ": would replace a file of a run; name it report.html");
   if (page.has_parent_path()) fs::create_directories(page.parent_path());
   io::write_file_atomic(page, comparison_page(runs));
   std::string markdown = comparison_markdown(runs);

@@ -15,8 +15,8 @@ using Place = double Position::*;  // what the horizontal axis shows
 // One line in percent. The band of few seeds can be wider than a share can vary, so it is cut at 0 and 100.
 ChartLine line_of(const Arm& arm, const std::string& metric, Place place) {
   constexpr size_t kMaxPoints = 400;
-  const auto curves = curves_of(arm, {metric}, kMaxPoints);
-  const auto& series = curves.series.at(metric);
+  auto curves = curves_of(arm, {metric}, kMaxPoints);
+  const auto& series = curves.series[metric];  // empty where no step is finished yet
   const std::string seeds =
       arm.runs.size() > 1 ? " (mean of " + std::to_string(arm.runs.size()) + " seeds, 95 % band)" : "";
   ChartLine line{.name = arm.name + seeds, .points = {}};

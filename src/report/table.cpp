@@ -138,6 +138,13 @@ std::string joined_values(const Arm& arm, const std::vector<RunSummary>& runs, c
   return base::join(different, ", ");
 }
 
+// A name or a value of a configuration may hold what ends a cell or begins an HTML element in Markdown.
+std::string in_markdown(const std::string& cell) {
+  std::string text;
+  for (const char c : cell) text += c == '|' ? "\\|" : c == '<' ? "&lt;" : std::string(1, c);
+  return text;
+}
+
 }  // namespace
 
 std::vector<std::string> accuracy_metrics(const std::vector<Arm>& arms) {
@@ -190,7 +197,11 @@ Table config_table(const std::vector<RunSummary>& runs) {
   return table;
 }
 
-std::string plain_text(const Table& table, bool markdown) {
+std::string plain_text(const Table& shown, bool markdown) {
+  Table table = shown;
+  for (auto& row : table.rows) {
+    for (auto& cell : row) cell = markdown ? in_markdown(cell) : cell;
+  }
   std::vector<size_t> widths(table.rows.front().size(), 0);
   for (const auto& row : table.rows) {
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));

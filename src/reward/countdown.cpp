@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -120,8 +121,12 @@ Countdown read_countdown(const std::string& gold, std::string_view row) {
   const auto numbers = fields.find("nums");
   const bool listed =
       numbers != fields.end() && numbers->is_array() && !numbers->empty() && numbers->size() <= kMostNumbers;
-  if (!listed || !std::all_of(numbers->begin(), numbers->end(), [](const auto& n) { return n.is_number_integer(); }))
-    throw base::Error("countdown: the row has no nums, expected a list of 1 to 16 integers");
+  // An expression's numbers have no sign: with a number below 0 no answer could ever be right.
+  const auto can_be_used = [](const auto& n) {
+    return n.is_number_unsigned() && n.template get<uint64_t>() <= INT64_MAX;
+  };
+  if (!listed || !std::all_of(numbers->begin(), numbers->end(), can_be_used))
+    throw base::Error("countdown: the row has no nums, expected a list of 1 to 16 integers from 0");
   countdown.numbers = numbers->get<std::vector<int64_t>>();
   std::sort(countdown.numbers.begin(), countdown.numbers.end());
   return countdown;

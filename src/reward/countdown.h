@@ -11,7 +11,7 @@ namespace grpo::reward {
 
 /// A problem of the Countdown game: make the target out of the numbers.
 struct Countdown {
-  std::vector<int64_t> numbers;  // sorted
+  std::vector<int64_t> numbers;  // sorted, none below 0
   int64_t target = 0;
 };
 

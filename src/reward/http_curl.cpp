@@ -39,6 +39,8 @@ class HttpGrader : public Grader {
  public:
   explicit HttpGrader(HttpOptions options) : options_(std::move(options)), post_(make_handle()) {
     headers_.reset(::curl_slist_append(nullptr, "Content-Type: application/json"));
+    // From 1 MiB on libcurl would ask whether it may send the body, and wait a second where a server does not answer.
+    headers_.reset(::curl_slist_append(headers_.release(), "Expect:"));
     set(post_, CURLOPT_HTTPHEADER, headers_.get());
     set(post_, CURLOPT_USERAGENT, "grpo-train");
     set(post_, CURLOPT_WRITEFUNCTION, &append);

@@ -109,11 +109,24 @@ class WeightedSum : public RewardFunction {
   size_t judge_;  // index of the term whose verdict is the score's; names().size() if there is none
 };
 
-[[noreturn]] void misplaced(const char* key, const char* type, const RewardTerm& term) {
+[[noreturn]] void misplaced(const std::string& key, const char* type, const RewardTerm& term) {
   throw base::ConfigError(base::concat("reward.terms: ", key, " belongs to ", type, " term, not to ", type_name(term)));
 }
 
+// Of a term that asks no grader, what says how a grader is asked must have its default: it would have no effect.
+void check_asks_nobody(const RewardTerm& term) {
+  const RewardTerm defaults;
+  std::string key;
+  if (term.timeout_s != defaults.timeout_s) key = "timeout_s";
+  if (term.workers != defaults.workers) key = "workers";
+  if (term.retries != defaults.retries) key = "retries";
+  if (term.on_failure != defaults.on_failure) key = "on_failure";
+  if (term.right_at != defaults.right_at) key = "right_at";
+  if (!key.empty()) misplaced(key, "a command or http", term);
+}
+
 void check(const RewardTerm& term) {
+  if (!is_grader(term)) check_asks_nobody(term);
   const bool regex = term.type == TermType::kRegex;
   if (regex && term.pattern.empty())
     throw base::ConfigError("reward.terms: a regex term needs a pattern, such as {type: regex, pattern: '\\d+'}");

@@ -32,14 +32,19 @@ void take(const nlohmann::json& line, std::map<AnswerKey, std::vector<rollout::C
   for (const auto& completion : line.at("completions")) known.push_back(completion_from(completion));
 }
 
+// The place of the lock in `folder`, which is made if it is not there yet.
+fs::path lock_path(const fs::path& folder, const std::string& identity) {
+  fs::create_directories(folder);
+  return folder / (identity + ".lock");
+}
+
 bool is_part_of_a_model(const fs::path& file) {
   return file.extension() == ".safetensors" || file.extension() == ".json" || file.extension() == ".model";
 }
 
 }  // namespace
 
-AnswerStore::AnswerStore(const fs::path& folder, const std::string& identity) {
-  fs::create_directories(folder);
+AnswerStore::AnswerStore(const fs::path& folder, const std::string& identity) : lock_(lock_path(folder, identity)) {
   const fs::path file = folder / (identity + ".jsonl");
   if (fs::exists(file)) {
     drop_half_line(file);

@@ -146,7 +146,7 @@ void check(const TrainConfig& config, const VarianceOptions& options) {
     throw base::ConfigError(base::concat("--redraws ", options.redraws, ": at least ", 2 * kParts));
   for (const int64_t rollouts : options.rollouts) {
     for (const int64_t size : options.group_sizes) {
-      if (size < 2 || rollouts % size != 0)
+      if (size < 2 || rollouts < size || rollouts % size != 0)
         throw base::ConfigError(base::concat("--rollouts ", rollouts, " is no multiple of the group size ", size,
                                              " (groups have at least 2)"));
     }

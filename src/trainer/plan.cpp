@@ -524,6 +524,11 @@ void validate(const TrainConfig& config) {
         base::concat("data.order: uncertain does not go with algorithm.method: ", name_of(config.algorithm.method),
                      ": nothing is sampled, so no accuracy is known"));
   }
+  if (config.data.order == data::Order::kUncertain && !config.data.shuffle) {
+    throw base::ConfigError(
+        "data.order: uncertain contradicts data.shuffle: false, the older words for data.order: file; leave one of "
+        "them out");
+  }
   if (config.eval.every_steps > 0 && config.eval.data.empty()) {
     throw base::ConfigError(
         "eval.every_steps is set but eval.data names no file; set eval.every_steps: 0 to turn evaluation off");

@@ -60,11 +60,13 @@ models::ModelConfig assumed_model(const std::string& name) {
                           base::did_you_mean(name, names));
 }
 
-std::vector<data::Problem> assumed_problems(int64_t rows) {
+// Problems of the set `name`.
+std::vector<data::Problem> assumed_problems(int64_t rows, const std::string& name) {
   std::vector<data::Problem> problems(static_cast<size_t>(rows));
   for (size_t i = 0; i < problems.size(); ++i) {
     problems[i].row = static_cast<int64_t>(i);
-    problems[i].prompt = std::to_string(i);  // all different, so that none counts as evaluated on or there twice
+    // All different, in all sets, so that none counts as evaluated on or there twice.
+    problems[i].prompt = base::concat(name, ":", i);
   }
   return problems;
 }
@@ -88,7 +90,7 @@ void read_evaluated(const TrainConfig& config, const PlanAssumptions& assumption
     const bool there = fs::exists(file);
     if (!there && !assumptions.rows)
       throw base::ConfigError("eval.data: no file " + file + " here; --rows N plans without files");
-    auto problems = there ? load(config, {file}) : assumed_problems(kAssumedEvalProblems);
+    auto problems = there ? load(config, {file}) : assumed_problems(kAssumedEvalProblems, file);
     if (!there)
       inputs.assumed.push_back(base::concat(file, " is not here; assumed to have ", kAssumedEvalProblems, " problems"));
     inputs.evaluated.insert(inputs.evaluated.end(), problems.begin(), problems.end());
@@ -100,7 +102,7 @@ void read_evaluated(const TrainConfig& config, const PlanAssumptions& assumption
 PlanInputs plan_inputs(const TrainConfig& config, const PlanAssumptions& assumptions) {
   PlanInputs inputs;
   if (assumptions.rows) {
-    inputs.train = assumed_problems(*assumptions.rows);
+    inputs.train = assumed_problems(*assumptions.rows, "data.train");
     inputs.assumed.push_back(base::concat("data.train has ", *assumptions.rows, " problems (--rows)"));
   } else {
     require_there(config.data.train);

@@ -68,11 +68,21 @@ std::optional<GradientPass> run_gradient(const Learner& learner, const Watch& wa
   return gradient;
 }
 
+// What becomes of the numbers of set_numbers() when the step is to stop.
+enum class WhenStopped {
+  kComplete,  // other numbers of the step are made of them
+  kLeaveOut,  // only an update needs them, and that is dropped
+};
+
 // Sets a member that has a number for each target, by passes without gradient over this rank's share of the sequences.
-// numbers: computes these numbers, [n] fp32, for a micro-batch.
+// numbers: computes these numbers, [n] fp32, for a micro-batch. Between the passes should_stop is asked in either case,
+// since that also tells a watchdog that there is progress.
 void set_numbers(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences,
-                 std::vector<float> Sequence::*member, const std::function<at::Tensor(const MicroBatch&)>& numbers) {
+                 std::vector<float> Sequence::*member, WhenStopped when_stopped,
+                 const std::function<at::Tensor(const MicroBatch&)>& numbers) {
   const auto pass = [&](const std::vector<size_t>& part, size_t, size_t) {
+    const bool stops = watch.should_stop && watch.should_stop();
+    if (stops && when_stopped == WhenStopped::kLeaveOut) return true;
     return fits_memory(learner, watch, sequences, part, [&] {
       const at::NoGradGuard no_grad;
       const auto micro = pack_micro_batch(sequences, part, learner.model.device(), sharing_of(learner));
@@ -105,21 +115,22 @@ void fold(Figure& figure, const Figure& update, bool applied) {
 
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
   const TraceRange range("old log-probs");
-  set_numbers(learner, watch, sequences, &Sequence::old_log_probs,
+  set_numbers(learner, watch, sequences, &Sequence::old_log_probs, WhenStopped::kLeaveOut,
               [&](const MicroBatch& micro) { return target_log_probs(learner.model, micro, learner.objective); });
 }
 
 void set_reference_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
   const TraceRange range("reference");
   GRPO_CHECK(learner.reference != nullptr, "a learner without a reference");
-  set_numbers(learner, watch, sequences, &Sequence::reference_log_probs, [&](const MicroBatch& micro) {
-    return target_log_probs(*learner.reference, micro, learner.objective.of_reference());
-  });
+  set_numbers(learner, watch, sequences, &Sequence::reference_log_probs, WhenStopped::kComplete,
+              [&](const MicroBatch& micro) {
+                return target_log_probs(*learner.reference, micro, learner.objective.of_reference());
+              });
 }
 
 void set_values(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences) {
   const TraceRange range("values");
-  set_numbers(learner, watch, sequences, &Sequence::old_values,
+  set_numbers(learner, watch, sequences, &Sequence::old_values, WhenStopped::kComplete,
               [&](const MicroBatch& micro) { return target_values(learner.model, micro); });
 }
 

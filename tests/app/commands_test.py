@@ -49,6 +49,44 @@ class Rows(unittest.TestCase):
                 self.assertNotIn("json.exception", result.stderr, row)
 
 
+class Output(InFolder):
+    """What a command writes reaches its place, or the command fails."""
+
+    def test_that_is_the_input_is_refused_and_the_input_kept(self):
+        rows = [{"gold": "1", "pred": "1", "prompt": "1+2=", "ids": [5, 12], "text": "1"}] * 3
+        file = self.write_rows("rows.jsonl", rows)
+        os.symlink(file, self.path("link.jsonl"))
+        for command in ("generate", "score", "verify", "tokenize"):
+            model = [] if command == "verify" else ["--model", MODEL]
+            for output in (file, self.path("link.jsonl"), os.path.join(self.folder, ".", "rows.jsonl")):
+                result = run(command, *model, "--input", file, "--output", output)
+                self.assertEqual(result.returncode, 2, (command, output, result.stderr))
+                self.assertIn("is the input itself", result.stderr)
+                with open(file, encoding="utf-8") as kept:
+                    self.assertEqual(kept.read(), jsonl(rows))
+
+    def test_to_a_full_stdout_is_a_failure(self):
+        file = self.write_rows("problems.jsonl", [{"problem": "1+2=", "answer": "3"}])
+        for args in (("data", file, "--json"), ("theory",), ("train", "--help-config"), ("verify", "--help"),
+                     ("train", "--config", "quickstart_2grpo", "--print-config"), ("train", "--config", "quickstart_2grpo", "--dry-run")):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                result = subprocess.run([PROGRAM, *args], stdout=full, stderr=subprocess.PIPE, text=True, cwd=SOURCE, timeout=240)
+            self.assertEqual(result.returncode, 1, (args, result.stderr))
+            self.assertIn("error: stdout: not everything could be written", result.stderr)
+
+    def test_waits_for_the_reader_of_a_pipe_that_does_not_block(self):
+        file = self.write_rows("rows.jsonl", [{"gold": "1", "pred": "1"}] * 2000)  # more than a pipe holds
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        process = subprocess.Popen([PROGRAM, "verify", "--input", file, "--output", "-"], stdout=writing, stderr=subprocess.PIPE, text=True)
+        os.close(writing)
+        time.sleep(1)
+        with os.fdopen(reading, encoding="utf-8") as lines:
+            self.assertEqual(len(lines.readlines()), 2000)
+        self.assertEqual(process.wait(timeout=240), 0, process.stderr.read())
+        process.stderr.close()
+
+
 class Score(unittest.TestCase):
     def test_gives_one_log_prob_less_than_ids_and_keeps_other_fields(self):
         rows = [{"ids": [2, 12, 3, 13], "note": "kept"}, {"ids": [5]}, {"ids": []}]
@@ -157,6 +195,35 @@ class Train(InFolder):
             self.assertIn(words, result.stderr)
         self.assertEqual(run("train", "--config", "quickstrat_2grpo").returncode, 2)
         self.assertEqual(run("trian").returncode, 2)
+
+    def test_flags_without_an_effect_are_refused(self):
+        for flags, words in ((("--gpus", "4"), "--nproc"), (("--gpu-memory", "80"), "--dry-run"), (("--rows", "7"), "--dry-run"),
+                             (("--markdown", "--print-config"), "--help-config"), (("--print-config", "--dry-run"), "exclude each other"),
+                             (("--profile", "--dry-run"), "--profile"), (("--nproc", "2", "--gpus", "2", "--dry-run"), "exclude each other")):
+            result = run("train", *self.args, *flags)
+            self.assertEqual(result.returncode, 2, (flags, result.stderr))
+            self.assertIn(words, result.stderr, flags)
+        self.assertFalse(os.path.exists(self.path("quickstart_2grpo")))
+        for flag in ("--nproc", "--gpus"):
+            self.assertIn("memory of each of 4 ranks", run("train", *self.args, "--dry-run", flag, "4").stdout)
+        self.assertIn("memory of the process", run("train", *self.args, "--dry-run").stdout)
+
+    def test_the_output_folder_is_taken_word_for_word(self):
+        for name in ("a #1", "a: b", "[a]", "~", "'a'"):
+            printed = run("train", "--config", "quickstart_2grpo", "--output", self.path(name), "--print-config").stdout
+            self.assertIn(f'output: "{self.path(name)}"', printed)
+
+    def test_the_second_name_tells_the_version_too(self):
+        versions = [run("--version", name=name) for name in ("grpo", "grpo-train")]
+        self.assertEqual([result.returncode for result in versions], [0, 0])
+        self.assertEqual(versions[0].stdout, versions[1].stdout)
+
+    def test_peak_memory_is_that_of_the_run_and_not_of_its_launcher(self):
+        launcher = "import subprocess, sys; held = bytearray(b'1') * (1 << 30); sys.exit(subprocess.run(sys.argv[1:], cwd=%r).returncode)" % str(SOURCE)
+        result = subprocess.run([sys.executable, "-c", launcher, PROGRAM, "train", *self.args], capture_output=True, text=True, timeout=240)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(self.path("quickstart_2grpo/metrics.jsonl"), encoding="utf-8") as file:
+            self.assertLess(json.loads(file.readline())["memory/peak_bytes"], 1 << 30)
 
     def test_prints_configuration_and_plan(self):
         self.assertIn("group_size: 2", run("train", *self.args, "--print-config").stdout)

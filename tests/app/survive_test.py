@@ -273,7 +273,16 @@ class Survive(InFolder):
         self.assertEqual([line.endswith("\tlast good") for line in self.checkpoint("list", folder).stdout.splitlines()], [True, False, False, False])
         self.assertEqual(self.checkpoint("prune", self.run_folder, "--keep", 2).stdout, "removed step_00000002\n")
         (folder / "last_good").unlink()
+        (folder / "best").write_text("step_00000003\n")
+        self.assertEqual([line.endswith("\tbest") for line in self.checkpoint("list", folder).stdout.splitlines()], [False, True, False])
+        (folder / "best").unlink()
         self.assertEqual(self.checkpoint("prune", self.run_folder, "--keep", 2).stdout, "removed step_00000001\n")
+        for nothing_to_prune in (folder / "step_00000003", self.folder / "base.yaml", exported):
+            self.assertEqual(self.checkpoint("prune", nothing_to_prune).returncode, 2, nothing_to_prune)
+        for spelled in ("step_00000003", "step_00000003/", "step_00000003/."):
+            self.assertTrue(self.checkpoint("list", f"{folder}/{spelled}").stdout.startswith("step_00000003\t"), spelled)
+        shutil.copytree(folder / "step_00000003", self.folder / "step_00000007")
+        self.assertIn("was it renamed?", self.checkpoint("verify", f"{self.folder}/step_00000007/").stdout)
         (folder / "step_00000004" / "state.json").write_text("{}")
         verified = self.checkpoint("verify", self.run_folder)
         self.assertEqual(verified.returncode, 1)

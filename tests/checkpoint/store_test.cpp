@@ -1,7 +1,11 @@
 #include "grpo/checkpoint/store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <stdexcept>
@@ -79,6 +83,35 @@ TEST_F(StoreTest, NeverRemovesACheckpointInWhichSomebodyElseLeftAFile) {
   for (const int64_t step : {20, 30, 40}) save(step, 1);
   EXPECT_THAT(store_.steps(), ElementsAre(10, 40));
   EXPECT_EQ(io::read_file(store_.path_of(10) / "model" / "my_results.txt"), "theirs");
+}
+
+// Makes a file one that cannot be removed, as one that another process reads is on NFS. Returns whether that is allowed
+// here.
+bool hold(const fs::path& file, bool held) {
+  const int handle = ::open(file.c_str(), O_RDONLY);
+  int flags = held ? FS_IMMUTABLE_FL : 0;
+  const bool done = handle >= 0 && ::ioctl(handle, FS_IOC_SETFLAGS, &flags) == 0;
+  ::close(handle);
+  return done;
+}
+
+TEST_F(StoreTest, ACheckpointThatCannotBeRemovedEndsNoRun) {
+  save(10);
+  if (!hold(store_.path_of(10) / "model" / "weights", true)) GTEST_SKIP() << "no file can be held here";
+  for (const int64_t step : {20, 30}) EXPECT_NO_THROW(save(step, 1));
+  EXPECT_THAT(store_.steps(), ElementsAre(30));
+  const auto left = folder_ / ".tmp-step_00000010";
+  EXPECT_TRUE(fs::exists(left));
+  EXPECT_TRUE(hold(left / "model" / "weights", false));
+  store_.remove_leftovers();
+  EXPECT_FALSE(fs::exists(left));
+}
+
+TEST_F(StoreTest, PruningGetsPastWhatAnInterruptedSaveOfThatStepLeft) {
+  for (const int64_t step : {10, 20}) save(step);
+  write_one(folder_ / ".tmp-step_00000010", "half");
+  EXPECT_THAT(store_.prune(1), ElementsAre(10));
+  EXPECT_THAT(store_.steps(), ElementsAre(20));
 }
 
 TEST_F(StoreTest, TakesBackACheckpointThatWasAboutToBeReplaced) {

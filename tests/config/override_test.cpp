@@ -118,6 +118,15 @@ TEST_F(Override, BrokenYamlAsksForQuotes) {
             "needs quotes: all.names='\"...\"')");
 }
 
+TEST_F(Override, NothingOfATextIsLostToYaml) {
+  EXPECT_EQ(error_with("all.text=a #b"),
+            "command line: all.text: of this text YAML reads only a; write it in quotes: all.text='\"...\"'");
+  EXPECT_THAT(error_with("all.text=a\nb"), ::testing::HasSubstr("YAML reads only a b"));
+  EXPECT_THAT(error_with("all.rate=1 # one"), ::testing::HasSubstr("YAML reads only 1;"));
+  EXPECT_EQ(read_overrides({"all.text=' a #b '"}).all.text, " a #b ");
+  EXPECT_EQ(read_overrides({"all.text= a#b "}).all.text, "a#b");
+}
+
 TEST_F(Override, OneFieldIsReadFromAFlagsText) {
   Everything all;
   const auto fields = base::fields_of(all);

@@ -64,9 +64,9 @@ TEST(Scalar, LeavesSafeTextsPlain) {
 }
 
 TEST(Scalar, QuotesWhatAReaderCouldTakeForSomethingElse) {
-  for (const char* text :
-       {"",   "null", "NULL", "~",    "true", "Yes",       "off", "n",  "12", "1e3", "0x1F", ".5", "2020-01-01", "-a",
-        "a ", " a",   "a: b", "a #b", "[a]",  "{problem}", "a,b", "*a", "&a", "!a",  "%a",   "@a", "\xC3\xA9"}) {
+  for (const char* text : {"",     "null", "NULL",       "~",  "true", "Yes", "off",      "n",    "12",  "1e3",
+                           "0x1F", ".5",   "2020-01-01", "-a", "a ",   " a",  "a: b",     "a #b", "[a]", "{problem}",
+                           "a,b",  "*a",   "&a",         "!a", "%a",   "@a",  "\xC3\xA9", ".inf", ".NaN"}) {
     EXPECT_EQ(format_text(text), "\"" + std::string(text) + "\"");
   }
   EXPECT_EQ(format_text("a\n\t\"b\"\\\r\x01\x7F"), R"("a\n\t\"b\"\\\r\x01\x7F")");

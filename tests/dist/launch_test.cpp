@@ -53,6 +53,15 @@ const Variables kOpenMpi = {{"OMPI_COMM_WORLD_RANK", "3"},
                             {"PMIX_NAMESPACE", "prterun-a-17@1"}};
 const Variables kPmi = {{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "7"}};
 
+TEST(Launch, TheGpuThatARankSeesAloneHasNumber0) {
+  const Variables alone = {{"CUDA_VISIBLE_DEVICES", "3"}}, several = {{"CUDA_VISIBLE_DEVICES", "0,1,2,3"}};
+  EXPECT_EQ(read(kSlurm).local_rank, 1);
+  EXPECT_EQ(read(with(kSlurm, several)).local_rank, 1);
+  EXPECT_EQ(read(with(kSlurm, alone)).local_rank, 0);
+  EXPECT_EQ(read(with(kOpenMpi, alone)).local_rank, 0);
+  EXPECT_EQ(read(with(kTorchrun, alone)).local_rank, 1);  // all its ranks see that one
+}
+
 TEST(Launch, IsOneProcessWhereNoLauncherSaysOtherwise) {
   for (const Variables& variables :
        {Variables{}, Variables{{"WORLD_SIZE", "1"}}, Variables{{"RANK", "0"}, {"WORLD_SIZE", "1"}},

@@ -24,6 +24,11 @@ Started started(int64_t number) {
   return {.name = "all_reduce_sum", .number = number, .began = std::chrono::steady_clock::now()};
 }
 
+void mind(WorkMinder& minder, int64_t number, const c10::intrusive_ptr<FakeWork>& work) {
+  minder.mind(started(number));
+  minder.started_as(work);
+}
+
 struct Report {
   int64_t number;
   std::string what;
@@ -36,9 +41,9 @@ TEST(WorkMinder, NamesTheFirstThatIsNotDoneInTime) {
   });
   const auto done = c10::make_intrusive<FakeWork>(), late = c10::make_intrusive<FakeWork>(),
              behind = c10::make_intrusive<FakeWork>();
-  minder.mind(started(1), done);
-  minder.mind(started(2), late);
-  minder.mind(started(3), behind);
+  mind(minder, 1, done);
+  mind(minder, 2, late);
+  mind(minder, 3, behind);
   done->done = true;
   auto found = report.get_future();
   ASSERT_EQ(found.wait_for(30s), std::future_status::ready);
@@ -47,13 +52,25 @@ TEST(WorkMinder, NamesTheFirstThatIsNotDoneInTime) {
   EXPECT_EQ(told.what, "");
 }
 
+// In the first collective of a group NCCL connects the ranks and waits for all of them, before there is any work.
+TEST(WorkMinder, NamesTheOneWhoseStartDoesNotReturn) {
+  std::promise<Report> report;
+  WorkMinder minder(300ms, [&](const Started& late, const std::string& what) {
+    report.set_value({late.number, what});
+  });
+  minder.mind(started(1));
+  auto found = report.get_future();
+  ASSERT_EQ(found.wait_for(30s), std::future_status::ready);
+  EXPECT_EQ(found.get().number, 1);
+}
+
 TEST(WorkMinder, TellsWhatFailed) {
   std::promise<Report> report;
   WorkMinder minder(60s, [&](const Started& late, const std::string& what) { report.set_value({late.number, what}); });
   const auto failed = c10::make_intrusive<FakeWork>();
   failed->error = std::make_exception_ptr(std::runtime_error("NCCL error: remote process exited\nstack"));
   failed->done = true;
-  minder.mind(started(7), failed);
+  mind(minder, 7, failed);
   auto found = report.get_future();
   ASSERT_EQ(found.wait_for(30s), std::future_status::ready);
   EXPECT_EQ(found.get().what, "NCCL error: remote process exited");
@@ -66,7 +83,9 @@ TEST(WorkMinder, IsSilentWhenAllEnd) {
     for (int64_t i = 0; i < 100; ++i) {
       const auto work = c10::make_intrusive<FakeWork>();
       work->done = true;
-      minder.mind(started(i), work);
+      mind(minder, i, work);
+      minder.mind(started(i));
+      minder.forget();
     }
     std::this_thread::sleep_for(500ms);
   }

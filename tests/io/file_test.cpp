@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <lzma.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <fstream>
@@ -88,6 +89,22 @@ TEST(WriteFileAtomic, LeavesNoTemporaryFileWhenTheTargetCannotBeReplaced) {
   EXPECT_THAT(testing::message_of<base::IoError>([&] { write_file_atomic(dir.path() / "a", "x"); }),
               HasSubstr("a: cannot replace"));
   EXPECT_THAT(names_in(dir.path()), UnorderedElementsAre("a"));
+}
+
+TEST(WriteFileAtomic, NeverTakesThePlaceOfADeviceOrPipe) {
+  const testing::TempDir dir;
+  const auto pipe = dir.path() / "pipe", link = dir.path() / "link", out = dir.path() / "out";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  fs::create_symlink(pipe, link);
+  fs::create_symlink("/proc/self/fd/1", out);  // as /dev/stdout
+  for (const auto& path : {pipe, link, out}) {
+    EXPECT_THAT(testing::message_of<base::IoError>([&] { write_file_atomic(path, "x"); }),
+                HasSubstr(path.string() + ": is no regular file"));
+  }
+  EXPECT_TRUE(fs::is_fifo(pipe));
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_TRUE(fs::is_symlink(out));
+  EXPECT_THAT(names_in(dir.path()), UnorderedElementsAre("pipe", "link", "out"));
 }
 
 TEST(WriteFileAtomic, KeepsTheOldFileWhenTheDiskRefusesBytes) {

@@ -36,6 +36,14 @@ TEST(MetricsWriter, WritesOneOrderedObjectAStep) {
   EXPECT_EQ(io::read_file(path), "{\"step\":1,\"time\":2.5,\"loss\":0.1,\"rollouts\":128}\n");
 }
 
+TEST(MetricsWriter, ANameThatIsNoUtf8IsWrittenAlikeToFileAndConsole) {
+  testing::TempDir dir;
+  MetricsLine line;
+  line.add("eval/h\xE9/mean@4", 0.5);  // an evaluation set has the name of its file
+  MetricsWriter(dir.path() / "metrics.jsonl").write(1, 2.5, line);
+  EXPECT_EQ(to_json_text(1, 2.5, line) + "\n", io::read_file(dir.path() / "metrics.jsonl"));
+}
+
 TEST(MetricsWriter, NamesTheKeyThatIsNotFinite) {
   testing::TempDir dir;
   MetricsWriter writer(dir.path() / "metrics.jsonl");

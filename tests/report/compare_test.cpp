@@ -86,7 +86,7 @@ TEST_F(Compare, SumsWhatARunSpent) {
 
 TEST_F(Compare, RanksByTrainingTimeAndShowsChangesAgainstTheFirstRun) {
   const auto table = comparison_markdown(runs_);
-  EXPECT_LT(table.find("| g2<b>"), table.find("| g16"));
+  EXPECT_LT(table.find("| g2&lt;b>"), table.find("| g16"));
   EXPECT_THAT(table, HasSubstr("32 (−88 %)"));
   EXPECT_THAT(table, HasSubstr("2.0 (−75 %)"));
   EXPECT_THAT(table, HasSubstr("60.0 (−15.0)"));
@@ -309,6 +309,20 @@ TEST_F(Compare, ARunWithoutAStepIsShownAsEmpty) {
   runs_.insert(runs_.begin(), read_run(dir_.path() / "new"));
   EXPECT_THAT(comparison_text(runs_), HasSubstr("No verdict yet"));
   EXPECT_EQ(comparison_json(runs_).at("runs").at(0).at("steps"), 0);
+  EXPECT_NO_THROW(write_report(runs_, dir_.path() / "report.html"));
+}
+
+TEST_F(Compare, NamesCannotBreakTheMarkdownTable) {
+  runs_.push_back(run("a|b", {.seed = 3}));
+  EXPECT_THAT(comparison_markdown(runs_), HasSubstr("| a\\|b"));
+  EXPECT_THAT(comparison_markdown(runs_), HasSubstr("| g2&lt;b>"));
+  EXPECT_THAT(comparison_text(runs_), HasSubstr("a|b"));
+}
+
+TEST_F(Compare, NoFileOfARunIsReplaced) {
+  for (const char* name : {"metrics.jsonl", "config.yaml", "run.html", "run"})
+    EXPECT_THROW(write_report(runs_, dir_.path() / "g16" / name), base::ConfigError) << name;
+  EXPECT_EQ(read_run(dir_.path() / "g16").steps, 2);
 }
 
 TEST_F(Compare, LeavesOutALastLineThatIsCutOffButNoOther) {

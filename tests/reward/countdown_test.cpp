@@ -82,7 +82,8 @@ TEST(Countdown, ProblemsThatLackSomethingAreNamed) {
   const RewardConfig config{.terms = {{.type = TermType::kCountdown}}};
   EXPECT_EQ(why_unfit(config, "60", R"({"nums": [3]})"), "");
   EXPECT_THAT(why_unfit(config, "6.5", R"({"nums": [3]})"), HasSubstr("\"6.5\" is no target, expected an integer"));
-  for (const char* row : {"", "{}", R"({"nums": 3})", R"({"nums": []})", R"({"nums": [1.5]})", R"({"nums": ["1"]})"})
+  for (const char* row : {"", "{}", R"({"nums": 3})", R"({"nums": []})", R"({"nums": [1.5]})", R"({"nums": ["1"]})",
+                          R"({"nums": [3, -1]})", R"({"nums": [9223372036854775808]})"})
     EXPECT_THAT(why_unfit(config, "60", row), HasSubstr("the row has no nums, expected a list of 1 to 16")) << row;
   EXPECT_EQ(why_unfit({.terms = {{.type = TermType::kMath}}}, "x", "{}"), "");
 }

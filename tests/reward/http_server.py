@@ -26,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         calls = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.headers["Content-Type"] == "application/json"
+        assert self.headers["Content-Type"] == "application/json" and "Expect" not in self.headers
         word = calls[0]["completion"]
         if word == "hang":
             time.sleep(3)

@@ -84,6 +84,12 @@ TEST_F(Http, AnswersInAnyOrderAreTheRewards) {
   EXPECT_THAT(scores[1].metrics, ::testing::ElementsAre(::testing::Pair("server/sample", 1.0)));
 }
 
+TEST_F(Http, ALargeRequestIsSentWithoutAskingFirst) {
+  start();
+  const auto reward = make_reward({.terms = {term()}});
+  EXPECT_EQ(score_texts(*reward, {"1" + std::string(2 << 20, ' ')})[0].reward, 1.0);
+}
+
 TEST_F(Http, TheConnectionIsKept) {
   start();
   const auto reward = make_reward({.terms = {term()}});

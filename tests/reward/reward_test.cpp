@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "grpo/base/error.h"
 
 namespace grpo::reward {
@@ -151,6 +153,19 @@ TEST(Reward, WrongConfigurationsSayWhatIsWrong) {
   EXPECT_THAT(message({.terms = {term(TermType::kRegex)}}), ::testing::HasSubstr("pattern"));
   EXPECT_THAT(message({.terms = {term(TermType::kMath, 1.0, "x")}}), ::testing::HasSubstr("not to math"));
   EXPECT_THAT(message({.terms = {term(TermType::kRegex, 1.0, "(")}}), ::testing::HasSubstr("parenthes"));
+  using Change = void (*)(RewardTerm&);
+  const std::map<std::string, Change> of_graders = {
+      {"timeout_s", [](RewardTerm& term) { term.timeout_s = 5.0; }},
+      {"workers", [](RewardTerm& term) { term.workers = 4; }},
+      {"retries", [](RewardTerm& term) { term.retries = 0; }},
+      {"on_failure", [](RewardTerm& term) { term.on_failure = OnFailure::kLeaveOut; }},
+      {"right_at", [](RewardTerm& term) { term.right_at = 0.5; }}};
+  for (const auto& [key, change] : of_graders) {
+    auto changed = term(TermType::kMath);
+    change(changed);
+    EXPECT_THAT(message({.terms = {changed}}),
+                ::testing::HasSubstr(key + " belongs to a command or http term, not to math"));
+  }
   auto twice = term(TermType::kRegex, 1.0, "x");
   twice.name = "math";
   EXPECT_THAT(message({.terms = {term(TermType::kMath), twice}}), ::testing::HasSubstr("two terms are called math"));

@@ -12,6 +12,7 @@
 
 #include "grpo/data/dataset.h"
 #include "grpo/io/file.h"
+#include "grpo/io/file_lock.h"
 #include "grpo/trainer/policy.h"
 #include "support/golden.h"
 #include "trainer/tiny_run.h"
@@ -139,6 +140,16 @@ TEST_F(Evaluate, WithAGraderTheVoteIsRightWhereMostAnswersAre) {
   EXPECT_EQ(evaluate({set("a", 0, 2)}, graded, {{}})[0].maj_at_k, 0.0);
   graded.samples = 2;
   EXPECT_EQ(evaluate({set("a", 0, 2)}, graded, {{}})[0].maj_at_k, 0.5);
+}
+
+// Two that sample at once would both keep the same completions, which a later evaluation would take for different ones.
+TEST_F(Evaluate, OneAtATimeHasTheKeptAnswers) {
+  {
+    const AnswerStore answers(dir_.path() / "answers", "id");
+    EXPECT_THROW(AnswerStore(dir_.path() / "answers", "id"), io::LockedError);
+    EXPECT_NO_THROW(AnswerStore(dir_.path() / "answers", "other"));  // of other weights
+  }
+  EXPECT_NO_THROW(AnswerStore(dir_.path() / "answers", "id"));
 }
 
 TEST_F(Evaluate, KeptAnswersAreThoseThatWouldBeSampled) {

@@ -87,6 +87,7 @@ TEST_F(Plan, NeedsNeitherDataNorModelForAnAssumedSize) {
   EXPECT_THAT(plan, HasSubstr("assumed: nowhere/test.jsonl is not here"));
   EXPECT_THAT(plan, HasSubstr("qwen2, 7615616512 parameters"));  // as published
   EXPECT_THAT(plan, HasSubstr("6 steps over 7500 problems"));
+  EXPECT_THAT(plan, Not(HasSubstr("no held-out figure")));  // nothing is known of either set
   const std::string file = (dir_.path() / "config.json").string();
   io::write_file_atomic(file, io::read_file(std::filesystem::path(tiny_config("").model.path) / "config.json"));
   EXPECT_THAT(planned({.rows = 10, .shape = file}), HasSubstr(file + ", qwen2, "));

@@ -134,6 +134,9 @@ TEST_F(Variance, RefusesGroupsThatDoNotDivideTheRollouts) {
   EXPECT_THAT(testing::message_of<base::ConfigError>(
                   [&] { gradient_variance(config("refused"), "", {.group_sizes = {3}, .rollouts = {16}}); }),
               HasSubstr("is no multiple of the group size 3"));
+  for (const int64_t none : {0, -16}) {
+    EXPECT_THROW(gradient_variance(config("refused"), "", {.group_sizes = {2}, .rollouts = {none}}), base::ConfigError);
+  }
 }
 
 TEST_F(Variance, RefusesWhatItWouldMeasureAsIfItWereOff) {

@@ -41,6 +41,7 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"eval.data=[]"}, "eval.data");
   expect_refused({"rollout.max_total_tokens=20"}, "rollout.max_total_tokens 20");
   expect_refused({"run.name=a/b"}, "run.name");
+  expect_refused({"data.order=uncertain", "data.shuffle=false"}, "data.shuffle: false");
   expect_refused({"model.path=''"}, "model.path");
   expect_refused({"run.output=/dev/null"}, "run.output /dev/null: is no folder");
   expect_refused({"trainer.stream_update=true", "rollout.exact=true"}, "rollout.exact");

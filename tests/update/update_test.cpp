@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "grpo/models/freeze.h"
@@ -136,6 +137,24 @@ TEST(UpdateOfSequences, StopsBetweenMicroBatchesAndChangesNothing) {
   const Watch watch{.name = "step 1", .should_stop = [&] { return ++asked > 2; }};
   EXPECT_TRUE(update_weights(fixture.learner(), watch, uneven_batch(256)).dropped);
   EXPECT_EQ(max_difference(before, fixture.weights()), 0.0);
+}
+
+TEST(UpdateOfSequences, ThePassBeforeItIsWatchedAndStopsToo) {
+  LearnerFixture fixture(model(), {}, small_steps(), 17);
+  auto batch = uneven_batch(256);
+  int asked = 0;
+  const Watch goes_on{.name = "step 1", .should_stop = [&] { return ++asked < 0; }};
+  set_old_log_probs(fixture.learner(), goes_on, batch.sequences);
+  EXPECT_GT(asked, 2);  // once a micro-batch, which is how a watchdog hears of progress
+  for (auto& sequence : batch.sequences) sequence.old_log_probs.clear();
+  asked = 0;
+  const Watch stops{.name = "step 1", .should_stop = [&] { return ++asked > 1; }};
+  set_old_log_probs(fixture.learner(), stops, batch.sequences);
+  const auto is_set = [](const Sequence& sequence) { return !sequence.old_log_probs.empty(); };
+  const auto set = std::count_if(batch.sequences.begin(), batch.sequences.end(), is_set);
+  EXPECT_GT(set, 0);
+  EXPECT_LT(set, static_cast<int64_t>(batch.sequences.size()));
+  EXPECT_TRUE(update_weights(fixture.learner(), stops, batch).dropped);
 }
 
 TEST(UpdateOfSequences, WithoutASequenceThereIsNone) {

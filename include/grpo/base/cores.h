@@ -4,11 +4,13 @@
 
 namespace grpo::base {
 
-/// CPU cores that this process may use: the smallest of its affinity mask, the quota of its control group (rounded up)
-/// and, where it is set, GRPO_CORES, which --nproc sets for processes that share a host. At least 1.
+/// CPU cores that this process may use: the smallest of its affinity mask, the quotas of its control group and of those
+/// around it (rounded up) and, where it is set, GRPO_CORES, which --nproc sets for processes that share a host. At
+/// least 1.
 int usable_cores();
 
-/// Bytes of memory that this process may use: the machine's memory or the limit of its control group, if that is less.
+/// Bytes of memory that this process may use: the machine's memory, or the smallest limit of its control group and of
+/// those around it, if that is less.
 int64_t usable_memory_bytes();
 
 }  // namespace grpo::base

@@ -67,20 +67,23 @@ class Store {
   /// Where a rank other than 0 puts its part of a checkpoint until rank 0 takes it. remove_leftovers() removes it.
   std::filesystem::path folder_of_rank(int64_t step, int64_t rank) const;
 
-  /// Removes what an interrupted save left behind.
+  /// Removes what an interrupted save left behind. What the file system refuses to remove stays, with a warning.
   void remove_leftovers();
   /// Removes old checkpoints and returns their steps. It spares the `keep` newest, `pinned`, marked ones, links,
-  /// and those with files that their MANIFEST does not list (a warning names such a checkpoint once). Only
-  /// complete checkpoints are removed.
+  /// those with files that their MANIFEST does not list, and those that the file system does not let go (a warning
+  /// names such a checkpoint once). Only complete checkpoints are removed.
   std::vector<int64_t> prune(int64_t keep, std::optional<int64_t> pinned = {});
 
  private:
   void finish(int64_t step, const std::filesystem::path& temporary);
   void put_in_place(int64_t step, const std::filesystem::path& temporary);
+  void sync_name(int64_t step) const;
   bool is_ours_alone(int64_t step);
+  bool remove(const std::filesystem::path& path);
 
   std::filesystem::path folder_;
-  std::set<int64_t> spared_;  // steps about which a warning said that they are kept
+  std::set<int64_t> spared_;    // steps about which a warning said that they are kept
+  std::set<std::string> left_;  // names about which a warning said that they could not be removed
 };
 
 /// Writes the MANIFEST of a part of a checkpoint that one rank wrote; to be called after the part's files are written.

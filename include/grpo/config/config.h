@@ -30,7 +30,6 @@ struct LoadedConfig {
 /// Throws base::ConfigError at the first problem: a file that is missing or not YAML, a cycle of bases, a key that is
 /// unknown or given twice, a value of the wrong type or out of range. The message is "FILE:LINE: section.key: ...", for
 /// overrides "command line: section.key: ...". The struct then holds what was read before the problem.
-/// the wrong type or out of range. The struct then holds what was read before the problem.
 LoadedConfig load(const base::Fields& root, const Source& source);
 
 /// Reads `text` into one field. `name` is how messages call the field, such as "--top-p". Values are written as in a

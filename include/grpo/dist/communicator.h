@@ -79,7 +79,7 @@ class Communicator {
 
   virtual int64_t rank() const = 0;  // from 0 to size() - 1
   virtual int64_t size() const = 0;
-  virtual int64_t local_rank() const = 0;  // number among the ranks of this host; 0 if the launcher does not say
+  virtual int64_t local_rank() const = 0;  // as Ranks::local_rank (launch.h)
 
   virtual std::unique_ptr<Pending> start_all_reduce_sum(const at::Tensor& tensor) = 0;
   void all_reduce_sum(const at::Tensor& tensor) { start_all_reduce_sum(tensor)->wait(); }

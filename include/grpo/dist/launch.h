@@ -11,9 +11,11 @@ namespace grpo::dist {
 struct Ranks {
   int64_t rank = 0;
   int64_t size = 1;
-  int64_t local_rank = 0;  // number among the ranks of this host; 0 if the launcher does not say
-  bool one_host = false;   // whether all ranks are known to be on this host
-  std::string host;        // host of the store where the ranks meet; empty for a single rank
+  // Number among the ranks of this host, which is that of its GPU too; 0 if the launcher does not say, or gives each
+  // rank a GPU that it sees alone (CUDA_VISIBLE_DEVICES).
+  int64_t local_rank = 0;
+  bool one_host = false;  // whether all ranks are known to be on this host
+  std::string host;       // host of the store where the ranks meet; empty for a single rank
   int64_t port = 0;
   bool hosts_store = false;  // whether this rank opens the store; false on all ranks if torchrun's agent has one
   std::string attempt;       // counts the starts of a job that torchrun restarts with the same store; "" without

@@ -13,7 +13,8 @@ std::string read_file(const std::filesystem::path& path);
 std::string read_maybe_compressed(const std::filesystem::path& path);
 
 /// Writes to a temporary file in the same folder, fsyncs it, renames it over `path` and fsyncs the folder. Throws
-/// base::IoError with the reason (no space left, ...). `path` holds its old contents until the rename.
+/// base::IoError with the reason (no space left, `path` is a device, ...). `path` holds its old contents until the
+/// rename; where it is a link, the link is replaced and not what it leads to.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
 /// fsync of a file or folder that was not written by write_file_atomic.

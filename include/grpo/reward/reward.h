@@ -60,7 +60,7 @@ struct RewardTerm {
       "seconds without an answer of a command, or for a post to a server and for its start, after which it has failed",
       base::above(0));
     f("workers", workers, "how many processes of the command, or connections to the server, each rank keeps",
-      base::at_least(1));
+      base::between(1, 1024));
     f("retries", retries, "how often a completion is asked about again, one by one, where the grader failed",
       base::at_least(0));
     f("on_failure", on_failure,
@@ -167,7 +167,8 @@ class RewardFunction {
 };
 
 /// Makes the reward. Throws base::ConfigError when there is no term, two terms have the same name, a pattern, command
-/// or url is missing or given to another type, a pattern is malformed, or a grader cannot be started.
+/// or url is missing, a term has a key that only another type uses, a pattern is malformed, or a grader cannot be
+/// started.
 std::unique_ptr<RewardFunction> make_reward(const RewardConfig& config);
 
 }  // namespace grpo::reward

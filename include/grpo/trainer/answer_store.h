@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "grpo/io/file_lock.h"
 #include "grpo/io/json.h"
 #include "grpo/rollout/engine.h"
 
@@ -27,7 +28,8 @@ struct AnswerKey {
 class AnswerStore {
  public:
   /// Reads <folder>/<identity>.jsonl and opens it to append. A last line that was cut off while it was written is
-  /// removed from the file. Throws base::IoError.
+  /// removed from the file. Throws base::IoError, or io::LockedError while another process has the file: both would
+  /// sample the same completions, which would then count as different ones.
   AnswerStore(const std::filesystem::path& folder, const std::string& identity);
 
   /// The completions of a prompt that are known, from sample 0 on and in sample order; empty if there are none.
@@ -36,6 +38,7 @@ class AnswerStore {
   void add(const AnswerKey& key, const std::vector<rollout::Completion>& completions);
 
  private:
+  io::FileLock lock_;
   std::map<AnswerKey, std::vector<rollout::Completion>> known_;
   std::unique_ptr<io::JsonlWriter> writer_;
 };

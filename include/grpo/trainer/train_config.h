@@ -347,7 +347,7 @@ struct TrainerConfig {
       "on a GPU only kernels whose sums have a fixed order: two runs, and a resumed one, are bit-equal on one GPU "
       "type; on the CPU, for one number of threads, they always are");
     f("stop_on", stop_on, "what ends the run early: a metric's value, or signs of divergence");
-    f("threads", threads, "CPU threads; 0: the cores this process may use", base::at_least(0));
+    f("threads", threads, "CPU threads; 0: the cores this process may use", base::between(0, 1024));
   }
 };
 

@@ -48,14 +48,16 @@ UpdateStats update_weights(const Learner& learner, const Watch& watch, const Bat
 UpdateStats accumulate_gradient(const Learner& learner, const Watch& watch, const Batch& batch);
 
 /// Sets old_log_probs by one pass of the model without gradient. Each rank does it for its share of `sequences`, the
-/// one that it trains in an update on all of them; those of the other sequences stay as they are.
+/// one that it trains in an update on all of them; those of the other sequences stay as they are. From the moment when
+/// watch.should_stop says so none are set any more. REQUIRES: it then goes on saying so, which drops the update.
 void set_old_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
 
-/// Sets reference_log_probs in the same way, by a pass of the reference. REQUIRES: the learner has one.
+/// Sets reference_log_probs in the same way, but for all of the share, by a pass of the reference. REQUIRES: the
+/// learner has one.
 void set_reference_log_probs(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
 
-/// Sets old_values in the same way, by a pass of the learner's model, which is a critic. The value of a target is the
-/// critic's before that target is drawn.
+/// Sets old_values, for all of the share too, by a pass of the learner's model, which is a critic. The value of a
+/// target is the critic's before that target is drawn.
 void set_values(const Learner& learner, const Watch& watch, std::vector<Sequence>& sequences);
 
 /// Summarises the updates of a step: tokens and groups are added up, and each figure is folded as its Fold says. Means,
