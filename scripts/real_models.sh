@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Trains real language models on a CPU with groups of several sizes, at equal rollouts (docs/results/real_models.md), and makes the page's tables and pictures of it.
+# Trains real language models on a CPU with groups of several sizes, at equal rollouts. scripts/real_models_table.py makes docs/results/real_models.md of the runs.
 #   sums    SmolLM2-135M-Instruct (scripts/get_smollm2.sh), one-digit sums: 96 rollouts a step, 3,840 in all
 #   sums2   the same with two-digit sums beside them: 128 rollouts a step, 7,680 in all
 #   gsm8k   Qwen2.5-Coder-0.5B-Instruct on GSM8K: 64 rollouts a step, 2,560 in all; adapters; one seed and the rate 1e-4 unless --seeds and --rates say more
 # For sums and sums2 the learning rates of `g2` and `g16` are chosen first, alike: a run each at every rate of --rates, of a seed that is used for nothing else; the rate whose evaluations are
-# best on average is taken. Arms of small groups learn at the rate of `g2`.
+# best on average is taken. The other arms learn at the rate of `g2`.
 #
 #   scripts/real_models.sh [--tasks "sums gsm8k"] [--arms "g2 g16 ..."] [--seeds "1 2 3"] [--rates "1e-5 3e-5 1e-4"] [--rollouts N] [--output runs/real] [key=value ...]
 #
