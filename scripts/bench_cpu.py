@@ -137,7 +137,7 @@ def parse():
     parser.add_argument("--repetitions", type=int, default=3, help="of decode, gradient and tail")
     parser.add_argument("--steps", type=int, default=4, help="GRPO steps a run; the first is not counted")
     parser.add_argument("--quick", action="store_true",
-                        help="decode: at most two repetitions above batch 8, one of what takes longer than 12 s, none of what would take longer than 100 s; step: one run; "
+                        help="decode: at most two repetitions above batch 8, one of what takes longer than 12 s, none of what would take longer than 150 s; step: one run; "
                         "growth: only to 512 rollouts and 1,024 tokens")
     parser.add_argument("--json", help="write the figures here too, as they come")
     options = parser.parse_args()

@@ -55,8 +55,8 @@ def pace(program, batch):
 
 
 def fits(options, seconds):
-    """Whether a measurement that is thought to take so long is made: with --quick those of more than 100 s are not, and those of more than 12 s are not repeated."""
-    return not options.quick or seconds <= 100.0
+    """Whether a measurement that is thought to take so long is made: with --quick those of more than 150 s are not, and those of more than 12 s are not repeated."""
+    return not options.quick or seconds <= 150.0
 
 
 def repeated(options, seconds):
@@ -119,15 +119,17 @@ def enter(options, folder):
         try:
             say(f"{program}: starting")
             server = start(program, options, folder)
+            servers[program] = server
             answer = server.ask(" ".join(map(str, ["answer", 12, *(question or range(100, 116))])))
             text = text_of(answer["ids"], vocabulary) if question else str(answer["ids"])
             say(f"{program} says: {text!r}")
             if len(answer["ids"]) != 12 or (question and ANSWER not in text):
                 raise Ended(f"{program}: the answer is not {ANSWER}")
-            servers[program] = server
         except (Unavailable, Ended) as why:
             if program.peer == "ours":
                 sys.exit(str(why))
+            if program in servers:
+                servers.pop(program).close()
             absent[str(program)] = str(why)
             say(f"{program} does not take part: {why}")
     return servers, absent

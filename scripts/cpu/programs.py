@@ -74,5 +74,8 @@ class Server:
 
     def close(self):
         self.signal(signal.SIGCONT)
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # it has ended already
         self.process.wait()
