@@ -23,6 +23,7 @@ PACE = {("ours", "bf16"): (45, 650), ("ours", "fp32"): (30, 350), ("transformers
         ("vllm", "bf16"): (30, 400)}
 QUESTION = "<|im_start|> user Ċ What Ġis Ġthe Ġcapital Ġof ĠFrance ? <|im_end|> Ċ <|im_start|> ass istant Ċ".split()
 ANSWER = "Paris"
+START_S = 400.0  # in which a program is to load the model and answer; vLLM compiles it first
 
 
 class Program(NamedTuple):
@@ -120,7 +121,7 @@ def enter(options, folder):
             say(f"{program}: starting")
             server = start(program, options, folder)
             servers[program] = server
-            answer = server.ask(" ".join(map(str, ["answer", 12, *(question or range(100, 116))])))
+            answer = server.ask(" ".join(map(str, ["answer", 12, *(question or range(100, 116))])), patience_s=START_S)
             text = text_of(answer["ids"], vocabulary) if question else str(answer["ids"])
             say(f"{program} says: {text!r}")
             if len(answer["ids"]) != 12 or (question and ANSWER not in text):

@@ -2,6 +2,7 @@
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -53,15 +54,19 @@ class Server:
         except ProcessLookupError:
             pass
 
-    def ask(self, command):
+    def ask(self, command, patience_s=900.0):
         self.signal(signal.SIGCONT)
         busy, own, start = busy_seconds(), cpu_seconds(self.process.pid), time.perf_counter()
         try:
             self.process.stdin.write(command + "\n")
             self.process.stdin.flush()
-            line = self.process.stdout.readline()
+            answered, _, _ = select.select([self.process.stdout], [], [], patience_s)
+            line = self.process.stdout.readline() if answered else None
         except BrokenPipeError:
             line = ""
+        if line is None:
+            self.signal(signal.SIGKILL)
+            raise Ended(f"{self.process.args[0]} gave no answer in {patience_s:.0f} s to: {command}")
         if not line:
             code = self.process.wait()
             self.errors.seek(0)

@@ -15,6 +15,7 @@ import decode_race  # noqa: E402
 import environments  # noqa: E402
 import limits  # noqa: E402
 import own_speed  # noqa: E402
+import programs  # noqa: E402
 
 TOKENS = [*dict.fromkeys(decode_race.QUESTION), "ĠParis", "ĠRome"]
 CONFIG = {"hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 16, "num_hidden_layers": 2, "vocab_size": 32}
@@ -177,6 +178,12 @@ class Limits(unittest.TestCase):
 
 
 class Peers(unittest.TestCase):
+    def test_a_program_that_does_not_answer_is_ended(self):
+        server = programs.Server([sys.executable, "-c", "import time; time.sleep(60)"])
+        with self.assertRaisesRegex(programs.Ended, "gave no answer in 0 s to: answer"):
+            server.ask("answer", patience_s=0.2)
+        self.assertEqual(server.process.wait(), -9)
+
     def test_quick_leaves_out_what_takes_long(self):
         options = SimpleNamespace(quick=True, repetitions=3, batches=[1, 128], new_tokens=64, dtypes=["bf16"], peers=["llama.cpp"], isa=None)
         self.assertEqual([decode_race.repetitions_of(options, batch) for batch in (1, 8, 32)], [3, 3, 2])
