@@ -68,10 +68,11 @@ def python_of(peer, say):
 
 
 def variables_of(peer, threads):
-    """Variables that a peer's program is started with; vLLM's as its documentation recommends, and in one process, so that its processor time is known."""
+    """Variables that a peer's program is started with; vLLM's as its documentation recommends, in one process, so that its
+    processor time is known, and with the older of its caches of compiled models, since it cannot load what the newer one (AOT) saves on a CPU."""
     offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     if peer != "vllm":
         return offline
     libraries = [CACHE / "vllm" / "lib" / "libiomp5.so", *Path("/usr/lib").glob("*-linux-gnu/libtcmalloc_minimal.so.4")]
-    return offline | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, range(threads))),
+    return offline | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_USE_AOT_COMPILE": "0", "VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, range(threads))),
                       "VLLM_CACHE_ROOT": str(CACHE / "vllm-cache"), "OMP_NUM_THREADS": str(threads), "LD_PRELOAD": ":".join(str(library) for library in libraries if library.exists())}
