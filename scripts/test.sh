@@ -12,6 +12,8 @@ fi
 scripts/setup.sh --tests
 scripts/build.sh || { echo "0 passed, 1 failed"; exit 1; }
 
+# Tests run beside each other: a thread that waits for another leaves its core to them soon, as in grpo itself (docs/performance.md).
+export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-10000}"
 status=0
 log=build/ctest.log
 ctest --test-dir build --output-on-failure -j "$(nproc)" --no-tests=error 2>&1 | tee "$log" || status=$?
