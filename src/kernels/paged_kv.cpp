@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "grpo/base/error.h"
-#include "grpo/kernels/rowwise.h"
 #include "grpo/kernels/upload.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cuda/kernel_table.h"
@@ -54,9 +53,9 @@ struct Tile {
 constexpr int64_t kTileHeads = 24;
 
 // The tiles of each sequence with the longest contexts come first, so that no thread begins one of them at the end.
-std::vector<Tile> make_tiles(const Layout& layout, int64_t group, int64_t kv_heads) {
+void make_tiles(const Layout& layout, int64_t group, int64_t kv_heads, std::vector<Tile>& tiles) {
   const int64_t tokens = std::max<int64_t>(1, kTileHeads / group);
-  std::vector<Tile> tiles;
+  tiles.clear();
   for (int64_t s = 0; s < layout.sequences; ++s) {
     for (int64_t t = layout.offsets[s]; t < layout.offsets[s + 1]; t += tokens) {
       const int64_t count = std::min<int64_t>(tokens, layout.offsets[s + 1] - t);
@@ -64,7 +63,6 @@ std::vector<Tile> make_tiles(const Layout& layout, int64_t group, int64_t kv_hea
     }
   }
   std::reverse(tiles.begin(), tiles.end());
-  return tiles;
 }
 
 int64_t multiply_adds(const std::vector<Tile>& tiles, const Layout& layout, int64_t width) {
@@ -76,18 +74,22 @@ int64_t multiply_adds(const std::vector<Tile>& tiles, const Layout& layout, int6
 template <typename T>
 void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layout, double scale, at::Tensor& out,
             void (*attention)(const cpu::AttentionTask<T>&)) {
+  // Memory that stays from layer to layer.
+  static thread_local std::vector<Tile> kept_tiles;
+  static thread_local std::vector<float> scratch;
   const int64_t heads = queries.size(1);
   const int64_t d = queries.size(2);
   const int64_t page_size = cache.keys.size(1);
   const int64_t kv_heads = cache.keys.size(2);
   const int64_t group = heads / kv_heads;
-  const auto tiles = make_tiles(layout, group, kv_heads);
+  make_tiles(layout, group, kv_heads, kept_tiles);
+  const auto& tiles = kept_tiles;  // of this thread, whichever thread reads them
   const auto* q = static_cast<const T*>(queries.const_data_ptr());
   const auto* keys = static_cast<const T*>(cache.keys.const_data_ptr());
   const auto* values = static_cast<const T*>(cache.values.const_data_ptr());
   auto* result = static_cast<T*>(out.mutable_data_ptr());
   share_items(static_cast<int64_t>(tiles.size()), multiply_adds(tiles, layout, group * d), [&](const auto& next) {
-    std::vector<float> scratch(static_cast<size_t>(cpu::attention_scratch(std::max(kTileHeads, group), d)));
+    scratch.resize(static_cast<size_t>(cpu::attention_scratch(std::max(kTileHeads, group), d)));
     for (int64_t item = next(); item >= 0; item = next()) {
       const Tile& tile = tiles[static_cast<size_t>(item)];
       const int64_t at = (tile.first * heads + tile.kv_head * group) * d;
@@ -106,6 +108,56 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
                  .page_size = page_size,
                  .scale = static_cast<float>(scale),
                  .scratch = scratch.data()});
+    }
+  });
+}
+
+void norm_head(const float* x, const float* weight, float* y, int64_t n, float eps) {
+  cpu::functions().rms_norm_f32(x, weight, y, n, eps);
+}
+void norm_head(const cpu::BFloat16* x, const cpu::BFloat16* weight, cpu::BFloat16* y, int64_t n, float eps) {
+  cpu::functions().rms_norm_bf16(x, weight, y, n, eps);
+}
+void rotate_head(const float* x, const float* cos, const float* sin, float* y, int64_t half) {
+  cpu::functions().rope_f32(x, cos, sin, y, half);
+}
+void rotate_head(const cpu::BFloat16* x, const float* cos, const float* sin, cpu::BFloat16* y, int64_t half) {
+  cpu::functions().rope_bf16(x, cos, sin, y, half);
+}
+
+constexpr int64_t kHeadsGrain = 16384;  // a thread takes tokens with at least so many numbers
+
+// Norms and rotates query and key heads and puts every head in its place.
+template <typename T>
+void split_heads(const Qkv& qkv, const Layout& layout, PagedKv& cache, const at::Tensor& queries) {
+  const auto in = with_dense_rows(qkv.heads);
+  const auto places = qkv.positions.contiguous();
+  const int64_t d = in.size(2), page_size = cache.keys.size(1), kv_heads = cache.keys.size(2);
+  const int64_t heads = in.size(1) - 2 * kv_heads, tokens = layout.offsets[layout.sequences];
+  GRPO_CHECK(in.size(0) == tokens && places.numel() == tokens, "write_qkv: ", in.sizes(), " for ", tokens, " tokens");
+  // Puts `count` heads of a token; the norm goes through the place itself, where rotating may begin.
+  const auto put = [&](const T* from, int64_t count, const at::Tensor& norm, int64_t token, T* to) {
+    const int64_t position = const_data<int64_t>(places)[token];
+    GRPO_CHECK(position >= 0 && position < qkv.cos.size(0), "position ", position, " of ", qkv.cos.size(0));
+    const float* cos = const_data<float>(qkv.cos) + position * (d / 2);
+    const float* sin = const_data<float>(qkv.sin) + position * (d / 2);
+    for (int64_t h = 0; h < count; ++h, from += d, to += d) {
+      if (norm.defined()) norm_head(from, const_data<T>(norm), to, d, static_cast<float>(qkv.norm_eps));
+      rotate_head(norm.defined() ? to : from, cos, sin, to, d / 2);
+    }
+  };
+  for_ranges(tokens, std::max<int64_t>(1, kHeadsGrain / (in.size(1) * d)), [&](int64_t begin, int64_t end) {
+    const auto* after = std::upper_bound(layout.offsets, layout.offsets + layout.sequences + 1, begin);
+    int64_t s = after - layout.offsets - 1;
+    for (int64_t t = begin; t < end; ++t) {
+      while (t >= layout.offsets[s + 1]) ++s;
+      const int64_t position = layout.position(s, t);
+      const int64_t row = layout.pages(s)[position / page_size] * page_size + position % page_size;
+      const T* from = const_data<T>(in) + t * in.stride(0);
+      put(from, heads, qkv.q_norm, t, mutable_data<T>(queries) + t * heads * d);
+      put(from + heads * d, kv_heads, qkv.k_norm, t, mutable_data<T>(cache.keys) + row * kv_heads * d);
+      std::memcpy(mutable_data<T>(cache.values) + row * kv_heads * d, from + (heads + kv_heads) * d,
+                  static_cast<size_t>(kv_heads * d) * sizeof(T));
     }
   });
 }
@@ -158,17 +210,35 @@ void write_kv(const at::Tensor& keys, const at::Tensor& values, const PagedLayou
 }
 
 at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) {
+  return write_qkv_into({}, qkv, layout, cache);
+}
+
+at::Tensor write_qkv_into(const at::Tensor& place, const Qkv& qkv, const PagedLayout& layout, PagedKv& cache) {
   if (qkv.heads.is_cuda()) return cuda::kernels().write_qkv(qkv, layout, cache);
-  const int64_t kv_heads = cache.keys.size(2), heads = qkv.heads.size(1) - 2 * kv_heads;
-  const auto rotated = [&](const at::Tensor& x, const at::Tensor& norm) {
-    return apply_rope(norm.defined() ? rms_norm(x, norm, qkv.norm_eps) : x, qkv.positions, qkv.cos, qkv.sin);
-  };
-  write_kv(rotated(qkv.heads.narrow(1, heads, kv_heads), qkv.k_norm), qkv.heads.narrow(1, heads + kv_heads, kv_heads),
-           layout, cache);
-  return rotated(qkv.heads.narrow(1, 0, heads), qkv.q_norm);
+  GRPO_CHECK(qkv.heads.is_cpu(), "write_qkv has no kernel for device ", qkv.heads.device().str());
+  GRPO_CHECK(qkv.heads.scalar_type() == cache.keys.scalar_type() && qkv.heads.size(2) == cache.keys.size(3),
+             "heads are ", qkv.heads.sizes(), " ", qkv.heads.scalar_type(), ", the cache ", cache.keys.sizes(), " ",
+             cache.keys.scalar_type());
+  const int64_t heads = qkv.heads.size(1) - 2 * cache.keys.size(2);
+  auto queries =
+      place.defined() ? place : at::empty({qkv.heads.size(0), heads, qkv.heads.size(2)}, qkv.heads.options());
+  GRPO_CHECK(queries.is_contiguous() && queries.size(0) == qkv.heads.size(0) && queries.size(1) == heads,
+             "write_qkv: a place of ", queries.sizes(), " for ", qkv.heads.sizes());
+  if (queries.scalar_type() == at::kFloat) {
+    split_heads<float>(qkv, Layout(layout), cache, queries);
+  } else {
+    GRPO_CHECK(queries.scalar_type() == at::kBFloat16, "write_qkv of ", c10::toString(queries.scalar_type()));
+    split_heads<cpu::BFloat16>(qkv, Layout(layout), cache, queries);
+  }
+  return queries;
 }
 
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale) {
+  return paged_attention_into({}, queries, cache, layout, scale);
+}
+
+at::Tensor paged_attention_into(const at::Tensor& place, const at::Tensor& queries, const PagedKv& cache,
+                                const PagedLayout& layout, double scale) {
   GRPO_CHECK(queries.scalar_type() == cache.keys.scalar_type(), "queries are ", c10::toString(queries.scalar_type()),
              ", the cache ", c10::toString(cache.keys.scalar_type()));
   GRPO_CHECK(queries.size(1) % cache.keys.size(2) == 0, queries.size(1), " heads over ", cache.keys.size(2),
@@ -176,7 +246,9 @@ at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, cons
   if (queries.is_cuda()) return cuda::kernels().paged_attention(queries, cache, layout, scale);
   GRPO_CHECK(queries.is_cpu(), "paged_attention has no kernel for device ", queries.device().str());
   const auto q = queries.contiguous();
-  auto out = at::empty_like(q);
+  auto out = place.defined() ? place : at::empty_like(q);
+  GRPO_CHECK(out.sizes() == q.sizes() && out.is_contiguous() && out.scalar_type() == q.scalar_type(),
+             "paged_attention: a place of ", out.sizes(), " for ", q.sizes());
   const Layout host(layout);
   if (q.scalar_type() == at::kFloat) {
     attend<float>(q, cache, host, scale, out, cpu::functions().attention_f32);

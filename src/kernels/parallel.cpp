@@ -10,7 +10,7 @@
 
 namespace grpo::kernels {
 
-void for_ranges(int64_t items, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& work) {
+void for_ranges(int64_t items, int64_t grain, c10::function_ref<void(int64_t begin, int64_t end)> work) {
   at::parallel_for(0, items, grain, work);
 }
 

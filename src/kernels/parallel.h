@@ -1,11 +1,11 @@
 #pragma once
 
 #include <ATen/Parallel.h>
+#include <c10/util/FunctionRef.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 
 namespace grpo::kernels {
 
@@ -14,7 +14,7 @@ inline constexpr int64_t kWorthAThread = 400'000;
 
 /// Cuts [0, items) into ranges of at least `grain` and calls work(begin, end) for each, on LibTorch's threads of this
 /// process (at::set_num_threads). The first exception is rethrown.
-void for_ranges(int64_t items, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& work);
+void for_ranges(int64_t items, int64_t grain, c10::function_ref<void(int64_t begin, int64_t end)> work);
 
 /// Calls work(next) on several threads, where next() hands out 0 .. items - 1 and then -1. cost: of all items, in
 /// multiply-adds. For items of unequal size: each thread takes the next item when it is free, so that none waits for a

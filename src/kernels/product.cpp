@@ -20,6 +20,7 @@ using cpu::BFloat16;
 using cpu::kProductRows;
 
 constexpr int64_t kPartNumbers = int64_t{4} << 20;  // of a matrix that is packed or copied at a time
+constexpr int64_t kKeptNumbers = int64_t{1} << 18;  // of rows that were copied
 constexpr int64_t kPartOfK = 4096;                  // sums over more are made in parts, so that such parts have rows
 constexpr int64_t kFewRows = 8;                     // fewer rows cost as much as these: weights are read from memory
 constexpr int64_t kRowsOfAnItem = 32;               // when a matrix is copied
@@ -96,8 +97,15 @@ void for_rows(const at::Tensor& a, int64_t k_begin, int64_t k, F&& f) {
   }
   const int64_t stride = divided(k, 16) * 16;
   const int64_t most = std::clamp<int64_t>(kPartNumbers / std::max<int64_t>(stride, 1), 1, std::max<int64_t>(all, 1));
-  const auto copied = at::empty({most * stride}, at::kFloat);
-  auto* const rows = mutable_data<float>(copied);
+  // The memory of a decode step's few rows is kept, that of an update's is not.
+  thread_local std::vector<float> kept;
+  at::Tensor copied;
+  if (most * stride <= kKeptNumbers) {
+    kept.resize(static_cast<size_t>(kKeptNumbers));
+  } else {
+    copied = at::empty({most * stride}, at::kFloat);
+  }
+  auto* const rows = copied.defined() ? mutable_data<float>(copied) : kept.data();
   for (int64_t begin = 0; begin < all; begin += most) {
     const int64_t count = std::min(most, all - begin);
     for_ranges(divided(count, kRowsOfAnItem), std::max<int64_t>(1, kWorthAThread / (4 * kRowsOfAnItem * (k + 1))),
@@ -177,12 +185,13 @@ auto with_type(at::ScalarType type, F&& f) {
 }
 
 at::Tensor dense_bias(const at::Tensor& bias, at::ScalarType type) {
-  return bias.defined() ? bias.to(type).contiguous() : bias;
+  if (!bias.defined()) return bias;
+  return bias.scalar_type() == type ? bias.contiguous() : bias.to(type).contiguous();
 }
 
-void check_result(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, at::ScalarType type) {
-  GRPO_CHECK(out.dim() == 2 && out.size(0) == a.size(0) && out.size(1) == b.size(1) && out.scalar_type() == type,
-             "product: ", out.sizes(), " ", out.scalar_type(), " for ", a.sizes(), " by ", b.sizes());
+void check_result(const at::Tensor& out, const at::Tensor& a, int64_t columns, at::ScalarType type) {
+  GRPO_CHECK(out.dim() == 2 && out.size(0) == a.size(0) && out.size(1) == columns && out.scalar_type() == type,
+             "product: ", out.sizes(), " ", out.scalar_type(), " for ", a.sizes(), " by ", columns, " columns");
 }
 
 // Whether a matrix's rows lie densely, so that a result can be written to it.
@@ -190,7 +199,7 @@ bool has_rows(const at::Tensor& x) { return x.stride(1) == 1 || x.size(1) == 1; 
 
 void write_product(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
   check(a, b.sizes(), b.scalar_type(), bias);
-  check_result(out, a, b, a.scalar_type());
+  check_result(out, a, b.size(1), a.scalar_type());
   // Sums that are made in parts of k are kept as fp32 in between.
   const bool in_parts = a.scalar_type() == at::kBFloat16 && a.size(1) > kPartOfK;
   if (in_parts || !has_rows(out)) {
@@ -223,17 +232,23 @@ PackedMatrix pack_matrix(const at::Tensor& matrix) {
   return {panels, columns};
 }
 
-at::Tensor product(const at::Tensor& a, const PackedMatrix& b, const at::Tensor& bias) {
+void product_into(const at::Tensor& out, const at::Tensor& a, const PackedMatrix& b, const at::Tensor& bias) {
   check(a, {b.panels.size(1), b.columns}, b.panels.scalar_type(), bias);
   GRPO_CHECK(b.panels.size(2) == cpu::functions().panel_width, "product: panels of ", b.panels.size(2),
              " columns belong to another instruction set than ", cpu::functions().name);
-  auto out = at::empty({a.size(0), b.columns}, a.options().requires_grad(false));
+  check_result(out, a, b.columns, a.scalar_type());
+  GRPO_CHECK(has_rows(out), "product into strides ", out.strides());
   const auto dense = with_a_dense_side(a);
   const auto added = dense_bias(bias, a.scalar_type());
   with_type(a.scalar_type(), [&](auto type) {
     using T = decltype(type);
-    multiply_packed<T, T>(dense, b, {mutable_data<T>(out), b.columns, const_data<T>(added), false});
+    multiply_packed<T, T>(dense, b, {mutable_data<T>(out), out.stride(0), const_data<T>(added), false});
   });
+}
+
+at::Tensor product(const at::Tensor& a, const PackedMatrix& b, const at::Tensor& bias) {
+  auto out = at::empty({a.size(0), b.columns}, a.options().requires_grad(false));
+  product_into(out, a, b, bias);
   return out;
 }
 
@@ -247,7 +262,7 @@ void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b) { w
 
 void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   check(a, b.sizes(), b.scalar_type(), {});
-  check_result(sum, a, b, at::kFloat);
+  check_result(sum, a, b.size(1), at::kFloat);
   if (!has_rows(sum)) {
     auto product = at::zeros(sum.sizes(), sum.options());
     add_product(product, a, b);

@@ -9,6 +9,8 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
+#include <cstring>
+
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cuda/kernel_table.h"
@@ -50,14 +52,42 @@ at::Tensor in_equal_tiles(const at::Tensor& x, const at::Tensor& weight, const s
   return at::cat(products).narrow(0, 0, rows);
 }
 
+// The tensor that a result is written to.
+at::Tensor result_in(const at::Tensor& place, const at::Tensor& like) {
+  if (!place.defined()) return at::empty(like.sizes(), like.options());
+  GRPO_CHECK(place.is_cpu() && place.sizes() == like.sizes() && place.scalar_type() == like.scalar_type() &&
+                 place.is_contiguous(),
+             "a place of ", place.sizes(), " ", place.scalar_type(), " for ", like.sizes(), " ", like.scalar_type());
+  return place;
+}
+
+void add_to(const at::Tensor& x, const at::Tensor& y) {
+  check_cpu(x, "add_rms_norm");
+  GRPO_CHECK(x.sizes() == y.sizes() && x.scalar_type() == y.scalar_type() && x.is_contiguous() && y.is_contiguous(),
+             "add_rms_norm: ", x.sizes(), " and ", y.sizes());
+  const int64_t n = x.size(-1);
+  const auto& f = cpu::functions();
+  for_rows(x.numel() / n, n, [&](int64_t r) {
+    if (x.scalar_type() == at::kFloat) {
+      f.add_f32(mutable_data<float>(x) + r * n, const_data<float>(y) + r * n, n);
+    } else {
+      f.add_bf16(mutable_data<BFloat16>(x) + r * n, const_data<BFloat16>(y) + r * n, n);
+    }
+  });
+}
+
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  return rms_norm_into({}, x, weight, eps);
+}
+
+at::Tensor rms_norm_into(const at::Tensor& place, const at::Tensor& x, const at::Tensor& weight, double eps) {
   if (x.is_cuda()) return cuda::kernels().rms_norm(x, weight, eps);
   check_cpu(x, "rms_norm");
   GRPO_CHECK(weight.scalar_type() == x.scalar_type(), "rms_norm: weight ", c10::toString(weight.scalar_type()));
   const auto in = x.contiguous();
-  auto out = at::empty_like(in);
+  auto out = result_in(place, in);
   const int64_t n = in.size(-1);
   const auto& f = cpu::functions();
   for_rows(in.numel() / n, n, [&](int64_t r) {
@@ -74,10 +104,30 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 
 std::pair<at::Tensor, at::Tensor> add_rms_norm(const at::Tensor& x, const at::Tensor& y, const at::Tensor& weight,
                                                double eps) {
+  return add_rms_norm_into({}, x, y, weight, eps);
+}
+
+std::pair<at::Tensor, at::Tensor> add_rms_norm_into(const at::Tensor& place, const at::Tensor& x, const at::Tensor& y,
+                                                    const at::Tensor& weight, double eps) {
   if (x.is_cuda()) return cuda::kernels().add_rms_norm(x, y, weight, eps);
-  auto sum = x + y;
-  auto normed = rms_norm(sum, weight, eps);
-  return {std::move(sum), std::move(normed)};
+  if (place.defined()) add_to(x, y);
+  const auto sum = place.defined() ? x : x + y;
+  return {sum, rms_norm_into(place, sum, weight, eps)};
+}
+
+void take_rows(const at::Tensor& matrix, const at::Tensor& ids, const at::Tensor& place) {
+  GRPO_CHECK(matrix.is_cpu() && matrix.is_contiguous() && ids.is_contiguous() && place.is_contiguous() &&
+                 place.size(0) == ids.size(0) && place.size(1) == matrix.size(1) &&
+                 place.scalar_type() == matrix.scalar_type(),
+             "take_rows: ", ids.sizes(), " of ", matrix.sizes(), " into ", place.sizes());
+  const auto row_bytes = static_cast<size_t>(matrix.size(1)) * matrix.element_size();
+  const auto* from = static_cast<const char*>(matrix.const_data_ptr());
+  auto* to = static_cast<char*>(place.mutable_data_ptr());
+  for (int64_t i = 0; i < ids.size(0); ++i, to += row_bytes) {
+    const int64_t id = ids.const_data_ptr<int64_t>()[i];
+    GRPO_CHECK(id >= 0 && id < matrix.size(0), "row ", id, " of ", matrix.size(0));
+    std::memcpy(to, from + static_cast<size_t>(id) * row_bytes, row_bytes);
+  }
 }
 
 std::pair<at::Tensor, at::Tensor> rms_norm_backward(const at::Tensor& grad, const at::Tensor& x,
@@ -134,13 +184,15 @@ void silu_mul_backward_(at::Tensor& grad, const at::Tensor& gate_up, at::Tensor&
   });
 }
 
-at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) {
+at::Tensor silu_mul(const at::Tensor& gate, const at::Tensor& up) { return silu_mul_into({}, gate, up); }
+
+at::Tensor silu_mul_into(const at::Tensor& place, const at::Tensor& gate, const at::Tensor& up) {
   if (gate.is_cuda()) return cuda::kernels().silu_mul(gate, up);
   check_cpu(gate, "silu_mul");
   GRPO_CHECK(gate.sizes() == up.sizes() && gate.scalar_type() == up.scalar_type(), "silu_mul: unequal operands");
   const auto a = with_dense_rows(gate);
   const auto b = with_dense_rows(up);
-  auto out = at::empty(gate.sizes(), gate.options());
+  auto out = result_in(place, gate);
   const int64_t rows = gate.size(0);
   const int64_t n = gate.numel() / std::max<int64_t>(rows, 1);
   const auto& f = cpu::functions();

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "grpo/base/error.h"
 #include "kernels/cpu/dispatch.h"
@@ -146,12 +147,15 @@ float keep_sampled_row(T* logits, const float* as_float, int64_t target, const S
 
 }  // namespace
 
-SampleRows sample_rows(const std::vector<SampleParams>& params) {
+SampleRows sample_rows(const std::vector<SampleParams>& params, SampleRows used) {
   const auto n = static_cast<int64_t>(params.size());
-  SampleRows rows{.temperature = at::empty({n}, at::kDouble),
-                  .top_k = at::empty({n}, at::kLong),
-                  .top_p = at::empty({n}, at::kDouble),
-                  .uniform = at::empty({n}, at::kDouble)};
+  SampleRows rows = std::move(used);
+  if (!rows.uniform.defined() || rows.uniform.size(0) != n) {
+    rows = {.temperature = at::empty({n}, at::kDouble),
+            .top_k = at::empty({n}, at::kLong),
+            .top_p = at::empty({n}, at::kDouble),
+            .uniform = at::empty({n}, at::kDouble)};
+  }
   for (int64_t i = 0; i < n; ++i) {
     const SampleParams& p = params[static_cast<size_t>(i)];
     GRPO_CHECK(
@@ -169,7 +173,8 @@ Sampled sample_tokens(const at::Tensor& logits, const SampleRows& rows) {
   GRPO_CHECK(logits.dim() == 2 && logits.size(0) == rows.uniform.size(0) && logits.size(1) > 0, "logits ",
              logits.sizes(), ", ", rows.uniform.size(0), " parameters");
   if (logits.is_cuda()) return cuda::kernels().sample_tokens(logits, rows);
-  auto host = logits.scalar_type() == at::kBFloat16 ? logits : logits.to(at::kFloat);
+  const bool readable = logits.scalar_type() == at::kBFloat16 || logits.scalar_type() == at::kFloat;
+  auto host = readable ? logits : logits.to(at::kFloat);
   // An expanded row (for the first tokens of a group) is read where it is, without a copy for each sample.
   if (host.size(1) > 1 && host.stride(1) != 1) host = host.contiguous();
   Sampled sampled{.ids = at::empty({host.size(0)}, at::kLong), .log_probs = at::empty({host.size(0)}, at::kFloat)};

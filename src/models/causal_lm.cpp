@@ -137,12 +137,13 @@ struct SamplingPass {
   const ModelConfig& config;
   const PagedBatch& batch;
   bool exact;
+  const SamplingPlaces& places;
   at::Tensor stream;  // [T, hidden]
   at::Tensor added;   // [T, hidden], not yet added to stream; undefined at first
 
-  at::Tensor apply(const SamplingLinear& linear, const at::Tensor& x) const {
+  at::Tensor apply(const SamplingLinear& linear, const at::Tensor& x, const at::Tensor& place) const {
     const auto result = exact ? kernels::exact_linear(x, linear.weight.weight, linear.bias)
-                              : nn::prepacked_linear(x, linear.weight, linear.bias);
+                              : nn::prepacked_linear(x, linear.weight, linear.bias, place);
     for (const auto& [adapter, begin] : linear.adapters) add(adapter, x, result.narrow(1, begin, adapter.b.size(0)));
     return result;
   }
@@ -154,16 +155,18 @@ struct SamplingPass {
   }
 
   at::Tensor next_norm(const at::Tensor& weight) {
-    if (!added.defined()) return kernels::rms_norm(stream, weight, config.norm_eps);
+    if (!added.defined()) return kernels::rms_norm_into(places.normed, stream, weight, config.norm_eps);
     at::Tensor normed;
-    std::tie(stream, normed) = kernels::add_rms_norm(stream, added, weight, config.norm_eps);
+    std::tie(stream, normed) = kernels::add_rms_norm_into(places.normed, stream, added, weight, config.norm_eps);
     return normed;
   }
 
   at::Tensor attention(const SamplingLayer& layer, const at::Tensor& x, kernels::PagedKv& cache) const {
-    const int64_t tokens = x.size(0);
-    const auto queries = kernels::write_qkv(
-        {.heads = apply(layer.qkv, x).view({tokens, config.num_heads + 2 * config.num_kv_heads, config.head_dim}),
+    const int64_t tokens = x.size(0), all_heads = config.num_heads + 2 * config.num_kv_heads;
+    const auto qkv = apply(layer.qkv, x, places.qkv);
+    const auto queries = kernels::write_qkv_into(
+        places.queries,
+        {.heads = qkv.is_same(places.qkv) ? places.heads : qkv.view({tokens, all_heads, config.head_dim}),
          .q_norm = layer.q_norm,
          .k_norm = layer.k_norm,
          .norm_eps = config.norm_eps,
@@ -171,15 +174,23 @@ struct SamplingPass {
          .cos = batch.cos,
          .sin = batch.sin},
         batch.layout, cache);
-    const auto out =
-        kernels::paged_attention(queries, cache, batch.layout, 1.0 / std::sqrt(static_cast<double>(config.head_dim)));
-    return apply(layer.o, out.view({tokens, config.num_heads * config.head_dim}));
+    const auto out = kernels::paged_attention_into(places.attended, queries, cache, batch.layout,
+                                                   1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+    const auto matrix =
+        out.is_same(places.attended) ? places.attended_matrix : out.view({tokens, config.num_heads * config.head_dim});
+    return apply(layer.o, matrix, places.added);
+  }
+
+  std::array<at::Tensor, 2> halves(const at::Tensor& gate_up) const {
+    if (gate_up.is_same(places.gate_up)) return {places.gate, places.up};
+    return {gate_up.narrow(1, 0, config.intermediate_size),
+            gate_up.narrow(1, config.intermediate_size, config.intermediate_size)};
   }
 
   void run(const SamplingLayer& layer, kernels::PagedKv& cache) {
     added = attention(layer, next_norm(layer.input_norm), cache);
-    const auto gate_up = apply(layer.gate_up, next_norm(layer.post_attention_norm)).chunk(2, 1);
-    added = apply(layer.down, kernels::silu_mul(gate_up[0], gate_up[1]));
+    const auto [gate, up] = halves(apply(layer.gate_up, next_norm(layer.post_attention_norm), places.gate_up));
+    added = apply(layer.down, kernels::silu_mul_into(places.gated, gate, up), places.added);
   }
 };
 
@@ -344,17 +355,20 @@ at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch) const {
   return nn::rms_norm(x, {weights.final_norm, state_->config.norm_eps});
 }
 
-at::Tensor CausalLM::extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact) const {
+at::Tensor CausalLM::extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact,
+                            const SamplingPlaces& places) const {
   const at::NoGradGuard no_grad;
   if (exact && dtype() != at::kFloat && device().is_cpu())
     throw base::ConfigError("rollout.exact on the CPU needs model.dtype: float32");
   GRPO_CHECK(cache.size() == state_->weights.layers.size(), cache.size(), " caches, ", state_->weights.layers.size(),
              " layers");
-  SamplingPass pass{.config = state_->config,
-                    .batch = batch,
-                    .exact = exact,
-                    .stream = at::embedding(state_->weights.embedding, batch.ids),
-                    .added = {}};
+  SamplingPass pass{
+      .config = state_->config, .batch = batch, .exact = exact, .places = places, .stream = places.stream, .added = {}};
+  if (pass.stream.defined()) {
+    kernels::take_rows(state_->weights.embedding, batch.ids, pass.stream);
+  } else {
+    pass.stream = at::embedding(state_->weights.embedding, batch.ids);
+  }
   const auto weights = state_->weights_to_sample(exact);
   for (size_t i = 0; i < cache.size(); ++i) pass.run(weights->layers[i], cache[i]);
   return pass.next_norm(state_->weights.final_norm);
@@ -362,10 +376,10 @@ at::Tensor CausalLM::extend(const PagedBatch& batch, std::vector<kernels::PagedK
 
 std::pair<at::Tensor, at::Tensor> CausalLM::rotations(int64_t positions) const { return state_->rope_for(positions); }
 
-at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact) const {
+at::Tensor CausalLM::logits(const at::Tensor& hidden, bool exact, const at::Tensor& place) const {
   const at::NoGradGuard no_grad;
   if (exact) return kernels::exact_linear(hidden, head_weight(), std::nullopt);
-  return nn::prepacked_linear(hidden, state_->weights_to_sample(false)->head, std::nullopt);
+  return nn::prepacked_linear(hidden, state_->weights_to_sample(false)->head, std::nullopt, place);
 }
 
 void CausalLM::set_layer_hooks(LayerHooks hooks) {

@@ -32,8 +32,13 @@ PrepackedWeight prepack_linear(const at::Tensor& weight) {
   return {plain, {}};
 }
 
-at::Tensor prepacked_linear(const at::Tensor& x, const PrepackedWeight& weight, const std::optional<at::Tensor>& bias) {
-  if (!weight.weight.defined()) return kernels::product(x, weight.panels, bias.value_or(at::Tensor()));
+at::Tensor prepacked_linear(const at::Tensor& x, const PrepackedWeight& weight, const std::optional<at::Tensor>& bias,
+                            const at::Tensor& place) {
+  if (!weight.weight.defined()) {
+    if (!place.defined()) return kernels::product(x, weight.panels, bias.value_or(at::Tensor()));
+    kernels::product_into(place, x, weight.panels, bias.value_or(at::Tensor()));
+    return place;
+  }
   if (!weight.weight.is_mkldnn()) return at::linear(x, weight.weight, bias);
   return onednn::linear(x, weight.weight, bias);
 }

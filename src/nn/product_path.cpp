@@ -1,5 +1,8 @@
 #include "grpo/nn/product_path.h"
 
+#include <strings.h>
+
+#include <cstdlib>
 #include <string_view>
 
 #include "grpo/base/error.h"
@@ -16,10 +19,23 @@ Isa instruction_set() {
   return name == "avx512" ? Isa::kAvx512 : name == "avx2" ? Isa::kAvx2 : Isa::kGeneric;
 }
 
+// Whether oneDNN's own variable leaves it the instructions for bf16. It knows newer sets under more names than these.
+bool onednn_may_use_bf16() {
+  const char* limit = nullptr;
+  for (const char* name : {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"})
+    limit = limit == nullptr ? std::getenv(name) : limit;
+  if (limit == nullptr) return true;
+  for (const char* without : {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}) {
+    if (strcasecmp(limit, without) == 0) return false;
+  }
+  return true;
+}
+
 // Whether the processor multiplies bf16 itself, and may. One with AMX has this, too.
 bool multiplies_bf16() {
 #if defined(__x86_64__)
-  return instruction_set() == Isa::kAvx512 && __builtin_cpu_supports("avx512bf16");
+  static const bool allowed = onednn_may_use_bf16();
+  return instruction_set() == Isa::kAvx512 && __builtin_cpu_supports("avx512bf16") && allowed;
 #else
   return false;
 #endif
@@ -29,7 +45,7 @@ std::string reason(at::ScalarType dtype, ProductPath path) {
   if (!onednn::available()) return ": LibTorch has no oneDNN";
   if (dtype == at::kBFloat16)
     return path == ProductPath::kOneDnn ? ": AVX512_BF16" : ": oneDNN needs AVX512_BF16 for this dtype";
-  return path == ProductPath::kOwn ? ", faster than oneDNN with AVX2" : ", the fastest here";
+  return path == ProductPath::kOwn ? ", faster than oneDNN at few rows" : ", the fastest here";
 }
 
 std::string describe(at::ScalarType dtype, ProductPath path) {
@@ -53,7 +69,7 @@ ProductPath product_path(at::ScalarType dtype) {
 }
 
 ProductPath prepacked_path(at::ScalarType dtype) {
-  return dtype == at::kFloat && instruction_set() == Isa::kAvx2 ? ProductPath::kOwn : product_path(dtype);
+  return dtype == at::kFloat && instruction_set() != Isa::kGeneric ? ProductPath::kOwn : product_path(dtype);
 }
 
 std::string describe_product_paths(at::ScalarType dtype) {

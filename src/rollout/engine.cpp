@@ -86,6 +86,8 @@ struct Session::State {
   std::vector<Group> whole = {};
   size_t open = 0;
   std::unordered_map<size_t, at::Tensor> prompt_logits = {};  // [1, V] of a cached prompt's last token, by request
+  std::vector<Row> rows = {};                                 // of the pass that draws now
+  Sequences free_list = {};                                   // memory for the sequences of a step
   EngineStats counted = {};
 
   void add(Request request) {
@@ -181,16 +183,18 @@ struct Session::State {
     // them must have come back by then.
     if (!scheduler.has_room()) collect(0);
     scheduler.make_room();
-    const Sequences running = scheduler.running();
+    const Sequences& running = scheduler.running();
     if (running.empty()) return;
-    add({runner.decode(rows_of(running)), running});
+    Sequences decoded = std::exchange(free_list, {});
+    decoded.assign(running.begin(), running.end());
+    add({runner.decode(rows_of(running)), std::move(decoded)});
     for (const auto& sequence : running) ++sequence->cached;
     ++counted.decode_steps;
     collect(steps_ahead);
   }
 
-  std::vector<Row> rows_of(const Sequences& sequences) const {
-    std::vector<Row> rows;
+  const std::vector<Row>& rows_of(const Sequences& sequences) {
+    rows.clear();
     for (const auto& sequence : sequences) {
       const Request& request = requests[sequence->request].request;
       const auto sample = static_cast<uint32_t>(request.first_sample + sequence->sample);
@@ -219,6 +223,8 @@ struct Session::State {
       step.tokens.wait();
       for (size_t i = 0; i < step.sequences.size(); ++i)
         append(*step.sequences[i], step.tokens.ids()[i], step.tokens.log_probs()[i]);
+      free_list = std::move(step.sequences);
+      free_list.clear();
     }
     scheduler.retire(
         [this](const Sequence& sequence) { return sequence.ended || sequence.drawn == options.max_new_tokens; });
@@ -260,6 +266,7 @@ struct Session::State {
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) { state_->busy = true; }
 
 Session::~Session() {
+  state_->runner.release_places();
   state_->last_stats = state_->stats();
   state_->busy = false;
 }

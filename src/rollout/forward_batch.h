@@ -27,6 +27,13 @@ struct ForwardBatch {
 /// Makes the inputs of a pass over these sequences. The layout lists only the pages that their tokens need.
 ForwardBatch make_batch(const std::vector<NewTokens>& sequences, int64_t page_size);
 
+/// As make_batch, in the tensors of an earlier pass of `batch`, where they have the right sizes. REQUIRES: that pass is
+/// done, or has copies of them.
+void set_batch(ForwardBatch& batch, const std::vector<NewTokens>& sequences, int64_t page_size);
+
+/// The tensor's memory if it has `size` elements of this type, else new memory in its place.
+void resize_host(at::Tensor& tensor, int64_t size, at::ScalarType type);
+
 /// The batch sizes for which graphs are made: 1, 2, 4, ..., 64, then every 32, and max_sequences itself as the last.
 std::vector<int64_t> graph_sizes(int64_t max_sequences);
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -32,12 +33,25 @@ class DrawnTokens {
   DrawnTokens(const kernels::Sampled& sampled, int64_t rows);
 
   /// Waits for the device; ids() and log_probs() may be read afterwards.
-  void wait() { tokens_.wait(); }
-  const int64_t* ids() const { return tokens_[0].const_data_ptr<int64_t>(); }
-  const float* log_probs() const { return tokens_[1].const_data_ptr<float>(); }
+  void wait();
+  const int64_t* ids() const { return here_.ids.const_data_ptr<int64_t>(); }
+  const float* log_probs() const { return here_.log_probs.const_data_ptr<float>(); }
 
  private:
-  kernels::Download tokens_;  // ids, log-probs
+  kernels::Sampled here_;
+  std::optional<kernels::Download> coming_;  // ids, log-probs of a device
+};
+
+/// What drawing tokens needs besides the logits, as tensors on the host.
+struct HostDraws {
+  at::Tensor slots;  // [rows] int64
+  kernels::SampleRows rows;
+
+  /// Overwrites the tensors, and makes new ones only where the number of rows is another.
+  void set(const std::vector<Row>& drawn);
+
+ private:
+  std::vector<kernels::SampleParams> params_;
 };
 
 /// Runs the model on its device for a batch of sequences. The last token of every running sequence stays on the device,
@@ -73,6 +87,9 @@ class ModelRunner {
   /// Feeds each row's last token to the model and draws the next one.
   DrawnTokens decode(const std::vector<Row>& rows);
 
+  /// Frees what decode steps keep from one to the next.
+  void release_places() { places_ = {}; }
+
   /// Sets the last token of a slot, for a sequence whose slot was given away in the meantime.
   void set_last_token(int64_t slot, int64_t id);
 
@@ -101,6 +118,8 @@ class ModelRunner {
   DecodeInputs load(const std::vector<Row>& rows, kernels::AttentionPlanner& planner, kernels::Upload& upload);
   kernels::Sampled step(const DecodeInputs& inputs);
   kernels::Sampled run_padded(std::vector<Row> rows);
+  at::Tensor last_of(const at::Tensor& slots);                     // [rows] int64
+  void keep_last(const at::Tensor& slots, const at::Tensor& ids);  // ids: [rows] int64
 
   const models::CausalLM& model_;
   KvCache& cache_;
@@ -109,6 +128,13 @@ class ModelRunner {
   const std::vector<int32_t> spare_pages_;
   at::Tensor last_ids_;  // [max_sequences + 1] int64; rows that only fill up a batch use the last one
   std::unique_ptr<kernels::AttentionPlanner> planner_;
+  // Memory that decode steps use again and again.
+  kernels::Upload upload_;
+  std::vector<NewTokens> sequences_;
+  ForwardBatch host_batch_;
+  HostDraws host_draws_;
+  at::Tensor ids_;  // [rows] int64, on the CPU
+  models::SamplingPlaces places_;
   std::map<int64_t, Bucket> buckets_;  // by number of rows
   int64_t num_recorded_ = 0;
 };

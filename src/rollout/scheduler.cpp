@@ -146,6 +146,7 @@ void Scheduler::make_room() {
 
 std::vector<std::shared_ptr<Sequence>> Scheduler::retire(const std::function<bool(const Sequence&)>& finished) {
   std::vector<std::shared_ptr<Sequence>> retired, kept;
+  if (std::none_of(running_.begin(), running_.end(), [&](const auto& s) { return finished(*s); })) return retired;
   for (auto& sequence : running_) (finished(*sequence) ? retired : kept).push_back(std::move(sequence));
   running_ = std::move(kept);
   for (const auto& sequence : retired) leave(*sequence);

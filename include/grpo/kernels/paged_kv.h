@@ -84,13 +84,16 @@ struct Qkv {
 };
 
 /// Applies the RMSNorms and rotations to query and key heads and writes keys and values to their pages. Returns the
-/// queries, [T, heads, head_dim].
+/// queries, [T, heads, head_dim]; place: as in rowwise.h.
 at::Tensor write_qkv(const Qkv& qkv, const PagedLayout& layout, PagedKv& cache);
+at::Tensor write_qkv_into(const at::Tensor& place, const Qkv& qkv, const PagedLayout& layout, PagedKv& cache);
 
 /// Causal attention of every new token over its own sequence's cache (grouped queries: head h reads kv head
 /// h / (heads / kv_heads)). queries: [T, heads, head_dim]; returns the same shape and dtype. Sums are fp32. On the CPU,
 /// and on CUDA without a schedule, their order is given by absolute positions, so that a token's result depends on its
-/// own sequence only: not on the batch, on threads, or on whether it was prefilled or decoded.
+/// own sequence only: not on the batch, on threads, or on whether it was prefilled or decoded. place: as in rowwise.h.
 at::Tensor paged_attention(const at::Tensor& queries, const PagedKv& cache, const PagedLayout& layout, double scale);
+at::Tensor paged_attention_into(const at::Tensor& place, const at::Tensor& queries, const PagedKv& cache,
+                                const PagedLayout& layout, double scale);
 
 }  // namespace grpo::kernels

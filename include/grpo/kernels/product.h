@@ -32,6 +32,9 @@ at::Tensor product(const at::Tensor& a, const PackedMatrix& b, const at::Tensor&
 /// of a few MB.
 at::Tensor product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias = {});
 
+/// The product with a packed matrix, into `out` [m, columns] of a's dtype, whose rows lie densely.
+void product_into(const at::Tensor& out, const at::Tensor& a, const PackedMatrix& b, const at::Tensor& bias = {});
+
 /// out = a b. out: [m, n] of the dtype of a and b.
 void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b);
 

@@ -23,8 +23,9 @@ struct SampleRows {
   at::Tensor uniform;      // double
 };
 
-/// The parameters as host tensors. Throws std::logic_error with their values if one is out of its range.
-SampleRows sample_rows(const std::vector<SampleParams>& params);
+/// The parameters as host tensors. Throws std::logic_error with their values if one is out of its range. The tensors of
+/// `used` are overwritten where they have as many rows; nobody may need their contents any more.
+SampleRows sample_rows(const std::vector<SampleParams>& params, SampleRows used = {});
 
 struct Sampled {
   at::Tensor ids;  // [B] int64

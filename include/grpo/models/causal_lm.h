@@ -13,6 +13,7 @@
 #include "grpo/kernels/paged_kv.h"
 #include "grpo/models/lora.h"
 #include "grpo/models/model_config.h"
+#include "grpo/models/sampling_places.h"
 #include "grpo/nn/attention.h"
 #include "grpo/nn/packed_batch.h"
 
@@ -136,11 +137,14 @@ class CausalLM {
 
   /// Hidden states of new tokens without autograd, [T, hidden]. Reads the paged cache and adds the new tokens to it;
   /// `cache` has one PagedKv per layer. With `exact` (on the CPU only in fp32) a row's result does not depend on the
-  /// rest of the batch, bit for bit.
-  at::Tensor extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact) const;
+  /// rest of the batch, bit for bit. With places the result lies in one of them (normed). REQUIRES: they are prepared
+  /// for this pass, on the CPU and without `exact`.
+  at::Tensor extend(const PagedBatch& batch, std::vector<kernels::PagedKv>& cache, bool exact,
+                    const SamplingPlaces& places = {}) const;
 
-  /// Logits of hidden states: [N, hidden] -> [N, vocab] in the dtype of the model, without autograd.
-  at::Tensor logits(const at::Tensor& hidden, bool exact) const;
+  /// Logits of hidden states: [N, hidden] -> [N, vocab] in the dtype of the model, without autograd. `place`: as in
+  /// nn::prepacked_linear(), without `exact`.
+  at::Tensor logits(const at::Tensor& hidden, bool exact, const at::Tensor& place = {}) const;
 
   /// The output embedding, [vocab, hidden], which is the input embedding if the two are tied.
   const at::Tensor& head_weight() const;

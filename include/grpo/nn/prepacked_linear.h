@@ -22,7 +22,9 @@ bool can_prepack(const at::Tensor& weight);
 /// for the padding of a panel, and does not follow later changes of `weight`.
 PrepackedWeight prepack_linear(const at::Tensor& weight);
 
-/// x W^T + b without autograd. x: [T, in]; bias: [out] or none. Returns [T, out].
-at::Tensor prepacked_linear(const at::Tensor& x, const PrepackedWeight& weight, const std::optional<at::Tensor>& bias);
+/// x W^T + b without autograd. x: [T, in]; bias: [out] or none. Returns [T, out]: `place` where it is given and our own
+/// layout is in use, else new memory.
+at::Tensor prepacked_linear(const at::Tensor& x, const PrepackedWeight& weight, const std::optional<at::Tensor>& bias,
+                            const at::Tensor& place = {});
 
 }  // namespace grpo::nn

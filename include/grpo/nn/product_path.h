@@ -17,8 +17,8 @@ enum class ProductPath {
 /// processor multiplies bf16 itself. Without AVX-512 oneDNN refuses bf16, and with AVX-512 alone it is slow.
 ProductPath product_path(at::ScalarType dtype);
 
-/// The same for weights that are packed once and read by many products of few rows (prepacked_linear.h). With AVX2 our
-/// own layout is the faster one in fp32, too.
+/// The same for weights that are packed once and read by many products of few rows (prepacked_linear.h). With AVX2 or
+/// AVX-512 our own layout is the faster one in fp32, too.
 ProductPath prepacked_path(at::ScalarType dtype);
 
 /// Both paths and the reasons for them, in words.

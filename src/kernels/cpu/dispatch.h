@@ -109,6 +109,9 @@ struct Functions {
   void (*product_f32)(const ProductTask<float, float>& task);
   void (*product_bf16)(const ProductTask<BFloat16, BFloat16>& task);
   void (*product_bf16_f32)(const ProductTask<BFloat16, float>& task);
+  /// x += y.
+  void (*add_f32)(float* x, const float* y, int64_t n);
+  void (*add_bf16)(BFloat16* x, const BFloat16* y, int64_t n);
   void (*rms_norm_f32)(const float* x, const float* weight, float* y, int64_t n, float eps);
   void (*rms_norm_bf16)(const BFloat16* x, const BFloat16* weight, BFloat16* y, int64_t n, float eps);
   /// Writes dx of one row and adds the row's part to dweight [n].

@@ -16,6 +16,8 @@ void copy_rows(const MatrixPart<T>& matrix, float* out, int64_t out_stride);
 template <typename T, typename Out>
 void product(const ProductTask<T, Out>& task);
 template <typename T>
+void add(T* x, const T* y, int64_t n);
+template <typename T>
 void rms_norm(const T* x, const T* weight, T* y, int64_t n, float eps);
 template <typename T>
 void rms_norm_backward(const T* dy, const T* x, const T* weight, T* dx, float* dweight, int64_t n, float eps);

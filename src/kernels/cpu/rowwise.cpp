@@ -4,6 +4,13 @@
 namespace grpo::kernels::cpu::GRPO_ISA {
 
 template <typename T>
+void add(T* x, const T* y, int64_t n) {
+  for_each_part(n, [&](int64_t i, int64_t count) {
+    store_some(x + i, load_some(x + i, count) + load_some(y + i, count), count);
+  });
+}
+
+template <typename T>
 void rms_norm(const T* x, const T* weight, T* y, int64_t n, float eps) {
   Vec squares = {};
   for_each_part(n, [&](int64_t i, int64_t count) {
@@ -64,6 +71,8 @@ void rope(const T* x, const float* cos, const float* sin, T* y, int64_t half) {
   });
 }
 
+template void add(float*, const float*, int64_t);
+template void add(BFloat16*, const BFloat16*, int64_t);
 template void rms_norm(const float*, const float*, float*, int64_t, float);
 template void rms_norm(const BFloat16*, const BFloat16*, BFloat16*, int64_t, float);
 template void rms_norm_backward(const float*, const float*, const float*, float*, float*, int64_t, float);
