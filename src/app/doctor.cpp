@@ -46,6 +46,15 @@ std::string proc_value(const char* file, const std::string& key) {
   return "";
 }
 
+// The variable that keeps the CPU's kernels from what the machine has; GRPO_MAX_CPU_ISA sets oneDNN's, too.
+std::string limit_of_kernels() {
+  for (const char* name : {"GRPO_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr) return base::concat(" (", name, "=", value, ")");
+  }
+  return "";
+}
+
 void describe_cpu() {
   const std::string flags = " " + proc_value("/proc/cpuinfo", "flags") + " ";
   std::vector<std::string> found;
@@ -55,9 +64,7 @@ void describe_cpu() {
   line("cpu", proc_value("/proc/cpuinfo", "model name"));
   line("cores", std::to_string(base::usable_cores()) + " usable by this process");
   line("vector units", found.empty() ? "none of AVX2, AVX-512, AMX: sampling will be slow" : base::join(found, " "));
-  const char* limit = std::getenv("GRPO_MAX_CPU_ISA");
-  line("cpu kernels", std::string(kernels::cpu_instruction_set()) +
-                          (limit == nullptr ? "" : base::concat(" (GRPO_MAX_CPU_ISA=", limit, ")")));
+  line("cpu kernels", std::string(kernels::cpu_instruction_set()) + limit_of_kernels());
   line("fp32 products", nn::describe_product_paths(at::kFloat));
   line("bf16 products", nn::describe_product_paths(at::kBFloat16));
 }

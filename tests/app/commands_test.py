@@ -352,6 +352,37 @@ class Doctor(unittest.TestCase):
             result = asked("sse9")
             self.assertEqual(result.returncode, 2)
             self.assertIn("GRPO_MAX_CPU_ISA=sse9: expected generic, avx2 or avx512", result.stderr)
+            for name in ("AVX512_CORE", "avx2"):  # oneDNN has no bf16 then
+                result = subprocess.run([PROGRAM, "doctor", "--output", folder], capture_output=True, text=True, check=False,
+                                        env={**os.environ, "ONEDNN_MAX_CPU_ISA": name})
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertIn(f"(ONEDNN_MAX_CPU_ISA={name})", result.stdout)
+                self.assertIn("oneDNN needs AVX512_BF16 for this dtype", result.stdout)
+
+
+class LibrariesOfTheProgram(unittest.TestCase):
+    DEFAULTS = {"GOMP_SPINCOUNT": "10000", "LRU_CACHE_CAPACITY": "128", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
+
+    def environment_with(self, **variables):
+        """What the program has of the variables of its libraries once it has started; it stays the same process."""
+        mine = {name: value for name, value in os.environ.items() if name not in (*self.DEFAULTS, "OMP_WAIT_POLICY")}
+        with subprocess.Popen([PROGRAM, "verify", "--input", "-", "--output", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                              env={**mine, **variables}) as process:
+            deadline = time.monotonic() + 60
+            found = {}
+            while "LRU_CACHE_CAPACITY" not in found and time.monotonic() < deadline:
+                with open(f"/proc/{process.pid}/environ", encoding="utf-8") as file:
+                    found = dict(entry.split("=", 1) for entry in file.read().split("\0") if "=" in entry)
+            process.communicate()
+        return {name: found[name] for name in (*self.DEFAULTS, "OMP_WAIT_POLICY") if name in found}
+
+    def test_wait_and_keep_little(self):
+        self.assertEqual(self.environment_with(), self.DEFAULTS)
+
+    def test_do_as_the_user_says(self):
+        self.assertEqual(self.environment_with(GOMP_SPINCOUNT="7"), {**self.DEFAULTS, "GOMP_SPINCOUNT": "7"})
+        self.assertEqual(self.environment_with(OMP_WAIT_POLICY="active"),
+                         {"OMP_WAIT_POLICY": "active", "LRU_CACHE_CAPACITY": "128", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"})
 
 
 if __name__ == "__main__":
