@@ -196,6 +196,7 @@ class Conversion(unittest.TestCase):
         write_gguf(self.file, "qwen2", tensors, kinds)
         self.converted()
         found = read_safetensors(self.folder / "model.safetensors")
+        ties_seen = 0
         for name, values in weights.items():
             kind = kinds.get(gguf_name(name))
             exact = values if kind is None else dequantize(quantize(values, kind), kind)
@@ -206,6 +207,10 @@ class Conversion(unittest.TestCase):
             nearest = np.where(np.abs(exact - low) <= np.abs(up - exact), low, up)
             ties = np.abs(exact - low) == np.abs(up - exact)
             np.testing.assert_array_equal(found[name][~ties], nearest[~ties], name)
+            tied = found[name][ties & (exact != low)].view(np.uint32) >> 16
+            self.assertFalse((tied & 1).any(), name)
+            ties_seen += tied.size
+        self.assertGreater(ties_seen, 0)
 
     def test_a_tied_model_takes_the_better_copy(self):
         weights = matrices("qwen2", self.rng)
