@@ -165,7 +165,7 @@ class Rewards(InFolder):
     def test_sampling_and_judging_go_on_at_the_same_time(self):
         step, judged_s = self.judged("slow_grader", 0.05)  # 1.6 s for what is sampled in a tenth of that
         self.assertLess(step["time/rollout"], judged_s / 2)
-        step, judged_s = self.judged("slow_sampler", 0.0, "rollout.group_size=8", "rollout.prompts_per_step=64")
+        step, judged_s = self.judged("slow_sampler", 0.0, "rollout.group_size=8", "rollout.prompts_per_step=512")
         self.assertLess(step["time/reward"], judged_s / 2)
 
     def test_a_failure_ends_the_run_or_leaves_a_completion_out(self):
