@@ -166,7 +166,8 @@ class Rewards(InFolder):
         step, judged_s = self.judged("slow_grader", 0.05)  # 1.6 s for what is sampled in a tenth of that
         self.assertLess(step["time/rollout"], judged_s / 2)
         step, judged_s = self.judged("slow_sampler", 0.0, "rollout.group_size=8", "rollout.prompts_per_step=512")
-        self.assertLess(step["time/reward"], judged_s / 2)
+        # Judging begins with the first completions, so what is left of it after sampling is shorter by most of the sampling's time.
+        self.assertGreater(judged_s - step["time/reward"], step["time/rollout"] / 2)
 
     def test_a_failure_ends_the_run_or_leaves_a_completion_out(self):
         result = self.run_program("stops", self.term("die", retries=1), "eval.every_steps=0")
