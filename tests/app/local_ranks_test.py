@@ -123,8 +123,8 @@ class Output(unittest.TestCase):
     """What a rank writes never fills the parent's memory, and who reads it, or not, decides nothing."""
 
     def test_a_line_without_an_end_comes_in_pieces(self):
-        # Into a file, which keeps pace on a busy machine too. This test as a reader of 200 MB does not, and then lines are lost.
-        with tempfile.TemporaryFile("w+") as file:
+        # Into a file in memory, which keeps pace on a busy machine too. A disk, or this test as a reader of 200 MB, does not, and then lines are lost.
+        with open(os.memfd_create("lines"), "w+", encoding="utf-8") as file:
             result = subprocess.run([WORKER, "endless_line", "2"], stdout=file, stderr=subprocess.PIPE, text=True, timeout=60, env=ENVIRONMENT)
             file.seek(0)
             code, out, err = result.returncode, file.read(), result.stderr
