@@ -94,6 +94,7 @@ struct AttentionTrial {
   at::Device device = at::kCPU;
   double tolerance = 0.0;  // allowed error of a result and its gradients, relative to their largest magnitude
   bool in_order = false;   // take the first right candidate, not the fastest, so that no clock decides
+  std::function<double()> clock = {};  // seconds; the system's steady clock unless a test brings its own
 };
 
 /// The candidate that is fastest, forward and backward, among those whose result and gradients agree with the
