@@ -222,11 +222,13 @@ TEST_F(Command, ACompletionThatBreaksGradersFailsAlone) {
 
 // A run that is about to end must not wait for the time limits of all completions that are left.
 TEST_F(Command, AfterAFailureThatEndsTheRunNothingIsAsked) {
-  const auto reward = make_reward({.terms = {hasty()}});
+  auto patient = term();
+  patient.timeout_s = 4.0;
+  const auto reward = make_reward({.terms = {patient}});
   const auto first = testing::message_of<base::Error>([&] { score_texts(*reward, {"hang", "hang", "hang", "hang"}); });
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(testing::message_of<base::Error>([&] { score_texts(*reward, {"1"}); }), first);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(500));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3));
 }
 
 TEST_F(Command, StderrGoesToTheLog) {
