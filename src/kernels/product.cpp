@@ -35,6 +35,17 @@ void pack(const cpu::MatrixPart<BFloat16>& m, BFloat16* panels) { cpu::functions
 void copy(const cpu::MatrixPart<float>& m, float* out, int64_t s) { cpu::functions().copy_rows_f32(m, out, s); }
 void copy(const cpu::MatrixPart<BFloat16>& m, float* out, int64_t s) { cpu::functions().copy_rows_bf16(m, out, s); }
 
+// Numbers of k in a step of a panel (dispatch.h), and k filled up to whole ones.
+template <typename T>
+int64_t step_of() {
+  return std::is_same_v<T, BFloat16> ? cpu::functions().bf16_step : 1;
+}
+
+template <typename T>
+int64_t filled(int64_t k) {
+  return divided(k, step_of<T>()) * step_of<T>();
+}
+
 // The matrix itself where rows or columns lie densely, otherwise a copy.
 at::Tensor with_a_dense_side(const at::Tensor& x) { return x.stride(0) == 1 || x.stride(1) == 1 ? x : x.contiguous(); }
 
@@ -43,7 +54,7 @@ cpu::MatrixPart<T> part_of(const at::Tensor& x, int64_t row, int64_t rows, int64
   return {const_data<T>(x) + row * x.stride(0) + column * x.stride(1), x.stride(0), x.stride(1), rows, columns};
 }
 
-// Rows of fp32 numbers.
+// Rows as products read them (cpu::Functions::copy_rows_f32).
 struct Rows {
   const float* data;
   int64_t stride, count;
@@ -76,7 +87,7 @@ void multiply(const Rows& a, int64_t k, const T* panels, int64_t columns, const 
                                    .a_stride = a.stride,
                                    .rows = std::min(block, a.count - row),
                                    .k = k,
-                                   .panels = panels + panel * k * width,
+                                   .panels = panels + panel * filled<T>(k) * width,
                                    .columns = std::min(range * width, columns - column),
                                    .bias = target.bias == nullptr ? nullptr : target.bias + column,
                                    .out = target.out + row * target.stride + column,
@@ -87,15 +98,20 @@ void multiply(const Rows& a, int64_t k, const T* panels, int64_t columns, const 
   });
 }
 
-// Calls f(first row, rows) for a part of `a` at a time: its numbers [k_begin, k_begin + k) as fp32.
+// Whether products can read the rows as they lie.
+bool are_rows(const cpu::MatrixPart<float>& a) { return a.column_stride == 1; }
+bool are_rows(const cpu::MatrixPart<BFloat16>& a) {
+  return cpu::functions().bf16_step == 2 && a.column_stride == 1 && a.row_stride % 2 == 0 && a.columns % 2 == 0;
+}
+
+// Calls f(first row, rows) for a part of `a` at a time: its numbers [k_begin, k_begin + k).
 template <typename T, typename F>
 void for_rows(const at::Tensor& a, int64_t k_begin, int64_t k, F&& f) {
-  const int64_t all = a.size(0);
+  const int64_t all = a.size(0), step = step_of<T>();
   const auto whole = part_of<T>(a, 0, all, k_begin, k);
-  if constexpr (std::is_same_v<T, float>) {
-    if (whole.column_stride == 1) return f(int64_t{0}, Rows{whole.data, whole.row_stride, all});
-  }
-  const int64_t stride = divided(k, 16) * 16;
+  if (are_rows(whole))
+    return f(int64_t{0}, Rows{reinterpret_cast<const float*>(whole.data), whole.row_stride / step, all});
+  const int64_t stride = divided(divided(k, step), 16) * 16;
   const int64_t most = std::clamp<int64_t>(kPartNumbers / std::max<int64_t>(stride, 1), 1, std::max<int64_t>(all, 1));
   // The memory of a decode step's few rows is kept, that of an update's is not.
   thread_local std::vector<float> kept;
@@ -124,7 +140,7 @@ void pack_parallel(const at::Tensor& b, int64_t k_begin, int64_t k, int64_t colu
   for_ranges(divided(columns, width), std::max<int64_t>(1, kWorthAThread / (4 * width * (k + 1))),
              [&](int64_t first, int64_t end) {
                const int64_t size = std::min(end * width, columns) - first * width;
-               pack(part_of<T>(b, k_begin, k, column + first * width, size), panels + first * width * k);
+               pack(part_of<T>(b, k_begin, k, column + first * width, size), panels + first * width * filled<T>(k));
              });
 }
 
@@ -144,7 +160,7 @@ void multiply_part_of_k(const at::Tensor& a, const at::Tensor& b, int64_t k_begi
                         const Target<T, Out>& target) {
   const int64_t width = cpu::functions().panel_width, columns = b.size(1);
   const int64_t most = std::clamp<int64_t>(kPartNumbers / std::max<int64_t>(k * width, 1), 1, divided(columns, width));
-  const auto packed = at::empty({most * width * k}, b.options());
+  const auto packed = at::empty({most * width * filled<T>(k)}, b.options());
   for (int64_t column = 0; column < columns; column += most * width) {
     const int64_t count = std::min(most * width, columns - column);
     pack_parallel(b, k_begin, k, column, count, mutable_data<T>(packed));
@@ -226,16 +242,18 @@ PackedMatrix pack_matrix(const at::Tensor& matrix) {
              matrix.scalar_type());
   const int64_t width = cpu::functions().panel_width, k = matrix.size(0), columns = matrix.size(1);
   const auto dense = with_a_dense_side(matrix.detach());
-  const auto panels = at::empty({divided(columns, width), k, width}, dense.options());
-  with_type(dense.scalar_type(),
-            [&](auto type) { pack_parallel(dense, 0, k, 0, columns, mutable_data<decltype(type)>(panels)); });
-  return {panels, columns};
+  return with_type(dense.scalar_type(), [&](auto type) -> PackedMatrix {
+    using T = decltype(type);
+    const auto panels = at::empty({divided(columns, width), filled<T>(k), width}, dense.options());
+    pack_parallel(dense, 0, k, 0, columns, mutable_data<T>(panels));
+    return {cpu::functions().name, panels, k, columns};
+  });
 }
 
 void product_into(const at::Tensor& out, const at::Tensor& a, const PackedMatrix& b, const at::Tensor& bias) {
-  check(a, {b.panels.size(1), b.columns}, b.panels.scalar_type(), bias);
-  GRPO_CHECK(b.panels.size(2) == cpu::functions().panel_width, "product: panels of ", b.panels.size(2),
-             " columns belong to another instruction set than ", cpu::functions().name);
+  check(a, {b.k, b.columns}, b.panels.scalar_type(), bias);
+  GRPO_CHECK(b.instruction_set == cpu::functions().name, "product: packed for ", b.instruction_set, ", not for ",
+             cpu::functions().name);
   check_result(out, a, b.columns, a.scalar_type());
   GRPO_CHECK(has_rows(out), "product into strides ", out.strides());
   const auto dense = with_a_dense_side(a);

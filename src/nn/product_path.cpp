@@ -12,12 +12,7 @@
 namespace grpo::nn {
 namespace {
 
-enum class Isa { kGeneric, kAvx2, kAvx512 };
-
-Isa instruction_set() {
-  const std::string_view name = kernels::cpu_instruction_set();
-  return name == "avx512" ? Isa::kAvx512 : name == "avx2" ? Isa::kAvx2 : Isa::kGeneric;
-}
+std::string_view instruction_set() { return kernels::cpu_instruction_set(); }
 
 // Whether oneDNN's own variable leaves it the instructions for bf16. It knows newer sets under more names than these.
 bool onednn_may_use_bf16() {
@@ -31,11 +26,16 @@ bool onednn_may_use_bf16() {
   return true;
 }
 
-// Whether the processor multiplies bf16 itself, and may. One with AMX has this, too.
-bool multiplies_bf16() {
-#if defined(__x86_64__)
+// Whether the processor multiplies bf16 itself, and oneDNN may let it. One with AMX has this, too.
+bool onednn_multiplies_bf16() {
   static const bool allowed = onednn_may_use_bf16();
-  return instruction_set() == Isa::kAvx512 && __builtin_cpu_supports("avx512bf16") && allowed;
+  return instruction_set() == "avx512_bf16" && allowed;
+}
+
+// AMX multiplies tiles of bf16, which only oneDNN uses.
+bool has_amx() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("amx-bf16");
 #else
   return false;
 #endif
@@ -43,9 +43,9 @@ bool multiplies_bf16() {
 
 std::string reason(at::ScalarType dtype, ProductPath path) {
   if (!onednn::available()) return ": LibTorch has no oneDNN";
-  if (dtype == at::kBFloat16)
-    return path == ProductPath::kOneDnn ? ": AVX512_BF16" : ": oneDNN needs AVX512_BF16 for this dtype";
-  return path == ProductPath::kOwn ? ", faster than oneDNN at few rows" : ", the fastest here";
+  if (path == ProductPath::kOneDnn) return dtype == at::kBFloat16 ? ": AVX512_BF16" : ", the fastest here";
+  if (product_path(dtype) == ProductPath::kOneDnn) return ", faster than oneDNN at few rows";
+  return ": oneDNN needs AVX512_BF16 for this dtype";
 }
 
 std::string describe(at::ScalarType dtype, ProductPath path) {
@@ -64,12 +64,14 @@ std::string describe(at::ScalarType dtype, ProductPath path) {
 
 ProductPath product_path(at::ScalarType dtype) {
   if (dtype != at::kFloat && dtype != at::kBFloat16) return ProductPath::kLibTorch;
-  const bool suits_onednn = dtype == at::kFloat || multiplies_bf16();
+  const bool suits_onednn = dtype == at::kFloat || onednn_multiplies_bf16();
   return suits_onednn && onednn::available() ? ProductPath::kOneDnn : ProductPath::kOwn;
 }
 
 ProductPath prepacked_path(at::ScalarType dtype) {
-  return dtype == at::kFloat && instruction_set() != Isa::kGeneric ? ProductPath::kOwn : product_path(dtype);
+  const auto path = product_path(dtype);
+  const bool is_ours_faster = dtype == at::kFloat ? instruction_set() != "generic" : !has_amx();
+  return path == ProductPath::kOneDnn && is_ours_faster ? ProductPath::kOwn : path;
 }
 
 std::string describe_product_paths(at::ScalarType dtype) {
@@ -78,6 +80,6 @@ std::string describe_product_paths(at::ScalarType dtype) {
   return base::concat("sampling ", describe(dtype, sampling), "; update ", describe(dtype, update));
 }
 
-bool is_slow_here(at::ScalarType dtype) { return dtype == at::kBFloat16 && instruction_set() == Isa::kGeneric; }
+bool is_slow_here(at::ScalarType dtype) { return dtype == at::kBFloat16 && instruction_set() == "generic"; }
 
 }  // namespace grpo::nn

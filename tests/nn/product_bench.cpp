@@ -74,7 +74,7 @@ std::vector<at::Tensor> weights(int64_t n, int64_t k, at::ScalarType dtype) {
 }
 
 bool in_onednn(at::ScalarType dtype) {
-  return dtype == at::kFloat || std::string_view(kernels::cpu_instruction_set()) == "avx512";
+  return dtype == at::kFloat || std::string_view(kernels::cpu_instruction_set()).starts_with("avx512");
 }
 
 // On a CPU without AVX-512 LibTorch does not give bf16 to oneDNN; one with AVX-512 has to be told.

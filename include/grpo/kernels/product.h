@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string_view>
 
 namespace grpo::kernels {
 
@@ -10,16 +11,17 @@ namespace grpo::kernels {
 // order that depends on k alone: a row's result depends on that row alone, bit for bit, whatever the other rows and the
 // number of threads.
 
-/// The instruction set of the CPU kernels in use: "avx512", "avx2" or "generic". GRPO_MAX_CPU_ISA=avx2 (or generic),
-/// set when the program starts, forbids better ones: ours, and those of LibTorch and oneDNN where their own variables
-/// are not set (docs/performance.md).
+/// The instruction set of the CPU kernels in use: "avx512_bf16", "avx512", "avx2" or "generic". GRPO_MAX_CPU_ISA=avx2
+/// (or another one), set when the program starts, forbids better ones: ours, and those of LibTorch and oneDNN where
+/// their own variables are not set (docs/performance.md).
 const char* cpu_instruction_set();
 
 /// A matrix [k, columns] in the layout that product() reads fastest. It does not follow later changes of the matrix,
 /// and belongs to the instruction set with which it was packed.
 struct PackedMatrix {
-  at::Tensor panels;  // [panels, k, columns of a panel] of the matrix's dtype, the last one filled up with zeros
-  int64_t columns = 0;
+  std::string_view instruction_set;
+  at::Tensor panels;  // [panels, k, columns of a panel] of the matrix's dtype, filled up with zeros
+  int64_t k = 0, columns = 0;
 };
 
 /// matrix: [k, columns] of any strides.

@@ -20,11 +20,14 @@ extern const Functions kFunctions;
 namespace avx512 {
 extern const Functions kFunctions;
 }
+namespace avx512_bf16 {
+extern const Functions kFunctions;
+}
 #endif
 
 namespace {
 
-using List = std::array<const Functions*, 4>;
+using List = std::array<const Functions*, 5>;
 
 constexpr const char* kVariable = "GRPO_MAX_CPU_ISA";
 
@@ -32,8 +35,10 @@ constexpr const char* kVariable = "GRPO_MAX_CPU_ISA";
 struct Names {
   const char *ours, *libtorch, *onednn, *mkl;
 };
-constexpr Names kSets[] = {
-    {"generic", "default", "SSE41", "SSE4_2"}, {"avx2", "avx2", "AVX2", "AVX2"}, {"avx512", nullptr, nullptr, nullptr}};
+constexpr Names kSets[] = {{"generic", "default", "SSE41", "SSE4_2"},
+                           {"avx2", "avx2", "AVX2", "AVX2"},
+                           {"avx512", "avx512", "AVX512_CORE_VNNI", "AVX512"},
+                           {"avx512_bf16", nullptr, nullptr, nullptr}};
 
 // Limits LibTorch, oneDNN and MKL to the set that the variable names, unless their own variables are set. They read
 // those when they first choose a kernel, so this is done before main, when no other thread reads the environment.
@@ -56,7 +61,7 @@ size_t best_allowed() {
   for (size_t i = 0; i < std::size(kSets); ++i) {
     if (limit == nullptr ? i + 1 == std::size(kSets) : std::string(limit) == kSets[i].ours) return i;
   }
-  throw base::ConfigError(base::concat(kVariable, "=", limit, ": expected generic, avx2 or avx512"));
+  throw base::ConfigError(base::concat(kVariable, "=", limit, ": expected generic, avx2, avx512 or avx512_bf16"));
 }
 
 List detect() {
@@ -69,6 +74,8 @@ List detect() {
   const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                           __builtin_cpu_supports("avx512cd");
+  if (best >= 3 && has_avx2 && has_avx512 && __builtin_cpu_supports("avx512bf16"))
+    list[count++] = &avx512_bf16::kFunctions;
   if (best >= 2 && has_avx2 && has_avx512) list[count++] = &avx512::kFunctions;
   if (best >= 1 && has_avx2) list[count++] = &avx2::kFunctions;
 #endif

@@ -59,14 +59,16 @@ struct HeadGradient {
   float inverse_temperature, max, log_sum, entropy, g, h;
 };
 
-/// A block of a matrix product: rows of an fp32 matrix times columns that were packed. T: float or BFloat16.
+/// A block of a matrix product: rows times columns that were packed. T: float or BFloat16.
 ///
 /// Packed columns lie in panels of Functions::panel_width, one behind the other; in a panel the panel_width numbers of
-/// k = 0 come first, then those of k = 1, and so on. The last panel is filled up with zeros.
+/// k = 0 come first, then those of k = 1, and so on. The last panel is filled up with zeros. Where Functions::bf16_step
+/// is 2, the numbers of bf16 for k = 0 and k = 1 of a column lie side by side, then those of 2 and 3; an odd k is
+/// filled up with zeros.
 template <typename T, typename Out>
 struct ProductTask {
-  const float* a;    // [rows, k]
-  int64_t a_stride;  // from one row to the next
+  const float* a;    // [rows, k] as copy_rows() leaves them
+  int64_t a_stride;  // from one row to the next, in floats
   int64_t rows;      // at most kProductRows
   int64_t k;
   const T* panels;
@@ -99,13 +101,16 @@ struct Functions {
   void (*linear)(const float* x, const float* w, const float* bias, float* y, int64_t rows, int64_t n_begin,
                  int64_t n_end, int64_t k, int64_t n_stride);
   int64_t panel_width;
+  int64_t bf16_step;  // numbers of k that one instruction takes of bf16, 1 or 2
   /// Packs a matrix [k, columns].
   void (*pack_panels_f32)(const MatrixPart<float>& matrix, float* panels);
   void (*pack_panels_bf16)(const MatrixPart<BFloat16>& matrix, BFloat16* panels);
-  /// Copies a matrix to rows of fp32 numbers that are out_stride apart.
+  /// Copies a matrix to rows that are out_stride apart: of fp32 numbers, or of bf16 ones, of which two take the place
+  /// of one, where bf16_step is 2.
   void (*copy_rows_f32)(const MatrixPart<float>& matrix, float* out, int64_t out_stride);
   void (*copy_rows_bf16)(const MatrixPart<BFloat16>& matrix, float* out, int64_t out_stride);
-  /// Each sum runs over k in order, whatever the rows and columns beside it, and is rounded to Out once.
+  /// Each sum runs over k in an order that depends on k alone, whatever the rows and columns beside it, and is rounded
+  /// to Out once.
   void (*product_f32)(const ProductTask<float, float>& task);
   void (*product_bf16)(const ProductTask<BFloat16, BFloat16>& task);
   void (*product_bf16_f32)(const ProductTask<BFloat16, float>& task);

@@ -7,6 +7,7 @@ const Functions kFunctions = {
     .name = GRPO_ISA_NAME,
     .linear = linear,
     .panel_width = kPanelWidth,
+    .bf16_step = kBf16Step,
     .pack_panels_f32 = pack_panels<float>,
     .pack_panels_bf16 = pack_panels<BFloat16>,
     .copy_rows_f32 = copy_rows<float>,

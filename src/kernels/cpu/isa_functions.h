@@ -8,7 +8,7 @@ namespace grpo::kernels::cpu::GRPO_ISA {
 
 void linear(const float* x, const float* w, const float* bias, float* y, int64_t rows, int64_t n_begin, int64_t n_end,
             int64_t k, int64_t n_stride);
-extern const int64_t kPanelWidth;
+extern const int64_t kPanelWidth, kBf16Step;
 template <typename T>
 void pack_panels(const MatrixPart<T>& matrix, T* panels);
 template <typename T>
