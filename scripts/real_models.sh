@@ -4,7 +4,7 @@
 #   sums2   the same with two-digit sums beside them: 128 rollouts a step, 7,680 in all
 #   gsm8k   Qwen2.5-Coder-0.5B-Instruct on GSM8K: 64 rollouts a step, 2,560 in all; adapters; one seed and the rate 1e-4 unless --seeds and --rates say more
 # For sums and sums2 the learning rates of `g2` and `g16` are chosen first, alike: a run each at every rate of --rates, of a seed that is used for nothing else; the rate whose evaluations are
-# best on average is taken. The other arms learn at the rate of `g2`.
+# best on average is taken, and the smaller of two that differ by less than a percent. The other arms learn at the rate of `g2`.
 #
 #   scripts/real_models.sh [--tasks "sums gsm8k"] [--arms "g2 g16 ..."] [--seeds "1 2 3"] [--rates "1e-5 3e-5 1e-4"] [--rollouts N] [--output runs/real] [key=value ...]
 #

@@ -2,7 +2,7 @@
 """The figures of scripts/real_models.sh. Of run folders it chooses a learning rate and keeps what the page docs/results/real_models.md is made of; of what is kept it makes the page's
 tables and pictures again, without the runs.
 
-  scripts/real_models_table.py best runs/real/sums_rates g2 1e-5 3e-5 1e-4       the rate whose evaluations behind the start are best on average
+  scripts/real_models_table.py best runs/real/sums_rates g2 1e-5 3e-5 1e-4       the smallest rate whose evaluations behind the start are best on average, to one percent
   scripts/real_models_table.py keep runs/real docs/results/data                  real_TASK.jsonl.xz of each task: configuration, starts, metrics and some answers of every finished run
   scripts/real_models_table.py page docs/results/data [--pictures docs/results]  prints the tables; writes real_TASK.svg, with `grpo compare`
 """
@@ -23,6 +23,7 @@ from task_table import in_cell, question
 HELD_OUT = {"sums": "heldout", "sums2": "sums_heldout", "gsm8k": "gsm8k_test_200"}
 OWN = {"sums": "heldout", "sums2": "sums_heldout", "gsm8k": "problems"}
 SHOWN = 4  # of these
+AS_GOOD = 1.0  # percent of accuracy, less than the evaluations of one run can tell apart
 PARTS = (("sampling", "time/rollout"), ("judging", "time/reward"), ("update", "time/update"))
 
 
@@ -36,10 +37,10 @@ def average_accuracy(lines, of):
 
 
 def best_rate(folder, arm, rates):
-    """Of rates whose runs are as good as one another the smallest, since a run rather breaks at a larger one."""
+    """Of rates whose runs are as good as the best one's, to AS_GOOD, the smallest, since a run rather breaks at a larger one."""
     of = HELD_OUT.get(task_of(folder.name), "")
     found = {rate: mean(average_accuracy(lines, of) for lines in seeds_of(folder, f"{arm}_lr{rate}")) for rate in sorted(rates, key=float)}
-    return max(found, key=found.get)
+    return next(rate for rate, accuracy in found.items() if accuracy >= max(found.values()) - AS_GOOD)
 
 
 # Keeping.
