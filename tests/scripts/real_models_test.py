@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 PROGRAM, SOURCE = Path(sys.argv[1]), Path(sys.argv[2])
-# A run of three steps whose accuracy rises by a tenth a step, twice that at the rate 3e-5; it is stopped by a signal where the file "stop" is, and resumes.
+# A run of three steps whose accuracy rises by a tenth a step, by twice that at the rate 3e-5 and on sums by a trifle more at 1e-4; it is stopped by a signal where the file "stop" is, and resumes.
 TRAIN = r"""#!/usr/bin/env python3
 import json, pathlib, sys
 words = sys.argv[1:]
@@ -25,7 +25,7 @@ starts = [*before, {"cores": 2, "from_step": 1 if before else None, "host": "a n
 (run / "run.json").write_text(json.dumps({"commit": "0123456789ab", "name": run.name, "starts": starts}))
 (run / "config.yaml").write_text(f"run:\n  name: {run.name}\n  seed: {keys['run.seed']}\noptimizer:\n  lr: {keys['optimizer.lr']}\nrollout:\n  group_size: {keys.get('rollout.group_size', 2)}\n")
 def evaluation(step):
-    value = 0.2 + step * (0.2 if keys["optimizer.lr"] == "3e-5" else 0.1)
+    value = 0.2 + step * {"3e-5": 0.2, "1e-4": 0.2025 if task == "sums" else 0.1}.get(keys["optimizer.lr"], 0.1)
     answers = [{"id": "a", "prompt": "user\nWhat is 1 + 1?<|im_end|>", "gold": "2", "samples": [{"text": f"answer {step}", "answer": "2", "verdict": "right"}]}]
     shown = {"sums": "heldout", "gsm8k": "problems"}[task]
     (run / "eval" / f"step_{step:08d}_{shown}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
