@@ -7,6 +7,7 @@
 
 #include "dist/local_address.h"
 #include "dist/status.h"
+#include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
 
@@ -32,7 +33,7 @@ c10::intrusive_ptr<c10d::Backend> connect_gloo(const Ranks& ranks, const StorePo
     return c10::make_intrusive<c10d::ProcessGroupGloo>(keys, static_cast<int>(ranks.rank), static_cast<int>(ranks.size),
                                                        options);
   } catch (const std::exception& error) {
-    throw base::DistError(base::concat("rank ", ranks.rank, " on host ", host_name(),
+    throw base::DistError(base::concat("rank ", ranks.rank, " on host ", base::host_name(),
                                        " cannot connect to the other ranks (", base::first_line(error.what()),
                                        "); GLOO_SOCKET_IFNAME names the network interface to use"));
   }

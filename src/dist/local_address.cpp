@@ -50,11 +50,6 @@ std::string first_interface() {
 
 }  // namespace
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
-}
-
 std::string local_address(const std::string& host, int64_t port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;

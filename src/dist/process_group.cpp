@@ -8,10 +8,10 @@
 #include "dist/c10d_communicator.h"
 #include "dist/current_watch.h"
 #include "dist/gloo_group.h"
-#include "dist/local_address.h"
 #include "dist/nccl_library.h"
 #include "dist/run_store.h"
 #include "dist/watch.h"
+#include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 
@@ -47,10 +47,11 @@ std::unique_ptr<Communicator> join_process_group(const Ranks& ranks, const Distr
   auto values = values_of(store);
   if (ranks.rank == 0) Watch::prepare(*values);
   if (config.backend != Backend::kGloo) values->set(device_key(ranks.rank), nccl_problem(ranks.local_rank));
-  Watch::announce(*values, ranks.rank, host_name());
+  Watch::announce(*values, ranks.rank, base::host_name());
   wait_for_all(*store, ranks, timeout);
   const bool devices_can_meet = can_use_nccl(*values, ranks, config.backend);
-  WatchOptions options{.rank = ranks.rank, .size = ranks.size, .hosts_store = ranks.hosts_store, .host = host_name()};
+  WatchOptions options{
+      .rank = ranks.rank, .size = ranks.size, .hosts_store = ranks.hosts_store, .host = base::host_name()};
   options.drill = drill_from(process_environment(), ranks.size);
   if (!ranks.attempt.empty())
     options.other_store = base::concat("the store of torchrun's agent at ", ranks.host, ":", ranks.port);

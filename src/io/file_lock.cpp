@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/clock.h"
+#include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "io/descriptor.h"
@@ -20,14 +21,9 @@ namespace grpo::io {
 namespace fs = std::filesystem;
 namespace {
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
 std::string own_text() {
   const auto began = std::chrono::system_clock::now().time_since_epoch();
-  return nlohmann::ordered_json{{"host", host_name()},
+  return nlohmann::ordered_json{{"host", base::host_name()},
                                 {"pid", ::getpid()},
                                 {"since", std::chrono::duration_cast<std::chrono::seconds>(began).count()},
                                 {"lock", std::chrono::nanoseconds(began).count()}}
@@ -61,7 +57,7 @@ std::optional<Holder> holder_of(const std::string& text) {
 
 bool is_alive_here(const std::string& text) {
   const auto holder = holder_of(text);
-  return holder && holder->host == host_name() && holder->pid != ::getpid() &&
+  return holder && holder->host == base::host_name() && holder->pid != ::getpid() &&
          (::kill(static_cast<pid_t>(holder->pid), 0) == 0 || errno == EPERM);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 #include "grpo/nn/lm_head.h"
 #include "grpo/nn/product_path.h"
@@ -154,6 +155,11 @@ double MemoryPlan::peak() const {
 
 int64_t decoded_together(const RolloutConfig& rollout, bool cuda) {
   return rollout.max_sequences.value.value_or(rollout::auto_max_sequences(cuda));
+}
+
+double share_of_host_memory(const std::vector<std::string>& hosts, int64_t rank) {
+  const auto beside = std::count(hosts.begin(), hosts.end(), hosts[static_cast<size_t>(rank)]);
+  return static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(beside);
 }
 
 void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, const PlanTarget& target) {

@@ -81,6 +81,10 @@ MemoryPlan plan_memory(const models::ModelConfig& model, const TrainConfig& conf
 /// samples with whole weights.
 void check_weights_fit(const models::ModelConfig& model, int64_t dtype_bytes, const PlanTarget& target);
 
+/// Bytes of this host's memory for one rank on its CPU, since the ranks of a host share it. hosts: each rank's, by
+/// name.
+double share_of_host_memory(const std::vector<std::string>& hosts, int64_t rank);
+
 /// The bytes that all ranks together send for an update (docs/distributed.md). passes: the number of micro-batches of
 /// the rank that has most.
 double update_bytes(const models::TrainedElements& trained, const MemoryPlan& plan,

@@ -38,10 +38,9 @@ int64_t longest_prompt(const TrainConfig& config) {
 PlanTarget target_of_ranks(const PolicyConfig& policy, dist::Communicator& communicator) {
   const at::Device device = models::resolve_device(policy.device, communicator.local_rank());
   const int64_t ranks = communicator.size();
-  // On the CPU the ranks of a host share its memory. How many are on this host is not known here, so its memory is
-  // divided by the number of all ranks.
-  double memory = device.is_cuda() ? models::device_memory_bytes(device)
-                                   : static_cast<double>(base::usable_memory_bytes()) / static_cast<double>(ranks);
+  double memory = device.is_cuda()
+                      ? models::device_memory_bytes(device)
+                      : share_of_host_memory(communicator.all_gather_bytes(base::host_name()), communicator.rank());
   for (const auto& theirs : communicator.all_gather({memory})) memory = std::min(memory, theirs[0]);
   return {.ranks = ranks, .cuda = device.is_cuda(), .memory_bytes = memory};
 }

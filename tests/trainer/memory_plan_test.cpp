@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "grpo/base/cores.h"
 #include "grpo/base/error.h"
 
 namespace grpo::trainer {
@@ -363,6 +364,15 @@ TEST(MemoryPlan, OfAdaptersHoldsTheWeightsOnceAndLittleBeside) {
   const auto ranks = plan_memory(model, config, 2, {.ranks = 4, .cuda = true, .memory_bytes = 20e9});  // no plan fits
   EXPECT_EQ(ranks.sharding, optim::StateSharding::kOptimizer);
   EXPECT_EQ(bytes_of(ranks, "weights"), 2.0 * n);
+}
+
+// Two hosts of two ranks and of one: the first two share what the third has alone.
+TEST(MemoryPlan, GivesARankItsPartOfItsOwnHost) {
+  const std::vector<std::string> hosts = {"a", "a", "b"};
+  const auto whole = static_cast<double>(base::usable_memory_bytes());
+  EXPECT_EQ(share_of_host_memory(hosts, 0), whole / 2);
+  EXPECT_EQ(share_of_host_memory(hosts, 1), whole / 2);
+  EXPECT_EQ(share_of_host_memory(hosts, 2), whole);
 }
 
 }  // namespace

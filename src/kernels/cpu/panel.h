@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #endif
 
+#include <cstdint>
 #include <type_traits>
 
 #include "kernels/cpu/vec.h"
