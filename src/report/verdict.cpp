@@ -76,6 +76,16 @@ std::string sentence(const Verdict& verdict) {
   return text + " points: " + meaning(verdict) + ".";
 }
 
+// A seed that is still running, or was stopped, is averaged with those that have finished: the reader must know.
+std::string uneven_seeds(const Arm& arm, const std::string& label) {
+  std::vector<int64_t> steps;
+  for (const auto* run : arm.runs) steps.push_back(run->steps);
+  std::sort(steps.begin(), steps.end());
+  if (steps.front() == steps.back()) return "";
+  return " The seeds of " + label + " are " + std::to_string(steps.front()) + " to " + std::to_string(steps.back()) +
+         " steps long.";
+}
+
 Verdict compare(const std::vector<Arm>& arms, const Arm& arm, const std::string& metric) {
   const Arm& baseline = arms.front();
   const auto value = [&](const RunSummary& run) { return final_value(run, metric); };
@@ -97,7 +107,7 @@ Verdict compare(const std::vector<Arm>& arms, const Arm& arm, const std::string&
                   .method = "",
                   .text = ""};
   add_difference(verdict, baseline, arm);
-  verdict.text = sentence(verdict);
+  verdict.text = sentence(verdict) + uneven_seeds(arm, verdict.arm) + uneven_seeds(baseline, verdict.baseline);
   return verdict;
 }
 

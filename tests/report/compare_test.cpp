@@ -101,6 +101,14 @@ TEST_F(Compare, TellsWhatTheSecondRunReachesWithWhat) {
   EXPECT_TRUE(std::isnan(verdicts[0].half_width));
 }
 
+TEST_F(Compare, SaysWhereSeedsAreOfUnequalLength) {
+  std::vector<RunSummary> runs = {run("g16_a", {.group_size = 16}), run("g16_b", {.group_size = 16, .seed = 2}),
+                                  run("g2", {})};
+  EXPECT_THAT(verdicts_of(arms_of(runs)).at(0).text, Not(HasSubstr("steps long")));
+  runs[1].steps = 1;
+  EXPECT_THAT(verdicts_of(arms_of(runs)).at(0).text, HasSubstr(" The seeds of G=16 are 1 to 2 steps long."));
+}
+
 struct Named {
   const char* name;
   int group_size;
