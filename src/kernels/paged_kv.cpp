@@ -41,16 +41,24 @@ struct Layout {
   const int32_t* page_ids;
 };
 
-// A piece of work: consecutive new tokens of one sequence, for one kv head.
+// A piece of work: consecutive new tokens of one sequence, for consecutive kv heads.
 struct Tile {
   int64_t sequence;
   int64_t first;  // its first token, counted over the whole pass
   int64_t count;
   int64_t kv_head;
+  int64_t kv_heads;
 };
 
-// The query heads that a prefill computes together, so that each block of keys is read only once for all of them.
+// The query heads that are computed together: those of several tokens, so that each block of keys is read only once for
+// all of them, or those of several kv heads, whose numbers lie side by side in memory.
 constexpr int64_t kTileHeads = 24;
+
+// kv heads of a tile of one sequence's tokens. Where sequences are few they are divided among the threads.
+int64_t kv_heads_together(const Layout& layout, int64_t query_heads, int64_t kv_heads) {
+  if (layout.sequences < 4 * at::get_num_threads()) return 1;
+  return std::clamp<int64_t>(kTileHeads / query_heads, 1, kv_heads);
+}
 
 // The tiles of each sequence with the longest contexts come first, so that no thread begins one of them at the end.
 void make_tiles(const Layout& layout, int64_t group, int64_t kv_heads, std::vector<Tile>& tiles) {
@@ -59,7 +67,9 @@ void make_tiles(const Layout& layout, int64_t group, int64_t kv_heads, std::vect
   for (int64_t s = 0; s < layout.sequences; ++s) {
     for (int64_t t = layout.offsets[s]; t < layout.offsets[s + 1]; t += tokens) {
       const int64_t count = std::min<int64_t>(tokens, layout.offsets[s + 1] - t);
-      for (int64_t kv = 0; kv < kv_heads; ++kv) tiles.push_back({s, t, count, kv});
+      const int64_t together = kv_heads_together(layout, count * group, kv_heads);
+      for (int64_t kv = 0; kv < kv_heads; kv += together)
+        tiles.push_back({s, t, count, kv, std::min(together, kv_heads - kv)});
     }
   }
   std::reverse(tiles.begin(), tiles.end());
@@ -67,7 +77,7 @@ void make_tiles(const Layout& layout, int64_t group, int64_t kv_heads, std::vect
 
 int64_t multiply_adds(const std::vector<Tile>& tiles, const Layout& layout, int64_t width) {
   int64_t pairs = 0;
-  for (const Tile& tile : tiles) pairs += tile.count * (layout.position(tile.sequence, tile.first) + 1);
+  for (const Tile& tile : tiles) pairs += tile.count * tile.kv_heads * (layout.position(tile.sequence, tile.first) + 1);
   return 2 * pairs * width;
 }
 
@@ -89,7 +99,7 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
   const auto* values = static_cast<const T*>(cache.values.const_data_ptr());
   auto* result = static_cast<T*>(out.mutable_data_ptr());
   share_items(static_cast<int64_t>(tiles.size()), multiply_adds(tiles, layout, group * d), [&](const auto& next) {
-    scratch.resize(static_cast<size_t>(cpu::attention_scratch(std::max(kTileHeads, group), d)));
+    scratch.resize(static_cast<size_t>(cpu::attention_scratch(std::max(kTileHeads, group), 1, d)));
     for (int64_t item = next(); item >= 0; item = next()) {
       const Tile& tile = tiles[static_cast<size_t>(item)];
       const int64_t at = (tile.first * heads + tile.kv_head * group) * d;
@@ -97,6 +107,7 @@ void attend(const at::Tensor& queries, const PagedKv& cache, const Layout& layou
                  .out = result + at,
                  .token_stride = heads * d,
                  .tokens = tile.count,
+                 .kv_heads = tile.kv_heads,
                  .group = group,
                  .head_dim = d,
                  .first_length = layout.position(tile.sequence, tile.first) + 1,

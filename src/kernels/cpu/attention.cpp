@@ -1,8 +1,10 @@
-// Attention of a few tokens of one sequence for the query heads of one kv head, in blocks of keys at absolute positions
-// with a running softmax. A row is one query head of one token; every row's numbers are its own, so that it does not
-// matter which rows are computed together.
+// Attention of a few tokens of one sequence for the query heads of some kv heads, in blocks of keys at absolute
+// positions with a running softmax. A block is read for one kv head after the other, because their numbers lie side by
+// side. A row is one query head of one token; every row's numbers are its own, so that it does not matter which rows
+// are computed together.
 #include "kernels/cpu/dot_tile.h"
 #include "kernels/cpu/isa_functions.h"
+#include "kernels/cpu/panel.h"
 
 namespace grpo::kernels::cpu::GRPO_ISA {
 namespace {
@@ -10,51 +12,75 @@ namespace {
 constexpr float kInfinity = __builtin_inff();
 constexpr int kValueVecs = 4;  // vectors of an output row that are summed in registers
 
-// The parts of the scratch memory. Rows of d elements are padded with zeros to whole vectors.
+// The parts of the scratch memory. Rows of d elements are padded with zeros to two whole vectors.
 struct Buffers {
   int64_t d;       // padded head dimension
-  float* queries;  // [rows, d]
-  float* acc;      // [rows, d]: sum of p v so far
-  float* highest;  // [rows]
-  float* total;    // [rows]: sum of p so far
+  float* queries;  // [kv heads, rows, d]
+  float* acc;      // [kv heads, rows, d]: sum of p v so far
+  float* highest;  // [kv heads, rows]
+  float* total;    // [kv heads, rows]: sum of p so far
   float* scores;   // [rows, kAttentionBlock]
   float* keys;     // [kAttentionBlock, d]
   float* values;   // [kAttentionBlock, d]
+
+  Buffers of_head(int64_t kv_head, int64_t rows) const {
+    Buffers b = *this;
+    b.queries += kv_head * rows * d;
+    b.acc += kv_head * rows * d;
+    b.highest += kv_head * rows;
+    b.total += kv_head * rows;
+    return b;
+  }
 };
 
-Buffers divide(float* scratch, int64_t rows, int64_t head_dim) {
-  const int64_t d = (head_dim + kLanes - 1) / kLanes * kLanes;
+GRPO_INLINE Buffers divide(float* scratch, int64_t rows, int64_t kv_heads, int64_t d) {
+  const int64_t all = rows * kv_heads;
   Buffers b{};
   b.d = d;
   b.queries = scratch;
-  b.acc = b.queries + rows * d;
-  b.highest = b.acc + rows * d;
-  b.total = b.highest + rows;
-  b.scores = b.total + rows;
+  b.acc = b.queries + all * d;
+  b.highest = b.acc + all * d;
+  b.total = b.highest + all;
+  b.scores = b.total + all;
   b.keys = b.scores + rows * kAttentionBlock;
   b.values = b.keys + kAttentionBlock * d;
   return b;
 }
 
-// The last vector may overlap the one before it, which is faster than handling a part of a vector.
-template <typename T>
-GRPO_INLINE void copy_row(const T* from, float* to, int64_t n) {
-  if (n < kLanes) {
-    store(to, load_part(from, n));
-    return;
-  }
-  for (int64_t i = 0; i + kLanes <= n; i += kLanes) store(to + i, load(from + i));
-  store(to + n - kLanes, load(from + n - kLanes));
+// Rows of fp32 lie in the scratch memory as they are. Of bf16 the numbers of even place come first in each two vectors,
+// then those of odd place, which a shift and a mask make of what was read. The order does not matter to sums over a
+// row, and write_row() undoes it.
+GRPO_INLINE void copy_row(const float* from, float* to, int64_t n) {
+  for_each_part(n, [&](int64_t i, int64_t count) { store(to + i, load_some(from + i, count)); });
 }
 
-template <typename T>
-GRPO_INLINE void write_row(const float* from, float factor, T* to, int64_t n) {
-  if (n < kLanes) {
-    store_part(to, load(from) * factor, n);
-    return;
+GRPO_INLINE void copy_row(const BFloat16* from, float* to, int64_t n) {
+  int64_t i = 0;
+  for (; i + kPanel <= n; i += kPanel) {
+    Vec even, odd;
+    load_pair(from + i, even, odd);
+    store_pair(to + i, even, odd);
   }
-  for (int64_t i = 0; i + kLanes <= n; i += kLanes) store(to + i, load(from + i) * factor);
-  store(to + n - kLanes, load(from + n - kLanes) * factor);
+  if (i == n) return;
+  BFloat16 rest[kPanel] = {};
+  for (int64_t j = i; j < n; ++j) rest[j - i] = from[j];
+  Vec even, odd;
+  load_pair(rest, even, odd);
+  store_pair(to + i, even, odd);
+}
+
+GRPO_INLINE void write_row(const float* from, float factor, float* to, int64_t n) {
+  for_each_part(n, [&](int64_t i, int64_t count) { store_some(to + i, load(from + i) * factor, count); });
+}
+
+GRPO_INLINE void write_row(const float* from, float factor, BFloat16* to, int64_t n) {
+  for (int64_t i = 0; i < n; i += kPanel) {
+    BFloat16 parts[kPanel];
+    store(parts, load(from + i) * factor);
+    store(parts + kLanes, load(from + i + kLanes) * factor);
+    const int64_t count = n - i < kPanel ? n - i : kPanel;
+    for (int64_t j = 0; j < count; ++j) to[i + j] = parts[j / 2 + j % 2 * kLanes];
+  }
 }
 
 template <typename T>
@@ -68,20 +94,23 @@ GRPO_INLINE void prefetch_row(const T* row, int64_t d) {
   for (int64_t i = 0; i < d; i += kLine) __builtin_prefetch(row + i);
 }
 
-// Loads the keys and values of the positions [start, start + count) as fp32. Memory is what bounds a decode step, so
-// the next block is prefetched meanwhile: a processor does not foresee where a page list leads.
+// Loads a kv head's keys and values of the positions [start, start + count) as fp32. Memory is what bounds a decode
+// step, so the next block is prefetched meanwhile: a processor does not foresee where a page list leads.
 template <typename T>
-void read_block(const AttentionTask<T>& task, int64_t start, int64_t count, int64_t longest, const Buffers& b) {
+GRPO_INLINE void read_block(const AttentionTask<T>& task, int64_t head_dim, int64_t kv_head, int64_t start,
+                            int64_t count, int64_t longest, const Buffers& b) {
+  const T* keys = task.keys + kv_head * head_dim;
+  const T* values = task.values + kv_head * head_dim;
   for (int64_t j = 0; j < count; ++j) {
     const int64_t at = offset_of(task, start + j);
     const int64_t ahead = start + j + kAttentionBlock;
     if (ahead < longest) {
       const int64_t next = offset_of(task, ahead);
-      prefetch_row(task.keys + next, task.head_dim);
-      prefetch_row(task.values + next, task.head_dim);
+      prefetch_row(keys + next, head_dim);
+      prefetch_row(values + next, head_dim);
     }
-    copy_row(task.keys + at, b.keys + j * b.d, task.head_dim);
-    copy_row(task.values + at, b.values + j * b.d, task.head_dim);
+    copy_row(keys + at, b.keys + j * b.d, head_dim);
+    copy_row(values + at, b.values + j * b.d, head_dim);
   }
 }
 
@@ -150,6 +179,9 @@ GRPO_INLINE void add_values_of_rows(const Buffers& b, int64_t row, int64_t rows,
     if (alike(kTileRows)) {
       add_values<kTileRows>(b, row, count);
       row += kTileRows;
+    } else if (alike(3)) {
+      add_values<3>(b, row, count);
+      row += 3;
     } else if (alike(2)) {
       add_values<2>(b, row, count);
       row += 2;
@@ -160,19 +192,21 @@ GRPO_INLINE void add_values_of_rows(const Buffers& b, int64_t row, int64_t rows,
   }
 }
 
-}  // namespace
-
+// head_dim: the task's, as a constant where the caller knows it.
 template <typename T>
-void attention(const AttentionTask<T>& task) {
-  const int64_t rows = task.tokens * task.group;
-  const Buffers b = divide(task.scratch, rows, task.head_dim);
-  std::memset(b.queries, 0, static_cast<size_t>(2 * rows * b.d) * sizeof(float));          // and acc
-  std::memset(b.keys, 0, static_cast<size_t>(2 * kAttentionBlock * b.d) * sizeof(float));  // and values
-  const auto offset_of_row = [&](int64_t row) {
-    return row / task.group * task.token_stride + row % task.group * task.head_dim;
+GRPO_INLINE void attend(const AttentionTask<T>& task, const int64_t head_dim) {
+  const int64_t rows = task.tokens * task.group;  // of one kv head
+  const int64_t d = (head_dim + kPanel - 1) / kPanel * kPanel;
+  const Buffers all = divide(task.scratch, rows, task.kv_heads, d);
+  std::memset(all.queries, 0, static_cast<size_t>(2 * task.kv_heads * rows * d) * sizeof(float));  // and acc
+  std::memset(all.keys, 0, static_cast<size_t>(2 * kAttentionBlock * d) * sizeof(float));          // and values
+  const auto offset_of_row = [&](int64_t kv_head, int64_t row) {
+    return row / task.group * task.token_stride + (kv_head * task.group + row % task.group) * head_dim;
   };
-  for (int64_t row = 0; row < rows; ++row)
-    copy_row(task.queries + offset_of_row(row), b.queries + row * b.d, task.head_dim);
+  for (int64_t kv = 0; kv < task.kv_heads; ++kv) {
+    for (int64_t row = 0; row < rows; ++row)
+      copy_row(task.queries + offset_of_row(kv, row), all.queries + (kv * rows + row) * d, head_dim);
+  }
   const int64_t longest = task.first_length + task.tokens - 1;
   for (int64_t start = 0; start < longest; start += kAttentionBlock) {
     const auto count_of = [&](int64_t row) {
@@ -183,16 +217,31 @@ void attention(const AttentionTask<T>& task) {
     int64_t row = 0;
     while (count_of(row) <= 0) row += task.group;
     const int64_t keys = count_of(rows - 1);
-    read_block(task, start, keys, longest, b);
     const int64_t whole_tiles = (keys + kTileOutputs - 1) / kTileOutputs * kTileOutputs;
-    dot_block(b.queries + row * b.d, b.keys, b.scores + row * kAttentionBlock, rows - row, whole_tiles, b.d,
-              kAttentionBlock);
-    for (int64_t r = row; r < rows; ++r) softmax_block(b, r, count_of(r), task.scale, start == 0);
-    add_values_of_rows(b, row, rows, count_of);
+    for (int64_t kv = 0; kv < task.kv_heads; ++kv) {
+      const Buffers b = all.of_head(kv, rows);
+      read_block(task, head_dim, kv, start, keys, longest, b);
+      dot_block(b.queries + row * d, b.keys, b.scores + row * kAttentionBlock, rows - row, whole_tiles, d,
+                kAttentionBlock);
+      for (int64_t r = row; r < rows; ++r) softmax_block(b, r, count_of(r), task.scale, start == 0);
+      add_values_of_rows(b, row, rows, count_of);
+    }
   }
-  for (int64_t row = 0; row < rows; ++row) {
-    write_row(b.acc + row * b.d, 1.0f / b.total[row], task.out + offset_of_row(row), task.head_dim);
+  for (int64_t kv = 0; kv < task.kv_heads; ++kv) {
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t at = kv * rows + row;
+      write_row(all.acc + at * d, 1.0f / all.total[at], task.out + offset_of_row(kv, row), head_dim);
+    }
   }
+}
+
+}  // namespace
+
+template <typename T>
+void attention(const AttentionTask<T>& task) {
+  if (task.head_dim == 64) return attend(task, 64);
+  if (task.head_dim == 128) return attend(task, 128);
+  attend(task, task.head_dim);
 }
 
 template void attention(const AttentionTask<float>&);

@@ -9,33 +9,36 @@ struct BFloat16 {
   uint16_t bits;
 };
 
+inline constexpr int64_t kWidestPanel = 32;     // numbers of two of the widest vectors
 inline constexpr int64_t kAttentionBlock = 32;  // positions per softmax block, at absolute multiples of it
 
-/// Attention of consecutive new tokens of one sequence for the query heads of one kv head: token i attends positions
-/// 0 .. first_length - 1 + i.
+/// Attention of consecutive new tokens of one sequence for the query heads of consecutive kv heads: token i attends
+/// positions 0 .. first_length - 1 + i.
 template <typename T>
 struct AttentionTask {
-  const T* queries;      // [tokens, group, head_dim], tokens token_stride apart
+  const T* queries;      // [tokens, kv_heads, group, head_dim], tokens token_stride apart
   T* out;                // likewise
   int64_t token_stride;  // elements from one token's queries to the next
   int64_t tokens;
-  int64_t group;  // query heads
+  int64_t kv_heads;
+  int64_t group;  // query heads of a kv head
   int64_t head_dim;
   int64_t first_length;
-  const T* keys;  // first element of page 0 for this kv head
+  const T* keys;  // first element of page 0 for the first kv head
   const T* values;
   const int32_t* pages;  // page ids of the sequence
   int64_t page_stride;   // elements from one page to the next
   int64_t row_stride;    // elements from one position to the next inside a page
   int64_t page_size;     // positions
   float scale;
-  float* scratch;  // [attention_scratch(tokens * group, head_dim)]
+  float* scratch;  // [attention_scratch(tokens * group, kv_heads, head_dim)]
 };
 
-/// Floats of scratch memory for `rows` query heads: queries, sums, scores and one block of keys and values.
-constexpr int64_t attention_scratch(int64_t rows, int64_t head_dim) {
-  const int64_t padded = head_dim + 16;
-  return rows * (2 * padded + 2 + kAttentionBlock) + 2 * kAttentionBlock * padded;
+/// Floats of scratch memory for `rows` query heads of each kv head: queries and sums, and of one kv head scores and a
+/// block of keys and values.
+constexpr int64_t attention_scratch(int64_t rows, int64_t kv_heads, int64_t head_dim) {
+  const int64_t padded = head_dim + kWidestPanel;
+  return kv_heads * rows * (2 * padded + 2) + rows * kAttentionBlock + 2 * kAttentionBlock * padded;
 }
 
 /// What a row's softmax needs to be sampled from.
@@ -81,7 +84,6 @@ struct ProductTask {
 };
 inline constexpr int64_t kProductRows = 96;  // of a block: with k in parts, a block stays in the second cache
 inline constexpr int64_t kProductGroup = 8;  // panels that are taken through a part of k together
-inline constexpr int64_t kWidestPanel = 32;
 inline constexpr int64_t kProductScratch = kProductRows * kProductGroup * kWidestPanel;
 
 /// Part of a matrix that is to be packed or copied: number (row, column) is data[row * row_stride + column *
