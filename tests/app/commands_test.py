@@ -361,7 +361,8 @@ class Doctor(unittest.TestCase):
 
 
 class LibrariesOfTheProgram(unittest.TestCase):
-    DEFAULTS = {"GOMP_SPINCOUNT": "10000", "LRU_CACHE_CAPACITY": "128", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"}
+    DEFAULTS = {"GOMP_SPINCOUNT": "10000", "LRU_CACHE_CAPACITY": "128", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+                "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "268435456"}
 
     def environment_with(self, **variables):
         """What the program has of the variables of its libraries once it has started; it stays the same process."""
@@ -382,7 +383,9 @@ class LibrariesOfTheProgram(unittest.TestCase):
     def test_do_as_the_user_says(self):
         self.assertEqual(self.environment_with(GOMP_SPINCOUNT="7"), {**self.DEFAULTS, "GOMP_SPINCOUNT": "7"})
         self.assertEqual(self.environment_with(OMP_WAIT_POLICY="active"),
-                         {"OMP_WAIT_POLICY": "active", "LRU_CACHE_CAPACITY": "128", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128"})
+                         {"OMP_WAIT_POLICY": "active", **{name: value for name, value in self.DEFAULTS.items() if name != "GOMP_SPINCOUNT"}})
+        self.assertEqual(self.environment_with(MALLOC_TRIM_THRESHOLD_="9"),
+                         {**{name: value for name, value in self.DEFAULTS.items() if not name.startswith("MALLOC_")}, "MALLOC_TRIM_THRESHOLD_": "9"})
 
 
 if __name__ == "__main__":
