@@ -34,7 +34,7 @@ slice() {
 forget_halts() {
   local input
   for input in build-asan/findings/"$1"/*; do
-    [[ $input == */timeout-* ]] && "build-asan/bin/grpo_fuzz_$1" -timeout=10 "$input" >>build-asan/logs/"$1" 2>&1 && rm "$input" || return
+    [[ $input == */timeout-* || $input == */slow-unit-* ]] && "build-asan/bin/grpo_fuzz_$1" -timeout=10 "$input" >>build-asan/logs/"$1" 2>&1 && rm "$input" || return
   done
 }
 
@@ -48,6 +48,7 @@ for target in "${targets[@]}"; do
     spent=$(slice "$target" $((left < 60 ? left : 60))) || forget_halts "$target" || { broke=1; break; }
     used=$((used + $(awk '{print int(100 * ($1 + $2) + 1)}' <<<"$spent")))
   done
+  forget_halts "$target" || true
   runs=$(awk '/^stat::number_of_executed_units/ {sum += $2} END {print sum + 0}' build-asan/logs/"$target")
   findings=$(find build-asan/findings/"$target" -type f | wc -l)
   covered=$(sed -nE 's/.* cov: ([0-9]+) .*/\1/p' build-asan/logs/"$target" | tail -1)
