@@ -1,5 +1,6 @@
 #include "trainer/run_log.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "grpo/base/error.h"
@@ -56,6 +57,9 @@ void RunLog::samples(Method& method, int64_t step) {
 
 void RunLog::line(int64_t step, const metrics::MetricsLine& line) {
   if (!writes_) return;
+  for (const auto& [name, value] : line.values()) {
+    if (name == config_.trainer.stop_on.metric && name.ends_with("/total")) goal_so_far_ = value;
+  }
   const auto now = static_cast<double>(std::time(nullptr));
   metrics_->write(step, now, line);
   try {
@@ -67,10 +71,18 @@ void RunLog::line(int64_t step, const metrics::MetricsLine& line) {
   if (tensorboard_) tensorboard_->add_scalars(step, now, line);
 }
 
+// Steps to trainer.steps or, if that is sooner, to a total of trainer.stop_on that grows as it has grown so far.
+double RunLog::steps_left(int64_t step) const {
+  const auto all = static_cast<double>(status_.steps - step);
+  const auto goal = config_.trainer.stop_on.at_least;
+  if (!goal || !(goal_so_far_ > 0.0)) return all;
+  return std::clamp((*goal / goal_so_far_ - 1.0) * static_cast<double>(step), 0.0, all);
+}
+
 // Estimates the rest of the run from its pace so far, evaluations and checkpoints included.
 void RunLog::result(const Method& method, int64_t step, double step_s) {
   status_.elapsed_s = timer_.seconds();
-  status_.left_s = status_.elapsed_s / static_cast<double>(step - done_) * static_cast<double>(status_.steps - step);
+  status_.left_s = status_.elapsed_s / static_cast<double>(step - done_) * steps_left(step);
   status_.memory_bytes = static_cast<double>(metrics::peak_memory_bytes());
   method.show(status_);
   console_.show(status_, /*now=*/step == status_.steps);

@@ -44,6 +44,8 @@ class RunLog {
   void check_complete() const;
 
  private:
+  double steps_left(int64_t step) const;
+
   const TrainConfig& config_;
   const bool writes_;
   metrics::Console console_;
@@ -53,8 +55,9 @@ class RunLog {
   std::unique_ptr<metrics::MetricsWriter> metrics_;
   std::unique_ptr<metrics::TensorBoardWriter> tensorboard_;
   metrics::Timer timer_;
-  int64_t done_ = 0;        // the last completed step when the clock was started
-  int64_t lost_lines_ = 0;  // metrics lines that could not be written to stdout
+  int64_t done_ = 0;          // the last completed step when the clock was started
+  double goal_so_far_ = 0.0;  // the metric of trainer.stop_on, where it is a total
+  int64_t lost_lines_ = 0;    // metrics lines that could not be written to stdout
 };
 
 }  // namespace grpo::trainer

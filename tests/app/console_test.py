@@ -83,6 +83,13 @@ def screen(text):
 
 
 class Console(unittest.TestCase):
+    def test_the_time_that_is_left_is_that_until_a_total_of_stop_on(self):
+        result, _ = in_a_pipe("trainer.steps=1000000", "data.epochs=1000000", "eval.every_steps=0", "trainer.stop_on={metric: rollouts/total, at_least: 40}")
+        left = re.findall(r"  left (.*)", result.stderr)
+        self.assertEqual(len(left), 3, result.stderr)
+        for text in left:
+            self.assertRegex(text, r"^[0-9.]+ s$")  # a million steps would take hours
+
     def test_a_terminal_has_one_block_below_the_messages(self):
         lines = screen(on_a_terminal(100))
         heads = [i for i, line in enumerate(lines) if line.startswith("quickstart_2grpo  step ")]
