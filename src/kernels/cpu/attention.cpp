@@ -12,7 +12,7 @@ namespace {
 constexpr float kInfinity = __builtin_inff();
 constexpr int kValueVecs = 4;  // vectors of an output row that are summed in registers
 
-// The parts of the scratch memory. Rows of d elements are padded with zeros to two whole vectors.
+// The parts of the scratch memory. Rows of d elements are padded with zeros to whole vectors, of bf16 to two.
 struct Buffers {
   int64_t d;       // padded head dimension
   float* queries;  // [kv heads, rows, d]
@@ -47,11 +47,17 @@ GRPO_INLINE Buffers divide(float* scratch, int64_t rows, int64_t kv_heads, int64
   return b;
 }
 
-// Rows of fp32 lie in the scratch memory as they are. Of bf16 the numbers of even place come first in each two vectors,
-// then those of odd place, which a shift and a mask make of what was read. The order does not matter to sums over a
-// row, and write_row() undoes it.
+// Rows of fp32 lie in the scratch memory as they are; the last vector may overlap the one before it, which is faster
+// than handling a part of a vector. Of bf16 the numbers of even place come first in each two vectors, then those of odd
+// place, which a shift and a mask make of what was read. The order does not matter to sums over a row, and write_row()
+// undoes it.
 GRPO_INLINE void copy_row(const float* from, float* to, int64_t n) {
-  for_each_part(n, [&](int64_t i, int64_t count) { store(to + i, load_some(from + i, count)); });
+  if (n < kLanes) {
+    store(to, load_part(from, n));
+    return;
+  }
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) store(to + i, load(from + i));
+  store(to + n - kLanes, load(from + n - kLanes));
 }
 
 GRPO_INLINE void copy_row(const BFloat16* from, float* to, int64_t n) {
@@ -70,7 +76,12 @@ GRPO_INLINE void copy_row(const BFloat16* from, float* to, int64_t n) {
 }
 
 GRPO_INLINE void write_row(const float* from, float factor, float* to, int64_t n) {
-  for_each_part(n, [&](int64_t i, int64_t count) { store_some(to + i, load(from + i) * factor, count); });
+  if (n < kLanes) {
+    store_part(to, load(from) * factor, n);
+    return;
+  }
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) store(to + i, load(from + i) * factor);
+  store(to + n - kLanes, load(from + n - kLanes) * factor);
 }
 
 GRPO_INLINE void write_row(const float* from, float factor, BFloat16* to, int64_t n) {
@@ -196,7 +207,8 @@ GRPO_INLINE void add_values_of_rows(const Buffers& b, int64_t row, int64_t rows,
 template <typename T>
 GRPO_INLINE void attend(const AttentionTask<T>& task, const int64_t head_dim) {
   const int64_t rows = task.tokens * task.group;  // of one kv head
-  const int64_t d = (head_dim + kPanel - 1) / kPanel * kPanel;
+  constexpr int64_t kPad = std::is_same_v<T, float> ? kLanes : kPanel;
+  const int64_t d = (head_dim + kPad - 1) / kPad * kPad;
   const Buffers all = divide(task.scratch, rows, task.kv_heads, d);
   std::memset(all.queries, 0, static_cast<size_t>(2 * task.kv_heads * rows * d) * sizeof(float));  // and acc
   std::memset(all.keys, 0, static_cast<size_t>(2 * kAttentionBlock * d) * sizeof(float));          // and values
@@ -239,6 +251,8 @@ GRPO_INLINE void attend(const AttentionTask<T>& task, const int64_t head_dim) {
 
 template <typename T>
 void attention(const AttentionTask<T>& task) {
+  // The embedded model's head size, and those of most others.
+  if (task.head_dim == 24) return attend(task, 24);
   if (task.head_dim == 64) return attend(task, 64);
   if (task.head_dim == 128) return attend(task, 128);
   attend(task, task.head_dim);
