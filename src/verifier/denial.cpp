@@ -399,7 +399,15 @@ constexpr std::string_view kBoxChangesBefore[] = {"negative",
                                                   "one more than",
                                                   "answer is at least",
                                                   "answer is at most",
-                                                  "answer is up to"};
+                                                  "answer is up to",
+                                                  "alternatively",
+                                                  "another possible answer is",
+                                                  "another possible answer",
+                                                  "another possibility is",
+                                                  "another possibility",
+                                                  "or possibly",
+                                                  "or maybe",
+                                                  "or perhaps"};
 constexpr std::string_view kBoxChangesBehind[] = {
     "plus",        "minus",         "divided by",   "multiplied by", "and a half", "and one half",
     "and a third", "and a quarter", "halves",       "thirds",        "fourths",    "fifths",
@@ -596,15 +604,68 @@ bool denied_behind(std::string_view behind) {
                      [&](std::string_view words) { return sentence.find(words) != std::string::npos; });
 }
 
+namespace {
+
+// Whether a box holds under a condition while another value stands beside it for the other case: "\\boxed{4} if n is
+// even and 5 otherwise", "\\boxed{4} for even n, 5 for odd n". "\\boxed{4} if x = 2" alone says where the value is
+// taken.
+bool is_one_case(std::string_view behind) {
+  const std::string low = lower(behind.substr(0, std::min({behind.find(". "), behind.find('\n'), size_t{160}})));
+  const size_t first = low.find_first_not_of(" $,(*");
+  if (first == std::string::npos) return false;
+  if (low.compare(first, 7, "unless ") == 0) return true;
+  bool conditional = false;
+  for (const std::string_view word : {"if ", "when ", "for ", "in the case "})
+    conditional = conditional || low.compare(first, word.size(), word) == 0;
+  if (!conditional) return false;
+  for (const std::string_view word : {" if ", " when ", " for ", " otherwise", " else"}) {
+    for (size_t at = low.find(word, first + 3); at != std::string::npos; at = low.find(word, at + 1)) {
+      size_t end = at;
+      while (end > first && std::string_view(" $}").find(low[end - 1]) != std::string_view::npos) --end;
+      size_t begin = end;
+      while (begin > first && std::string_view(" $").find(low[begin - 1]) == std::string_view::npos) --begin;
+      const auto joint = trimmed(std::string_view(low).substr(0, begin));
+      const bool joined = joint.ends_with(',') || joint.ends_with(" and") || joint.ends_with(" or") ||
+                          joint.ends_with(" but") || joint.ends_with(';') || joint.ends_with("$");
+      if (end > begin && is_digit(low[end - 1]) && joined) return true;
+    }
+  }
+  return false;
+}
+
+// Whether the last box and the one before it are the two cases of one sentence: "\\boxed{4} if n is even and \\boxed{5}
+// if n is odd".
+bool is_other_case(std::string_view before, std::string_view behind) {
+  const size_t box = before.rfind("\\boxed{");
+  if (box == std::string_view::npos || before.size() - box > 160) return false;
+  const std::string gap = lower(before.substr(box));
+  if (gap.find('\n') != std::string::npos || gap.find(". ") != std::string::npos) return false;
+  const std::string head = head_of(behind);
+  for (const std::string_view word :
+       {"if ", "when ", "for even", "for odd", "for n", "for positive", "for negative", "otherwise"}) {
+    const auto kind = word.substr(0, word.find(' '));  // "for even" answers "for odd"
+    const bool same = gap.find("} " + std::string(kind)) != std::string::npos ||
+                      gap.find("}$ " + std::string(kind)) != std::string::npos ||
+                      (word == "otherwise" && gap.find(" if ") != std::string::npos);
+    if (same && head.starts_with(word)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 bool box_changed(std::string_view before, std::string_view behind) {
-  if (ends_with_any(tail_of(before), kBoxChangesBefore) || starts_with_any(head_of(behind), kBoxChangesBehind))
+  if (is_one_case(behind) || is_other_case(before, behind)) return true;
+  std::string_view lead = before;
+  while (!lead.empty() && std::string_view(" $:,").find(lead.back()) != std::string_view::npos) lead.remove_suffix(1);
+  if (ends_with_any(tail_of(lead), kBoxChangesBefore) || starts_with_any(head_of(behind), kBoxChangesBehind))
     return true;
   const auto head = head_of(behind);
-  for (const std::string_view words : {"percent of ", "% of ", "or ", "and ", "times ", "more than ", "less than ",
-                                       "fewer than "}) {  // "\boxed{5} or 6", "5% of 40"
+  for (const std::string_view words : {"percent of ", "% of ", "and ", "times ", "more than ", "less than ",
+                                       "fewer than ", "->", "→"}) {  // "\boxed{5} and 6", "5% of 40"
     if (!head.starts_with(words) || head.size() <= words.size()) continue;
     size_t at = words.size();
-    while (at < head.size() && (head[at] == '$' || head[at] == '(' || head[at] == '-')) ++at;
+    while (at < head.size() && std::string_view(" $(-").find(head[at]) != std::string_view::npos) ++at;
     if (at < head.size() && is_digit(head[at])) return true;
   }
   if (head.starts_with("or not")) return true;

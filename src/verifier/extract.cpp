@@ -10,6 +10,7 @@
 #include "verifier/lexer.h"
 #include "verifier/parser.h"
 #include "verifier/response.h"
+#include "verifier/retraction.h"
 #include "verifier/unicode.h"
 #include "verifier/units.h"
 
@@ -83,32 +84,34 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
                      [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
 }
 
-// Whether the text behind a box corrects it: "\boxed{5}. Actually it should be 6."
-bool is_corrected(std::string_view behind) {
-  const std::string low = lower(behind.substr(0, 300));
-  static constexpr std::string_view kTurns[] = {"actually it should be",  "actually it is",      "actually, it is",
-                                                "actually, it should be", "actually the answer", "actually, the answer",
-                                                "should have been ",      "actually no",         "correction:"};
-  static constexpr std::string_view kVerdicts[] = {"that is wrong",       "that's wrong",      "this is wrong",
-                                                   "this is incorrect",   "that is incorrect", "this cannot be right",
-                                                   "that cannot be right"};
-  const size_t first = low.find_first_not_of("$.)*\\] \n");
-  if (first != std::string::npos &&
-      std::any_of(std::begin(kVerdicts), std::end(kVerdicts),
-                  [&](std::string_view words) { return low.compare(first, words.size(), words) == 0; }))
-    return true;
-  for (const auto turn : kTurns) {
-    const size_t at = low.find(turn);
-    if (at != std::string::npos && low.find_first_of("0123456789", at) != std::string::npos) return true;
+// Another value that stands behind a box and "or": "\\boxed{\\frac12} or 0.5" is right for both, "\\boxed{5} or 6" for
+// none.
+std::string alternative_behind(std::string_view behind) {
+  const size_t word = behind.find_first_not_of(" \n$,(*");
+  if (word == std::string_view::npos || lower(behind.substr(word, 3)) != "or ") return "";
+  behind.remove_prefix(word + 3);
+  if (lower(behind.substr(0, 13)) == "equivalently ") behind.remove_prefix(13);
+  if (behind.starts_with('$')) {
+    const auto formula = behind.substr(1, std::min(behind.find('$', 1), behind.size()) - 1);
+    const size_t equals = formula.rfind('=');
+    return std::string(equals == std::string_view::npos ? formula : formula.substr(equals + 1));
   }
-  return false;
+  const size_t first = behind.starts_with('-') ? 1 : 0;
+  if (first >= behind.size() || !is_digit(behind[first])) return "";
+  auto value = behind.substr(0, behind.find_first_of(" \n)$;"));
+  while (!is_digit(value.back()) && value.back() != '%') value.remove_suffix(1);
+  return std::string(value.ends_with('%') ? value.substr(0, value.size() - 1) : value) +
+         (value.ends_with('%') ? "\\%" : "");
 }
 
 Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   if (boxes.last_unfinished) return none("box", "the last box never closes: the response was cut off");
   auto later = later_statement(std::string_view(text).substr(boxes.complete.back().end));
-  const bool corrected = is_corrected(std::string_view(text).substr(boxes.complete.back().end));
-  const auto standing = corrected ? std::vector<Box>{} : undenied(text, boxes.complete);
+  const Box& written = boxes.complete.back();
+  const bool retracted =
+      is_retracted(std::string_view(text).substr(written.content_begin, written.content_end - written.content_begin),
+                   std::string_view(text).substr(written.end));
+  const auto standing = retracted ? std::vector<Box>{} : undenied(text, boxes.complete);
   if (standing.empty() && later.empty()) return none("box", "the text denies its box");
   Extraction out;
   out.rule = later.empty() ? "box" : "phrase";
@@ -122,6 +125,8 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   std::string content = clean_answer(final_boxes(text, standing, several));
   if (content.empty()) return none("box", "the box is empty");
   if (several && out.candidates.empty()) out.rule = "boxes";
+  if (const std::string other = alternative_behind(std::string_view(text).substr(last.end)); !other.empty())
+    content += " \\text{ or } " + other;
   out.candidates.push_back(std::move(content));
   return out;
 }
