@@ -36,6 +36,7 @@ class Comparison {
     if (gold->kind == Kind::kSet || answer->kind == Kind::kSet) return same_finite_sets(gold, answer);
     if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) return same_tuples(gold, answer);
     if (gold->kind == Kind::kRatio || answer->kind == Kind::kRatio) return same_ratios(gold, answer);
+    if (is_residue(gold) && is_residue(answer)) return same_residues(gold, answer);
     return same_quantities(gold, answer, policy_, arena_);
   }
 
@@ -57,6 +58,7 @@ class Comparison {
   Ref prepared(Ref node) {
     node = without_identity(evaluate_matrices(expand_plus_minus(node, arena_), arena_));
     if (node->kind != Kind::kList) return node;
+    if (is_compound_quantity(node)) return arena_.make(Kind::kAdd, node->kids);
     if (node->text != "or" && node->text != "pm") return node;  // "2, 2" are two values, "2 or 2" is one
     std::set<std::string> texts;
     for (Ref kid : node->kids) texts.insert(canonical_text(kid));
@@ -410,6 +412,7 @@ class Comparison {
     if (gold->kind == Kind::kRelation && answer->kind == Kind::kRelation) return two_relations(gold, answer);
     const Ref relation = gold->kind == Kind::kRelation ? gold : answer;
     const Ref other = gold->kind == Kind::kRelation ? answer : gold;
+    if (is_congruence(relation) && is_residue(other)) return same_residues(relation->kids[1], other);
     const Claim claim = read_claim(relation, policy_, arena_, relation == answer);
     for (Ref value : claim.values) {
       const bool interval = relation->relations[0] == Relation::kIn && value->kind == Kind::kTuple;
@@ -420,16 +423,18 @@ class Comparison {
     return same_real_set(gold, answer, arena_).value_or(false);
   }
 
+  static bool is_residue(Ref node) { return node->kind == Kind::kApply && node->text == "mod"; }
   static bool is_congruence(Ref node) {
-    return node->relations == std::vector<Relation>{Relation::kCongruent} && node->kids[1]->kind == Kind::kApply &&
-           node->kids[1]->text == "mod";
+    return node->relations == std::vector<Relation>{Relation::kCongruent} && is_residue(node->kids[1]);
   }
 
-  // x = 2 and x = 7 modulo 5: the same modulus, residues that differ by a multiple of it.
   bool same_congruences(Ref gold, Ref answer) {
-    const Ref left = gold->kids[1];
-    const Ref right = answer->kids[1];
-    if (!same(gold->kids[0], answer->kids[0]) || !same(left->kids[1], right->kids[1])) return false;
+    return same(gold->kids[0], answer->kids[0]) && same_residues(gold->kids[1], answer->kids[1]);
+  }
+
+  // 2 and 7 modulo 5: the same modulus, residues that differ by a multiple of it.
+  bool same_residues(Ref left, Ref right) {
+    if (!same(left->kids[1], right->kids[1])) return false;
     if (same(left->kids[0], right->kids[0])) return true;
     const Ref difference = arena_.make(Kind::kAdd, {left->kids[0], arena_.make(Kind::kNeg, {right->kids[0]})});
     const auto multiple = exact_value(arena_.make(Kind::kDiv, {difference, left->kids[1]}), arena_.budget());

@@ -181,7 +181,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (changed_before(before) || denied_before(before))
         return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
-      return {.candidates = {clean_answer(math)}, .rule = "math", .reason = ""};
+      return {.candidates = {items_before(before) + clean_answer(math)}, .rule = "math", .reason = ""};
     }
     case Fallback::kWhole: {
       const std::string clean = clean_answer(unquoted(text));

@@ -205,7 +205,100 @@ bool negated_by_word(std::string_view before) {
   return false;
 }
 
+// "June 20" is a day, "Team 3" a name: a month, or a word with a capital in the midst of a sentence, takes its number.
+bool named_by_word(std::string_view before) {
+  static constexpr std::string_view kMonths[] = {"january", "february", "march",     "april",   "may",      "june",
+                                                 "july",    "august",   "september", "october", "november", "december",
+                                                 "jan",     "feb",      "mar",       "apr",     "jun",      "jul",
+                                                 "aug",     "sep",      "sept",      "oct",     "nov",      "dec"};
+  static constexpr std::string_view kNoNames[] = {"approximately", "about",  "exactly", "only", "just",
+                                                  "roughly",       "around", "is",      "are",  "equals",
+                                                  "answer",        "total",  "option"};
+  before = trimmed(before);
+  if (before.ends_with('.')) before.remove_suffix(1);
+  size_t begin = before.size();
+  while (begin > 0 && is_letter(before[begin - 1])) --begin;
+  const auto word = before.substr(begin);
+  if (word.size() < 3 || !is_upper(word[0]) || !is_lower(word[1])) return false;
+  const std::string low = lower(word);
+  if (is_one_of(low, kMonths)) return true;
+  const bool midst = begin > 1 && before[begin - 1] == ' ' && is_lower(before[begin - 2]);
+  return midst && !find_unit(low) && !find_unit(word) && !is_one_of(low, kNoNames);
+}
+
+// Takes " ", "$" and what opens or closes a formula from the end of a text.
+void drop_marks(std::string_view& text) {
+  for (;;) {
+    if (!text.empty() && is_in(text.back(), " $*\n")) {
+      text.remove_suffix(1);
+    } else if (text.ends_with("\\(") || text.ends_with("\\)")) {
+      text.remove_suffix(2);
+    } else {
+      return;
+    }
+  }
+}
+
+// Takes a comma, "and" or both from the end of a text, and says whether there was one.
+bool drop_separator(std::string_view& text) {
+  drop_marks(text);
+  bool found = false;
+  if (text.ends_with(" and")) {
+    text = trimmed(text.substr(0, text.size() - 4));
+    found = true;
+  }
+  if (text.ends_with(',') || text.ends_with(';')) {
+    text.remove_suffix(1);
+    found = true;
+  }
+  return found;
+}
+
+// Takes the "x =" of "x = 1 and x = 3" from the end of a text.
+void drop_name(std::string_view& text) {
+  std::string_view rest = text;
+  drop_marks(rest);
+  if (!rest.ends_with('=')) return;
+  rest = trimmed(rest.substr(0, rest.size() - 1));
+  const bool name = rest.size() > 1 && is_letter(rest.back()) && is_in(rest[rest.size() - 2], " $(");
+  if (name) text = rest.substr(0, rest.size() - 1);
+}
+
+bool introduces_list(std::string_view lead) {
+  drop_marks(lead);
+  if (lead.ends_with(':')) lead.remove_suffix(1);
+  const std::string low = lower(lead.substr(lead.size() > 24 ? lead.size() - 24 : 0));
+  static constexpr std::string_view kLeads[] = {" are",     " values",  " solutions", " roots",         " answers",
+                                                " numbers", " include", " integers",  " possibilities", " zeros"};
+  return std::any_of(std::begin(kLeads), std::end(kLeads), [&](std::string_view word) { return low.ends_with(word); });
+}
+
 }  // namespace
+
+std::string items_before(std::string_view before) {
+  constexpr size_t kItem = 60;    // bytes of an item
+  constexpr size_t kItems = 100;  // more items are no answer
+  std::string items;
+  bool numbers = true;  // "$a=1$, $b=2$, " may be a condition; three numbers in a row are a list in any case
+  for (size_t count = 0; count < kItems; ++count) {
+    drop_name(before);
+    std::string_view rest = before;
+    if (!drop_separator(rest)) return introduces_list(before) || (numbers && count > 1) ? items : "";
+    rest = trimmed(rest);
+    const bool dollars = rest.ends_with('$');
+    const bool formula = dollars || rest.ends_with("\\)");
+    drop_marks(rest);
+    const size_t begin = dollars ? rest.rfind('$') : formula ? rest.rfind("\\(") + 1 : rest.find_last_of(" \n$:");
+    const auto item = rest.substr(begin == std::string_view::npos ? 0 : begin + 1);
+    const bool number = !item.empty() && item.find_first_not_of("0123456789.,/-") == std::string_view::npos;
+    const bool value = formula ? !item.empty() && item.size() < kItem : number && is_digit(item.back());
+    if (!value) return "";
+    numbers = numbers && number;
+    items = std::string(item) + ", " + items;
+    before = rest.substr(0, rest.size() - item.size());
+  }
+  return items;
+}
 
 std::string last_value(std::string_view text, size_t& at) {
   at = std::string_view::npos;
@@ -221,11 +314,11 @@ std::string last_value(std::string_view text, size_t& at) {
     at = offset + begin;
     return "-" + std::string(value);
   }
-  if (named && changed_before(tail.substr(0, begin))) return "";
+  if (named && (changed_before(tail.substr(0, begin)) || named_by_word(tail.substr(0, begin)))) return "";
   const auto behind = tail.substr(run.end);
   if (denied_before(tail.substr(0, begin)) || changed_behind(behind) || denied_behind(behind)) return "";
   at = offset + begin;
-  return std::string(value);
+  return items_before(tail.substr(0, begin)) + std::string(value);
 }
 
 }  // namespace grpo::verifier

@@ -17,13 +17,14 @@ constexpr size_t kSearched = 8000;   // bytes at the end of a response in which 
 struct Phrase {
   std::string_view words;
   bool joiner = true;
+  bool direct = false;  // the joiner has to stand right behind the words
 };
 constexpr Phrase kPhrases[] = {
     {"correct option"}, {"correct choice"}, {"answer"},      {"answers"},       {"réponse"},     {"respuesta"},
     {"antwort"},        {"resposta"},       {"risposta"},    {"ответ"},         {"Ответ"},       {"答案", false},
     {"答え", false},    {"答：", false},    {"故选", false}, {"所以选", false}, {"应选", false}, {"因此选", false},
     {"答:", false},     {"정답", false},    {"답은", false}, {"الإجابة"},       {"الجواب"},      {"الاجابة"},
-    {"उत्तर", false},    {"जवाब", false},    {"正解", false}, {"本题选", false}, {"正确选项"},
+    {"उत्तर", false},    {"जवाब", false},    {"正解", false}, {"本题选", false}, {"正确选项"},    {"ans", true, true},
 };
 
 // What may stand between the phrase and the answer.
@@ -142,6 +143,7 @@ std::string behind_answer_phrase(std::string_view text, size_t& at) {
       const size_t behind = found + phrase.words.size();
       bool joined = false;
       size_t start = skip_joiners(low, behind, joined);
+      if (phrase.direct && !joined) continue;
       if (phrase.joiner && !joined) {
         // A heading, or mathematics right behind the word: "Answer \[ 9 \]".
         const bool direct =

@@ -183,6 +183,8 @@ Ref Parser::unit_of(Ref value) {
   if (!unit) fail("words that are no unit: " + phrase);
   const bool percent = unit->dimensions.size() == 1 && unit->dimensions.begin()->first == "percent";
   const auto wrap = [&](Ref v) {
+    if (v->kind == Kind::kUnit && phrase.starts_with("per "))  // \$5\text{ per hour}
+      return arena_.make(Kind::kUnit, {v->kids[0]}, v->text + " " + phrase);
     return percent ? arena_.make(Kind::kPercent, {v}) : arena_.make(Kind::kUnit, {v}, phrase);
   };
   if (value->kind == Kind::kAdd && contains(value->kids[0], Kind::kUnit)) {  // 5 ft + 6 in

@@ -348,6 +348,47 @@ void open_word_brackets(Tokens& tokens) {
   }
 }
 
+// The number that the words behind `at` name, "five" or "one hundred and five", up to the closing bracket, where `end`
+// stands then. nullopt when other words are among them.
+std::optional<Rational> bracketed_words(const Tokens& tokens, size_t at, size_t& end) {
+  std::string text;
+  for (end = at; end < tokens.size() && is_any_word(tokens[end]) && end < at + 10; ++end)
+    text += lower(tokens[end].text) + " ";
+  if (end == at || end >= tokens.size() || !tokens[end].is_punct(")")) return std::nullopt;
+  Rational sum(0);
+  Rational group(0);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t stop = text.find(' ', begin);
+    const auto word = std::string_view(text).substr(begin, stop - begin);
+    begin = stop + 1;
+    if (word == "and" || word.empty()) continue;
+    const auto number = number_word(word);
+    const auto scale = scale_word(word);
+    if (!number && (!scale || !scale->is_integer())) return std::nullopt;
+    if (number) {
+      group = group + *number;
+    } else if (*scale == Rational(100)) {
+      group = group * *scale;
+    } else {
+      sum = sum + group * *scale;
+      group = Rational(0);
+    }
+  }
+  return sum + group;
+}
+
+// Drops the words of "5 (five)", which only say the number again, and refuses "5 (six)", which would be a product.
+void drop_repeated_words(Tokens& tokens) {
+  for (size_t i = 0; i + 3 < tokens.size(); ++i) {
+    if (tokens[i].type != Type::kNumber || !tokens[i + 1].is_punct("(")) continue;
+    size_t end = 0;
+    const auto words = bracketed_words(tokens, i + 2, end);
+    if (!words) continue;
+    if (!(*words == tokens[i].number)) throw ParseError("a number and the words behind it differ");
+    tokens.erase(tokens.begin() + static_cast<long>(i) + 1, tokens.begin() + static_cast<long>(end) + 1);
+  }
+}
+
 // Reads US\$12 as \$12.
 void drop_country(Tokens& tokens) {
   if (tokens.size() > 2 && tokens[0].text == "U" && tokens[1].text == "S" && tokens[2].is(Type::kCommand, "dollar"))
@@ -450,6 +491,7 @@ bool read_phrases(Tokens& tokens) {
   drop_country(tokens);
   read_currency_code(tokens);
   if (std::none_of(tokens.begin(), tokens.end(), is_any_word)) return parts;
+  drop_repeated_words(tokens);
   open_word_brackets(tokens);
   drop_tail(tokens);
   rewrite(tokens);
