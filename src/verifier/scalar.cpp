@@ -366,6 +366,10 @@ bool equal_scalars(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena) {
     if ((has_pieces(a) || has_pieces(b)) && same_over_atoms(a, b, budget)) return true;
     if (const auto same = equal_at_integers(a, b, policy, arena)) return *same;
     if (const auto same = same_rational_function(a, b, budget)) return *same;
+    // A sum such as 1 + 1/1! + ... + 1/100! costs no more than its value, so that it is looked at like any other
+    // constant.
+    if (left) a = arena.number(*left);
+    if (right) b = arena.number(*right);
     if (equal_under_log(a, b, policy, false, arena)) return true;
     return (has_baseless_log(a) || has_baseless_log(b)) && equal_under_log(a, b, policy, true, arena);
   } catch (const Undefined&) {
