@@ -261,7 +261,12 @@ class Comparison {
   bool same_lists(Ref gold, Ref answer) {
     const Refs left = flattened(gold);
     const Refs right = flattened(answer);
-    if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) return list_and_tuple(gold, answer, left, right);
+    if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) {
+      const Ref list = gold->kind == Kind::kTuple ? answer : gold;
+      if (list->text == "or" || list->text == "pm") return false;  // (1, 2) says both, "1 or 2" one of them
+      return list_and_tuple(gold, answer, left, right);
+    }
+    if (gold->text != answer->text && (offers_names(gold) || offers_names(answer))) return false;
     if (gold->kind == Kind::kSet || answer->kind == Kind::kSet) {
       return unordered(gold->kind == Kind::kSet ? gold->kids : left, answer->kind == Kind::kSet ? answer->kids : right,
                        false);
@@ -274,6 +279,16 @@ class Comparison {
     if (left.size() == 1 || right.size() == 1)
       return repeats(left, right, gold->text == "or" || answer->text == "or" || answer->text == "and");
     return unordered(left, right, true);
+  }
+
+  // "x = 1 or y = 2", where "x = 1 or x = 2" only lists the values of x.
+  static bool offers_names(Ref list) {
+    if (list->kind != Kind::kList || list->text != "or") return false;
+    std::set<std::string> names;
+    for (Ref kid : list->kids) {
+      if (kid->kind == Kind::kRelation && kid->kids[0]->kind == Kind::kSymbol) names.insert(kid->kids[0]->text);
+    }
+    return names.size() > 1;
   }
 
   // A single value said two or three ways ("0.5 or 1/2") is that value.

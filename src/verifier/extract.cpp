@@ -73,7 +73,7 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
   const size_t begin = text.find(sentence, at);
   const size_t end = begin == std::string::npos ? at : begin + sentence.size();
   if (end >= text.size()) return false;
-  if (text[end] == '?') return true;
+  if (text[end] == '?' || is_retracted(sentence, std::string_view(text).substr(end))) return true;
   const std::string rest = lower(std::string_view(text).substr(end, 120));
   const size_t first = rest.find_first_not_of(".!$* \n");
   if (first == std::string::npos || rest.find_first_of("0123456789", first) == std::string::npos) return false;
@@ -82,6 +82,23 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
                                                 "scratch",  "i mean",     "rather,", "instead"};
   return std::any_of(std::begin(kTurns), std::end(kTurns),
                      [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
+}
+
+// "x = 4" and "y = 5" on two lines, or numbers on lines of their own, as one list; any other text as it is.
+std::string lines_as_list(const std::string& text) {
+  if (text.find('\n') == std::string::npos || text.find("\\begin") != std::string::npos) return text;
+  std::string list;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const auto line = trimmed(std::string_view(text).substr(begin, end - begin));
+    begin = end + 1;
+    if (line.empty()) continue;
+    const bool number = line.find_first_not_of("0123456789.,/-") == std::string_view::npos;
+    const bool named = line.size() > 2 && is_letter(line[0]) && !is_letter(line[1]) && line.find('=') < 8;
+    if (!number && !named) return text;
+    list += (list.empty() ? "" : ", ") + std::string(line);
+  }
+  return list;
 }
 
 // Another value that stands behind a box and "or": "\\boxed{\\frac12} or 0.5" is right for both, "\\boxed{5} or 6" for
@@ -143,6 +160,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     case Fallback::kAnswerTag: {
       const std::string content = answer_tag(text);
       if (content.empty()) return {};
+      if (is_retracted(content, std::string_view(text).substr(find_last(text, "</answer>") + 9)))
+        return none("answer tag", "the text takes its answer back");
       auto readings = sentence_readings(content);
       size_t phrase = 0;
       const std::string behind = behind_answer_phrase(content, phrase);
@@ -167,6 +186,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const std::string line =
           clean_answer(std::string_view(text).substr(hashes + 4, text.find('\n', hashes) - hashes - 4));
       if (line.empty()) return none("####", "nothing stands behind ####");
+      if (is_retracted(line, std::string_view(text).substr(std::min(text.find('\n', hashes), text.size()))))
+        return none("####", "the text takes its answer back");
       return {.candidates = {line}, .rule = "####", .reason = ""};
     }
     case Fallback::kMath: {
@@ -184,7 +205,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       return {.candidates = {items_before(before) + clean_answer(math)}, .rule = "math", .reason = ""};
     }
     case Fallback::kWhole: {
-      const std::string clean = clean_answer(unquoted(text));
+      const std::string clean = lines_as_list(clean_answer(unquoted(text)));
+      if (is_hypothesis(clean)) return {};
       if (text.find("~~") != std::string::npos) return {};  // the answer may be struck out
       if (clean.size() > kMaxWhole || clean.empty() || (is_prose(to_latex(clean)) && !is_bare_choice(clean))) return {};
       Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};

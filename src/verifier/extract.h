@@ -70,6 +70,10 @@ std::string items_before(std::string_view before);
 /// ("5, since ..."), its mathematics, the words behind its last "is", the value that it ends with.
 std::vector<std::string> sentence_readings(const std::string& sentence);
 
+/// Whether a sentence only sets the scene: "Let x = 5", "Suppose that x = 5", "For n = 5", up to here without a verb or
+/// a comma behind which it could say what follows.
+bool is_hypothesis(std::string_view sentence);
+
 /// Whether a text is prose rather than mathematics: at least two words, or a long one that does not stand alone.
 bool is_prose(std::string_view text);
 

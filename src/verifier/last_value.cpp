@@ -273,6 +273,17 @@ bool introduces_list(std::string_view lead) {
   return std::any_of(std::begin(kLeads), std::end(kLeads), [&](std::string_view word) { return low.ends_with(word); });
 }
 
+// What a text says behind its last full stop or line break.
+std::string_view last_sentence(std::string_view text) {
+  size_t begin = 0;
+  for (const std::string_view stop : {". ", "? ", "! ", "\n"}) {
+    const size_t at = text.rfind(stop);
+    if (at != std::string_view::npos) begin = std::max(begin, at + stop.size());
+  }
+  while (begin < text.size() && is_in(text[begin], " *$")) ++begin;
+  return text.substr(begin);
+}
+
 }  // namespace
 
 std::string items_before(std::string_view before) {
@@ -315,6 +326,7 @@ std::string last_value(std::string_view text, size_t& at) {
     return "-" + std::string(value);
   }
   if (named && (changed_before(tail.substr(0, begin)) || named_by_word(tail.substr(0, begin)))) return "";
+  if (is_hypothesis(last_sentence(tail.substr(0, begin)))) return "";
   const auto behind = tail.substr(run.end);
   if (denied_before(tail.substr(0, begin)) || changed_behind(behind) || denied_behind(behind)) return "";
   at = offset + begin;

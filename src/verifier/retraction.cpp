@@ -200,7 +200,14 @@ size_t end_of_sentence(std::string_view text, size_t at) {
 
 // Whether a value begins here that the answer does not begin with.
 bool begins_other_value(std::string_view text, std::string_view answer) {
-  while (!text.empty() && std::string_view(" $,:*(").find(text[0]) != std::string_view::npos) text.remove_prefix(1);
+  const auto drop_marks = [&] {
+    while (!text.empty() && std::string_view(" $,:*(").find(text[0]) != std::string_view::npos) text.remove_prefix(1);
+  };
+  drop_marks();
+  for (const std::string_view verb : {"it's ", "it is ", "that's ", "it must be ", "the answer is "}) {
+    if (text.starts_with(verb)) text.remove_prefix(verb.size());
+  }
+  drop_marks();
   const auto value = text.substr(0, std::min(text.find_first_of(" $,;.!\n"), text.size()));
   const bool begins =
       !value.empty() && (is_digit(value[0]) || ((value[0] == '-' || value[0] == '\\') && value.size() > 1));
