@@ -73,6 +73,8 @@ class Lexer {
       lex_number();
     } else if (c == '\\') {
       lex_backslash();
+    } else if (ends_sentence(c)) {
+      ++at_;
     } else if (prose_ && (is_letter(c) || (c & 0x80) != 0)) {
       lex_prose_word();
     } else if (is_letter(c)) {
@@ -82,6 +84,12 @@ class Lexer {
     } else {
       lex_punct();
     }
+  }
+
+  // The full stop of \text{There are 18 ways.} says nothing; that of \text{5.} is left to the number.
+  bool ends_sentence(char c) const {
+    return prose_ && (c == '.' || c == '!') && !tokens_.empty() && tokens_.back().type == Type::kText &&
+           tokens_.back().text.size() > 1 && trimmed(text_.substr(at_ + 1)).empty();
   }
 
   // Python's 0xFF and 0b1101.
