@@ -4,6 +4,7 @@
 #include "verifier/budget.h"
 #include "verifier/char_class.h"
 #include "verifier/extract.h"
+#include "verifier/glue.h"
 #include "verifier/lexer.h"
 #include "verifier/number_words.h"
 #include "verifier/unicode.h"
@@ -234,65 +235,27 @@ std::string neighbours(std::string_view before, std::string_view behind) {
   return right.starts_with(',') && right.size() > 1 && is_number(right.substr(1)) ? "# " + std::string(right) : "";
 }
 
-// What a box without dollar signs is glued to: the 2^{ and } of 2^{\boxed{5}}, the 1/ of 1/\boxed{5}, digits.
-struct Glue {
-  std::string_view left;
-  std::string_view right;
-};
-
-Glue glue_of(std::string_view text, const Box& box) {
-  constexpr std::string_view kSigns = "0123456789.^{}/()";
-  size_t begin = box.begin;
-  while (begin > 0 && kSigns.find(text[begin - 1]) != std::string_view::npos) --begin;
-  Glue glue{.left = text.substr(begin, box.begin - begin), .right = {}};
-  const bool word =
-      begin > 0 && (is_letter(text[begin - 1]) || text[begin - 1] == '\\');  // x^{\boxed{5}}, \frac{1}{...}
-  const bool operand = glue.left.ends_with('^') || glue.left.ends_with("^{") || glue.left.ends_with('/') ||
-                       (!glue.left.empty() && is_digit(glue.left.back()) && !word);
-  if (!operand || (glue.left[0] == '/' && !word)) glue.left = {};
-  if (!glue.left.empty() && word) glue.left = text.substr(begin - 1, box.begin - begin + 1);
-  size_t end = box.end;
-  if (glue.left.ends_with('{') && end < text.size() && text[end] == '}') ++end;
-  while (end < text.size() && is_digit(text[end])) ++end;
-  glue.right = text.substr(box.end, end - box.end);
-  return glue;
-}
-
-// A number that is added to a box, or the like: " + 1" of "$\boxed{5}$ + 1"; empty when there is none.
-std::string operation_behind(std::string_view behind) {
-  size_t at = behind.find_first_not_of(" $");
-  if (at == std::string_view::npos || at == 0) return "";
-  for (const std::string_view sign : {"+", "-", "*", "/", "\\times", "\\cdot", "×", "÷"}) {
-    if (behind.substr(at, sign.size()) != sign) continue;
-    at += sign.size();
-    const bool spaced = behind.substr(at, 1) == " ";
-    while (at < behind.size() && (behind[at] == ' ' || behind[at] == '$')) ++at;
-    if (at == behind.size() || !is_digit(behind[at]) || (sign == "-" && !spaced)) return "";
-    const size_t end = std::min(behind.find_first_not_of("0123456789", at), behind.size());
-    const std::string operation = sign == "×" ? "\\times " : sign == "÷" ? "/" : std::string(sign) + " ";
-    return operation + std::string(behind.substr(at, end - at));
-  }
-  return "";
-}
-
 // In prose only what touches the box counts: -\boxed{7}, \boxed{7}^2, \boxed{7}%, "\boxed{5} million".
 std::string in_prose(std::string_view text, const Box& box, std::string content) {
   const bool dollar = box.begin > 0 && text[box.begin - 1] == '$' && (box.begin < 2 || text[box.begin - 2] != '$');
   const size_t open = box.begin - (dollar ? 1 : 0);  // a dollar sign does not part -$\boxed{5}$ or 2$\boxed{5}$
   const char touching = open > 0 ? text[open - 1] : ' ';
-  if (touching == '-' || touching == '+') {
+  const Glue glue = glue_round(text.substr(0, box.begin), text.substr(box.end));
+  if (!glue.left.empty()) {
+    // the sign before the box is part of what it is glued to
+  } else if (touching == '-' || touching == '+') {
     const char before = open > 1 ? text[open - 2] : ' ';
     if (is_space(before)) content = std::string(1, touching) + "{" + content + "}";
   } else if (dollar && is_digit(touching)) {
     content = std::string(1, touching) + "\\cdot{" + content + "}";
   }
   const auto behind = text.substr(box.end);
-  if (const Glue glue = glue_of(text, box); !glue.left.empty() || !glue.right.empty()) {
-    const bool digits = (!glue.left.empty() && is_digit(glue.left.back())) || !glue.right.empty();
-    return std::string(glue.left) + (digits ? content : "{" + content + "}") + std::string(glue.right);
+  if (!glue.left.empty() || !glue.right.empty()) {
+    const auto is_part_of_number = [](char c) { return is_digit(c) || c == '.' || c == ','; };
+    const bool digits = (!glue.left.empty() && is_part_of_number(glue.left.back())) ||
+                        (!glue.right.empty() && is_part_of_number(glue.right[0]));
+    return glue.left + (digits ? content : "{" + content + "}") + glue.right;
   }
-  if (const std::string operation = operation_behind(behind); !operation.empty())
-    return "{" + content + "}" + operation;
   const size_t slash = behind.starts_with('$') ? 1 : 0;
   if (behind.size() > slash + 1 && behind[slash] == '/' && is_digit(behind[slash + 1]))
     return "{" + content + "}/" + std::string(1, behind[slash + 1]);

@@ -134,8 +134,29 @@ std::string label_before(std::string_view text, size_t box, size_t& begin) {
   return std::string(text.substr(begin, end - begin));
 }
 
+// Whether a gap between two boxes is the mark of the next item of a list, "\n- ", "\n2. " or "\nAnswer 2: ".
+bool is_item_mark(std::string_view gap) {
+  if (gap.size() > kMaxGap || gap.find('\n') == std::string_view::npos) return false;
+  std::string mark;
+  for (const char c : gap) {
+    if (!is_space(c) && c != '$' && c != '*' && c != '_') mark += c;
+  }
+  for (const std::string_view stop : {".", ",", ";"}) {
+    if (mark.starts_with(stop)) mark.erase(0, 1);
+  }
+  if (mark == "-" || mark == "•") return true;
+  std::string low = lower(mark);
+  for (const std::string_view word : {"answer", "option", "candidate", "guess", "root", "solution"}) {
+    if (low.starts_with(word)) low.erase(0, word.size());
+  }
+  const size_t count = std::min(low.find_first_not_of("0123456789"), low.size());
+  return count > 0 && count < 3 && low.size() == count + 1 &&
+         (low[count] == '.' || low[count] == ')' || low[count] == ':');
+}
+
 // Whether nothing but the label of a part stands between a box that ends at `end` and the box at `next`.
 bool joined_by_label(std::string_view text, size_t end, size_t next) {
+  if (is_item_mark(text.substr(end, next - end))) return true;
   size_t begin = 0;
   if (label_before(text, next, begin).empty() || begin < end) return false;
   const auto gap = text.substr(end, begin - end);

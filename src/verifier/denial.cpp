@@ -305,6 +305,17 @@ constexpr std::string_view kClauseDenials[] = {"no way that",
                                                "some think",
                                                "my first answer",
                                                "my first guess",
+                                               "some may say",
+                                               "some might say",
+                                               "students often",
+                                               "wrong approach",
+                                               "incorrect approach",
+                                               "had forgotten",
+                                               "previous problem",
+                                               "another problem",
+                                               "other problem",
+                                               "without the restriction",
+
                                                "the first answer was",
                                                "my initial answer",
                                                "initially i thought",
@@ -401,6 +412,36 @@ constexpr std::string_view kBoxChangesBefore[] = {"negative",
                                                   "answer is at most",
                                                   "answer is up to",
                                                   "alternatively",
+                                                  "example format",
+                                                  "the format is",
+                                                  "format is e.g.",
+                                                  "close to",
+                                                  "nearly",
+                                                  "almost",
+                                                  "slightly less than",
+                                                  "slightly more than",
+                                                  "slightly greater than",
+                                                  "just under",
+                                                  "just over",
+                                                  "a bit more than",
+                                                  "a bit less than",
+                                                  "divisible by",
+                                                  "division by",
+                                                  "bounded by",
+                                                  "not exceed",
+                                                  "differs from",
+                                                  "differ from",
+                                                  "contradicts",
+                                                  "modulo",
+                                                  "log",
+                                                  "ln",
+                                                  "sin",
+                                                  "cos",
+                                                  "tan",
+                                                  "second guess is",
+                                                  "another answer could be",
+                                                  "could also be",
+                                                  "unless it is",
                                                   "another possible answer is",
                                                   "another possible answer",
                                                   "another possibility is",
@@ -408,6 +449,10 @@ constexpr std::string_view kBoxChangesBefore[] = {"negative",
                                                   "or possibly",
                                                   "or maybe",
                                                   "or perhaps"};
+// The same where another box stands before it: a second answer beside the first.
+constexpr std::string_view kSecondAnswers[] = {"maybe",    "perhaps",  "possibly", "previously",
+                                               "formerly", "replaces", "if not"};
+
 constexpr std::string_view kBoxChangesBehind[] = {
     "plus",        "minus",         "divided by",   "multiplied by", "and a half", "and one half",
     "and a third", "and a quarter", "halves",       "thirds",        "fourths",    "fifths",
@@ -736,12 +781,14 @@ bool box_changed(std::string_view before, std::string_view behind) {
   if (ends_with_any(tail_of(lead), kBoxChangesBefore) || starts_with_any(head_of(behind), kBoxChangesBehind))
     return true;
   const auto head = head_of(behind);
-  for (const std::string_view words : {"percent of ", "% of ", "and ", "times ", "more than ", "less than ",
-                                       "fewer than ", "->", "→"}) {  // "\boxed{5} and 6", "5% of 40"
+  for (const std::string_view words : {"percent of ", "% of ", "out of ", "to ", "and ", "times ", "more than ",
+                                       "less than ", "fewer than ", "->", "→"}) {  // "\boxed{5} and 6", "5% of 40"
     if (!head.starts_with(words) || head.size() <= words.size()) continue;
     size_t at = words.size();
     while (at < head.size() && std::string_view(" $(-").find(head[at]) != std::string_view::npos) ++at;
-    if (at < head.size() && is_digit(head[at])) return true;
+    const bool places = head.find("decimal") != std::string::npos || head.find("signif") != std::string::npos ||
+                        head.find("place") != std::string::npos || head.find("digit") != std::string::npos;
+    if (at < head.size() && is_digit(head[at]) && !places) return true;
   }
   if (head.starts_with("or not")) return true;
   // "\boxed{5} mod 3" would be 2. But where the text speaks of residues, the modulus belongs to the answer.
@@ -751,6 +798,14 @@ bool box_changed(std::string_view before, std::string_view behind) {
                        low.find("residue") != std::string::npos;
   if (!residue && (head.starts_with("mod ") || head.starts_with("modulo "))) return true;
   const std::string tail = tail_of(before);
+  const bool beside = before.find("\\boxed") != std::string_view::npos;
+  if (beside && ends_with_any(tail_of(lead), kSecondAnswers)) return true;
+  if (tail.ends_with(" and") && tail.find(" between ") != std::string::npos) return true;  // "between 3 and \\boxed{5}"
+  for (const std::string_view word : {" times", " to"}) {  // "2 times \\boxed{5}", "from 3 to \\boxed{5}"
+    const bool number =
+        tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1]);
+    if (number) return true;
+  }
   const bool either = ends_with_word(tail, "or") && tail.size() > 4 &&
                       (is_digit(tail[tail.size() - 4]) || tail[tail.size() - 4] == '$');
   return either;

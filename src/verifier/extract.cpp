@@ -135,13 +135,14 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   out.candidates = std::move(later);
   if (standing.empty()) return out;
   const Box& last = standing.back();
-  if (box_changed(std::string_view(text).substr(0, standing[run_begin(text, standing)].begin),
-                  std::string_view(text).substr(last.end)))
+  const auto before_run = std::string_view(text).substr(0, standing[run_begin(text, standing)].begin);
+  if (box_changed(before_run, std::string_view(text).substr(last.end)))
     return none("box", "words round the box change its value");
   bool several = false;
   std::string content = clean_answer(final_boxes(text, standing, several));
   if (content.empty()) return none("box", "the box is empty");
   if (several && out.candidates.empty()) out.rule = "boxes";
+  content = items_before(before_run) + content;  // "The roots are 3 and \\boxed{5}"
   if (const std::string other = alternative_behind(std::string_view(text).substr(last.end)); !other.empty())
     content += " \\text{ or } " + other;
   out.candidates.push_back(std::move(content));

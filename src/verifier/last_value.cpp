@@ -254,22 +254,25 @@ bool drop_separator(std::string_view& text) {
   return found;
 }
 
-// Takes the "x =" of "x = 1 and x = 3" from the end of a text.
-void drop_name(std::string_view& text) {
+// Takes the "x =" of "x = 1 and x = 3" from the end of a text and returns its name, or a space where there is none.
+char drop_name(std::string_view& text) {
   std::string_view rest = text;
   drop_marks(rest);
-  if (!rest.ends_with('=')) return;
+  if (!rest.ends_with('=')) return ' ';
   rest = trimmed(rest.substr(0, rest.size() - 1));
-  const bool name = rest.size() > 1 && is_letter(rest.back()) && is_in(rest[rest.size() - 2], " $(");
-  if (name) text = rest.substr(0, rest.size() - 1);
+  const bool named = rest.size() > 1 && is_letter(rest.back()) && is_in(rest[rest.size() - 2], " $(");
+  const char name = named ? rest.back() : ' ';
+  if (named) text = rest.substr(0, rest.size() - 1);
+  return name;
 }
 
 bool introduces_list(std::string_view lead) {
   drop_marks(lead);
   if (lead.ends_with(':')) lead.remove_suffix(1);
   const std::string low = lower(lead.substr(lead.size() > 24 ? lead.size() - 24 : 0));
-  static constexpr std::string_view kLeads[] = {" are",     " values",  " solutions", " roots",         " answers",
-                                                " numbers", " include", " integers",  " possibilities", " zeros"};
+  static constexpr std::string_view kLeads[] = {" are",      " answer is",     " values",  " solutions",
+                                                " roots",    " answers",       " numbers", " include",
+                                                " integers", " possibilities", " zeros"};
   return std::any_of(std::begin(kLeads), std::end(kLeads), [&](std::string_view word) { return low.ends_with(word); });
 }
 
@@ -290,9 +293,12 @@ std::string items_before(std::string_view before) {
   constexpr size_t kItem = 60;    // bytes of an item
   constexpr size_t kItems = 100;  // more items are no answer
   std::string items;
+  char name = ' ';
   bool numbers = true;  // "$a=1$, $b=2$, " may be a condition; three numbers in a row are a list in any case
   for (size_t count = 0; count < kItems; ++count) {
-    drop_name(before);
+    const char other = drop_name(before);
+    if (other != ' ' && name != ' ' && other != name) return "";  // "With a = 1 and b = 2, ..."
+    name = other != ' ' ? other : name;
     std::string_view rest = before;
     if (!drop_separator(rest)) return introduces_list(before) || (numbers && count > 1) ? items : "";
     rest = trimmed(rest);
