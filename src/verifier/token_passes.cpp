@@ -161,7 +161,9 @@ bool has_python_unit(const std::vector<Token>& tokens) {
     if (token.is(Type::kSymbol, "I")) {
       const bool times = i + 1 < tokens.size() && (tokens[i + 1].is_punct("*") || tokens[i + 1].is_punct("/"));
       const bool alone = i + 1 == tokens.size() || tokens[i + 1].type == Type::kEnd || tokens[i + 1].is_punct(")");
-      if (!times && !(alone && i > 0 && tokens[i - 1].is_punct("*"))) return false;
+      const bool joined =
+          i > 0 && (tokens[i - 1].is_punct("*") || tokens[i - 1].is_punct("+") || tokens[i - 1].is_punct("-"));
+      if (!times && !(alone && joined)) return false;
       unit = true;
     } else if (token.is_punct("+") || token.is_punct("-")) {
       sum = sum || i > 0;
