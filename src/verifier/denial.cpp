@@ -412,6 +412,25 @@ constexpr std::string_view kBoxChangesBefore[] = {"negative",
                                                   "answer is at most",
                                                   "answer is up to",
                                                   "alternatively",
+                                                  "kleiner als",
+                                                  "größer als",
+                                                  "weniger als",
+                                                  "mehr als",
+                                                  "supérieur à",
+                                                  "supérieure à",
+                                                  "inférieur à",
+                                                  "inférieure à",
+                                                  "plus de",
+                                                  "moins de",
+                                                  "menor que",
+                                                  "mayor que",
+                                                  "más de",
+                                                  "menos de",
+                                                  "大于",
+                                                  "小于",
+                                                  "多于",
+                                                  "少于",
+                                                  "超过",
                                                   "example format",
                                                   "the format is",
                                                   "format is e.g.",
@@ -458,6 +477,10 @@ constexpr std::string_view kBoxChangesBehind[] = {
     "and a third", "and a quarter", "halves",       "thirds",        "fourths",    "fifths",
     "sixths",      "sevenths",      "eighths",      "ninths",        "tenths",     "hundredths",
     "thousandths", "choose",        "to the power", "raised to"};
+
+// The same of scripts without spaces, where the words touch the box.
+constexpr std::string_view kTouchingChanges[] = {"以上",   "以下",   "未満",   "未满", "倍",
+                                                 "の倍数", "的倍数", "的平方", "分之"};
 
 constexpr std::string_view kChangesBefore[] = {"than",
                                                "at least",
@@ -776,6 +799,8 @@ bool is_other_case(std::string_view before, std::string_view behind) {
 
 bool box_changed(std::string_view before, std::string_view behind) {
   if (is_one_case(behind) || is_other_case(before, behind)) return true;
+  const auto touching = behind.substr(std::min(behind.find_first_not_of("$ "), behind.size()));
+  if (starts_with_any(touching, kTouchingChanges)) return true;
   std::string_view lead = before;
   while (!lead.empty() && std::string_view(" $:,").find(lead.back()) != std::string_view::npos) lead.remove_suffix(1);
   if (ends_with_any(tail_of(lead), kBoxChangesBefore) || starts_with_any(head_of(behind), kBoxChangesBehind))

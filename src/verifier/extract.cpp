@@ -105,8 +105,14 @@ std::string lines_as_list(const std::string& text) {
 // none.
 std::string alternative_behind(std::string_view behind) {
   const size_t word = behind.find_first_not_of(" \n$,(*");
-  if (word == std::string_view::npos || lower(behind.substr(word, 3)) != "or ") return "";
-  behind.remove_prefix(word + 3);
+  if (word == std::string_view::npos) return "";
+  behind.remove_prefix(word);
+  size_t length = 0;
+  for (const std::string_view joint : {"or ", "ou ", "oder ", "o ", "или ", "或者", "或", "か"}) {
+    if (length == 0 && lower(behind.substr(0, joint.size())) == joint) length = joint.size();
+  }
+  if (length == 0) return "";
+  behind.remove_prefix(length);
   if (lower(behind.substr(0, 13)) == "equivalently ") behind.remove_prefix(13);
   if (behind.starts_with('$')) {
     const auto formula = behind.substr(1, std::min(behind.find('$', 1), behind.size()) - 1);
@@ -115,7 +121,7 @@ std::string alternative_behind(std::string_view behind) {
   }
   const size_t first = behind.starts_with('-') ? 1 : 0;
   if (first >= behind.size() || !is_digit(behind[first])) return "";
-  auto value = behind.substr(0, behind.find_first_of(" \n)$;"));
+  auto value = behind.substr(0, behind.find_first_not_of("-0123456789.,/%"));
   while (!is_digit(value.back()) && value.back() != '%') value.remove_suffix(1);
   return std::string(value.ends_with('%') ? value.substr(0, value.size() - 1) : value) +
          (value.ends_with('%') ? "\\%" : "");
