@@ -336,6 +336,25 @@ bool take_label(Tokens& tokens) {
   return true;
 }
 
+// Puts the domain of "all integers n >= 3" behind the bound, "n >= 3 for all integers n", where it is a condition.
+void move_domain(Tokens& tokens) {
+  for (const std::string_view words : {"all integers", "all positive integers", "all natural numbers", "integers",
+                                       "positive integers", "every integer", "any integer"}) {
+    const size_t count = match(tokens, 0, words);
+    if (count == 0 || count + 1 >= tokens.size() || tokens[count].type != Type::kSymbol) continue;
+    static constexpr std::string_view kOrders[] = {"<", ">", "<=", ">=", "le", "leq", "ge", "geq", "lt", "gt"};
+    if (!is_one_of(tokens[count + 1].text, kOrders)) continue;
+    Tokens out(tokens.begin() + static_cast<long>(count), tokens.end() - 1);
+    Token opener = tokens[0];
+    opener.text = "for";
+    out.push_back(opener);
+    out.insert(out.end(), tokens.begin(), tokens.begin() + static_cast<long>(count) + 1);
+    out.push_back(tokens.back());
+    tokens = std::move(out);
+    return;
+  }
+}
+
 // Drops the brackets of "213 (base 5)" and "1/2 (or 0.5)".
 void open_word_brackets(Tokens& tokens) {
   for (size_t i = 1; i + 3 < tokens.size(); ++i) {
@@ -492,6 +511,7 @@ bool read_phrases(Tokens& tokens) {
   read_currency_code(tokens);
   if (std::none_of(tokens.begin(), tokens.end(), is_any_word)) return parts;
   drop_repeated_words(tokens);
+  move_domain(tokens);
   open_word_brackets(tokens);
   drop_tail(tokens);
   rewrite(tokens);
