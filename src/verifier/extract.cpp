@@ -201,7 +201,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const std::string math = last_math(text, at);
       size_t number_at = 0;
       const std::string number = last_value(text, number_at);
-      const bool number_follows = !number.empty() && number_at > at;
+      const bool number_follows = !number.empty() && number_at + number.size() > at;
       const bool symbol = math.size() <= 2 && !math.empty() && is_letter(math[0]);
       if (math.empty() || number_follows || symbol) return {};
       const size_t begin = text.rfind(math, at);

@@ -410,7 +410,8 @@ class Lexer {
     } else if (end > 1 && tokens_[end - 1].type == Type::kNumber && tokens_[end - 2].is_punct("^")) {
       end -= 2;
     }
-    return end > 0 && tokens_[end - 1].type == Type::kText && find_unit(tokens_[end - 1].text).has_value();
+    const bool word = end > 0 && (tokens_[end - 1].type == Type::kText || tokens_[end - 1].type == Type::kWord);
+    return word && find_unit(tokens_[end - 1].text).has_value();
   }
 
   // cm, m/s^2, {}^\circ C, N\cdot m, \mu m
@@ -454,6 +455,8 @@ class Lexer {
       return;
     }
     if (word == "Abs" && peek() == '(') return push(Type::kWord, "abs");
+    const bool divides = !tokens_.empty() && tokens_.back().is_punct("/");
+    if (divides && after_unit() && find_unit(word)) return push(Type::kText, std::string(word));  // the h of km/h
     for (auto& run : split_letters(word, after_value()))
       push(run.word ? Type::kWord : Type::kSymbol, std::move(run.text));
   }

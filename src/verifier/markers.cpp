@@ -189,6 +189,11 @@ std::string last_math(std::string_view text, size_t& end) {
     while (stop != std::string_view::npos && close == "$" && stop > 0 && text[stop - 1] == '\\')
       stop = text.find(close, stop + 1);
     if (stop == std::string_view::npos) return body;
+    // The signs of "$5 * 3 = $15" and "$15 and he had $20" are money; "$x+y=$10" is a formula and its value.
+    const bool money = close == "$" && stop > begin && is_digit(text[begin]) && text[stop - 1] == ' ' &&
+                       text.find_first_of("0123456789", stop) == text.find_first_not_of(' ', stop + 1) &&
+                       text.find_first_not_of(' ', stop + 1) != std::string_view::npos;
+    if (money) continue;
     const std::string inside = trim(text.substr(begin, stop - begin));
     if (!inside.empty()) {
       body = inside;
