@@ -127,6 +127,27 @@ std::string sentence_at(std::string_view text, size_t at) {
   return std::string(text.substr(at, end - at));
 }
 
+// Whether a sentence that ends in an answer phrase speaks of another answer: "A common wrong answer is 6", "Without the
+// restriction, the answer is 6".
+bool speaks_of_another(std::string_view low) {
+  size_t begin = 0;
+  for (const std::string_view stop :
+       {". ", "\n", "! ", "? ", "; ", "。", " so ", " hence ", " thus ", " therefore ", " but "}) {
+    const size_t at = low.rfind(stop);
+    if (at != std::string_view::npos) begin = std::max(begin, at + stop.size());
+  }
+  const auto sentence = low.substr(begin);
+  static constexpr std::string_view kOthers[] = {
+      "wrong",       "incorrect",        "mistaken",        "students",       "might think",       "may think",
+      "would think", "could think",      "tempting",        "for comparison", "without the",       "had we",
+      "if we had",   "previous problem", "another problem", "other problem",  "different problem", "some say",
+      "you might"};
+  return std::any_of(std::begin(kOthers), std::end(kOthers), [&](std::string_view words) {
+    const size_t at = sentence.find(words);
+    return at != std::string_view::npos && sentence.find("not ") > at;
+  });
+}
+
 }  // namespace
 
 std::string behind_answer_phrase(std::string_view text, size_t& at) {
@@ -140,6 +161,9 @@ std::string behind_answer_phrase(std::string_view text, size_t& at) {
          found = found == 0 ? std::string::npos : low.rfind(phrase.words, found - 1)) {
       if (best_at != std::string_view::npos && found <= best_at) break;
       if (found > 0 && is_letter(low[found - 1]) && is_letter(phrase.words[0])) continue;
+      constexpr size_t kSentence = 160;
+      const size_t lead = found > kSentence ? found - kSentence : 0;
+      if (speaks_of_another(std::string_view(low).substr(lead, found - lead))) continue;
       const size_t behind = found + phrase.words.size();
       bool joined = false;
       size_t start = skip_joiners(low, behind, joined);

@@ -285,6 +285,16 @@ bool admits_mistake(std::string_view sentence) {
                   sentence.find("error") != std::string_view::npos || sentence.find("slip") != std::string_view::npos);
 }
 
+// "But the question asks for x + 1, which is 6": what stands before is a step. "But we need to check" is a remark.
+bool asks_for_more(std::string_view sentence) {
+  bool asks = false;
+  for (const std::string_view words : {"the question asks for", "the question asks to", "the problem asks for",
+                                       "the problem asks to", "we need to find", "we need the", "we want the",
+                                       "we are asked for", "we are asked to find", "we were asked for"})
+    asks = asks || sentence.starts_with(words);
+  return asks && has_digit(sentence);
+}
+
 }  // namespace
 
 bool is_retracted(std::string_view answer, std::string_view behind) {
@@ -308,7 +318,7 @@ bool is_retracted(std::string_view answer, std::string_view behind) {
     const auto replacement = words_at(sentence, kOtherAnswers);
     const bool replaced = !replacement.empty() && begins_other_value(sentence.substr(replacement.size()), answer);
     const bool denied = first && denies(sentence);
-    const bool corrected = turns && is_other_value(sentence, answer);
+    const bool corrected = turns && (is_other_value(sentence, answer) || asks_for_more(sentence));
     if (((first || turns) && (replaced || denied || corrected)) && !confirms(rest)) return true;
     first = false;
   }
