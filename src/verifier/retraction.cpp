@@ -134,10 +134,6 @@ constexpr std::string_view kOtherAnswers[] = {"on second thought",
                                               "or maybe",
                                               "or perhaps",
                                               "or possibly",
-                                              "maybe",
-                                              "perhaps",
-                                              "possibly",
-                                              "alternatively",
                                               "it could be",
                                               "it might be",
                                               "it could also be",
@@ -156,9 +152,13 @@ constexpr std::string_view kOtherAnswers[] = {"on second thought",
                                               "es",
                                               "это"};
 
-constexpr std::string_view kConfirmations[] = {"still",    "the same",   "unchanged", "remains", "stands",
-                                               "is right", "indeed",     "confirm",   "holds",   "is correct",
-                                               "matches",  "consistent", "no change", "正确"};
+// The same where nothing but the value follows: "Maybe 6.", but not "Maybe 6 lines suffice for a proof."
+constexpr std::string_view kDoubts[] = {"maybe", "perhaps", "possibly", "alternatively"};
+
+constexpr std::string_view kConfirmations[] = {"still",      "the same",      "unchanged",  "remains",   "stands",
+                                               "is right",   "corrected",     "fixed",      "at first",  "initially",
+                                               "earlier",    "first attempt", "indeed",     "confirm",   "holds",
+                                               "is correct", "matches",       "consistent", "no change", "正确"};
 
 bool starts_with_words(std::string_view text, std::string_view words) {
   return text.starts_with(words) &&
@@ -275,8 +275,8 @@ bool denies(std::string_view sentence) {
   const auto verdict = words_at(predicate, kVerdicts);
   if (verdict.empty()) return false;
   const auto rest = trimmed(std::string_view(predicate).substr(verdict.size()));
-  return !rest.starts_with("if ") && !rest.starts_with("for ") && !rest.starts_with("when ") &&
-         !rest.starts_with("unless ");
+  return !rest.starts_with("to ") && !rest.starts_with("if ") && !rest.starts_with("for ") &&
+         !rest.starts_with("when ") && !rest.starts_with("unless ");
 }
 
 bool admits_mistake(std::string_view sentence) {
@@ -316,7 +316,9 @@ bool is_retracted(std::string_view answer, std::string_view behind) {
     const bool back = !words_at(sentence, kRetractions).empty() || admits_mistake(sentence);
     if (back && !confirms(sentence) && !confirms(rest)) return true;
     const auto replacement = words_at(sentence, kOtherAnswers);
-    const bool replaced = !replacement.empty() && begins_other_value(sentence.substr(replacement.size()), answer);
+    const auto doubt = words_at(sentence, kDoubts);
+    const bool replaced = (!replacement.empty() && begins_other_value(sentence.substr(replacement.size()), answer)) ||
+                          (!doubt.empty() && is_other_value(without_marks(sentence.substr(doubt.size())), answer));
     const bool denied = first && denies(sentence);
     const bool corrected = turns && (is_other_value(sentence, answer) || asks_for_more(sentence));
     if (((first || turns) && (replaced || denied || corrected)) && !confirms(rest)) return true;
