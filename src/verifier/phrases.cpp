@@ -398,14 +398,17 @@ std::optional<Rational> bracketed_words(const Tokens& tokens, size_t at, size_t&
 
 // Drops the words of "5 (five)", which only say the number again, and refuses "5 (six)", which would be a product.
 void drop_repeated_words(Tokens& tokens) {
-  for (size_t i = 0; i + 3 < tokens.size(); ++i) {
-    if (tokens[i].type != Type::kNumber || !tokens[i + 1].is_punct("(")) continue;
+  Tokens out;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    out.push_back(std::move(tokens[i]));
+    if (out.back().type != Type::kNumber || i + 3 >= tokens.size() || !tokens[i + 1].is_punct("(")) continue;
     size_t end = 0;
     const auto words = bracketed_words(tokens, i + 2, end);
     if (!words) continue;
-    if (!(*words == tokens[i].number)) throw ParseError("a number and the words behind it differ");
-    tokens.erase(tokens.begin() + static_cast<long>(i) + 1, tokens.begin() + static_cast<long>(end) + 1);
+    if (!(*words == out.back().number)) throw ParseError("a number and the words behind it differ");
+    i = end;
   }
+  tokens = std::move(out);
 }
 
 // Reads US\$12 as \$12.

@@ -122,9 +122,10 @@ void blank_code_blocks(std::string& text) {
 // Overwrites comments, which a reader of the page does not see.
 void blank_comments(std::string& text) {
   for (size_t at = text.find("<!--"); at != std::string::npos; at = text.find("<!--", at)) {
-    const size_t end = text.find("-->", at);
+    size_t end = text.find('>', at + 4);  // faster than a search for "-->" in a text full of dashes
+    while (end != std::string::npos && text.compare(end - 2, 2, "--") != 0) end = text.find('>', end + 1);
     if (end == std::string::npos) return;
-    std::fill(text.begin() + static_cast<long>(at), text.begin() + static_cast<long>(end) + 3, ' ');
+    std::fill(text.begin() + static_cast<long>(at), text.begin() + static_cast<long>(end) + 1, ' ');
   }
 }
 
