@@ -473,10 +473,10 @@ constexpr std::string_view kSecondAnswers[] = {"maybe",    "perhaps",  "possibly
                                                "formerly", "replaces", "if not"};
 
 constexpr std::string_view kBoxChangesBehind[] = {
-    "plus",        "minus",         "divided by",   "multiplied by", "and a half", "and one half",
-    "and a third", "and a quarter", "halves",       "thirds",        "fourths",    "fifths",
-    "sixths",      "sevenths",      "eighths",      "ninths",        "tenths",     "hundredths",
-    "thousandths", "choose",        "to the power", "raised to"};
+    "th ",           "st ",         "nd ",          "rd ",          "plus",          "minus",  "divided by",
+    "multiplied by", "and a half",  "and one half", "and a third",  "and a quarter", "halves", "thirds",
+    "fourths",       "fifths",      "sixths",       "sevenths",     "eighths",       "ninths", "tenths",
+    "hundredths",    "thousandths", "choose",       "to the power", "raised to"};
 
 // The same of scripts without spaces, where the words touch the box.
 constexpr std::string_view kTouchingChanges[] = {"以上",   "以下",   "未満",   "未满", "倍",
@@ -618,8 +618,39 @@ constexpr std::string_view kChangesBehind[] = {"factorial",
                                                "though i am not",
                                                "although i am not"};
 
+constexpr std::string_view kTextCommands[] = {"\\text", "\\textbf", "\\textit", "\\textrm", "\\mbox", "\\mathrm"};
+
+// What \text{...} at the end of a text says: "not " of "\text{not }". Empty when no such command stands there.
+std::string_view text_at_end(std::string_view before) {
+  while (before.ends_with(' ') || before.ends_with("\\,") || before.ends_with("\\;"))
+    before.remove_suffix(before.ends_with(' ') && !before.ends_with("\\ ") ? 1 : 2);
+  if (!before.ends_with('}')) return {};
+  const size_t open = before.rfind('{');
+  if (open == std::string_view::npos) return {};
+  const auto lead = before.substr(0, open);
+  const bool text = std::any_of(std::begin(kTextCommands), std::end(kTextCommands),
+                                [&](std::string_view command) { return lead.ends_with(command); });
+  return text ? before.substr(open + 1, before.size() - open - 2) : std::string_view{};
+}
+
+// The text with what \text{...} at its front says in place of the command.
+std::string spoken(std::string_view behind) {
+  const size_t at = std::min(behind.find_first_not_of(" "), behind.size());
+  const size_t skip = behind.substr(at).starts_with("\\ ") || behind.substr(at).starts_with("\\,") ? at + 2 : at;
+  const auto rest = behind.substr(std::min(skip, behind.size()));
+  for (const auto command : kTextCommands) {
+    if (!rest.starts_with(command) || rest.substr(command.size(), 1) != "{") continue;
+    const size_t close = rest.find('}');
+    if (close == std::string_view::npos || close > kReach) break;
+    return std::string(rest.substr(command.size() + 1, close - command.size() - 1)) +
+           std::string(rest.substr(close + 1, 2 * kReach));
+  }
+  return std::string(behind.substr(0, 4 * kReach));
+}
+
 // The last words before a value, in lower case and without the signs that may open it, such as $ and brackets.
 std::string tail_of(std::string_view before) {
+  if (const auto text = text_at_end(before); !text.empty()) before = text;
   std::string out;
   for (const char c : before.substr(before.size() > kReach ? before.size() - kReach : 0)) {
     if (c != '$' && c != '(' && c != '[' && c != '\\' && c != '*' && c != '{') out += c == '\n' ? ' ' : c;
@@ -627,7 +658,9 @@ std::string tail_of(std::string_view before) {
   return " " + lower(trim(out));
 }
 
-std::string head_of(std::string_view behind) {
+std::string head_of(std::string_view all_behind) {
+  const std::string said = spoken(all_behind);
+  std::string_view behind = said;
   size_t at = 0;
   const size_t stop = behind.find("。");  // "$\\boxed{5}$。不对": the sentence behind is read
   const bool blank = stop != std::string_view::npos &&
@@ -823,6 +856,10 @@ bool box_changed(std::string_view before, std::string_view behind) {
                        low.find("residue") != std::string::npos;
   if (!residue && (head.starts_with("mod ") || head.starts_with("modulo "))) return true;
   const std::string tail = tail_of(before);
+  static constexpr std::string_view kBounds[] = {"less than", "more than", "greater than", "fewer than",
+                                                 "at least",  "at most",   "up to",        "under",
+                                                 "over",      "above",     "below"};
+  if (!text_at_end(before).empty() && ends_with_any(tail, kBounds)) return true;  // \\text{at most }\\boxed{7}
   const bool beside = before.find("\\boxed") != std::string_view::npos;
   if (beside && ends_with_any(tail_of(lead), kSecondAnswers)) return true;
   if (tail.ends_with(" and") && tail.find(" between ") != std::string::npos) return true;  // "between 3 and \\boxed{5}"
