@@ -4,6 +4,7 @@
 #include <string>
 
 #include "verifier/char_class.h"
+#include "verifier/extract.h"
 #include "verifier/lexer.h"
 
 namespace grpo::verifier {
@@ -11,7 +12,15 @@ namespace {
 
 constexpr size_t kReach = 48;  // bytes before or behind a value in which words may deny it
 
-constexpr std::string_view kDenials[] = {"not",
+constexpr std::string_view kDenials[] = {"nor",
+                                         "avoid",
+                                         "far from",
+                                         "do not write",
+                                         "don't write",
+                                         "do not answer",
+                                         "don't answer",
+                                         "¬",
+                                         "not",
                                          "n't",
                                          "never",
                                          "cannot",
@@ -110,7 +119,30 @@ constexpr std::string_view kWrongTo[] = {
 constexpr std::string_view kNothingElse[] = {"none other than", "nothing other than", "no other than", "nothing but",
                                              "none but"};
 
-constexpr std::string_view kDenialsBehind[] = {"is not the",
+constexpr std::string_view kDenialsBehind[] = {"must be discarded",
+                                               "should be discarded",
+                                               "must be excluded",
+                                               "is not in the domain",
+                                               "is not in the range",
+                                               "is outside",
+                                               "is not among",
+                                               "isn't among",
+                                               "is not one of",
+                                               "isn't one of",
+                                               "is not an option",
+                                               "isn't an option",
+                                               "does not match",
+                                               "doesn't match",
+                                               "cannot be ",
+                                               "is a trap",
+                                               "is a distractor",
+                                               "is tempting",
+                                               "seems right but",
+                                               "looks right but",
+                                               "would be the naive",
+                                               "is the naive",
+                                               "leads to contradiction",
+                                               "is not the",
                                                "is not correct",
                                                "is not right",
                                                "is not valid",
@@ -261,7 +293,19 @@ constexpr std::string_view kDenialsBehind[] = {"is not the",
                                                "неправильн"};
 
 // Words that deny a value from anywhere in its clause, which begins behind the last comma or stop.
-constexpr std::string_view kClauseDenials[] = {"no way that",
+constexpr std::string_view kClauseDenials[] = {"no way the",
+                                               "wrong to conclude",
+                                               "wrong to say",
+                                               "wrong to think",
+                                               "wrong to claim",
+                                               "naive answer",
+                                               "naive approach",
+                                               "one might answer",
+                                               "careless",
+                                               "if it were",
+                                               "for contradiction",
+                                               "old answer",
+                                               "no way that",
                                                "contrary to",
                                                "impossible that the answer",
                                                "false that the answer",
@@ -330,7 +374,12 @@ constexpr std::string_view kClauseDenials[] = {"no way that",
                                                "误以为",
                                                "假设答案"};
 // Words that deny a value from anywhere in the rest of its sentence.
-constexpr std::string_view kLaterDenials[] = {"but that is incorrect",
+constexpr std::string_view kLaterDenials[] = {"turned out wrong",
+                                              "turned out to be wrong",
+                                              "but i disagree",
+                                              "(?)",
+                                              ", right?",
+                                              "but that is incorrect",
                                               "but that is wrong",
                                               "but that's wrong",
                                               "but this is wrong",
@@ -721,6 +770,33 @@ bool in_last_clause(std::string_view before) {
   });
 }
 
+// "reject x =" without the name of the value.
+std::string without_name(std::string tail) {
+  auto rest = trimmed(tail);
+  if (!rest.ends_with('=')) return tail;
+  rest = trimmed(rest.substr(0, rest.size() - 1));
+  const size_t space = rest.rfind(' ');
+  return space != std::string_view::npos && rest.size() - space < 5 ? " " + std::string(rest.substr(0, space)) : tail;
+}
+
+// Whether the line or sentence before a value is a verdict on it and nothing else: "Incorrect: ", or a supposition.
+bool is_dismissed(std::string_view before) {
+  const auto clause = before.substr(before.size() > 100 ? before.size() - 100 : 0);
+  size_t begin = 0;
+  for (const std::string_view stop : {". ", "\n", "! ", "? "}) {
+    const size_t at = clause.rfind(stop);
+    if (at != std::string_view::npos) begin = std::max(begin, at + stop.size());
+  }
+  std::string sentence;
+  for (const char c : lower(clause.substr(begin))) {
+    if (c != '$' && c != '*' && c != ':') sentence += c;
+  }
+  const auto bare = trimmed(sentence);
+  if (bare == "incorrect" || bare == "wrong" || bare == "false") return true;
+  const bool supposes = bare.starts_with("suppose ") || bare.starts_with("assume ") || bare.starts_with("if ");
+  return supposes && is_hypothesis(bare);
+}
+
 bool is_struck(std::string_view before) {
   const size_t end = before.find_last_not_of("$ ");
   const auto bare = before.substr(0, end == std::string_view::npos ? 0 : end + 1);
@@ -731,9 +807,9 @@ bool is_struck(std::string_view before) {
 }  // namespace
 
 bool denied_before(std::string_view before) {
-  std::string tail = tail_of(before);
+  std::string tail = without_name(tail_of(before));
   if (ends_with_any(tail, kNothingElse)) return false;
-  if (ends_with_any(tail, kWrongTo) || in_last_clause(before) || is_struck(before)) return true;
+  if (ends_with_any(tail, kWrongTo) || in_last_clause(before) || is_struck(before) || is_dismissed(before)) return true;
   for (bool moved = true; moved;) {
     if (ends_with_any(tail, kDenials)) return true;
     moved = false;
@@ -766,7 +842,35 @@ bool asked_for(std::string_view behind) {
 
 }  // namespace
 
+namespace {
+
+// A verdict behind a dash, colon or bracket: "\\boxed{5} [wrong]", "\\boxed{5}: incorrect.", "\\boxed{5} - no."
+bool has_verdict(std::string_view behind) {
+  const std::string head = head_of(behind);
+  std::string_view rest = head;
+  bool marked = false;
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (const std::string_view mark : {" ", ",", ":", "(", "[", "-", "–", "—"}) {
+      if (!rest.starts_with(mark)) continue;
+      rest.remove_prefix(mark.size());
+      marked = marked || mark != " ";
+      moved = true;
+    }
+  }
+  for (const std::string_view word :
+       {"wrong", "incorrect", "false", "nope", "no", "not correct", "not right", "rejected", "invalid", "extraneous"}) {
+    if (!marked || !rest.starts_with(word)) continue;
+    const auto next = trimmed(rest.substr(word.size()));
+    if (next.empty() || std::string_view(".!,;)]").find(next[0]) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 bool denied_behind(std::string_view behind) {
+  if (has_verdict(behind)) return true;
   if (starts_with_any(head_of(behind), kDenialsBehind)) return !asked_for(behind);
   // "$\\boxed{5}$? No." and "Is it $\\boxed{5}$?"
   size_t at = 0;
