@@ -84,21 +84,34 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
                      [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
 }
 
-// "x = 4" and "y = 5" on two lines, or numbers on lines of their own, as one list; any other text as it is.
+// "x = 4" and "y = 5" on two lines, or numbers on lines of their own, as one list; any other text as it is, also the
+// steps "x = 2 + 3", "x = 5".
 std::string lines_as_list(const std::string& text) {
   if (text.find('\n') == std::string::npos || text.find("\\begin") != std::string::npos) return text;
   std::string list;
+  std::string names;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const auto line = trimmed(std::string_view(text).substr(begin, end - begin));
     begin = end + 1;
     if (line.empty()) continue;
     const bool number = line.find_first_not_of("0123456789.,/-") == std::string_view::npos;
-    const bool named = line.size() > 2 && is_letter(line[0]) && !is_letter(line[1]) && line.find('=') < 8;
+    const bool named = line.size() > 2 && is_letter(line[0]) && trimmed(line.substr(1)).starts_with('=') &&
+                       names.find(line[0]) == std::string::npos;
     if (!number && !named) return text;
+    if (named) names += line[0];
     list += (list.empty() ? "" : ", ") + std::string(line);
   }
   return list;
+}
+
+// Whether a text has several lines that are equations, the steps to an answer.
+bool is_derivation(std::string_view text) {
+  if (text.find("\\begin") != std::string_view::npos) return false;
+  const size_t last = text.rfind('\n');
+  if (last == std::string_view::npos || text.find('=') > text.find('\n')) return false;
+  const auto line = trimmed(text.substr(last));
+  return line.find('=') != std::string_view::npos && !line.starts_with('=');
 }
 
 // Another value that stands behind a box and "or": "\\boxed{\\frac12} or 0.5" is right for both, "\\boxed{5} or 6" for
@@ -213,7 +226,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     }
     case Fallback::kWhole: {
       const std::string clean = lines_as_list(clean_answer(unquoted(text)));
-      if (is_hypothesis(clean)) return {};
+      if (is_hypothesis(clean) || is_derivation(clean)) return {};
       if (text.find("~~") != std::string::npos) return {};  // the answer may be struck out
       if (clean.size() > kMaxWhole || clean.empty() || (is_prose(to_latex(clean)) && !is_bare_choice(clean))) return {};
       Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};
