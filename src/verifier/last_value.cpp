@@ -317,7 +317,31 @@ std::string items_before(std::string_view before) {
   return items;
 }
 
-std::string last_value(std::string_view text, size_t& at) {
+namespace {
+
+// Where "when x =", "at x =" or "for n =" begins at the end of a text, if a value stands before it that the same
+// sentence states: "The maximum is 7 when x = ". npos elsewhere, as in "The maximum occurs at x = ".
+size_t circumstance_at(std::string_view text) {
+  std::string_view lead = text;
+  if (drop_name(lead) == ' ') return std::string_view::npos;
+  drop_marks(lead);
+  for (const std::string_view word : {" when", " at", " for", " if", " where"}) {
+    if (!lead.ends_with(word)) continue;
+    const auto sentence = lower(last_sentence(lead.substr(0, lead.size() - word.size())));
+    const size_t digit = sentence.find_last_of("0123456789");
+    if (digit == std::string::npos) continue;
+    size_t begin = digit;
+    while (begin > 0 && (is_digit(sentence[begin - 1]) || is_in(sentence[begin - 1], ".,/$-\\{}()"))) --begin;
+    const auto before = trimmed(std::string_view(sentence).substr(0, begin));
+    for (const std::string_view verb : {" is", " are", "=", " equals", " of", " be", " get", " has"}) {
+      if (before.ends_with(verb)) return lead.size() - word.size();
+    }
+  }
+  return std::string_view::npos;
+}
+
+// last_value(); with `stated`, the value before "when x = 5" instead of 5, where there is one.
+std::string value_at_end(std::string_view text, size_t& at, bool stated) {
   at = std::string_view::npos;
   const size_t offset = text.size() > kTail ? text.size() - kTail : 0;
   const std::string_view tail = text.substr(offset);
@@ -326,6 +350,11 @@ std::string last_value(std::string_view text, size_t& at) {
   const auto value = tidied(tail.substr(run.begin, run.end - run.begin));
   if (std::none_of(value.begin(), value.end(), is_digit)) return "";
   const auto begin = static_cast<size_t>(value.data() - tail.data());
+  if (const size_t word = stated ? circumstance_at(tail.substr(0, begin)) : std::string_view::npos;
+      word != std::string_view::npos) {
+    std::string value_before = value_at_end(text.substr(0, offset + word), at, false);
+    if (!value_before.empty()) return value_before;
+  }
   const bool named = begin == run.begin || is_space(tail[begin - 1]);
   if (named && negated_by_word(tail.substr(0, begin))) {
     at = offset + begin;
@@ -338,5 +367,9 @@ std::string last_value(std::string_view text, size_t& at) {
   at = offset + begin;
   return items_before(tail.substr(0, begin)) + std::string(value);
 }
+
+}  // namespace
+
+std::string last_value(std::string_view text, size_t& at) { return value_at_end(text, at, true); }
 
 }  // namespace grpo::verifier

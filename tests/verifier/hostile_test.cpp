@@ -88,6 +88,7 @@ std::vector<std::string> hostile_inputs() {
       times("1, 2, and ", mega / 10),
       times("$1$, ", mega / 5),
       times("A wrong answer is 5. ", 40000),
+      times(" is 7 when x = ", 60000) + "5",
       box(times("5 (five) ", 2000)),
       box(times("\\ln{\\left(x\\right)}^2", 300)),
       box("(x+y+10^{-1000})^{40}"),
