@@ -161,7 +161,8 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   std::string content = clean_answer(final_boxes(text, standing, several));
   if (content.empty()) return none("box", "the box is empty");
   if (several && out.candidates.empty()) out.rule = "boxes";
-  content = items_before(before_run) + content;  // "The roots are 3 and \\boxed{5}"
+  size_t first = 0;
+  content = items_before(before_run, first) + content;  // "The roots are 3 and \\boxed{5}"
   if (const std::string other = alternative_behind(std::string_view(text).substr(last.end)); !other.empty())
     content += " \\text{ or } " + other;
   out.candidates.push_back(std::move(content));
@@ -214,7 +215,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const std::string math = last_math(text, at);
       size_t number_at = 0;
       const std::string number = last_value(text, number_at);
-      const bool number_follows = !number.empty() && number_at + number.size() > at;
+      const bool number_follows = !number.empty() && number_at + 1 >= at;  // "$x+y=$ 10"
       const bool symbol = math.size() <= 2 && !math.empty() && is_letter(math[0]);
       if (math.empty() || number_follows || symbol) return {};
       const size_t begin = text.rfind(math, at);
@@ -222,7 +223,11 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (changed_before(before) || denied_before(before))
         return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
-      return {.candidates = {items_before(before) + clean_answer(math)}, .rule = "math", .reason = ""};
+      size_t first = 0;
+      const std::string items = items_before(before, first);
+      if (!items.empty() && (changed_before(before.substr(0, first)) || denied_before(before.substr(0, first))))
+        return none("math", "words give the last formula another sense");
+      return {.candidates = {items + clean_answer(math)}, .rule = "math", .reason = ""};
     }
     case Fallback::kWhole: {
       const std::string clean = lines_as_list(clean_answer(unquoted(text)));

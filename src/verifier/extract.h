@@ -64,7 +64,8 @@ std::string last_value(std::string_view text, size_t& at);
 
 /// The items before the last one of a list in prose: "1, 2, " for "The roots are $1$, $2$, and ". Empty when the text
 /// ends in no list that it introduces ("are", "values:") or that has three items or more.
-std::string items_before(std::string_view before);
+/// `begin` is where the first item begins, or the size of the text.
+std::string items_before(std::string_view before, size_t& begin);
 
 /// Readings of a sentence that states an answer, the best first: the whole sentence, the sentence up to its explanation
 /// ("5, since ..."), its mathematics, the words behind its last "is", the value that it ends with.

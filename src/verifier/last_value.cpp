@@ -289,7 +289,9 @@ std::string_view last_sentence(std::string_view text) {
 
 }  // namespace
 
-std::string items_before(std::string_view before) {
+std::string items_before(std::string_view before, size_t& begin) {
+  const size_t size = before.size();
+  begin = size;
   constexpr size_t kItem = 60;    // bytes of an item
   constexpr size_t kItems = 100;  // more items are no answer
   std::string items;
@@ -300,13 +302,17 @@ std::string items_before(std::string_view before) {
     if (other != ' ' && name != ' ' && other != name) return "";  // "With a = 1 and b = 2, ..."
     name = other != ' ' ? other : name;
     std::string_view rest = before;
-    if (!drop_separator(rest)) return introduces_list(before) || (numbers && count > 1) ? items : "";
+    if (!drop_separator(rest)) {
+      if (!introduces_list(before) && !(numbers && count > 1)) return "";
+      begin = items.empty() ? size : before.size();
+      return items;
+    }
     rest = trimmed(rest);
     const bool dollars = rest.ends_with('$');
     const bool formula = dollars || rest.ends_with("\\)");
     drop_marks(rest);
-    const size_t begin = dollars ? rest.rfind('$') : formula ? rest.rfind("\\(") + 1 : rest.find_last_of(" \n$:");
-    const auto item = rest.substr(begin == std::string_view::npos ? 0 : begin + 1);
+    const size_t open = dollars ? rest.rfind('$') : formula ? rest.rfind("\\(") + 1 : rest.find_last_of(" \n$:");
+    const auto item = rest.substr(open == std::string_view::npos ? 0 : open + 1);
     const bool number = !item.empty() && item.find_first_not_of("0123456789.,/-") == std::string_view::npos;
     const bool value = formula ? !item.empty() && item.size() < kItem : number && is_digit(item.back());
     if (!value) return "";
@@ -364,8 +370,12 @@ std::string value_at_end(std::string_view text, size_t& at, bool stated) {
   if (is_hypothesis(last_sentence(tail.substr(0, begin)))) return "";
   const auto behind = tail.substr(run.end);
   if (denied_before(tail.substr(0, begin)) || changed_behind(behind) || denied_behind(behind)) return "";
+  size_t first = 0;
+  const std::string items = items_before(tail.substr(0, begin), first);
+  const auto lead = tail.substr(0, first);
+  if (!items.empty() && (changed_before(lead) || denied_before(lead))) return "";
   at = offset + begin;
-  return items_before(tail.substr(0, begin)) + std::string(value);
+  return items + std::string(value);
 }
 
 }  // namespace
