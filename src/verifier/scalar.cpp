@@ -259,7 +259,9 @@ bool differ_in_pieces(Ref a, Ref b, const Symbols& symbols, bool decimal_log, Ar
 // behind it, as \lceil x \rceil and \lceil x - 1/12 \rceil do.
 bool differ_at_steps(Ref a, Ref b, const Symbols& symbols, int64_t parts, bool decimal_log, Budget& budget) {
   int inexact = 0;
-  for (int64_t n = -3; n <= kLastInteger / parts + 60 * (parts > 1 ? 1 : 0); ++n) {
+  // In twelfths up to 14, so that the steps of a quotient by up to 14 are passed: \lceil (x+1)/7 - 1/12 \rceil.
+  const int64_t last = parts > 1 ? 14 * parts : kLastInteger;
+  for (int64_t n = -3; n <= last; ++n) {
     std::map<std::string, Rational> values;
     int64_t offset = 0;
     for (const auto& [name, count] : symbols) values[name] = Rational(n + 3 * offset++, parts);
