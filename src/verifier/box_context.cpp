@@ -4,6 +4,7 @@
 #include "verifier/budget.h"
 #include "verifier/char_class.h"
 #include "verifier/extract.h"
+#include "verifier/glue.h"
 #include "verifier/lexer.h"
 #include "verifier/number_words.h"
 #include "verifier/unicode.h"
@@ -239,13 +240,22 @@ std::string in_prose(std::string_view text, const Box& box, std::string content)
   const bool dollar = box.begin > 0 && text[box.begin - 1] == '$' && (box.begin < 2 || text[box.begin - 2] != '$');
   const size_t open = box.begin - (dollar ? 1 : 0);  // a dollar sign does not part -$\boxed{5}$ or 2$\boxed{5}$
   const char touching = open > 0 ? text[open - 1] : ' ';
-  if (touching == '-' || touching == '+') {
+  const Glue glue = glue_round(text.substr(0, box.begin), text.substr(box.end));
+  if (!glue.left.empty()) {
+    // the sign before the box is part of what it is glued to
+  } else if (touching == '-' || touching == '+') {
     const char before = open > 1 ? text[open - 2] : ' ';
     if (is_space(before)) content = std::string(1, touching) + "{" + content + "}";
   } else if (dollar && is_digit(touching)) {
     content = std::string(1, touching) + "\\cdot{" + content + "}";
   }
   const auto behind = text.substr(box.end);
+  if (!glue.left.empty() || !glue.right.empty()) {
+    const auto is_part_of_number = [](char c) { return is_digit(c) || c == '.' || c == ','; };
+    const bool digits = (!glue.left.empty() && is_part_of_number(glue.left.back())) ||
+                        (!glue.right.empty() && is_part_of_number(glue.right[0]));
+    return glue.left + (digits ? content : "{" + content + "}") + glue.right;
+  }
   const size_t slash = behind.starts_with('$') ? 1 : 0;
   if (behind.size() > slash + 1 && behind[slash] == '/' && is_digit(behind[slash + 1]))
     return "{" + content + "}/" + std::string(1, behind[slash + 1]);

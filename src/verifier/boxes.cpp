@@ -117,6 +117,52 @@ bool joined(std::string_view gap) {
   return names && parts.words.size() <= 2 && (parts.separator || parts.words.empty());
 }
 
+// The label of a part, "(b)", directly before a box, or "". `begin` becomes the position of the label.
+std::string label_before(std::string_view text, size_t box, size_t& begin) {
+  const auto is_markup = [](char c) { return is_space(c) || c == '$' || c == '*' || c == ':'; };
+  size_t end = box;
+  while (end > 0 && is_markup(text[end - 1])) --end;
+  if (end > 1 && text.substr(end - 2, 2) == "\\(") end -= 2;
+  while (end > 0 && is_markup(text[end - 1])) --end;
+  if (end < 2 || text[end - 1] != ')') return "";
+  begin = end - 1;
+  while (begin > 0 && end - begin < 5 && (is_lower(text[begin - 1]) || is_digit(text[begin - 1]))) --begin;
+  const auto mark = text.substr(begin, end - 1 - begin);
+  const bool roman = mark.find_first_not_of("ivx") == std::string_view::npos;
+  if (begin == 0 || text[begin - 1] != '(' || mark.empty() || (mark.size() > 1 && !roman)) return "";
+  --begin;
+  return std::string(text.substr(begin, end - begin));
+}
+
+// Whether a gap between two boxes is the mark of the next item of a list, "\n- ", "\n2. " or "\nAnswer 2: ".
+bool is_item_mark(std::string_view gap) {
+  if (gap.size() > kMaxGap || gap.find('\n') == std::string_view::npos) return false;
+  std::string mark;
+  for (const char c : gap) {
+    if (!is_space(c) && c != '$' && c != '*' && c != '_') mark += c;
+  }
+  for (const std::string_view stop : {".", ",", ";"}) {
+    if (mark.starts_with(stop)) mark.erase(0, 1);
+  }
+  if (mark == "-" || mark == "•") return true;
+  std::string low = lower(mark);
+  for (const std::string_view word : {"answer", "option", "candidate", "guess", "root", "solution"}) {
+    if (low.starts_with(word)) low.erase(0, word.size());
+  }
+  const size_t count = std::min(low.find_first_not_of("0123456789"), low.size());
+  return count > 0 && count < 3 && low.size() == count + 1 &&
+         (low[count] == '.' || low[count] == ')' || low[count] == ':');
+}
+
+// Whether nothing but the label of a part stands between a box that ends at `end` and the box at `next`.
+bool joined_by_label(std::string_view text, size_t end, size_t next) {
+  if (is_item_mark(text.substr(end, next - end))) return true;
+  size_t begin = 0;
+  if (label_before(text, next, begin).empty() || begin < end) return false;
+  const auto gap = text.substr(end, begin - end);
+  return gap.size() <= kMaxGap && gap.find_first_not_of(" \n$*,;.)-\\") == std::string_view::npos;
+}
+
 // The name of an "x_1 =" directly before a box, or "".
 std::string name_before(std::string_view text, size_t box) {
   size_t at = box;
@@ -209,7 +255,8 @@ std::vector<Box> undenied(std::string_view text, std::vector<Box> boxes) {
 
 size_t run_begin(std::string_view text, const std::vector<Box>& boxes) {
   size_t first = boxes.size() - 1;
-  while (first > 0 && joined(text.substr(boxes[first - 1].end, boxes[first].begin - boxes[first - 1].end))) {
+  while (first > 0 && (joined(text.substr(boxes[first - 1].end, boxes[first].begin - boxes[first - 1].end)) ||
+                       joined_by_label(text, boxes[first - 1].end, boxes[first].begin))) {
     --first;
     if (boxes.size() - first > static_cast<size_t>(kMaxListLength)) throw OverBudget("too many boxes");
   }
@@ -220,12 +267,15 @@ std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bo
   const size_t first = run_begin(text, boxes);
   std::vector<std::string> parts;
   bool named = true;
+  bool labelled = true;
+  size_t label_at = 0;
   for (size_t i = first; i < boxes.size(); ++i) {
+    labelled = labelled && !label_before(text, boxes[i].begin, label_at).empty();
     named = named && !name_before(text, boxes[i].begin).empty();
     const std::string part = clean_answer(boxed_value(text, boxes[i]));
     if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
   }
-  several = parts.size() > 1;
+  several = parts.size() > 1 || (labelled && boxes.size() - first > 1);
   if (!several) return boxed_value(text, boxes.back());
   std::string out;
   for (size_t i = first; i < boxes.size(); ++i) {
@@ -233,7 +283,9 @@ std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bo
     out += (out.empty() ? ""
             : either    ? " \\text{ or } "
                         : " , ") +
-           (named ? name_before(text, boxes[i].begin) + "=" : std::string()) +
+           (named      ? name_before(text, boxes[i].begin) + "="
+            : labelled ? label_before(text, boxes[i].begin, label_at) + " "
+                       : std::string()) +
            clean_answer(boxed_value(text, boxes[i]));
   }
   return out;

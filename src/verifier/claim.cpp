@@ -39,6 +39,9 @@ bool has_symbols(Ref node, const std::set<std::string>& indices = {}) {
 
 // Whether `decimal` is `value` rounded or cut to the places that `decimal` shows.
 bool is_rounding_of(Ref decimal, Ref value, Arena& arena) {
+  const bool measured = decimal->kind == value->kind && decimal->text == value->text &&
+                        (value->kind == Kind::kUnit || value->kind == Kind::kPercent);
+  if (measured) return is_rounding_of(decimal->kids[0], value->kids[0], arena);
   const bool negative = decimal->kind == Kind::kNeg;
   const Ref number = negative ? decimal->kids[0] : decimal;
   if (number->kind != Kind::kNumber) return false;

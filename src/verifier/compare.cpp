@@ -36,6 +36,7 @@ class Comparison {
     if (gold->kind == Kind::kSet || answer->kind == Kind::kSet) return same_finite_sets(gold, answer);
     if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) return same_tuples(gold, answer);
     if (gold->kind == Kind::kRatio || answer->kind == Kind::kRatio) return same_ratios(gold, answer);
+    if (is_residue(gold) && is_residue(answer)) return same_residues(gold, answer);
     return same_quantities(gold, answer, policy_, arena_);
   }
 
@@ -57,6 +58,7 @@ class Comparison {
   Ref prepared(Ref node) {
     node = without_identity(evaluate_matrices(expand_plus_minus(node, arena_), arena_));
     if (node->kind != Kind::kList) return node;
+    if (is_compound_quantity(node)) return arena_.make(Kind::kAdd, node->kids);
     if (node->text != "or" && node->text != "pm") return node;  // "2, 2" are two values, "2 or 2" is one
     std::set<std::string> texts;
     for (Ref kid : node->kids) texts.insert(canonical_text(kid));
@@ -259,7 +261,12 @@ class Comparison {
   bool same_lists(Ref gold, Ref answer) {
     const Refs left = flattened(gold);
     const Refs right = flattened(answer);
-    if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) return list_and_tuple(gold, answer, left, right);
+    if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) {
+      const Ref list = gold->kind == Kind::kTuple ? answer : gold;
+      if (list->text == "or" || list->text == "pm") return false;  // (1, 2) says both, "1 or 2" one of them
+      return list_and_tuple(gold, answer, left, right);
+    }
+    if (gold->text != answer->text && (offers_names(gold) || offers_names(answer))) return false;
     if (gold->kind == Kind::kSet || answer->kind == Kind::kSet) {
       return unordered(gold->kind == Kind::kSet ? gold->kids : left, answer->kind == Kind::kSet ? answer->kids : right,
                        false);
@@ -272,6 +279,16 @@ class Comparison {
     if (left.size() == 1 || right.size() == 1)
       return repeats(left, right, gold->text == "or" || answer->text == "or" || answer->text == "and");
     return unordered(left, right, true);
+  }
+
+  // "x = 1 or y = 2", where "x = 1 or x = 2" only lists the values of x.
+  static bool offers_names(Ref list) {
+    if (list->kind != Kind::kList || list->text != "or") return false;
+    std::set<std::string> names;
+    for (Ref kid : list->kids) {
+      if (kid->kind == Kind::kRelation && kid->kids[0]->kind == Kind::kSymbol) names.insert(kid->kids[0]->text);
+    }
+    return names.size() > 1;
   }
 
   // A single value said two or three ways ("0.5 or 1/2") is that value.
@@ -410,6 +427,7 @@ class Comparison {
     if (gold->kind == Kind::kRelation && answer->kind == Kind::kRelation) return two_relations(gold, answer);
     const Ref relation = gold->kind == Kind::kRelation ? gold : answer;
     const Ref other = gold->kind == Kind::kRelation ? answer : gold;
+    if (is_congruence(relation) && is_residue(other)) return same_residues(relation->kids[1], other);
     const Claim claim = read_claim(relation, policy_, arena_, relation == answer);
     for (Ref value : claim.values) {
       const bool interval = relation->relations[0] == Relation::kIn && value->kind == Kind::kTuple;
@@ -420,16 +438,18 @@ class Comparison {
     return same_real_set(gold, answer, arena_).value_or(false);
   }
 
+  static bool is_residue(Ref node) { return node->kind == Kind::kApply && node->text == "mod"; }
   static bool is_congruence(Ref node) {
-    return node->relations == std::vector<Relation>{Relation::kCongruent} && node->kids[1]->kind == Kind::kApply &&
-           node->kids[1]->text == "mod";
+    return node->relations == std::vector<Relation>{Relation::kCongruent} && is_residue(node->kids[1]);
   }
 
-  // x = 2 and x = 7 modulo 5: the same modulus, residues that differ by a multiple of it.
   bool same_congruences(Ref gold, Ref answer) {
-    const Ref left = gold->kids[1];
-    const Ref right = answer->kids[1];
-    if (!same(gold->kids[0], answer->kids[0]) || !same(left->kids[1], right->kids[1])) return false;
+    return same(gold->kids[0], answer->kids[0]) && same_residues(gold->kids[1], answer->kids[1]);
+  }
+
+  // 2 and 7 modulo 5: the same modulus, residues that differ by a multiple of it.
+  bool same_residues(Ref left, Ref right) {
+    if (!same(left->kids[1], right->kids[1])) return false;
     if (same(left->kids[0], right->kids[0])) return true;
     const Ref difference = arena_.make(Kind::kAdd, {left->kids[0], arena_.make(Kind::kNeg, {right->kids[0]})});
     const auto multiple = exact_value(arena_.make(Kind::kDiv, {difference, left->kids[1]}), arena_.budget());

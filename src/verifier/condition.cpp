@@ -240,9 +240,21 @@ void tie_condition(Condition& condition, Ref statement) {
   condition.restricts = condition.restricts || foreign;
 }
 
+namespace {
+
+// Whether one side is an inequality for integers and the other a set of reals: "n >= 3 for integer n" and [3, \infty).
+bool integers_for_reals(const Condition& condition, Ref statement, Ref other) {
+  const bool integers = condition.domain == "Z" || condition.domain == "N";
+  const bool set = (other->kind == Kind::kTuple && other->kids.size() == 2) || other->kind == Kind::kUnion;
+  return integers && set && statement->kind == Kind::kRelation;
+}
+
+}  // namespace
+
 bool agree(const Condition& a, Ref a_statement, const Condition& b, Ref b_statement) {
   if (a.text == b.text) return true;
   if (a.restricts || b.restricts) return false;
+  if (integers_for_reals(a, a_statement, b_statement) || integers_for_reals(b, b_statement, a_statement)) return false;
   if (a.text.empty() || b.text.empty()) return true;
   if ((a.every && b.some) || (a.some && b.every)) return false;
   if (!a.domain.empty() && !b.domain.empty() && a.domain != b.domain) return false;

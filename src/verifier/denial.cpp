@@ -4,6 +4,7 @@
 #include <string>
 
 #include "verifier/char_class.h"
+#include "verifier/extract.h"
 #include "verifier/lexer.h"
 
 namespace grpo::verifier {
@@ -11,7 +12,15 @@ namespace {
 
 constexpr size_t kReach = 48;  // bytes before or behind a value in which words may deny it
 
-constexpr std::string_view kDenials[] = {"not",
+constexpr std::string_view kDenials[] = {"nor",
+                                         "avoid",
+                                         "far from",
+                                         "do not write",
+                                         "don't write",
+                                         "do not answer",
+                                         "don't answer",
+                                         "¬",
+                                         "not",
                                          "n't",
                                          "never",
                                          "cannot",
@@ -110,7 +119,30 @@ constexpr std::string_view kWrongTo[] = {
 constexpr std::string_view kNothingElse[] = {"none other than", "nothing other than", "no other than", "nothing but",
                                              "none but"};
 
-constexpr std::string_view kDenialsBehind[] = {"is not the",
+constexpr std::string_view kDenialsBehind[] = {"must be discarded",
+                                               "should be discarded",
+                                               "must be excluded",
+                                               "is not in the domain",
+                                               "is not in the range",
+                                               "is outside",
+                                               "is not among",
+                                               "isn't among",
+                                               "is not one of",
+                                               "isn't one of",
+                                               "is not an option",
+                                               "isn't an option",
+                                               "does not match",
+                                               "doesn't match",
+                                               "cannot be ",
+                                               "is a trap",
+                                               "is a distractor",
+                                               "is tempting",
+                                               "seems right but",
+                                               "looks right but",
+                                               "would be the naive",
+                                               "is the naive",
+                                               "leads to contradiction",
+                                               "is not the",
                                                "is not correct",
                                                "is not right",
                                                "is not valid",
@@ -261,7 +293,19 @@ constexpr std::string_view kDenialsBehind[] = {"is not the",
                                                "неправильн"};
 
 // Words that deny a value from anywhere in its clause, which begins behind the last comma or stop.
-constexpr std::string_view kClauseDenials[] = {"no way that",
+constexpr std::string_view kClauseDenials[] = {"no way the",
+                                               "wrong to conclude",
+                                               "wrong to say",
+                                               "wrong to think",
+                                               "wrong to claim",
+                                               "naive answer",
+                                               "naive approach",
+                                               "one might answer",
+                                               "careless",
+                                               "if it were",
+                                               "for contradiction",
+                                               "old answer",
+                                               "no way that",
                                                "contrary to",
                                                "impossible that the answer",
                                                "false that the answer",
@@ -305,6 +349,17 @@ constexpr std::string_view kClauseDenials[] = {"no way that",
                                                "some think",
                                                "my first answer",
                                                "my first guess",
+                                               "some may say",
+                                               "some might say",
+                                               "students often",
+                                               "wrong approach",
+                                               "incorrect approach",
+                                               "had forgotten",
+                                               "previous problem",
+                                               "another problem",
+                                               "other problem",
+                                               "without the restriction",
+
                                                "the first answer was",
                                                "my initial answer",
                                                "initially i thought",
@@ -319,7 +374,12 @@ constexpr std::string_view kClauseDenials[] = {"no way that",
                                                "误以为",
                                                "假设答案"};
 // Words that deny a value from anywhere in the rest of its sentence.
-constexpr std::string_view kLaterDenials[] = {"but that is incorrect",
+constexpr std::string_view kLaterDenials[] = {"turned out wrong",
+                                              "turned out to be wrong",
+                                              "but i disagree",
+                                              "(?)",
+                                              ", right?",
+                                              "but that is incorrect",
                                               "but that is wrong",
                                               "but that's wrong",
                                               "but this is wrong",
@@ -399,35 +459,111 @@ constexpr std::string_view kBoxChangesBefore[] = {"negative",
                                                   "one more than",
                                                   "answer is at least",
                                                   "answer is at most",
-                                                  "answer is up to"};
-constexpr std::string_view kBoxChangesBehind[] = {
-    "plus",        "minus",         "divided by",   "multiplied by", "and a half", "and one half",
-    "and a third", "and a quarter", "halves",       "thirds",        "fourths",    "fifths",
-    "sixths",      "sevenths",      "eighths",      "ninths",        "tenths",     "hundredths",
-    "thousandths", "choose",        "to the power", "raised to"};
+                                                  "answer is up to",
+                                                  "alternatively",
+                                                  "kleiner als",
+                                                  "größer als",
+                                                  "weniger als",
+                                                  "mehr als",
+                                                  "supérieur à",
+                                                  "supérieure à",
+                                                  "inférieur à",
+                                                  "inférieure à",
+                                                  "plus de",
+                                                  "moins de",
+                                                  "menor que",
+                                                  "mayor que",
+                                                  "más de",
+                                                  "menos de",
+                                                  "大于",
+                                                  "小于",
+                                                  "多于",
+                                                  "少于",
+                                                  "超过",
+                                                  "example format",
+                                                  "the format is",
+                                                  "format is e.g.",
+                                                  "close to",
+                                                  "nearly",
+                                                  "almost",
+                                                  "slightly less than",
+                                                  "slightly more than",
+                                                  "slightly greater than",
+                                                  "just under",
+                                                  "just over",
+                                                  "a bit more than",
+                                                  "a bit less than",
+                                                  "divisible by",
+                                                  "division by",
+                                                  "bounded by",
+                                                  "not exceed",
+                                                  "differs from",
+                                                  "differ from",
+                                                  "contradicts",
+                                                  "modulo",
+                                                  "log",
+                                                  "ln",
+                                                  "sin",
+                                                  "cos",
+                                                  "tan",
+                                                  "second guess is",
+                                                  "another answer could be",
+                                                  "could also be",
+                                                  "unless it is",
+                                                  "another possible answer is",
+                                                  "another possible answer",
+                                                  "another possibility is",
+                                                  "another possibility",
+                                                  "or possibly",
+                                                  "or maybe",
+                                                  "or perhaps"};
+// The same where another box stands before it: a second answer beside the first.
+constexpr std::string_view kSecondAnswers[] = {"maybe",    "perhaps",  "possibly", "previously",
+                                               "formerly", "replaces", "if not"};
 
-constexpr std::string_view kChangesBefore[] = {"than",          "at least",     "at most",       "up to",
-                                               "multiple of",   "multiples of", "divisible by",  "divides",
-                                               "factor of",     "root of",      "half of",       "half",
-                                               "twice",         "double",       "triple",        "reciprocal of",
-                                               "inverse of",    "power of",     "logarithm of",  "square of",
-                                               "cube of",       "negative",     "minus",         "plus",
-                                               "nearest",       "between",      "under",         "over",
-                                               "above",         "below",        "mod",           "modulo",
-                                               "base",          "theorem",      "lemma",         "problem",
-                                               "question",      "case",         "step",          "part",
-                                               "figure",        "table",        "equation",      "section",
-                                               "chapter",       "exercise",     "example",       "rule",
-                                               "page",          "option",       "line",          "level",
-                                               "grade",         "corollary",    "proposition",   "condition",
-                                               "formula",       "method",       "attempt",       "note",
-                                               "item",          "or",           "either",        "maybe",
-                                               "perhaps",       "not",          "times",         "divided by",
-                                               "multiplied by", "exceeds",      "exceed",        "but",
-                                               "could be",      "may be",       "might be",      "opposite of",
-                                               "negative of",   "out of",       "suppose it is", "assume it is",
-                                               "if it is",      "if it were",   "if it was",     "eq",
-                                               "eq.",           "eqn.",         "fig.",          "if"};
+constexpr std::string_view kBoxChangesBehind[] = {
+    "th ",           "st ",         "nd ",          "rd ",          "plus",          "minus",  "divided by",
+    "multiplied by", "and a half",  "and one half", "and a third",  "and a quarter", "halves", "thirds",
+    "fourths",       "fifths",      "sixths",       "sevenths",     "eighths",       "ninths", "tenths",
+    "hundredths",    "thousandths", "choose",       "to the power", "raised to"};
+
+// The same of scripts without spaces, where the words touch the box.
+constexpr std::string_view kTouchingChanges[] = {"以上",   "以下",   "未満",   "未满", "倍",
+                                                 "の倍数", "的倍数", "的平方", "分之"};
+
+constexpr std::string_view kChangesBefore[] = {"than",          "at least",     "at most",
+                                               "up to",         "multiple of",  "multiples of",
+                                               "divisible by",  "divides",      "factor of",
+                                               "root of",       "half of",      "half",
+                                               "twice",         "double",       "triple",
+                                               "reciprocal of", "inverse of",   "power of",
+                                               "logarithm of",  "square of",    "cube of",
+                                               "negative",      "minus",        "plus",
+                                               "nearest",       "between",      "under",
+                                               "over",          "above",        "below",
+                                               "mod",           "modulo",       "base",
+                                               "theorem",       "lemma",        "problem",
+                                               "question",      "case",         "step",
+                                               "part",          "figure",       "table",
+                                               "equation",      "section",      "chapter",
+                                               "exercise",      "example",      "rule",
+                                               "page",          "option",       "line",
+                                               "level",         "grade",        "corollary",
+                                               "proposition",   "condition",    "formula",
+                                               "method",        "attempt",      "note",
+                                               "item",          "or",           "either",
+                                               "maybe",         "perhaps",      "not",
+                                               "times",         "divided by",   "multiplied by",
+                                               "exceeds",       "exceed",       "but",
+                                               "could be",      "may be",       "might be",
+                                               "opposite of",   "negative of",  "out of",
+                                               "suppose it is", "assume it is", "if it is",
+                                               "if it were",    "if it was",    "eq",
+                                               "third of",      "thirds of",    "quarter of",
+                                               "quarters of",   "fifth of",     "tenth of",
+                                               "percent of",    "% of",         "fraction of",
+                                               "after",         "until",        "eq.",
+                                               "eqn.",          "fig.",         "if"};
 
 constexpr std::string_view kChangesBehind[] = {"factorial",
                                                "squared",
@@ -467,8 +603,39 @@ constexpr std::string_view kChangesBehind[] = {"factorial",
                                                "though i am not",
                                                "although i am not"};
 
+constexpr std::string_view kTextCommands[] = {"\\text", "\\textbf", "\\textit", "\\textrm", "\\mbox", "\\mathrm"};
+
+// What \text{...} at the end of a text says: "not " of "\text{not }". Empty when no such command stands there.
+std::string_view text_at_end(std::string_view before) {
+  while (before.ends_with(' ') || before.ends_with("\\,") || before.ends_with("\\;"))
+    before.remove_suffix(before.ends_with(' ') && !before.ends_with("\\ ") ? 1 : 2);
+  if (!before.ends_with('}')) return {};
+  const size_t open = before.rfind('{');
+  if (open == std::string_view::npos) return {};
+  const auto lead = before.substr(0, open);
+  const bool text = std::any_of(std::begin(kTextCommands), std::end(kTextCommands),
+                                [&](std::string_view command) { return lead.ends_with(command); });
+  return text ? before.substr(open + 1, before.size() - open - 2) : std::string_view{};
+}
+
+// The text with what \text{...} at its front says in place of the command.
+std::string spoken(std::string_view behind) {
+  const size_t at = std::min(behind.find_first_not_of(" "), behind.size());
+  const size_t skip = behind.substr(at).starts_with("\\ ") || behind.substr(at).starts_with("\\,") ? at + 2 : at;
+  const auto rest = behind.substr(std::min(skip, behind.size()));
+  for (const auto command : kTextCommands) {
+    if (!rest.starts_with(command) || rest.substr(command.size(), 1) != "{") continue;
+    const size_t close = rest.find('}');
+    if (close == std::string_view::npos || close > kReach) break;
+    return std::string(rest.substr(command.size() + 1, close - command.size() - 1)) +
+           std::string(rest.substr(close + 1, 2 * kReach));
+  }
+  return std::string(behind.substr(0, 4 * kReach));
+}
+
 // The last words before a value, in lower case and without the signs that may open it, such as $ and brackets.
 std::string tail_of(std::string_view before) {
+  if (const auto text = text_at_end(before); !text.empty()) before = text;
   std::string out;
   for (const char c : before.substr(before.size() > kReach ? before.size() - kReach : 0)) {
     if (c != '$' && c != '(' && c != '[' && c != '\\' && c != '*' && c != '{') out += c == '\n' ? ' ' : c;
@@ -476,7 +643,9 @@ std::string tail_of(std::string_view before) {
   return " " + lower(trim(out));
 }
 
-std::string head_of(std::string_view behind) {
+std::string head_of(std::string_view all_behind) {
+  const std::string said = spoken(all_behind);
+  std::string_view behind = said;
   size_t at = 0;
   const size_t stop = behind.find("。");  // "$\\boxed{5}$。不对": the sentence behind is read
   const bool blank = stop != std::string_view::npos &&
@@ -537,6 +706,33 @@ bool in_last_clause(std::string_view before) {
   });
 }
 
+// "reject x =" without the name of the value.
+std::string without_name(std::string tail) {
+  auto rest = trimmed(tail);
+  if (!rest.ends_with('=')) return tail;
+  rest = trimmed(rest.substr(0, rest.size() - 1));
+  const size_t space = rest.rfind(' ');
+  return space != std::string_view::npos && rest.size() - space < 5 ? " " + std::string(rest.substr(0, space)) : tail;
+}
+
+// Whether the line or sentence before a value is a verdict on it and nothing else: "Incorrect: ", or a supposition.
+bool is_dismissed(std::string_view before) {
+  const auto clause = before.substr(before.size() > 100 ? before.size() - 100 : 0);
+  size_t begin = 0;
+  for (const std::string_view stop : {". ", "\n", "! ", "? "}) {
+    const size_t at = clause.rfind(stop);
+    if (at != std::string_view::npos) begin = std::max(begin, at + stop.size());
+  }
+  std::string sentence;
+  for (const char c : lower(clause.substr(begin))) {
+    if (c != '$' && c != '*' && c != ':') sentence += c;
+  }
+  const auto bare = trimmed(sentence);
+  if (bare == "incorrect" || bare == "wrong" || bare == "false") return true;
+  const bool supposes = bare.starts_with("suppose ") || bare.starts_with("assume ") || bare.starts_with("if ");
+  return supposes && is_hypothesis(bare);
+}
+
 bool is_struck(std::string_view before) {
   const size_t end = before.find_last_not_of("$ ");
   const auto bare = before.substr(0, end == std::string_view::npos ? 0 : end + 1);
@@ -547,9 +743,9 @@ bool is_struck(std::string_view before) {
 }  // namespace
 
 bool denied_before(std::string_view before) {
-  std::string tail = tail_of(before);
+  std::string tail = without_name(tail_of(before));
   if (ends_with_any(tail, kNothingElse)) return false;
-  if (ends_with_any(tail, kWrongTo) || in_last_clause(before) || is_struck(before)) return true;
+  if (ends_with_any(tail, kWrongTo) || in_last_clause(before) || is_struck(before) || is_dismissed(before)) return true;
   for (bool moved = true; moved;) {
     if (ends_with_any(tail, kDenials)) return true;
     moved = false;
@@ -582,7 +778,35 @@ bool asked_for(std::string_view behind) {
 
 }  // namespace
 
+namespace {
+
+// A verdict behind a dash, colon or bracket: "\\boxed{5} [wrong]", "\\boxed{5}: incorrect.", "\\boxed{5} - no."
+bool has_verdict(std::string_view behind) {
+  const std::string head = head_of(behind);
+  std::string_view rest = head;
+  bool marked = false;
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (const std::string_view mark : {" ", ",", ":", "(", "[", "-", "–", "—"}) {
+      if (!rest.starts_with(mark)) continue;
+      rest.remove_prefix(mark.size());
+      marked = marked || mark != " ";
+      moved = true;
+    }
+  }
+  for (const std::string_view word :
+       {"wrong", "incorrect", "false", "nope", "no", "not correct", "not right", "rejected", "invalid", "extraneous"}) {
+    if (!marked || !rest.starts_with(word)) continue;
+    const auto next = trimmed(rest.substr(word.size()));
+    if (next.empty() || std::string_view(".!,;)]").find(next[0]) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 bool denied_behind(std::string_view behind) {
+  if (has_verdict(behind)) return true;
   if (starts_with_any(head_of(behind), kDenialsBehind)) return !asked_for(behind);
   // "$\\boxed{5}$? No." and "Is it $\\boxed{5}$?"
   size_t at = 0;
@@ -596,16 +820,73 @@ bool denied_behind(std::string_view behind) {
                      [&](std::string_view words) { return sentence.find(words) != std::string::npos; });
 }
 
+namespace {
+
+// Whether a box holds under a condition while another value stands beside it for the other case: "\\boxed{4} if n is
+// even and 5 otherwise", "\\boxed{4} for even n, 5 for odd n". "\\boxed{4} if x = 2" alone says where the value is
+// taken.
+bool is_one_case(std::string_view behind) {
+  const std::string low = lower(behind.substr(0, std::min({behind.find(". "), behind.find('\n'), size_t{160}})));
+  const size_t first = low.find_first_not_of(" $,(*");
+  if (first == std::string::npos) return false;
+  if (low.compare(first, 7, "unless ") == 0) return true;
+  bool conditional = false;
+  for (const std::string_view word : {"if ", "when ", "for ", "in the case "})
+    conditional = conditional || low.compare(first, word.size(), word) == 0;
+  if (!conditional) return false;
+  for (const std::string_view word : {" if ", " when ", " for ", " otherwise", " else"}) {
+    for (size_t at = low.find(word, first + 3); at != std::string::npos; at = low.find(word, at + 1)) {
+      size_t end = at;
+      while (end > first && std::string_view(" $}").find(low[end - 1]) != std::string_view::npos) --end;
+      size_t begin = end;
+      while (begin > first && std::string_view(" $").find(low[begin - 1]) == std::string_view::npos) --begin;
+      const auto joint = trimmed(std::string_view(low).substr(0, begin));
+      const bool joined = joint.ends_with(',') || joint.ends_with(" and") || joint.ends_with(" or") ||
+                          joint.ends_with(" but") || joint.ends_with(';') || joint.ends_with("$");
+      if (end > begin && is_digit(low[end - 1]) && joined) return true;
+    }
+  }
+  return false;
+}
+
+// Whether the last box and the one before it are the two cases of one sentence: "\\boxed{4} if n is even and \\boxed{5}
+// if n is odd".
+bool is_other_case(std::string_view before, std::string_view behind) {
+  const size_t box = before.rfind("\\boxed{");
+  if (box == std::string_view::npos || before.size() - box > 160) return false;
+  const std::string gap = lower(before.substr(box));
+  if (gap.find('\n') != std::string::npos || gap.find(". ") != std::string::npos) return false;
+  const std::string head = head_of(behind);
+  for (const std::string_view word :
+       {"if ", "when ", "for even", "for odd", "for n", "for positive", "for negative", "otherwise"}) {
+    const auto kind = word.substr(0, word.find(' '));  // "for even" answers "for odd"
+    const bool same = gap.find("} " + std::string(kind)) != std::string::npos ||
+                      gap.find("}$ " + std::string(kind)) != std::string::npos ||
+                      (word == "otherwise" && gap.find(" if ") != std::string::npos);
+    if (same && head.starts_with(word)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 bool box_changed(std::string_view before, std::string_view behind) {
-  if (ends_with_any(tail_of(before), kBoxChangesBefore) || starts_with_any(head_of(behind), kBoxChangesBehind))
+  if (is_one_case(behind) || is_other_case(before, behind)) return true;
+  const auto touching = behind.substr(std::min(behind.find_first_not_of("$ "), behind.size()));
+  if (starts_with_any(touching, kTouchingChanges)) return true;
+  std::string_view lead = before;
+  while (!lead.empty() && std::string_view(" $:,").find(lead.back()) != std::string_view::npos) lead.remove_suffix(1);
+  if (ends_with_any(tail_of(lead), kBoxChangesBefore) || starts_with_any(head_of(behind), kBoxChangesBehind))
     return true;
   const auto head = head_of(behind);
-  for (const std::string_view words : {"percent of ", "% of ", "or ", "and ", "times ", "more than ", "less than ",
-                                       "fewer than "}) {  // "\boxed{5} or 6", "5% of 40"
+  for (const std::string_view words : {"percent of ", "% of ", "out of ", "to ", "and ", "times ", "more than ",
+                                       "less than ", "fewer than ", "->", "→"}) {  // "\boxed{5} and 6", "5% of 40"
     if (!head.starts_with(words) || head.size() <= words.size()) continue;
     size_t at = words.size();
-    while (at < head.size() && (head[at] == '$' || head[at] == '(' || head[at] == '-')) ++at;
-    if (at < head.size() && is_digit(head[at])) return true;
+    while (at < head.size() && std::string_view(" $(-").find(head[at]) != std::string_view::npos) ++at;
+    const bool places = head.find("decimal") != std::string::npos || head.find("signif") != std::string::npos ||
+                        head.find("place") != std::string::npos || head.find("digit") != std::string::npos;
+    if (at < head.size() && is_digit(head[at]) && !places) return true;
   }
   if (head.starts_with("or not")) return true;
   // "\boxed{5} mod 3" would be 2. But where the text speaks of residues, the modulus belongs to the answer.
@@ -615,6 +896,18 @@ bool box_changed(std::string_view before, std::string_view behind) {
                        low.find("residue") != std::string::npos;
   if (!residue && (head.starts_with("mod ") || head.starts_with("modulo "))) return true;
   const std::string tail = tail_of(before);
+  static constexpr std::string_view kBounds[] = {"less than", "more than", "greater than", "fewer than",
+                                                 "at least",  "at most",   "up to",        "under",
+                                                 "over",      "above",     "below"};
+  if (!text_at_end(before).empty() && ends_with_any(tail, kBounds)) return true;  // \\text{at most }\\boxed{7}
+  const bool beside = before.find("\\boxed") != std::string_view::npos;
+  if (beside && ends_with_any(tail_of(lead), kSecondAnswers)) return true;
+  if (tail.ends_with(" and") && tail.find(" between ") != std::string::npos) return true;  // "between 3 and \\boxed{5}"
+  for (const std::string_view word : {" times", " to"}) {  // "2 times \\boxed{5}", "from 3 to \\boxed{5}"
+    const bool number =
+        tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1]);
+    if (number) return true;
+  }
   const bool either = ends_with_word(tail, "or") && tail.size() > 4 &&
                       (is_digit(tail[tail.size() - 4]) || tail[tail.size() - 4] == '$');
   return either;

@@ -10,6 +10,7 @@
 #include "verifier/lexer.h"
 #include "verifier/parser.h"
 #include "verifier/response.h"
+#include "verifier/retraction.h"
 #include "verifier/unicode.h"
 #include "verifier/units.h"
 
@@ -72,7 +73,7 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
   const size_t begin = text.find(sentence, at);
   const size_t end = begin == std::string::npos ? at : begin + sentence.size();
   if (end >= text.size()) return false;
-  if (text[end] == '?') return true;
+  if (text[end] == '?' || is_retracted(sentence, std::string_view(text).substr(end))) return true;
   const std::string rest = lower(std::string_view(text).substr(end, 120));
   const size_t first = rest.find_first_not_of(".!$* \n");
   if (first == std::string::npos || rest.find_first_of("0123456789", first) == std::string::npos) return false;
@@ -83,45 +84,87 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
                      [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
 }
 
-// Whether the text behind a box corrects it: "\boxed{5}. Actually it should be 6."
-bool is_corrected(std::string_view behind) {
-  const std::string low = lower(behind.substr(0, 300));
-  static constexpr std::string_view kTurns[] = {"actually it should be",  "actually it is",      "actually, it is",
-                                                "actually, it should be", "actually the answer", "actually, the answer",
-                                                "should have been ",      "actually no",         "correction:"};
-  static constexpr std::string_view kVerdicts[] = {"that is wrong",       "that's wrong",      "this is wrong",
-                                                   "this is incorrect",   "that is incorrect", "this cannot be right",
-                                                   "that cannot be right"};
-  const size_t first = low.find_first_not_of("$.)*\\] \n");
-  if (first != std::string::npos &&
-      std::any_of(std::begin(kVerdicts), std::end(kVerdicts),
-                  [&](std::string_view words) { return low.compare(first, words.size(), words) == 0; }))
-    return true;
-  for (const auto turn : kTurns) {
-    const size_t at = low.find(turn);
-    if (at != std::string::npos && low.find_first_of("0123456789", at) != std::string::npos) return true;
+// "x = 4" and "y = 5" on two lines, or numbers on lines of their own, as one list; any other text as it is, also the
+// steps "x = 2 + 3", "x = 5".
+std::string lines_as_list(const std::string& text) {
+  if (text.find('\n') == std::string::npos || text.find("\\begin") != std::string::npos) return text;
+  std::string list;
+  std::string names;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const auto line = trimmed(std::string_view(text).substr(begin, end - begin));
+    begin = end + 1;
+    if (line.empty()) continue;
+    const bool number = line.find_first_not_of("0123456789.,/-") == std::string_view::npos;
+    const bool named = line.size() > 2 && is_letter(line[0]) && trimmed(line.substr(1)).starts_with('=') &&
+                       names.find(line[0]) == std::string::npos;
+    if (!number && !named) return text;
+    if (named) names += line[0];
+    list += (list.empty() ? "" : ", ") + std::string(line);
   }
-  return false;
+  return list;
+}
+
+// Whether a text has several lines that are equations, the steps to an answer.
+bool is_derivation(std::string_view text) {
+  if (text.find("\\begin") != std::string_view::npos) return false;
+  const size_t last = text.rfind('\n');
+  if (last == std::string_view::npos || text.find('=') > text.find('\n')) return false;
+  const auto line = trimmed(text.substr(last));
+  return line.find('=') != std::string_view::npos && !line.starts_with('=');
+}
+
+// Another value that stands behind a box and "or": "\\boxed{\\frac12} or 0.5" is right for both, "\\boxed{5} or 6" for
+// none.
+std::string alternative_behind(std::string_view behind) {
+  const size_t word = behind.find_first_not_of(" \n$,(*");
+  if (word == std::string_view::npos) return "";
+  behind.remove_prefix(word);
+  size_t length = 0;
+  for (const std::string_view joint : {"or ", "ou ", "oder ", "o ", "или ", "或者", "或", "か"}) {
+    if (length == 0 && lower(behind.substr(0, joint.size())) == joint) length = joint.size();
+  }
+  if (length == 0) return "";
+  behind.remove_prefix(length);
+  if (lower(behind.substr(0, 13)) == "equivalently ") behind.remove_prefix(13);
+  if (behind.starts_with('$')) {
+    const auto formula = behind.substr(1, std::min(behind.find('$', 1), behind.size()) - 1);
+    const size_t equals = formula.rfind('=');
+    return std::string(equals == std::string_view::npos ? formula : formula.substr(equals + 1));
+  }
+  const size_t first = behind.starts_with('-') ? 1 : 0;
+  if (first >= behind.size() || !is_digit(behind[first])) return "";
+  auto value = behind.substr(0, behind.find_first_not_of("-0123456789.,/%"));
+  while (!is_digit(value.back()) && value.back() != '%') value.remove_suffix(1);
+  return std::string(value.ends_with('%') ? value.substr(0, value.size() - 1) : value) +
+         (value.ends_with('%') ? "\\%" : "");
 }
 
 Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   if (boxes.last_unfinished) return none("box", "the last box never closes: the response was cut off");
   auto later = later_statement(std::string_view(text).substr(boxes.complete.back().end));
-  const bool corrected = is_corrected(std::string_view(text).substr(boxes.complete.back().end));
-  const auto standing = corrected ? std::vector<Box>{} : undenied(text, boxes.complete);
+  const Box& written = boxes.complete.back();
+  const bool retracted =
+      is_retracted(std::string_view(text).substr(written.content_begin, written.content_end - written.content_begin),
+                   std::string_view(text).substr(written.end));
+  const auto standing = retracted ? std::vector<Box>{} : undenied(text, boxes.complete);
   if (standing.empty() && later.empty()) return none("box", "the text denies its box");
   Extraction out;
   out.rule = later.empty() ? "box" : "phrase";
   out.candidates = std::move(later);
   if (standing.empty()) return out;
   const Box& last = standing.back();
-  if (box_changed(std::string_view(text).substr(0, standing[run_begin(text, standing)].begin),
-                  std::string_view(text).substr(last.end)))
+  const auto before_run = std::string_view(text).substr(0, standing[run_begin(text, standing)].begin);
+  if (box_changed(before_run, std::string_view(text).substr(last.end)))
     return none("box", "words round the box change its value");
   bool several = false;
   std::string content = clean_answer(final_boxes(text, standing, several));
   if (content.empty()) return none("box", "the box is empty");
   if (several && out.candidates.empty()) out.rule = "boxes";
+  size_t first = 0;
+  content = items_before(before_run, first) + content;  // "The roots are 3 and \\boxed{5}"
+  if (const std::string other = alternative_behind(std::string_view(text).substr(last.end)); !other.empty())
+    content += " \\text{ or } " + other;
   out.candidates.push_back(std::move(content));
   return out;
 }
@@ -138,6 +181,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     case Fallback::kAnswerTag: {
       const std::string content = answer_tag(text);
       if (content.empty()) return {};
+      if (is_retracted(content, std::string_view(text).substr(find_last(text, "</answer>") + 9)))
+        return none("answer tag", "the text takes its answer back");
       auto readings = sentence_readings(content);
       size_t phrase = 0;
       const std::string behind = behind_answer_phrase(content, phrase);
@@ -162,13 +207,15 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const std::string line =
           clean_answer(std::string_view(text).substr(hashes + 4, text.find('\n', hashes) - hashes - 4));
       if (line.empty()) return none("####", "nothing stands behind ####");
+      if (is_retracted(line, std::string_view(text).substr(std::min(text.find('\n', hashes), text.size()))))
+        return none("####", "the text takes its answer back");
       return {.candidates = {line}, .rule = "####", .reason = ""};
     }
     case Fallback::kMath: {
       const std::string math = last_math(text, at);
       size_t number_at = 0;
       const std::string number = last_value(text, number_at);
-      const bool number_follows = !number.empty() && number_at > at;
+      const bool number_follows = !number.empty() && number_at + 1 >= at;  // "$x+y=$ 10"
       const bool symbol = math.size() <= 2 && !math.empty() && is_letter(math[0]);
       if (math.empty() || number_follows || symbol) return {};
       const size_t begin = text.rfind(math, at);
@@ -176,10 +223,15 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (changed_before(before) || denied_before(before))
         return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
-      return {.candidates = {clean_answer(math)}, .rule = "math", .reason = ""};
+      size_t first = 0;
+      const std::string items = items_before(before, first);
+      if (!items.empty() && (changed_before(before.substr(0, first)) || denied_before(before.substr(0, first))))
+        return none("math", "words give the last formula another sense");
+      return {.candidates = {items + clean_answer(math)}, .rule = "math", .reason = ""};
     }
     case Fallback::kWhole: {
-      const std::string clean = clean_answer(unquoted(text));
+      const std::string clean = lines_as_list(clean_answer(unquoted(text)));
+      if (is_hypothesis(clean) || is_derivation(clean)) return {};
       if (text.find("~~") != std::string::npos) return {};  // the answer may be struck out
       if (clean.size() > kMaxWhole || clean.empty() || (is_prose(to_latex(clean)) && !is_bare_choice(clean))) return {};
       Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};

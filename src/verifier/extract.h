@@ -62,9 +62,18 @@ std::string last_math(std::string_view text, size_t& end);
 /// begins, npos when it is empty.
 std::string last_value(std::string_view text, size_t& at);
 
+/// The items before the last one of a list in prose: "1, 2, " for "The roots are $1$, $2$, and ". Empty when the text
+/// ends in no list that it introduces ("are", "values:") or that has three items or more.
+/// `begin` is where the first item begins, or the size of the text.
+std::string items_before(std::string_view before, size_t& begin);
+
 /// Readings of a sentence that states an answer, the best first: the whole sentence, the sentence up to its explanation
 /// ("5, since ..."), its mathematics, the words behind its last "is", the value that it ends with.
 std::vector<std::string> sentence_readings(const std::string& sentence);
+
+/// Whether a sentence only sets the scene: "Let x = 5", "Suppose that x = 5", "For n = 5", up to here without a verb or
+/// a comma behind which it could say what follows.
+bool is_hypothesis(std::string_view sentence);
 
 /// Whether a text is prose rather than mathematics: at least two words, or a long one that does not stand alone.
 bool is_prose(std::string_view text);

@@ -205,9 +205,149 @@ bool negated_by_word(std::string_view before) {
   return false;
 }
 
+// "June 20" is a day, "Team 3" a name: a month, or a word with a capital in the midst of a sentence, takes its number.
+bool named_by_word(std::string_view before) {
+  static constexpr std::string_view kMonths[] = {"january", "february", "march",     "april",   "may",      "june",
+                                                 "july",    "august",   "september", "october", "november", "december",
+                                                 "jan",     "feb",      "mar",       "apr",     "jun",      "jul",
+                                                 "aug",     "sep",      "sept",      "oct",     "nov",      "dec"};
+  static constexpr std::string_view kNoNames[] = {"approximately", "about",  "exactly", "only", "just",
+                                                  "roughly",       "around", "is",      "are",  "equals",
+                                                  "answer",        "total",  "option"};
+  before = trimmed(before);
+  if (before.ends_with('.')) before.remove_suffix(1);
+  size_t begin = before.size();
+  while (begin > 0 && is_letter(before[begin - 1])) --begin;
+  const auto word = before.substr(begin);
+  if (word.size() < 3 || !is_upper(word[0]) || !is_lower(word[1])) return false;
+  const std::string low = lower(word);
+  if (is_one_of(low, kMonths)) return true;
+  const bool midst = begin > 1 && before[begin - 1] == ' ' && is_lower(before[begin - 2]);
+  return midst && !find_unit(low) && !find_unit(word) && !is_one_of(low, kNoNames);
+}
+
+// Takes " ", "$" and what opens or closes a formula from the end of a text.
+void drop_marks(std::string_view& text) {
+  for (;;) {
+    if (!text.empty() && is_in(text.back(), " $*\n")) {
+      text.remove_suffix(1);
+    } else if (text.ends_with("\\(") || text.ends_with("\\)")) {
+      text.remove_suffix(2);
+    } else {
+      return;
+    }
+  }
+}
+
+// Takes a comma, "and" or both from the end of a text, and says whether there was one.
+bool drop_separator(std::string_view& text) {
+  drop_marks(text);
+  bool found = false;
+  if (text.ends_with(" and")) {
+    text = trimmed(text.substr(0, text.size() - 4));
+    found = true;
+  }
+  if (text.ends_with(',') || text.ends_with(';')) {
+    text.remove_suffix(1);
+    found = true;
+  }
+  return found;
+}
+
+// Takes the "x =" of "x = 1 and x = 3" from the end of a text and returns its name, or a space where there is none.
+char drop_name(std::string_view& text) {
+  std::string_view rest = text;
+  drop_marks(rest);
+  if (!rest.ends_with('=')) return ' ';
+  rest = trimmed(rest.substr(0, rest.size() - 1));
+  const bool named = rest.size() > 1 && is_letter(rest.back()) && is_in(rest[rest.size() - 2], " $(");
+  const char name = named ? rest.back() : ' ';
+  if (named) text = rest.substr(0, rest.size() - 1);
+  return name;
+}
+
+bool introduces_list(std::string_view lead) {
+  drop_marks(lead);
+  if (lead.ends_with(':')) lead.remove_suffix(1);
+  const std::string low = lower(lead.substr(lead.size() > 24 ? lead.size() - 24 : 0));
+  static constexpr std::string_view kLeads[] = {" are",      " answer is",     " values",  " solutions",
+                                                " roots",    " answers",       " numbers", " include",
+                                                " integers", " possibilities", " zeros"};
+  return std::any_of(std::begin(kLeads), std::end(kLeads), [&](std::string_view word) { return low.ends_with(word); });
+}
+
+// What a text says behind its last full stop or line break.
+std::string_view last_sentence(std::string_view text) {
+  size_t begin = 0;
+  for (const std::string_view stop : {". ", "? ", "! ", "\n"}) {
+    const size_t at = text.rfind(stop);
+    if (at != std::string_view::npos) begin = std::max(begin, at + stop.size());
+  }
+  while (begin < text.size() && is_in(text[begin], " *$")) ++begin;
+  return text.substr(begin);
+}
+
 }  // namespace
 
-std::string last_value(std::string_view text, size_t& at) {
+std::string items_before(std::string_view before, size_t& begin) {
+  const size_t size = before.size();
+  begin = size;
+  constexpr size_t kItem = 60;    // bytes of an item
+  constexpr size_t kItems = 100;  // more items are no answer
+  std::string items;
+  char name = ' ';
+  bool numbers = true;  // "$a=1$, $b=2$, " may be a condition; three numbers in a row are a list in any case
+  for (size_t count = 0; count < kItems; ++count) {
+    const char other = drop_name(before);
+    if (other != ' ' && name != ' ' && other != name) return "";  // "With a = 1 and b = 2, ..."
+    name = other != ' ' ? other : name;
+    std::string_view rest = before;
+    if (!drop_separator(rest)) {
+      if (!introduces_list(before) && !(numbers && count > 1)) return "";
+      begin = items.empty() ? size : before.size();
+      return items;
+    }
+    rest = trimmed(rest);
+    const bool dollars = rest.ends_with('$');
+    const bool formula = dollars || rest.ends_with("\\)");
+    drop_marks(rest);
+    const size_t open = dollars ? rest.rfind('$') : formula ? rest.rfind("\\(") + 1 : rest.find_last_of(" \n$:");
+    const auto item = rest.substr(open == std::string_view::npos ? 0 : open + 1);
+    const bool number = !item.empty() && item.find_first_not_of("0123456789.,/-") == std::string_view::npos;
+    const bool value = formula ? !item.empty() && item.size() < kItem : number && is_digit(item.back());
+    if (!value) return "";
+    numbers = numbers && number;
+    items = std::string(item) + ", " + items;
+    before = rest.substr(0, rest.size() - item.size());
+  }
+  return items;
+}
+
+namespace {
+
+// Where "when x =", "at x =" or "for n =" begins at the end of a text, if a value stands before it that the same
+// sentence states: "The maximum is 7 when x = ". npos elsewhere, as in "The maximum occurs at x = ".
+size_t circumstance_at(std::string_view text) {
+  std::string_view lead = text;
+  if (drop_name(lead) == ' ') return std::string_view::npos;
+  drop_marks(lead);
+  for (const std::string_view word : {" when", " at", " for", " if", " where"}) {
+    if (!lead.ends_with(word)) continue;
+    const auto sentence = lower(last_sentence(lead.substr(0, lead.size() - word.size())));
+    const size_t digit = sentence.find_last_of("0123456789");
+    if (digit == std::string::npos) continue;
+    size_t begin = digit;
+    while (begin > 0 && (is_digit(sentence[begin - 1]) || is_in(sentence[begin - 1], ".,/$-\\{}()"))) --begin;
+    const auto before = trimmed(std::string_view(sentence).substr(0, begin));
+    for (const std::string_view verb : {" is", " are", "=", " equals", " of", " be", " get", " has"}) {
+      if (before.ends_with(verb)) return lead.size() - word.size();
+    }
+  }
+  return std::string_view::npos;
+}
+
+// last_value(); with `stated`, the value before "when x = 5" instead of 5, where there is one.
+std::string value_at_end(std::string_view text, size_t& at, bool stated) {
   at = std::string_view::npos;
   const size_t offset = text.size() > kTail ? text.size() - kTail : 0;
   const std::string_view tail = text.substr(offset);
@@ -216,16 +356,30 @@ std::string last_value(std::string_view text, size_t& at) {
   const auto value = tidied(tail.substr(run.begin, run.end - run.begin));
   if (std::none_of(value.begin(), value.end(), is_digit)) return "";
   const auto begin = static_cast<size_t>(value.data() - tail.data());
+  if (const size_t word = stated ? circumstance_at(tail.substr(0, begin)) : std::string_view::npos;
+      word != std::string_view::npos) {
+    std::string value_before = value_at_end(text.substr(0, offset + word), at, false);
+    if (!value_before.empty()) return value_before;
+  }
   const bool named = begin == run.begin || is_space(tail[begin - 1]);
   if (named && negated_by_word(tail.substr(0, begin))) {
     at = offset + begin;
     return "-" + std::string(value);
   }
-  if (named && changed_before(tail.substr(0, begin))) return "";
+  if (named && (changed_before(tail.substr(0, begin)) || named_by_word(tail.substr(0, begin)))) return "";
+  if (is_hypothesis(last_sentence(tail.substr(0, begin)))) return "";
   const auto behind = tail.substr(run.end);
   if (denied_before(tail.substr(0, begin)) || changed_behind(behind) || denied_behind(behind)) return "";
+  size_t first = 0;
+  const std::string items = items_before(tail.substr(0, begin), first);
+  const auto lead = tail.substr(0, first);
+  if (!items.empty() && (changed_before(lead) || denied_before(lead))) return "";
   at = offset + begin;
-  return std::string(value);
+  return items + std::string(value);
 }
+
+}  // namespace
+
+std::string last_value(std::string_view text, size_t& at) { return value_at_end(text, at, true); }
 
 }  // namespace grpo::verifier

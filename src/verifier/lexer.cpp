@@ -73,6 +73,8 @@ class Lexer {
       lex_number();
     } else if (c == '\\') {
       lex_backslash();
+    } else if (ends_sentence(c)) {
+      ++at_;
     } else if (prose_ && (is_letter(c) || (c & 0x80) != 0)) {
       lex_prose_word();
     } else if (is_letter(c)) {
@@ -82,6 +84,12 @@ class Lexer {
     } else {
       lex_punct();
     }
+  }
+
+  // The full stop of \text{There are 18 ways.} says nothing; that of \text{5.} is left to the number.
+  bool ends_sentence(char c) const {
+    return prose_ && (c == '.' || c == '!') && !tokens_.empty() && tokens_.back().type == Type::kText &&
+           tokens_.back().text.size() > 1 && trimmed(text_.substr(at_ + 1)).empty();
   }
 
   // Python's 0xFF and 0b1101.
@@ -402,7 +410,8 @@ class Lexer {
     } else if (end > 1 && tokens_[end - 1].type == Type::kNumber && tokens_[end - 2].is_punct("^")) {
       end -= 2;
     }
-    return end > 0 && tokens_[end - 1].type == Type::kText && find_unit(tokens_[end - 1].text).has_value();
+    const bool word = end > 0 && (tokens_[end - 1].type == Type::kText || tokens_[end - 1].type == Type::kWord);
+    return word && find_unit(tokens_[end - 1].text).has_value();
   }
 
   // cm, m/s^2, {}^\circ C, N\cdot m, \mu m
@@ -446,6 +455,8 @@ class Lexer {
       return;
     }
     if (word == "Abs" && peek() == '(') return push(Type::kWord, "abs");
+    const bool divides = !tokens_.empty() && tokens_.back().is_punct("/");
+    if (divides && after_unit() && find_unit(word)) return push(Type::kText, std::string(word));  // the h of km/h
     for (auto& run : split_letters(word, after_value()))
       push(run.word ? Type::kWord : Type::kSymbol, std::move(run.text));
   }

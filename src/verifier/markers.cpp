@@ -17,13 +17,14 @@ constexpr size_t kSearched = 8000;   // bytes at the end of a response in which 
 struct Phrase {
   std::string_view words;
   bool joiner = true;
+  bool direct = false;  // the joiner has to stand right behind the words
 };
 constexpr Phrase kPhrases[] = {
     {"correct option"}, {"correct choice"}, {"answer"},      {"answers"},       {"réponse"},     {"respuesta"},
     {"antwort"},        {"resposta"},       {"risposta"},    {"ответ"},         {"Ответ"},       {"答案", false},
     {"答え", false},    {"答：", false},    {"故选", false}, {"所以选", false}, {"应选", false}, {"因此选", false},
     {"答:", false},     {"정답", false},    {"답은", false}, {"الإجابة"},       {"الجواب"},      {"الاجابة"},
-    {"उत्तर", false},    {"जवाब", false},    {"正解", false}, {"本题选", false}, {"正确选项"},
+    {"उत्तर", false},    {"जवाब", false},    {"正解", false}, {"本题选", false}, {"正确选项"},    {"ans", true, true},
 };
 
 // What may stand between the phrase and the answer.
@@ -126,6 +127,27 @@ std::string sentence_at(std::string_view text, size_t at) {
   return std::string(text.substr(at, end - at));
 }
 
+// Whether a sentence that ends in an answer phrase speaks of another answer: "A common wrong answer is 6", "Without the
+// restriction, the answer is 6".
+bool speaks_of_another(std::string_view low) {
+  size_t begin = 0;
+  for (const std::string_view stop :
+       {". ", "\n", "! ", "? ", "; ", "。", " so ", " hence ", " thus ", " therefore ", " but "}) {
+    const size_t at = low.rfind(stop);
+    if (at != std::string_view::npos) begin = std::max(begin, at + stop.size());
+  }
+  const auto sentence = low.substr(begin);
+  static constexpr std::string_view kOthers[] = {
+      "wrong",       "incorrect",        "mistaken",        "students",       "might think",       "may think",
+      "would think", "could think",      "tempting",        "for comparison", "without the",       "had we",
+      "if we had",   "previous problem", "another problem", "other problem",  "different problem", "some say",
+      "you might"};
+  return std::any_of(std::begin(kOthers), std::end(kOthers), [&](std::string_view words) {
+    const size_t at = sentence.find(words);
+    return at != std::string_view::npos && sentence.find("not ") > at;
+  });
+}
+
 }  // namespace
 
 std::string behind_answer_phrase(std::string_view text, size_t& at) {
@@ -139,9 +161,13 @@ std::string behind_answer_phrase(std::string_view text, size_t& at) {
          found = found == 0 ? std::string::npos : low.rfind(phrase.words, found - 1)) {
       if (best_at != std::string_view::npos && found <= best_at) break;
       if (found > 0 && is_letter(low[found - 1]) && is_letter(phrase.words[0])) continue;
+      constexpr size_t kSentence = 160;
+      const size_t lead = found > kSentence ? found - kSentence : 0;
+      if (speaks_of_another(std::string_view(low).substr(lead, found - lead))) continue;
       const size_t behind = found + phrase.words.size();
       bool joined = false;
       size_t start = skip_joiners(low, behind, joined);
+      if (phrase.direct && !joined) continue;
       if (phrase.joiner && !joined) {
         // A heading, or mathematics right behind the word: "Answer \[ 9 \]".
         const bool direct =
@@ -187,6 +213,11 @@ std::string last_math(std::string_view text, size_t& end) {
     while (stop != std::string_view::npos && close == "$" && stop > 0 && text[stop - 1] == '\\')
       stop = text.find(close, stop + 1);
     if (stop == std::string_view::npos) return body;
+    // The signs of "$5 * 3 = $15" and "$15 and he had $20" are money; "$x+y=$10" is a formula and its value.
+    const bool money = close == "$" && stop > begin && is_digit(text[begin]) && text[stop - 1] == ' ' &&
+                       text.find_first_of("0123456789", stop) == text.find_first_not_of(' ', stop + 1) &&
+                       text.find_first_not_of(' ', stop + 1) != std::string_view::npos;
+    if (money) continue;
     const std::string inside = trim(text.substr(begin, stop - begin));
     if (!inside.empty()) {
       body = inside;

@@ -23,8 +23,8 @@ bool starts(std::string_view text, size_t at, std::string_view what) { return te
 
 // Length of a separator at `at` that groups digits in any context, or 0: TeX's ways to write one, "~" or a space.
 size_t sure_separator(std::string_view text, size_t at) {
-  static constexpr std::array<std::string_view, 12> kSeparators = {
-      "{,}\\!", "{,}", ",\\!\\!", ",\\! ", ",\\!", "\\,", "\\;", "\\ ", "\\:", "~", " ", "{\\,}"};
+  static constexpr std::array<std::string_view, 13> kSeparators = {
+      "{,}\\!", "{,}", "\\!,", ",\\!\\!", ",\\! ", ",\\!", "\\,", "\\;", "\\ ", "\\:", "~", " ", "{\\,}"};
   for (const auto& separator : kSeparators) {
     if (starts(text, at, separator)) return separator.size();
   }
@@ -95,29 +95,43 @@ struct Scanner {
   bool read_fraction() {
     if (at >= text.size() || text[at] != '.') return false;
     const size_t count = digits_at(text, at + 1);
+    const bool dots = starts(text, at + 1, "\\dots");
     const bool repeats =
-        starts(text, at + 1, "\\overline") || starts(text, at + 1, "\\dot") || starts(text, at + 1, "\\bar");
+        starts(text, at + 1, "\\overline") || (starts(text, at + 1, "\\dot") && !dots) || starts(text, at + 1, "\\bar");
     if (count == 0 && !repeats && starts(text, at + 1, ".")) return false;  // 1...
     fraction = text.substr(at + 1, count);
     at += 1 + count;
     return true;
   }
 
-  // \overline{142857}, \bar{3}, \dot{3}: the digits that repeat.
+  // \overline{142857}, \bar{3}, \dot{3}: the digits that repeat. Of \dot{1}42\dot{9} the dots mark the first and the
+  // last.
   std::string read_period() {
     for (const std::string_view mark : {"\\overline", "\\bar", "\\dot"}) {
-      if (!starts(text, at, mark)) continue;
-      size_t i = at + mark.size();
-      const bool brace = i < text.size() && text[i] == '{';
-      i += brace ? 1 : 0;
-      const size_t count = brace ? digits_at(text, i) : std::min<size_t>(1, digits_at(text, i));
-      if (count == 0 || (brace && (i + count >= text.size() || text[i + count] != '}'))) return "";
-      std::string period(text.substr(i, count));
-      at = i + count + (brace ? 1 : 0);
-      return period;
+      if (!starts(text, at, mark) || starts(text, at, "\\dots")) continue;
+      std::string period = read_marked(mark);
+      if (period.empty() || mark != "\\dot") return period;
+      const size_t middle = digits_at(text, at);
+      if (!starts(text, at + middle, mark) || starts(text, at + middle, "\\dots")) return period;
+      period += text.substr(at, middle);
+      at += middle;
+      const std::string last = read_marked(mark);
+      return last.empty() ? "" : period + last;
     }
     const std::string bracketed = read_bracketed_period();
     return bracketed.empty() ? read_dots() : bracketed;
+  }
+
+  // The digits under the mark that stands here; without braces it is one digit.
+  std::string read_marked(std::string_view mark) {
+    size_t i = at + mark.size();
+    const bool brace = i < text.size() && text[i] == '{';
+    i += brace ? 1 : 0;
+    const size_t count = brace ? digits_at(text, i) : std::min<size_t>(1, digits_at(text, i));
+    if (count == 0 || (brace && (i + count >= text.size() || text[i + count] != '}'))) return "";
+    std::string period(text.substr(i, count));
+    at = i + count + (brace ? 1 : 0);
+    return period;
   }
 
   // 0.1(6): digits alone in round brackets, with nothing behind them that would make it a product.

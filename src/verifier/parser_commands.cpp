@@ -225,7 +225,12 @@ Ref Parser::bracket_argument() {
 // explicit operator or the next function.
 Ref Parser::function_argument() {
   if (at_punct("(") || at_punct("|")) return primary();
-  if (at_punct("{")) return postfix(group());
+  if (at_punct("{")) {
+    const bool bracketed = peek(1).is_punct("(");
+    const Ref argument = group();
+    // The power behind \ln{\left(x\right)}^2, as SymPy prints it, belongs to the function.
+    return bracketed && argument->parenthesized ? argument : postfix(argument);
+  }
   if (accept("-")) return arena_.make(Kind::kNeg, {function_argument()});
   std::vector<Ref> factors{postfix(primary())};
   const auto continues = [&] {

@@ -51,6 +51,11 @@ Ref Parser::matrix(const std::string& environment) {
   in_matrix_ = outer;
   ++at_;
   if (node.kids.empty()) fail("an empty matrix");
+  const bool bare = environment == "array" || environment == "matrix";
+  if (bare && node.kids.size() == 1) return node.kids[0];  // an array of one line only sets its value
+  const bool equations =
+      std::all_of(node.kids.begin(), node.kids.end(), [](Ref kid) { return kid->kind == Kind::kRelation; });
+  if (bare && equations && node.columns == 1) return arena_.make(Kind::kList, std::move(node.kids), ",");
   Ref result = arena_.keep(std::move(node));
   return environment == "vmatrix" ? arena_.make(Kind::kFunction, {result}, "det") : result;
 }

@@ -37,7 +37,7 @@ bool fits_base(const std::string& digits, const std::string& base_text) {
 // Letters that name functions far more often than factors.
 bool names_function(std::string_view name) {
   return name.size() > 0 && std::string_view("fghFGHP").find(name[0]) != std::string_view::npos &&
-         (name.size() == 1 || name[1] == '_' || name[1] == '\'');
+         (name.size() == 1 || name[1] == '_' || name[1] == '\'' || name[1] == '^');
 }
 
 // Whether a node may be the n of C(n, k): it is a number, n or m.
@@ -231,6 +231,15 @@ Ref Parser::symbol() {
   node.text = token.text;
   node.spaced = token.space_before;
   node.vector = token.vector;
+  const auto inverse_sign = {"^", "{", "-", "1", "}", "("};  // f^{-1}(x) is the value of another function, no quotient
+  size_t ahead = 0;
+  const bool inverse = !marked && names_function(token.text) &&
+                       std::all_of(inverse_sign.begin(), inverse_sign.end(),
+                                   [&](const char* sign) { return peek(ahead++).text == sign; });
+  if (inverse) {
+    node.text += "^{-1}";
+    at_ += 5;
+  }
   const Ref name = arena_.keep(std::move(node));
   return marked ? name : apply(name);
 }

@@ -12,6 +12,13 @@ namespace {
 
 bool is_value(Ref node) { return node->kind <= Kind::kUnit; }
 
+// Whether two names are one unit: "dollar" and "USD".
+bool is_same_unit(std::string_view name, const Unit& unit) {
+  const auto other = parse_unit(name);
+  return other && !unit.dimensions.empty() && other->dimensions == unit.dimensions && other->factor == unit.factor &&
+         other->pi_power == unit.pi_power;
+}
+
 bool is_constant_value(Ref node) { return is_value(node) && is_constant(node); }
 
 }  // namespace
@@ -183,6 +190,9 @@ Ref Parser::unit_of(Ref value) {
   if (!unit) fail("words that are no unit: " + phrase);
   const bool percent = unit->dimensions.size() == 1 && unit->dimensions.begin()->first == "percent";
   const auto wrap = [&](Ref v) {
+    if (v->kind == Kind::kUnit && is_same_unit(v->text, *unit)) return v;  // \$15\text{ dollars}
+    if (v->kind == Kind::kUnit && phrase.starts_with("per "))              // \$5\text{ per hour}
+      return arena_.make(Kind::kUnit, {v->kids[0]}, v->text + " " + phrase);
     return percent ? arena_.make(Kind::kPercent, {v}) : arena_.make(Kind::kUnit, {v}, phrase);
   };
   if (value->kind == Kind::kAdd && contains(value->kids[0], Kind::kUnit)) {  // 5 ft + 6 in

@@ -198,10 +198,11 @@ inline constexpr std::string_view kTails[] = {"is the final answer",
 
 // A label with one of these words does not give a name its value: "half the area = 5", "x is not 3".
 inline constexpr std::string_view kChanging[] = {
-    "not",    "no",    "never",     "neither", "nor",     "less",   "more",  "fewer",    "least",
-    "most",   "than",  "twice",     "half",    "double",  "triple", "minus", "negative", "plus",
-    "cannot", "wrong", "incorrect", "except",  "without", "unless", "maybe", "perhaps",  "either",
-    "or",     "if",    "between",   "square",  "root",    "isn't",  "non",   "suppose",  "assume"};
+    "not",    "no",    "never",     "neither",  "nor",      "less",   "more",  "fewer",    "least",
+    "most",   "than",  "twice",     "half",     "double",   "triple", "minus", "negative", "plus",
+    "cannot", "wrong", "incorrect", "except",   "without",  "unless", "maybe", "perhaps",  "either",
+    "or",     "if",    "between",   "square",   "root",     "isn't",  "non",   "suppose",  "assume",
+    "when",   "same",  "whether",   "attained", "obtained", "reached"};
 // A label made of these words alone, such as "The final answer:", names nothing.
 inline constexpr std::string_view kGeneric[] = {
     "the",     "final",    "answer", "answers", "result", "solution", "solutions", "value", "required",

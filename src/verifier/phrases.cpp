@@ -336,6 +336,25 @@ bool take_label(Tokens& tokens) {
   return true;
 }
 
+// Puts the domain of "all integers n >= 3" behind the bound, "n >= 3 for all integers n", where it is a condition.
+void move_domain(Tokens& tokens) {
+  for (const std::string_view words : {"all integers", "all positive integers", "all natural numbers", "integers",
+                                       "positive integers", "every integer", "any integer"}) {
+    const size_t count = match(tokens, 0, words);
+    if (count == 0 || count + 1 >= tokens.size() || tokens[count].type != Type::kSymbol) continue;
+    static constexpr std::string_view kOrders[] = {"<", ">", "<=", ">=", "le", "leq", "ge", "geq", "lt", "gt"};
+    if (!is_one_of(tokens[count + 1].text, kOrders)) continue;
+    Tokens out(tokens.begin() + static_cast<long>(count), tokens.end() - 1);
+    Token opener = tokens[0];
+    opener.text = "for";
+    out.push_back(opener);
+    out.insert(out.end(), tokens.begin(), tokens.begin() + static_cast<long>(count) + 1);
+    out.push_back(tokens.back());
+    tokens = std::move(out);
+    return;
+  }
+}
+
 // Drops the brackets of "213 (base 5)" and "1/2 (or 0.5)".
 void open_word_brackets(Tokens& tokens) {
   for (size_t i = 1; i + 3 < tokens.size(); ++i) {
@@ -346,6 +365,50 @@ void open_word_brackets(Tokens& tokens) {
     tokens.erase(tokens.begin() + static_cast<long>(i));
     return;
   }
+}
+
+// The number that the words behind `at` name, "five" or "one hundred and five", up to the closing bracket, where `end`
+// stands then. nullopt when other words are among them.
+std::optional<Rational> bracketed_words(const Tokens& tokens, size_t at, size_t& end) {
+  std::string text;
+  for (end = at; end < tokens.size() && is_any_word(tokens[end]) && end < at + 10; ++end)
+    text += lower(tokens[end].text) + " ";
+  if (end == at || end >= tokens.size() || !tokens[end].is_punct(")")) return std::nullopt;
+  Rational sum(0);
+  Rational group(0);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t stop = text.find(' ', begin);
+    const auto word = std::string_view(text).substr(begin, stop - begin);
+    begin = stop + 1;
+    if (word == "and" || word.empty()) continue;
+    const auto number = number_word(word);
+    const auto scale = scale_word(word);
+    if (!number && (!scale || !scale->is_integer())) return std::nullopt;
+    if (number) {
+      group = group + *number;
+    } else if (*scale == Rational(100)) {
+      group = group * *scale;
+    } else {
+      sum = sum + group * *scale;
+      group = Rational(0);
+    }
+  }
+  return sum + group;
+}
+
+// Drops the words of "5 (five)", which only say the number again, and refuses "5 (six)", which would be a product.
+void drop_repeated_words(Tokens& tokens) {
+  Tokens out;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    out.push_back(std::move(tokens[i]));
+    if (out.back().type != Type::kNumber || i + 3 >= tokens.size() || !tokens[i + 1].is_punct("(")) continue;
+    size_t end = 0;
+    const auto words = bracketed_words(tokens, i + 2, end);
+    if (!words) continue;
+    if (!(*words == out.back().number)) throw ParseError("a number and the words behind it differ");
+    i = end;
+  }
+  tokens = std::move(out);
 }
 
 // Reads US\$12 as \$12.
@@ -450,6 +513,8 @@ bool read_phrases(Tokens& tokens) {
   drop_country(tokens);
   read_currency_code(tokens);
   if (std::none_of(tokens.begin(), tokens.end(), is_any_word)) return parts;
+  drop_repeated_words(tokens);
+  move_domain(tokens);
   open_word_brackets(tokens);
   drop_tail(tokens);
   rewrite(tokens);

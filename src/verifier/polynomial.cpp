@@ -9,6 +9,7 @@
 #include <set>
 
 #include "verifier/arb_headers.h"
+#include "verifier/exact.h"
 
 namespace grpo::verifier {
 namespace {
@@ -141,6 +142,7 @@ class Expander {
   Poly multiply(const Poly& a, const Poly& b) {
     if (a.length() * b.length() > kMaxPolynomialTerms * 20) throw TooLarge{};
     budget_.spend(1 + a.length() * b.length() / 20);
+    budget_.spend(a.length() * b.length() * std::max<int64_t>(0, largest_bits_ - 500) / 2000);  // long coefficients
     Poly out(ring_);
     fmpq_mpoly_mul(out.get(), a.get(), b.get(), ring_.get());
     if (out.length() > kMaxPolynomialTerms) throw TooLarge{};
@@ -152,6 +154,7 @@ class Expander {
 
   Fraction constant(const Rational& value) {
     if (value.bits() > 5000) throw TooLarge{};
+    largest_bits_ = std::max<int64_t>(largest_bits_, value.bits());
     Fraction out{Poly(ring_), Poly(ring_)};
     fmpq_mpoly_set_fmpq(out.num.get(), value.get(), ring_.get());
     fmpq_mpoly_one(out.den.get(), ring_.get());
@@ -194,7 +197,12 @@ class Expander {
     const bool negative = exponent != node->kids[1];
     if (exponent->kind != Kind::kNumber || !exponent->number.fits_int64()) throw NotRational{};
     const int64_t n = exponent->number.to_int64();
-    if (n < 0 || n > kMaxPolynomialPower) throw NotRational{};
+    if (n < 0) throw NotRational{};
+    if (n > kMaxPolynomialPower) {  // 10^{-1000} is a coefficient
+      const auto value = contains(node, Kind::kSymbol) ? std::nullopt : exact_value(node, budget_);
+      if (!value) throw NotRational{};
+      return constant(*value);
+    }
     const Fraction base = expand(node->kids[0]);
     if (n == 0 && base.num.is_zero()) throw Undefined("0^0");
     Fraction out = constant(Rational(1));
@@ -205,6 +213,7 @@ class Expander {
   const Ring& ring_;
   Budget& budget_;
   bool atoms_;
+  int64_t largest_bits_ = 0;  // of a constant so far
 };
 
 std::unique_ptr<Ring> common_ring(Ref a, Ref b, void (*collect)(Ref, std::set<std::string>&) = collect_names) {

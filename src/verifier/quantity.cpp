@@ -117,6 +117,21 @@ bool is_angle(const Unit& unit) { return unit.dimensions.size() == 1 && unit.dim
 
 }  // namespace
 
+bool is_compound_quantity(Ref list) {
+  if (list->text != "and" || list->kids.size() < 2) return false;
+  std::optional<Unit> last;
+  for (Ref kid : list->kids) {
+    if (kid->kind != Kind::kUnit || kid->kids[0]->kind != Kind::kNumber) return false;
+    const auto unit = parse_unit(kid->text);
+    if (!unit || unit->dimensions.size() != 1) return false;
+    const bool part = !last || (unit->dimensions == last->dimensions && unit->factor < last->factor &&
+                                unit->pi_power == last->pi_power && kid->kids[0]->number * unit->factor < last->factor);
+    if (!part) return false;
+    last = unit;
+  }
+  return true;
+}
+
 bool same_quantities(Ref gold, Ref answer, const ScalarPolicy& policy, Arena& arena) {
   Quantity left = read(gold, arena);
   Quantity right = read(answer, arena);

@@ -119,12 +119,33 @@ void blank_code_blocks(std::string& text) {
   }
 }
 
+// Overwrites comments, which a reader of the page does not see.
+void blank_comments(std::string& text) {
+  for (size_t at = text.find("<!--"); at != std::string::npos; at = text.find("<!--", at)) {
+    size_t end = text.find('>', at + 4);  // faster than a search for "-->" in a text full of dashes
+    while (end != std::string::npos && text.compare(end - 2, 2, "--") != 0) end = text.find('>', end + 1);
+    if (end == std::string::npos) return;
+    std::fill(text.begin() + static_cast<long>(at), text.begin() + static_cast<long>(end) + 1, ' ');
+  }
+}
+
+// Overwrites the notes for a calculator in GSM8K's solutions, 1+2=<<1+2=3>>3, which only repeat a sum.
+void blank_calculator_notes(std::string& text) {
+  for (size_t at = text.find("<<"); at != std::string::npos; at = text.find("<<", at + 2)) {
+    const size_t end = std::min(text.find_first_not_of("0123456789.,+-*/()=% ", at + 2), text.size());
+    if (text.compare(end, 2, ">>") == 0)
+      std::fill(text.begin() + static_cast<long>(at), text.begin() + static_cast<long>(end) + 2, ' ');
+  }
+}
+
 }  // namespace
 
 Visible visible_part(std::string_view response) {
   Visible out;
   const std::string_view turn = first_assistant_turn(response);
   out.text = std::string(behind_thought(turn, out.unfinished_thought));
+  blank_comments(out.text);
+  blank_calculator_notes(out.text);
   std::string outside = out.text;
   blank_code_blocks(outside);
   const bool all_inside = is_blank(outside) && (out.text.find("```latex") != std::string::npos ||

@@ -259,7 +259,9 @@ bool differ_in_pieces(Ref a, Ref b, const Symbols& symbols, bool decimal_log, Ar
 // behind it, as \lceil x \rceil and \lceil x - 1/12 \rceil do.
 bool differ_at_steps(Ref a, Ref b, const Symbols& symbols, int64_t parts, bool decimal_log, Budget& budget) {
   int inexact = 0;
-  for (int64_t n = -3; n <= kLastInteger / parts + 60 * (parts > 1 ? 1 : 0); ++n) {
+  // In twelfths up to 14, so that the steps of a quotient by up to 14 are passed: \lceil (x+1)/7 - 1/12 \rceil.
+  const int64_t last = parts > 1 ? 14 * parts : kLastInteger;
+  for (int64_t n = -3; n <= last; ++n) {
     std::map<std::string, Rational> values;
     int64_t offset = 0;
     for (const auto& [name, count] : symbols) values[name] = Rational(n + 3 * offset++, parts);
@@ -366,6 +368,10 @@ bool equal_scalars(Ref a, Ref b, const ScalarPolicy& policy, Arena& arena) {
     if ((has_pieces(a) || has_pieces(b)) && same_over_atoms(a, b, budget)) return true;
     if (const auto same = equal_at_integers(a, b, policy, arena)) return *same;
     if (const auto same = same_rational_function(a, b, budget)) return *same;
+    // A sum such as 1 + 1/1! + ... + 1/100! costs no more than its value, so that it is looked at like any other
+    // constant.
+    if (left) a = arena.number(*left);
+    if (right) b = arena.number(*right);
     if (equal_under_log(a, b, policy, false, arena)) return true;
     return (has_baseless_log(a) || has_baseless_log(b)) && equal_under_log(a, b, policy, true, arena);
   } catch (const Undefined&) {

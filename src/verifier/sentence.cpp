@@ -77,6 +77,28 @@ bool hedges(std::string_view sentence) {
                      [&](std::string_view word) { return low.find(word) != std::string::npos; });
 }
 
+bool is_hypothesis(std::string_view sentence) {
+  if (sentence.size() > 80) return false;
+  static constexpr std::string_view kOpenings[] = {"let ",      "let's try ", "suppose ",  "assume ",   "if ",
+                                                   "for ",      "when ",      "consider ", "given ",    "try ",
+                                                   "check ",    "testing ",   "test ",     "find ",     "we are given ",
+                                                   "assuming ", "add ",       "subtract ", "multiply ", "divide "};
+  static constexpr std::string_view kConclusions[] = {", ",     " then ",  " is ",    " are ",    " get",
+                                                      " give",  " has ",   " have ",  " equals ", " becomes ",
+                                                      " yield", " makes ", " there ", " so ",     " to "};
+  const std::string low = lower(sentence);
+  const bool opens = std::any_of(std::begin(kOpenings), std::end(kOpenings),
+                                 [&](std::string_view words) { return low.starts_with(words); });
+  int words = 0;  // "For all five days she earns" has a verb that no list knows
+  for (size_t i = 0; i < low.size(); ++i) {
+    const bool begins = is_letter(low[i]) && (i == 0 || !is_letter(low[i - 1]));
+    words += begins && i + 1 < low.size() && is_letter(low[i + 1]) ? 1 : 0;
+  }
+  return opens && words < 4 &&
+         std::none_of(std::begin(kConclusions), std::end(kConclusions),
+                      [&](std::string_view words) { return low.find(words) != std::string::npos; });
+}
+
 bool is_prose(std::string_view text) {
   int words = 0;
   bool long_word = false;

@@ -340,6 +340,26 @@ std::optional<bool> same_date(std::string_view gold, std::string_view answer) {
   return left->month == right->month && left->day == right->day && years;
 }
 
+bool says_infinitely_many(std::string_view latex) {
+  static constexpr std::string_view kPhrases[] = {"infinite",
+                                                  "infinity",
+                                                  "infinitely many",
+                                                  "infinitely many solutions",
+                                                  "there are infinitely many solutions",
+                                                  "there are infinitely many",
+                                                  "infinite solutions",
+                                                  "an infinite number",
+                                                  "an infinite number of solutions",
+                                                  "infinite number of solutions"};
+  if (latex == "\\infty") return true;
+  const std::string plain = plain_text(latex);
+  if (!std::all_of(plain.begin(), plain.end(), [](char c) { return is_letter(c) || c == ' ' || c == '.'; }))
+    return false;
+  std::string key;
+  for (const auto& word : words_of(lower(plain))) key += (key.empty() ? "" : " ") + word;
+  return std::find(std::begin(kPhrases), std::end(kPhrases), key) != std::end(kPhrases);
+}
+
 bool says_nothing_exists(std::string_view latex) {
   static constexpr std::string_view kPhrases[] = {"no solution",
                                                   "no solutions",

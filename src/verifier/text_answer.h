@@ -35,6 +35,9 @@ bool is_clock_time(std::string_view latex);
 /// nullopt when one is no date.
 std::optional<bool> same_date(std::string_view gold, std::string_view answer);
 
+/// Whether an answer says that there are infinitely many, in words or by the sign of infinity.
+bool says_infinitely_many(std::string_view latex);
+
 /// Whether an answer says that nothing exists: "no solution", "none", "DNE", the empty set.
 bool says_nothing_exists(std::string_view latex);
 

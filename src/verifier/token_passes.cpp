@@ -149,14 +149,33 @@ void join_segments(std::vector<Token>& tokens) {
 
 namespace {
 
-// The imaginary unit of an answer that is "3 + 4*I" and nothing else; npos when there is none.
-size_t python_unit(const std::vector<Token>& tokens) {
-  const size_t begin = tokens[0].is_punct("-") ? 1 : 0;
-  if (tokens.size() != begin + 6) return std::string_view::npos;
-  const bool sign = tokens[begin + 1].is_punct("+") || tokens[begin + 1].is_punct("-");
-  const bool numbers = tokens[begin].type == Type::kNumber && tokens[begin + 2].type == Type::kNumber;
-  const bool unit = tokens[begin + 3].is_punct("*") && tokens[begin + 4].is(Type::kSymbol, "I");
-  return sign && numbers && unit ? begin + 4 : std::string_view::npos;
+// Whether I is the imaginary unit, as SymPy prints it: in a sum or under exp() that holds nothing but numbers,
+// operators typed as in Python and functions, such as "4/7 + 8*I", "1 - sqrt(3)*I", "exp(I*pi/3)". In 3*I it may be a
+// name.
+bool has_python_unit(const std::vector<Token>& tokens) {
+  bool unit = false;
+  bool sum = false;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const Token& token = tokens[i];
+    if (token.type == Type::kEnd) break;
+    if (token.is(Type::kSymbol, "I")) {
+      const bool times = i + 1 < tokens.size() && (tokens[i + 1].is_punct("*") || tokens[i + 1].is_punct("/"));
+      const bool alone = i + 1 == tokens.size() || tokens[i + 1].type == Type::kEnd || tokens[i + 1].is_punct(")");
+      const bool joined =
+          i > 0 && (tokens[i - 1].is_punct("*") || tokens[i - 1].is_punct("+") || tokens[i - 1].is_punct("-"));
+      if (!times && !(alone && joined)) return false;
+      unit = true;
+    } else if (token.is_punct("+") || token.is_punct("-")) {
+      sum = sum || i > 0;
+    } else if (token.type == Type::kWord) {
+      if (!is_one_of(token.text, {"exp", "sqrt", "pi", "sin", "cos", "log"})) return false;
+      sum = sum || token.text == "exp";
+    } else if (token.type != Type::kNumber && !token.is_punct("*") && !token.is_punct("/") && !token.is_punct("(") &&
+               !token.is_punct(")") && !token.is_punct("^") && !token.is(Type::kCommand, "pi")) {
+      return false;
+    }
+  }
+  return unit && sum;
 }
 
 }  // namespace
@@ -195,7 +214,11 @@ bool divides_pairs(const std::vector<Token>& tokens, size_t at) {
 }  // namespace
 
 void read_python_names(std::vector<Token>& tokens) {
-  if (const size_t unit = python_unit(tokens); unit != std::string_view::npos) tokens[unit].text = "i";
+  if (has_python_unit(tokens)) {
+    for (Token& token : tokens) {
+      if (token.is(Type::kSymbol, "I")) token.text = "i";
+    }
+  }
   if (!holds_anywhere(tokens, has_typed_base)) return;
   std::vector<Token> out;
   for (size_t i = 0; i < tokens.size(); ++i) {

@@ -80,9 +80,9 @@ constexpr std::string_view kNoUnitsElsewhere[] = {
 
 // Words of Chinese, Japanese and Korean with which a phrase is no unit either: they count, compare, join or deny.
 constexpr std::string_view kNoUnitCharacters[] = {
-    "分之", "倍",   "以上", "以下", "左右", "多", "余", "半", "负", "不", "错",     "非",   "没",
-    "或",   "和",   "是",   "至",   "到",   "百", "千", "万", "亿", "第", "平方根", "次方", "折",
-    "成",   "では", "아닙", "아니", "十",   "兆", "십", "백", "천", "만", "억",     "분의", "절반"};
+    "分之", "倍",   "以上", "以下", "左右", "多", "余", "半", "负", "不", "错", "非",   "没",     "的平方", "的立方",
+    "未満", "未满", "或",   "和",   "是",   "至", "到", "百", "千", "万", "亿", "第",   "平方根", "次方",   "折",
+    "成",   "では", "아닙", "아니", "十",   "兆", "십", "백", "천", "만", "억", "분의", "절반"};
 
 bool is_statement_word(const std::string& word) {
   if (std::find(std::begin(kNoUnits), std::end(kNoUnits), word) != std::end(kNoUnits)) return true;

@@ -175,6 +175,7 @@ std::optional<bool> compare_texts(const std::string& gold, const std::string& an
   if (const auto date = same_date(gold, answer)) return date;
   if (same_single_word(gold, answer)) return true;
   if (says_nothing_exists(gold) && says_nothing_exists(answer)) return true;
+  if (says_infinitely_many(gold) && says_infinitely_many(answer)) return true;
   if (has_words(gold) && has_words(answer) && same_text_key(gold, answer)) return true;
   return std::nullopt;
 }
@@ -237,11 +238,18 @@ class Judge {
     for (const auto& candidate : found.candidates) {
       Reading reading = read(to_latex(candidate), arena_);
       const bool name = !reading.statements.empty() && is_plain_name(reading.statements[0].node);
-      if (!reading.statements.empty() && !(name && found.candidates.size() > 1 && found.rule == "whole"))
-        return reading;
+      const bool other_reading = name && found.candidates.size() > 1 &&
+                                 (found.rule == "whole" || holds_number(reading.statements[0].node->text));
+      if (!reading.statements.empty() && !other_reading) return reading;
       if (!first) first = std::move(reading);
     }
     return *first;
+  }
+
+  // A sentence of a script without spaces, 小明有5个苹果, is one word to the lexer.
+  static bool holds_number(const std::string& word) {
+    return std::any_of(word.begin(), word.end(), is_digit) &&
+           std::any_of(word.begin(), word.end(), [](char c) { return (c & 0x80) != 0; });
   }
 
   static bool is_plain_name(Ref node) { return node->kind == Kind::kSymbol && node->text.size() > 1; }
