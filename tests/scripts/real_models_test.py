@@ -134,5 +134,15 @@ class RealModels(unittest.TestCase):
         self.assertNotIn("a name", page.stdout)
 
 
+class Page(unittest.TestCase):
+    def test_shows_the_tables_that_its_data_give(self):
+        result = subprocess.run([SOURCE / "scripts" / "real_models_table.py", "page", SOURCE / "docs" / "results" / "data"], capture_output=True, text=True, timeout=120)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        shown = (SOURCE / "docs" / "results" / "real_models.md").read_text().splitlines()
+        tables = [line for line in result.stdout.splitlines() if line.startswith("|")]
+        self.assertGreater(len(tables), 20)
+        self.assertEqual([line for line in tables if line not in shown], [])
+
+
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
