@@ -8,6 +8,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "grpo/io/json.h"
+#include "support/address_sanitizer.h"
 #include "support/golden.h"
 #include "support/message_of.h"
 
@@ -80,7 +81,7 @@ TEST(JsonlReader, NamesAMissingFileAndAFolder) {
 
 // 64 MB of lines in a process whose memory may not grow by half of that. (AddressSanitizer keeps freed memory for a
 // while.)
-#ifndef __SANITIZE_ADDRESS__
+#ifndef GRPO_ADDRESS_SANITIZER
 TEST(JsonlReader, NeedsConstantMemory) {
   const testing::TempDir dir;
   const auto path = dir.path() / "big.jsonl";

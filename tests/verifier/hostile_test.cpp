@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "grpo/verifier/verifier.h"
+#include "support/address_sanitizer.h"
 
 namespace grpo::verifier {
 namespace {
@@ -174,7 +175,7 @@ std::vector<std::string> hostile_inputs() {
 
 // The bound is 50 ms of processor time, which other work on the machine does not lengthen; debug builds get slack.
 // AddressSanitizer checks the whole range that memrchr might read at each of its calls.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef GRPO_ADDRESS_SANITIZER
 constexpr double kSlowest_ms = 20000.0;
 #else
 constexpr double kSlowest_ms = 250.0;
