@@ -107,9 +107,9 @@ class Cases:
             yield {"mutation": "box_in_formula", "gold": gold, "pred": pred, "text": text} | ({"unless_equal": UNEQUAL} if whole else {})
 
     def others(self, gold, alike):
-        """Answers of other rows, of the same kind."""
+        """Answers of other rows, of the same kind; y = 2x + 1 and f(x) = 2x + 1 are one."""
         picked = random.Random(f"{self.seed} {gold}").sample(alike, min(len(alike), 5))
-        for text in self.draw("other_answer", gold, (t for t in picked if t != gold)):
+        for text in self.draw("other_answer", gold, (t for t in picked if t.split("=")[-1] != gold.split("=")[-1])):
             yield {"mutation": "other_answer", "gold": gold, "pred": boxed(body_of(text)), "text": text}
 
     def respelled(self, gold, body):

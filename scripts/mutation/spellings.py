@@ -205,6 +205,8 @@ def order_of_list(text):
     found = top_elements(text)
     if found is None or found[0] not in ("", "\\{") or text.count("$") > 2 or "\\!" in text or is_ambiguous(text):
         return []
+    if any(re.search(r"[<>=]|\\(?:[lg]eq?|[lg]t|ne)(?![a-z])", element) for element in found[1]):
+        return []  # "2x, x > 1" is a value and its condition
     return checked(text, [rebuilt(found, found[1][::-1])])
 
 

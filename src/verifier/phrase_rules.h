@@ -6,7 +6,8 @@
 namespace grpo::verifier {
 
 // Where words have to stand for their rule to apply; fits() in phrases.cpp has the tests. kBehindOne and kBeforeOne ask
-// for a value that is no sum, since "x+1 squared" could mean two things; kWhole asks that the answer is "number words
+// for a value that is no sum, since "x+1 squared" could mean two things, kBeforeFactor for one that is no quotient
+// either; kWhole asks that the answer is "number words
 // number" and nothing else; kBeforePoint that no number follows, since "point five" is 0.5.
 enum class Place {
   kAnywhere,
@@ -14,6 +15,7 @@ enum class Place {
   kBehindOne,
   kBeforeValue,
   kBeforeOne,
+  kBeforeFactor,
   kBetween,
   kWhole,
   kStart,
@@ -65,13 +67,13 @@ inline constexpr Rule kRules[] = {
     {"to the power of", "^", Place::kBetween},
     {"multiplied by", "\\cdot ", Place::kBetween},
     {"divided by", "/", Place::kBetween},
-    {"the square root of", "\\rootof ", Place::kBeforeOne},
-    {"square root of", "\\rootof ", Place::kBeforeOne},
-    {"square root", "\\rootof ", Place::kBeforeOne},
-    {"the cube root of", "\\cuberootof ", Place::kBeforeOne},
-    {"cube root of", "\\cuberootof ", Place::kBeforeOne},
-    {"the reciprocal of", "1/", Place::kBeforeOne},
-    {"reciprocal of", "1/", Place::kBeforeOne},
+    {"the square root of", "\\rootof ", Place::kBeforeFactor},
+    {"square root of", "\\rootof ", Place::kBeforeFactor},
+    {"square root", "\\rootof ", Place::kBeforeFactor},
+    {"the cube root of", "\\cuberootof ", Place::kBeforeFactor},
+    {"cube root of", "\\cuberootof ", Place::kBeforeFactor},
+    {"the reciprocal of", "1/", Place::kBeforeFactor},
+    {"reciprocal of", "1/", Place::kBeforeFactor},
     {"one half of", "\\frac{1}{2}\\cdot ", Place::kBeforeOne},
     {"half of", "\\frac{1}{2}\\cdot ", Place::kBeforeOne},
     {"and one half", "+\\frac{1}{2}", Place::kBehindValue},

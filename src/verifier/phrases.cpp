@@ -70,6 +70,14 @@ bool nothing_added(const Tokens& tokens, size_t at) {
   return true;
 }
 
+// Likewise: "the square root of 1/5" could be \sqrt{1}/5 or \sqrt{1/5}.
+bool nothing_divided(const Tokens& tokens, size_t at) {
+  for (size_t i = at + 1; i < tokens.size() && !tokens[i].is_punct("=") && !tokens[i].is_punct(","); ++i) {
+    if (tokens[i].is_punct("/")) return tokens[at].is_punct("(") || tokens[at].is_punct("{");
+  }
+  return true;
+}
+
 bool fits(const Tokens& tokens, size_t at, size_t count, Place place) {
   const bool left = at > 0 && ends_value(tokens[at - 1]);
   const bool right = at + count < tokens.size() && starts_value(tokens[at + count]);
@@ -89,6 +97,8 @@ bool fits(const Tokens& tokens, size_t at, size_t count, Place place) {
              !number_word(tokens[at + count].text);
     case Place::kBeforeOne:
       return right && nothing_added(tokens, at + count);
+    case Place::kBeforeFactor:
+      return right && nothing_added(tokens, at + count) && nothing_divided(tokens, at + count);
     case Place::kBetween:
       return left && right;
     case Place::kWhole:
