@@ -283,7 +283,8 @@ TEST_F(GpuStep, WaitsForTheDeviceAsOftenForManyMicroBatchesAsForOne) {
     fixture.update(data);
     profile.write(dir.path() / "trace.json");
     int64_t count = 0;
-    for (const auto& event : nlohmann::json::parse(io::read_file(dir.path() / "trace.json")).at("traceEvents")) {
+    const auto trace = nlohmann::json::parse(io::read_file(dir.path() / "trace.json"));
+    for (const auto& event : trace.at("traceEvents")) {
       const auto name = event.value("name", "");
       if (name == "cudaStreamSynchronize" || name == "cudaEventSynchronize" || name == "cudaDeviceSynchronize") ++count;
     }
