@@ -265,10 +265,6 @@ bool confirms(std::string_view low) {
                      [&](std::string_view words) { return low.find(words) != std::string_view::npos; });
 }
 
-}  // namespace
-
-namespace {
-
 // "That is not right", "it's wrong", but not "that is wrong if n is odd".
 bool denies(std::string_view sentence) {
   const auto subject = words_at(sentence, kSubjects);

@@ -19,8 +19,8 @@ const char* cpu_instruction_set();
 /// A matrix [k, columns] in the layout that product() reads fastest. It does not follow later changes of the matrix,
 /// and belongs to the instruction set with which it was packed.
 struct PackedMatrix {
-  std::string_view instruction_set;
-  at::Tensor panels;  // [panels, k, columns of a panel] of the matrix's dtype, filled up with zeros
+  std::string_view instruction_set;  // cpu_instruction_set() when it was packed
+  at::Tensor panels;                 // [panels, k, columns of a panel] of the matrix's dtype, filled up with zeros
   int64_t k = 0, columns = 0;
 };
 
