@@ -123,16 +123,19 @@ class Output(unittest.TestCase):
     """What a rank writes never fills the parent's memory, and who reads it, or not, decides nothing."""
 
     def test_a_line_without_an_end_comes_in_pieces(self):
-        # Into a file in memory, which keeps pace on a busy machine too. A disk, or this test as a reader of 200 MB, does not, and then lines are lost.
+        # Into a file in memory, which keeps pace with 200 MB best. A writer that a busy machine holds up loses lines by design, and says how many.
         with open(os.memfd_create("lines"), "w+", encoding="utf-8") as file:
             result = subprocess.run([WORKER, "endless_line", "2"], stdout=file, stderr=subprocess.PIPE, text=True, timeout=60, env=ENVIRONMENT)
             file.seek(0)
             code, out, err = result.returncode, file.read(), result.stderr
-        self.assertEqual(code, 0, err)
-        for rank in range(2):
-            pieces = re.findall(rf"(?m)^\[{rank}\] (x+)$", out)
-            self.assertEqual(sum(map(len, pieces)), 100 << 20)
-            self.assertLessEqual(max(map(len, pieces)), 1 << 20)
+        lost = sum(map(int, re.findall(r"error (\d+) lines could not be written to stdout", err)))
+        self.assertEqual(code, 1 if lost else 0, err)
+        pieces = [re.findall(rf"(?m)^\[{rank}\] (x+)$", out) for rank in range(2)]
+        self.assertLessEqual(max(map(len, pieces[0] + pieces[1])), 1 << 20)
+        written = [sum(map(len, of_rank)) for of_rank in pieces]
+        self.assertLessEqual(max(written), 100 << 20)
+        self.assertGreaterEqual(sum(written), (200 - lost) << 20)
+        self.assertGreaterEqual(sum(written), 7 << 20)  # as many whole pieces may wait for a writer that is held up from the start
         # 200 MB go through; 8 MiB may wait for us and 1 MiB of each line, twice that while they grow.
         self.assertLess(max(map(int, re.findall(r"memory (\d+)", err))), 60_000)
 
