@@ -1,5 +1,6 @@
 #include "grpo/nn/product_path.h"
 
+#include <ATen/cpu/Utils.h>
 #include <strings.h>
 
 #include <cstdlib>
@@ -32,13 +33,10 @@ bool onednn_multiplies_bf16() {
   return instruction_set() == "avx512_bf16" && allowed;
 }
 
-// AMX multiplies tiles of bf16, which only oneDNN uses.
+// AMX multiplies tiles of bf16, which only oneDNN uses. The system has to let a process use it, as LibTorch asks it to.
 bool has_amx() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("amx-bf16");
-#else
-  return false;
-#endif
+  static const bool usable = at::cpu::init_amx();
+  return usable;
 }
 
 std::string reason(at::ScalarType dtype, ProductPath path) {

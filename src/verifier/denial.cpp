@@ -6,11 +6,10 @@
 #include "verifier/char_class.h"
 #include "verifier/extract.h"
 #include "verifier/lexer.h"
+#include "verifier/nearby_words.h"
 
 namespace grpo::verifier {
 namespace {
-
-constexpr size_t kReach = 48;  // bytes before or behind a value in which words may deny it
 
 constexpr std::string_view kDenials[] = {"nor",
                                          "avoid",
@@ -429,263 +428,6 @@ constexpr std::string_view kLaterDenials[] = {"turned out wrong",
 constexpr std::string_view kStruckBefore[] = {"~~",        "<del>",      "<s>",        "<strike>", "\\sout{",
                                               "\\cancel{", "\\xcancel{", "\\bcancel{", "\\st{"};
 
-constexpr std::string_view kBoxChangesBefore[] = {"negative",
-                                                  "minus",
-                                                  "half of",
-                                                  "twice",
-                                                  "double",
-                                                  "triple",
-                                                  "root of",
-                                                  "reciprocal of",
-                                                  "inverse of",
-                                                  "opposite of",
-                                                  "negative of",
-                                                  "square of",
-                                                  "cube of",
-                                                  "plus",
-                                                  "multiple of",
-                                                  "multiples of",
-                                                  "power of",
-                                                  "factorial of",
-                                                  "logarithm of",
-                                                  "divided by",
-                                                  "multiplied by",
-                                                  "percent of",
-                                                  "is less than",
-                                                  "is greater than",
-                                                  "is more than",
-                                                  "is fewer than",
-                                                  "one less than",
-                                                  "one more than",
-                                                  "answer is at least",
-                                                  "answer is at most",
-                                                  "answer is up to",
-                                                  "alternatively",
-                                                  "kleiner als",
-                                                  "größer als",
-                                                  "weniger als",
-                                                  "mehr als",
-                                                  "supérieur à",
-                                                  "supérieure à",
-                                                  "inférieur à",
-                                                  "inférieure à",
-                                                  "plus de",
-                                                  "moins de",
-                                                  "menor que",
-                                                  "mayor que",
-                                                  "más de",
-                                                  "menos de",
-                                                  "大于",
-                                                  "小于",
-                                                  "多于",
-                                                  "少于",
-                                                  "超过",
-                                                  "example format",
-                                                  "the format is",
-                                                  "format is e.g.",
-                                                  "close to",
-                                                  "nearly",
-                                                  "almost",
-                                                  "slightly less than",
-                                                  "slightly more than",
-                                                  "slightly greater than",
-                                                  "just under",
-                                                  "just over",
-                                                  "a bit more than",
-                                                  "a bit less than",
-                                                  "divisible by",
-                                                  "division by",
-                                                  "bounded by",
-                                                  "not exceed",
-                                                  "differs from",
-                                                  "differ from",
-                                                  "contradicts",
-                                                  "modulo",
-                                                  "log",
-                                                  "ln",
-                                                  "sin",
-                                                  "cos",
-                                                  "tan",
-                                                  "second guess is",
-                                                  "another answer could be",
-                                                  "could also be",
-                                                  "unless it is",
-                                                  "another possible answer is",
-                                                  "another possible answer",
-                                                  "another possibility is",
-                                                  "another possibility",
-                                                  "or possibly",
-                                                  "or maybe",
-                                                  "or perhaps"};
-// The same where another box stands before it: a second answer beside the first.
-constexpr std::string_view kSecondAnswers[] = {"maybe",    "perhaps",  "possibly", "previously",
-                                               "formerly", "replaces", "if not"};
-
-constexpr std::string_view kBoxChangesBehind[] = {
-    "th ",           "st ",         "nd ",          "rd ",          "plus",          "minus",  "divided by",
-    "multiplied by", "and a half",  "and one half", "and a third",  "and a quarter", "halves", "thirds",
-    "fourths",       "fifths",      "sixths",       "sevenths",     "eighths",       "ninths", "tenths",
-    "hundredths",    "thousandths", "choose",       "to the power", "raised to"};
-
-// The same of scripts without spaces, where the words touch the box.
-constexpr std::string_view kTouchingChanges[] = {"以上",   "以下",   "未満",   "未满", "倍",
-                                                 "の倍数", "的倍数", "的平方", "分之"};
-
-constexpr std::string_view kChangesBefore[] = {"than",          "at least",     "at most",
-                                               "up to",         "multiple of",  "multiples of",
-                                               "divisible by",  "divides",      "factor of",
-                                               "root of",       "half of",      "half",
-                                               "twice",         "double",       "triple",
-                                               "reciprocal of", "inverse of",   "power of",
-                                               "logarithm of",  "square of",    "cube of",
-                                               "negative",      "minus",        "plus",
-                                               "nearest",       "between",      "under",
-                                               "over",          "above",        "below",
-                                               "mod",           "modulo",       "base",
-                                               "theorem",       "lemma",        "problem",
-                                               "question",      "case",         "step",
-                                               "part",          "figure",       "table",
-                                               "equation",      "section",      "chapter",
-                                               "exercise",      "example",      "rule",
-                                               "page",          "option",       "line",
-                                               "level",         "grade",        "corollary",
-                                               "proposition",   "condition",    "formula",
-                                               "method",        "attempt",      "note",
-                                               "item",          "or",           "either",
-                                               "maybe",         "perhaps",      "not",
-                                               "times",         "divided by",   "multiplied by",
-                                               "exceeds",       "exceed",       "but",
-                                               "could be",      "may be",       "might be",
-                                               "opposite of",   "negative of",  "out of",
-                                               "suppose it is", "assume it is", "if it is",
-                                               "if it were",    "if it was",    "eq",
-                                               "third of",      "thirds of",    "quarter of",
-                                               "quarters of",   "fifth of",     "tenth of",
-                                               "percent of",    "% of",         "fraction of",
-                                               "after",         "until",        "eq.",
-                                               "eqn.",          "fig.",         "if"};
-
-constexpr std::string_view kChangesBehind[] = {"factorial",
-                                               "squared",
-                                               "cubed",
-                                               "times",
-                                               "digit",
-                                               "th ",
-                                               "st ",
-                                               "nd ",
-                                               "rd ",
-                                               "or ",
-                                               "plus",
-                                               "minus",
-                                               "divided",
-                                               "multiplied",
-                                               "choose",
-                                               "hundredths",
-                                               "tenths",
-                                               "or more",
-                                               "or less",
-                                               "and a half",
-                                               "doubled",
-                                               "tripled",
-                                               "halved",
-                                               "but it may",
-                                               "but it might",
-                                               "but it could",
-                                               "but i may",
-                                               "but i might",
-                                               "but i could",
-                                               "but this may",
-                                               "but this might",
-                                               "but that may",
-                                               "but that might",
-                                               "but i am not",
-                                               "but i'm not",
-                                               "though i am not",
-                                               "although i am not"};
-
-constexpr std::string_view kTextCommands[] = {"\\text", "\\textbf", "\\textit", "\\textrm", "\\mbox", "\\mathrm"};
-
-// What \text{...} at the end of a text says: "not " of "\text{not }". Empty when no such command stands there.
-std::string_view text_at_end(std::string_view before) {
-  while (before.ends_with(' ') || before.ends_with("\\,") || before.ends_with("\\;"))
-    before.remove_suffix(before.ends_with(' ') && !before.ends_with("\\ ") ? 1 : 2);
-  if (!before.ends_with('}')) return {};
-  const size_t open = before.rfind('{');
-  if (open == std::string_view::npos) return {};
-  const auto lead = before.substr(0, open);
-  const bool text = std::any_of(std::begin(kTextCommands), std::end(kTextCommands),
-                                [&](std::string_view command) { return lead.ends_with(command); });
-  return text ? before.substr(open + 1, before.size() - open - 2) : std::string_view{};
-}
-
-// The text with what \text{...} at its front says in place of the command.
-std::string spoken(std::string_view behind) {
-  const size_t at = std::min(behind.find_first_not_of(" "), behind.size());
-  const size_t skip = behind.substr(at).starts_with("\\ ") || behind.substr(at).starts_with("\\,") ? at + 2 : at;
-  const auto rest = behind.substr(std::min(skip, behind.size()));
-  for (const auto command : kTextCommands) {
-    if (!rest.starts_with(command) || rest.substr(command.size(), 1) != "{") continue;
-    const size_t close = rest.find('}');
-    if (close == std::string_view::npos || close > kReach) break;
-    return std::string(rest.substr(command.size() + 1, close - command.size() - 1)) +
-           std::string(rest.substr(close + 1, 2 * kReach));
-  }
-  return std::string(behind.substr(0, 4 * kReach));
-}
-
-// The last words before a value, in lower case and without the signs that may open it, such as $ and brackets.
-std::string tail_of(std::string_view before) {
-  if (const auto text = text_at_end(before); !text.empty()) before = text;
-  std::string out;
-  for (const char c : before.substr(before.size() > kReach ? before.size() - kReach : 0)) {
-    if (c != '$' && c != '(' && c != '[' && c != '\\' && c != '*' && c != '{') out += c == '\n' ? ' ' : c;
-  }
-  return " " + lower(trim(out));
-}
-
-std::string head_of(std::string_view all_behind) {
-  const std::string said = spoken(all_behind);
-  std::string_view behind = said;
-  size_t at = 0;
-  const size_t stop = behind.find("。");  // "$\\boxed{5}$。不对": the sentence behind is read
-  const bool blank = stop != std::string_view::npos &&
-                     behind.substr(0, stop).find_first_not_of(" \n$)*]\\}") == std::string_view::npos;
-  if (blank) behind.remove_prefix(stop + std::string_view("。").size());
-  while (at < behind.size() &&
-         (is_space(behind[at]) || std::string_view("$)*]\\}.").find(behind[at]) != std::string_view::npos)) {
-    if (behind[at] == '.' || (behind[at] == '\n' && at + 1 < behind.size() && behind[at + 1] == '\n')) return "";
-    ++at;
-  }
-  std::string head;
-  for (const char c : lower(behind.substr(at, kReach))) {
-    if (c != '$' && !(c == ' ' && head.ends_with(' '))) head += c;
-  }
-  return head + " ";
-}
-
-// Whether the text ends in `word`, which has to be a word of its own if it is of Latin letters.
-bool ends_with_word(std::string_view text, std::string_view word) {
-  if (!text.ends_with(word)) return false;
-  const size_t at = text.size() - word.size();
-  return word == "n't" || !is_letter(word[0]) || at == 0 ||
-         !(is_letter(text[at - 1]) || is_digit(text[at - 1]) || (text[at - 1] & 0x80) != 0);
-}
-
-template <size_t N>
-bool ends_with_any(std::string_view text, const std::string_view (&words)[N]) {
-  return std::any_of(std::begin(words), std::end(words),
-                     [&](std::string_view word) { return ends_with_word(text, word); });
-}
-
-template <size_t N>
-bool starts_with_any(std::string_view text, const std::string_view (&words)[N]) {
-  return std::any_of(std::begin(words), std::end(words), [&](std::string_view word) {
-    if (!text.starts_with(word)) return false;
-    const char next = word.size() < text.size() ? text[word.size()] : ' ';
-    return !is_letter(word.back()) || !is_letter(next) || static_cast<unsigned char>(word[0]) >= 0x80;
-  });
-}
-
 bool in_last_clause(std::string_view before) {
   constexpr size_t kClause = 100;
   auto clause = before.substr(before.size() > kClause ? before.size() - kClause : 0);
@@ -740,27 +482,6 @@ bool is_struck(std::string_view before) {
                      [&](std::string_view mark) { return bare.ends_with(mark); });
 }
 
-}  // namespace
-
-bool denied_before(std::string_view before) {
-  std::string tail = without_name(tail_of(before));
-  if (ends_with_any(tail, kNothingElse)) return false;
-  if (ends_with_any(tail, kWrongTo) || in_last_clause(before) || is_struck(before) || is_dismissed(before)) return true;
-  for (bool moved = true; moved;) {
-    if (ends_with_any(tail, kDenials)) return true;
-    moved = false;
-    for (const auto filler : kFillers) {
-      if (!ends_with_word(tail, filler)) continue;
-      tail = " " + std::string(trimmed(std::string_view(tail).substr(0, tail.size() - filler.size())));
-      moved = true;
-      break;
-    }
-  }
-  return false;
-}
-
-namespace {
-
 // Whether the denied value is the one that is asked for: "C is false, so it is the answer".
 bool asked_for(std::string_view behind) {
   const size_t stop = std::min({behind.find(". "), behind.find('\n'), behind.size()});
@@ -775,10 +496,6 @@ bool asked_for(std::string_view behind) {
   }
   return false;
 }
-
-}  // namespace
-
-namespace {
 
 // A verdict behind a dash, colon or bracket: "\\boxed{5} [wrong]", "\\boxed{5}: incorrect.", "\\boxed{5} - no."
 bool has_verdict(std::string_view behind) {
@@ -805,6 +522,23 @@ bool has_verdict(std::string_view behind) {
 
 }  // namespace
 
+bool denied_before(std::string_view before) {
+  std::string tail = without_name(tail_of(before));
+  if (ends_with_any(tail, kNothingElse)) return false;
+  if (ends_with_any(tail, kWrongTo) || in_last_clause(before) || is_struck(before) || is_dismissed(before)) return true;
+  for (bool moved = true; moved;) {
+    if (ends_with_any(tail, kDenials)) return true;
+    moved = false;
+    for (const auto filler : kFillers) {
+      if (!ends_with_word(tail, filler)) continue;
+      tail = " " + std::string(trimmed(std::string_view(tail).substr(0, tail.size() - filler.size())));
+      moved = true;
+      break;
+    }
+  }
+  return false;
+}
+
 bool denied_behind(std::string_view behind) {
   if (has_verdict(behind)) return true;
   if (starts_with_any(head_of(behind), kDenialsBehind)) return !asked_for(behind);
@@ -818,119 +552,6 @@ bool denied_behind(std::string_view behind) {
   const std::string sentence = lower(behind.substr(0, std::min<size_t>(stop, 100)));
   return std::any_of(std::begin(kLaterDenials), std::end(kLaterDenials),
                      [&](std::string_view words) { return sentence.find(words) != std::string::npos; });
-}
-
-namespace {
-
-// Whether a box holds under a condition while another value stands beside it for the other case: "\\boxed{4} if n is
-// even and 5 otherwise", "\\boxed{4} for even n, 5 for odd n". "\\boxed{4} if x = 2" alone says where the value is
-// taken.
-bool is_one_case(std::string_view behind) {
-  const std::string low = lower(behind.substr(0, std::min({behind.find(". "), behind.find('\n'), size_t{160}})));
-  const size_t first = low.find_first_not_of(" $,(*");
-  if (first == std::string::npos) return false;
-  if (low.compare(first, 7, "unless ") == 0) return true;
-  bool conditional = false;
-  for (const std::string_view word : {"if ", "when ", "for ", "in the case "})
-    conditional = conditional || low.compare(first, word.size(), word) == 0;
-  if (!conditional) return false;
-  for (const std::string_view word : {" if ", " when ", " for ", " otherwise", " else"}) {
-    for (size_t at = low.find(word, first + 3); at != std::string::npos; at = low.find(word, at + 1)) {
-      size_t end = at;
-      while (end > first && std::string_view(" $}").find(low[end - 1]) != std::string_view::npos) --end;
-      size_t begin = end;
-      while (begin > first && std::string_view(" $").find(low[begin - 1]) == std::string_view::npos) --begin;
-      const auto joint = trimmed(std::string_view(low).substr(0, begin));
-      const bool joined = joint.ends_with(',') || joint.ends_with(" and") || joint.ends_with(" or") ||
-                          joint.ends_with(" but") || joint.ends_with(';') || joint.ends_with("$");
-      if (end > begin && is_digit(low[end - 1]) && joined) return true;
-    }
-  }
-  return false;
-}
-
-// Whether the last box and the one before it are the two cases of one sentence: "\\boxed{4} if n is even and \\boxed{5}
-// if n is odd".
-bool is_other_case(std::string_view before, std::string_view behind) {
-  const size_t box = before.rfind("\\boxed{");
-  if (box == std::string_view::npos || before.size() - box > 160) return false;
-  const std::string gap = lower(before.substr(box));
-  if (gap.find('\n') != std::string::npos || gap.find(". ") != std::string::npos) return false;
-  const std::string head = head_of(behind);
-  for (const std::string_view word :
-       {"if ", "when ", "for even", "for odd", "for n", "for positive", "for negative", "otherwise"}) {
-    const auto kind = word.substr(0, word.find(' '));  // "for even" answers "for odd"
-    const bool same = gap.find("} " + std::string(kind)) != std::string::npos ||
-                      gap.find("}$ " + std::string(kind)) != std::string::npos ||
-                      (word == "otherwise" && gap.find(" if ") != std::string::npos);
-    if (same && head.starts_with(word)) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
-bool box_changed(std::string_view before, std::string_view behind) {
-  if (is_one_case(behind) || is_other_case(before, behind)) return true;
-  const auto touching = behind.substr(std::min(behind.find_first_not_of("$ "), behind.size()));
-  if (starts_with_any(touching, kTouchingChanges)) return true;
-  std::string_view lead = before;
-  while (!lead.empty() && std::string_view(" $:,").find(lead.back()) != std::string_view::npos) lead.remove_suffix(1);
-  if (ends_with_any(tail_of(lead), kBoxChangesBefore) || starts_with_any(head_of(behind), kBoxChangesBehind))
-    return true;
-  const auto head = head_of(behind);
-  for (const std::string_view words : {"percent of ", "% of ", "out of ", "to ", "and ", "times ", "more than ",
-                                       "less than ", "fewer than ", "->", "→"}) {  // "\boxed{5} and 6", "5% of 40"
-    if (!head.starts_with(words) || head.size() <= words.size()) continue;
-    size_t at = words.size();
-    while (at < head.size() && std::string_view(" $(-").find(head[at]) != std::string_view::npos) ++at;
-    const bool places = head.find("decimal") != std::string::npos || head.find("signif") != std::string::npos ||
-                        head.find("place") != std::string::npos || head.find("digit") != std::string::npos;
-    if (at < head.size() && is_digit(head[at]) && !places) return true;
-  }
-  if (head.starts_with("or not")) return true;
-  // "\boxed{5} mod 3" would be 2. But where the text speaks of residues, the modulus belongs to the answer.
-  const std::string low = lower(before.substr(before.size() > 80 ? before.size() - 80 : 0));
-  const bool residue = low.find("equiv") != std::string::npos || low.find("≡") != std::string::npos ||
-                       low.find("congruent") != std::string::npos || low.find("remainder") != std::string::npos ||
-                       low.find("residue") != std::string::npos;
-  if (!residue && (head.starts_with("mod ") || head.starts_with("modulo "))) return true;
-  const std::string tail = tail_of(before);
-  static constexpr std::string_view kBounds[] = {"less than", "more than", "greater than", "fewer than",
-                                                 "at least",  "at most",   "up to",        "under",
-                                                 "over",      "above",     "below"};
-  if (!text_at_end(before).empty() && ends_with_any(tail, kBounds)) return true;  // \\text{at most }\\boxed{7}
-  const bool beside = before.find("\\boxed") != std::string_view::npos;
-  if (beside && ends_with_any(tail_of(lead), kSecondAnswers)) return true;
-  if (tail.ends_with(" and") && tail.find(" between ") != std::string::npos) return true;  // "between 3 and \\boxed{5}"
-  for (const std::string_view word : {" times", " to"}) {  // "2 times \\boxed{5}", "from 3 to \\boxed{5}"
-    const bool number =
-        tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1]);
-    if (number) return true;
-  }
-  const bool either = ends_with_word(tail, "or") && tail.size() > 4 &&
-                      (is_digit(tail[tail.size() - 4]) || tail[tail.size() - 4] == '$');
-  return either;
-}
-
-bool changed_before(std::string_view before) {
-  const std::string tail = tail_of(before);
-  if (ends_with_any(tail, kChangesBefore)) return true;
-  if (tail.ends_with(" and") && tail.find(" between ") != std::string::npos) return true;  // "between 5 and 6"
-  const bool moves = tail.find(" from ") != std::string::npos;                             // "from 3 to 5" ends at 5
-  for (const std::string_view word : {" in", " of", " to", " through"}) {                  // "3 in 7", "4.5 to 5"
-    const bool behind_digit =
-        tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1]);
-    if (behind_digit && !(moves && word == " to")) return true;
-  }
-  return false;
-}
-
-bool changed_behind(std::string_view behind) {
-  if (behind.size() > 1 && behind[0] == '-' && is_letter(behind[1])) return true;  // 5-digit
-  const std::string head = head_of(behind);
-  const std::string_view said = head.starts_with(", ") ? std::string_view(head).substr(2) : std::string_view(head);
-  return starts_with_any(said, kChangesBehind);
 }
 
 }  // namespace grpo::verifier

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "verifier/budget.h"
+#include "verifier/change.h"
 #include "verifier/char_class.h"
 #include "verifier/choice.h"
 #include "verifier/denial.h"

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "verifier/change.h"
 #include "verifier/char_class.h"
 #include "verifier/denial.h"
 #include "verifier/extract.h"

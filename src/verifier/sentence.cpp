@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "verifier/change.h"
 #include "verifier/char_class.h"
-#include "verifier/denial.h"
 #include "verifier/extract.h"
 #include "verifier/lexer.h"
 #include "verifier/parser.h"

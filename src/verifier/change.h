@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string_view>
+
+namespace grpo::verifier {
+
+/// Whether words make a box a part of something else: "minus \boxed{5}", "\boxed{5} thirds", "\boxed{5} or 6".
+bool box_changed(std::string_view before, std::string_view behind);
+
+/// Whether the words right before a number show that the number is not the answer: "less than 5", "the square root of
+/// 5", "Theorem 5", "half of 5".
+bool changed_before(std::string_view before);
+/// The same of the words right behind a number: "5 factorial", "5-digit", "5 times".
+bool changed_behind(std::string_view behind);
+
+}  // namespace grpo::verifier
