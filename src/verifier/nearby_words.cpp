@@ -1,7 +1,7 @@
 #include "verifier/nearby_words.h"
 
 #include "verifier/char_class.h"
-#include "verifier/extract.h"
+#include "verifier/lexer.h"
 
 namespace grpo::verifier {
 namespace {

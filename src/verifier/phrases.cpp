@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "verifier/budget.h"
 #include "verifier/char_class.h"
 #include "verifier/number_words.h"
 #include "verifier/phrase_rules.h"
