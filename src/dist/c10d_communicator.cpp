@@ -333,7 +333,7 @@ std::vector<std::vector<double>> C10dCommunicator::all_gather(const std::vector<
   std::vector<std::vector<double>> out;
   for (const auto& text : all) {
     out.emplace_back(text.size() / sizeof(double));
-    std::memcpy(out.back().data(), text.data(), text.size());
+    if (!text.empty()) std::memcpy(out.back().data(), text.data(), text.size());
   }
   return out;
 }
