@@ -163,7 +163,7 @@ GRPO_INLINE void add_values_tile(const float* p, const float* values, float* acc
   for (int64_t j = 0; j < count; ++j) {
     for (int v = 0; v < kVecs; ++v) {
       const Vec value = load(values + j * d + v * kLanes);
-      for (int r = 0; r < kRows; ++r) sums[r][v] += value * p[r * kAttentionBlock + j];
+      for (int r = 0; r < kRows; ++r) sums[r][v] = fused(value, splat(p[r * kAttentionBlock + j]), sums[r][v]);
     }
   }
   for (int r = 0; r < kRows; ++r) {

@@ -23,7 +23,7 @@ GRPO_INLINE void dot_tile(const float* x, const float* w, float* y, int64_t k, i
     for (int r = 0; r < kRows; ++r) rows[r] = load(x + r * k + i);
     for (int o = 0; o < kOutputs; ++o) {
       const Vec weight = load(w + o * k + i);
-      for (int r = 0; r < kRows; ++r) acc[r * kOutputs + o] += rows[r] * weight;
+      for (int r = 0; r < kRows; ++r) acc[r * kOutputs + o] = fused(rows[r], weight, acc[r * kOutputs + o]);
     }
   }
   if (i < k) {
@@ -31,7 +31,7 @@ GRPO_INLINE void dot_tile(const float* x, const float* w, float* y, int64_t k, i
     for (int r = 0; r < kRows; ++r) rows[r] = load_part(x + r * k + i, k - i);
     for (int o = 0; o < kOutputs; ++o) {
       const Vec weight = load_part(w + o * k + i, k - i);
-      for (int r = 0; r < kRows; ++r) acc[r * kOutputs + o] += rows[r] * weight;
+      for (int r = 0; r < kRows; ++r) acc[r * kOutputs + o] = fused(rows[r], weight, acc[r * kOutputs + o]);
     }
   }
   float results[kSlots];

@@ -89,7 +89,7 @@ GRPO_INLINE Vec multiply_add(Vec sum, Vec columns, Vec row) {
 #if defined(__AVX512BF16__)
   if constexpr (std::is_same_v<S, Pair>) return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)columns, (__m512bh)row);
 #endif
-  return sum + columns * row;
+  return fused(columns, row, sum);
 }
 
 // A row's step in every lane.

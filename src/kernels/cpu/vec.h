@@ -2,6 +2,10 @@
 // The widest vectors of the instruction set this file is compiled for. Everything here lives in the namespace GRPO_ISA
 // and nothing with inline code of its own is included, so that no function compiled for a newer machine is shared with
 // the rest of the program.
+#if defined(__FMA__)
+#include <immintrin.h>  // intrinsics only, which are not functions of their own
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -24,7 +28,7 @@ typedef uint16_t VecHalf __attribute__((vector_size(2 * kLanes)));
 
 #define GRPO_INLINE inline __attribute__((always_inline))
 
-GRPO_INLINE Vec splat(float value) { return Vec{} + value; }
+GRPO_INLINE Vec splat(float value) { return value - Vec{}; }  // 0 + value would be an addition, for -0's sake
 
 GRPO_INLINE Vec load(const float* p) {
   Vec v;
@@ -92,6 +96,18 @@ GRPO_INLINE VecInt lane_numbers() {
 // v where the lane's number is below count, `other` elsewhere.
 GRPO_INLINE Vec keep_below(Vec v, int64_t count, float other) {
   return lane_numbers() < static_cast<int32_t>(count) ? v : splat(other);
+}
+
+// a * b + c, rounded once where the machine can: written out where the same sum is compiled in several shapes that have
+// to give the same bits, since a compiler fuses in one and not in another as it sees fit.
+GRPO_INLINE Vec fused(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
 }
 
 GRPO_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
