@@ -179,7 +179,13 @@ TEST_F(Command, ThatAnswersLateIsNotBelievedLater) {
   const auto first = score_texts(*reward, {"late"});
   EXPECT_THAT(first[0].failure, HasSubstr("no answer within 1 s"));
   std::this_thread::sleep_for(std::chrono::milliseconds(700));
-  EXPECT_EQ(score_texts(*reward, {"3"})[0].reward, 3.0);
+  auto next = score_texts(*reward, {"3"})[0];
+  // On a busy machine a program may need more than this second to start.
+  for (int i = 0; i < 20 && !next.failure.empty(); ++i) {
+    EXPECT_THAT(next.failure, HasSubstr("no answer within 1 s"));
+    next = score_texts(*reward, {"3"})[0];
+  }
+  EXPECT_EQ(next.reward, 3.0);
   auto patient = term();
   patient.retries = 1;
   const auto other = make_reward({.terms = {patient}});

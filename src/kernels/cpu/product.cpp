@@ -163,7 +163,7 @@ void add_part(const ProductTask<T, Out>& task, const Panels<S>& panels, int64_t 
                .ahead_stride = panel_size * static_cast<int64_t>(sizeof(S))};
   const auto* const next_begin = reinterpret_cast<const char*>(next);
   const auto* const next_end = reinterpret_cast<const char*>(next + size * kPanel);
-  tile.ahead = tiles == 1 ? reinterpret_cast<const char*>(tile.panel) + kAhead : next_begin;
+  if (size > 0) tile.ahead = tiles == 1 ? reinterpret_cast<const char*>(tile.panel) + kAhead : next_begin;
   int64_t row = 0;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t rows = (task.rows - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal size
