@@ -28,13 +28,13 @@ TEST(WatchdogDeathTest, SaysWhereARunHangsWithTheStackOfEveryThreadAndEndsIt) {
 }
 
 TEST(Watchdog, LetsARunBeThatGoesOnOrWaitsForTheDisk) {
-  Watchdog watchdog(milliseconds(400));
+  Watchdog watchdog(milliseconds(1500));  // a busy machine may stop this test for so long as a second
   for (int i = 0; i < 20; ++i) {
-    std::this_thread::sleep_for(milliseconds(40));
+    std::this_thread::sleep_for(milliseconds(100));
     watchdog.beat();
   }
   const Watchdog::Pause pause(watchdog);
-  std::this_thread::sleep_for(milliseconds(800));
+  std::this_thread::sleep_for(milliseconds(2000));
 }
 
 }  // namespace
