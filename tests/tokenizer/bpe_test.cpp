@@ -71,7 +71,7 @@ TEST(Bpe, EncodesAMillionEqualLettersInSeconds) {
   const Bpe model = model_of(testing::small_tokenizer_json(kTokens, {"a a", "aa aa"}));
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(encoded(model, std::string(1'000'000, 'a')), Ids(250'000, 7));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::minutes(1));  // hours where every merge reads all
 }
 
 TEST(Bpe, ReadsBothFormatsOfMerges) {
