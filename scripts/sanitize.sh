@@ -15,10 +15,11 @@ targets=(grpo_unit_tests)
 [ $# -eq 0 ] || targets=("${@/%/_test}") targets=("${targets[@]/#/grpo_}")
 scripts/build.sh --preset "$kind" --target "${targets[@]}"
 
-export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
+# Tests ask for more memory than there is, to see what is said then.
+export ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
 export LSAN_OPTIONS=suppressions=$PWD/tests/sanitize/leaks.supp:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1
-export TSAN_OPTIONS=suppressions=$PWD/tests/sanitize/races.supp:second_deadlock_stack=1:die_after_fork=0
+export TSAN_OPTIONS=allocator_may_return_null=1:suppressions=$PWD/tests/sanitize/races.supp:second_deadlock_stack=1:die_after_fork=0
 # The addresses that ThreadSanitizer reserves collide with what newer kernels choose at random.
 fixed=()
 [ "$kind" = asan ] || ! setarch "$(uname -m)" -R true 2>/dev/null || fixed=(setarch "$(uname -m)" -R)
