@@ -330,6 +330,20 @@ class Eval(unittest.TestCase):
             self.assertEqual(result.returncode, 2)
             self.assertIn("heldout", result.stderr)
 
+    def test_refuses_a_folder_where_results_would_take_the_place_of_the_problems(self):
+        row = {"problem": "1+1=", "answer": "2"}
+        for name, text in (("held.jsonl", json.dumps(row) + "\n"), ("eval.json", json.dumps([row]))):
+            with tempfile.TemporaryDirectory() as folder:
+                data = os.path.join(folder, name)
+                with open(data, "w", encoding="utf-8") as file:
+                    file.write(text)
+                result = run("eval", "--model", MODEL, "--template", "none", "--data", data, "--output", folder, "--samples", "1")
+                self.assertEqual(result.returncode, 2)
+                self.assertIn("would take the place of the problems in", result.stderr)
+                with open(data, encoding="utf-8") as file:
+                    self.assertEqual(file.read(), text)
+                self.assertEqual(os.listdir(folder), [name])
+
 
 class Doctor(unittest.TestCase):
     def test_names_every_part_of_the_machine(self):
