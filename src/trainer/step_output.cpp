@@ -59,7 +59,7 @@ void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time,
   std::vector<double> rewards;
   for (const Rollout& rollout : batch.rollouts) {
     lengths.push_back(static_cast<double>(rollout.completion.ids.size()));
-    rewards.push_back(rollout.score.reward);
+    if (!rollout.score.failed()) rewards.push_back(rollout.score.reward);
   }
   writer.add_histogram(step, time, "histogram/length", lengths);
   writer.add_histogram(step, time, "histogram/reward", rewards);
