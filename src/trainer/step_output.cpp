@@ -66,6 +66,10 @@ void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time,
   writer.add_text(step, time, "rollouts/first_group", first_group(batch));
 }
 
+double update_tokens_per_s(const StepStats& stats) {
+  return metrics::per_second(stats.update.tokens, stats.update_s + stats.update_hidden_s.value_or(0.0));
+}
+
 metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total) {
   const StepStats& stats = result.stats;
   const UpdateStats& update = stats.update;
@@ -102,7 +106,7 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
   if (stats.update_hidden_s) line.add("time/update_hidden", *stats.update_hidden_s);
   line.add("time/train", stats.rollout_s + stats.reward_s + stats.update_s);
   line.add("speed/rollout_tokens_per_s", metrics::per_second(stats.tokens_completion, stats.rollout_s));
-  line.add("speed/update_tokens_per_s", metrics::per_second(update.tokens, stats.update_s));
+  line.add("speed/update_tokens_per_s", update_tokens_per_s(stats));
   return line;
 }
 

@@ -222,7 +222,7 @@ void Grpo::show(metrics::Status& status) const {
   status.accuracy = stats.accuracy;
   status.live_share = static_cast<double>(stats.groups_live) / static_cast<double>(result_.batch.num_groups());
   status.rollout_tokens_per_s = metrics::per_second(stats.tokens_completion, stats.rollout_s);
-  status.update_tokens_per_s = metrics::per_second(stats.update.tokens, stats.update_s);
+  status.update_tokens_per_s = update_tokens_per_s(stats);
 }
 
 std::string Grpo::summary(int64_t total_steps, double step_s, double left_s) const {
