@@ -70,7 +70,10 @@ void refuse_unfit(const std::vector<Prompt>& prompts, const reward::RewardConfig
   int64_t unfit = 0;
   std::string first;
   for (const Prompt& prompt : prompts) {
-    const auto why = reward::why_unfit(config, prompt.gold, prompt.whole_row);
+    const auto golds = prompt.golds();
+    std::string why;
+    for (size_t i = 0; i < golds.size() && why.empty(); ++i)
+      why = reward::why_unfit(config, golds[i], prompt.whole_row);
     if (!why.empty() && ++unfit == 1) first = base::concat("problem ", prompt.id, ": ", why);
   }
   if (unfit == 0) return;
