@@ -198,8 +198,9 @@ void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int
     return;
   }
   const int64_t times = 1 + steps / eval.every_steps + (steps % eval.every_steps == 0 ? 0 : 1);
-  out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples
-      << " samples = " << problems * eval.samples << " completions";
+  const int64_t completions = problems * (eval.samples + (eval.greedy ? 1 : 0));
+  out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples << " samples"
+      << (eval.greedy ? " and a greedy one" : "") << " = " << completions << " completions";
   for_each_number(eval.sampling, [&](const std::string& name, auto value) { out << ", " << name << " " << value; });
   out << "\n";
 }
@@ -243,7 +244,8 @@ void describe_time(std::ostringstream& out, const TrainConfig& config, const mod
   if (ranks > 1) describe_traffic(out, config, plan, ranks);
   if (const auto seconds = measured_step_seconds(config)) {
     out << "time: an earlier run of this name took " << metrics::duration(*seconds)
-        << " a step, evaluation included: " << metrics::duration(*seconds * static_cast<double>(steps)) << " in all\n";
+        << " a step on average, evaluations and checkpoints included: "
+        << metrics::duration(*seconds * static_cast<double>(steps)) << " in all\n";
   }
 }
 
