@@ -172,6 +172,7 @@ std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets
 }
 
 void resolve_paths(TrainConfig& config, const std::filesystem::path& config_folder) {
+  config.run.output = config::resolve_path(config.run.output, "").string();  // ~/; else as seen from where one is
   config.model.path = config::resolve_path(config.model.path, config_folder).string();
   if (std::string& critic = config.algorithm.ppo.critic; !critic.empty())
     critic = config::resolve_path(critic, config_folder).string();

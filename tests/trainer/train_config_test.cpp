@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "grpo/base/error.h"
 #include "grpo/config/config.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
 #include "support/message_of.h"
 #include "support/paths.h"
+#include "trainer/load_prompts.h"
 
 namespace grpo::trainer {
 namespace {
@@ -75,6 +78,16 @@ TEST(Validate, RefusesWhatDoesNotGoWithPreferences) {
 }
 
 // It is refused under every key, since no token could be sampled.
+TEST(ResolvePaths, FindsTheHomeFolderOfTheRunsToo) {
+  setenv("HOME", "/home/of/mine", 1);
+  auto config = load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {"run.output=~/runs"});
+  resolve_paths(config, grpo::testing::source_dir() / "configs");
+  EXPECT_EQ(config.run.output, "/home/of/mine/runs");
+  config.run.output = "not_there_yet";
+  resolve_paths(config, grpo::testing::source_dir() / "configs");
+  EXPECT_EQ(config.run.output, "not_there_yet");
+}
+
 TEST(Validate, RefusesATopPOfZero) {
   for (const char* key : {"rollout.top_p", "eval.top_p"}) {
     try {
