@@ -494,6 +494,58 @@ void validate_ppo(const TrainConfig& config) {
     refuse("algorithm.negative_tokens: filtered", "a token's advantage says itself what it is worth");
 }
 
+namespace {
+
+// What written texts have nothing of: no groups, no rewards, no completions that are cut off.
+void validate_written_texts(const TrainConfig& config) {
+  if (!learns_written_texts(config.algorithm)) return;
+  const auto refuse = [&](const std::string& key) {
+    throw base::ConfigError(base::concat(key, " has no effect with algorithm.method: ",
+                                         name_of(config.algorithm.method), ", which samples nothing to learn from"));
+  };
+  const RolloutConfig& rollout = config.rollout;
+  if (config.algorithm.kl.coef > 0.0 && config.algorithm.kl.in == KlIn::kReward) refuse("algorithm.kl.in: reward");
+  if (data::order_of(config.data) == data::Order::kUncertain) refuse("data.order: uncertain");
+  if (rollout.adaptive.mode != AdaptiveMode::kOff) refuse("rollout.adaptive.mode: " + name_of(rollout.adaptive.mode));
+  if (rollout.resample.max_rollouts) refuse("rollout.resample.max_rollouts");
+  if (rollout.overlong.buffer > 0) refuse("rollout.overlong.buffer");
+  if (config.algorithm.truncated != Truncated::kTrain)
+    refuse("algorithm.truncated: " + name_of(config.algorithm.truncated));
+  if (config.algorithm.negative_tokens != NegativeTokens::kAll) refuse("algorithm.negative_tokens: filtered");
+}
+
+// What belongs to something that is turned off would do nothing in silence.
+void validate_what_is_off(const TrainConfig& config) {
+  const AdaptiveConfig& adaptive = config.rollout.adaptive;
+  const auto refuse = [](const std::string& key, const std::string& needs) {
+    throw base::ConfigError(base::concat(key, " has no effect without ", needs, "; leave it out"));
+  };
+  if (config.algorithm.kl.sync_every && !holds_reference(config.algorithm))
+    refuse("algorithm.kl.sync_every", "algorithm.kl.coef, since no reference is held");
+  if (adaptive.max_rollouts && adaptive.mode == AdaptiveMode::kOff)
+    refuse("rollout.adaptive.max_rollouts", "rollout.adaptive.mode: extend or predict");
+  if (adaptive.advantage_from != AdvantageFrom::kAll && adaptive.mode != AdaptiveMode::kExtend)
+    refuse("rollout.adaptive.advantage_from: last_extension", "rollout.adaptive.mode: extend");
+  if (config.eval.every_steps > 0) return;
+  if (is_of_evaluation(config.trainer.stop_on.metric))
+    refuse("trainer.stop_on.metric " + config.trainer.stop_on.metric, "evaluations (eval.every_steps)");
+  if (is_of_evaluation(config.checkpoint.keep_best))
+    refuse("checkpoint.keep_best " + config.checkpoint.keep_best, "evaluations (eval.every_steps)");
+}
+
+// The penalty's mean is reward/overlong/mean, as that of a term of this name would be.
+void validate_names(const TrainConfig& config) {
+  if (config.rollout.overlong.buffer == 0) return;
+  for (const auto& term : config.reward.terms) {
+    if (term.name == "overlong")
+      throw base::ConfigError(
+          "reward.terms: a term cannot be called overlong beside rollout.overlong, whose mean is reward/overlong/mean; "
+          "give it another name");
+  }
+}
+
+}  // namespace
+
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
   validate_adapters(config.model, config.distributed.sharding, config.trainer.share_prompts);
@@ -511,20 +563,13 @@ void validate(const TrainConfig& config) {
   validate_groups(rollout);
   validate_preferences(config);
   validate_ppo(config);
-  if (learns_written_texts(config.algorithm) && config.algorithm.kl.coef > 0.0 &&
-      config.algorithm.kl.in == KlIn::kReward) {
-    throw base::ConfigError(base::concat("algorithm.kl.in: reward does not go with algorithm.method: ",
-                                         name_of(config.algorithm.method), ": there is no reward"));
-  }
+  validate_written_texts(config);
+  validate_what_is_off(config);
+  validate_names(config);
   if (config.rollout.overlong.buffer >= rollout.max_new_tokens) {
     throw base::ConfigError(base::concat("rollout.overlong.buffer ", rollout.overlong.buffer,
                                          " is not less than rollout.max_new_tokens ", rollout.max_new_tokens,
                                          ": every completion would cost"));
-  }
-  if (learns_written_texts(config.algorithm) && data::order_of(config.data) == data::Order::kUncertain) {
-    throw base::ConfigError(
-        base::concat("data.order: uncertain does not go with algorithm.method: ", name_of(config.algorithm.method),
-                     ": nothing is sampled, so no accuracy is known"));
   }
   if (config.data.order == data::Order::kUncertain && !config.data.shuffle) {
     throw base::ConfigError(
