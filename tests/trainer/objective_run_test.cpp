@@ -173,6 +173,7 @@ TEST_F(ObjectiveRun, RefusesAGoalThatItDoesNotMeasure) {
 
 TEST_F(ObjectiveRun, RefusesAnEvaluationsMetricThatItDoesNotHaveAfterTheFirstEvaluation) {
   auto made = evaluated("run");
+  made.eval.every_steps = 3;
   made.checkpoint.keep_best = "eval/heldout/mean@2";
   EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
               HasSubstr("checkpoint.keep_best: no metric of this run is called eval/heldout/mean@2"));
