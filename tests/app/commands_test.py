@@ -199,7 +199,9 @@ class Train(InFolder):
     def test_flags_without_an_effect_are_refused(self):
         for flags, words in ((("--gpus", "4"), "--nproc"), (("--gpu-memory", "80"), "--dry-run"), (("--rows", "7"), "--dry-run"),
                              (("--markdown", "--print-config"), "--help-config"), (("--print-config", "--dry-run"), "exclude each other"),
-                             (("--profile", "--dry-run"), "--profile"), (("--nproc", "2", "--gpus", "2", "--dry-run"), "exclude each other")):
+                             (("--profile", "--dry-run"), "--profile"), (("--nproc", "2", "--gpus", "2", "--dry-run"), "exclude each other"),
+                             (("--nproc", "2", "distributed.backend=single"), "distributed.backend: single"),
+                             (("--gpus", "2", "--dry-run", "distributed.backend=single"), "distributed.backend: single")):
             result = run("train", *self.args, *flags)
             self.assertEqual(result.returncode, 2, (flags, result.stderr))
             self.assertIn(words, result.stderr, flags)
