@@ -17,6 +17,7 @@
 #include "trainer/plan.h"
 #include "trainer/resume.h"
 #include "trainer/run_evaluation.h"
+#include "trainer/train_shares.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -124,8 +125,9 @@ Outcome Loop::train_to_the_end() {
                                                         : ": " + goal_.reached() + " (trainer.stop_on)"));
     return Outcome::kFinished;
   }
-  base::log_info(
-      resolved_choices(config_, run_->policy, static_cast<int64_t>(run_->prompts.size()), run_->total_steps));
+  const DataExtent data{.problems = static_cast<int64_t>(run_->prompts.size()),
+                        .epoch = epoch_length(config_.data.train, run_->prompts)};
+  base::log_info(resolved_choices(config_, run_->policy, data, run_->total_steps));
   if (step_ == 0 && !run_->eval_sets.empty()) {
     metrics::MetricsLine line;
     if (evaluate(line)) {

@@ -60,7 +60,14 @@ std::string advantage_scale(const TrainConfig& config) {
   return text.str();
 }
 
-void describe_examples(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
+// As "200 steps over 4096 problems (3.1 epochs)". Where sets have weights, an epoch has another number of draws.
+std::string extent_text(const TrainConfig& config, const DataExtent& data, int64_t steps, const char* what) {
+  const auto draws = static_cast<double>(steps * config.rollout.prompts_per_step);
+  return base::concat(steps, " steps over ", data.problems, " ", what, " (", draws / static_cast<double>(data.epoch),
+                      " epochs", data.epoch == data.problems ? "" : base::concat(" of ", data.epoch, " draws"), ")");
+}
+
+void describe_examples(std::ostringstream& out, const TrainConfig& config, const DataExtent& data, int64_t steps) {
   const int64_t examples = config.rollout.prompts_per_step;
   if (config.algorithm.method == MethodKind::kDpo) {
     out << "method: dpo, pairs of the texts of data.chosen_key (" << config.data.chosen_key
@@ -71,10 +78,9 @@ void describe_examples(std::ostringstream& out, const TrainConfig& config, int64
     out << "method: sft, the texts of data.answer_key (" << config.data.answer_key << ") word for word\n";
   }
   out << "batch: " << examples << " examples a step in "
-      << config.trainer.updates_per_step * config.trainer.epochs_per_step << " updates; " << steps << " steps over "
-      << problems << " examples (" << static_cast<double>(steps * examples) / static_cast<double>(problems)
-      << " epochs), completions of at most " << config.rollout.max_new_tokens << " tokens, in micro-batches of "
-      << config.trainer.micro_batch_tokens << "\n";
+      << config.trainer.updates_per_step * config.trainer.epochs_per_step << " updates; "
+      << extent_text(config, data, steps, "examples") << ", completions of at most " << config.rollout.max_new_tokens
+      << " tokens, in micro-batches of " << config.trainer.micro_batch_tokens << "\n";
 }
 
 // Says which share of groups will be live at several accuracies of their prompts.
@@ -106,18 +112,17 @@ void describe_groups(std::ostringstream& out, const TrainConfig& config) {
   if (!has_critic(config.algorithm)) describe_live_share(out, rollout);  // with a critic every group teaches
 }
 
-void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
-  if (learns_written_texts(config.algorithm)) return describe_examples(out, config, problems, steps);
+void describe_batch(std::ostringstream& out, const TrainConfig& config, const DataExtent& data, int64_t steps) {
+  if (learns_written_texts(config.algorithm)) return describe_examples(out, config, data, steps);
   const RolloutConfig& rollout = config.rollout;
   const int64_t first = rollout.prompts_per_step * first_size(rollout), most = most_rollouts(rollout);
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   out << "batch: " << rollout.prompts_per_step << " prompts x " << first_size(rollout) << " completions = " << first
       << " rollouts a step" << (most > first ? base::concat(" at first and at most ", most) : "") << "; " << updates
       << " update" << (updates == 1 ? "" : "s") << " a step of "
-      << rollout.prompts_per_step / config.trainer.updates_per_step << " prompts; " << steps << " steps over "
-      << problems << " problems ("
-      << static_cast<double>(steps * rollout.prompts_per_step) / static_cast<double>(problems) << " epochs), "
-      << steps * first << (most > first ? base::concat(" to ", steps * most) : "") << " rollouts in all\n";
+      << rollout.prompts_per_step / config.trainer.updates_per_step << " prompts; "
+      << extent_text(config, data, steps, "problems") << ", " << steps * first
+      << (most > first ? base::concat(" to ", steps * most) : "") << " rollouts in all\n";
   describe_groups(out, config);
   out << "tokens: at most " << most * rollout.max_new_tokens << " sampled a step (" << rollout.max_new_tokens
       << " a completion), in micro-batches of " << config.trainer.micro_batch_tokens << "\n";
@@ -326,11 +331,11 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
 
 }  // namespace
 
-int64_t steps_of(const TrainConfig& config, int64_t num_problems) {
+int64_t steps_of(const TrainConfig& config, int64_t epoch) {
   if (config.trainer.steps) return *config.trainer.steps;
-  const int64_t whole = data::num_steps(config.data.epochs, num_problems, config.rollout.prompts_per_step);
+  const int64_t whole = data::num_steps(config.data.epochs, epoch, config.rollout.prompts_per_step);
   if (whole < 1) {
-    throw base::ConfigError(base::concat("data.epochs ", config.data.epochs, " of ", num_problems,
+    throw base::ConfigError(base::concat("data.epochs ", config.data.epochs, " of ", epoch,
                                          " problems is less than one step of rollout.prompts_per_step ",
                                          config.rollout.prompts_per_step,
                                          "; use more epochs, fewer prompts or trainer.steps"));
@@ -355,10 +360,10 @@ std::string trained_text(const PolicyConfig& policy, const models::ModelConfig& 
 
 }  // namespace
 
-std::string resolved_choices(const TrainConfig& config, const Policy& policy, int64_t num_problems, int64_t steps) {
+std::string resolved_choices(const TrainConfig& config, const Policy& policy, const DataExtent& data, int64_t steps) {
   std::ostringstream out;
   out << "training " << config.run.name << "\n";
-  describe_batch(out, config, num_problems, steps);
+  describe_batch(out, config, data, steps);
   describe_objective(out, config);
   out << trained_text(config.model, policy.model->config());
   std::vector<std::string> stops;
@@ -376,8 +381,9 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
                       const PlanAssumptions& assumptions) {
   const auto inputs = plan_inputs(config, assumptions);
   const auto& model = inputs.model;
-  const int64_t problems = epoch_length(config.data.train, inputs.train);
-  const int64_t steps = steps_of(config, problems);
+  const DataExtent data{.problems = static_cast<int64_t>(inputs.train.size()),
+                        .epoch = epoch_length(config.data.train, inputs.train)};
+  const int64_t steps = steps_of(config, data.epoch);
   at::set_num_threads(num_threads(config.trainer.threads));
   std::ostringstream out;
   out << "run: " << config.run.output << "/" << config.run.name << "\n";
@@ -385,7 +391,7 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
   out << "model: " << (assumptions.shape.empty() ? config.model.path : assumptions.shape) << ", " << model.model_type
       << ", " << model.num_parameters() << " parameters\n";
   out << trained_text(config.model, model);
-  describe_batch(out, config, problems, steps);
+  describe_batch(out, config, data, steps);
   describe_objective(out, config);
   describe_evaluation(out, config, static_cast<int64_t>(inputs.evaluated.size()), steps);
   const PlanTarget target = imagined_target(config, ranks, memory_gb);

@@ -40,6 +40,11 @@ TEST_F(Plan, TranslatesEveryBatchWord) {
   EXPECT_THAT(text(), Not(HasSubstr("warning: ")));
 }
 
+TEST_F(Plan, CountsEpochsInDrawsWhereSetsHaveWeights) {
+  config_.data.train[0].weight = 2;
+  EXPECT_THAT(text(), HasSubstr("6 steps over 4096 problems (0.00585938 epochs of 8192 draws)"));
+}
+
 TEST_F(Plan, WarnsOfBf16WhereTheCpuHasNoAvx2) {
   config_.rollout.exact = false;
   const auto warns = HasSubstr("model.dtype: float32 is faster here");
