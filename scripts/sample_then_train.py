@@ -18,6 +18,9 @@ from pathlib import Path
 SCRIPTS = Path(__file__).resolve().parent
 SOURCE = SCRIPTS.parent
 KEEPS = {"sft": "rollouts_to_examples.py", "dpo": "rollouts_to_pairs.py"}
+# What a configuration says of sampled groups concerns the sampling alone; written texts have none, and refuse it.
+WRITTEN = ["rollout.resample.max_rollouts=null", "rollout.adaptive.mode=off", "rollout.adaptive.max_rollouts=null", "rollout.adaptive.advantage_from=all",
+           "rollout.overlong.buffer=0", "algorithm.truncated=train", "algorithm.negative_tokens=all"]
 
 
 def run_to_its_end(command):
@@ -58,8 +61,8 @@ def sample(options, run, seed, model):
     """Rate 0 leaves the policy as it is. Each round asks in an order of its own."""
     count = options.rollouts // options.rounds
     train(options, run, seed, *model, "optimizer.lr=0", "algorithm.method=grpo", f"data.train={quoted(options.problems)}", "data.epochs=1000000", "trainer.steps=1000000",
-          f"trainer.stop_on={{metric: rollouts/total, at_least: {count}}}", "eval.every_steps=0", "checkpoint.every_steps=1000000", "checkpoint.export_model=false",
-          "logging.rollouts_per_step=1000000")
+          f"trainer.stop_on={{metric: rollouts/total, at_least: {count}}}", "eval.every_steps=0", 'checkpoint.keep_best=""',
+          "checkpoint.every_steps=1000000", "checkpoint.export_model=false", "logging.rollouts_per_step=1000000")
 
 
 def keep(options, round_folder):
@@ -95,8 +98,8 @@ def main():
         folder, seed = options.output / f"round{number}", options.seed + 1000 * (number - 1)
         sample(options, folder / "sampled", seed, model)
         kept = keep(options, folder)
-        train(options, folder / "trained", seed, *model, f"algorithm.method={options.method}", f"data.train={quoted([str(kept)])}", "trainer.steps=null", "checkpoint.every_steps=1000000",
-              "checkpoint.export_model=true")
+        train(options, folder / "trained", seed, *model, *WRITTEN, f"algorithm.method={options.method}", f"data.train={quoted([str(kept)])}",
+              "trainer.steps=null", "checkpoint.every_steps=1000000", "checkpoint.export_model=true")
         model = [f"model.path={quoted(newest_model(folder / 'trained'))}"]
 
 

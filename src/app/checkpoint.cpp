@@ -103,12 +103,11 @@ void prune(const CheckpointOptions& options) {
     throw base::ConfigError(
         options.folder + ": is one checkpoint, and prune thins out those of a run; expected a run or its checkpoints/");
   }
-  all_of(options.folder);  // throws where there is none
+  const fs::path newest = all_of(options.folder).back();
   const fs::path folder = checkpoints_of(options.folder);
   const io::FileLock lock(fs::weakly_canonical(folder).parent_path() / ".lock");  // refuses while the run goes on
   checkpoint::Store store(folder);
-  const auto steps = store.steps();
-  if (!steps.empty()) checkpoint::check_whole(store.path_of(steps.back()));
+  checkpoint::check_whole(newest);  // also where it has no MANIFEST any more
   for (const int64_t step : store.prune(options.keep)) std::printf("removed %s\n", checkpoint::step_name(step).c_str());
 }
 

@@ -39,6 +39,9 @@ std::vector<data::SeenFile> inspect(const std::vector<std::string>& entries, con
 
 // Loads only tokenizer and template, since nothing is computed.
 std::optional<trainer::Policy> load_tokenizer(const trainer::PolicyConfig& config) {
+  const bool names_template = config.chat_template.text != trainer::PolicyConfig{}.chat_template.text;
+  if (config.path.empty() && names_template)
+    throw base::ConfigError("--template needs --model: without one, lengths are characters of the problem");
   if (config.path.empty()) return std::nullopt;
   if (!std::filesystem::is_directory(config.path)) throw base::ConfigError("--model: no folder " + config.path);
   std::optional<trainer::Policy> policy(std::in_place);

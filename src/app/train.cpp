@@ -119,6 +119,11 @@ void run_train(const TrainOptions& options) {
                                             .config_folder = file.parent_path().string(),
                                             .profile = options.profile};
   const int64_t ranks = options.nproc ? num_local_ranks(*options.nproc, config.model.device) : options.gpus.value_or(1);
+  if (ranks > 1 && config.distributed.backend == dist::Backend::kSingle) {
+    throw base::ConfigError(base::concat("distributed.backend: single lets each process train a run of its own, but ",
+                                         options.nproc ? "--nproc" : "--gpus", " asks for ", ranks,
+                                         " ranks of one run; use auto"));
+  }
   if (options.dry_run) {
     std::fputs(trainer::describe_plan(config, train_options, ranks, options.gpu_memory, options.assumptions).c_str(),
                stdout);

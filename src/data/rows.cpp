@@ -110,7 +110,6 @@ bool is_known_ending(const std::filesystem::path& file) {
 std::string known_endings() { return ".jsonl, .json and .csv, each also with .gz, .zst or .xz, and .parquet"; }
 
 std::unique_ptr<RowSource> open_rows(const std::string& file, const std::vector<std::string>& keys) {
-  if (file == "-") return std::make_unique<JsonlRows>(file);
   if (!is_known_ending(file)) throw base::IoError(file + ": unknown ending; problem files end in " + known_endings());
   const std::string ending = ending_of(file);
   if (ending == ".jsonl") return std::make_unique<JsonlRows>(file);

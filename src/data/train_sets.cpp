@@ -1,6 +1,7 @@
 // Reads data.train: which rows of which files, in which order.
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <unordered_set>
 
 #include "data/condition.h"
@@ -45,7 +46,8 @@ class SetReader {
     for (size_t k = 0; k < conditions_.size(); ++k) {
       if (seen_[k]) continue;
       throw base::ConfigError(base::concat("data.train: where: ", conditions_[k].text, ": no row has the key ",
-                                           conditions_[k].key, base::did_you_mean(conditions_[k].key, known_)));
+                                           conditions_[k].key,
+                                           base::did_you_mean(conditions_[k].key, {known_.begin(), known_.end()})));
     }
     return std::move(problems_);
   }
@@ -62,7 +64,9 @@ class SetReader {
     bool wanted = true;
     for (size_t k = 0; k < conditions_.size(); ++k) {
       if (!seen_[k]) seen_[k] = find_value(row, conditions_[k].key) != nullptr;
-      if (!seen_[k]) known_ = keys_of(row);
+      if (!seen_[k]) {
+        for (const auto& key : keys_of(row)) known_.insert(key);
+      }
       try {
         wanted = wanted && meets(row, conditions_[k]);
       } catch (const base::IoError& error) {
@@ -82,8 +86,8 @@ class SetReader {
   ProblemKeys keys_;
   SetCounts& counts_;
   std::vector<Condition> conditions_;
-  std::vector<bool> seen_;          // for each condition whether any row had its key
-  std::vector<std::string> known_;  // keys of the last row that lacked such a key
+  std::vector<bool> seen_;       // for each condition whether any row had its key
+  std::set<std::string> known_;  // keys of the rows that lacked such a key
   std::vector<Problem> problems_;
 };
 

@@ -149,9 +149,12 @@ std::map<std::string, double> last_eval_by_problem(const RunSummary& run, const 
   std::snprintf(step, sizeof step, "step_%08lld_", static_cast<long long>(curve->second.back().first));
   const auto path = run.folder / "eval" / (step + set_of(metric) + ".jsonl");
   if (!fs::exists(path)) return shares;
+  std::map<std::string, int64_t> seen;
   for_each_line(path, [&](const nlohmann::json& line) {
     const auto samples = static_cast<double>(line.at("samples").size());
-    if (samples > 0.0) shares[line.at("id").get<std::string>()] = number_in(line, "right") / samples;
+    const std::string problem = line.at("id").get<std::string>() + " " + line.value("gold", nlohmann::json()).dump();
+    const auto number = ++seen[problem];
+    if (samples > 0.0) shares[problem + " " + std::to_string(number)] = number_in(line, "right") / samples;
     return true;
   });
   return shares;

@@ -19,16 +19,23 @@ double mean_over_seeds(const Arm& arm, const std::function<double(const RunSumma
   return interval_of(values_of(arm, value)).mean;
 }
 
-// The differences b - a problem by problem, for runs that were evaluated on the same problems. Their spread shows how
-// much the mean difference would change with another set of problems.
-std::vector<double> paired_differences(const RunSummary& a, const RunSummary& b, const std::string& metric) {
+// The last evaluations of two runs, problem by problem.
+struct Pairing {
+  size_t ours = 0, theirs = 0;      // how many problems each was evaluated on; 0 where that is not known
+  std::vector<double> differences;  // b - a, of the problems that they share
+  bool same_problems() const { return differences.size() == ours && differences.size() == theirs; }
+  bool is_known() const { return ours > 0 && theirs > 0; }
+};
+
+Pairing pairing_of(const RunSummary& a, const RunSummary& b, const std::string& metric) {
   const auto ours = last_eval_by_problem(a, metric);
   const auto theirs = last_eval_by_problem(b, metric);
-  std::vector<double> differences;
-  for (const auto& [id, value] : ours) {
-    if (const auto found = theirs.find(id); found != theirs.end()) differences.push_back(found->second - value);
+  Pairing pairing{.ours = ours.size(), .theirs = theirs.size(), .differences = {}};
+  for (const auto& [problem, value] : ours) {
+    if (const auto found = theirs.find(problem); found != theirs.end())
+      pairing.differences.push_back(found->second - value);
   }
-  return differences;
+  return pairing;
 }
 
 void add_difference(Verdict& verdict, const Arm& baseline, const Arm& arm) {
@@ -41,10 +48,11 @@ void add_difference(Verdict& verdict, const Arm& baseline, const Arm& arm) {
     difference = welch_difference(a, b);
     verdict.method = "Welch's t over " + std::to_string(a.size()) + " and " + std::to_string(b.size()) + " seeds";
   } else if (baseline.runs.size() == 1 && arm.runs.size() == 1) {
-    const auto pairs = paired_differences(*baseline.runs.front(), *arm.runs.front(), verdict.metric);
-    if (pairs.size() > 1) {
-      difference.half_width = interval_of(pairs).half_width;
-      verdict.method = "paired over " + std::to_string(pairs.size()) + " problems, one seed each";
+    // The spread over problems shows how much the mean difference would change with another set of problems.
+    const auto pairs = pairing_of(*baseline.runs.front(), *arm.runs.front(), verdict.metric);
+    if (pairs.same_problems() && pairs.differences.size() > 1) {
+      difference.half_width = interval_of(pairs.differences).half_width;
+      verdict.method = "paired over " + std::to_string(pairs.ours) + " problems, one seed each";
     }
   }
   verdict.difference = 100.0 * difference.mean;
@@ -86,6 +94,16 @@ std::string uneven_seeds(const Arm& arm, const std::string& label) {
          " steps long.";
 }
 
+// Sets are known by their files' names, and under one name two runs may have had different problems. The runs of an arm
+// have one configuration, so the first of each tells.
+std::string other_problems(const Arm& arm, const Arm& baseline, const Verdict& verdict) {
+  const auto pairs = pairing_of(*baseline.runs.front(), *arm.runs.front(), verdict.metric);
+  if (!pairs.is_known() || pairs.same_problems()) return "";
+  return " The problems were not the same: of " + std::to_string(pairs.theirs) + " of " + verdict.arm + " and " +
+         std::to_string(pairs.ours) + " of " + verdict.baseline + ", " + std::to_string(pairs.differences.size()) +
+         " agree in id and answer, so that the figures do not compare.";
+}
+
 Verdict compare(const std::vector<Arm>& arms, const Arm& arm, const std::string& metric) {
   const Arm& baseline = arms.front();
   const auto value = [&](const RunSummary& run) { return final_value(run, metric); };
@@ -107,7 +125,8 @@ Verdict compare(const std::vector<Arm>& arms, const Arm& arm, const std::string&
                   .method = "",
                   .text = ""};
   add_difference(verdict, baseline, arm);
-  verdict.text = sentence(verdict) + uneven_seeds(arm, verdict.arm) + uneven_seeds(baseline, verdict.baseline);
+  verdict.text = sentence(verdict) + other_problems(arm, baseline, verdict) + uneven_seeds(arm, verdict.arm) +
+                 uneven_seeds(baseline, verdict.baseline);
   return verdict;
 }
 

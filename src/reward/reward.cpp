@@ -80,10 +80,13 @@ class WeightedSum : public RewardFunction {
 
   std::vector<Score> score(std::span<const Item> items) const override {
     std::vector<Score> scores(items.size());
-    for (size_t k = 0; k < parts_.size(); ++k) {
-      auto values = parts_[k].term->values(items);
-      for (size_t i = 0; i < items.size(); ++i) add(k, std::move(values[i]), scores[i]);
-    }
+    for (size_t k = 0; k < parts_.size(); ++k) ask(k, items, scores);
+    return scores;
+  }
+
+  std::vector<Score> judge(std::span<const Item> items) const override {
+    std::vector<Score> scores(items.size());
+    if (judge_ < parts_.size()) ask(judge_, items, scores);
     return scores;
   }
 
@@ -93,6 +96,11 @@ class WeightedSum : public RewardFunction {
     double weight;
     std::unique_ptr<Term> term;
   };
+
+  void ask(size_t k, std::span<const Item> items, std::vector<Score>& scores) const {
+    auto values = parts_[k].term->values(items);
+    for (size_t i = 0; i < items.size(); ++i) add(k, std::move(values[i]), scores[i]);
+  }
 
   void add(size_t k, TermValue term, Score& score) const {
     const Part& part = parts_[k];

@@ -19,16 +19,31 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
+fs::path report_path(const EvalRun& run) { return fs::path(run.output) / "eval.json"; }
+fs::path answers_path(const EvalRun& run, const std::string& set) { return fs::path(run.output) / (set + ".jsonl"); }
+
+// A set's results have its name, so that in the folder of the problems they would take their place.
+void refuse_to_replace(const std::string& problems, const fs::path& output) {
+  std::error_code missing;
+  if (!fs::equivalent(problems, output, missing)) return;
+  throw base::ConfigError(base::concat("--output: ", output.string(), " would take the place of the problems in ",
+                                       problems, "; name another folder"));
+}
+
 std::vector<EvalSet> load_sets(const Policy& policy, const EvalRun& run) {
   std::vector<EvalSet> sets;
   const auto judge = reward::judge_of(run.reward, run.eval.judge);
   const auto files = resolve_files(run.files, "", "--data");
   const auto names = names_of_sets(files, "--data");
+  for (const auto& file : files) {
+    refuse_to_replace(file, report_path(run));
+    for (const auto& name : names) refuse_to_replace(file, answers_path(run, name));
+  }
   for (size_t i = 0; i < files.size(); ++i) {
     sets.push_back({.name = names[i],
                     .prompts = load_prompts(policy, run.data, {files[i]}, run.data.max_prompt_tokens, "--data",
                                             reward::needs_whole_rows(judge))});
-    check_golds(sets.back().prompts, run.reward, "--data", reward::gold_use(judge));
+    check_golds(sets.back().prompts, judge, "--data", reward::gold_use(judge));
   }
   return sets;
 }
@@ -105,7 +120,7 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
                             .graded = reward::uses_graders(judging),
                             .answers = &answers};
   std::vector<fs::path> outputs;
-  for (const EvalSet& set : sets) outputs.push_back(fs::path(run.output) / (set.name + ".jsonl"));
+  for (const EvalSet& set : sets) outputs.push_back(answers_path(run, set.name));
   const metrics::Timer timer;
   const auto results = evaluate(sets, context, outputs);
   if (results.empty()) return results;
@@ -115,7 +130,7 @@ std::vector<EvalResult> run_eval(const EvalRun& run) {
                  {"time_s", timer.seconds()},
                  {"sampled_tokens", engine.stats().completion_tokens}});
   for (size_t s = 0; s < sets.size(); ++s) report["sets"].push_back(to_json(results[s], sets[s].prompts.size()));
-  io::write_json(fs::path(run.output) / "eval.json", report, 1);
+  io::write_json(report_path(run), report, 1);
   return results;
 }
 

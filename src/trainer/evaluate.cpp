@@ -56,7 +56,7 @@ std::vector<Answer> judged(const std::vector<rollout::Completion>& completions, 
   std::vector<reward::Item> items;
   for (size_t i = 0; i < completions.size(); ++i)
     items.push_back(item_of(prompt, golds, completions[i], turns[i], static_cast<int64_t>(first + i)));
-  auto scores = context.judge->score(items);
+  auto scores = context.judge->judge(items);
   for (size_t i = 0; i < answers.size(); ++i) take_score(prompt, std::move(scores[i]), answers[i]);
   return answers;
 }

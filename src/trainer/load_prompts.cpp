@@ -70,7 +70,10 @@ void refuse_unfit(const std::vector<Prompt>& prompts, const reward::RewardConfig
   int64_t unfit = 0;
   std::string first;
   for (const Prompt& prompt : prompts) {
-    const auto why = reward::why_unfit(config, prompt.gold, prompt.whole_row);
+    const auto golds = prompt.golds();
+    std::string why;
+    for (size_t i = 0; i < golds.size() && why.empty(); ++i)
+      why = reward::why_unfit(config, golds[i], prompt.whole_row);
     if (!why.empty() && ++unfit == 1) first = base::concat("problem ", prompt.id, ": ", why);
   }
   if (unfit == 0) return;
@@ -169,6 +172,7 @@ std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets
 }
 
 void resolve_paths(TrainConfig& config, const std::filesystem::path& config_folder) {
+  config.run.output = config::resolve_path(config.run.output, "").string();  // ~/; else as seen from where one is
   config.model.path = config::resolve_path(config.model.path, config_folder).string();
   if (std::string& critic = config.algorithm.ppo.critic; !critic.empty())
     critic = config::resolve_path(critic, config_folder).string();

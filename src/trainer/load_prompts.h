@@ -23,6 +23,7 @@ std::vector<std::string> resolve_files(const std::vector<std::string>& entries, 
 std::vector<data::TrainSet> resolve_sets(const std::vector<data::TrainSet>& sets, const std::string& config_folder);
 
 /// Resolves every path of a configuration: those of the model, the critic, the training sets and the evaluation sets.
+/// In run.output, which need not be there yet, only ~/ is replaced.
 void resolve_paths(TrainConfig& config, const std::filesystem::path& config_folder);
 
 /// What the rows of data.train are read as, which depends on method and reward.

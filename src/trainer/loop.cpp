@@ -17,6 +17,7 @@
 #include "trainer/plan.h"
 #include "trainer/resume.h"
 #include "trainer/run_evaluation.h"
+#include "trainer/train_shares.h"
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
@@ -124,11 +125,15 @@ Outcome Loop::train_to_the_end() {
                                                         : ": " + goal_.reached() + " (trainer.stop_on)"));
     return Outcome::kFinished;
   }
-  base::log_info(
-      resolved_choices(config_, run_->policy, static_cast<int64_t>(run_->prompts.size()), run_->total_steps));
+  const DataExtent data{.problems = static_cast<int64_t>(run_->prompts.size()),
+                        .epoch = epoch_length(config_.data.train, run_->prompts)};
+  base::log_info(resolved_choices(config_, run_->policy, data, run_->total_steps));
   if (step_ == 0 && !run_->eval_sets.empty()) {
     metrics::MetricsLine line;
-    if (evaluate(line)) log_.line(0, line);
+    if (evaluate(line)) {
+      log_.line(0, line);
+      check_watched(line);
+    }
   }
   log_.start_clock(step_);
   while (!is_last() && !stops()) train_step();
@@ -248,6 +253,13 @@ void Loop::finish_interrupted_step() {
 // So that all ranks decide alike when the run ends and which checkpoint is the best.
 void Loop::take_watched_from_rank_0(metrics::MetricsLine& line) const {
   take_from_rank_0({config_.trainer.stop_on.metric, config_.checkpoint.keep_best}, communicator_, line);
+}
+
+// A wrong name of an evaluation's metric ends the run after the first evaluation, not eval.every_steps steps later.
+void Loop::check_watched(const metrics::MetricsLine& first_evaluation) const {
+  const std::string &goal = config_.trainer.stop_on.metric, &best = config_.checkpoint.keep_best;
+  if (is_of_evaluation(goal)) BestOf(goal).check(first_evaluation, "trainer.stop_on.metric");
+  if (is_of_evaluation(best)) BestOf(best).check(first_evaluation, "checkpoint.keep_best");
 }
 
 bool Loop::is_last() const { return step_ >= run_->total_steps || !goal_.reached().empty(); }

@@ -46,6 +46,7 @@ class Loop {
   bool finish_step(metrics::MetricsLine line, const metrics::Timer& step_timer, double cpu_s);
   void finish_interrupted_step();
   void take_watched_from_rank_0(metrics::MetricsLine& line) const;
+  void check_watched(const metrics::MetricsLine& first_evaluation) const;
   bool is_last() const;
   bool is_better(const metrics::MetricsLine& line, bool saved);
   void save(const metrics::MetricsLine& line, bool evaluated, bool best = false);

@@ -10,8 +10,6 @@
 namespace grpo::trainer {
 namespace {
 
-bool is_of_evaluation(const std::string& name) { return name.starts_with("eval/") || name == "time/eval"; }
-
 std::optional<double> value_in(const metrics::MetricsLine& line, const std::string& name) {
   for (const auto& [other, value] : line.values()) {
     if (other == name) return value;
@@ -20,6 +18,8 @@ std::optional<double> value_in(const metrics::MetricsLine& line, const std::stri
 }
 
 }  // namespace
+
+bool is_of_evaluation(const std::string& name) { return name.starts_with("eval/") || name == "time/eval"; }
 
 void take_from_rank_0(const std::vector<std::string>& names, dist::Communicator& communicator,
                       metrics::MetricsLine& line) {

@@ -13,6 +13,9 @@
 
 namespace grpo::trainer {
 
+/// Whether a metric of this name is only in lines of steps with an evaluation.
+bool is_of_evaluation(const std::string& name);
+
 /// Sets the metrics of these names, where the line has them, to what rank 0 has measured. Times and speeds differ
 /// between ranks, and so may the last digits of other figures on unlike machines, so ranks that judged by their own
 /// would end the run, or save, in different steps. REQUIRES: the lines of all ranks have the same names. A collective.

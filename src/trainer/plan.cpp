@@ -60,7 +60,14 @@ std::string advantage_scale(const TrainConfig& config) {
   return text.str();
 }
 
-void describe_examples(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
+// As "200 steps over 4096 problems (3.1 epochs)". Where sets have weights, an epoch has another number of draws.
+std::string extent_text(const TrainConfig& config, const DataExtent& data, int64_t steps, const char* what) {
+  const auto draws = static_cast<double>(steps * config.rollout.prompts_per_step);
+  return base::concat(steps, " steps over ", data.problems, " ", what, " (", draws / static_cast<double>(data.epoch),
+                      " epochs", data.epoch == data.problems ? "" : base::concat(" of ", data.epoch, " draws"), ")");
+}
+
+void describe_examples(std::ostringstream& out, const TrainConfig& config, const DataExtent& data, int64_t steps) {
   const int64_t examples = config.rollout.prompts_per_step;
   if (config.algorithm.method == MethodKind::kDpo) {
     out << "method: dpo, pairs of the texts of data.chosen_key (" << config.data.chosen_key
@@ -71,10 +78,9 @@ void describe_examples(std::ostringstream& out, const TrainConfig& config, int64
     out << "method: sft, the texts of data.answer_key (" << config.data.answer_key << ") word for word\n";
   }
   out << "batch: " << examples << " examples a step in "
-      << config.trainer.updates_per_step * config.trainer.epochs_per_step << " updates; " << steps << " steps over "
-      << problems << " examples (" << static_cast<double>(steps * examples) / static_cast<double>(problems)
-      << " epochs), completions of at most " << config.rollout.max_new_tokens << " tokens, in micro-batches of "
-      << config.trainer.micro_batch_tokens << "\n";
+      << config.trainer.updates_per_step * config.trainer.epochs_per_step << " updates; "
+      << extent_text(config, data, steps, "examples") << ", completions of at most " << config.rollout.max_new_tokens
+      << " tokens, in micro-batches of " << config.trainer.micro_batch_tokens << "\n";
 }
 
 // Says which share of groups will be live at several accuracies of their prompts.
@@ -106,18 +112,17 @@ void describe_groups(std::ostringstream& out, const TrainConfig& config) {
   if (!has_critic(config.algorithm)) describe_live_share(out, rollout);  // with a critic every group teaches
 }
 
-void describe_batch(std::ostringstream& out, const TrainConfig& config, int64_t problems, int64_t steps) {
-  if (learns_written_texts(config.algorithm)) return describe_examples(out, config, problems, steps);
+void describe_batch(std::ostringstream& out, const TrainConfig& config, const DataExtent& data, int64_t steps) {
+  if (learns_written_texts(config.algorithm)) return describe_examples(out, config, data, steps);
   const RolloutConfig& rollout = config.rollout;
   const int64_t first = rollout.prompts_per_step * first_size(rollout), most = most_rollouts(rollout);
   const int64_t updates = config.trainer.updates_per_step * config.trainer.epochs_per_step;
   out << "batch: " << rollout.prompts_per_step << " prompts x " << first_size(rollout) << " completions = " << first
       << " rollouts a step" << (most > first ? base::concat(" at first and at most ", most) : "") << "; " << updates
       << " update" << (updates == 1 ? "" : "s") << " a step of "
-      << rollout.prompts_per_step / config.trainer.updates_per_step << " prompts; " << steps << " steps over "
-      << problems << " problems ("
-      << static_cast<double>(steps * rollout.prompts_per_step) / static_cast<double>(problems) << " epochs), "
-      << steps * first << (most > first ? base::concat(" to ", steps * most) : "") << " rollouts in all\n";
+      << rollout.prompts_per_step / config.trainer.updates_per_step << " prompts; "
+      << extent_text(config, data, steps, "problems") << ", " << steps * first
+      << (most > first ? base::concat(" to ", steps * most) : "") << " rollouts in all\n";
   describe_groups(out, config);
   out << "tokens: at most " << most * rollout.max_new_tokens << " sampled a step (" << rollout.max_new_tokens
       << " a completion), in micro-batches of " << config.trainer.micro_batch_tokens << "\n";
@@ -198,8 +203,9 @@ void describe_evaluation(std::ostringstream& out, const TrainConfig& config, int
     return;
   }
   const int64_t times = 1 + steps / eval.every_steps + (steps % eval.every_steps == 0 ? 0 : 1);
-  out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples
-      << " samples = " << problems * eval.samples << " completions";
+  const int64_t completions = problems * (eval.samples + (eval.greedy ? 1 : 0));
+  out << "evaluation: " << times << " times " << problems << " problems x " << eval.samples << " samples"
+      << (eval.greedy ? " and a greedy one" : "") << " = " << completions << " completions";
   for_each_number(eval.sampling, [&](const std::string& name, auto value) { out << ", " << name << " " << value; });
   out << "\n";
 }
@@ -243,7 +249,8 @@ void describe_time(std::ostringstream& out, const TrainConfig& config, const mod
   if (ranks > 1) describe_traffic(out, config, plan, ranks);
   if (const auto seconds = measured_step_seconds(config)) {
     out << "time: an earlier run of this name took " << metrics::duration(*seconds)
-        << " a step, evaluation included: " << metrics::duration(*seconds * static_cast<double>(steps)) << " in all\n";
+        << " a step on average, evaluations and checkpoints included: "
+        << metrics::duration(*seconds * static_cast<double>(steps)) << " in all\n";
   }
 }
 
@@ -324,11 +331,11 @@ void describe_memory(std::ostringstream& out, const TrainConfig& config, const m
 
 }  // namespace
 
-int64_t steps_of(const TrainConfig& config, int64_t num_problems) {
+int64_t steps_of(const TrainConfig& config, int64_t epoch) {
   if (config.trainer.steps) return *config.trainer.steps;
-  const int64_t whole = data::num_steps(config.data.epochs, num_problems, config.rollout.prompts_per_step);
+  const int64_t whole = data::num_steps(config.data.epochs, epoch, config.rollout.prompts_per_step);
   if (whole < 1) {
-    throw base::ConfigError(base::concat("data.epochs ", config.data.epochs, " of ", num_problems,
+    throw base::ConfigError(base::concat("data.epochs ", config.data.epochs, " of ", epoch,
                                          " problems is less than one step of rollout.prompts_per_step ",
                                          config.rollout.prompts_per_step,
                                          "; use more epochs, fewer prompts or trainer.steps"));
@@ -353,10 +360,10 @@ std::string trained_text(const PolicyConfig& policy, const models::ModelConfig& 
 
 }  // namespace
 
-std::string resolved_choices(const TrainConfig& config, const Policy& policy, int64_t num_problems, int64_t steps) {
+std::string resolved_choices(const TrainConfig& config, const Policy& policy, const DataExtent& data, int64_t steps) {
   std::ostringstream out;
   out << "training " << config.run.name << "\n";
-  describe_batch(out, config, num_problems, steps);
+  describe_batch(out, config, data, steps);
   describe_objective(out, config);
   out << trained_text(config.model, policy.model->config());
   std::vector<std::string> stops;
@@ -374,8 +381,9 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
                       const PlanAssumptions& assumptions) {
   const auto inputs = plan_inputs(config, assumptions);
   const auto& model = inputs.model;
-  const int64_t problems = epoch_length(config.data.train, inputs.train);
-  const int64_t steps = steps_of(config, problems);
+  const DataExtent data{.problems = static_cast<int64_t>(inputs.train.size()),
+                        .epoch = epoch_length(config.data.train, inputs.train)};
+  const int64_t steps = steps_of(config, data.epoch);
   at::set_num_threads(num_threads(config.trainer.threads));
   std::ostringstream out;
   out << "run: " << config.run.output << "/" << config.run.name << "\n";
@@ -383,7 +391,7 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
   out << "model: " << (assumptions.shape.empty() ? config.model.path : assumptions.shape) << ", " << model.model_type
       << ", " << model.num_parameters() << " parameters\n";
   out << trained_text(config.model, model);
-  describe_batch(out, config, problems, steps);
+  describe_batch(out, config, data, steps);
   describe_objective(out, config);
   describe_evaluation(out, config, static_cast<int64_t>(inputs.evaluated.size()), steps);
   const PlanTarget target = imagined_target(config, ranks, memory_gb);
@@ -492,6 +500,58 @@ void validate_ppo(const TrainConfig& config) {
     refuse("algorithm.negative_tokens: filtered", "a token's advantage says itself what it is worth");
 }
 
+namespace {
+
+// What written texts have nothing of: no groups, no rewards, no completions that are cut off.
+void validate_written_texts(const TrainConfig& config) {
+  if (!learns_written_texts(config.algorithm)) return;
+  const auto refuse = [&](const std::string& key) {
+    throw base::ConfigError(base::concat(key, " has no effect with algorithm.method: ",
+                                         name_of(config.algorithm.method), ", which samples nothing to learn from"));
+  };
+  const RolloutConfig& rollout = config.rollout;
+  if (config.algorithm.kl.coef > 0.0 && config.algorithm.kl.in == KlIn::kReward) refuse("algorithm.kl.in: reward");
+  if (data::order_of(config.data) == data::Order::kUncertain) refuse("data.order: uncertain");
+  if (rollout.adaptive.mode != AdaptiveMode::kOff) refuse("rollout.adaptive.mode: " + name_of(rollout.adaptive.mode));
+  if (rollout.resample.max_rollouts) refuse("rollout.resample.max_rollouts");
+  if (rollout.overlong.buffer > 0) refuse("rollout.overlong.buffer");
+  if (config.algorithm.truncated != Truncated::kTrain)
+    refuse("algorithm.truncated: " + name_of(config.algorithm.truncated));
+  if (config.algorithm.negative_tokens != NegativeTokens::kAll) refuse("algorithm.negative_tokens: filtered");
+}
+
+// What belongs to something that is turned off would do nothing in silence.
+void validate_what_is_off(const TrainConfig& config) {
+  const AdaptiveConfig& adaptive = config.rollout.adaptive;
+  const auto refuse = [](const std::string& key, const std::string& needs) {
+    throw base::ConfigError(base::concat(key, " has no effect without ", needs, "; leave it out"));
+  };
+  if (config.algorithm.kl.sync_every && !holds_reference(config.algorithm))
+    refuse("algorithm.kl.sync_every", "algorithm.kl.coef, since no reference is held");
+  if (adaptive.max_rollouts && adaptive.mode == AdaptiveMode::kOff)
+    refuse("rollout.adaptive.max_rollouts", "rollout.adaptive.mode: extend or predict");
+  if (adaptive.advantage_from != AdvantageFrom::kAll && adaptive.mode != AdaptiveMode::kExtend)
+    refuse("rollout.adaptive.advantage_from: last_extension", "rollout.adaptive.mode: extend");
+  if (config.eval.every_steps > 0) return;
+  if (is_of_evaluation(config.trainer.stop_on.metric))
+    refuse("trainer.stop_on.metric " + config.trainer.stop_on.metric, "evaluations (eval.every_steps)");
+  if (is_of_evaluation(config.checkpoint.keep_best))
+    refuse("checkpoint.keep_best " + config.checkpoint.keep_best, "evaluations (eval.every_steps)");
+}
+
+// The penalty's mean is reward/overlong/mean, as that of a term of this name would be.
+void validate_names(const TrainConfig& config) {
+  if (config.rollout.overlong.buffer == 0) return;
+  for (const auto& term : config.reward.terms) {
+    if (term.name == "overlong")
+      throw base::ConfigError(
+          "reward.terms: a term cannot be called overlong beside rollout.overlong, whose mean is reward/overlong/mean; "
+          "give it another name");
+  }
+}
+
+}  // namespace
+
 void validate(const TrainConfig& config) {
   algo::validate(config.algorithm.policy);
   validate_adapters(config.model, config.distributed.sharding, config.trainer.share_prompts);
@@ -509,20 +569,13 @@ void validate(const TrainConfig& config) {
   validate_groups(rollout);
   validate_preferences(config);
   validate_ppo(config);
-  if (learns_written_texts(config.algorithm) && config.algorithm.kl.coef > 0.0 &&
-      config.algorithm.kl.in == KlIn::kReward) {
-    throw base::ConfigError(base::concat("algorithm.kl.in: reward does not go with algorithm.method: ",
-                                         name_of(config.algorithm.method), ": there is no reward"));
-  }
+  validate_written_texts(config);
+  validate_what_is_off(config);
+  validate_names(config);
   if (config.rollout.overlong.buffer >= rollout.max_new_tokens) {
     throw base::ConfigError(base::concat("rollout.overlong.buffer ", rollout.overlong.buffer,
                                          " is not less than rollout.max_new_tokens ", rollout.max_new_tokens,
                                          ": every completion would cost"));
-  }
-  if (learns_written_texts(config.algorithm) && data::order_of(config.data) == data::Order::kUncertain) {
-    throw base::ConfigError(
-        base::concat("data.order: uncertain does not go with algorithm.method: ", name_of(config.algorithm.method),
-                     ": nothing is sampled, so no accuracy is known"));
   }
   if (config.data.order == data::Order::kUncertain && !config.data.shuffle) {
     throw base::ConfigError(

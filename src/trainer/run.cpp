@@ -79,11 +79,12 @@ void warn_overlap(const Run& run) {
 void load_data(Run& run) {
   const TrainConfig& config = run.config;
   const bool written = learns_written_texts(config.algorithm);
-  const bool whole_rows = row_kind(config) == data::RowKind::kWholeRow;
   const auto problems = load_train_problems(config.data, row_kind(config));
   run.prompts = prompts_of(run.policy, config.data, problems, longest_prompt(config), "data.train");
-  check_golds(run.prompts, config.reward, "data.train",
-              written ? verifier::GoldUse::kText : reward::gold_use(config.reward), config.data.on_bad_row);
+  reward::RewardConfig rewards = config.reward;
+  if (written) rewards.terms.clear();  // written texts are not rewarded
+  check_golds(run.prompts, rewards, "data.train", written ? verifier::GoldUse::kText : reward::gold_use(rewards),
+              config.data.on_bad_row);
   const int64_t most_tokens = config.rollout.max_new_tokens;
   const bool special_tokens = config.data.allow_special_tokens;
   if (config.algorithm.method == MethodKind::kDpo) {
@@ -93,12 +94,13 @@ void load_data(Run& run) {
   }
   if (config.eval.every_steps > 0) {
     const auto names = names_of_sets(config.eval.data, "eval.data");
+    const auto judge = reward::judge_of(config.reward, config.eval.judge);
     for (size_t i = 0; i < names.size(); ++i) {
-      run.eval_sets.push_back({.name = names[i],
-                               .prompts = load_prompts(run.policy, config.data, {config.eval.data[i]},
-                                                       longest_prompt(config), "eval.data", whole_rows)});
-      check_golds(run.eval_sets.back().prompts, config.reward, "eval.data",
-                  reward::gold_use(reward::judge_of(config.reward, config.eval.judge)));
+      run.eval_sets.push_back(
+          {.name = names[i],
+           .prompts = load_prompts(run.policy, config.data, {config.eval.data[i]}, longest_prompt(config), "eval.data",
+                                   reward::needs_whole_rows(judge))});
+      check_golds(run.eval_sets.back().prompts, judge, "eval.data", reward::gold_use(judge));
     }
   }
   warn_overlap(run);

@@ -59,11 +59,15 @@ void add_rollouts(metrics::TensorBoardWriter& writer, int64_t step, double time,
   std::vector<double> rewards;
   for (const Rollout& rollout : batch.rollouts) {
     lengths.push_back(static_cast<double>(rollout.completion.ids.size()));
-    rewards.push_back(rollout.score.reward);
+    if (!rollout.score.failed()) rewards.push_back(rollout.score.reward);
   }
   writer.add_histogram(step, time, "histogram/length", lengths);
   writer.add_histogram(step, time, "histogram/reward", rewards);
   writer.add_text(step, time, "rollouts/first_group", first_group(batch));
+}
+
+double update_tokens_per_s(const StepStats& stats) {
+  return metrics::per_second(stats.update.tokens, stats.update_s + stats.update_hidden_s.value_or(0.0));
 }
 
 metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total) {
@@ -102,7 +106,7 @@ metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted,
   if (stats.update_hidden_s) line.add("time/update_hidden", *stats.update_hidden_s);
   line.add("time/train", stats.rollout_s + stats.reward_s + stats.update_s);
   line.add("speed/rollout_tokens_per_s", metrics::per_second(stats.tokens_completion, stats.rollout_s));
-  line.add("speed/update_tokens_per_s", metrics::per_second(update.tokens, stats.update_s));
+  line.add("speed/update_tokens_per_s", update_tokens_per_s(stats));
   return line;
 }
 

@@ -16,6 +16,9 @@ namespace grpo::trainer {
 /// dead groups. rollouts_total: rollouts of the run up to this step and with it.
 metrics::MetricsLine metrics_of(const StepResult& result, double dead_predicted, int64_t rollouts_total);
 
+/// Tokens that were trained in a second of the update, also of its part that ran beside the rollout.
+double update_tokens_per_s(const StepStats& stats);
+
 /// One line for the console. steps: of the whole run. left_s: estimated seconds to the end of the run.
 std::string summary_of(const StepResult& result, int64_t step, int64_t steps, double step_s, double left_s);
 

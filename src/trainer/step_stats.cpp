@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 #include "trainer/group_sizes.h"
 #include "trainer/mean.h"
@@ -51,14 +50,27 @@ void count_rollouts(const RolloutBatch& batch, StepStats& stats) {
   int64_t right = 0;
   for (const Rollout& rollout : batch.rollouts) {
     const auto length = static_cast<int64_t>(rollout.completion.ids.size());
-    right += rollout.is_right() ? 1 : 0;
     stats.tokens_completion += length;
     stats.length_max = std::max(stats.length_max, length);
     stats.truncated += rollout.truncated() ? 1 : 0;
+    if (has_failed(rollout)) continue;
+    right += rollout.is_right() ? 1 : 0;
     stats.unparsable += rollout.score.verdict.kind == Kind::kUnparsable ? 1 : 0;
     stats.over_budget += rollout.score.verdict.kind == Kind::kOverBudget ? 1 : 0;
   }
-  stats.accuracy = static_cast<double>(right) / static_cast<double>(std::max<size_t>(batch.rollouts.size(), 1));
+  const auto known = static_cast<int64_t>(batch.rollouts.size()) - stats.rewards_failed;
+  stats.accuracy = static_cast<double>(right) / static_cast<double>(std::max<int64_t>(known, 1));
+}
+
+Judged judged_of(const RolloutBatch& batch, size_t q) {
+  const auto [first, last] = batch.range_of(q);
+  Judged judged;
+  for (size_t i = first; i < last; ++i) {
+    if (has_failed(batch.rollouts[i])) continue;
+    ++judged.all;
+    judged.right += batch.rollouts[i].is_right() ? 1 : 0;
+  }
+  return judged;
 }
 
 bool has_advantage(const RolloutBatch& batch, size_t q) {
@@ -72,9 +84,8 @@ bool has_advantage(const RolloutBatch& batch, size_t q) {
 void count_groups(const RolloutConfig& config, const RolloutBatch& batch, StepStats& stats) {
   for (size_t q = 0; q < batch.prompts.size(); ++q) {
     const auto [first, last] = batch.range_of(q);
-    const bool all_right =
-        std::all_of(batch.rollouts.begin() + static_cast<int64_t>(first),
-                    batch.rollouts.begin() + static_cast<int64_t>(last), std::mem_fn(&Rollout::is_right));
+    const Judged judged = judged_of(batch, q);
+    const bool all_right = judged.all > 0 && judged.right == judged.all;
     const bool extended =
         config.adaptive.mode == AdaptiveMode::kExtend && static_cast<int64_t>(last - first) > first_size(config);
     ++(has_advantage(batch, q) ? stats.groups_live : all_right ? stats.groups_dead_right : stats.groups_dead_wrong);

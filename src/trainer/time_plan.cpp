@@ -11,10 +11,12 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "grpo/base/error.h"
 #include "grpo/io/json_errors.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/nn/prepacked_linear.h"
 #include "trainer/group_sizes.h"
+#include "trainer/mean.h"
 
 namespace grpo::trainer {
 namespace {
@@ -200,22 +202,29 @@ bool is_possible(double rollouts, const RolloutConfig& config) {
          rollouts <= static_cast<double>(most_rollouts(config));
 }
 
+// Reads the next line. What the run is writing right now, or was when it was killed, ends the reading.
+bool next_whole(io::JsonlReader& reader, nlohmann::json& line) {
+  try {
+    return reader.next(line);
+  } catch (const base::IoError&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 std::optional<double> measured_step_seconds(const TrainConfig& config) {
   const auto file = std::filesystem::path(config.run.output) / config.run.name / "metrics.jsonl";
+  if (!std::filesystem::exists(file)) return {};
   std::vector<double> seconds;
-  if (std::filesystem::exists(file)) {
-    io::JsonlReader reader(file.string());
-    for (nlohmann::json line; reader.next(line);) {
-      io::with_json_errors(reader, [&] {
-        if (is_possible(line.value("rollouts", 0.0), config.rollout)) seconds.push_back(line.value("time/step", 0.0));
-      });
-    }
+  io::JsonlReader reader(file.string());
+  for (nlohmann::json line; next_whole(reader, line);) {
+    io::with_json_errors(reader, [&] {
+      const double step_s = line.value("time/step", 0.0);  // 0 in a step that a later start completed
+      if (is_possible(line.value("rollouts", 0.0), config.rollout) && step_s > 0.0) seconds.push_back(step_s);
+    });
   }
-  if (seconds.empty()) return {};
-  std::nth_element(seconds.begin(), seconds.begin() + static_cast<int64_t>(seconds.size() / 2), seconds.end());
-  return seconds[seconds.size() / 2];
+  return seconds.empty() ? std::optional<double>() : mean_of(seconds);
 }
 
 }  // namespace grpo::trainer

@@ -55,8 +55,9 @@ struct TimePlan {
 TimePlan plan_time(const models::ModelConfig& model, const TrainConfig& config, int64_t dtype_bytes,
                    const PlanTarget& target, const DeviceRates& rates);
 
-/// The median time, in seconds, of the steps of an earlier run of this name that had as many rollouts as a step of this
-/// configuration can have; nullopt if there are none.
+/// The mean time, in seconds, of the steps of an earlier run of this name that had as many rollouts as a step of this
+/// configuration can have; nullopt if there are none. A mean, since it is multiplied by the number of steps, few of
+/// which evaluate or save. A malformed line ends the reading, as the last one of a run that is writing it.
 std::optional<double> measured_step_seconds(const TrainConfig& config);
 
 }  // namespace grpo::trainer

@@ -199,7 +199,9 @@ class Train(InFolder):
     def test_flags_without_an_effect_are_refused(self):
         for flags, words in ((("--gpus", "4"), "--nproc"), (("--gpu-memory", "80"), "--dry-run"), (("--rows", "7"), "--dry-run"),
                              (("--markdown", "--print-config"), "--help-config"), (("--print-config", "--dry-run"), "exclude each other"),
-                             (("--profile", "--dry-run"), "--profile"), (("--nproc", "2", "--gpus", "2", "--dry-run"), "exclude each other")):
+                             (("--profile", "--dry-run"), "--profile"), (("--nproc", "2", "--gpus", "2", "--dry-run"), "exclude each other"),
+                             (("--nproc", "2", "distributed.backend=single"), "distributed.backend: single"),
+                             (("--gpus", "2", "--dry-run", "distributed.backend=single"), "distributed.backend: single")):
             result = run("train", *self.args, *flags)
             self.assertEqual(result.returncode, 2, (flags, result.stderr))
             self.assertIn(words, result.stderr, flags)
@@ -329,6 +331,20 @@ class Eval(unittest.TestCase):
             result = run("eval", "--model", MODEL, "--template", "none", "--data", data, data, "--output", folder)
             self.assertEqual(result.returncode, 2)
             self.assertIn("heldout", result.stderr)
+
+    def test_refuses_a_folder_where_results_would_take_the_place_of_the_problems(self):
+        row = {"problem": "1+1=", "answer": "2"}
+        for name, text in (("held.jsonl", json.dumps(row) + "\n"), ("eval.json", json.dumps([row]))):
+            with tempfile.TemporaryDirectory() as folder:
+                data = os.path.join(folder, name)
+                with open(data, "w", encoding="utf-8") as file:
+                    file.write(text)
+                result = run("eval", "--model", MODEL, "--template", "none", "--data", data, "--output", folder, "--samples", "1")
+                self.assertEqual(result.returncode, 2)
+                self.assertIn("would take the place of the problems in", result.stderr)
+                with open(data, encoding="utf-8") as file:
+                    self.assertEqual(file.read(), text)
+                self.assertEqual(os.listdir(folder), [name])
 
 
 class Doctor(unittest.TestCase):

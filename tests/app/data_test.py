@@ -129,6 +129,9 @@ class Files(InFolder):
         self.assertIn("--prompt-key names it", grpo_data(file).stdout)
         self.assertEqual(facts(file, "--prompt-key", "x", "--answer-key", "y")["files"][0]["problems"], 1)
         self.assertEqual(grpo_data(file, "--model", self.path("none")).returncode, 2)
+        result = grpo_data(file, "--template", "none")  # which would have no effect
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--template needs --model", result.stderr)
 
 
 if __name__ == "__main__":

@@ -219,6 +219,10 @@ class Rewards(InFolder):
         result = self.run_program("lacks", "{type: countdown}", *keys)
         self.assertEqual(result.returncode, 2)
         self.assertIn("data.train: no completion of 1 of 17 problems can be judged; problem 16: countdown: the row has no nums", result.stderr)
+        self.write_rows("train.jsonl", [*rows, {"problem": "9+9=", "nums": [9, 9], "target": [18, "eighteen"]}])
+        result = self.run_program("words", "{type: countdown}", *keys)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn('problem 16: countdown: the gold answer "eighteen" is no target', result.stderr)
 
 
 def worths(values):

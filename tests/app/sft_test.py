@@ -116,6 +116,20 @@ class Sft(Trains):
         # The reference of the KL term is where the run started.
         self.assertEqual(self.lines("compared")[0]["kl/reference"], 0.0)
 
+    def test_evaluations_ask_graders_with_the_whole_row(self):
+        sums = [{"problem": f"{a}+{b}=", "answer": str(a + b), "nums": [a, b]} for a in range(4) for b in range(4)]
+        self.write_rows("heldout.jsonl", sums)
+        grader = self.folder / "grader.py"
+        grader.write_text("import json, sys\n"
+                          "for line in sys.stdin:\n"
+                          "    call = json.loads(line)\n"
+                          "    print(json.dumps({'id': call['id'], 'reward': sum(call['problem'].get('nums', []))}), flush=True)\n")
+        term = json.dumps({"type": "command", "command": [sys.executable, str(grader)]})
+        evaluation = ("trainer.steps=1", "eval.every_steps=1", f"eval.data=[{self.folder}/heldout.jsonl]", "eval.samples=1")
+        self.train("graded", *evaluation, f"reward.terms=[{term}]")
+        self.assertEqual([line["eval/heldout/value"] for line in self.lines("graded")], [3.0, 3.0])
+        self.train("judged", *evaluation, "reward.terms=[{type: countdown}]")  # of the written texts none has nums
+
     def test_what_it_cannot_do_is_refused(self):
         result = self.run_program("streamed", "trainer.stream_update=true")
         self.assertEqual(result.returncode, 2, result.stderr)

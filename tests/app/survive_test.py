@@ -289,6 +289,8 @@ class Survive(InFolder):
         self.assertIn("step_00000003\twhole", verified.stdout)
         self.assertIn("step_00000004\tdamaged: ", verified.stdout)
         self.assertEqual(self.checkpoint("prune", self.run_folder, "--keep", 1).returncode, 1)  # the one that would stay is damaged
+        (folder / "step_00000004" / "MANIFEST").unlink()
+        self.assertEqual(self.checkpoint("prune", self.run_folder, "--keep", 1).returncode, 1)  # and so it is without a MANIFEST
         self.assertEqual(self.checkpoints(), ["step_00000003", "step_00000004"])
 
     def test_a_pipe_in_place_of_the_weights_is_an_error(self):

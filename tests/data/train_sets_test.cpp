@@ -114,6 +114,15 @@ TEST_F(TrainSets, NameWhatIsWrongWithACondition) {
   EXPECT_THAT(error_of("level > 9"), HasSubstr("of 6 rows none is left: 6 do not meet where"));
 }
 
+TEST_F(TrainSets, NameTheNearestKeyOfAllRows) {
+  config_.train = {write("a.jsonl", R"({"problem":"p","answer":1,"level":1})"
+                                    "\n"
+                                    R"({"problem":"q","answer":1})"
+                                    "\n")};
+  config_.train[0].where = {"levle >= 3"};
+  EXPECT_THAT(error(), HasSubstr("did you mean level?"));
+}
+
 TEST_F(TrainSets, TakeASubsetThatItsOwnSeedChooses) {
   config_.train = {numbered("a.jsonl", 0, 100)};
   config_.train[0].take = 30;

@@ -55,10 +55,14 @@ fs::path write_run(const fs::path& folder, const RunSpec& spec) {
   return folder;
 }
 
-void write_eval(const fs::path& folder, const std::vector<int>& right_of_four) {
+// first_gold: the first problem's right answer; the next one's is larger by 1.
+void write_eval(const fs::path& folder, const std::vector<int>& right_of_four, int first_gold = 0,
+                const char* only_id = nullptr) {
   std::string lines;
   for (size_t i = 0; i < right_of_four.size(); ++i) {
-    lines += base::concat("{\"id\":\"p", i, "\",\"right\":", right_of_four[i], ",\"samples\":[{},{},{},{}]}\n");
+    const std::string id = only_id != nullptr ? only_id : base::concat("p", i);
+    lines += base::concat("{\"id\":\"", id, "\",\"gold\":\"", first_gold + static_cast<int>(i),
+                          "\",\"right\":", right_of_four[i], ",\"samples\":[{},{},{},{}]}\n");
   }
   io::write_file_atomic(folder / "eval" / "step_00000002_heldout.jsonl", lines);
 }
@@ -189,6 +193,22 @@ TEST_F(Compare, OneSeedEachIsComparedProblemByProblem) {
   const auto verdict = verdicts_of(arms_of(runs_)).at(0);
   EXPECT_NEAR(verdict.half_width, 100.0 * 3.182 * 0.25 / 2.0, 0.01);
   EXPECT_THAT(verdict.text, HasSubstr("no difference beyond chance (95 %, paired over 4 problems, one seed each)"));
+}
+
+// Labels may repeat, and a set of the same name may hold other problems, or more of them.
+TEST_F(Compare, OnlyTheSameProblemsArePaired) {
+  write_eval(dir_.path() / "g16", {1, 2, 3, 0}, 0, "one label");
+  write_eval(dir_.path() / "g2<b>", {2, 3, 2, 1}, 0, "one label");
+  EXPECT_THAT(verdicts_of(arms_of(runs_)).at(0).text, HasSubstr("paired over 4 problems"));
+  for (const int first_gold : {100, 2}) {
+    write_eval(dir_.path() / "g2<b>", {2, 3, 2, 1}, first_gold, "one label");
+    const auto verdict = verdicts_of(arms_of(runs_)).at(0);
+    EXPECT_TRUE(std::isnan(verdict.half_width));
+    EXPECT_THAT(verdict.text, HasSubstr(base::concat(" The problems were not the same: of 4 of G=2 and 4 of G=16, ",
+                                                     first_gold == 2 ? 2 : 0, " agree in id and answer")));
+  }
+  write_eval(dir_.path() / "g2<b>", {2, 3, 2, 1, 4}, 0, "one label");
+  EXPECT_THAT(verdicts_of(arms_of(runs_)).at(0).text, HasSubstr("of 5 of G=2 and 4 of G=16, 4 agree"));
 }
 
 // Welch by hand: means 0.5 and 0.8, variances 0.01 and 0.0001 (n = 3): se² = 0.0101 / 3, df = 2.04, t = 4.26 (between

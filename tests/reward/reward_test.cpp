@@ -63,6 +63,19 @@ TEST(Reward, RegexThatBacktracksForeverEndsAndSaysSo) {
   EXPECT_FALSE(score_of(config, {.gold = "", .text = "aab"}).failed());
 }
 
+TEST(Reward, OtherTermsAreNotAskedWhatIsRight) {
+  const auto reward = make_reward({.terms = {term(TermType::kRegex, 1.0, "^(a+)+$"), term(TermType::kMath, 0.5)}});
+  const std::vector<std::string> golds = {"7"};
+  const std::string text = std::string(5000, 'a') + "b \\boxed{7}";
+  const Item item{.golds = golds, .text = text};
+  EXPECT_TRUE(reward->score({&item, 1}).front().failed());
+  const auto judged = reward->judge({&item, 1}).front();
+  EXPECT_FALSE(judged.failed());
+  EXPECT_EQ(judged.verdict.kind, verifier::Verdict::Kind::kRight);
+  EXPECT_EQ(judged.judged, 1.0);
+  EXPECT_EQ(judged.reward, 0.5);
+}
+
 TEST(Reward, RegexThatEndsInAnotherErrorSaysSo) {
   const RewardConfig config{.terms = {term(TermType::kRegex, 1.0, "(?R)?a")}};
   const auto score = score_of(config, {.gold = "", .text = "aaa"});  // it calls itself before it has read anything

@@ -171,6 +171,15 @@ TEST_F(ObjectiveRun, RefusesAGoalThatItDoesNotMeasure) {
               HasSubstr("did you mean reward/mean?"));
 }
 
+TEST_F(ObjectiveRun, RefusesAnEvaluationsMetricThatItDoesNotHaveAfterTheFirstEvaluation) {
+  auto made = evaluated("run");
+  made.eval.every_steps = 3;
+  made.checkpoint.keep_best = "eval/heldout/mean@2";
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
+              HasSubstr("checkpoint.keep_best: no metric of this run is called eval/heldout/mean@2"));
+  EXPECT_THAT(measures("run", "step"), ElementsAre(0));
+}
+
 // metrics.jsonl has more than can be watched, which must not come out after a first step of hours.
 TEST_F(ObjectiveRun, RefusesBeforeItBeginsWhatIsMeasuredTooLateToBeWatched) {
   const auto error_of = [](const TrainConfig& config) {

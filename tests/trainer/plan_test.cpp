@@ -40,6 +40,11 @@ TEST_F(Plan, TranslatesEveryBatchWord) {
   EXPECT_THAT(text(), Not(HasSubstr("warning: ")));
 }
 
+TEST_F(Plan, CountsEpochsInDrawsWhereSetsHaveWeights) {
+  config_.data.train[0].weight = 2;
+  EXPECT_THAT(text(), HasSubstr("6 steps over 4096 problems (0.00585938 epochs of 8192 draws)"));
+}
+
 TEST_F(Plan, WarnsOfBf16WhereTheCpuHasNoAvx2) {
   config_.rollout.exact = false;
   const auto warns = HasSubstr("model.dtype: float32 is faster here");
@@ -157,7 +162,13 @@ TEST_F(Plan, TakesThePaceOfAnEarlierRun) {
   std::filesystem::create_directories(dir_.path() / "tiny");
   std::ofstream(dir_.path() / "tiny" / "metrics.jsonl")
       << "{\"step\":1,\"rollouts\":16,\"time/step\":2}\n{\"step\":2,\"rollouts\":99,\"time/step\":50}\n";
-  EXPECT_THAT(text(), HasSubstr("an earlier run of this name took 2 s a step, evaluation included: 12 s in all"));
+  const std::string what = " a step on average, evaluations and checkpoints included: ";
+  EXPECT_THAT(text(), HasSubstr("an earlier run of this name took 2 s" + what + "12 s in all"));
+  // Few steps evaluate, and take much longer; one that a later start completed has no time; the last is being written.
+  std::ofstream(dir_.path() / "tiny" / "metrics.jsonl", std::ios::app)
+      << "{\"step\":3,\"rollouts\":16,\"time/step\":2}\n{\"step\":4,\"rollouts\":16,\"time/step\":32}\n"
+      << "{\"step\":5,\"rollouts\":16,\"time/step\":0}\n{\"step\":6,\"roll";
+  EXPECT_THAT(text(), HasSubstr("an earlier run of this name took 12 s" + what + "1 min 12 s in all"));
 }
 
 // A shape whose only parameters are those of the embedding and the last norm.

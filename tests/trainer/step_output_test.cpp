@@ -34,5 +34,14 @@ TEST(StepLine, TellsAMaskedStepFromANumericalFailure) {
   EXPECT_THAT(line(0, 10, false), HasSubstr("gradient not finite"));
 }
 
+TEST(StepLine, CountsTheHiddenPartOfAnUpdateInItsSpeed) {
+  StepStats stats;
+  stats.update.tokens = 100;
+  stats.update_s = 1.0;
+  EXPECT_EQ(update_tokens_per_s(stats), 100.0);
+  stats.update_hidden_s = 4.0;
+  EXPECT_EQ(update_tokens_per_s(stats), 20.0);
+}
+
 }  // namespace
 }  // namespace grpo::trainer

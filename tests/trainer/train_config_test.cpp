@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "grpo/base/error.h"
 #include "grpo/config/config.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
 #include "support/message_of.h"
 #include "support/paths.h"
+#include "trainer/load_prompts.h"
 
 namespace grpo::trainer {
 namespace {
@@ -75,6 +78,45 @@ TEST(Validate, RefusesWhatDoesNotGoWithPreferences) {
 }
 
 // It is refused under every key, since no token could be sampled.
+TEST(Validate, RefusesWhatWouldDoNothing) {
+  expect_refused({"algorithm.kl.sync_every=5"}, "algorithm.kl.sync_every has no effect without algorithm.kl.coef");
+  expect_refused({"rollout.adaptive.max_rollouts=512"}, "rollout.adaptive.max_rollouts has no effect");
+  for (const char* mode : {"off", "predict"}) {
+    expect_refused({base::concat("rollout.adaptive.mode=", mode), "rollout.adaptive.advantage_from=last_extension"},
+                   "rollout.adaptive.advantage_from: last_extension has no effect");
+  }
+  for (const char* name : {"eval/heldout/mean@4", "time/eval"}) {
+    expect_refused({"eval.every_steps=0", base::concat("checkpoint.keep_best=", name)},
+                   base::concat("checkpoint.keep_best ", name, " has no effect without evaluations"));
+    expect_refused({"eval.every_steps=0", base::concat("trainer.stop_on={metric: ", name, ", at_least: 1}")},
+                   base::concat("trainer.stop_on.metric ", name, " has no effect without evaluations"));
+  }
+  for (const std::string method : {"sft", "dpo"}) {
+    for (const std::string what : {"rollout.adaptive.mode=extend", "rollout.resample.max_rollouts=256",
+                                   "rollout.overlong.buffer=4", "algorithm.truncated=mask", "data.order=uncertain"}) {
+      expect_refused({"algorithm.method=" + method, what}, what.substr(0, what.find('=')));
+      expect_refused({"algorithm.method=" + method, what}, " has no effect with algorithm.method: " + method);
+    }
+  }
+  expect_refused({"algorithm.method=sft", "algorithm.negative_tokens=filtered"}, "algorithm.negative_tokens: filtered");
+}
+
+TEST(Validate, RefusesATermThatHasTheNameOfThePenalty) {
+  const std::string terms = "reward.terms=[{type: math, name: overlong}]";
+  expect_refused({terms, "rollout.overlong.buffer=4"}, "cannot be called overlong");
+  validate(load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {terms}));
+}
+
+TEST(ResolvePaths, FindsTheHomeFolderOfTheRunsToo) {
+  setenv("HOME", "/home/of/mine", 1);
+  auto config = load(grpo::testing::source_dir() / "configs" / "quickstart_2grpo.yaml", {"run.output=~/runs"});
+  resolve_paths(config, grpo::testing::source_dir() / "configs");
+  EXPECT_EQ(config.run.output, "/home/of/mine/runs");
+  config.run.output = "not_there_yet";
+  resolve_paths(config, grpo::testing::source_dir() / "configs");
+  EXPECT_EQ(config.run.output, "not_there_yet");
+}
+
 TEST(Validate, RefusesATopPOfZero) {
   for (const char* key : {"rollout.top_p", "eval.top_p"}) {
     try {

@@ -134,6 +134,28 @@ TEST(FailedRewards, AreLeftOutOfGroupsLossAndMeans) {
   EXPECT_EQ(stats.rewards_failed, 1);
 }
 
+// A completion whose reward is not known is neither wrong nor without an answer.
+TEST(FailedRewards, AreLeftOutOfAccuracyVerdictsAndGroups) {
+  using Kind = verifier::Verdict::Kind;
+  RolloutBatch batch;
+  batch.prompts.resize(3);
+  batch.group_offsets = {0, 2, 4, 6};
+  for (const Kind kind :
+       {Kind::kRight, Kind::kUnparsable, Kind::kWrong, Kind::kUnparsable, Kind::kUnparsable, Kind::kUnparsable}) {
+    batch.rollouts.emplace_back().score.verdict.kind = kind;
+  }
+  for (const size_t i : {1, 3, 4, 5}) batch.rollouts[i].score.failure = "command: it died";
+  StepStats stats;
+  count_rollouts(batch, stats);
+  EXPECT_EQ(stats.accuracy, 0.5);
+  EXPECT_EQ(stats.unparsable, 0);
+  count_groups({.prompts_per_step = 3}, batch, stats);
+  EXPECT_EQ(stats.groups_dead_right, 1);
+  EXPECT_EQ(stats.groups_dead_wrong, 2);
+  EXPECT_EQ(judged_of(batch, 0).all, 1);
+  EXPECT_EQ(judged_of(batch, 2).all, 0);
+}
+
 // A goal of accuracy 1 is reached, and rewards that are all equal are noticed, at any number of rollouts. A share such
 // as 1 / 10 is rounded, so ten of them are not 1.
 TEST(StepStats, AreExactWhereAllRolloutsAreAlike) {

@@ -93,9 +93,8 @@ inline Order order_of(const DataConfig& config) {
   return config.order == Order::kShuffle && !config.shuffle ? Order::kFile : config.order;
 }
 
-/// Reads the problems of all files, one file after another. The ending chooses the format: .jsonl (also "-",
-/// which is stdin), .json (an array of objects), .csv or .parquet (unless the build has no Parquet); .gz,
-/// .zst and .xz are decompressed.
+/// Reads the problems of all files, one file after another. The ending chooses the format: .jsonl, .json
+/// (an array of objects), .csv or .parquet (unless the build has no Parquet); .gz, .zst and .xz are decompressed.
 /// The prompt is a string or a list of chat messages (conversation.h), as in verl's files. The answer is a string, a
 /// number (kept as it is written in the file) or a list of right answers; null, and in Parquet NaN and infinities, mean
 /// that the answer is missing. Texts are UTF-8. Every row must have all extra_keys. whole_rows: keep each row as JSON

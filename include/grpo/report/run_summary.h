@@ -61,8 +61,10 @@ RunSummary read_run(const std::filesystem::path& folder);
 /// The evaluation set's name in eval/<set>/mean@k.
 std::string set_of(const std::string& metric);
 
-/// For each problem id the share of right samples in the run's last evaluation by `metric` (an eval/<set>/mean@k).
-/// Empty when the run has no file of that evaluation.
+/// For each problem the share of right samples in the run's last evaluation by `metric` (an eval/<set>/mean@k). Empty
+/// when the run has no file of that evaluation. A problem is told from others by its id, which is a label that several
+/// may have, its gold answer, which sets of the same name and numbering do not share, and its place among those that
+/// have both in common. Its text is not looked at, since that depends on the template.
 std::map<std::string, double> last_eval_by_problem(const RunSummary& run, const std::string& metric);
 
 }  // namespace grpo::report

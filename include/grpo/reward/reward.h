@@ -161,6 +161,9 @@ class RewardFunction {
   virtual int concurrency() const { return 1; }
   /// The scores of all items, in their order. Throws base::Error when a grader failed and its on_failure is kStop.
   virtual std::vector<Score> score(std::span<const Item> items) const = 0;
+  /// What the judging term says (Score::verdict, judged), for evaluations: the other terms are not asked, and cannot
+  /// fail. The reward is that term's part alone.
+  virtual std::vector<Score> judge(std::span<const Item> items) const { return score(items); }
   /// Tells graders that their answers are not wanted any more, for a run that ends: calls of score() that wait for
   /// them, and later ones, throw base::Error soon. Any thread may call it.
   virtual void cancel() const {}

@@ -388,8 +388,8 @@ struct EvalConfig {
     f("greedy", greedy, "one more completion a problem at temperature 0, reported as eval/<set>/greedy");
     f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::at_least(1));
     f("judge", judge,
-      "the term of reward.terms that says which answers are right, by its name; auto: the first that compares with the "
-      "gold answer, or the first command or http term, or math where there is neither");
+      "the term of reward.terms that says which answers of evaluations are right, by its name; auto: the first that "
+      "compares with the gold answer, or the first command or http term, or math where there is neither");
   }
 };
 

@@ -124,11 +124,9 @@ double Grpo::predict_dead(const RolloutBatch& batch) const {
 
 void Grpo::record(const RolloutBatch& batch) {
   for (size_t q = 0; q < batch.prompts.size(); ++q) {
-    const auto [first, last] = batch.range_of(q);
-    int64_t right = 0;
-    for (size_t i = first; i < last; ++i) right += batch.rollouts[i].is_right() ? 1 : 0;
-    accuracy_.record(batch.prompts[q].row, right, static_cast<int64_t>(last - first));
-    const Rollout& only = batch.rollouts[first];
+    const Judged judged = judged_of(batch, q);
+    if (judged.all > 0) accuracy_.record(batch.prompts[q].row, judged.right, judged.all);
+    const Rollout& only = batch.rollouts[batch.range_of(q).first];
     if (largest_size(config_.rollout) == 1 && !has_critic(config_.algorithm) && !only.score.failed())
       values_.record(batch.prompts[q].row, only.score.reward - only.kl, only.baseline);
   }
@@ -224,7 +222,7 @@ void Grpo::show(metrics::Status& status) const {
   status.accuracy = stats.accuracy;
   status.live_share = static_cast<double>(stats.groups_live) / static_cast<double>(result_.batch.num_groups());
   status.rollout_tokens_per_s = metrics::per_second(stats.tokens_completion, stats.rollout_s);
-  status.update_tokens_per_s = metrics::per_second(stats.update.tokens, stats.update_s);
+  status.update_tokens_per_s = update_tokens_per_s(stats);
 }
 
 std::string Grpo::summary(int64_t total_steps, double step_s, double left_s) const {
