@@ -56,8 +56,7 @@ struct Text {
 Text load_text(const GenerateOptions& options) {
   Text text;
   const auto folder = models::base_folder(options.model.path);
-  if (!std::filesystem::exists(folder / "tokenizer.json") && !std::filesystem::exists(folder / "tokenizer.model"))
-    return text;
+  if (!tokenizer::Tokenizer::is_in(folder)) return text;
   text.tokenizer = tokenizer::Tokenizer::load(folder);
   text.chat_template = tokenizer::ChatTemplate::resolve(options.model.chat_template, folder);
   return text;
