@@ -140,6 +140,17 @@ class Generate(unittest.TestCase):
             self.assertEqual(compressed.returncode, 0, compressed.stderr)
             self.assertEqual(compressed.stdout, plain.stdout)
 
+    def test_names_what_a_sequence_beyond_the_memory_can_do(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for file in Path(MODEL).iterdir():
+                shutil.copy(file, folder)
+            config = json.loads(Path(MODEL, "config.json").read_text())
+            Path(folder, "config.json").write_text(json.dumps(config | {"max_position_embeddings": 10_000_000}))
+            args = ("--input", "-", "--output", "-", "--max-new-tokens", "4000000")
+            result = run("generate", "--model", folder, *args, rows=[{"prompt": "3+1="}])
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("lower max_new_tokens", result.stderr)
+
 
 class Verify(unittest.TestCase):
     def test_adds_the_verdict_and_counts_on_stderr(self):
