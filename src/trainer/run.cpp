@@ -116,6 +116,12 @@ void refuse_other_weights(const TrainConfig& config, const fs::path& weights) {
         folder.string(), ": holds adapters, and a run begins with a whole model; `grpo checkpoint export --merged` ",
         "makes one of a run's adapters"));
   }
+  const std::string& critic = config.algorithm.ppo.critic;
+  if (has_critic(config.algorithm) && !critic.empty() && models::is_adapter_folder(critic)) {
+    throw base::ConfigError(base::concat("algorithm.ppo.critic: ", critic,
+                                         " holds adapters, and a critic begins with a whole model, all of which it ",
+                                         "trains and saves; merge them into their base model first"));
+  }
 }
 
 // The reference, if the run holds one. For a policy with adapters it shares the policy's weights, without adapters or,
