@@ -205,6 +205,13 @@ void make_critic(Run& run, const MemoryPlan& plan) {
     start.init = models::WeightsChoice::kPretrained;
   }
   run.critic = load_critic(start, run.communicator.local_rank(), static_cast<uint64_t>(config.run.seed));
+  // A model's vocabulary may be larger than its tokenizer's, and then other models of this tokenizer have other ones.
+  const int64_t ids = std::min(run.policy.tokenizer->vocab_size(), run.policy.model->config().vocab_size);
+  if (run.critic->config().vocab_size < ids) {
+    throw base::ConfigError(base::concat("algorithm.ppo.critic: ", ppo.critic, " has a vocabulary of ",
+                                         run.critic->config().vocab_size, ", and the policy's texts have ", ids,
+                                         " ids; expected a model with the policy's tokenizer"));
+  }
   run.critic->set_training_options(training_options(*run.critic, plan));
   optim::OptimizerConfig optimizer = config.optimizer;
   optimizer.lr = ppo.critic_lr.value_or(optimizer.lr);
