@@ -110,6 +110,7 @@ at::Tensor read_factor(const io::Safetensors& stored, const std::string& name, a
     throw base::IoError(base::concat((folder / kAdapterWeights).string(), ": ", name, " has shape ", value.sizes(),
                                      ", the base model and r of adapter_config.json need ", shape));
   }
+  check_values(value, name, folder / kAdapterWeights);
   return value;
 }
 

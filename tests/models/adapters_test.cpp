@@ -14,6 +14,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
@@ -283,6 +284,19 @@ TEST(AdapterFolder, IsRefusedWhereItIsAnotherKindOrOfAnotherModel) {
                                    {"use_rslora", "yes"}})
     EXPECT_THAT(refusal(key, value), HasSubstr("adapter_config.json: not what peft writes: type must be")) << key;
   EXPECT_EQ(refusal("r", 3), "no error");
+}
+
+TEST(AdapterFolder, IsRefusedWhereAFactorIsNoNumber) {
+  const auto model = adapted_model({.rank = 3});
+  const Folders folders(*model);
+  const auto& [name, factor] = model->adapters()[3];
+  {
+    const at::NoGradGuard no_grad;
+    factor[1][2].fill_(std::numeric_limits<float>::quiet_NaN());
+  }
+  model->save(folders.adapters, folders.base);
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { CausalLM::load(folders.adapters, at::kFloat, at::kCPU); }),
+              HasSubstr(name + " holds values that are not finite"));
 }
 
 TEST(AdapterFolder, HasAPlaceForEveryTensorOrSaysWhich) {
