@@ -49,8 +49,8 @@ struct CausalLM::State {
   void load(const fs::path& folder, at::ScalarType dtype, at::Device device, const ConfigOverrides& overrides) {
     config = read_model_config(folder, overrides);
     source_config = read_config_json(folder, overrides);
+    weights = load_weights(folder, config, dtype, device);  // first, since it finds out whether sizes can be true
     frequencies = rope_frequencies(config.rope, config.head_dim);
-    weights = load_weights(folder, config, dtype, device);
     parameters = name_weights(weights, config);
     parameter_layers = layers_of(parameters);
   }
