@@ -124,6 +124,19 @@ void refuse_other_weights(const TrainConfig& config, const fs::path& weights) {
   }
 }
 
+// Refuses a model.max_positions that changes how heads are rotated, as it does where config.json leaves out the length
+// that YaRN stretches: adapters are saved without it (plan.cpp refuses model.rope_theta for the same reason).
+void refuse_other_rotation(const PolicyConfig& policy, const models::ModelConfig& overridden) {
+  const auto scaling = [](const models::ModelConfig& config) {
+    return models::to_json(config, "").value("rope_scaling", nlohmann::json());
+  };
+  if (scaling(models::read_model_config(policy.path)) == scaling(overridden)) return;
+  throw base::ConfigError(
+      base::concat("model.max_positions does not go with model.lora where it changes the rotary ",
+                   "scaling: adapters are saved without it; write original_max_position_embeddings ",
+                   "into rope_scaling of ", policy.path, "/config.json"));
+}
+
 // The reference, if the run holds one. For a policy with adapters it shares the policy's weights, without adapters or,
 // with kl.sync_every, with older ones.
 std::unique_ptr<models::CausalLM> make_reference(const Run& run, int64_t local_rank, uint64_t seed) {
@@ -143,7 +156,10 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   const auto seed = static_cast<uint64_t>(config.run.seed);
   run.policy = load_policy(config.model, config.rollout.stop_ids, adapters ? fs::path() : weights, local_rank, seed);
   run.policy.model->freeze(config.model.freeze);
-  if (adapters) run.policy.model->add_adapters(config.model.lora, seed);
+  if (adapters) {
+    refuse_other_rotation(config.model, run.policy.model->config());
+    run.policy.model->add_adapters(config.model.lora, seed);
+  }
   run.reference = make_reference(run, local_rank, seed);
 }
 

@@ -158,6 +158,23 @@ TEST_F(LoraRun, RefusesWhatAdaptersDoNotGoWith) {
   EXPECT_EQ(refusal([](TrainConfig&) {}), "no error");
 }
 
+TEST_F(LoraRun, RefusesPositionsThatWouldChangeTheRotationOfItsBase) {
+  auto made = adapted("yarn");
+  made.model.path = other_base();
+  made.model.max_positions = {256};
+  const auto set_scaling = [&](const nlohmann::json& scaling) {
+    const auto file = std::filesystem::path(made.model.path) / "config.json";
+    auto json = io::read_json(file);
+    json["rope_scaling"] = scaling;
+    io::write_json(file, json);
+  };
+  set_scaling({{"type", "yarn"}, {"factor", 4.0}});
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
+              HasSubstr("model.max_positions does not go with model.lora"));
+  set_scaling({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 64}});
+  run(made);
+}
+
 // Every method, dtype and way to keep activations that goes with adapters takes steps that change them, and continues.
 struct Way {
   const char* name;
