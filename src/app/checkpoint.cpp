@@ -118,9 +118,7 @@ void write_merged(const fs::path& adapters, const fs::path& folder) {
   if (!models::is_adapter_folder(adapters))
     throw base::ConfigError(adapters.string() + ": a whole model, with no adapters to merge; leave out --merged");
   const fs::path base = models::base_folder(adapters);
-  const auto model = models::CausalLM::load(adapters, models::stored_dtype(base), at::kCPU);
-  model->merge_adapters();
-  model->save(folder, base);
+  models::CausalLM::load_merged(adapters, models::stored_dtype(base), at::kCPU)->save(folder, base);
 }
 
 void write_model(const CheckpointOptions& options, const fs::path& model, const fs::path& folder) {

@@ -12,6 +12,7 @@
 #include "app/field_flags.h"
 #include "app/stop_signals.h"
 #include "grpo/base/error.h"
+#include "grpo/data/dataset.h"
 #include "grpo/metrics/console.h"
 #include "grpo/metrics/timer.h"
 #include "grpo/trainer/eval_run.h"
@@ -24,7 +25,7 @@ struct EvalOptions {
   trainer::EvalRun run;
   int64_t max_new_tokens = 4096;
   GRPO_FIELDS(f) {
-    f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
+    f("max_new_tokens", max_new_tokens, "longest completion", base::between(1, data::kMostTokens));
     f("seed", run.seed, "of the sampling", base::at_least(0));
     f("threads", run.threads, "CPU threads; 0: the cores this process may use", base::between(0, 1024));
   }

@@ -14,6 +14,7 @@
 #include "grpo/base/error.h"
 #include "grpo/base/log.h"
 #include "grpo/data/conversation.h"
+#include "grpo/data/dataset.h"
 #include "grpo/io/json.h"
 #include "grpo/io/parse_json.h"
 #include "grpo/models/causal_lm.h"
@@ -40,7 +41,7 @@ struct GenerateOptions {
   GRPO_FIELDS(f) {
     f("samples", samples, "completions a prompt", base::at_least(1));
     sampling.fields(f);
-    f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
+    f("max_new_tokens", max_new_tokens, "longest completion", base::between(1, data::kMostTokens));
     f("seed", seed, "of the random numbers", base::at_least(0));
     f("ignore_eos", ignore_eos, "stop tokens do not end a completion");
     f("exact", exact, "a completion does not depend on its batch, bit for bit (float32 on the CPU)");
@@ -56,8 +57,7 @@ struct Text {
 Text load_text(const GenerateOptions& options) {
   Text text;
   const auto folder = models::base_folder(options.model.path);
-  if (!std::filesystem::exists(folder / "tokenizer.json") && !std::filesystem::exists(folder / "tokenizer.model"))
-    return text;
+  if (!tokenizer::Tokenizer::is_in(folder)) return text;
   text.tokenizer = tokenizer::Tokenizer::load(folder);
   text.chat_template = tokenizer::ChatTemplate::resolve(options.model.chat_template, folder);
   return text;

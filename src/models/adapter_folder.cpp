@@ -1,6 +1,7 @@
 // Folders of adapters in the form in which peft saves and loads them.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -109,30 +110,16 @@ at::Tensor read_factor(const io::Safetensors& stored, const std::string& name, a
     throw base::IoError(base::concat((folder / kAdapterWeights).string(), ": ", name, " has shape ", value.sizes(),
                                      ", the base model and r of adapter_config.json need ", shape));
   }
+  check_values(value, name, folder / kAdapterWeights);
   return value;
 }
 
-}  // namespace
-
-bool is_adapter_folder(const fs::path& folder) { return fs::exists(folder / kConfig); }
-
-fs::path base_folder(const fs::path& folder) {
-  if (!is_adapter_folder(folder)) return folder;
-  const auto named = from_config(
-      folder, [](const nlohmann::json& json) { return value_or<std::string>(json, "base_model_name_or_path", ""); });
-  for (const fs::path& base : {fs::path(named), folder / named}) {
-    if (!named.empty() && fs::exists(base / "config.json")) return base;
-  }
-  throw base::ConfigError(base::concat(config_of(folder), ": base_model_name_or_path is \"", named,
-                                       "\", and there is no such model folder; write the path of the model that the ",
-                                       "adapters were trained on there"));
+LoraConfig config_in(const fs::path& folder) {
+  return from_config(folder, [&](const nlohmann::json& json) { return to_config(json, config_of(folder)); });
 }
 
-LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
-  const at::NoGradGuard no_grad;
-  const auto config =
-      from_config(folder, [&](const nlohmann::json& json) { return to_config(json, config_of(folder)); });
-  const auto stored = io::Safetensors::open(folder / kAdapterWeights);
+// Gives the layers adapters whose factors still lie in the mapped file, in its dtype.
+void attach(const io::Safetensors& stored, const LoraConfig& config, const fs::path& folder, DecoderWeights& weights) {
   size_t used = 0;
   for (const NamedLinear& named : linears_of(weights)) {
     const auto name = [&](const char* factor) {
@@ -150,8 +137,50 @@ LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
                                      " tensors, of which ", used, " have a place in the base model; one is called ",
                                      stored.tensors().begin()->first));
   }
-  copy_adapters(weights);  // the factors still lie in the mapped file
+}
+
+}  // namespace
+
+bool is_adapter_folder(const fs::path& folder) { return fs::exists(folder / kConfig); }
+
+fs::path base_folder(const fs::path& folder) {
+  if (!is_adapter_folder(folder)) return folder;
+  const auto named = from_config(
+      folder, [](const nlohmann::json& json) { return value_or<std::string>(json, "base_model_name_or_path", ""); });
+  for (const fs::path& model : {fs::path(named), folder / named}) {
+    if (named.empty() || !fs::exists(model / "config.json")) continue;
+    if (is_adapter_folder(model) && !fs::equivalent(model, folder)) {
+      throw base::ConfigError(base::concat(config_of(folder), ": base_model_name_or_path is \"", named,
+                                           "\", where adapters lie beside the model; merge them into it first"));
+    }
+    return model;
+  }
+  throw base::ConfigError(base::concat(config_of(folder), ": base_model_name_or_path is \"", named,
+                                       "\", and there is no such model folder; write the path of the model that the ",
+                                       "adapters were trained on there"));
+}
+
+LoraConfig read_adapters(DecoderWeights& weights, const fs::path& folder) {
+  const at::NoGradGuard no_grad;
+  const auto config = config_in(folder);
+  const auto stored = io::Safetensors::open(folder / kAdapterWeights);
+  attach(stored, config, folder, weights);
+  copy_adapters(weights);
   return config;
+}
+
+void merge_adapters(DecoderWeights& weights, const fs::path& folder) {
+  const at::NoGradGuard no_grad;
+  const auto stored = io::Safetensors::open(folder / kAdapterWeights);
+  attach(stored, config_in(folder), folder, weights);
+  for (const auto& named : linears_of(weights)) {
+    const nn::Adapter& adapter = named.linear->adapter;
+    at::Tensor& weight = named.linear->weight;
+    if (!adapter.is_there()) continue;
+    const auto wide = [&](const at::Tensor& x) { return x.to(weight.options().dtype(at::kFloat)); };
+    weight.copy_(at::addmm(wide(weight), wide(adapter.b), wide(adapter.a), 1, adapter.scale));
+  }
+  remove_adapters(weights);
 }
 
 NamedTensors named_as_saved(const NamedTensors& factors) {

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -131,18 +130,6 @@ void copy_adapters(DecoderWeights& weights) {
 
 void remove_adapters(DecoderWeights& weights) {
   for (const auto& named : linears_of(weights)) named.linear->adapter = {};
-}
-
-void merge_adapters(DecoderWeights& weights) {
-  const at::NoGradGuard no_grad;
-  for (const auto& named : linears_of(weights)) {
-    const nn::Adapter& adapter = named.linear->adapter;
-    at::Tensor& weight = named.linear->weight;
-    if (!adapter.is_there()) continue;
-    weight.copy_(
-        at::addmm(weight.to(at::kFloat), adapter.b.to(at::kFloat), adapter.a.to(at::kFloat), 1, adapter.scale));
-  }
-  remove_adapters(weights);
 }
 
 NamedTensors name_adapters(const DecoderWeights& weights) {

@@ -38,8 +38,9 @@ void copy_adapters(DecoderWeights& weights);
 
 void remove_adapters(DecoderWeights& weights);
 
-/// Adds the adapters to the weights, W += scale B A, in fp32 and rounded once, and removes them.
-void merge_adapters(DecoderWeights& weights);
+/// Adds the adapters of a folder that peft saved to the weights: W += scale B A, in fp32 of the factors as they are
+/// stored, and rounded once. Throws as read_adapters() does. REQUIRES: the layers have no adapters.
+void merge_adapters(DecoderWeights& weights, const std::filesystem::path& folder);
 
 /// The factors under their names, in the order of the layers.
 NamedTensors name_adapters(const DecoderWeights& weights);

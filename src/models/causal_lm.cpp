@@ -45,6 +45,16 @@ struct CausalLM::State {
   std::mutex sampling_mutex;
   std::shared_ptr<const SamplingWeights> sampling, exact_sampling;  // null until made from `weights`
 
+  // Reads a folder's model, which may have adapters beside it.
+  void load(const fs::path& folder, at::ScalarType dtype, at::Device device, const ConfigOverrides& overrides) {
+    config = read_model_config(folder, overrides);
+    source_config = read_config_json(folder, overrides);
+    weights = load_weights(folder, config, dtype, device);  // first, since it finds out whether sizes can be true
+    frequencies = rope_frequencies(config.rope, config.head_dim);
+    parameters = name_weights(weights, config);
+    parameter_layers = layers_of(parameters);
+  }
+
   // The exact kernels need plain matrices, since they fix the order of summation themselves.
   std::shared_ptr<const SamplingWeights> weights_to_sample(bool exact) {
     const std::lock_guard lock(sampling_mutex);
@@ -212,20 +222,19 @@ CausalLM::~CausalLM() = default;
 
 std::unique_ptr<CausalLM> CausalLM::load(const fs::path& folder, at::ScalarType dtype, at::Device device,
                                          const ConfigOverrides& overrides) {
-  if (is_adapter_folder(folder)) {
-    auto model = load(base_folder(folder), dtype, device, overrides);
-    model->state_->lora = read_adapters(model->state_->weights, folder);
-    model->state_->adapters = name_adapters(model->state_->weights);
-    return model;
-  }
   std::unique_ptr<CausalLM> model(new CausalLM());
   State& state = *model->state_;
-  state.config = read_model_config(folder, overrides);
-  state.source_config = read_config_json(folder, overrides);
-  state.frequencies = rope_frequencies(state.config.rope, state.config.head_dim);
-  state.weights = load_weights(folder, state.config, dtype, device);
-  state.parameters = name_weights(state.weights, state.config);
-  state.parameter_layers = layers_of(state.parameters);
+  state.load(base_folder(folder), dtype, device, overrides);
+  if (!is_adapter_folder(folder)) return model;
+  state.lora = read_adapters(state.weights, folder);
+  state.adapters = name_adapters(state.weights);
+  return model;
+}
+
+std::unique_ptr<CausalLM> CausalLM::load_merged(const fs::path& folder, at::ScalarType dtype, at::Device device) {
+  std::unique_ptr<CausalLM> model(new CausalLM());
+  model->state_->load(base_folder(folder), dtype, device, {});
+  merge_adapters(model->state_->weights, folder);
   return model;
 }
 
@@ -296,13 +305,6 @@ CausalLM::SavedParameters CausalLM::saved_in(const fs::path& folder) const {
   return {folder / kAdapterWeights, named_as_saved(state_->adapters)};
 }
 bool CausalLM::has_dropout() const { return !state_->adapters.empty() && state_->lora.dropout > 0.0; }
-
-void CausalLM::merge_adapters() {
-  models::merge_adapters(state_->weights);
-  state_->adapters.clear();
-  state_->lora = {};
-  release_sampling_weights();
-}
 
 std::unique_ptr<CausalLM> CausalLM::twin(TwinAdapters adapters) const {
   std::unique_ptr<CausalLM> model(new CausalLM());

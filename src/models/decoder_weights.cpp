@@ -161,18 +161,6 @@ bool is_finite(const at::Tensor& value) {
   return true;
 }
 
-// Without this check the first sign of such weights would be a sampler that finds no token, with no hint why.
-void check_values(const at::Tensor& value, const std::string& name, const std::filesystem::path& folder) {
-  if (!at::isFloatingType(value.scalar_type())) {
-    throw base::IoError(base::concat(folder.string(), ": ", name, " is stored as ", value.scalar_type(),
-                                     ", expected F32, BF16, F16 or F64; quantised models are not read"));
-  }
-  if (!is_finite(value)) {
-    throw base::IoError(
-        base::concat(folder.string(), ": ", name, " holds values that are not finite (NaN or infinity)"));
-  }
-}
-
 // To be called before memory is allocated for the layers, because config.json may claim any number of them.
 void check_layers(const io::Safetensors& stored, const ModelConfig& config, const std::filesystem::path& folder) {
   if (config.num_layers <= static_cast<int64_t>(stored.tensors().size())) return;
@@ -181,6 +169,17 @@ void check_layers(const io::Safetensors& stored, const ModelConfig& config, cons
 }
 
 }  // namespace
+
+void check_values(const at::Tensor& value, const std::string& name, const std::filesystem::path& place) {
+  if (!at::isFloatingType(value.scalar_type())) {
+    throw base::IoError(base::concat(place.string(), ": ", name, " is stored as ", value.scalar_type(),
+                                     ", expected F32, BF16, F16 or F64; quantised models are not read"));
+  }
+  if (!is_finite(value)) {
+    throw base::IoError(
+        base::concat(place.string(), ": ", name, " holds values that are not finite (NaN or infinity)"));
+  }
+}
 
 DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype,
                             at::Device device) {

@@ -41,6 +41,11 @@ struct DecoderWeights {
   at::Tensor head;        // [vocab, hidden], or [1, hidden] of a critic; undefined when tied
 };
 
+/// Throws base::IoError for a stored tensor that is not floating point, or that holds NaN or infinity. Without this
+/// check the first sign of such weights would be a sampler that finds no token, with no hint why. place: of the tensor,
+/// for the message.
+void check_values(const at::Tensor& value, const std::string& name, const std::filesystem::path& place);
+
 /// Throws base::IoError naming a tensor that is missing or has another shape than config.json says.
 DecoderWeights load_weights(const std::filesystem::path& folder, const ModelConfig& config, at::ScalarType dtype,
                             at::Device device);

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <string_view>
 
 #include "grpo/base/error.h"
 #include "models/family.h"
@@ -165,12 +166,17 @@ RopeConfig read_rope(const nlohmann::json& json, int64_t max_positions, const st
 }
 
 void set_rope_theta(nlohmann::json& json, double theta) {
-  if (!json.contains("rope_parameters") || !json.at("rope_parameters").is_object()) {
+  const auto is_object = [&](const char* key) { return json.contains(key) && json.at(key).is_object(); };
+  const char* key = is_object("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  if (!is_object(key)) {
     json["rope_theta"] = theta;
     return;
   }
-  auto& parameters = json["rope_parameters"];
-  (parameters.contains(kFullAttention) ? parameters[kFullAttention] : parameters)["rope_theta"] = theta;
+  auto& all = json[key];
+  auto& parameters = all.contains(kFullAttention) ? all[kFullAttention] : all;
+  // transformers 4 has the base beside rope_scaling, but what is in there counts.
+  const bool is_inside = key == std::string_view("rope_parameters") || parameters.contains("rope_theta");
+  (is_inside ? parameters : json)["rope_theta"] = theta;
 }
 
 nlohmann::json scaling_to_json(const RopeConfig& rope) {

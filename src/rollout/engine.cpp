@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <deque>
 #include <optional>
 #include <unordered_map>
@@ -32,6 +33,13 @@ Demand most_of(const Demand& a, const Demand& b) {
 
 int64_t longest_of(const Request& request, const GenerationOptions& options) {
   return static_cast<int64_t>(request.prompt_ids.size()) + options.max_new_tokens;
+}
+
+// The gigabytes in words, rounded up: what is read back from them holds the bytes.
+std::string enough_gb(double bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f", (std::floor(bytes / 1e6) + 1.0) / 1e3);
+  return text;
 }
 
 Demand demand_of(const std::vector<Request>& requests, const GenerationOptions& options) {
@@ -233,9 +241,10 @@ struct Session::State {
   void append(Sequence& sequence, int64_t id, float log_prob) {
     if (sequence.ended) return;
     if (std::isnan(log_prob)) {
-      throw NonFiniteLogits(base::concat("sampling: the logits of draw ", requests[sequence.request].request.draw,
-                                         ", sample ", sequence.sample, ", token ", sequence.completion.ids.size(),
-                                         " are NaN or all infinite; the weights may have diverged"));
+      const Request& request = requests[sequence.request].request;
+      throw NonFiniteLogits(base::concat(
+          "sampling: the logits of draw ", request.draw, ", sample ", request.first_sample + sequence.sample,
+          ", token ", sequence.completion.ids.size(), " are NaN or all infinite; the weights may have diverged"));
     }
     Completion& completion = sequence.completion;
     completion.ids.push_back(id);
@@ -314,8 +323,8 @@ struct Engine::State {
     if (options.num_pages.value) return *options.num_pages.value;
     // Room for one sequence more than run together, because a prompt stays in the cache while its samples start.
     const int64_t all = pages_for(demand.longest) * (std::min(options.max_sequences, demand.sequences) + 1) + 1;
-    const auto bound = static_cast<int64_t>(kv_memory_gb() * 1e9) / KvCache::page_bytes(model, options.page_size);
-    return std::min(all, std::max<int64_t>(bound, 1));
+    const double bound = kv_memory_gb() * 1e9 / static_cast<double>(KvCache::page_bytes(model, options.page_size));
+    return bound >= static_cast<double>(all) ? all : std::max<int64_t>(static_cast<int64_t>(bound), 1);
   }
 
   // Makes sure that there is a cache for the call and returns how many of its pages the call may use. The cache is kept
@@ -325,11 +334,12 @@ struct Engine::State {
     // The longest sequence must fit, with one more page for when it starts or comes back after a preemption.
     const int64_t least = pages_for(demand.longest) + 1;
     if (pages < least) {
-      throw base::ConfigError(
-          base::concat("the KV cache has ", pages, " pages of ", options.page_size, " tokens, but one sequence of ",
-                       demand.longest, " tokens needs ", least, "; raise rollout.kv_memory_gb to at least ",
-                       static_cast<double>(least * KvCache::page_bytes(model, options.page_size)) / 1e9,
-                       " or lower rollout.max_new_tokens"));
+      const double bytes =
+          static_cast<double>(least) * static_cast<double>(KvCache::page_bytes(model, options.page_size));
+      throw base::ConfigError(base::concat("the KV cache has ", pages, " pages of ", options.page_size,
+                                           " tokens, but one sequence of ", demand.longest, " tokens needs ", least,
+                                           "; lower max_new_tokens, or raise a run's rollout.kv_memory_gb to at least ",
+                                           enough_gb(bytes)));
     }
     if (!cache || cache->num_pages() < pages) {
       runner.reset();

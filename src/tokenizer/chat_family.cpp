@@ -198,21 +198,21 @@ constexpr const char* kR1Bos = "<｜begin▁of▁sentence｜>";
 constexpr const char* kR1End = "<｜end▁of▁sentence｜>";
 
 constexpr ChatFamily kFamilies[] = {
-    {"qwen2.5-instruct", "qwen", "", kImEnd, "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+    {"qwen2.5-instruct", "qwen", "", kImEnd, "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "",
      render_qwen25},
     {"qwen2.5-math", "qwen-math", "", kImEnd, "Please reason step by step, and put your final answer within \\boxed{}.",
-     render_qwen25},
-    {"qwen3", nullptr, "", kImEnd, "", render_qwen3},
-    {"qwen3-instruct-2507", nullptr, "", kImEnd, "", render_qwen3_instruct},
-    {"qwen3-thinking-2507", nullptr, "", kImEnd, "", render_qwen3_thinking},
-    {"llama3", nullptr, kLlamaBos, kEot, "", render_llama3},
-    {"llama3.1", nullptr, kLlamaBos, kEot, "", render_llama31},
-    {"llama3.2", nullptr, kLlamaBos, kEot, "", render_llama31},
-    {"deepseek-r1-distill", "r1-distill", kR1Bos, kR1End, "", render_r1_distill},
-    {"deepseek-r1-distill-first-revision", nullptr, kR1Bos, kR1End, "", render_r1_first},
-    {"smollm2", "chatml", "", kImEnd, "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
+     "", render_qwen25},
+    {"qwen3", nullptr, "", kImEnd, "", "enable_thinking", render_qwen3},
+    {"qwen3-instruct-2507", nullptr, "", kImEnd, "", "", render_qwen3_instruct},
+    {"qwen3-thinking-2507", nullptr, "", kImEnd, "", "", render_qwen3_thinking},
+    {"llama3", nullptr, kLlamaBos, kEot, "", "", render_llama3},
+    {"llama3.1", nullptr, kLlamaBos, kEot, "", "date_string", render_llama31},
+    {"llama3.2", nullptr, kLlamaBos, kEot, "", "date_string", render_llama31},
+    {"deepseek-r1-distill", "r1-distill", kR1Bos, kR1End, "", "", render_r1_distill},
+    {"deepseek-r1-distill-first-revision", nullptr, kR1Bos, kR1End, "", "", render_r1_first},
+    {"smollm2", "chatml", "", kImEnd, "You are a helpful AI assistant named SmolLM, trained by Hugging Face", "",
      render_smollm2},
-    {"plain-chatml", nullptr, "", kImEnd, "", render_smollm2},
+    {"plain-chatml", nullptr, "", kImEnd, "", "", render_smollm2},
 };
 
 }  // namespace

@@ -23,6 +23,7 @@ struct ChatFamily {
   const char* bos;    // "" where the template writes none
   const char* end_of_turn;
   const char* default_system;  // "" where there is none
+  const char* variable;        // "date_string" or "enable_thinking" where the template reads it; else ""
   std::string (*render)(std::span<const Message> messages, const ChatContext& context);
 };
 

@@ -37,6 +37,16 @@ bool parse_bool(const std::string& key, const std::string& value) {
   throw base::ConfigError("template." + key + ": expected true or false, not \"" + value + "\"");
 }
 
+// To be called for a template that does not read the variable, because its value would have no effect.
+[[noreturn]] void refuse_variable(const std::string& variable) {
+  std::vector<std::string> readers;
+  for (const ChatFamily& family : chat_families()) {
+    if (family.variable == variable) readers.emplace_back(family.name);
+  }
+  throw base::ConfigError(base::concat("template.", variable, ": only ", base::join(readers, ", "),
+                                       readers.size() == 1 ? " reads it" : " read it"));
+}
+
 }  // namespace
 
 std::vector<std::string> ChatTemplate::names() {
@@ -125,6 +135,10 @@ ChatTemplate ChatTemplate::from_map(const std::map<std::string, std::string>& ma
       throw base::ConfigError("template." + key + ": unknown key" + base::did_you_mean(key, keys));
     }
     *text->second = value;
+  }
+  for (const char* variable : {"date_string", "enable_thinking"}) {
+    const bool is_read = result.family_ != nullptr && std::string_view(result.family_->variable) == variable;
+    if (map.contains(variable) && !is_read) refuse_variable(variable);
   }
   if (map.contains("system")) result.system_ = system;
   if (map.contains("date_string")) result.defaults_.date_string = date;

@@ -14,14 +14,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Empty if the folder has none.
+fs::path file_in_folder(const fs::path& folder) {
+  for (const char* name : {"tokenizer.json", "tokenizer.json.xz", "tokenizer.model"}) {
+    if (fs::exists(folder / name)) return folder / name;
+  }
+  return {};
+}
+
 fs::path tokenizer_file(const fs::path& path) {
   if (!fs::is_directory(path)) {
     if (!fs::exists(path)) throw base::IoError(path.string() + ": no such file or folder; expected a model folder");
     return path;
   }
-  for (const char* name : {"tokenizer.json", "tokenizer.json.xz", "tokenizer.model"}) {
-    if (fs::exists(path / name)) return path / name;
-  }
+  const fs::path file = file_in_folder(path);
+  if (!file.empty()) return file;
   throw base::IoError(path.string() +
                       ": no tokenizer.json and no tokenizer.model; copy one from the model's published files");
 }
@@ -50,6 +57,8 @@ std::unique_ptr<Tokenizer> Tokenizer::load(const fs::path& path) {
   if (file.extension() == ".model" && config.add_bos_token == false) tokenizer->bos_prefix_.clear();
   return tokenizer;
 }
+
+bool Tokenizer::is_in(const fs::path& folder) { return !file_in_folder(folder).empty(); }
 
 std::vector<int64_t> Tokenizer::encode_with_bos(std::string_view text) const {
   std::vector<int64_t> ids = encode(text);

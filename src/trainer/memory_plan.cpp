@@ -92,23 +92,9 @@ double head_bytes(const models::ModelConfig& model, double tokens, double dtype_
          (trained ? (4.0 + dtype_bytes) * vocabulary * hidden : 0.0) + 2.0 * tokens * hidden * dtype_bytes;
 }
 
-int64_t longest_rollout(const TrainConfig& config) {
-  const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
-  return config.rollout.max_total_tokens ? std::min(longest, *config.rollout.max_total_tokens) : longest;
-}
-
 // Whether the run samples at all, in steps or in evaluations.
 bool samples(const TrainConfig& config) {
   return !learns_written_texts(config.algorithm) || config.eval.every_steps > 0;
-}
-
-// The longest sequence that is sampled, in a step or in an evaluation. Evaluations have the prompts that leave room for
-// rollout.max_new_tokens, and may have a limit of their own for completions.
-int64_t longest_decoded(const TrainConfig& config) {
-  if (config.eval.every_steps == 0) return longest_rollout(config);
-  const int64_t more =
-      config.eval.max_new_tokens.value_or(config.rollout.max_new_tokens) - config.rollout.max_new_tokens;
-  return longest_rollout(config) + std::max<int64_t>(more, 0);
 }
 
 // The most sequences that are decoded at one time. An evaluation fills every slot.
@@ -132,6 +118,20 @@ double most_kv_bytes(const models::ModelConfig& model, const TrainConfig& config
 }
 
 }  // namespace
+
+int64_t longest_rollout(const TrainConfig& config) {
+  const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
+  return config.rollout.max_total_tokens ? std::min(longest, *config.rollout.max_total_tokens) : longest;
+}
+
+// Evaluations have the prompts that leave room for rollout.max_new_tokens, and may have a limit of their own for
+// completions.
+int64_t longest_decoded(const TrainConfig& config) {
+  if (config.eval.every_steps == 0) return longest_rollout(config);
+  const int64_t more =
+      config.eval.max_new_tokens.value_or(config.rollout.max_new_tokens) - config.rollout.max_new_tokens;
+  return longest_rollout(config) + std::max<int64_t>(more, 0);
+}
 
 int64_t longest_together(const TrainConfig& config) {
   const bool all = config.algorithm.method == MethodKind::kGrpo;

@@ -65,6 +65,12 @@ struct PlanTarget {
   double memory_bytes = 0.0;  // of the GPU, or what the process may use; 0: unknown, so that every plan fits
 };
 
+/// Tokens of the longest sequence of a step: prompt and completion.
+int64_t longest_rollout(const TrainConfig& config);
+
+/// Tokens of the longest sequence that is sampled, in a step or in an evaluation.
+int64_t longest_decoded(const TrainConfig& config);
+
 /// The most tokens that one pass may have to hold because they cannot be split: those of the longest rollout, or of a
 /// whole group where groups are compared.
 int64_t longest_together(const TrainConfig& config);

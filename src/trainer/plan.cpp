@@ -469,6 +469,16 @@ void validate_adapters(const PolicyConfig& model, dist::ShardingChoice sharding,
     throw base::ConfigError(
         "model.freeze does not go with model.lora: adapters alone are trained; model.lora.targets says where they are");
   }
+  if (model.init == models::WeightsChoice::kRandom) {
+    throw base::ConfigError(
+        "model.init: random does not go with model.lora: adapters are saved without the weights that they were trained "
+        "on, and whoever reads them takes those of model.path; save a model of random weights first");
+  }
+  if (model.rope_theta.value) {
+    throw base::ConfigError(
+        "model.rope_theta does not go with model.lora: adapters are saved without it, and whoever reads them takes the "
+        "base model's; set rope_theta in the config.json of model.path");
+  }
   if (sharding == dist::ShardingChoice::kZero3) {
     throw base::ConfigError(
         "distributed.sharding: zero3 does not go with model.lora: it splits trained weights, and the model's own are "

@@ -23,7 +23,7 @@ void warn_about_updates(const TrainConfig& config, int64_t steps, Warnings& out)
                                " updates: the learning rate never reaches optimizer.lr"));
   }
   const RolloutConfig& rollout = config.rollout;
-  const int64_t most = most_rollouts(rollout) * (config.data.max_prompt_tokens + rollout.max_new_tokens);
+  const int64_t most = most_rollouts(rollout) * longest_rollout(config);
   if (config.trainer.stream_update && config.trainer.micro_batch_tokens >= most) {
     out.push_back(base::concat("trainer.stream_update: one micro-batch of ", config.trainer.micro_batch_tokens,
                                " tokens holds the whole step, so nothing of the update begins before the rollout's "
@@ -74,6 +74,27 @@ void warn_about_rollouts(const TrainConfig& config, int64_t problems, int64_t ra
   }
 }
 
+void warn_about_positions(const TrainConfig& config, int64_t positions, Warnings& out) {
+  const auto warn = [&](const std::string& completions) {
+    out.push_back(base::concat("prompts of ", config.data.max_prompt_tokens, " and completions of ", completions,
+                               " can exceed the model's ", positions, " positions; RoPE continues beyond them"));
+  };
+  if (longest_rollout(config) > positions)
+    warn(base::concat(config.rollout.max_new_tokens, " tokens"));
+  else if (longest_decoded(config) > positions)
+    warn(base::concat(*config.eval.max_new_tokens, " tokens (eval.max_new_tokens)"));
+}
+
+void warn_about_adapters(const models::LoraConfig& lora, Warnings& out) {
+  const models::LoraConfig unset;
+  const bool asked = lora.alpha != unset.alpha || lora.dropout != unset.dropout || lora.targets != unset.targets;
+  if (lora.rank == 0 && asked) {
+    out.push_back(
+        "no adapters: model.lora.rank is 0, so model.lora's other keys have no effect and the weights themselves are "
+        "trained");
+  }
+}
+
 void warn_about_evaluation(const TrainConfig& config, int64_t steps, const std::vector<data::Problem>& train,
                            const std::vector<data::Problem>& evaluated, Warnings& out) {
   if (config.checkpoint.every_steps > steps) {
@@ -115,12 +136,7 @@ std::vector<std::string> sampling_warnings(const TrainConfig& config, const mode
         "top_p < 1 or top_k > 0 with several updates a step: the sampling distribution is not the old policy; with one "
         "update the trainer renormalises over what was sampled from");
   }
-  const int64_t longest = config.data.max_prompt_tokens + config.rollout.max_new_tokens;
-  if (longest > model.max_positions) {
-    out.push_back(base::concat("prompts of ", config.data.max_prompt_tokens, " and completions of ",
-                               config.rollout.max_new_tokens, " tokens can exceed the model's ", model.max_positions,
-                               " positions; RoPE continues beyond them"));
-  }
+  warn_about_positions(config, model.max_positions, out);
   return out;
 }
 
@@ -128,6 +144,7 @@ std::vector<std::string> plan_warnings(const TrainConfig& config, int64_t steps,
                                        const std::vector<data::Problem>& train,
                                        const std::vector<data::Problem>& evaluated, int64_t ranks) {
   Warnings out;
+  warn_about_adapters(config.model.lora, out);
   warn_about_updates(config, steps, out);
   warn_about_advantage(config, out);
   warn_about_rollouts(config, static_cast<int64_t>(train.size()), ranks, out);

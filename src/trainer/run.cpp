@@ -118,6 +118,25 @@ void refuse_other_weights(const TrainConfig& config, const fs::path& weights) {
         folder.string(), ": holds adapters, and a run begins with a whole model; `grpo checkpoint export --merged` ",
         "makes one of a run's adapters"));
   }
+  const std::string& critic = config.algorithm.ppo.critic;
+  if (has_critic(config.algorithm) && !critic.empty() && models::is_adapter_folder(critic)) {
+    throw base::ConfigError(base::concat("algorithm.ppo.critic: ", critic,
+                                         " holds adapters, and a critic begins with a whole model, all of which it ",
+                                         "trains and saves; merge them into their base model first"));
+  }
+}
+
+// Refuses a model.max_positions that changes how heads are rotated, as it does where config.json leaves out the length
+// that YaRN stretches: adapters are saved without it (plan.cpp refuses model.rope_theta for the same reason).
+void refuse_other_rotation(const PolicyConfig& policy, const models::ModelConfig& overridden) {
+  const auto scaling = [](const models::ModelConfig& config) {
+    return models::to_json(config, "").value("rope_scaling", nlohmann::json());
+  };
+  if (scaling(models::read_model_config(policy.path)) == scaling(overridden)) return;
+  throw base::ConfigError(
+      base::concat("model.max_positions does not go with model.lora where it changes the rotary ",
+                   "scaling: adapters are saved without it; write original_max_position_embeddings ",
+                   "into rope_scaling of ", policy.path, "/config.json"));
 }
 
 // The reference, if the run holds one. For a policy with adapters it shares the policy's weights, without adapters or,
@@ -139,7 +158,10 @@ void load_models(Run& run, const fs::path& weights, const PlanTarget& target) {
   const auto seed = static_cast<uint64_t>(config.run.seed);
   run.policy = load_policy(config.model, config.rollout.stop_ids, adapters ? fs::path() : weights, local_rank, seed);
   run.policy.model->freeze(config.model.freeze);
-  if (adapters) run.policy.model->add_adapters(config.model.lora, seed);
+  if (adapters) {
+    refuse_other_rotation(config.model, run.policy.model->config());
+    run.policy.model->add_adapters(config.model.lora, seed);
+  }
   run.reference = make_reference(run, local_rank, seed);
 }
 
@@ -201,6 +223,13 @@ void make_critic(Run& run, const MemoryPlan& plan) {
     start.init = models::WeightsChoice::kPretrained;
   }
   run.critic = load_critic(start, run.communicator.local_rank(), static_cast<uint64_t>(config.run.seed));
+  // A model's vocabulary may be larger than its tokenizer's, and then other models of this tokenizer have other ones.
+  const int64_t ids = std::min(run.policy.tokenizer->vocab_size(), run.policy.model->config().vocab_size);
+  if (run.critic->config().vocab_size < ids) {
+    throw base::ConfigError(base::concat("algorithm.ppo.critic: ", ppo.critic, " has a vocabulary of ",
+                                         run.critic->config().vocab_size, ", and the policy's texts have ", ids,
+                                         " ids; expected a model with the policy's tokenizer"));
+  }
   run.critic->set_training_options(training_options(*run.critic, plan));
   optim::OptimizerConfig optimizer = config.optimizer;
   optimizer.lr = ppo.critic_lr.value_or(optimizer.lr);

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """The command line as its users meet it: formats, exit codes, messages. Arguments: the program and the source folder."""
 import json
+import lzma
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+from pathlib import Path
 
 from support import InFolder, MODEL, PROGRAM, SOURCE, jsonl
 
@@ -125,6 +128,28 @@ class Generate(unittest.TestCase):
         first = objects(run("generate", *args, rows=[{"prompt_ids": [2, 12, 3, 13]}]))
         both = objects(run("generate", *args, rows=[{"prompt_ids": [2, 12, 3, 13]}, {"prompt_ids": [4, 12, 3]}]))
         self.assertEqual(first[0]["completions"], both[0]["completions"])
+
+    def test_reads_a_tokenizer_that_is_compressed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for file in Path(MODEL).iterdir():
+                if file.name != "tokenizer.json":
+                    shutil.copy(file, folder)
+            Path(folder, "tokenizer.json.xz").write_bytes(lzma.compress(Path(MODEL, "tokenizer.json").read_bytes()))
+            rows, args = [{"prompt": "3+1="}], ("--input", "-", "--output", "-", "--max-new-tokens", "5")
+            plain, compressed = (run("generate", "--model", model, *args, rows=rows) for model in (MODEL, folder))
+            self.assertEqual(compressed.returncode, 0, compressed.stderr)
+            self.assertEqual(compressed.stdout, plain.stdout)
+
+    def test_names_what_a_sequence_beyond_the_memory_can_do(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for file in Path(MODEL).iterdir():
+                shutil.copy(file, folder)
+            config = json.loads(Path(MODEL, "config.json").read_text())
+            Path(folder, "config.json").write_text(json.dumps(config | {"max_position_embeddings": 10_000_000}))
+            args = ("--input", "-", "--output", "-", "--max-new-tokens", "4000000")
+            result = run("generate", "--model", folder, *args, rows=[{"prompt": "3+1="}])
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("lower max_new_tokens", result.stderr)
 
 
 class Verify(unittest.TestCase):

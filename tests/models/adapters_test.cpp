@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/IListRef.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -13,6 +14,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "grpo/base/error.h"
@@ -227,6 +229,20 @@ TEST(AdapterFolder, IsARoundTrip) {
   EXPECT_EQ(config.at("lora_alpha"), 5);
 }
 
+TEST(AdapterFolder, MayBeThatOfItsBase) {
+  const auto model = adapted_model({.rank = 3});
+  const Folders folders(*model);
+  model->save(folders.base, folders.base);
+  EXPECT_TRUE(fs::equivalent(base_folder(folders.base), folders.base));
+  const auto loaded = CausalLM::load(folders.base, at::kFloat, at::kCPU);
+  EXPECT_TRUE(at::equal(packed_logits(*model), packed_logits(*loaded)));
+  const auto merged = CausalLM::load_merged(folders.base, at::kFloat, at::kCPU);
+  EXPECT_LT(max_distance(packed_logits(*model), packed_logits(*merged)), 1e-4);
+  // Adapters of a model that has others beside it: of which of the two they are a change is not said.
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { CausalLM::load(folders.adapters, at::kFloat, at::kCPU); }),
+              HasSubstr("adapters lie beside the model"));
+}
+
 TEST(AdapterFolder, IsFoundBesideItsBaseWhereverBothAreMoved) {
   const Folders folders(*adapted_model({.rank = 3}));
   auto config = io::read_json(folders.adapters / "adapter_config.json");
@@ -270,6 +286,19 @@ TEST(AdapterFolder, IsRefusedWhereItIsAnotherKindOrOfAnotherModel) {
   EXPECT_EQ(refusal("r", 3), "no error");
 }
 
+TEST(AdapterFolder, IsRefusedWhereAFactorIsNoNumber) {
+  const auto model = adapted_model({.rank = 3});
+  const Folders folders(*model);
+  const auto& [name, factor] = model->adapters()[3];
+  {
+    const at::NoGradGuard no_grad;
+    factor[1][2].fill_(std::numeric_limits<float>::quiet_NaN());
+  }
+  model->save(folders.adapters, folders.base);
+  EXPECT_THAT(testing::message_of<base::IoError>([&] { CausalLM::load(folders.adapters, at::kFloat, at::kCPU); }),
+              HasSubstr(name + " holds values that are not finite"));
+}
+
 TEST(AdapterFolder, HasAPlaceForEveryTensorOrSaysWhich) {
   auto config = small_config_json();
   config["num_hidden_layers"] = 1;
@@ -282,29 +311,44 @@ TEST(AdapterFolder, HasAPlaceForEveryTensorOrSaysWhich) {
 
 TEST(Adapters, MergedGiveTheSameModelUpToRounding) {
   const auto model = adapted_model({.rank = 3});
-  const auto before = packed_logits(*model);
   const Folders folders(*model);
-  model->merge_adapters();
-  EXPECT_TRUE(model->adapters().empty());
-  EXPECT_LT(max_distance(before, packed_logits(*model)), 1e-4);
-  EXPECT_LT(max_distance(before, cached_logits(*model, kSequences, 4, false)), 1e-4);
-  model->save(folders.dir.path() / "merged", {});
+  const auto merged = CausalLM::load_merged(folders.adapters, at::kFloat, at::kCPU);
+  EXPECT_TRUE(merged->adapters().empty());
+  EXPECT_LT(max_distance(packed_logits(*model), packed_logits(*merged)), 1e-4);
+  EXPECT_LT(max_distance(packed_logits(*model), cached_logits(*merged, kSequences, 4, false)), 1e-4);
+  merged->save(folders.dir.path() / "merged", {});
   const auto loaded = CausalLM::load(folders.dir.path() / "merged", at::kFloat, at::kCPU);
-  EXPECT_TRUE(at::equal(packed_logits(*model), packed_logits(*loaded)));
+  EXPECT_TRUE(at::equal(packed_logits(*merged), packed_logits(*loaded)));
 }
 
-TEST(Adapters, AreMergedIntoABaseInFloat16InThatDtype) {
-  const auto model = adapted_model({.rank = 3}, at::kHalf);
-  const Folders folders(*model);
-  EXPECT_EQ(stored_dtype(folders.base), at::kHalf);
-  const auto loaded = CausalLM::load(folders.adapters, stored_dtype(folders.base), at::kCPU);
-  loaded->merge_adapters();
-  loaded->save(folders.dir.path() / "merged", folders.base);
-  EXPECT_EQ(stored_dtype(folders.dir.path() / "merged"), at::kHalf);
-  model->merge_adapters();
-  const auto merged = CausalLM::load(folders.dir.path() / "merged", at::kHalf, at::kCPU);
-  for (size_t i = 0; i < merged->parameters().size(); ++i)
-    EXPECT_TRUE(at::equal(merged->parameters()[i].second, model->parameters()[i].second)) << i;
+// As those that a CPU trains in fp32 beside a base model in half precision.
+TEST(Adapters, AreMergedInFloat32AndRoundedOnce) {
+  const at::NoGradGuard no_grad;
+  for (const auto dtype : {at::kHalf, at::kBFloat16}) {
+    const testing::TempDir dir;
+    const fs::path base = dir.path() / "base", adapters = dir.path() / "adapters";
+    small_model(small_config_json("qwen2"), 1, dtype)->save(base, {});
+    const auto model = CausalLM::load(base, at::kFloat, at::kCPU);
+    model->add_adapters({.rank = 3, .targets = {"o_proj"}}, 7);
+    double frequency = 0.7;
+    for (const auto& [name, factor] : model->adapters()) fill(factor, frequency += 0.31);
+    model->save(adapters, base);
+    EXPECT_EQ(stored_dtype(base), dtype);
+    const auto merged = CausalLM::load_merged(adapters, stored_dtype(base), at::kCPU);
+    merged->save(dir.path() / "merged", base);
+    EXPECT_EQ(stored_dtype(dir.path() / "merged"), dtype);
+    const auto loaded = CausalLM::load(dir.path() / "merged", dtype, at::kCPU);
+    const auto& factors = model->adapters();
+    for (size_t i = 0; i < loaded->parameters().size(); ++i) {
+      const auto& [name, weight] = model->parameters()[i];
+      auto expected = weight;
+      for (size_t f = 0; f < factors.size(); f += 2) {
+        if (factors[f].first == name.substr(0, name.rfind('.')) + ".lora_A.weight")
+          expected = at::addmm(weight, factors[f + 1].second, factors[f].second, 1, 16.0 / 3.0);
+      }
+      EXPECT_TRUE(at::equal(loaded->parameters()[i].second, expected.to(dtype))) << name;
+    }
+  }
 }
 
 TEST(LoraConfig, RefusesATargetThatIsNoLinearLayer) {
@@ -353,8 +397,8 @@ TEST_P(AdaptersOfPeft, GiveItsLogits) {
   EXPECT_LT(max_distance(logits, packed("logits")), testing::kLogitTolerance);
   EXPECT_LT(max_distance(cached_logits(*model, base_.sequences(), 5, false), packed("logits")),
             testing::kLogitTolerance);
-  model->merge_adapters();
-  const auto merged = at::linear(model->hidden_states(batch), model->head_weight());
+  const auto whole = CausalLM::load_merged(folder_, at::kFloat, at::kCPU);
+  const auto merged = at::linear(whole->hidden_states(batch), whole->head_weight());
   EXPECT_LT(max_distance(merged, packed("merged_logits")), testing::kLogitTolerance);
   EXPECT_GT(max_distance(logits, base_.packed("logits")), 0.01);
 }

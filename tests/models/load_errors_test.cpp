@@ -90,6 +90,15 @@ TEST(LoadErrors, NameATensorThatIsNotStoredAsFloatingPoint) {
               AllOf(HasSubstr("model.embed_tokens.weight is stored as Int"), HasSubstr("quantised")));
 }
 
+TEST(LoadErrors, NameTheTensorOfHeadsThatNoMemoryHolds) {
+  const testing::TempDir dir;
+  small_model()->save(dir.path(), {});
+  auto config = small_config_json();
+  config["head_dim"] = 1'000'000'000'000'000;
+  testing::write_config(dir.path(), config);
+  EXPECT_THAT(load_error(dir.path()), HasSubstr("q_proj.weight has shape"));
+}
+
 TEST(LoadErrors, NameMoreLayersThanThereCanBe) {
   const testing::TempDir dir;
   small_model()->save(dir.path(), {});

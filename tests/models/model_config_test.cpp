@@ -233,6 +233,19 @@ TEST(StopIds, NeedNoGenerationConfig) {
   EXPECT_THAT(stop_ids(dir.path()), ElementsAre(5));
 }
 
+TEST(ReadModelConfig, OverridesTheRotaryBaseWhereverItIsRead) {
+  const nlohmann::json plain = {{"rope_type", "linear"}, {"factor", 2.0}};
+  auto with_base = plain;
+  with_base["rope_theta"] = 1e6;
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    for (const auto& parameters : {plain, with_base, nlohmann::json{{"full_attention", with_base}}}) {
+      const testing::TempDir dir;
+      testing::write_config(dir.path(), changed(key, parameters));
+      EXPECT_EQ(read_model_config(dir.path(), {.rope_theta = 5e5}).rope.theta, 5e5) << key << " " << parameters;
+    }
+  }
+}
+
 TEST(ReadModelConfig, NamesTheFileWhereAnOverrideFindsAValueOfAnotherType) {
   const testing::TempDir dir;
   testing::write_config(dir.path(), changed("rope_parameters", {{"full_attention", "x"}}));

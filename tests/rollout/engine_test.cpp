@@ -162,10 +162,12 @@ TEST(Engine, NamesTheSampleWhoseLogitsAreNoNumbers) {
   for (const int64_t steps : {0, 2}) {
     Engine engine(*model, {.steps_ahead = {steps}});
     try {
-      engine.generate(requests_of({4}, 1), kGeneration, kKey);
+      auto requests = requests_of({4}, 1);
+      requests[0].first_sample = 3;
+      engine.generate(requests, kGeneration, kKey);
       FAIL() << "sampled from NaN";
     } catch (const base::Error& error) {
-      EXPECT_THAT(error.what(), HasSubstr("draw 100, sample 0, token 0"));
+      EXPECT_THAT(error.what(), HasSubstr("draw 100, sample 3, token 0"));
     }
   }
 }
@@ -290,6 +292,30 @@ TEST(Engine, SaysWhatWouldFitWhenOneSequenceDoesNot) {
   } catch (const base::ConfigError& error) {
     EXPECT_THAT(error.what(), HasSubstr("rollout.kv_memory_gb"));
   }
+}
+
+TEST(Engine, FitsWhereItGetsTheMemoryThatItAskedFor) {
+  const auto model = small_model();
+  for (size_t prompt = 4; prompt < 64; prompt += 4) {
+    const auto requests = requests_of({prompt}, 1);
+    double gigabytes = 1e-6;
+    try {
+      Engine(*model, {.page_size = 4, .kv_memory_gb = {gigabytes}}).generate(requests, kGeneration, kKey);
+      ADD_FAILURE() << "a thousand bytes were enough";
+    } catch (const base::ConfigError& error) {
+      const std::string message = error.what(), before = "at least ";
+      gigabytes = std::stod(message.substr(message.find(before) + before.size()));
+    }
+    EXPECT_NO_THROW(Engine(*model, {.page_size = 4, .kv_memory_gb = {gigabytes}}).generate(requests, kGeneration, kKey))
+        << gigabytes << " GB for a prompt of " << prompt;
+  }
+}
+
+TEST(Engine, TakesNoMoreThanItNeedsOfAnyBound) {
+  const auto model = small_model();
+  const auto requests = requests_of({20}, 1);
+  const auto expected = Engine(*model, {}).generate(requests, kGeneration, kKey);
+  expect_equal(Engine(*model, {.kv_memory_gb = {1e300}}).generate(requests, kGeneration, kKey), expected);
 }
 
 // Completions' log-probs against the trainer's for the same ids in one packed pass.

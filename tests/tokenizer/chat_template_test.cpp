@@ -133,6 +133,25 @@ TEST(ChatTemplate, CanChangeABuiltInOne) {
   EXPECT_THAT(mapped({{"base", "llama3.1"}, {"date_string", "1 May 2025"}}).prompt("p"), HasSubstr("1 May 2025"));
 }
 
+TEST(ChatTemplate, RefusesAVariableThatItDoesNotRead) {
+  for (const std::string base : {"qwen2.5-instruct", "qwen3-thinking-2507", "llama3.1", "none", "Q: {problem}"}) {
+    EXPECT_THAT(
+        [&] {
+          mapped({{"base", base}, {"enable_thinking", "false"}});
+        },
+        ThrowsMessage<base::ConfigError>(HasSubstr("template.enable_thinking: only qwen3 reads it")))
+        << base;
+  }
+  for (const std::string base : {"qwen3", "llama3", "none"}) {
+    EXPECT_THAT(
+        [&] {
+          mapped({{"base", base}, {"date_string", "1 May 2025"}});
+        },
+        ThrowsMessage<base::ConfigError>(HasSubstr("template.date_string: only llama3.1, llama3.2 read it")))
+        << base;
+  }
+}
+
 TEST(ChatTemplate, NamesWhatItDoesNotKnow) {
   EXPECT_THAT([] { resolved("qwen33"); }, ThrowsMessage<base::ConfigError>(HasSubstr("did you mean qwen3")));
   EXPECT_THAT([] { mapped({{"user_prefx", ""}}); }, ThrowsMessage<base::ConfigError>(HasSubstr("user_prefix")));

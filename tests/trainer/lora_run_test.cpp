@@ -134,6 +134,11 @@ TEST_F(LoraRun, IsNotContinuedAsARunOfAllWeightsNorTheOtherWayRound) {
   made.model.path = (checkpoint("adapters") / "model").string();
   EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
               HasSubstr("it is a LoRA adapter"));
+  made = config("critic");
+  made.algorithm.method = MethodKind::kPpo;
+  made.algorithm.ppo.critic = (checkpoint("adapters") / "model").string();
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
+              HasSubstr("a critic begins with a whole model"));
 }
 
 TEST_F(LoraRun, RefusesWhatAdaptersDoNotGoWith) {
@@ -143,10 +148,31 @@ TEST_F(LoraRun, RefusesWhatAdaptersDoNotGoWith) {
     return testing::message_of<base::ConfigError>([&] { validate(made); });
   };
   EXPECT_THAT(refusal([](TrainConfig& c) { c.model.freeze = {"embed"}; }), HasSubstr("model.freeze does not go with"));
+  EXPECT_THAT(refusal([](TrainConfig& c) { c.model.init = models::WeightsChoice::kRandom; }),
+              HasSubstr("model.init: random does not go with"));
+  EXPECT_THAT(refusal([](TrainConfig& c) { c.model.rope_theta = {300.0}; }),
+              HasSubstr("model.rope_theta does not go with"));
   EXPECT_THAT(refusal([](TrainConfig& c) { c.distributed.sharding = dist::ShardingChoice::kZero3; }),
               HasSubstr("zero3 does not go with model.lora"));
   EXPECT_THAT(refusal([](TrainConfig& c) { c.model.lora.targets = {"head"}; }), HasSubstr("model.lora.targets: head"));
   EXPECT_EQ(refusal([](TrainConfig&) {}), "no error");
+}
+
+TEST_F(LoraRun, RefusesPositionsThatWouldChangeTheRotationOfItsBase) {
+  auto made = adapted("yarn");
+  made.model.path = other_base();
+  made.model.max_positions = {256};
+  const auto set_scaling = [&](const nlohmann::json& scaling) {
+    const auto file = std::filesystem::path(made.model.path) / "config.json";
+    auto json = io::read_json(file);
+    json["rope_scaling"] = scaling;
+    io::write_json(file, json);
+  };
+  set_scaling({{"type", "yarn"}, {"factor", 4.0}});
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
+              HasSubstr("model.max_positions does not go with model.lora"));
+  set_scaling({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 64}});
+  run(made);
 }
 
 // Every method, dtype and way to keep activations that goes with adapters takes steps that change them, and continues.

@@ -16,6 +16,7 @@
 namespace grpo::trainer {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -156,6 +157,30 @@ TEST_F(Plan, WarnsOfContradictions) {
   warns("eval.every_steps 100 is more than the 6 steps");
   warns("eval.temperature 0 is greedy");
   warns("4096 of the 4096 problems of eval.data are in data.train");
+}
+
+// The embedded model has 64 positions.
+TEST_F(Plan, WarnsOfSequencesBeyondTheModelsPositions) {
+  const auto beyond = HasSubstr("can exceed the model's 64 positions");
+  config_.data.max_prompt_tokens = 1000;
+  EXPECT_THAT(text(), beyond);
+  config_.rollout.max_total_tokens = 64;
+  EXPECT_THAT(text(), Not(beyond));
+  config_.eval = {.every_steps = 2, .data = config_.data.train.front().path};
+  EXPECT_THAT(text(), Not(beyond));
+  config_.eval.max_new_tokens = 21;
+  EXPECT_THAT(text(), AllOf(HasSubstr("completions of 21 tokens (eval.max_new_tokens)"), beyond));
+}
+
+TEST_F(Plan, SaysThatASettingOfAdaptersDoesNothingWithoutARank) {
+  const auto ignored = HasSubstr("no adapters: model.lora.rank is 0, so");
+  EXPECT_THAT(text(), Not(ignored));
+  config_.model.lora.alpha = 32.0;
+  EXPECT_THAT(text(), ignored);
+  config_.model.lora.rank = 2;
+  EXPECT_THAT(text(), Not(ignored));
+  config_.model.lora = {.targets = {"q_proj"}};
+  EXPECT_THAT(text(), ignored);
 }
 
 TEST_F(Plan, TakesThePaceOfAnEarlierRun) {

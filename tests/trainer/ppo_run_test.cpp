@@ -111,6 +111,16 @@ TEST_F(PpoRun, BeginsWithTheCriticThatIsNamed) {
   EXPECT_NE(measures("second", "value/mean").front(), 0.0);
 }
 
+TEST_F(PpoRun, RefusesACriticThatDoesNotKnowThePolicysIds) {
+  auto made = ppo("run");
+  auto shape = models::read_model_config(made.model.path);
+  shape.vocab_size = 5;
+  made.algorithm.ppo.critic = (dir_.path() / "critic").string();
+  models::CausalLM::init(shape, 1, at::kFloat, at::kCPU)->save(made.algorithm.ppo.critic, {});
+  EXPECT_THAT(testing::message_of<base::ConfigError>([&] { train(made, {.resume = "never", .config_folder = ""}); }),
+              HasSubstr("has a vocabulary of 5, and the policy's texts have 17 ids"));
+}
+
 // The first update moves the critic's head, which was zeros, and nothing else of it: values are then large numbers, and
 // what flows back from them through the head is infinite.
 TEST_F(PpoRun, ACriticWhoseGradientIsNotFiniteIsWatchedAsThePolicyIs) {

@@ -44,6 +44,9 @@ TEST(Validate, RefusesContradictionsNamingTheKeys) {
   expect_refused({"eval.data=[]"}, "eval.data");
   expect_refused({"rollout.max_total_tokens=20"}, "rollout.max_total_tokens 20");
   expect_refused({"run.name=a/b"}, "run.name");
+  for (const std::string key :
+       {"data.max_prompt_tokens", "rollout.max_new_tokens", "eval.max_new_tokens", "rollout.max_sequences"})
+    expect_refused({key + "=9223372036854775807"}, key + ": expected an integer");
   expect_refused({"data.order=uncertain", "data.shuffle=false"}, "data.shuffle: false");
   expect_refused({"model.path=''"}, "model.path");
   expect_refused({"run.output=/dev/null"}, "run.output /dev/null: is no folder");

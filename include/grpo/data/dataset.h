@@ -23,6 +23,9 @@ std::vector<std::string> enum_names(OnBadRow);
 enum class Duplicates { kKeep, kDrop };
 std::vector<std::string> enum_names(Duplicates);
 
+/// The most that a key for a number of tokens may say: a prompt and a completion together are counted in 32 bits.
+inline constexpr double kMostTokens = 1e9;
+
 struct DataConfig {
   std::vector<TrainSet> train;
   std::string prompt_key = "problem";
@@ -62,7 +65,7 @@ struct DataConfig {
       "epoch "
       "is then as many draws");
     f("shuffle", shuffle, "false: data.order: file, in its older words");
-    f("max_prompt_tokens", max_prompt_tokens, "longer prompts are left out and counted", base::at_least(1));
+    f("max_prompt_tokens", max_prompt_tokens, "longer prompts are left out and counted", base::between(1, kMostTokens));
     f("on_bad_row", on_bad_row,
       "a row of data.train that cannot be read: error ends the start with its place, skip leaves it out, counted, and "
       "problems whose right answer cannot be verified too");

@@ -64,6 +64,11 @@ class CausalLM {
   static std::unique_ptr<CausalLM> load(const std::filesystem::path& folder, at::ScalarType dtype, at::Device device,
                                         const ConfigOverrides& overrides = {});
 
+  /// The base model of a folder of adapters, with the adapters added to its weights: in fp32, of the factors as the
+  /// folder holds them, and rounded to `dtype` once. The result has no adapters. Throws as load() does.
+  static std::unique_ptr<CausalLM> load_merged(const std::filesystem::path& folder, at::ScalarType dtype,
+                                               at::Device device);
+
   /// A model with random weights, normal(0, initializer_range) keyed by (seed, parameter
   /// name); norms are 1 and biases 0.
   static std::unique_ptr<CausalLM> init(const ModelConfig& config, uint64_t seed, at::ScalarType dtype,
@@ -93,9 +98,6 @@ class CausalLM {
 
   /// Whether training passes drop inputs of the adapters (nn::PackedBatch::dropout_keys).
   bool has_dropout() const;
-
-  /// Adds the adapters to the weights, in fp32 and rounded once, and removes them.
-  void merge_adapters();
 
   /// A model that shares this model's weights. It has no adapters (kNone), or copies of them as they are now (kCopies).
   enum class TwinAdapters { kNone, kCopies };

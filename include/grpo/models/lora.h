@@ -38,9 +38,9 @@ double adapter_elements(const ModelConfig& model, const LoraConfig& config);
 /// Whether a folder holds adapters that peft saved (it has adapter_config.json) and not a model.
 bool is_adapter_folder(const std::filesystem::path& folder);
 
-/// The folder with config.json, weights and tokenizer. For a folder of adapters this is their base model's folder,
-/// which adapter_config.json names (base_model_name_or_path, relative to the current directory or else to the adapters'
-/// folder). Any other folder is returned as it is. Throws base::ConfigError if the base model is not there.
+/// The folder with config.json, weights and tokenizer. For adapters it is that of their base model, maybe the same one,
+/// which adapter_config.json names (base_model_name_or_path, from the current directory or the adapters' folder); any
+/// other folder is itself. Throws base::ConfigError if the base model is not there, or has other adapters beside it.
 std::filesystem::path base_folder(const std::filesystem::path& folder);
 
 }  // namespace grpo::models

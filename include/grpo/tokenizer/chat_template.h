@@ -36,8 +36,8 @@ class ChatTemplate {
  public:
   /// choice: "auto" (the template of model_folder, recognised by a hash of its text), "none", a built-in name or alias,
   /// a text with {problem}, or a mapping of
-  ///   base, system, date_string, enable_thinking: a built-in template with other values, or
-  ///   bos, system_prefix, system, system_suffix, user_prefix, user_suffix, assistant_prefix, assistant_suffix
+  ///   base, system, date_string, enable_thinking: a built-in template with other values, of variables that it reads,
+  ///   or bos, system_prefix, system, system_suffix, user_prefix, user_suffix, assistant_prefix, assistant_suffix
   ///   (default: end_of_turn), end_of_turn: a template of its own.
   /// Throws base::ConfigError on an unknown name or key (naming the nearest) and on a chat_template that is not
   /// recognised (naming the closest); base::IoError on a malformed tokenizer_config.json.

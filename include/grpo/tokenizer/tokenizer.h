@@ -19,6 +19,8 @@ class Tokenizer {
   /// said by the post-processor of a tokenizer.json, as in transformers 5, and for a tokenizer.model by add_bos_token.
   /// Throws base::IoError naming the file and the component that is malformed or not supported.
   static std::unique_ptr<Tokenizer> load(const std::filesystem::path& path);
+  /// Whether a folder has one of the files that load() looks for there.
+  static bool is_in(const std::filesystem::path& folder);
 
   virtual ~Tokenizer() = default;
 

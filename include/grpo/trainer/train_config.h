@@ -140,7 +140,7 @@ struct RolloutConfig {
     sampling.fields(f);  // temperature, top_p, top_k
     f.at("temperature").range = base::above(0);
     f.at("temperature").doc = "sampling temperature; the trainer divides its logits by the same";
-    f("max_new_tokens", max_new_tokens, "longest completion", base::at_least(1));
+    f("max_new_tokens", max_new_tokens, "longest completion", base::between(1, data::kMostTokens));
     f("overlong", overlong, "a penalty on completions that come near max_new_tokens, added to their reward");
     f("max_total_tokens", max_total_tokens, "longest prompt + completion; null: no other bound", base::at_least(2));
     f("stop_ids", stop_ids, "further token ids that end a completion");
@@ -148,7 +148,7 @@ struct RolloutConfig {
       "a completion depends on seed, draw, sample and weights alone, bit for bit (on the CPU fp32 only)");
     f("page_size", page_size, "tokens in a page of the KV cache", base::between(1, 256));
     f("max_sequences", max_sequences, "sequences decoded together; auto: 256 on the CPU, 512 on a GPU",
-      base::at_least(1));
+      base::between(1, 1'000'000));
     f("kv_memory_gb", kv_memory_gb, "bound on the KV cache; auto: 4 on the CPU, what the update leaves of a GPU",
       base::above(0));
   }
@@ -386,7 +386,7 @@ struct EvalConfig {
     f("samples", samples, "completions a problem (k)", base::at_least(1));
     sampling.fields(f);  // temperature, top_p, top_k
     f("greedy", greedy, "one more completion a problem at temperature 0, reported as eval/<set>/greedy");
-    f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::at_least(1));
+    f("max_new_tokens", max_new_tokens, "null: rollout.max_new_tokens", base::between(1, data::kMostTokens));
     f("judge", judge,
       "the term of reward.terms that says which answers of evaluations are right, by its name; auto: the first that "
       "compares with the gold answer, or the first command or http term, or math where there is neither");
