@@ -24,13 +24,6 @@ constexpr double kMargin = 1.02;  // allowance for what is not tensors: headers,
 
 const char* file_of(Mark mark) { return mark == Mark::kGood ? "last_good" : "best"; }
 
-// Whether only save() can have made this name: ".tmp-step_00000020", ".tmp-old-step_00000020"
-// and ".tmp-step_00000020-rank_1".
-bool is_leftover(const std::string& name) {
-  const std::string prefix = name.starts_with(kOldPrefix) ? kOldPrefix : kTemporaryPrefix;
-  return name.starts_with(prefix) && step_of_name(name.substr(prefix.size(), step_name(0).size())).has_value();
-}
-
 void sync_tree(const fs::path& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) io::sync_path(entry.path());
   io::sync_path(folder);
@@ -64,6 +57,11 @@ std::string unlisted_file(const fs::path& checkpoint) {
 }
 
 }  // namespace
+
+bool is_unfinished_save(const std::string& name) {
+  const std::string prefix = name.starts_with(kOldPrefix) ? kOldPrefix : kTemporaryPrefix;
+  return name.starts_with(prefix) && step_of_name(name.substr(prefix.size(), step_name(0).size())).has_value();
+}
 
 std::string step_name(int64_t step) {
   char name[32];
@@ -183,7 +181,7 @@ void Store::remove_leftovers() {
   if (!fs::is_directory(folder_)) return;
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(folder_)) {
-    if (is_leftover(entry.path().filename().string())) leftovers.push_back(entry.path());
+    if (is_unfinished_save(entry.path().filename().string())) leftovers.push_back(entry.path());
   }
   for (const auto& path : leftovers) {
     const std::string name = path.filename().string();

@@ -140,13 +140,28 @@ void move_later_aside(const fs::path& folder, int64_t step) {
                                  ", with their metrics, rollouts and evaluations)"));
 }
 
-void move_results_aside(const fs::path& folder) {
-  const fs::path aside = numbered(folder / "aside");
-  std::vector<fs::path> results;
-  for (const char* name : kResults) {
-    if (is_there(folder / name)) results.push_back(folder / name);
+// An unfinished save that could not be removed stays where the next save finds it and tries again.
+std::vector<fs::path> entries_but_unfinished(const fs::path& checkpoints) {
+  std::vector<fs::path> entries;
+  for (const auto& entry : fs::directory_iterator(checkpoints)) {
+    if (!checkpoint::is_unfinished_save(entry.path().filename().string())) entries.push_back(entry.path());
   }
+  return entries;
+}
+
+void move_results_aside(const fs::path& folder) {
+  const fs::path aside = numbered(folder / "aside"), checkpoints = folder / "checkpoints";
+  std::vector<fs::path> results, of_checkpoints;
+  for (const char* name : kResults) {
+    if (folder / name == checkpoints && fs::is_directory(checkpoints)) {
+      of_checkpoints = entries_but_unfinished(checkpoints);
+    } else if (is_there(folder / name)) {
+      results.push_back(folder / name);
+    }
+  }
+  if (results.empty() && of_checkpoints.empty()) return;
   move_into(aside, results);
+  move_into(aside / "checkpoints", of_checkpoints);
   base::log_warning(base::concat("begins anew, since the earlier start left no checkpoint: what it made is kept in ",
                                  aside.string()));
 }

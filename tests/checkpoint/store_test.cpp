@@ -1,11 +1,7 @@
 #include "grpo/checkpoint/store.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <stdexcept>
@@ -13,6 +9,7 @@
 #include "grpo/base/error.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
+#include "support/held_file.h"
 
 namespace grpo::checkpoint {
 namespace {
@@ -85,29 +82,14 @@ TEST_F(StoreTest, NeverRemovesACheckpointInWhichSomebodyElseLeftAFile) {
   EXPECT_EQ(io::read_file(store_.path_of(10) / "model" / "my_results.txt"), "theirs");
 }
 
-// Makes a file one that cannot be removed, as one that another process reads is on NFS. Whom permissions bind may not
-// change the file's folder then; root needs a flag that not every file system has. Returns whether that was possible.
-bool hold(const fs::path& file, bool held) {
-  if (::geteuid() != 0) {
-    fs::permissions(file.parent_path(), fs::perms::owner_write,
-                    held ? fs::perm_options::remove : fs::perm_options::add);
-    return true;
-  }
-  const int handle = ::open(file.c_str(), O_RDONLY);
-  int flags = held ? FS_IMMUTABLE_FL : 0;
-  const bool done = handle >= 0 && ::ioctl(handle, FS_IOC_SETFLAGS, &flags) == 0;
-  ::close(handle);
-  return done;
-}
-
 TEST_F(StoreTest, ACheckpointThatCannotBeRemovedEndsNoRun) {
   save(10);
-  if (!hold(store_.path_of(10) / "model" / "weights", true)) GTEST_SKIP() << "no file can be held here";
+  if (!testing::hold(store_.path_of(10) / "model" / "weights", true)) GTEST_SKIP() << "no file can be held here";
   for (const int64_t step : {20, 30}) EXPECT_NO_THROW(save(step, 1));
   EXPECT_THAT(store_.steps(), ElementsAre(30));
   const auto left = folder_ / ".tmp-step_00000010";
   EXPECT_TRUE(fs::exists(left));
-  EXPECT_TRUE(hold(left / "model" / "weights", false));
+  EXPECT_TRUE(testing::hold(left / "model" / "weights", false));
   store_.remove_leftovers();
   EXPECT_FALSE(fs::exists(left));
 }

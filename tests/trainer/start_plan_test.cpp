@@ -11,6 +11,7 @@
 #include "grpo/checkpoint/store.h"
 #include "grpo/io/file.h"
 #include "support/golden.h"
+#include "support/held_file.h"
 #include "trainer/tiny_run.h"
 
 namespace grpo::trainer {
@@ -175,6 +176,22 @@ TEST_F(StartPlanTest, StartingOverLeavesNothingOfACheckpointThatWasHalfWritten) 
   carry_out(plan());
   EXPECT_THAT(unfinished(), IsEmpty());
   EXPECT_TRUE(fs::exists(folder_ / "aside.1" / "metrics.jsonl"));
+}
+
+// It would stay in aside.1/ for good, where nothing is removed.
+TEST_F(StartPlanTest, StartingOverKeepsAnUnfinishedSaveThatCannotBeRemovedYetWhereTheNextSaveFindsIt) {
+  put("run.json", kRunJson);
+  put("metrics.jsonl", "{\"step\":1}\n");
+  put("checkpoints/notes.txt", "theirs");
+  const fs::path half = "checkpoints/.tmp-step_00000002/model/weights";
+  put(half, "half");
+  if (!testing::hold(folder_ / half, true)) GTEST_SKIP() << "no file can be held here";
+  carry_out(plan());
+  EXPECT_TRUE(fs::exists(folder_ / half));
+  EXPECT_TRUE(testing::hold(folder_ / half, false));
+  EXPECT_TRUE(fs::exists(folder_ / "aside.1" / "checkpoints" / "notes.txt"));
+  put_checkpoint(2);
+  EXPECT_THAT(unfinished(), IsEmpty());
 }
 
 TEST_F(StartPlanTest, EveryStartRemovesFilesThatAKillLeftHalfWritten) {

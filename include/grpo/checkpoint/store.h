@@ -19,6 +19,10 @@ std::string step_name(int64_t step);
 /// The step of a name that is exactly of this form; nullopt for any other name.
 std::optional<int64_t> step_of_name(const std::string& name);
 
+/// Whether only a save that was interrupted can have left this name beside the checkpoints: ".tmp-step_00000020",
+/// ".tmp-old-step_00000020" and ".tmp-step_00000020-rank_1".
+bool is_unfinished_save(const std::string& name);
+
 /// Why a checkpoint is kept although newer ones exist.
 enum class Mark {
   kGood,  // the last one before a run showed signs of divergence; noted in the file `last_good`
