@@ -175,7 +175,7 @@ class Campaign:
     # --- one system call fails ---
 
     def faults(self, wanted, kinds):
-        for name, base, back in (("fresh", None, None), ("resumed", self.interrupted(), None), ("going back", self.finished(), STEPS - 1)):
+        for name, base, back in (("fresh", None, None), ("resumed", self.interrupted(), None), ("begun anew", self.half_saved(), None), ("going back", self.finished(), STEPS - 1)):
             count = self.fault_positions(base, back)
             chosen = range(1, count + 1) if wanted == "all" else sorted(random.Random(1).sample(range(1, count + 1), min(int(wanted), count)))
             print(f"{name} run: {count} calls below the run folder, {len(chosen)} of them tried", flush=True)
@@ -186,7 +186,18 @@ class Campaign:
     def interrupted(self):
         """A run that was killed between two checkpoints."""
         folder = self.root / "interrupted"
-        self.start(folder, GRPO_DRILL="rank=0 step=4 phase=update action=kill")
+        while not (folder / "run" / "checkpoints" / "step_00000002").exists():  # a busy machine may still be writing it when the kill comes
+            shutil.rmtree(folder, ignore_errors=True)
+            self.start(folder, GRPO_DRILL="rank=0 step=4 phase=update action=kill")
+        return folder
+
+    def half_saved(self):
+        """A run that was killed while it wrote its first checkpoint."""
+        self.expected(1)
+        folder = self.root / "half_saved"
+        self.start(folder, GRPO_DRILL="rank=0 step=2 phase=checkpoint action=kill")
+        whole = sorted((self.root / "whole_1" / "run" / "checkpoints").iterdir())[0]
+        shutil.copytree(whole, folder / "run" / "checkpoints" / ".tmp-step_00000002", ignore=shutil.ignore_patterns("MANIFEST"))
         return folder
 
     def finished(self):
