@@ -78,13 +78,14 @@ void multiply(const Rows& a, int64_t k, const T* panels, int64_t columns, const 
   const int64_t ranges = std::clamp<int64_t>(divided(4 * at::get_num_threads(), blocks), 1, divided(all, 4));
   const int64_t range = divided(all, ranges);
   const int64_t cost = std::max(a.count, kFewRows) * columns * k;
+  const int64_t stride = k == 0 ? 0 : a.stride;  // rows of no numbers lie nowhere
   share_items(blocks * ranges, cost, [&](const auto& next) {
     thread_local std::vector<float> scratch(cpu::kProductScratch);
     for (int64_t item = next(); item >= 0; item = next()) {
       const int64_t row = item % blocks * block, panel = item / blocks * range, column = panel * width;
       if (row >= a.count || panel >= all) continue;
-      run(cpu::ProductTask<T, Out>{.a = a.data + row * a.stride,
-                                   .a_stride = a.stride,
+      run(cpu::ProductTask<T, Out>{.a = a.data + row * stride,
+                                   .a_stride = stride,
                                    .rows = std::min(block, a.count - row),
                                    .k = k,
                                    .panels = panels + panel * filled<T>(k) * width,
