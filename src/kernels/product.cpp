@@ -78,14 +78,13 @@ void multiply(const Rows& a, int64_t k, const T* panels, int64_t columns, const 
   const int64_t ranges = std::clamp<int64_t>(divided(4 * at::get_num_threads(), blocks), 1, divided(all, 4));
   const int64_t range = divided(all, ranges);
   const int64_t cost = std::max(a.count, kFewRows) * columns * k;
-  const int64_t stride = k == 0 ? 0 : a.stride;  // rows of no numbers lie nowhere
   share_items(blocks * ranges, cost, [&](const auto& next) {
     thread_local std::vector<float> scratch(cpu::kProductScratch);
     for (int64_t item = next(); item >= 0; item = next()) {
       const int64_t row = item % blocks * block, panel = item / blocks * range, column = panel * width;
       if (row >= a.count || panel >= all) continue;
-      run(cpu::ProductTask<T, Out>{.a = a.data + row * stride,
-                                   .a_stride = stride,
+      run(cpu::ProductTask<T, Out>{.a = a.data + row * a.stride,
+                                   .a_stride = a.stride,
                                    .rows = std::min(block, a.count - row),
                                    .k = k,
                                    .panels = panels + panel * filled<T>(k) * width,
@@ -214,9 +213,13 @@ void check_result(const at::Tensor& out, const at::Tensor& a, int64_t columns, a
 // Whether a matrix's rows lie densely, so that a result can be written to it.
 bool has_rows(const at::Tensor& x) { return x.stride(1) == 1 || x.size(1) == 1; }
 
+// A product over no numbers, whose matrices have no memory to read.
+void write_empty_sums(const at::Tensor& out, const at::Tensor& bias) { bias.defined() ? out.copy_(bias) : out.zero_(); }
+
 void write_product(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
   check(a, b.sizes(), b.scalar_type(), bias);
   check_result(out, a, b.size(1), a.scalar_type());
+  if (a.size(1) == 0) return write_empty_sums(out, bias);
   // Sums that are made in parts of k are kept as fp32 in between.
   const bool in_parts = a.scalar_type() == at::kBFloat16 && a.size(1) > kPartOfK;
   if (in_parts || !has_rows(out)) {
@@ -257,6 +260,7 @@ void product_into(const at::Tensor& out, const at::Tensor& a, const PackedMatrix
              cpu::functions().name);
   check_result(out, a, b.columns, a.scalar_type());
   GRPO_CHECK(has_rows(out), "product into strides ", out.strides());
+  if (b.k == 0) return write_empty_sums(out, bias);
   const auto dense = with_a_dense_side(a);
   const auto added = dense_bias(bias, a.scalar_type());
   with_type(a.scalar_type(), [&](auto type) {
@@ -282,6 +286,7 @@ void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b) { w
 void add_product(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   check(a, b.sizes(), b.scalar_type(), {});
   check_result(sum, a, b.size(1), at::kFloat);
+  if (a.size(1) == 0) return;
   if (!has_rows(sum)) {
     auto product = at::zeros(sum.sizes(), sum.options());
     add_product(product, a, b);

@@ -200,6 +200,10 @@ TEST(Product, TakesEmptyMatrices) {
       EXPECT_EQ(product(at::ones({0, 8}, type), pack_matrix(at::ones({8, 5}, type))).sizes(), (at::IntArrayRef{0, 5}));
       EXPECT_TRUE(product(at::ones({3, 0}, type), at::ones({0, 6}, type)).eq(0).all().item<bool>());
       EXPECT_TRUE(product(at::ones({3, 0}, type), at::ones({0, 6}, type), bias).eq(1).all().item<bool>());
+      EXPECT_TRUE(product(at::ones({3, 0}, type), pack_matrix(at::ones({0, 6}, type)), bias).eq(1).all().item<bool>());
+      auto sum = at::ones({3, 6});
+      add_product(sum, at::ones({3, 0}, type), at::ones({0, 6}, type));
+      EXPECT_TRUE(sum.eq(1).all().item<bool>());
     }
   });
 }

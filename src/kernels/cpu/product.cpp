@@ -163,7 +163,7 @@ void add_part(const ProductTask<T, Out>& task, const Panels<S>& panels, int64_t 
                .ahead_stride = panel_size * static_cast<int64_t>(sizeof(S))};
   const auto* const next_begin = reinterpret_cast<const char*>(next);
   const auto* const next_end = reinterpret_cast<const char*>(next + size * kPanel);
-  if (size > 0) tile.ahead = tiles == 1 ? reinterpret_cast<const char*>(tile.panel) + kAhead : next_begin;
+  tile.ahead = tiles == 1 ? reinterpret_cast<const char*>(tile.panel) + kAhead : next_begin;
   int64_t row = 0;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t rows = (task.rows - row + tiles - t - 1) / (tiles - t);  // tiles of nearly equal size
@@ -187,7 +187,7 @@ void product(const ProductTask<T, Out>& task) {
   const int64_t group = task.rows * task.k <= kFewNumbers ? side : kProductGroup;
   for (int64_t p = 0; p < all; p += group) {
     const int64_t group_end = p + group < all ? p + group : all;
-    for (int64_t begin = 0; begin == 0 || begin < panels.steps; begin += part) {
+    for (int64_t begin = 0; begin < panels.steps; begin += part) {
       const int64_t size = panels.steps - begin < part ? panels.steps - begin : part;
       for (int64_t panel = p; panel < group_end;) {
         const int64_t count = panel + side <= group_end ? side : 1;
