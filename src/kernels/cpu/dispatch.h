@@ -73,7 +73,7 @@ struct ProductTask {
   const float* a;    // [rows, k] as copy_rows() leaves them
   int64_t a_stride;  // from one row to the next, in floats
   int64_t rows;      // at most kProductRows
-  int64_t k;
+  int64_t k;         // above 0
   const T* panels;
   int64_t columns;
   const T* bias;  // [columns], or null
