@@ -316,8 +316,12 @@ class Examples(InFolder):
         program = f"import subprocess\nsubprocess.Popen(['sleep', '{marker}'])\nwhile True: pass"
         self.assertEqual(self.unit_tests(program, tests=[{"call": "1", "result": 1}]), [0.0])
         self.assertLess(time.monotonic() - start, 30)
-        left = [file for file in Path("/proc").glob("[0-9]*/cmdline") if marker.encode() in read(file).split(b"\0")]
-        self.assertEqual(left, [])
+        def left():
+            return [file for file in Path("/proc").glob("[0-9]*/cmdline") if marker.encode() in read(file).split(b"\0")]
+
+        while left() and time.monotonic() - start < 60:  # one that was killed is there until a busy machine gets round to it
+            time.sleep(0.05)
+        self.assertEqual(left(), [])
 
     @unittest.skipUnless(shutil.which("bwrap") and subprocess.run(["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"], capture_output=True).returncode == 0,
                          "bwrap is not installed, or not allowed here")
