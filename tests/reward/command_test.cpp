@@ -203,7 +203,7 @@ TEST_F(Command, ThatForksIsEndedWithItsChildren) {
   forking.timeout_s = 3.0;
   EXPECT_THAT(failure(forking, "fork"), HasSubstr("no answer within"));
   const auto grandchild = static_cast<pid_t>(std::stoi(read("grandchild")));
-  for (int i = 0; i < 100 && is_alive(grandchild); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  for (int i = 0; i < 1000 && is_alive(grandchild); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_FALSE(is_alive(grandchild));
 }
 
