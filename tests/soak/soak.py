@@ -184,11 +184,11 @@ class Campaign:
                     self.trial(f"fault {name} {position} {kind}", lambda folder, p=position, k=kind, b=base, g=back: self.fault(folder, b, g, p, k))
 
     def interrupted(self):
-        """A run that was killed between two checkpoints."""
+        """A run that was killed behind a checkpoint."""
         folder = self.root / "interrupted"
-        while not (folder / "run" / "checkpoints" / "step_00000002").exists():  # a busy machine may still be writing it when the kill comes
-            shutil.rmtree(folder, ignore_errors=True)
-            self.start(folder, GRPO_DRILL="rank=0 step=4 phase=update action=kill")
+        # Behind the second save, which waits for the first to be whole; the second one may be half written.
+        self.start(folder, GRPO_DRILL="rank=0 step=5 phase=update action=kill")
+        assert (folder / "run" / "checkpoints" / "step_00000002" / "MANIFEST").exists()
         return folder
 
     def half_saved(self):
