@@ -3,7 +3,7 @@
 
   write_gguf.py FOLDER TYPE=FILE ...       TYPE: bf16 or q8_0
 
-Needs the packages gguf and numpy; scripts/bench_cpu.py calls it for llama.cpp. The way back is scripts/get_smollm2.py. Matrices, the
+Needs the packages gguf and numpy; scripts/bench_cpu.py calls it for llama.cpp. The way back is scripts/convert_gguf.py. Matrices, the
 embedding among them, are written in TYPE as llama.cpp's own quantizer does for these two, norms in fp32.
 """
 import json

@@ -175,6 +175,26 @@ class Conversion(unittest.TestCase):
                 scored = self.program("score", [{"ids": [1, 2, 3, 4]}])
                 self.assertTrue(all(math.isfinite(value) for value in scored[0]["logprobs"]))
 
+    def test_what_the_race_writes_comes_back(self):
+        write_gguf(self.file, "llama", stored("llama", matrices("llama", self.rng)))
+        self.converted()
+        folder, files = self.folder, {kind: self.work / f"{kind}.gguf" for kind in ("bf16", "q8_0")}
+        written = subprocess.run([sys.executable, SOURCE / "scripts" / "cpu" / "write_gguf.py", folder, *(f"{kind}={file}" for kind, file in files.items())],
+                                 capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(TOOLS)}, timeout=120)
+        self.assertEqual(written.returncode, 0, written.stderr)
+        weights = read_safetensors(folder / "model.safetensors")
+        ids = self.program("tokenize", [{"text": "hello 123 hell"}])
+        for kind, self.file in files.items():
+            self.folder = self.work / kind
+            self.converted("--dtype", "float32")
+            found = read_safetensors(self.folder / "model.safetensors")
+            self.assertEqual(sorted(found), sorted(weights))
+            for name, values in weights.items():
+                exact = dequantize(quantize(values, Q8_0), Q8_0) if kind == "q8_0" and values.ndim == 2 else values
+                # The halves of a head become rotary pairs, whose rows are quantised alone: their order changes nothing.
+                np.testing.assert_array_equal(found[name], exact, f"{kind} {name}")
+            self.assertEqual(self.program("tokenize", [{"text": "hello 123 hell"}]), ids)
+
     def test_a_llama_with_biases(self):
         weights = matrices("llama", self.rng)
         for layer in range(LAYERS):
