@@ -332,10 +332,12 @@ const at::Tensor& CausalLM::head_weight() const {
 at::Tensor CausalLM::hidden_states(const nn::PackedBatch& batch) const {
   const DecoderWeights& weights = state_->weights;
   const auto [cos, sin] = state_->rope_for(batch.longest_text());
+  const auto attention =
+      nn::has_own_attention(dtype(), device()) ? nn::AttentionKernel::kOwn : state_->training.attention;
   // The pass is shared with nodes of the graph that compute a layer again in the backward.
   const auto pass = std::make_shared<const TrainingPass>(
       TrainingPass{.config = state_->config,
-                   .plan = nn::plan_attention(batch.offsets, device(), state_->training.attention, batch.shared),
+                   .plan = nn::plan_attention(batch.offsets, device(), attention, batch.shared),
                    .rope = {batch.positions, cos, sin, state_->config.head_dim},
                    .recompute = state_->training.recompute,
                    .dropout_keys = batch.dropout_keys});

@@ -6,6 +6,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/tensor.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <numeric>
@@ -64,14 +65,45 @@ AttentionPlan::Side side_of(const std::vector<std::pair<int64_t, int64_t>>& rang
   return side;
 }
 
+// A family for each text, or for all that share a prompt.
+std::vector<kernels::PackedFamily> families_of(const std::vector<int64_t>& offsets,
+                                               const std::vector<SharedPrompt>& shared) {
+  std::vector<kernels::PackedFamily> families;
+  auto next = shared.begin();
+  for (size_t s = 0; s + 1 < offsets.size();) {
+    const size_t end = next != shared.end() && next->prompt == s ? (next++)->end : s + 1;
+    families.push_back({{offsets.begin() + static_cast<int64_t>(s), offsets.begin() + static_cast<int64_t>(end) + 1}});
+    s = end;
+  }
+  return families;
+}
+
 }  // namespace
 
-std::string to_string(AttentionKernel kernel) { return kernel == AttentionKernel::kPadded ? "padded" : "flash"; }
+std::string to_string(AttentionKernel kernel) {
+  switch (kernel) {
+    case AttentionKernel::kPadded:
+      return "padded";
+    case AttentionKernel::kFlash:
+      return "flash";
+    case AttentionKernel::kOwn:
+      break;
+  }
+  return "own";
+}
+
+bool has_own_attention(at::ScalarType dtype, at::Device device) {
+  return device.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16);
+}
 
 AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device device, AttentionKernel kernel,
                              const std::vector<SharedPrompt>& shared) {
   AttentionPlan plan;
   plan.kernel = kernel;
+  if (kernel == AttentionKernel::kOwn) {
+    plan.families = families_of(offsets, shared);
+    return plan;
+  }
   for (const auto& [prompt, end] : shared)
     plan.shared.push_back({.begin = offsets[prompt], .end = offsets[prompt + 1], .last = offsets[end]});
   kernels::Upload upload(device, /*in_place=*/false);
@@ -126,6 +158,41 @@ at::Tensor flash_attention(const at::Tensor& queries, const at::Tensor& keys, co
                                    /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, scale));
 }
 
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// A node's saved data can hold only tensors and custom classes, so the families are wrapped in one.
+struct KeptFamilies : torch::CustomClassHolder {
+  explicit KeptFamilies(std::vector<kernels::PackedFamily> f) : families(std::move(f)) {}
+  std::vector<kernels::PackedFamily> families;
+};
+
+class OwnAttentionNode : public torch::autograd::Function<OwnAttentionNode> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys,
+                            const at::Tensor& values, const AttentionPlan& plan, double scale) {
+    const auto result = kernels::packed_attention(queries, keys, values, plan.families, scale);
+    context->save_for_backward({queries, keys, values, result.out, result.log_sums});
+    context->saved_data["families"] = c10::IValue::make_capsule(c10::make_intrusive<KeptFamilies>(plan.families));
+    context->saved_data["scale"] = scale;
+    return result.out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& grads) {
+    const auto saved = context->get_saved_variables();
+    const auto kept = context->saved_data["families"].toCapsule();
+    const auto all = kernels::packed_attention_backward(grads[0], saved[0], saved[1], saved[2], {saved[3], saved[4]},
+                                                        static_cast<KeptFamilies*>(kept.get())->families,
+                                                        context->saved_data["scale"].toDouble());
+    return {all.queries, all.keys, all.values, at::Tensor(), at::Tensor()};
+  }
+};
+
+at::Tensor own_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                         const AttentionPlan& plan, double scale) {
+  return OwnAttentionNode::apply(queries, keys, values, plan, scale);
+}
+
 }  // namespace
 
 at::Tensor padded_rows(const at::Tensor& x, const AttentionPlan::Bucket& bucket, int64_t repeat) {
@@ -141,6 +208,7 @@ at::Tensor unpadded_rows(const at::Tensor& x, const AttentionPlan::Bucket& bucke
 
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale) {
+  if (plan.kernel == AttentionKernel::kOwn) return own_attention(queries, keys, values, plan, scale);
   if (!plan.shared.empty()) return shared_prompt_attention(queries, keys, values, plan, scale);
   if (plan.kernel == AttentionKernel::kFlash) return flash_attention(queries, keys, values, plan, scale);
   const int64_t group = queries.size(1) / keys.size(1);

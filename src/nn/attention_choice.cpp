@@ -142,6 +142,7 @@ AttentionKernel best_attention(const std::vector<AttentionCandidate>& candidates
 
 AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dtype, at::Device device,
                                  const std::filesystem::path& memory) {
+  if (has_own_attention(dtype, device)) return AttentionKernel::kOwn;
   if (!device.is_cuda() || dtype != at::kBFloat16) return AttentionKernel::kPadded;
   const bool deterministic = at::globalContext().deterministicAlgorithms();
   const std::string key =

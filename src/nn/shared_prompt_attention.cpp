@@ -3,14 +3,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
-#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
-#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/logaddexp.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -37,20 +36,6 @@ at::Tensor scores_of(const at::Tensor& queries, const at::Tensor& keys, bool cau
   if (!causal) return scores;
   const auto seen = at::ones({queries.size(-2), keys.size(-2)}, queries.options().dtype(at::kBool)).tril();
   return scores.masked_fill_(seen.logical_not(), -std::numeric_limits<double>::infinity());
-}
-
-Attended attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, bool causal, double scale) {
-  if (!q.is_cpu()) return plain_attention(q, k, v, causal, scale);
-  const auto [out, log_sums] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal, {}, scale);
-  return {out, log_sums};
-}
-
-AttentionGradients attend_backward(const at::Tensor& grad, const at::Tensor& q, const at::Tensor& k,
-                                   const at::Tensor& v, const Attended& whole, bool causal, double scale) {
-  if (!q.is_cpu()) return plain_attention_backward(grad, q, k, v, whole, causal, scale);
-  const auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-      grad, q, k, v, whole.out, whole.log_sums, 0.0, causal, {}, scale);
-  return {dq, dk, dv};
 }
 
 // ---- rows of the packed batch, as the parts need them
@@ -112,15 +97,15 @@ Whole padded_forward(const Inputs& in) {
               .state = {},
               .unused = {}};
   for (const auto& bucket : in.plan.buckets) {
-    const auto own = attend(padded_rows(in.queries, bucket), padded_rows(in.keys, bucket, in.repeat()),
-                            padded_rows(in.values, bucket, in.repeat()), /*causal=*/true, in.scale);
+    const auto own = plain_attention(padded_rows(in.queries, bucket), padded_rows(in.keys, bucket, in.repeat()),
+                                     padded_rows(in.values, bucket, in.repeat()), /*causal=*/true, in.scale);
     whole.out.index_copy_(0, bucket.rows, unpadded_rows(own.out, bucket));
     whole.log_sums.index_copy_(0, bucket.rows, unpadded_rows(own.log_sums, bucket));
   }
   for (const auto& [begin, end, last] : in.plan.shared) {
     const auto seen =
-        attend(fold(in.queries.slice(0, end, last), in.key_heads()), heads_first(in.keys.slice(0, begin, end)),
-               heads_first(in.values.slice(0, begin, end)), /*causal=*/false, in.scale);
+        plain_attention(fold(in.queries.slice(0, end, last), in.key_heads()), heads_first(in.keys.slice(0, begin, end)),
+                        heads_first(in.values.slice(0, begin, end)), /*causal=*/false, in.scale);
     merge(whole.out.slice(0, end, last), whole.log_sums.slice(0, end, last), unfold(seen.out, last - end),
           unfold(seen.log_sums, last - end));
   }
@@ -131,10 +116,10 @@ AttentionGradients padded_backward(const at::Tensor& grad, const Inputs& in, con
   AttentionGradients all{at::empty_like(in.queries), at::empty_like(in.keys), at::empty_like(in.values)};
   const int64_t repeat = in.repeat();
   for (const auto& bucket : in.plan.buckets) {
-    const auto own = attend_backward(zero_padded_rows(grad, bucket), padded_rows(in.queries, bucket),
-                                     padded_rows(in.keys, bucket, repeat), padded_rows(in.values, bucket, repeat),
-                                     {padded_rows(whole.out, bucket), padded_rows(whole.log_sums, bucket)},
-                                     /*causal=*/true, in.scale);
+    const auto own = plain_attention_backward(
+        zero_padded_rows(grad, bucket), padded_rows(in.queries, bucket), padded_rows(in.keys, bucket, repeat),
+        padded_rows(in.values, bucket, repeat), {padded_rows(whole.out, bucket), padded_rows(whole.log_sums, bucket)},
+        /*causal=*/true, in.scale);
     all.queries.index_copy_(0, bucket.rows, unpadded_rows(own.queries, bucket));
     all.keys.index_copy_(0, bucket.rows, unpadded_rows(sum_repeated(own.keys, repeat), bucket));
     all.values.index_copy_(0, bucket.rows, unpadded_rows(sum_repeated(own.values, repeat), bucket));
@@ -143,10 +128,10 @@ AttentionGradients padded_backward(const at::Tensor& grad, const Inputs& in, con
     const auto folded = [&, first = end, behind = last](const at::Tensor& x) {
       return fold(x.slice(0, first, behind), in.key_heads());
     };
-    const auto seen =
-        attend_backward(folded(grad), folded(in.queries), heads_first(in.keys.slice(0, begin, end)),
-                        heads_first(in.values.slice(0, begin, end)), {folded(whole.out), folded(whole.log_sums)},
-                        /*causal=*/false, in.scale);
+    const auto seen = plain_attention_backward(
+        folded(grad), folded(in.queries), heads_first(in.keys.slice(0, begin, end)),
+        heads_first(in.values.slice(0, begin, end)), {folded(whole.out), folded(whole.log_sums)},
+        /*causal=*/false, in.scale);
     all.queries.slice(0, end, last).add_(unfold(seen.queries, last - end));
     all.keys.slice(0, begin, end).add_(seen.keys[0].transpose(0, 1));
     all.values.slice(0, begin, end).add_(seen.values[0].transpose(0, 1));
@@ -226,7 +211,7 @@ Attended plain_attention(const at::Tensor& queries, const at::Tensor& keys, cons
                          double scale) {
   const auto scores = scores_of(queries, keys, causal, scale);
   const auto log_sums = at::logsumexp(scores, at::IntArrayRef{-1});
-  const auto weights = (scores - log_sums.unsqueeze(-1)).exp();
+  const auto weights = at::softmax(scores, -1);
   return {at::matmul(weights, values.to(weights.scalar_type())).to(queries.scalar_type()), log_sums};
 }
 

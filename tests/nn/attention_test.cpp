@@ -64,12 +64,13 @@ at::Tensor plain_attention(const Inputs& in, const std::vector<int64_t>& offsets
 }
 
 void expect_equal_with_gradients(const std::vector<int64_t>& lengths, int64_t heads, int64_t kv_heads,
-                                 at::ScalarType dtype, double tolerance) {
+                                 at::ScalarType dtype, AttentionKernel kernel, double tolerance) {
+  SCOPED_TRACE(to_string(kernel));
   const auto offsets = offsets_of(lengths);
   const Inputs in(offsets.back(), heads, kv_heads, 16, dtype);
   const Inputs wide = in.in_fp64();
   const double scale = 1.0 / std::sqrt(16.0);
-  const auto out = packed_attention(in.queries, in.keys, in.values, plan_attention(offsets, at::kCPU), scale);
+  const auto out = packed_attention(in.queries, in.keys, in.values, plan_attention(offsets, at::kCPU, kernel), scale);
   const auto expected = plain_attention(wide, offsets, scale);
   ASSERT_EQ(out.sizes(), expected.sizes());
   EXPECT_EQ(out.scalar_type(), dtype);
@@ -84,6 +85,12 @@ void expect_equal_with_gradients(const std::vector<int64_t>& lengths, int64_t he
   EXPECT_LT(gradient_error(in.queries, wide.queries), tolerance);
   EXPECT_LT(gradient_error(in.keys, wide.keys), tolerance);
   EXPECT_LT(gradient_error(in.values, wide.values), tolerance);
+}
+
+void expect_equal_with_gradients(const std::vector<int64_t>& lengths, int64_t heads, int64_t kv_heads,
+                                 at::ScalarType dtype, double tolerance) {
+  for (const auto kernel : {AttentionKernel::kPadded, AttentionKernel::kOwn})
+    expect_equal_with_gradients(lengths, heads, kv_heads, dtype, kernel, tolerance);
 }
 
 TEST(PackedAttention, EqualsTheDefinitionForOneSequence) { expect_equal_with_gradients({9}, 4, 4, at::kFloat, 1e-5); }
@@ -165,7 +172,7 @@ TEST(AttentionChoice, IsTheFastestThatIsRight) {
 
 TEST(AttentionChoice, IsPaddedOnTheCpu) {
   EXPECT_EQ(choose_attention({.heads = 4, .kv_heads = 2, .head_dim = 64}, at::kBFloat16, at::kCPU, {}),
-            AttentionKernel::kPadded);
+            AttentionKernel::kOwn);
 }
 
 }  // namespace

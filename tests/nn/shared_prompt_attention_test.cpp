@@ -79,7 +79,8 @@ double relative_error(const at::Tensor& found, const at::Tensor& expected) {
 }
 
 void expect_equals_whole_texts(const std::vector<Lengths>& lengths, int64_t heads, int64_t key_heads,
-                               at::ScalarType dtype, double tolerance) {
+                               at::ScalarType dtype, double tolerance,
+                               AttentionKernel kernel = AttentionKernel::kPadded) {
   at::manual_seed(3);
   const auto batch = pack(lengths);
   const int64_t tokens = batch.num_tokens();
@@ -88,7 +89,7 @@ void expect_equals_whole_texts(const std::vector<Lengths>& lengths, int64_t head
     in[i] = at::randn({tokens, i == 0 ? heads : key_heads, 16}).to(dtype).set_requires_grad(true);
     wide[i] = in[i].detach().to(at::kDouble).set_requires_grad(true);
   }
-  const auto plan = plan_attention(batch.offsets, at::kCPU, AttentionKernel::kPadded, batch.shared);
+  const auto plan = plan_attention(batch.offsets, at::kCPU, kernel, batch.shared);
   const auto out = packed_attention(in[0], in[1], in[2], plan, 0.25);
   const auto expected = whole_texts(wide, batch, 0.25);
   EXPECT_EQ(out.scalar_type(), dtype);
@@ -120,6 +121,13 @@ TEST(SharedPromptAttention, EqualsThatOfWholeTextsInFp64) {
 
 TEST(SharedPromptAttention, EqualsThatOfWholeTextsInFp32) {
   for (const auto& lengths : kBatches) expect_equals_whole_texts(lengths, 6, 2, at::kFloat, 1e-5);
+}
+
+TEST(SharedPromptAttention, EqualsThatOfWholeTextsWithOurOwnKernel) {
+  for (const auto& lengths : kBatches) {
+    expect_equals_whole_texts(lengths, 6, 2, at::kFloat, 1e-5, AttentionKernel::kOwn);
+    expect_equals_whole_texts(lengths, 6, 2, at::kBFloat16, 1e-2, AttentionKernel::kOwn);
+  }
 }
 
 // bf16 has 8 bits, and each part is rounded to it before they are merged.

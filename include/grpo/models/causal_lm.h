@@ -39,7 +39,7 @@ enum class Recompute {
 /// How differentiable passes compute.
 struct TrainingOptions {
   Recompute recompute = Recompute::kNone;
-  nn::AttentionKernel attention = nn::AttentionKernel::kPadded;
+  nn::AttentionKernel attention = nn::AttentionKernel::kPadded;  // kOwn is taken in its place where there is that
 };
 
 /// Functions that are called around each layer of a training pass, in the thread that runs it. A pass without gradient

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "grpo/kernels/packed_attention.h"
 #include "grpo/nn/packed_batch.h"
 
 namespace grpo::nn {
@@ -18,8 +19,11 @@ enum class AttentionKernel {
   // scaled_dot_product_attention (on CUDA without cuDNN); any device and dtype.
   kPadded,
   kFlash,  // FlashAttention over cumulative lengths; bf16 on CUDA only
+  kOwn,    // ours (kernels/packed_attention.h); fp32 and bf16 on the CPU only
 };
 std::string to_string(AttentionKernel kernel);
+/// Whether kOwn computes there. Nothing else is as fast where it does.
+bool has_own_attention(at::ScalarType dtype, at::Device device);
 
 /// How packed rows are moved into padded segments and back, and which prompts are shared. It is made once per batch and
 /// used by every layer.
@@ -51,7 +55,8 @@ struct AttentionPlan {
     at::Tensor offsets;  // [number of prompts + 1] int32: where those of each prompt begin
     int64_t longest = 0;
   };
-  Side completions, prompts;  // defined where prompts are shared
+  Side completions, prompts;                    // defined where prompts are shared
+  std::vector<kernels::PackedFamily> families;  // for kOwn
   AttentionKernel kernel = AttentionKernel::kPadded;
 };
 
@@ -63,8 +68,8 @@ AttentionPlan plan_attention(const std::vector<int64_t>& offsets, at::Device dev
 /// Causal attention within each packed text, differentiable. queries: [T, heads, head_dim]; keys and values:
 /// [T, kv_heads, head_dim]. Neighbouring query heads share a key head. Returns [T, heads, head_dim]. With
 /// kPadded segments are padded on the right to the length of their bucket, where the causal mask hides the
-/// padding from every real query. What continues a shared prompt attends to it and to itself in two parts, which are
-/// merged (src/nn/shared_prompt_attention.h).
+/// padding from every real query. What continues a shared prompt attends, but with kOwn, to it and to itself in two
+/// parts, which are merged (src/nn/shared_prompt_attention.h).
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale);
 
@@ -72,11 +77,11 @@ struct AttentionHeads {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
 };
 
-/// Chooses the kernel to train with on `device`: kPadded on the CPU and in fp32; for bf16 on CUDA the fastest kernel
-/// whose result and gradients are right there. If LibTorch is set to deterministic algorithms, it is kFlash if that is
-/// right, else kPadded, whatever their speed. cuDNN's attention over cumulative lengths is no candidate, because
-/// LibTorch 2.11 builds its plan anew at every call. The trial is made once: the JSON file `memory` keeps its result
-/// for the device's name, LibTorch's version and the heads. An empty path keeps nothing.
+/// Chooses the kernel to train with on `device`: kOwn where there is that, kPadded in fp32 on CUDA; for bf16 there the
+/// fastest kernel whose result and gradients are right there. If LibTorch is set to deterministic algorithms, it is
+/// kFlash if that is right, else kPadded, whatever their speed. cuDNN's attention over cumulative lengths is no
+/// candidate, because LibTorch 2.11 builds its plan anew at every call. The trial is made once: the JSON file `memory`
+/// keeps its result for the device's name, LibTorch's version and the heads. An empty path keeps nothing.
 AttentionKernel choose_attention(const AttentionHeads& heads, at::ScalarType dtype, at::Device device,
                                  const std::filesystem::path& memory);
 

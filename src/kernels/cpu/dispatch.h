@@ -41,6 +41,45 @@ constexpr int64_t attention_scratch(int64_t rows, int64_t kv_heads, int64_t head
   return kv_heads * rows * (2 * padded + 2) + rows * kAttentionBlock + 2 * kAttentionBlock * padded;
 }
 
+/// Attention of a family of packed texts (packed_attention.h) for the query heads of one kv head, with its gradient.
+/// Rows are those of the family.
+template <typename T>
+struct PackedAttentionTask {
+  const int64_t* offsets;  // [segments + 1], from 0: segment i is rows [offsets[i], offsets[i + 1])
+  int64_t segments;
+  int64_t group, head_dim;  // query heads of the kv head; elements of a head
+  float scale;
+  const T *queries, *keys,
+      *values;  // [rows, group, head_dim], [rows, head_dim], [rows, head_dim], rows that far apart:
+  int64_t query_stride, key_stride, value_stride;
+  T* out;           // [rows, group, head_dim]; read by the gradient
+  float* log_sums;  // [rows, group], of exp(score); read by the gradient
+  int64_t out_stride, sum_stride;
+  const T* grad;  // of out, with its stride; this and the rest are the gradient's alone
+  T *query_grad, *key_grad, *value_grad;
+  int64_t query_grad_stride, key_grad_stride;  // the latter also of values
+  float *key_sums,
+      *value_sums;  // take the place of key_grad and value_grad, with their stride, where they are not null
+  float* scratch;   // [packed_attention_scratch(...)], at a multiple of 64 bytes
+};
+inline constexpr int64_t kPackedKeys = 64;     // of a block
+inline constexpr int64_t kPackedQueries = 48;  // query heads of a block, if one token does not have more
+
+constexpr int64_t packed_attention_round(int64_t n) { return (n + 15) / 16 * 16; }  // to whole vectors of any set
+
+constexpr int64_t packed_attention_slots(const int64_t* offsets, int64_t segments) {
+  int64_t slots = 0;
+  for (int64_t s = 0; s < segments; ++s) slots += packed_attention_round(offsets[s + 1] - offsets[s]);
+  return slots;
+}
+
+/// Floats of scratch memory.
+constexpr int64_t packed_attention_scratch(int64_t slots, int64_t group, int64_t head_dim, bool gradient) {
+  const int64_t heads = packed_attention_round(group > kPackedQueries ? group : kPackedQueries);
+  const int64_t d = packed_attention_round(head_dim);
+  return slots * d * (gradient ? 5 : 2) + heads * (3 * d + 2 * kPackedKeys + 2);
+}
+
 /// What a row's softmax needs to be sampled from.
 struct SoftmaxRow {
   int64_t argmax;  // lowest id among equals; -1 when no logit is a number
@@ -136,6 +175,10 @@ struct Functions {
   void (*rope_bf16)(const BFloat16* x, const float* cos, const float* sin, BFloat16* y, int64_t half);
   void (*attention_f32)(const AttentionTask<float>& task);
   void (*attention_bf16)(const AttentionTask<BFloat16>& task);
+  void (*packed_attention_f32)(const PackedAttentionTask<float>& task);
+  void (*packed_attention_bf16)(const PackedAttentionTask<BFloat16>& task);
+  void (*packed_attention_backward_f32)(const PackedAttentionTask<float>& task);
+  void (*packed_attention_backward_bf16)(const PackedAttentionTask<BFloat16>& task);
   /// exps: [n] receives exp((logit - max) * inverse_temperature), 0 below e^-87; block_sums: [ceil(n / kSoftmaxBlock)].
   SoftmaxRow (*softmax)(const float* logits, float inverse_temperature, int64_t n, float* exps, double* block_sums);
   /// maxima: [ceil(n / kMaxBlock)].

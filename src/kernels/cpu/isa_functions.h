@@ -29,6 +29,10 @@ template <typename T>
 void rope(const T* x, const float* cos, const float* sin, T* y, int64_t half);
 template <typename T>
 void attention(const AttentionTask<T>& task);
+template <typename T>
+void packed_attention(const PackedAttentionTask<T>& task);
+template <typename T>
+void packed_attention_backward(const PackedAttentionTask<T>& task);
 SoftmaxRow softmax(const float* logits, float inverse_temperature, int64_t n, float* exps, double* block_sums);
 void block_max(const float* x, int64_t n, float* maxima);
 template <typename T>
