@@ -3,7 +3,8 @@
 tables and pictures again, without the runs.
 
   scripts/real_models_table.py best runs/real/sums_rates g2 1e-5 3e-5 1e-4       the smallest rate whose evaluations behind the start are best on average, to one percent
-  scripts/real_models_table.py keep runs/real docs/results/data                  real_TASK.jsonl.xz of each task: configuration, starts, metrics and some answers of every finished run
+  scripts/real_models_table.py keep runs/real docs/results/data                  real_TASK.jsonl.xz of each task: configuration, starts, metrics and some answers of every finished run;
+                                                                                 with --unfinished also of others, up to their last evaluation
   scripts/real_models_table.py page docs/results/data [--pictures docs/results]  prints the tables; writes real_TASK.svg, with `grpo compare`
 """
 import argparse
@@ -58,28 +59,45 @@ def answers(run, task):
             yield {"step": int(file.name.split("_")[1]), "question": question(row), "gold": row["gold"], **row["samples"][0]}
 
 
+def is_finished(run):
+    return (run / "finished").exists()
+
+
+def lines_to_keep(run, task):
+    """Of a run that goes on those up to its last evaluation, so that all of its figures are of the same steps."""
+    if is_finished(run):
+        return metrics_of(run)
+    metrics = run / "metrics.jsonl"
+    lines = metrics_of(run) if metrics.exists() and metrics.stat().st_size > 0 else []
+    evaluated = [place for place, line in enumerate(lines) if f"eval/{HELD_OUT[task]}/ci_low" in line]
+    return lines[:evaluated[-1] + 1] if len(evaluated) > 1 else []
+
+
 def kept_rows(run, task):
     """Without what only names a place: the machine's name and numbers of processes."""
     about = json.loads((run / "run.json").read_text(encoding="utf-8"))
     about["starts"] = [{key: value for key, value in start.items() if key not in ("host", "pid")} for start in about["starts"]]
-    yield {"run": run.name, "about": about, "config": (run / "config.yaml").read_text(encoding="utf-8")}
-    for line in metrics_of(run):
+    yield {"run": run.name, "about": about, "config": (run / "config.yaml").read_text(encoding="utf-8"), "finished": is_finished(run)}
+    for line in lines_to_keep(run, task):
         yield {"run": run.name, "metrics": {key: short(value) for key, value in line.items()}}
     for answer in answers(run, task):
         yield {"run": run.name, "answer": answer}
 
 
-def keep(runs, target):
+def keep(runs, target, unfinished):
     target.mkdir(parents=True, exist_ok=True)
     processor = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "unknown")
     for folder in sorted(runs.iterdir()):
-        finished = sorted(path.parent for path in folder.glob("*/finished"))
-        if task_of(folder.name) not in HELD_OUT or not finished:
+        task = task_of(folder.name)
+        if task not in HELD_OUT:
             continue
-        rows = [{"processor": processor}] + [row for run in finished for row in kept_rows(run, task_of(folder.name))]
+        chosen = [run.parent for run in sorted(folder.glob("*/run.json")) if is_finished(run.parent) or unfinished and lines_to_keep(run.parent, task)]
+        if not chosen:
+            continue
+        rows = [{"processor": processor}] + [row for run in chosen for row in kept_rows(run, task)]
         path = target / f"real_{folder.name}.jsonl.xz"
         path.write_bytes(lzma.compress("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(), preset=9))
-        print(f"{path}: {len(finished)} runs, {path.stat().st_size / 1000:.0f} kB")
+        print(f"{path}: {len(chosen)} runs, {path.stat().st_size / 1000:.0f} kB")
 
 
 # The page.
@@ -104,7 +122,7 @@ def kept(path):
         elif "answer" in row:
             run.answers.append(row["answer"])
         else:
-            run.about, run.config = row["about"], row["config"]
+            run.about, run.config, run.finished = row["about"], row["config"], row.get("finished", True)
     return list(runs.values()), processor
 
 
@@ -204,8 +222,9 @@ def provenance(runs, processor):
     days = sorted({time.strftime("%Y-%m-%d", time.gmtime(start["time"])) for start in starts})
     resumed = [f"{run.name} at step {', '.join(str(start['from_step']) for start in run.about['starts'] if start['from_step'])}" for run in runs
                if any(start["from_step"] for start in run.about["starts"])]
+    unfinished = [f"{run.name} at step {steps_of(run)[-1]['step']}" for run in runs if not run.finished]
     print(f"{len(runs)} runs, {' to '.join(dict.fromkeys((days[0], days[-1])))}, commit {', '.join(sorted({run.about['commit'] for run in runs}))}, on {processor}."
-          + (f" Stopped and resumed: {'; '.join(resumed)}." if resumed else "") + "\n")
+          + (f" Stopped and resumed: {'; '.join(resumed)}." if resumed else "") + (f" Not at their end: {'; '.join(unfinished)}." if unfinished else "") + "\n")
 
 
 def picture(runs, path, program):
@@ -254,6 +273,7 @@ def main():
     command = commands.add_parser("keep")
     command.add_argument("runs", type=Path)
     command.add_argument("data", type=Path)
+    command.add_argument("--unfinished", action="store_true", help="also runs that have not ended, up to their last evaluation")
     command = commands.add_parser("page")
     command.add_argument("data", type=Path)
     command.add_argument("--pictures", type=Path, help="folder to draw into")
@@ -262,7 +282,7 @@ def main():
     if options.command == "best":
         print(best_rate(options.folder, options.arm, options.rates))
     elif options.command == "keep":
-        keep(options.runs, options.data)
+        keep(options.runs, options.data, options.unfinished)
     else:
         page(options.data, options.pictures, options.grpo)
 

@@ -121,6 +121,23 @@ class RealModels(unittest.TestCase):
         self.assertEqual(sorted(path.name for path in pictures.iterdir()), ["real_gsm8k.svg", "real_sums.svg"])
         self.assertIn("<svg", (pictures / "real_sums.svg").read_text())
 
+    def test_a_run_that_goes_on_is_kept_up_to_its_last_evaluation(self):
+        self.trained("--tasks", "gsm8k")
+        folder = self.checkout / "runs" / "real" / "gsm8k"
+        (folder / "g16_seed1" / "finished").unlink()
+        metrics = folder / "g16_seed1" / "metrics.jsonl"
+        lines = metrics.read_text().splitlines(keepends=True)
+        plain = {key: value for key, value in json.loads(lines[2]).items() if not key.startswith("eval/")}
+        metrics.write_text("".join(lines[:3]) + json.dumps({**plain, "step": 3, "rollouts/total": 288}) + "\n")
+        (folder / "g2_seed2").mkdir()
+        (folder / "g2_seed2" / "run.json").write_text("{}")
+        for more, runs in ((), 1), (("--unfinished",), 2):
+            kept = self.script("real_models_table.py", "keep", "runs/real", "kept", *more)
+            self.assertIn(f"{runs} runs,", kept.stdout, kept.stderr)
+        page = self.script("real_models_table.py", "page", "kept").stdout
+        self.assertIn("| `g16` | 2 | 192 |", page)
+        self.assertIn("Not at their end: g16_seed1 at step 2.", page)
+
     def test_a_resumed_run_is_named(self):
         (self.checkout / "stop").write_text("")
         args = ("--tasks", "gsm8k", "--arms", "g2")
