@@ -12,6 +12,7 @@
 #include "grpo/checkpoint/store.h"
 #include "grpo/config/config.h"
 #include "grpo/io/json.h"
+#include "grpo_commit.h"  // made by cmake/commit.cmake
 
 namespace grpo::trainer {
 namespace fs = std::filesystem;
