@@ -213,8 +213,13 @@ def answers_table(arms):
     print()
 
 
+def shortened(text):
+    """Long answers without their middle."""
+    return text if len(text) <= 420 else f"{text[:260]} […] {text[-140:]}"
+
+
 def said(answer):
-    return f"{in_cell(answer['text'].strip()) or '(nothing)'} ({answer['verdict']})"
+    return f"{in_cell(shortened(answer['text'].strip())) or '(nothing)'} ({answer['verdict']})"
 
 
 def provenance(runs, processor):
