@@ -21,7 +21,7 @@ export LSAN_OPTIONS=suppressions=$PWD/tests/sanitize/leaks.supp:print_suppressio
 export UBSAN_OPTIONS=print_stacktrace=1
 # detect_deadlocks: the detector ends a program when it counts 64 locks of one thread, as it did in the trainer's tests; whose they were was not found out.
 # ignore_noninstrumented_modules: the order that LibTorch, Gloo, Arrow and OpenMP keep among themselves is not seen.
-export TSAN_OPTIONS=detect_deadlocks=0:ignore_noninstrumented_modules=1:allocator_may_return_null=1:suppressions=$PWD/tests/sanitize/races.supp:die_after_fork=0
+export TSAN_OPTIONS=detect_deadlocks=0:ignore_noninstrumented_modules=1:allocator_may_return_null=1:die_after_fork=0
 # The addresses that ThreadSanitizer reserves collide with what newer kernels choose at random.
 fixed=()
 [ "$kind" = asan ] || ! setarch "$(uname -m)" -R true 2>/dev/null || fixed=(setarch "$(uname -m)" -R)

@@ -12,6 +12,7 @@
 #include <numeric>
 
 #include "grpo/kernels/upload.h"
+#include "nn/kept_plan.h"
 #include "nn/padded_rows.h"
 #include "nn/shared_prompt_attention.h"
 
@@ -161,37 +162,25 @@ at::Tensor flash_attention(const at::Tensor& queries, const at::Tensor& keys, co
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// A node's saved data can hold only tensors and custom classes, so the families are wrapped in one.
-struct KeptFamilies : torch::CustomClassHolder {
-  explicit KeptFamilies(std::vector<kernels::PackedFamily> f) : families(std::move(f)) {}
-  std::vector<kernels::PackedFamily> families;
-};
-
 class OwnAttentionNode : public torch::autograd::Function<OwnAttentionNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys,
                             const at::Tensor& values, const AttentionPlan& plan, double scale) {
     const auto result = kernels::packed_attention(queries, keys, values, plan.families, scale);
     context->save_for_backward({queries, keys, values, result.out, result.log_sums});
-    context->saved_data["families"] = c10::IValue::make_capsule(c10::make_intrusive<KeptFamilies>(plan.families));
+    context->saved_data["plan"] = keep_plan(plan);
     context->saved_data["scale"] = scale;
     return result.out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
-    const auto kept = context->saved_data["families"].toCapsule();
+    const auto& plan = kept_plan(context->saved_data["plan"]);
     const auto all = kernels::packed_attention_backward(grads[0], saved[0], saved[1], saved[2], {saved[3], saved[4]},
-                                                        static_cast<KeptFamilies*>(kept.get())->families,
-                                                        context->saved_data["scale"].toDouble());
+                                                        plan.families, context->saved_data["scale"].toDouble());
     return {all.queries, all.keys, all.values, at::Tensor(), at::Tensor()};
   }
 };
-
-at::Tensor own_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                         const AttentionPlan& plan, double scale) {
-  return OwnAttentionNode::apply(queries, keys, values, plan, scale);
-}
 
 }  // namespace
 
@@ -208,7 +197,7 @@ at::Tensor unpadded_rows(const at::Tensor& x, const AttentionPlan::Bucket& bucke
 
 at::Tensor packed_attention(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             const AttentionPlan& plan, double scale) {
-  if (plan.kernel == AttentionKernel::kOwn) return own_attention(queries, keys, values, plan, scale);
+  if (plan.kernel == AttentionKernel::kOwn) return OwnAttentionNode::apply(queries, keys, values, plan, scale);
   if (!plan.shared.empty()) return shared_prompt_attention(queries, keys, values, plan, scale);
   if (plan.kernel == AttentionKernel::kFlash) return flash_attention(queries, keys, values, plan, scale);
   const int64_t group = queries.size(1) / keys.size(1);

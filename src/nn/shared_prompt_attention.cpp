@@ -15,6 +15,7 @@
 
 #include <limits>
 
+#include "nn/kept_plan.h"
 #include "nn/padded_rows.h"
 
 // T: packed rows, H: query heads, K: key heads, D: head_dim, n: rows of the completions of a prompt.
@@ -175,12 +176,6 @@ AttentionGradients flash_backward(const at::Tensor& grad, const Inputs& in, cons
   return {queries, keys, values};
 }
 
-// A node's saved data can hold only tensors and custom classes, so the plan is wrapped in one.
-struct KeptPlan : torch::CustomClassHolder {
-  explicit KeptPlan(AttentionPlan p) : plan(std::move(p)) {}
-  AttentionPlan plan;
-};
-
 class SharedPromptNode : public Function<SharedPromptNode> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& queries, const at::Tensor& keys,
@@ -188,15 +183,14 @@ class SharedPromptNode : public Function<SharedPromptNode> {
     const Inputs in{queries, keys, values, plan, scale};
     const Whole whole = plan.kernel == AttentionKernel::kFlash ? flash_forward(in) : padded_forward(in);
     context->save_for_backward({queries, keys, values, whole.out, whole.log_sums, whole.state, whole.unused});
-    context->saved_data["plan"] = c10::IValue::make_capsule(c10::make_intrusive<KeptPlan>(plan));
+    context->saved_data["plan"] = keep_plan(plan);
     context->saved_data["scale"] = scale;
     return whole.out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& grads) {
     const auto saved = context->get_saved_variables();
-    const auto capsule = context->saved_data["plan"].toCapsule();
-    const AttentionPlan& plan = static_cast<KeptPlan*>(capsule.get())->plan;
+    const auto& plan = kept_plan(context->saved_data["plan"]);
     const Inputs in{saved[0], saved[1], saved[2], plan, context->saved_data["scale"].toDouble()};
     const Whole whole{saved[3], saved[4], saved[5], saved[6]};
     const auto all = plan.kernel == AttentionKernel::kFlash ? flash_backward(grads[0], in, whole)
