@@ -146,18 +146,17 @@ GRPO_INLINE void write_row(const float* from, float factor, T* to, int64_t n) {
   for_each_part(n, [&](int64_t i, int64_t count) { store_some(to + i, load(from + i) * factor, count); });
 }
 
-// A block of keys as the queries of one segment see it.
+// A block of keys: of the segment of its queries or of the prompt before it.
 struct Keys {
   int64_t row;     // of its first key
   int64_t slot;    // likewise
   int64_t count;   // those before the end of the queries
   int64_t stride;  // of its keys place by place: all of its keys, filled up to whole vectors
-  bool own;        // of the same segment: a token sees those up to itself; else all
 
   int64_t width() const { return whole_vectors(count); }
-  // How many of them a token sees.
+  // How many of them a token sees: those up to itself, which of a prompt are all.
   int64_t seen(int64_t token) const {
-    if (!own || token - row >= count) return count;
+    if (token - row >= count) return count;
     return token < row ? 0 : token - row + 1;
   }
 };
@@ -171,13 +170,12 @@ int64_t up_to_a_block(int64_t keys) { return keys < kPackedKeys ? keys : kPacked
 
 // Calls f for the blocks of a segment's keys before row `end`.
 template <typename F>
-GRPO_INLINE void for_each_block(const Segment& segment, int64_t end, bool own, const F& f) {
+GRPO_INLINE void for_each_block(const Segment& segment, int64_t end, const F& f) {
   for (int64_t row = segment.begin; row < end; row += kPackedKeys) {
     f(Keys{.row = row,
            .slot = segment.slot + row - segment.begin,
            .count = up_to_a_block(end - row),
-           .stride = whole_vectors(up_to_a_block(segment.end - row)),
-           .own = own});
+           .stride = whole_vectors(up_to_a_block(segment.end - row))});
   }
 }
 
@@ -208,7 +206,7 @@ void place_by_place(const T* from, int64_t stride, int64_t count, int64_t head_d
 template <typename T>
 void read_keys(const PackedAttentionTask<T>& task, const Buffers& b) {
   for_each_segment(task, [&](const Segment& segment) {
-    for_each_block(segment, segment.end, /*own=*/true, [&](const Keys& block) {
+    for_each_block(segment, segment.end, [&](const Keys& block) {
       const T* keys = task.keys + block.row * task.key_stride;
       const T* values = task.values + block.row * task.value_stride;
       place_by_place(keys, task.key_stride, block.count, task.head_dim, b.keys_by_place + block.slot * b.d);
@@ -239,8 +237,8 @@ GRPO_INLINE void for_each_queries(const PackedAttentionTask<T>& task, const Each
     for (int64_t token = segment.begin; token < segment.end; token += most) {
       const Queries queries{token, segment.end - token < most ? segment.end - token : most};
       each(queries, [&](const auto& f) {
-        if (segment.begin > 0) for_each_block(first, first.end, /*own=*/false, f);
-        for_each_block(segment, queries.end(), /*own=*/true, f);
+        if (segment.begin > 0) for_each_block(first, first.end, f);
+        for_each_block(segment, queries.end(), f);
       });
     }
   });
