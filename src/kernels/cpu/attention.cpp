@@ -86,42 +86,51 @@ GRPO_INLINE void write_row(const float* from, float factor, float* to, int64_t n
 
 GRPO_INLINE void write_row(const float* from, float factor, BFloat16* to, int64_t n) {
   for (int64_t i = 0; i < n; i += kPanel) {
-    BFloat16 parts[kPanel];
-    store(parts, load(from + i) * factor);
-    store(parts + kLanes, load(from + i + kLanes) * factor);
-    const int64_t count = n - i < kPanel ? n - i : kPanel;
-    for (int64_t j = 0; j < count; ++j) to[i + j] = parts[j / 2 + j % 2 * kLanes];
+    BFloat16 whole[kPanel];
+    BFloat16* const place = n - i < kPanel ? whole : to + i;
+    store_pair(place, rounded_to_bf16(load(from + i) * factor), rounded_to_bf16(load(from + i + kLanes) * factor));
+    if (place == whole) std::memcpy(to + i, whole, static_cast<size_t>(n - i) * sizeof(BFloat16));
   }
 }
 
+// Where a block's positions lie: elements from the first kv head's keys of page 0, and likewise for values.
+struct Places {
+  int64_t count;
+  int64_t at[kAttentionBlock];
+};
+
 template <typename T>
-int64_t offset_of(const AttentionTask<T>& task, int64_t position) {
-  return task.pages[position / task.page_size] * task.page_stride + position % task.page_size * task.row_stride;
+GRPO_INLINE void find_places(const AttentionTask<T>& task, int64_t start, int64_t longest, Places& places) {
+  places.count = longest - start < kAttentionBlock ? longest - start : kAttentionBlock;
+  int64_t page = start / task.page_size, row = start % task.page_size;
+  for (int64_t j = 0; j < places.count; ++j) {
+    places.at[j] = task.pages[page] * task.page_stride + row * task.row_stride;
+    if (++row < task.page_size) continue;
+    row = 0;
+    ++page;
+  }
 }
 
+// Memory is what bounds a decode step, and a processor does not foresee where a page list leads.
 template <typename T>
 GRPO_INLINE void prefetch_row(const T* row, int64_t d) {
   constexpr int64_t kLine = 64 / sizeof(T);
   for (int64_t i = 0; i < d; i += kLine) __builtin_prefetch(row + i);
 }
 
-// Loads a kv head's keys and values of the positions [start, start + count) as fp32. Memory is what bounds a decode
-// step, so the next block is prefetched meanwhile: a processor does not foresee where a page list leads.
+// Loads a kv head's keys and values of a block as fp32, and prefetches those of the next one.
 template <typename T>
-GRPO_INLINE void read_block(const AttentionTask<T>& task, int64_t head_dim, int64_t kv_head, int64_t start,
-                            int64_t count, int64_t longest, const Buffers& b) {
+GRPO_INLINE void read_block(const AttentionTask<T>& task, int64_t head_dim, int64_t kv_head, const Places& block,
+                            const Places& next, const Buffers& b) {
   const T* keys = task.keys + kv_head * head_dim;
   const T* values = task.values + kv_head * head_dim;
-  for (int64_t j = 0; j < count; ++j) {
-    const int64_t at = offset_of(task, start + j);
-    const int64_t ahead = start + j + kAttentionBlock;
-    if (ahead < longest) {
-      const int64_t next = offset_of(task, ahead);
-      prefetch_row(keys + next, head_dim);
-      prefetch_row(values + next, head_dim);
+  for (int64_t j = 0; j < block.count; ++j) {
+    if (j < next.count) {
+      prefetch_row(keys + next.at[j], head_dim);
+      prefetch_row(values + next.at[j], head_dim);
     }
-    copy_row(keys + at, b.keys + j * b.d, head_dim);
-    copy_row(values + at, b.values + j * b.d, head_dim);
+    copy_row(keys + block.at[j], b.keys + j * b.d, head_dim);
+    copy_row(values + block.at[j], b.values + j * b.d, head_dim);
   }
 }
 
@@ -210,6 +219,13 @@ GRPO_INLINE void attend(const AttentionTask<T>& task, const int64_t head_dim) {
   constexpr int64_t kPad = std::is_same_v<T, float> ? kLanes : kPanel;
   const int64_t d = (head_dim + kPad - 1) / kPad * kPad;
   const Buffers all = divide(task.scratch, rows, task.kv_heads, d);
+  const int64_t longest = task.first_length + task.tokens - 1;
+  Places places[2];
+  find_places(task, 0, longest, places[0]);
+  for (int64_t j = 0; j < places[0].count; ++j) {
+    prefetch_row(task.keys + places[0].at[j], task.kv_heads * head_dim);
+    prefetch_row(task.values + places[0].at[j], task.kv_heads * head_dim);
+  }
   std::memset(all.queries, 0, static_cast<size_t>(2 * task.kv_heads * rows * d) * sizeof(float));  // and acc
   std::memset(all.keys, 0, static_cast<size_t>(2 * kAttentionBlock * d) * sizeof(float));          // and values
   const auto offset_of_row = [&](int64_t kv_head, int64_t row) {
@@ -219,8 +235,10 @@ GRPO_INLINE void attend(const AttentionTask<T>& task, const int64_t head_dim) {
     for (int64_t row = 0; row < rows; ++row)
       copy_row(task.queries + offset_of_row(kv, row), all.queries + (kv * rows + row) * d, head_dim);
   }
-  const int64_t longest = task.first_length + task.tokens - 1;
   for (int64_t start = 0; start < longest; start += kAttentionBlock) {
+    const Places& block = places[start / kAttentionBlock % 2];
+    Places& next = places[(start / kAttentionBlock + 1) % 2];
+    find_places(task, start + kAttentionBlock, longest, next);
     const auto count_of = [&](int64_t row) {
       const int64_t left = task.first_length + row / task.group - start;
       return left < kAttentionBlock ? left : kAttentionBlock;
@@ -228,11 +246,10 @@ GRPO_INLINE void attend(const AttentionTask<T>& task, const int64_t head_dim) {
     // Tokens whose context ends before this block are finished.
     int64_t row = 0;
     while (count_of(row) <= 0) row += task.group;
-    const int64_t keys = count_of(rows - 1);
-    const int64_t whole_tiles = (keys + kTileOutputs - 1) / kTileOutputs * kTileOutputs;
+    const int64_t whole_tiles = (block.count + kTileOutputs - 1) / kTileOutputs * kTileOutputs;
     for (int64_t kv = 0; kv < task.kv_heads; ++kv) {
       const Buffers b = all.of_head(kv, rows);
-      read_block(task, head_dim, kv, start, keys, longest, b);
+      read_block(task, head_dim, kv, block, next, b);
       dot_block(b.queries + row * d, b.keys, b.scores + row * kAttentionBlock, rows - row, whole_tiles, d,
                 kAttentionBlock);
       for (int64_t r = row; r < rows; ++r) softmax_block(b, r, count_of(r), task.scale, start == 0);

@@ -44,13 +44,17 @@ GRPO_INLINE Vec load(const BFloat16* p) {
 
 GRPO_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
 
-// Rounds to nearest even; NaN stays NaN.
-GRPO_INLINE void store(BFloat16* p, Vec v) {
+// The nearest bf16 numbers, of two equally near ones the even one, as fp32; NaN stays NaN.
+GRPO_INLINE Vec rounded_to_bf16(Vec v) {
   const VecUint bits = (VecUint)v;
-  const VecUint rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
-  const VecUint quiet = (bits >> 16) | 0x40u;
+  const VecUint rounded = bits + 0x7FFFu + ((bits >> 16) & 1u);
+  const VecUint quiet = bits | 0x400000u;
   const VecUint is_nan = (VecUint)((bits & 0x7FFFFFFFu) > 0x7F800000u);
-  const VecHalf h = __builtin_convertvector((rounded & ~is_nan) | (quiet & is_nan), VecHalf);
+  return (Vec)(((rounded & ~is_nan) | (quiet & is_nan)) & 0xFFFF0000u);
+}
+
+GRPO_INLINE void store(BFloat16* p, Vec v) {
+  const VecHalf h = __builtin_convertvector((VecUint)rounded_to_bf16(v) >> 16, VecHalf);
   std::memcpy(p, &h, sizeof h);
 }
 
