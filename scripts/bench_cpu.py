@@ -8,7 +8,8 @@ All programs take turns in one run with the same model, prompts, lengths and thr
   decode    B sequences x 64 new tokens at temperature 1 (prompts of 64 tokens, no stop) for B = 1, 8, 32, 128: ours and transformers in bf16 and
             fp32, llama.cpp in BF16 and Q8_0 (GGUF files of the same weights), vLLM in bf16. Beside each stands its share of what this machine
             allows, by a large product and a read of memory that are measured in the same run
-  gradient  forward and backward of 32 rows x 96 tokens, loss on the last two thirds, against transformers
+  gradient  forward and backward of 32 rows x 96 tokens, loss on the last two thirds, against transformers, and its share of what its products
+            take at the rate of a large one, measured in the same run
   step      a GRPO step of 32 rollouts x at most 64 tokens on small sums, at G=2 and G=16 (beta 0, one update), against TRL
 and of ours alone, when asked for:
   tail      tokens a second while 1, 2, 4, ... 32 sequences are still alive

@@ -34,6 +34,12 @@ def decode_limit(shape, sequences, prompt, new, dtype, flops, bandwidth):
     return sequences * new / seconds, "memory" if memory > compute else "compute"
 
 
+def gradient_seconds(shape, rows, length, trained, flops):
+    """Multiplying forward and backward, which is three times the work of forward: of rows of so many tokens, of which `trained` have a loss each. What is computed twice to save memory is not counted."""
+    forward = rows * (length * (shape.layers * shape.layer + (length + 1) * shape.queries * shape.layers) + trained * shape.head)
+    return 6 * forward / flops
+
+
 def slope(sizes, values):
     """The exponent p of values ~ sizes^p: the least-squares slope of their logarithms."""
     xs, ys = [math.log(size) for size in sizes], [math.log(value) for value in values]

@@ -10,29 +10,38 @@ import tempfile
 import time
 from pathlib import Path
 
-from decode_race import LONG, PEERS, Program, start
+from decode_race import LONG, PEERS, Program, measure_limits, rate_of, start
 from environments import python_of
+from limits import Shape, gradient_seconds
 from programs import busy_seconds, say
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGETS = {"step G=16": 2.0, "step G=2": 4.0, "memory": 2.0}
+SHARES = {"bf16": 0.8, "fp32": 0.9}  # of the rate of a large product, in a gradient
+ROWS, LENGTH = 32, 96
 
 
 def race_gradient(options, dtype):
-    """Warm up once, then take turns."""
-    sides = {"ours": start(Program("ours", dtype), options, None), "theirs": start(Program("transformers", dtype), options, None)}
-    answers = {side: [] for side in sides}
+    """Warm up once, then take turns; a large product is measured before and after."""
+    ours = Program("ours", dtype)
+    sides = {"ours": start(ours, options, None), "theirs": start(Program("transformers", dtype), options, None)}
+    answers, limits = {side: [] for side in sides}, {}
     for repetition in range(options.repetitions + 1):
         for side, server in sides.items():
-            answer = server.ask("gradient 32 96")
+            answer = server.ask(f"gradient {ROWS} {LENGTH}")
             say(f"gradient {dtype}, {side}: {answer['wall_s']:.1f} s ({f'repetition {repetition} of {options.repetitions}' if repetition > 0 else 'to warm up'})")
             if repetition > 0:
                 answers[side].append(answer)
+        if repetition in (0, options.repetitions):
+            measure_limits({ours: sides["ours"]}, limits)
     for server in sides.values():
         server.close()
     rates = {side: sorted(answer["tokens"] / answer["wall_s"] for answer in found) for side, found in answers.items()}
+    shape = Shape(json.loads(Path(options.model, "config.json").read_text()))
+    limit = ROWS * LENGTH / gradient_seconds(shape, ROWS, LENGTH, LENGTH - LENGTH // 3, rate_of(limits, dtype))
     return {"what": "gradient", "dtype": dtype, "peer": "transformers", "unit": "tok/s", **rates, "ratio": statistics.median(rates["ours"]) / statistics.median(rates["theirs"]),
-            "foreign": max(answer["foreign"] for found in answers.values() for answer in found), "peak_mb": {side: found[-1]["peak_rss_mb"] for side, found in answers.items()}}
+            "limit": limit, "flops": limits["flops"][dtype], "foreign": max(answer["foreign"] for found in answers.values() for answer in found),
+            "peak_mb": {side: found[-1]["peak_rss_mb"] for side, found in answers.items()}}
 
 
 def sums(path, count=512):
@@ -105,6 +114,11 @@ def race_steps(options, dtype, group, folder):
             "foreign": foreign, "peak_mb": peak}
 
 
+def share(line):
+    """Of what the products of a gradient allow."""
+    return statistics.median(line["ours"]) / line["limit"]
+
+
 def spread(values, unit):
     text = "{:,.0f} ({:,.0f}-{:,.0f})" if unit == "tok/s" else "{:.1f} ({:.1f}-{:.1f})"
     return text.format(statistics.median(values), values[0], values[-1]) + " " + unit
@@ -118,6 +132,8 @@ def step_table(lines):
         if "ratio, every group live" in line:
             ratio += f" (every group live: {line['ratio, every group live']:.2f}x)"
             ours += f"; every group live {spread(line['ours, every group live'], line['unit'])}"
+        if "limit" in line:
+            ours += f", {100 * share(line):.0f} % of products at {line['flops'] / 1e9:.0f} GFLOP/s"
         memory = line["peak_mb"]
         rows.append(f"| {line['what']} | {line['dtype']} | {line['peer']} | {ours} | {spread(line['theirs'], line['unit'])} | {ratio} | "
                     f"{memory['ours'] / 1024:.1f} / {memory['theirs'] / 1024:.1f} GB | {100 * line['foreign']:.0f} % |")
@@ -130,6 +146,8 @@ def missed_in_steps(lines):
         name = f"{line['what']} {line['dtype']}"
         if line["what"] in TARGETS and line["ratio"] < TARGETS[line["what"]]:
             out.append(f"{name}: {line['ratio']:.2f}x, target {TARGETS[line['what']]:.0f}x")
+        if "limit" in line and share(line) < SHARES[line["dtype"]]:
+            out.append(f"{name}: {100 * share(line):.0f} % of a large product's rate, target {100 * SHARES[line['dtype']]:.0f} %")
         if line["what"].startswith("step") and line["peak_mb"]["ours"] * TARGETS["memory"] > line["peak_mb"]["theirs"]:
             out.append(f"{name}: memory {line['peak_mb']['ours'] / line['peak_mb']['theirs']:.2f} of the peer's, target 0.5")
     return out

@@ -403,7 +403,7 @@ class Doctor(unittest.TestCase):
 
 class LibrariesOfTheProgram(unittest.TestCase):
     DEFAULTS = {"GOMP_SPINCOUNT": "10000", "LRU_CACHE_CAPACITY": "128", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
-                "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "268435456"}
+                "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 
     def environment_with(self, **variables):
         """What the program has of the variables of its libraries once it has started; it stays the same process."""

@@ -19,7 +19,7 @@ import programs  # noqa: E402
 
 TOKENS = [*dict.fromkeys(decode_race.QUESTION), "ĠParis", "ĠRome"]
 CONFIG = {"hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 16, "num_hidden_layers": 2, "vocab_size": 32}
-# SECONDS, MEMORY and SAYS stand before it.
+# SECONDS, MEMORY, SAYS, SHORT and, of ours, FLOPS stand before it.
 SERVER = r"""
     for line in sys.stdin:
         what, *numbers = line.split()
@@ -27,12 +27,12 @@ SERVER = r"""
         if what == "answer":
             reply |= dict(ids=[SAYS] * int(numbers[0]))
         elif what == "limits":
-            reply |= dict(flops=1e9, bytes=1e9)
+            reply |= dict(flops=FLOPS, bytes=1e9)
         else:
             reply |= dict(tokens=int(numbers[0]) * int(numbers[1]) - SHORT, first_s=SECONDS / 2, decode_steps=int(numbers[1]) - 1)
         print(json.dumps(reply), flush=True)
 """
-OURS = "#!{python}\nimport json, sys\nSECONDS, MEMORY, SAYS, SHORT = 1.0, 1024, {paris}, 0\nif True:" + SERVER
+OURS = "#!{python}\nimport json, sys\nSECONDS, MEMORY, SAYS, SHORT, FLOPS = 1.0, 1024, {paris}, 0, 5e7\nif True:" + SERVER
 GRPO = r"""#!{python}
 import json, pathlib, sys
 keys = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
@@ -99,6 +99,8 @@ class BenchCpu(unittest.TestCase):
         self.assertEqual([(line["what"], line["ratio"]) for line in report["lines"]], [("gradient", 4.0), ("step G=2", 5.0), ("step G=16", 40.0)])
         self.assertEqual([(line["batch"], line["peer"], line["tokens_per_s"]) for line in report["decode"]["lines"] if line["batch"] == 32][:2],
                          [(32, "ours", [2048.0, 2048.0]), (32, "transformers", [512.0, 512.0])])
+        self.assertAlmostEqual(report["lines"][0]["limit"], 3072 / limits.gradient_seconds(limits.Shape(CONFIG), 32, 96, 64, 5e7))
+        self.assertIn("| 3,072 (3,072-3,072) tok/s, 106 % of products at 0 GFLOP/s | 768 (768-768) tok/s | 4.00x |", result.stdout)
         self.assertIn("| llama.cpp-native q8_0 | 16 (16-16), ", result.stdout)
         self.assertIn("| limit in q8_0 | ", result.stdout)
 
@@ -112,6 +114,12 @@ class BenchCpu(unittest.TestCase):
         result = self.run_script("--dtypes", "bf16", "--parts", "decode", "--batches", "1", "32")
         self.assertEqual(result.returncode, 1)
         self.assertIn("missed: decode at batch 32, llama.cpp-native bf16: 1.50x, target 2x; decode at batch 32, llama.cpp-native q8_0: 1.50x, target 2x", result.stderr)
+
+    def test_a_gradient_far_below_its_products_fails(self):
+        self.write(self.folder / "grpo_decode_bench", OURS.replace("5e7", "1e8"))
+        result = self.run_script("--dtypes", "fp32", "--parts", "gradient")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("missed: gradient fp32: 53 % of a large product's rate, target 90 %", result.stderr)
 
     def test_who_answers_wrongly_or_cannot_start_does_not_take_part(self):
         self.change("venv", f"SAYS, SHORT = 4.0, 4096, {TOKENS.index('ĠParis')}", f"SAYS, SHORT = 4.0, 4096, {TOKENS.index('ĠRome')}")
@@ -167,6 +175,11 @@ class Limits(unittest.TestCase):
         self.assertEqual(many, (200 * 1408 / 1e9, 2 * 1408 / 1e8))
         self.assertEqual(limits.decode_limit(self.SHAPE, 1, 64, 64, "bf16", 1e9, 1e8)[1], "memory")
         self.assertEqual(limits.decode_limit(self.SHAPE, 100, 64, 64, "bf16", 1e9, 1e9)[1], "compute")
+
+    def test_a_gradient_is_three_times_the_forward_pass(self):
+        # Of two rows of three tokens with one loss each: the layers' weights, and keys and values of one, two and three places for two heads of 4 in two layers.
+        forward = 2 * (3 * (1408 - 256) + 2 * (1 + 2 + 3) * 8 * 2 + 256)
+        self.assertEqual(limits.gradient_seconds(self.SHAPE, 2, 3, 1, flops=2.0), 3 * forward)
 
     def test_an_exponent_is_the_slope_of_logarithms(self):
         self.assertAlmostEqual(limits.slope([8, 32, 128], [3 * size ** 1.5 for size in (8, 32, 128)]), 1.5)
