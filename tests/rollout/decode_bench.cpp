@@ -89,7 +89,7 @@ std::string answer(const models::CausalLM& model, std::istringstream& words) {
   return R"("ids": [)" + out.str() + "]";
 }
 
-// Forward and backward of the log-probabilities of the last two thirds of every row.
+// Forward and backward of the mean log-probability of the last two thirds of every row, as an update computes a loss.
 std::string gradient(const models::CausalLM& model, int64_t sequences, int64_t length) {
   const auto rows = rows_of(sequences, length, model.config().vocab_size);
   const auto batch = nn::PackedBatch::pack(rows);
@@ -101,7 +101,10 @@ std::string gradient(const models::CausalLM& model, int64_t sequences, int64_t l
     }
   }
   const auto hidden = model.hidden_states(batch).index_select(0, at::tensor(places, at::kLong));
-  nn::token_log_probs(hidden, model.head_weight(), at::tensor(targets, at::kLong), {}).log_probs.mean().backward();
+  const auto share = [&](int64_t, const at::Tensor& log_probs, const at::Tensor&) {
+    return log_probs.sum() / static_cast<double>(targets.size());
+  };
+  nn::head_loss(hidden, model.head_weight(), at::tensor(targets, at::kLong), {}, share).loss.backward();
   for (const auto& [name, tensor] : model.parameters()) tensor.mutable_grad().reset();
   return R"("tokens": )" + std::to_string(batch.num_tokens());
 }
