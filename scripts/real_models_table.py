@@ -158,14 +158,15 @@ def rates_table(runs, task):
 
 
 def accuracy_table(arms, task):
-    some = next(iter(arms.values()))
+    some = max(arms.values(), key=len)
     last = min(steps_of(run)[-1]["rollouts/total"] for runs in arms.values() for run in runs)
     budgets = [0, *(round(last * share) for share in (1 / 8, 1 / 4, 1 / 2)), last]
     print(f"Held-out accuracy ({accuracy_metric(some[0].lines, HELD_OUT[task])}, percent) in the evaluation nearest to so many rollouts"
           + (f"; mean and 95 % interval over {len(some)} seeds" if len(some) > 1 else "; one seed") + ":\n")
     print("| arm | learning rate | " + " | ".join(f"{budget:,}" for budget in budgets) + " |\n|---|---:|" + "---:|" * len(budgets))
     for arm, runs in arms.items():
-        print(f"| `{arm}` | {float(rate(runs[0])):.0e} | " + " | ".join(spread([accuracy_near(run, HELD_OUT[task], budget) for run in runs]) for budget in budgets) + " |")
+        seeds = "" if len(runs) == len(some) else f" ({len(runs)} of {len(some)} seeds)"
+        print(f"| `{arm}`{seeds} | {float(rate(runs[0])):.0e} | " + " | ".join(spread([accuracy_near(run, HELD_OUT[task], budget) for run in runs]) for budget in budgets) + " |")
     print()
 
 

@@ -106,7 +106,10 @@ class RealModels(unittest.TestCase):
         result = self.script("real_models_table.py", "keep", "runs/real", "kept")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(sorted(path.name for path in (self.checkout / "kept").iterdir()), ["real_gsm8k.jsonl.xz", "real_sums.jsonl.xz", "real_sums_rates.jsonl.xz"])
+        shutil.rmtree(self.checkout / "runs" / "real" / "sums" / "g16_seed3")
+        self.script("real_models_table.py", "keep", "runs/real", "fewer")
         shutil.rmtree(self.checkout / "runs")
+        self.assertIn("| `g16` (2 of 3 seeds) | 3e-05 |", self.script("real_models_table.py", "page", "fewer").stdout)
         pictures = self.checkout / "pictures"
         pictures.mkdir()
         page = self.script("real_models_table.py", "page", "kept", "--pictures", pictures, "--grpo", PROGRAM)
