@@ -30,6 +30,7 @@ struct VerifyOptions {
   int64_t threads = 0;
   bool timing = false;
   std::vector<std::string> fallbacks = enum_names(verifier::Fallback{});
+  bool no_calculations = false;
 };
 
 struct Pair {
@@ -86,6 +87,7 @@ void run_verify(const VerifyOptions& options) {
   const auto num_threads = static_cast<size_t>(options.threads > 0 ? options.threads : base::usable_cores());
   verifier::VerifierOptions verifier_options;
   verifier_options.fallbacks = verifier::fallbacks_named(options.fallbacks);
+  verifier_options.calculations = !options.no_calculations;
   std::array<int64_t, 4> counts{};
   double seconds = 0.0;
   std::vector<Pair> window;
@@ -137,6 +139,8 @@ void add_verify(CLI::App& app) {
       ->add_option("--fallbacks", options->fallbacks,
                    "where to look for the answer of a response without a box, in this order")
       ->delimiter(',');
+  command->add_flag("--no-calculations", options->no_calculations,
+                    "a stated answer may not be arithmetic that is left to be done, such as \\boxed{2\\cdot7}");
   command->add_flag("--timing", options->timing, "add \"seconds\", the time of each verdict");
   command->callback([options] { run_verify(*options); });
 }

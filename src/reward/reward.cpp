@@ -160,6 +160,7 @@ VerifierOptions verifier_options(const VerifierConfig& config) {
   VerifierOptions options;
   options.fallbacks = verifier::fallbacks_named(config.fallbacks);
   options.decimal_digits = static_cast<int>(config.decimal_digits);
+  options.calculations = config.calculations;
   options.steps = config.steps;
   return options;
 }

@@ -63,6 +63,7 @@ struct Node {
   bool parenthesized = false;  // written inside its own brackets
   bool vector = false;         // a symbol under an arrow or in bold
   bool spaced = false;         // a symbol behind a space; a tuple with a space behind its first comma
+  bool by_sign = false;        // a sum, product or quotient made by a sign, other than 3 1/2, 3 million and 3/4
   int depth = 1;               // longest path to a leaf, at most kMaxTreeDepth
   std::vector<Relation> relations;
 };

@@ -30,6 +30,18 @@ bool gives_up(const std::string& low) {
                         "not sure", "unsure", "give up", "no answer", "no idea", "impossible to", "not possible to"});
 }
 
+// Whether a text goes on with a value that it states: "The result is ", "This equals $".
+bool introduces_value(std::string_view before) {
+  while (!before.empty() && (is_space(before.back()) || before.back() == '$' || before.back() == '*'))
+    before.remove_suffix(1);
+  if (before.ends_with("\\(") || before.ends_with("\\[")) before = trimmed(before.substr(0, before.size() - 2));
+  const std::string low = " " + lower(before.substr(before.size() > 12 ? before.size() - 12 : 0));
+  if (low.ends_with(" to get") || low.ends_with(" to give") || low.ends_with(" to have")) return false;
+  static constexpr std::string_view kVerbs[] = {" is",  " are",  " equals",  " equal to", " gives", " give",
+                                                " get", " have", " becomes", "=",         ":"};
+  return std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](std::string_view verb) { return low.ends_with(verb); });
+}
+
 // Whether a text is a choice and nothing else: "选C", "Option C".
 bool is_bare_choice(const std::string& text) {
   const auto choice = parse_choice(to_latex(text));
@@ -221,21 +233,22 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (math.empty() || number_follows || symbol) return {};
       const size_t begin = text.rfind(math, at);
       const auto before = std::string_view(text).substr(0, begin == std::string::npos ? 0 : begin);
-      if (changed_before(before) || denied_before(before))
+      if (changed_before(before) || denied_before(before) || is_hypothesis(last_sentence(before)))
         return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
       size_t first = 0;
       const std::string items = items_before(before, first);
       if (!items.empty() && (changed_before(before.substr(0, first)) || denied_before(before.substr(0, first))))
         return none("math", "words give the last formula another sense");
-      return {.candidates = {items + clean_answer(math)}, .rule = "math", .reason = ""};
+      return {
+          .candidates = {items + clean_answer(math)}, .rule = "math", .reason = "", .stated = introduces_value(before)};
     }
     case Fallback::kWhole: {
       const std::string clean = lines_as_list(clean_answer(unquoted(text)));
       if (is_hypothesis(clean) || is_derivation(clean)) return {};
       if (text.find("~~") != std::string::npos) return {};  // the answer may be struck out
       if (clean.size() > kMaxWhole || clean.empty() || (is_prose(to_latex(clean)) && !is_bare_choice(clean))) return {};
-      Extraction out{.candidates = {clean}, .rule = "whole", .reason = ""};
+      Extraction out{.candidates = {clean}, .rule = "whole", .reason = "", .stated = false};
       out.latex = clean.find('\\') != std::string::npos;
       return out;
     }
@@ -244,7 +257,15 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (gives_up(low)) return none("last number", "the response gives up");
       std::string number = last_value(text, at);
       if (number.empty()) return {};
-      return {.candidates = {std::move(number)}, .rule = "last number", .reason = ""};
+      const auto before_number = std::string_view(text).substr(0, at);
+      Extraction out{.candidates = {std::move(number)},
+                     .rule = "last number",
+                     .reason = "",
+                     .stated = introduces_value(before_number)};
+      // "There are 175 in all (98 + 77)."
+      if (std::string before = last_value(before_number, at); !before.empty())
+        out.candidates.push_back(std::move(before));
+      return out;
     }
   }
   return {};
@@ -268,7 +289,10 @@ Extraction extract_answer(std::string_view response, const VerifierOptions& opti
     if (!next.reason.empty()) return next;
     if (next.candidates.empty()) continue;
     // The whole text is only one reading: the readings of the next fallback that finds an answer are added to it.
-    if (found.candidates.empty()) found.rule = next.rule;
+    if (found.candidates.empty()) {
+      found.rule = next.rule;
+      found.stated = next.stated;
+    }
     found.candidates.insert(found.candidates.end(), next.candidates.begin(), next.candidates.end());
     if (next.rule != "whole" || next.latex) return found;
   }

@@ -16,6 +16,7 @@ struct Extraction {
   // The whole text is LaTeX: no further fallback is asked, since no number may be picked out of LaTeX that does not
   // parse.
   bool latex = false;
+  bool stated = true;  // false: a value in running text, or an expression and nothing else
 };
 
 Extraction extract_answer(std::string_view response, const VerifierOptions& options);
@@ -70,6 +71,9 @@ std::string items_before(std::string_view before, size_t& begin);
 /// Readings of a sentence that states an answer, the best first: the whole sentence, the sentence up to its explanation
 /// ("5, since ..."), its mathematics, the words behind its last "is", the value that it ends with.
 std::vector<std::string> sentence_readings(const std::string& sentence);
+
+/// What a text says behind its last full stop or line break.
+std::string_view last_sentence(std::string_view text);
 
 /// Whether a sentence only sets the scene: "Let x = 5", "Suppose that x = 5", "For n = 5", up to here without a verb or
 /// a comma behind which it could say what follows.

@@ -277,7 +277,8 @@ bool introduces_list(std::string_view lead) {
   return std::any_of(std::begin(kLeads), std::end(kLeads), [&](std::string_view word) { return low.ends_with(word); });
 }
 
-// What a text says behind its last full stop or line break.
+}  // namespace
+
 std::string_view last_sentence(std::string_view text) {
   size_t begin = 0;
   for (const std::string_view stop : {". ", "? ", "! ", "\n"}) {
@@ -287,8 +288,6 @@ std::string_view last_sentence(std::string_view text) {
   while (begin < text.size() && is_in(text[begin], " *$")) ++begin;
   return text.substr(begin);
 }
-
-}  // namespace
 
 std::string items_before(std::string_view before, size_t& begin) {
   const size_t size = before.size();

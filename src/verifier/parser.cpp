@@ -18,6 +18,7 @@ bool is_name_in_words(Ref node) {
 Node flattened(Kind kind, Ref left, Ref right) {
   Node node;
   node.kind = kind;
+  node.by_sign = true;
   if (left->kind == kind && !left->parenthesized && left->kids.size() < static_cast<size_t>(kMaxListLength)) {
     node.kids = left->kids;
   } else {
@@ -92,8 +93,9 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
       const Ref quotient = arena_.make(Kind::kDiv, {left, expression(kProductPower + 1)});
       return arena_.make(Kind::kFunction, {quotient}, "floor");
     }
+    const bool sign = !token.is_punct("/");
     if (const Ref derivative = typed_derivative(left)) return derivative;
-    return arena_.make(Kind::kDiv, {left, expression(kProductPower + 1)});
+    return quotient(left, expression(kProductPower + 1), sign);
   }
   if (min_power <= kUnitPower && (at_command("pmod") || at_command("bmod") || at_command("mod"))) {
     ++at_;
@@ -127,6 +129,17 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   }
   done = true;
   return left;
+}
+
+// 24 \div 4 and 24/4 are to be calculated; 24/5 is a number.
+Ref Parser::quotient(Ref left, Ref right, bool sign) {
+  Node node;
+  node.kind = Kind::kDiv;
+  node.kids = {left, right};
+  const bool numbers = left->kind == Kind::kNumber && right->kind == Kind::kNumber && right->number != Rational(0) &&
+                       right->number != Rational(1);
+  node.by_sign = sign || (numbers && (left->number / right->number).is_integer());
+  return arena_.keep(std::move(node));
 }
 
 // Keeps a x b apart from b x a and from a . b, and \nabla f from \nabla . f. In 2a x b only a is the left factor. Null,

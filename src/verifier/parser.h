@@ -108,6 +108,7 @@ class Parser {
   Ref count_of(char letter, const Rational& n, const Rational& k);
   const Token* script_number(std::string_view mark, size_t& ahead) const;
   Ref mixed_number(Ref whole);
+  Ref quotient(Ref left, Ref right, bool sign);
   size_t literal_fraction_end() const;
   Ref symbol();
   Ref word();

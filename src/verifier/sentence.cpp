@@ -79,18 +79,24 @@ bool hedges(std::string_view sentence) {
 
 bool is_hypothesis(std::string_view sentence) {
   if (sentence.size() > 80) return false;
+  if (lower(sentence.substr(0, 9)) == "in order ") sentence.remove_prefix(9);
   static constexpr std::string_view kOpenings[] = {
       "let ",   "let's try ", "suppose ", "assume ",  "if ",   "for ",  "when ",         "consider ",
       "given ", "try ",       "check ",   "testing ", "test ", "find ", "we are given ", "assuming "};
-  // "Add 5" asks for something; "Add them: 8 + 8 = " says what comes of it.
-  static constexpr std::string_view kSteps[] = {"add ", "subtract ", "multiply ", "divide "};
+  // "Add 5" and "To add 5" ask for something; "Add them: 8 + 8 = " says what comes of it.
+  static constexpr std::string_view kSteps[] = {
+      "to ",          "add ",       "subtract ",    "multiply ",  "divide ",      "compute ",    "calculate ",
+      "evaluate ",    "simplify ",  "expand ",      "factor ",    "convert ",     "solve ",      "adding ",
+      "subtracting ", "dividing ",  "multiplying ", "computing ", "calculating ", "evaluating ", "simplifying ",
+      "expanding ",   "factoring ", "converting ",  "solving ",   "what is ",     "what's "};
   static constexpr std::string_view kConclusions[] = {", ",     " then ",  " is ",    " are ",    " get",
                                                       " give",  " has ",   " have ",  " equals ", " becomes ",
                                                       " yield", " makes ", " there ", " so ",     " to "};
   const std::string low = lower(sentence);
   const auto starts = [&](std::string_view words) { return low.starts_with(words); };
-  const bool opens = std::any_of(std::begin(kOpenings), std::end(kOpenings), starts) ||
-                     (std::any_of(std::begin(kSteps), std::end(kSteps), starts) && low.find('=') == std::string::npos);
+  const bool opens =
+      std::any_of(std::begin(kOpenings), std::end(kOpenings), starts) ||
+      (std::any_of(std::begin(kSteps), std::end(kSteps), starts) && low.find_first_of("=:") == std::string::npos);
   int words = 0;  // "For all five days she earns" has a verb that no list knows
   for (size_t i = 0; i < low.size(); ++i) {
     const bool begins = is_letter(low[i]) && (i == 0 || !is_letter(low[i - 1]));

@@ -10,6 +10,7 @@
 #include "grpo/base/text.h"
 #include "grpo/verifier/gold.h"
 #include "verifier/ast.h"
+#include "verifier/calculation.h"
 #include "verifier/char_class.h"
 #include "verifier/choice.h"
 #include "verifier/compare.h"
@@ -199,6 +200,7 @@ class Judge {
     }
     const Extraction found = extract_answer(response, options_);
     verdict_.rule = found.rule;
+    stated_ = found.stated;
     if (found.candidates.empty()) {
       verdict_.reason = found.reason;
       return;
@@ -207,6 +209,8 @@ class Judge {
     verdict_.pred_parsed = shown(answer);
     const Reading gold_reading = read(gold_text, arena_);
     verdict_.gold_parsed = shown(gold_reading);
+    if (is_left_to_do(answer) && !is_left_to_do(gold_reading))
+      return conclude(VerdictKind::kWrong, "a calculation, and not its result");
     decide(gold_reading, answer);
   }
 
@@ -232,7 +236,17 @@ class Judge {
            text == clean_answer(response);
   }
 
-  // A box has one reading. Of several readings of prose, the first that is mathematics counts; if none is, the first.
+  // A text that repeats the problem has an expression of the right value, too: only where it states an answer may that
+  // be arithmetic which is left to be done.
+  bool is_left_to_do(const Reading& reading) const {
+    if (reading.statements.empty()) return false;
+    const Ref answer = reading.statements[0].node;
+    if (!stated_) return verdict_.rule == "whole" ? is_calculation(answer) : is_calculation_in_prose(answer);
+    return !options_.calculations && is_calculation(answer);
+  }
+
+  // A box has one reading. Of several readings of prose, the first that is mathematics and no calculation counts; if
+  // none is, the first.
   Reading first_readable(const Extraction& found) {
     std::optional<Reading> first;
     for (const auto& candidate : found.candidates) {
@@ -240,7 +254,8 @@ class Judge {
       const bool name = !reading.statements.empty() && is_plain_name(reading.statements[0].node);
       const bool other_reading = name && found.candidates.size() > 1 &&
                                  (found.rule == "whole" || holds_number(reading.statements[0].node->text));
-      if (!reading.statements.empty() && !other_reading) return reading;
+      if (!reading.statements.empty() && !other_reading && !(found.candidates.size() > 1 && is_left_to_do(reading)))
+        return reading;
       if (!first) first = std::move(reading);
     }
     return *first;
@@ -333,6 +348,7 @@ class Judge {
   Arena arena_;
   ScalarPolicy policy_;
   Verdict& verdict_;
+  bool stated_ = true;  // Extraction::stated
 };
 
 }  // namespace

@@ -115,6 +115,10 @@ TEST(Reward, VerifierOptionsReachTheVerifier) {
   EXPECT_EQ(score_of(config, {.gold = "7", .text = "It is 7"}).reward, 0.0);
   EXPECT_EQ(score_of(config, {.gold = "7", .text = "\\boxed{7}"}).reward, 1.0);
   EXPECT_EQ(score_of(config, {.gold = "1/3", .text = "\\boxed{0.33333}"}).reward, 1.0);
+  EXPECT_EQ(score_of(config, {.gold = "7", .text = "\\boxed{3+4}"}).reward, 1.0);
+  config.verifier.calculations = false;
+  EXPECT_EQ(score_of(config, {.gold = "7", .text = "\\boxed{3+4}"}).reward, 0.0);
+  config.verifier.calculations = true;
   config.verifier.steps = 1;
   EXPECT_EQ(score_of(config, {.gold = "7", .text = "\\boxed{3+4}"}).verdict.kind, verifier::Verdict::Kind::kOverBudget);
 }

@@ -76,12 +76,17 @@ struct RewardTerm {
 struct VerifierConfig {
   std::vector<std::string> fallbacks = enum_names(verifier::Fallback{});
   int64_t decimal_digits = 10;
+  bool calculations = true;
   int64_t steps = 20000;
   GRPO_FIELDS(f) {
     f("fallbacks", fallbacks,
       "where to look for the answer of a response without a box, in this order; []: a box is demanded");
     f("decimal_digits", decimal_digits, "significant digits a decimal needs to stand for an exact value",
       base::at_least(1));
+    f("calculations", calculations,
+      "whether a stated answer may be arithmetic of plain numbers that is left to be done, such as \\boxed{2\\cdot7} "
+      "for "
+      "14; in running text it never may. false where a problem is such arithmetic, and repeating it must not pay");
     f("steps", steps, "work budget of one comparison, about a microsecond each", base::at_least(1));
   }
 };

@@ -1,0 +1,106 @@
+#include "verifier/calculation.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <string>
+
+namespace grpo::verifier {
+namespace {
+
+template <typename Predicate>
+bool any_kid(Ref node, const Predicate& predicate) {
+  return std::any_of(node->kids.begin(), node->kids.end(), predicate);
+}
+
+template <typename Predicate>
+bool all_kids(Ref node, const Predicate& predicate) {
+  return std::all_of(node->kids.begin(), node->kids.end(), predicate);
+}
+
+// What a problem may ask for of plain numbers: 2^{10}, 5!, \sqrt{16}, \gcd(12, 18), \sum_{k=1}^{10} k.
+bool is_operation(Kind kind) {
+  constexpr Kind kOperations[] = {Kind::kPow,      Kind::kRoot, Kind::kFactorial, Kind::kBinomial,
+                                  Kind::kFunction, Kind::kLog,  Kind::kApply};
+  return std::find(std::begin(kOperations), std::end(kOperations), kind) != std::end(kOperations);
+}
+
+bool is_constant_but_for_its_index(Ref node) {
+  std::set<std::string> names;
+  collect_symbols(node, names);
+  names.erase(node->text);
+  return names.empty();
+}
+
+// 3 \cdot 10^4
+bool is_scientific(Ref node) {
+  if (node->kind != Kind::kMul || node->kids.size() != 2) return false;
+  const Ref factor = node->kids[0], power = node->kids[1];
+  return (factor->kind == Kind::kNumber || factor->kind == Kind::kNeg) && power->kind == Kind::kPow &&
+         power->kids[0]->kind == Kind::kNumber && power->kids[0]->number == Rational(10);
+}
+
+// 5 ft + 6 in
+bool is_quantity_in_parts(Ref node) {
+  return node->kind == Kind::kAdd && all_kids(node, [](Ref kid) { return kid->kind == Kind::kUnit; }) &&
+         any_kid(node, [&](Ref kid) { return kid->text != node->kids[0]->text; });
+}
+
+class Finder {
+ public:
+  explicit Finder(bool operations) : operations_(operations) {}
+
+  bool in(Ref node) const {
+    switch (node->kind) {
+      case Kind::kRelation:
+        return !any_kid(node, [this](Ref kid) { return is_arithmetic(kid) && !is_left(kid); }) &&
+               any_kid(node, [this](Ref kid) { return in(kid); });
+      case Kind::kList:
+      case Kind::kTuple:
+      case Kind::kSet:
+      case Kind::kMatrix:
+        return any_kid(node, [this](Ref kid) { return in(kid); });
+      default:
+        return is_arithmetic(node) && is_left(node);
+    }
+  }
+
+ private:
+  // Whether a node consists of plain numbers and what joins them.
+  bool is_arithmetic(Ref node) const {
+    switch (node->kind) {
+      case Kind::kNumber:
+        return true;
+      case Kind::kSum:
+      case Kind::kProduct:
+        return operations_ && is_constant_but_for_its_index(node);
+      case Kind::kAdd:
+      case Kind::kMul:
+      case Kind::kNeg:
+      case Kind::kDiv:
+      case Kind::kUnit:
+      case Kind::kPercent:
+        break;
+      default:
+        if (!operations_ || !is_operation(node->kind)) return false;
+    }
+    return all_kids(node, [this](Ref kid) { return is_arithmetic(kid); });
+  }
+
+  // Whether something is left to be done in such a node.
+  bool is_left(Ref node) const {
+    if (is_scientific(node) || is_quantity_in_parts(node)) return false;
+    return node->by_sign || is_operation(node->kind) || node->kind == Kind::kSum || node->kind == Kind::kProduct ||
+           any_kid(node, [this](Ref kid) { return is_left(kid); });
+  }
+
+  bool operations_;
+};
+
+}  // namespace
+
+bool is_calculation(Ref node) { return Finder(false).in(node); }
+
+bool is_calculation_in_prose(Ref node) { return Finder(true).in(node); }
+
+}  // namespace grpo::verifier
