@@ -140,7 +140,7 @@ void add_verify(CLI::App& app) {
                    "where to look for the answer of a response without a box, in this order")
       ->delimiter(',');
   command->add_flag("--no-calculations", options->no_calculations,
-                    "a stated answer may not be arithmetic that is left to be done, such as \\boxed{2\\cdot7}");
+                    "a stated answer may not leave plain numbers to be calculated, as \\boxed{2\\cdot7} does");
   command->add_flag("--timing", options->timing, "add \"seconds\", the time of each verdict");
   command->callback([options] { run_verify(*options); });
 }

@@ -101,6 +101,6 @@ class Finder {
 
 bool is_calculation(Ref node) { return Finder(false).in(node); }
 
-bool is_calculation_in_prose(Ref node) { return Finder(true).in(node); }
+bool is_calculation_or_operation(Ref node) { return Finder(true).in(node); }
 
 }  // namespace grpo::verifier

@@ -10,8 +10,8 @@ namespace grpo::verifier {
 /// none. Of a list, one item is enough.
 bool is_calculation(Ref node);
 
-/// The same of a value that was found in running text, where also powers, roots and functions of plain numbers are
-/// taken for a part of the problem: "2^{10}", "\gcd(12, 18)"; but not 3 \cdot 10^4.
-bool is_calculation_in_prose(Ref node);
+/// The same where powers, roots and functions of plain numbers are to be calculated as well: "2^{10}", "\gcd(12, 18)";
+/// but not 3 \cdot 10^4.
+bool is_calculation_or_operation(Ref node);
 
 }  // namespace grpo::verifier

@@ -237,12 +237,12 @@ class Judge {
   }
 
   // A text that repeats the problem has an expression of the right value, too: only where it states an answer may that
-  // be arithmetic which is left to be done.
+  // be left to be done. A text that is nothing but an expression does not state it, yet 2^{10} may well be one.
   bool is_left_to_do(const Reading& reading) const {
-    if (reading.statements.empty()) return false;
+    if (reading.statements.empty() || (stated_ && options_.calculations)) return false;
     const Ref answer = reading.statements[0].node;
-    if (!stated_) return verdict_.rule == "whole" ? is_calculation(answer) : is_calculation_in_prose(answer);
-    return !options_.calculations && is_calculation(answer);
+    const bool whole = verdict_.rule == "whole" && options_.calculations;
+    return whole ? is_calculation(answer) : is_calculation_or_operation(answer);
   }
 
   // A box has one reading. Of several readings of prose, the first that is mathematics and no calculation counts; if

@@ -124,5 +124,51 @@ TEST(Properties, AddingOneIsNeverEqual) {
   }
 }
 
+// A policy that repeats the problem must not be paid for it.
+TEST(Properties, ARepeatedProblemIsNoAnswer) {
+  struct Problem {
+    const char *text, *answer;
+  };
+  const Problem problems[] = {{"98 + 77", "175"},
+                              {"98 - 77", "21"},
+                              {"12 \\times 4", "48"},
+                              {"12 × 4", "48"},
+                              {"24 ÷ 4", "6"},
+                              {"2^{10}", "1024"},
+                              {"sqrt(16)", "4"},
+                              {"\\sqrt{16}", "4"},
+                              {"gcd(12, 18)", "6"},
+                              {"5!", "120"},
+                              {"\\binom{5}{2}", "10"},
+                              {"3 + 4 * 5", "23"},
+                              {"\\frac12+\\frac13", "5/6"},
+                              {"|3 - 5|", "2"},
+                              {"\\log_2 8", "3"},
+                              {"7 \\bmod 4", "3"}};
+  const char* const texts[] = {"To compute @ we",
+                               "Let's look at @ closely",
+                               "What is @?",
+                               "First, @ is to be found",
+                               "Computing $@$ step by step",
+                               "We have to work out @",
+                               "Here @ must be evaluated",
+                               "We consider @.",
+                               "Given @",
+                               "It asks for \\(@\\) and",
+                               "- @ and more"};
+  for (const auto& problem : problems) {
+    for (const std::string text : texts) {
+      const std::string response = replaced(text, "@", problem.text);
+      EXPECT_NE(verify(problem.answer, response).kind, Verdict::Kind::kRight) << response;
+      EXPECT_EQ(verify(problem.answer, response + "\n\nSo it is " + problem.answer + ".").kind, Verdict::Kind::kRight)
+          << response;
+    }
+    for (const std::string text : {"@", "$@$", "The answer is @.", "\\boxed{@}", "#### @", "@ = @", "Problem: @"}) {
+      const std::string response = replaced(text, "@", problem.text);
+      EXPECT_NE(verify(problem.answer, response, {.calculations = false}).kind, Verdict::Kind::kRight) << response;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace grpo::verifier

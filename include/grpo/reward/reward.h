@@ -84,9 +84,8 @@ struct VerifierConfig {
     f("decimal_digits", decimal_digits, "significant digits a decimal needs to stand for an exact value",
       base::at_least(1));
     f("calculations", calculations,
-      "whether a stated answer may be arithmetic of plain numbers that is left to be done, such as \\boxed{2\\cdot7} "
-      "for "
-      "14; in running text it never may. false where a problem is such arithmetic, and repeating it must not pay");
+      "whether a stated answer may leave plain numbers to be calculated, as \\boxed{2\\cdot7} does for 14; in running "
+      "text that never counts. false where problems are such calculations, and repeating one must not pay");
     f("steps", steps, "work budget of one comparison, about a microsecond each", base::at_least(1));
   }
 };

@@ -31,9 +31,8 @@ struct VerifierOptions {
   std::vector<Fallback> fallbacks = {Fallback::kAnswerTag, Fallback::kPhrase, Fallback::kHashes,
                                      Fallback::kWhole,     Fallback::kMath,   Fallback::kLastNumber};
   int decimal_digits = 10;  // significant digits a decimal needs to stand for an exact value: 0.83 is not 5/6
-  // Whether an answer that is stated (in a box, a tag, behind ####, a phrase or a verb) may be arithmetic of plain
-  // numbers that is left to be done: "\boxed{2 \cdot 7}" for 14. In running text, "To add 98 + 77, we", it never
-  // counts.
+  // Whether an answer that is stated (in a box, a tag, behind ####, a phrase or a verb) may leave plain numbers to be
+  // calculated: "\boxed{2 \cdot 7}" for 14. In running text, "To add 98 + 77, we", that never counts.
   bool calculations = true;
   int points = 5;         // random points at which two formulas must agree; see docs/verifier.md for the error
   int64_t steps = 20000;  // work budget of one comparison, in steps of about a microsecond
