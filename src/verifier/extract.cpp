@@ -262,9 +262,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
                      .rule = "last number",
                      .reason = "",
                      .stated = introduces_value(before_number)};
-      // "There are 175 in all (98 + 77)."
-      if (std::string before = last_value(before_number, at); !before.empty())
-        out.candidates.push_back(std::move(before));
+      out.earlier = last_value(before_number, at);
       return out;
     }
   }
@@ -293,6 +291,7 @@ Extraction extract_answer(std::string_view response, const VerifierOptions& opti
       found.rule = next.rule;
       found.stated = next.stated;
     }
+    found.earlier = next.earlier;
     found.candidates.insert(found.candidates.end(), next.candidates.begin(), next.candidates.end());
     if (next.rule != "whole" || next.latex) return found;
   }

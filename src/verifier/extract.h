@@ -16,7 +16,8 @@ struct Extraction {
   // The whole text is LaTeX: no further fallback is asked, since no number may be picked out of LaTeX that does not
   // parse.
   bool latex = false;
-  bool stated = true;  // false: a value in running text, or an expression and nothing else
+  bool stated = true;   // false: a value in running text, or an expression and nothing else
+  std::string earlier;  // the value before the last number, for where that is a calculation: "175 in all (98 + 77)"
 };
 
 Extraction extract_answer(std::string_view response, const VerifierOptions& options);

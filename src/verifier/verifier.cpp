@@ -205,7 +205,8 @@ class Judge {
       verdict_.reason = found.reason;
       return;
     }
-    const Reading answer = first_readable(found);
+    Reading answer = first_readable(found);
+    if (is_left_to_do(answer) && !found.earlier.empty()) answer = read(to_latex(found.earlier), arena_);
     verdict_.pred_parsed = shown(answer);
     const Reading gold_reading = read(gold_text, arena_);
     verdict_.gold_parsed = shown(gold_reading);
