@@ -233,8 +233,12 @@ def provenance(runs, processor):
           + (f" Stopped and resumed: {'; '.join(resumed)}." if resumed else "") + (f" Not at their end: {'; '.join(unfinished)}." if unfinished else "") + "\n")
 
 
-def picture(runs, path, program):
-    """What `grpo compare` draws of run folders, which are made again of what is kept."""
+def only_of(line, of):
+    return {key: value for key, value in line.items() if not key.startswith("eval/") or key.startswith(f"eval/{of}/")}
+
+
+def picture(runs, path, program, of):
+    """What `grpo compare` draws of run folders, which are made again of what is kept, with one evaluation set."""
     with tempfile.TemporaryDirectory() as work:
         folders = []
         for run in runs:
@@ -242,7 +246,7 @@ def picture(runs, path, program):
             folder.mkdir()
             (folder / "config.yaml").write_text(run.config, encoding="utf-8")
             (folder / "run.json").write_text(json.dumps(run.about), encoding="utf-8")
-            (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in run.lines), encoding="utf-8")
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(only_of(line, of)) + "\n" for line in run.lines), encoding="utf-8")
             folders.append(folder)
         done = subprocess.run([program, "compare", *folders, "--output", Path(work, "page.html")], capture_output=True, text=True)
         if done.returncode != 0:
@@ -265,7 +269,7 @@ def page(data, pictures, program):
             cost_table(arms)
             answers_table(arms)
             if pictures:
-                picture(runs, pictures / f"real_{name}.svg", program)
+                picture(runs, pictures / f"real_{name}.svg", program, HELD_OUT[task])
         provenance(runs, processor)
 
 

@@ -29,7 +29,7 @@ def evaluation(step):
     answers = [{"id": "a", "prompt": "user\nWhat is 1 + 1?<|im_end|>", "gold": "2", "samples": [{"text": f"answer {step}", "answer": "2", "verdict": "right"}]}]
     shown = {"sums": "heldout", "gsm8k": "problems"}[task]
     (run / "eval" / f"step_{step:08d}_{shown}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
-    return {f"eval/{name}/mean@2": value, f"eval/{name}/ci_low": value - 0.1, f"eval/{name}/ci_high": value + 0.1, "time/eval": 1.0}
+    return {"eval/another/mean@2": 0.5, f"eval/{name}/mean@2": value, f"eval/{name}/ci_low": value - 0.1, f"eval/{name}/ci_high": value + 0.1, "time/eval": 1.0}
 lines = [{"step": 0, **evaluation(0)}]
 for step in range(1, 4):
     lines.append({"step": step, "rollouts": 96, "rollouts/total": 96 * step, "groups/asked": 48, "groups/live": 12, "groups/total": 48, "groups/dead_predicted": 24, "loss": 0.5, "accuracy": 0.3,
@@ -122,7 +122,9 @@ class RealModels(unittest.TestCase):
                      "6 runs, 2026-11-30, commit 0123456789ab, on "):
             self.assertIn(line, page.stdout)
         self.assertEqual(sorted(path.name for path in pictures.iterdir()), ["real_gsm8k.svg", "real_sums.svg"])
-        self.assertIn("<svg", (pictures / "real_sums.svg").read_text())
+        drawn = (pictures / "real_sums.svg").read_text()
+        self.assertIn("heldout/mean@2", drawn)
+        self.assertNotIn("another", drawn)
 
     def test_a_run_that_goes_on_is_kept_up_to_its_last_evaluation(self):
         self.trained("--tasks", "gsm8k")
