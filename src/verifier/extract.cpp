@@ -258,11 +258,12 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       std::string number = last_value(text, at);
       if (number.empty()) return {};
       const auto before_number = std::string_view(text).substr(0, at);
+      const bool plain = number.find_first_not_of("0123456789.,") == std::string::npos;
       Extraction out{.candidates = {std::move(number)},
                      .rule = "last number",
                      .reason = "",
                      .stated = introduces_value(before_number)};
-      out.earlier = last_value(before_number, at);
+      if (!plain) out.earlier = last_value(before_number, at);
       return out;
     }
   }
