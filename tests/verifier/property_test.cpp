@@ -168,6 +168,7 @@ TEST(Properties, ARepeatedProblemIsNoAnswer) {
       EXPECT_NE(verify(problem.answer, response, {.calculations = false}).kind, Verdict::Kind::kRight) << response;
     }
   }
+  EXPECT_EQ(verify("175", "\\boxed{98 + 77 = 175}", {.calculations = false}).kind, Verdict::Kind::kRight);
 }
 
 }  // namespace
