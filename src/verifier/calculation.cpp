@@ -40,12 +40,6 @@ bool is_scientific(Ref node) {
          power->kids[0]->kind == Kind::kNumber && power->kids[0]->number == Rational(10);
 }
 
-// 5 ft + 6 in
-bool is_quantity_in_parts(Ref node) {
-  return node->kind == Kind::kAdd && all_kids(node, [](Ref kid) { return kid->kind == Kind::kUnit; }) &&
-         any_kid(node, [&](Ref kid) { return kid->text != node->kids[0]->text; });
-}
-
 class Finder {
  public:
   explicit Finder(bool operations) : operations_(operations) {}
@@ -89,7 +83,7 @@ class Finder {
 
   // Whether something is left to be done in such a node.
   bool is_left(Ref node) const {
-    if (is_scientific(node) || is_quantity_in_parts(node)) return false;
+    if (is_scientific(node)) return false;
     return node->by_sign || is_operation(node->kind) || node->kind == Kind::kSum || node->kind == Kind::kProduct ||
            any_kid(node, [this](Ref kid) { return is_left(kid); });
   }
