@@ -51,12 +51,12 @@ def strip_answer(text):
 BARE_WORD = re.compile(TEXT.pattern + r"|(?<![\\A-Za-z{])([A-Za-z]{4,})(?![A-Za-z}])")
 
 
-BARE_QUANTITY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s+([mgsLJWNVAK]|(?i:min|sec))\s*")
+BARE_QUANTITY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s+([mgsLJWNVAK]|(?i:min|sec|hr|in|ft|yd|oz|lb))\s*")
 
 
 def plain_words(raw):
     """Runs of four and more bare letters are words, shorter ones products of symbols; behind a number and a space a letter
-    may be a unit, and min and sec are one in any case."""
+    may be a unit, and short units of two or three letters, such as min and in, are the same in any case."""
     if quantity := BARE_QUANTITY.fullmatch(raw):
         unit = quantity.group(2)
         return f"{quantity.group(1)}\\text{{ {unit.lower() if len(unit) > 1 else unit}}}"

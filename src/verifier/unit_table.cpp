@@ -158,7 +158,7 @@ std::optional<Unit> unit_from_table(std::string_view word) {
   const std::string low = lower(word);
   const std::string name = singular_unit(low);
   if (const auto* row = by_name(name)) return unit_of(*row);
-  if (low.size() > 1 && low != word && low.size() <= 3) {  // CM, KG, Ft
+  if (low.size() > 1 && low != word && low.size() <= 3) {  // Ft, LB, Min; with a prefix the case counts: Mm is no mm
     if (const auto* row = by_symbol(low)) return unit_of(*row);
   }
   for (const Prefix& prefix : kPrefixes) {
