@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kRowsHint = 32;  // oneDNN's layout is chosen for about so many rows and works with any number
 
 ProductPath path_of(const at::Tensor& weight) {
-  return weight.is_cpu() ? prepacked_path(weight.scalar_type()) : ProductPath::kLibTorch;
+  return weight.is_cpu() ? packed_path(weight.scalar_type()) : ProductPath::kLibTorch;
 }
 
 }  // namespace

@@ -11,13 +11,18 @@
 namespace grpo::nn {
 namespace {
 
+ProductPath path_for(const at::Tensor& a) {
+  const bool has_dense_rows = a.stride(1) == 1 || a.size(1) == 1;
+  return has_dense_rows ? product_path(a.scalar_type()) : packed_path(a.scalar_type());
+}
+
 // bf16 reaches oneDNN through at::mm.
 bool in_onednn(const at::Tensor& a, const at::Tensor& b) {
   const bool empty = a.numel() == 0 || b.numel() == 0;
-  return !empty && a.is_cpu() && a.scalar_type() == at::kFloat && product_path(at::kFloat) == ProductPath::kOneDnn;
+  return !empty && a.is_cpu() && a.scalar_type() == at::kFloat && path_for(a) == ProductPath::kOneDnn;
 }
 
-bool is_own(const at::Tensor& a) { return a.is_cpu() && product_path(a.scalar_type()) == ProductPath::kOwn; }
+bool is_own(const at::Tensor& a) { return a.is_cpu() && path_for(a) == ProductPath::kOwn; }
 
 }  // namespace
 

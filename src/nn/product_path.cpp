@@ -30,20 +30,20 @@ bool onednn_may_use_bf16() {
 // Whether the processor multiplies bf16 itself, and oneDNN may let it. One with AMX has this, too.
 bool onednn_multiplies_bf16() {
   static const bool allowed = onednn_may_use_bf16();
-  return instruction_set() == "avx512_bf16" && allowed;
+  return onednn::available() && instruction_set() == "avx512_bf16" && allowed;
 }
 
 // AMX multiplies tiles of bf16, which only oneDNN uses. The system has to let a process use it, as LibTorch asks it to.
-bool has_amx() {
+bool onednn_uses_amx() {
   static const bool usable = at::cpu::init_amx();
-  return usable;
+  return onednn_multiplies_bf16() && usable;
 }
 
 std::string reason(at::ScalarType dtype, ProductPath path) {
+  if (path == ProductPath::kOneDnn) return dtype == at::kBFloat16 ? ": AMX" : "";
   if (!onednn::available()) return ": LibTorch has no oneDNN";
-  if (path == ProductPath::kOneDnn) return dtype == at::kBFloat16 ? ": AVX512_BF16" : ", the fastest here";
-  if (product_path(dtype) == ProductPath::kOneDnn) return ", faster than oneDNN at few rows";
-  return ": oneDNN needs AVX512_BF16 for this dtype";
+  if (dtype == at::kFloat) return ", faster than oneDNN here";
+  return onednn_multiplies_bf16() ? ": the processor has no AMX" : ": oneDNN needs AVX512_BF16 for this dtype";
 }
 
 std::string describe(at::ScalarType dtype, ProductPath path) {
@@ -62,20 +62,20 @@ std::string describe(at::ScalarType dtype, ProductPath path) {
 
 ProductPath product_path(at::ScalarType dtype) {
   if (dtype != at::kFloat && dtype != at::kBFloat16) return ProductPath::kLibTorch;
-  const bool suits_onednn = dtype == at::kFloat || onednn_multiplies_bf16();
-  return suits_onednn && onednn::available() ? ProductPath::kOneDnn : ProductPath::kOwn;
+  const bool suits_onednn = dtype == at::kFloat ? onednn::available() : onednn_uses_amx();
+  return suits_onednn ? ProductPath::kOneDnn : ProductPath::kOwn;
 }
 
-ProductPath prepacked_path(at::ScalarType dtype) {
-  const auto path = product_path(dtype);
-  const bool is_ours_faster = dtype == at::kFloat ? instruction_set() != "generic" : !has_amx();
-  return path == ProductPath::kOneDnn && is_ours_faster ? ProductPath::kOwn : path;
+ProductPath packed_path(at::ScalarType dtype) {
+  const bool is_ours_faster = dtype == at::kFloat && instruction_set() != "generic";
+  return is_ours_faster ? ProductPath::kOwn : product_path(dtype);
 }
 
 std::string describe_product_paths(at::ScalarType dtype) {
-  const auto sampling = prepacked_path(dtype), update = product_path(dtype);
-  if (sampling == update) return describe(dtype, update);
-  return base::concat("sampling ", describe(dtype, sampling), "; update ", describe(dtype, update));
+  const auto packed = packed_path(dtype), update = product_path(dtype);
+  if (packed == update) return describe(dtype, update);
+  return base::concat("sampling and gradients of weights ", describe(dtype, packed), "; the rest of an update ",
+                      describe(dtype, update));
 }
 
 bool is_slow_here(at::ScalarType dtype) { return dtype == at::kBFloat16 && instruction_set() == "generic"; }

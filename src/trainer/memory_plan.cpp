@@ -76,7 +76,7 @@ double backward_elements(const models::ModelConfig& model) {
 // What a product on the CPU holds beside a chunk's logits: oneDNN makes a transposed copy of their gradient, our own
 // kernels a copy of a part (kernels/product.cpp).
 double product_bytes(double logits, double dtype_bytes) {
-  const auto path = nn::product_path(dtype_bytes == 4.0 ? at::kFloat : at::kBFloat16);
+  const auto path = nn::packed_path(dtype_bytes == 4.0 ? at::kFloat : at::kBFloat16);
   constexpr double kPart = 4194304.0;  // numbers, once in fp32 and once in the dtype
   return path == nn::ProductPath::kOwn ? std::min(logits, (4.0 + dtype_bytes) * kPart) : logits;
 }

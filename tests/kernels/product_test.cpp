@@ -142,6 +142,23 @@ TEST(Product, ReadsMatricesOfAnyStrides) {
   });
 }
 
+// As a weight's gradient has them: neither matrix has what two steps of k take side by side.
+TEST(Product, ReadsColumnsOfAnySize) {
+  at::manual_seed(16);
+  with_every_cpu([] {
+    for (const auto type : kTypes) {
+      for (const int64_t k : {1, 2, 15, 17, 32, 33, 67}) {
+        for (const int64_t m : {1, 7, 15, 16, 17, 40}) {
+          SCOPED_TRACE(::testing::Message() << type << " " << k << " " << m);
+          const auto a = random(k, m, type).t(), b = random(k, 19, type);
+          expect_near(product(a, b), in_double(a, b), k);
+          EXPECT_TRUE(at::equal(product(a, b), product(a.contiguous(), b)));
+        }
+      }
+    }
+  });
+}
+
 TEST(Product, WritesMatricesOfAnyStrides) {
   at::manual_seed(7);
   with_every_cpu([] {

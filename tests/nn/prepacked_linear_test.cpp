@@ -48,7 +48,7 @@ TEST(PrepackedLinear, EqualsThePlainOneInBf16UpToItsRounding) {
 TEST(PrepackedLinear, TakesTheWeightsSizeInItsDtype) {
   with_every_cpu([] {
     for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-      if (prepacked_path(dtype) != ProductPath::kOwn) continue;
+      if (packed_path(dtype) != ProductPath::kOwn) continue;
       const auto packed = prepack_linear(at::randn({576, 1536}).to(dtype)).panels.panels;
       EXPECT_EQ(packed.nbytes(), 576 * 1536 * at::elementSize(dtype));
     }

@@ -204,7 +204,7 @@ bool print_counts(const Case& c, int64_t sequences) {
     const auto before = two.operators.contains(name) ? two.operators.at(name) : 0;
     std::printf("    %-32s %ld a layer and %ld\n", name.c_str(), count - before, before - 2 * (count - before));
   }
-  return nn::prepacked_path(c.dtype) != nn::ProductPath::kOwn ||
+  return nn::packed_path(c.dtype) != nn::ProductPath::kOwn ||
          (two.allocations <= kMostAllocations && three.allocations <= kMostAllocations &&
           two.dispatched() <= kMostOperators && three.dispatched() <= kMostOperators);
 }

@@ -13,13 +13,14 @@ enum class ProductPath {
   kLibTorch,  // LibTorch's own loops
 };
 
-/// What is fastest on this machine (docs/benchmarks/cpu.md has the figures): oneDNN, but for bf16 only where the
-/// processor multiplies bf16 itself. Without AVX-512 oneDNN refuses bf16, and with AVX-512 alone it is slow.
+/// What is fastest on this machine (docs/benchmarks/cpu.md has the figures): oneDNN in fp32, and in bf16 where there is
+/// AMX, which only oneDNN uses; otherwise our own.
 ProductPath product_path(at::ScalarType dtype);
 
-/// The same for weights that are packed once and read by many products of few rows (prepacked_linear.h). With AVX2 or
-/// AVX-512 our own layout is the faster one in fp32, too.
-ProductPath prepacked_path(at::ScalarType dtype);
+/// The same where matrices have to be packed or copied whoever multiplies: weights that are packed once and read by
+/// many products of few rows (prepacked_linear.h), and gradients g^T x of weights, whose rows do not lie densely. With
+/// AVX2 or AVX-512 our own kernels are the faster ones there, in fp32, too.
+ProductPath packed_path(at::ScalarType dtype);
 
 /// Both paths and the reasons for them, in words.
 std::string describe_product_paths(at::ScalarType dtype);

@@ -38,20 +38,21 @@ GRPO_INLINE BFloat16 number(const MatrixPart<BFloat16>& matrix, int64_t row, int
   return matrix.data[row * matrix.row_stride + column * matrix.column_stride];
 }
 
+// Up to kLanes of `count` numbers, each with its neighbour from the line behind, or with 0 where there is none.
+GRPO_INLINE Vec pairs_of(const BFloat16* line, const BFloat16* behind, int64_t count) {
+  const Vec low = load_up_to(line, count);
+  const Vec high = behind != nullptr ? load_up_to(behind, count) : Vec{};
+  return (Vec)(((VecUint)low >> 16) | (VecUint)high);
+}
+
 // Two vectors of a row's numbers beside those of the next row.
 void pack_rows_of_pairs(const MatrixPart<BFloat16>& matrix, int64_t column, Pair* panel) {
   const int64_t left = matrix.columns - column;
   for (int64_t i = 0; i < matrix.rows; i += 2, panel += kPanel) {
     const BFloat16* first = matrix.data + i * matrix.row_stride + column;
-    const BFloat16* second = first + matrix.row_stride;
-    Vec pairs[2];
-    for (int half = 0; half < 2; ++half) {
-      const int64_t begin = half * kLanes;
-      const Vec low = load_up_to(first + begin, left - begin);
-      const Vec high = i + 1 < matrix.rows ? load_up_to(second + begin, left - begin) : Vec{};
-      pairs[half] = (Vec)(((VecUint)low >> 16) | (VecUint)high);
-    }
-    store_pair(panel, pairs[0], pairs[1]);
+    const BFloat16* second = i + 1 < matrix.rows ? first + matrix.row_stride : nullptr;
+    const BFloat16* second_end = second == nullptr ? nullptr : second + kLanes;
+    store_pair(panel, pairs_of(first, second, left), pairs_of(first + kLanes, second_end, left - kLanes));
   }
 }
 
@@ -68,16 +69,33 @@ void pack_panel(const MatrixPart<BFloat16>& matrix, int64_t column, Pair* panel)
   }
 }
 
+// The pairs of kLanes rows from row r on, whose numbers lie side by side in each column.
+void transpose_pairs(const MatrixPart<BFloat16>& matrix, int64_t r, Pair* out, int64_t out_stride) {
+  const int64_t left = matrix.rows - r, steps = steps_of<BFloat16>(matrix.columns);
+  for (int64_t i = 0; i < steps; i += kLanes) {
+    Vec square[kLanes] = {};
+    for (int j = 0; j < kLanes && i + j < steps; ++j) {
+      const int64_t column = 2 * (i + j);
+      const BFloat16* line = matrix.data + r + column * matrix.column_stride;
+      square[j] = pairs_of(line, column + 1 < matrix.columns ? line + matrix.column_stride : nullptr, left);
+    }
+    transpose(square);
+    const int64_t count = steps - i < kLanes ? steps - i : kLanes;
+    for (int j = 0; j < kLanes && j < left; ++j)
+      store_some(reinterpret_cast<float*>(out + (r + j) * out_stride + i), square[j], count);
+  }
+}
+
 void copy_pairs(const MatrixPart<BFloat16>& matrix, Pair* out, int64_t out_stride) {
+  if (matrix.column_stride != 1) {
+    for (int64_t r = 0; r < matrix.rows; r += kLanes) transpose_pairs(matrix, r, out, out_stride);
+    return;
+  }
   for (int64_t r = 0; r < matrix.rows; ++r) {
     Pair* to = out + r * out_stride;
-    if (matrix.column_stride == 1) {
-      const BFloat16* from = matrix.data + r * matrix.row_stride;
-      std::memcpy(to, from, static_cast<size_t>(matrix.columns) * sizeof(BFloat16));
-      if (matrix.columns % 2 != 0) to[matrix.columns / 2] = {from[matrix.columns - 1], {}};
-    } else {
-      for (int64_t i = 0; i < matrix.columns; i += 2) to[i / 2] = {number(matrix, r, i), number(matrix, r, i + 1)};
-    }
+    const BFloat16* from = matrix.data + r * matrix.row_stride;
+    std::memcpy(to, from, static_cast<size_t>(matrix.columns) * sizeof(BFloat16));
+    if (matrix.columns % 2 != 0) to[matrix.columns / 2] = {from[matrix.columns - 1], {}};
   }
 }
 
