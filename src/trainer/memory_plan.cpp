@@ -82,14 +82,15 @@ double product_bytes(double logits, double dtype_bytes) {
 }
 
 // What the head holds while it runs, beside what is saved (nn/lm_head.cpp): a chunk's logits, which their gradient
-// overwrites; the weight's gradient in fp32, and at the end also in the working dtype; the hidden states of the trained
-// tokens and their gradient.
+// overwrites; the weight's gradient in fp32, and at the end also in the working dtype where that is another; the hidden
+// states of the trained tokens and their gradient.
 double head_bytes(const models::ModelConfig& model, double tokens, double dtype_bytes, bool trained, bool cuda) {
   const auto vocabulary = static_cast<double>(model.vocab_size), hidden = static_cast<double>(model.hidden_size);
   const double chunk = std::min(static_cast<double>(nn::auto_chunk_tokens(cuda)), tokens);
   const double logits = chunk * vocabulary * dtype_bytes;
-  return logits + (cuda ? 0.0 : product_bytes(logits, dtype_bytes)) +
-         (trained ? (4.0 + dtype_bytes) * vocabulary * hidden : 0.0) + 2.0 * tokens * hidden * dtype_bytes;
+  const double gradient = (dtype_bytes < 4.0 ? 4.0 + dtype_bytes : 4.0) * vocabulary * hidden;
+  return logits + (cuda ? 0.0 : product_bytes(logits, dtype_bytes)) + (trained ? gradient : 0.0) +
+         2.0 * tokens * hidden * dtype_bytes;
 }
 
 // Whether the run samples at all, in steps or in evaluations.
