@@ -37,18 +37,14 @@ std::vector<data::SeenFile> inspect(const std::vector<std::string>& entries, con
   return seen;
 }
 
-// Loads only tokenizer and template, since nothing is computed.
-std::optional<trainer::Policy> load_tokenizer(const trainer::PolicyConfig& config) {
+// Tokenizer and template, where lengths are to be counted in tokens.
+std::optional<trainer::Policy> tokens_of(const trainer::PolicyConfig& config) {
   const bool names_template = config.chat_template.text != trainer::PolicyConfig{}.chat_template.text;
   if (config.path.empty() && names_template)
     throw base::ConfigError("--template needs --model: without one, lengths are characters of the problem");
   if (config.path.empty()) return std::nullopt;
   if (!std::filesystem::is_directory(config.path)) throw base::ConfigError("--model: no folder " + config.path);
-  std::optional<trainer::Policy> policy(std::in_place);
-  policy->folder = config.path;
-  policy->tokenizer = tokenizer::Tokenizer::load(policy->folder);
-  policy->chat_template = tokenizer::ChatTemplate::resolve(config.chat_template, policy->folder);
-  return policy;
+  return trainer::load_tokenizer(config);
 }
 
 // The overlap of each file with those of --against; without --against, with each file before it.
@@ -62,7 +58,7 @@ std::vector<Json> all_overlaps(const std::vector<data::SeenFile>& files, const s
 }
 
 void run_data(const DataOptions& options) {
-  const auto policy = load_tokenizer(options.model);
+  const auto policy = tokens_of(options.model);
   const auto files = inspect(options.files, options), against = inspect(options.against, options);
   std::vector<Json> facts;
   for (const auto* seen : {&files, &against}) {

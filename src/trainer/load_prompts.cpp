@@ -214,6 +214,11 @@ std::vector<std::string> names_of_sets(const std::vector<std::string>& files, co
   return names;
 }
 
+int64_t longest_prompt(const TrainConfig& config) {
+  if (!config.rollout.max_total_tokens) return config.data.max_prompt_tokens;
+  return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
+}
+
 std::vector<Prompt> prompts_of(const Policy& policy, const data::DataConfig& data,
                                const std::vector<data::Problem>& problems, int64_t max_prompt_tokens,
                                const char* what) {

@@ -37,6 +37,9 @@ std::vector<data::Problem> load_train_problems(const data::DataConfig& data,
 /// because the results of one would overwrite those of the other.
 std::vector<std::string> names_of_sets(const std::vector<std::string>& files, const char* key);
 
+/// The length of the longest prompt that leaves room for a whole completion within rollout.max_total_tokens.
+int64_t longest_prompt(const TrainConfig& config);
+
 /// Turns problems into prompts of this policy (make_prompts()), and warns of those that are left out because they are
 /// longer than max_prompt_tokens. what: the key that names the files, for messages. Throws base::ConfigError when none
 /// is left.

@@ -4,9 +4,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "grpo/algo/advantage.h"
@@ -21,6 +23,7 @@
 #include "trainer/divergence.h"
 #include "trainer/divide_prompts.h"
 #include "trainer/group_sizes.h"
+#include "trainer/load_prompts.h"
 #include "trainer/memory_plan.h"
 #include "trainer/metric_watch.h"
 #include "trainer/plan_inputs.h"
@@ -358,6 +361,24 @@ std::string trained_text(const PolicyConfig& policy, const models::ModelConfig& 
                       " on ", base::join(lora.targets, ", "), "; the weights themselves stay as they are\n");
 }
 
+// How long the prompts are and how the first one reads, which shows a template or a system message that does not fit.
+// Nothing where the tokenizer or the problems are not here.
+void describe_prompts(std::ostream& out, const TrainConfig& config, const PlanAssumptions& assumptions,
+                      const std::vector<data::Problem>& train) {
+  constexpr size_t kMostProblems = 1000;
+  if (!assumptions.shape.empty() || assumptions.rows || train.empty()) return;
+  if (!std::filesystem::exists(models::base_folder(config.model.path) / "tokenizer.json")) return;
+  const size_t count = std::min(train.size(), kMostProblems);
+  const auto prompts =
+      prompts_of(load_tokenizer(config.model), config.data,
+                 {train.begin(), train.begin() + static_cast<int64_t>(count)}, longest_prompt(config), "data.train");
+  const auto shorter = [](const Prompt& a, const Prompt& b) { return a.ids.size() < b.ids.size(); };
+  const auto [least, most] = std::minmax_element(prompts.begin(), prompts.end(), shorter);
+  out << "prompts: " << least->ids.size() << " to " << most->ids.size() << " tokens in "
+      << (count < train.size() ? "the first " : "") << count << "; the first: "
+      << nlohmann::json(prompts.front().text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+}
+
 }  // namespace
 
 std::string resolved_choices(const TrainConfig& config, const Policy& policy, const DataExtent& data, int64_t steps) {
@@ -392,6 +413,7 @@ std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<do
       << ", " << model.num_parameters() << " parameters\n";
   out << trained_text(config.model, model);
   describe_batch(out, config, data, steps);
+  describe_prompts(out, config, assumptions, inputs.train);
   describe_objective(out, config);
   describe_evaluation(out, config, static_cast<int64_t>(inputs.evaluated.size()), steps);
   const PlanTarget target = imagined_target(config, ranks, memory_gb);

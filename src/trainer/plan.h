@@ -23,7 +23,8 @@ struct DataExtent {
 /// Spells out what this run does wherever implementations disagree. It is logged at start.
 std::string resolved_choices(const TrainConfig& config, const Policy& policy, const DataExtent& data, int64_t steps);
 
-/// What `--dry-run` prints (describe_plan in train.h). Reads config.json and the data, and loads no weights.
+/// What `--dry-run` prints (describe_plan in train.h). Reads config.json, the tokenizer and the data, and
+/// loads no weights.
 std::string plan_text(const TrainConfig& config, int64_t ranks, std::optional<double> memory_gb,
                       const PlanAssumptions& assumptions = {});
 

@@ -133,6 +133,14 @@ std::unique_ptr<models::CausalLM> load_critic(const PolicyConfig& config, int64_
   return load_model(config, {}, local_rank, seed, /*value_head=*/true);
 }
 
+Policy load_tokenizer(const PolicyConfig& config) {
+  Policy policy;
+  policy.folder = models::base_folder(config.path);
+  policy.tokenizer = tokenizer::Tokenizer::load(policy.folder);
+  policy.chat_template = tokenizer::ChatTemplate::resolve(config.chat_template, policy.folder);
+  return policy;
+}
+
 Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
                    const std::filesystem::path& weights, int64_t local_rank, uint64_t seed) {
   if (!std::filesystem::is_directory(config.path)) {
@@ -140,11 +148,8 @@ Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra
                             "; expected a Hugging Face model folder with config.json and model.safetensors; "
                             "scripts/get_model.sh obtains public ones");
   }
-  Policy policy;
-  policy.folder = models::base_folder(config.path);
+  Policy policy = load_tokenizer(config);
   policy.model = load_model(config, weights, local_rank, seed);
-  policy.tokenizer = tokenizer::Tokenizer::load(policy.folder);
-  policy.chat_template = tokenizer::ChatTemplate::resolve(config.chat_template, policy.folder);
   check_vocabulary(policy);
   policy.stop_ids = all_stop_ids(policy, extra_stop_ids);
   return policy;

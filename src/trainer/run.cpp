@@ -28,12 +28,6 @@ namespace grpo::trainer {
 namespace fs = std::filesystem;
 namespace {
 
-// The length of the longest prompt that leaves room for a whole completion within rollout.max_total_tokens.
-int64_t longest_prompt(const TrainConfig& config) {
-  if (!config.rollout.max_total_tokens) return config.data.max_prompt_tokens;
-  return std::min(config.data.max_prompt_tokens, *config.rollout.max_total_tokens - config.rollout.max_new_tokens);
-}
-
 // What to plan for. The ranks must all make the same plan, so each plans with the memory of the rank that has least.
 PlanTarget target_of_ranks(const PolicyConfig& policy, dist::Communicator& communicator) {
   const at::Device device = models::resolve_device(policy.device, communicator.local_rank());

@@ -252,9 +252,20 @@ class Train(InFolder):
         with open(self.path("quickstart_2grpo/metrics.jsonl"), encoding="utf-8") as file:
             self.assertLess(json.loads(file.readline())["memory/peak_bytes"], 1 << 30)
 
+    def test_a_plan_puts_the_prompts_into_the_template(self):
+        plan = run("train", *self.args, "--dry-run", "model.template=Add {problem} now").stdout
+        self.assertRegex(plan, r'; the first: "Add [0-9+]+= now"\n')
+        for override, word in (("model.template=qwenx", "did you mean qwen"), ("data.max_prompt_tokens=3", "data.max_prompt_tokens")):
+            result = run("train", *self.args, "--dry-run", override)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(word, result.stderr)
+        self.assertNotRegex(run("train", *self.args, "--dry-run", "--rows", "100").stdout, r"(?m)^prompts:")
+
     def test_prints_configuration_and_plan(self):
         self.assertIn("group_size: 2", run("train", *self.args, "--print-config").stdout)
-        self.assertIn("16 rollouts a step", run("train", *self.args, "--dry-run").stdout)
+        plan = run("train", *self.args, "--dry-run").stdout
+        self.assertIn("16 rollouts a step", plan)
+        self.assertRegex(plan, r'\nprompts: \d+ to \d+ tokens in (the first )?\d+; the first: "[0-9+]+="\n')
         self.assertIn("clip_high", run("train", "--help-config").stdout)
 
 

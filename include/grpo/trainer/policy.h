@@ -34,6 +34,10 @@ struct Policy {
 Policy load_policy(const PolicyConfig& config, const std::vector<int64_t>& extra_stop_ids,
                    const std::filesystem::path& weights = {}, int64_t local_rank = 0, uint64_t seed = 0);
 
+/// The policy without model and stop ids, which is enough for make_prompts(). Throws base::ConfigError or base::IoError
+/// for an unknown template or unreadable tokenizer files.
+Policy load_tokenizer(const PolicyConfig& config);
+
 /// Loads the weights alone, for work on token ids; the arguments are those of load_policy.
 std::unique_ptr<models::CausalLM> load_model(const PolicyConfig& config, const std::filesystem::path& weights = {},
                                              int64_t local_rank = 0, uint64_t seed = 0);
