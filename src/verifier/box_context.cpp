@@ -251,7 +251,7 @@ std::string in_prose(std::string_view text, const Box& box, std::string content)
   }
   const auto behind = text.substr(box.end);
   if (!glue.left.empty() || !glue.right.empty()) {
-    const auto is_part_of_number = [](char c) { return is_digit(c) || c == '.' || c == ','; };
+    const auto is_part_of_number = [](char c) { return is_digit(c) || c == '.' || c == ',' || c == '_'; };
     const bool digits = (!glue.left.empty() && is_part_of_number(glue.left.back())) ||
                         (!glue.right.empty() && is_part_of_number(glue.right[0]));
     return glue.left + (digits ? content : "{" + content + "}") + glue.right;

@@ -103,11 +103,34 @@ constexpr std::string_view kBoxChangesBefore[] = {"negative",
 constexpr std::string_view kSecondAnswers[] = {"maybe",    "perhaps",  "possibly", "previously",
                                                "formerly", "replaces", "if not"};
 
-constexpr std::string_view kBoxChangesBehind[] = {
-    "th ",           "st ",         "nd ",          "rd ",          "plus",          "minus",  "divided by",
-    "multiplied by", "and a half",  "and one half", "and a third",  "and a quarter", "halves", "thirds",
-    "fourths",       "fifths",      "sixths",       "sevenths",     "eighths",       "ninths", "tenths",
-    "hundredths",    "thousandths", "choose",       "to the power", "raised to"};
+constexpr std::string_view kBoxChangesBehind[] = {"th ",
+                                                  "st ",
+                                                  "nd ",
+                                                  "rd ",
+                                                  "plus",
+                                                  "minus",
+                                                  "divided by",
+                                                  "multiplied by",
+                                                  "and a half",
+                                                  "and one half",
+                                                  "and a third",
+                                                  "and a quarter",
+                                                  "halves",
+                                                  "thirds",
+                                                  "fourths",
+                                                  "fifths",
+                                                  "sixths",
+                                                  "sevenths",
+                                                  "eighths",
+                                                  "ninths",
+                                                  "tenths",
+                                                  "hundredths",
+                                                  "thousandths",
+                                                  "choose",
+                                                  "to the power",
+                                                  "raised to",
+                                                  "is half the answer",
+                                                  "is twice the answer"};
 
 // The same of scripts without spaces, where the words touch the box.
 constexpr std::string_view kTouchingChanges[] = {"以上",   "以下",   "未満",   "未满", "倍",
@@ -199,8 +222,10 @@ bool is_one_case(std::string_view behind) {
   if (!conditional) return false;
   for (const std::string_view word : {" if ", " when ", " for ", " otherwise", " else"}) {
     for (size_t at = low.find(word, first + 3); at != std::string::npos; at = low.find(word, at + 1)) {
+      const size_t value = low.find_first_not_of(" ,:$", at + word.size());
+      if (word == " otherwise" && value != std::string::npos && is_digit(low[value])) return true;
       size_t end = at;
-      while (end > first && std::string_view(" $}").find(low[end - 1]) != std::string_view::npos) --end;
+      while (end > first && std::string_view(" $}(").find(low[end - 1]) != std::string_view::npos) --end;
       size_t begin = end;
       while (begin > first && std::string_view(" $").find(low[begin - 1]) == std::string_view::npos) --begin;
       const auto joint = trimmed(std::string_view(low).substr(0, begin));
@@ -274,6 +299,18 @@ bool ends_with_number_and(std::string_view tail, std::string_view word) {
   return tail.ends_with(word) && tail.size() > word.size() && is_digit(tail[tail.size() - word.size() - 1]);
 }
 
+// "The answer minus 1", "the answer squared", without their verb.
+bool changes_subject(std::string_view low) {
+  const size_t answer = low.rfind("the answer ");
+  if (answer == std::string_view::npos || low.find_first_of(".\n,;:", answer) != std::string_view::npos) return false;
+  const auto words = low.substr(answer + 11);
+  for (const std::string_view word : {"minus ", "plus ", "times ", "divided by ", "multiplied by ", "squared", "cubed",
+                                      "doubled", "halved", "modulo ", "mod "}) {
+    if (words.starts_with(word)) return true;
+  }
+  return false;
+}
+
 // "4 or \boxed{5}"
 bool is_alternative(std::string_view tail) {
   return ends_with_word(tail, "or") && tail.size() > 4 &&
@@ -282,7 +319,34 @@ bool is_alternative(std::string_view tail) {
 
 }  // namespace
 
+bool speaks_of_the_answer(std::string_view before) {
+  constexpr size_t kSentence = 160;
+  std::string low = lower(before.substr(before.size() > kSentence ? before.size() - kSentence : 0));
+  const auto drop = [&](std::initializer_list<std::string_view> words) {
+    for (bool dropped = true; dropped;) {
+      dropped = false;
+      while (!low.empty() && std::string_view(" $:*\n").find(low.back()) != std::string_view::npos) low.pop_back();
+      for (const auto word : words) {
+        if (!ends_with_word(low, word)) continue;
+        low.resize(low.size() - word.size());
+        dropped = true;
+      }
+    }
+  };
+  drop({"is", "are", "equals", "be", "="});
+  if (!ends_with_word(low, "answer")) return changes_subject(low);
+  low.resize(low.size() - 6);
+  drop({"the", "final", "correct", "right", "actual", "real", "true", "our", "my", "this", "that"});
+  if (low.ends_with("value of") || low.ends_with("form of")) return false;
+  for (const std::string_view word : {"of", "twice", "thrice", "half", "double", "triple", "times", "than", "minus",
+                                      "plus", "whether", "divides", "divide", "exceeds"}) {
+    if (ends_with_word(low, word)) return true;
+  }
+  return false;
+}
+
 bool box_changed(std::string_view before, std::string_view behind) {
+  if (speaks_of_the_answer(before)) return true;
   if (is_one_case(behind) || is_other_case(before, behind)) return true;
   const auto touching = behind.substr(std::min(behind.find_first_not_of("$ "), behind.size()));
   if (starts_with_any(touching, kTouchingChanges)) return true;
@@ -298,6 +362,7 @@ bool box_changed(std::string_view before, std::string_view behind) {
 }
 
 bool changed_before(std::string_view before) {
+  if (speaks_of_the_answer(before)) return true;
   const std::string tail = tail_of(before);
   const bool moves = tail.find(" from ") != std::string::npos;  // "from 3 to 5" ends at 5
   return ends_with_any(tail, kChangesBefore) || ends_interval(tail) || ends_with_number_and(tail, " in") ||

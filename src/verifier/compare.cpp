@@ -37,10 +37,18 @@ class Comparison {
     if (gold->kind == Kind::kTuple || answer->kind == Kind::kTuple) return same_tuples(gold, answer);
     if (gold->kind == Kind::kRatio || answer->kind == Kind::kRatio) return same_ratios(gold, answer);
     if (is_residue(gold) && is_residue(answer)) return same_residues(gold, answer);
+    // 98 + 77 + 0x and 49x^2 + 14x(19-7x) + (19-7x)^2 have still to be simplified.
+    if (answer->kind == Kind::kAdd && has_names(answer) && !has_names(gold)) return false;
     return same_quantities(gold, answer, policy_, arena_);
   }
 
  private:
+  static bool has_names(Ref node) {
+    std::set<std::string> names;
+    collect_symbols(node, names);
+    return !names.empty();
+  }
+
   // f(x) \equiv 0 says that f(x) = 0 for all x, while between numbers \equiv means equal remainders.
   Ref without_identity(Ref node) {
     if (node->kind != Kind::kRelation || node->relations != std::vector<Relation>{Relation::kCongruent}) return node;
@@ -482,6 +490,7 @@ class Comparison {
     if (one == Relation::kIn || one == Relation::kApprox || one == Relation::kCongruent || other == Relation::kIn ||
         other == Relation::kApprox || other == Relation::kCongruent)
       return false;
+    if (is_value(gold) && !is_value(answer)) return false;
     bool positive = true;
     const Ref left = difference(gold);
     const Ref right = difference(answer);
@@ -492,6 +501,14 @@ class Comparison {
              same_after_denominators(left, right, arena_.budget());
     }
     return other == (positive ? one : mirrored(one));
+  }
+
+  // Whether a name stands alone on one side, and only known numbers on the other: x = 5, x < 5. What still has to be
+  // solved for it, as 3x + 2 = 17, is the question and not the answer.
+  static bool is_value(Ref relation) {
+    const Ref left = relation->kids[0], right = relation->kids[1];
+    const bool named = left->kind == Kind::kSymbol && !contains(right, Kind::kSymbol);
+    return named || (right->kind == Kind::kSymbol && !contains(left, Kind::kSymbol));
   }
 
   // Whether the equation is solved for a name, y = ...: then the other one has to be solved, too. A derivative on the

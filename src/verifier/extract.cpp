@@ -30,11 +30,40 @@ bool gives_up(const std::string& low) {
                         "not sure", "unsure", "give up", "no answer", "no idea", "impossible to", "not possible to"});
 }
 
+// "The problem is 98 + 77", "The first thing to do is 98 + 77"
+bool states_a_problem(std::string_view sentence) {
+  const std::string low = " " + lower(sentence);
+  return mentions(low, {" problem", " task", " question", " exercise", " to do", " to find", " to compute",
+                        " to calculate", " to evaluate", " to add", " need "});
+}
+
+// Whether the end of a text asks for something: "How many chairs are there?", "Find all x such that f(x) = 3."
+bool asks(std::string_view text) {
+  text = trimmed(text);
+  bool question = false;
+  while (!text.empty() && std::string_view(" .?*$").find(text.back()) != std::string_view::npos) {
+    question = question || text.back() == '?';
+    text.remove_suffix(1);
+  }
+  const std::string low = lower(last_sentence(text));
+  static constexpr std::string_view kOpenings[] = {"how many ",  "how much ",    "what is ", "what are ",
+                                                   "what was ",  "what percent", "which ",   "find ",
+                                                   "determine ", "compute ",     "evaluate "};
+  const bool opens = std::any_of(std::begin(kOpenings), std::end(kOpenings),
+                                 [&](std::string_view words) { return low.starts_with(words); });
+  const bool command = low.starts_with("find ") || low.starts_with("determine ") || low.starts_with("compute ") ||
+                       low.starts_with("evaluate ");
+  return opens && low.find(':') == std::string::npos &&
+         (question ||
+          (command && (low.find('=') == std::string::npos || mentions(low, {" such that ", " if ", " where "}))));
+}
+
 // Whether a text goes on with a value that it states: "The result is ", "This equals $".
 bool introduces_value(std::string_view before) {
   while (!before.empty() && (is_space(before.back()) || before.back() == '$' || before.back() == '*'))
     before.remove_suffix(1);
   if (before.ends_with("\\(") || before.ends_with("\\[")) before = trimmed(before.substr(0, before.size() - 2));
+  if (is_hypothesis(last_sentence(before)) || states_a_problem(last_sentence(before))) return false;
   const std::string low = " " + lower(before.substr(before.size() > 12 ? before.size() - 12 : 0));
   if (low.ends_with(" to get") || low.ends_with(" to give") || low.ends_with(" to have")) return false;
   static constexpr std::string_view kVerbs[] = {" is",  " are",  " equals",  " equal to", " gives", " give",
@@ -211,6 +240,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
         return none("phrase", "the text denies its answer");
       // A "####" behind the phrase is the later statement and decides.
       const size_t hashes = find_last(text, "####");
+      if (!sentence.empty() && speaks_of_the_answer(std::string_view(text).substr(0, text.find(sentence, at))))
+        return none("phrase", "words make something else of the answer");
       if (sentence.empty() || (hashes != std::string::npos && hashes > at)) return {};
       return {.candidates = sentence_readings(sentence), .rule = "phrase", .reason = ""};
     }
@@ -233,7 +264,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (math.empty() || number_follows || symbol) return {};
       const size_t begin = text.rfind(math, at);
       const auto before = std::string_view(text).substr(0, begin == std::string::npos ? 0 : begin);
-      if (changed_before(before) || denied_before(before) || is_hypothesis(last_sentence(before)))
+      if (changed_before(before) || denied_before(before) || is_hypothesis(last_sentence(before)) || asks(text))
         return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
       size_t first = 0;
@@ -255,6 +286,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     case Fallback::kLastNumber: {
       const std::string low = lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0));
       if (gives_up(low)) return none("last number", "the response gives up");
+      if (asks(text)) return none("last number", "the response ends with what is asked for");
       std::string number = last_value(text, at);
       if (number.empty()) return {};
       const auto before_number = std::string_view(text).substr(0, at);

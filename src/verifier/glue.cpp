@@ -183,8 +183,15 @@ std::string touching_right(std::string_view text) {
   for (const std::string_view sign : {"²", "³", "½", "¼", "¾", "⅓", "⅔", "π", "√"}) {
     if (text.starts_with(sign)) return std::string(sign);
   }
+  if (text[0] == '_' && count > 0) return std::string(text.substr(0, 1 + count));  // a base
+  if (text.starts_with("\\sqrt")) {
+    const auto operand = text.substr(0, std::min(text.find_first_of(" .,;\n$"), text.size()));
+    return operand.size() > 5 ? std::string(operand) : "";
+  }
+  if ((text[0] == '+' || text[0] == '*') && count > 0)
+    return (text[0] == '*' ? "\\cdot " : "+") + std::string(text.substr(1, count));
   const char next = text.size() > 1 ? text[1] : ' ';
-  if (is_lower(text[0]) && std::string_view("xyznk").find(text[0]) != std::string_view::npos && !is_letter(next) &&
+  if (is_lower(text[0]) && std::string_view("xyznki").find(text[0]) != std::string_view::npos && !is_letter(next) &&
       next != '\'')
     return std::string(1, text[0]);
   for (const std::string_view ending : {"th", "st", "nd", "rd"}) {

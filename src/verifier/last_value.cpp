@@ -367,7 +367,11 @@ std::string value_at_end(std::string_view text, size_t& at, bool stated) {
     return "-" + std::string(value);
   }
   if (named && (changed_before(tail.substr(0, begin)) || named_by_word(tail.substr(0, begin)))) return "";
-  if (is_hypothesis(last_sentence(tail.substr(0, begin)))) return "";
+  // "Find the total: 9 * 2 = 18" and "Find the total: 18" say what comes of it, "Find the total: 9 * 2" does not.
+  const auto sentence = last_sentence(tail.substr(0, begin));
+  const bool plain = value.find_first_not_of("0123456789.,-") == std::string_view::npos;
+  const bool result = value.find('=') != std::string_view::npos || (plain && trimmed(sentence).ends_with(':'));
+  if (!result && is_hypothesis(sentence)) return "";
   const auto behind = tail.substr(run.end);
   if (denied_before(tail.substr(0, begin)) || changed_behind(behind) || denied_behind(behind)) return "";
   size_t first = 0;

@@ -457,7 +457,8 @@ class Lexer {
     if (word == "Abs" && peek() == '(') return push(Type::kWord, "abs");
     const bool divides = !tokens_.empty() && tokens_.back().is_punct("/");
     if (divides && after_unit() && find_unit(word)) return push(Type::kText, std::string(word));  // the h of km/h
-    for (auto& run : split_letters(word, after_value()))
+    const bool per = !tokens_.empty() && tokens_.back().is(Type::kWord, "per");                   // dollars per day
+    for (auto& run : split_letters(word, after_value() || per))
       push(run.word ? Type::kWord : Type::kSymbol, std::move(run.text));
   }
 

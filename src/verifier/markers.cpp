@@ -141,11 +141,51 @@ bool speaks_of_another(std::string_view low) {
       "wrong",       "incorrect",        "mistaken",        "students",       "might think",       "may think",
       "would think", "could think",      "tempting",        "for comparison", "without the",       "had we",
       "if we had",   "previous problem", "another problem", "other problem",  "different problem", "some say",
-      "you might"};
+      "you might",   "instead"};
   return std::any_of(std::begin(kOthers), std::end(kOthers), [&](std::string_view words) {
     const size_t at = sentence.find(words);
     return at != std::string_view::npos && sentence.find("not ") > at;
   });
+}
+
+// "The answer is correct", "the answer is in dollars": what is said of an answer, and none.
+bool is_remark(std::string_view content) {
+  if (std::any_of(content.begin(), content.end(), [](char c) { return is_digit(c) || c == '\\' || c == '$'; }))
+    return false;
+  const std::string low = lower(content);
+  for (const std::string_view word : {"correct", "reasonable", "valid", "verified", "confirmed", "consistent", "in ",
+                                      "plausible", "sensible", "indeed correct", "therefore correct"}) {
+    if (low.starts_with(word) && (word.ends_with(' ') || low.size() == word.size() || !is_letter(low[word.size()])))
+      return true;
+  }
+  return false;
+}
+
+// Without the marks of bold type inside a line, which between operands would be a power: "**18** apples", "<b>18</b>".
+std::string without_bold(std::string text) {
+  for (const std::string_view name : {"b>", "strong>", "em>", "u>"}) {
+    const std::string open = "<" + std::string(name), close = "</" + std::string(name);
+    for (size_t at = text.find(close); at != std::string::npos; at = text.find(close)) {
+      text.erase(at, close.size());
+      if (const size_t begin = text.rfind(open, at); begin != std::string::npos) text.erase(begin, open.size());
+    }
+  }
+  const auto stands_apart = [&](size_t at) {
+    return at >= text.size() || !(is_letter(text[at]) || is_digit(text[at]) ||
+                                  std::string_view("({\\-").find(text[at]) != std::string_view::npos);
+  };
+  for (size_t at = text.find("**"); at != std::string::npos; at = text.find("**", at)) {
+    const bool closes = at > 0 && !is_space(text[at - 1]) && stands_apart(at + 2);
+    const size_t close = text.find("**", at + 2);
+    const bool opens = (at == 0 || is_space(text[at - 1])) && at + 2 < text.size() && !is_space(text[at + 2]) &&
+                       close != std::string::npos && stands_apart(close + 2);
+    if (closes || opens) {
+      text.erase(at, 2);
+    } else {
+      at += 2;
+    }
+  }
+  return text;
 }
 
 }  // namespace
@@ -177,7 +217,7 @@ std::string behind_answer_phrase(std::string_view text, size_t& at) {
         if (start == std::string_view::npos) continue;
       }
       const std::string content = sentence_at(tail, start);
-      if (is_blank_markup(content)) continue;
+      if (is_blank_markup(content) || is_remark(content)) continue;
       best = content;
       best_at = found;
       break;
@@ -284,7 +324,8 @@ std::string clean_answer(std::string_view text) {
                                                 "\\,",
                                                 "\\ "};
   std::string out = trim(text);
-  if (out.size() > kMaxAnswerBytes) return out;                   // too long for an answer, whatever stands around it
+  if (out.size() > kMaxAnswerBytes) return out;  // too long for an answer, whatever stands around it
+  out = without_bold(std::move(out));
   if (out.ends_with('\\') && !out.ends_with("\\\\")) out += ' ';  // "\ " at the end was a space
   std::string_view rest = out;
   if (rest.size() > 2 && rest.front() == '\'' && rest.back() == '\'') rest = trimmed(rest.substr(1, rest.size() - 2));

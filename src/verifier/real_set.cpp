@@ -161,16 +161,13 @@ class RealSets {
     const auto is_absolute = [](Ref node) {
       return node->kind == Kind::kFunction && node->text == "abs" && node->kids[0]->kind == Kind::kSymbol;
     };
+    if (relation == Relation::kEqual && (is_absolute(left) || is_absolute(right))) throw NoRealSet{};
     if (is_absolute(left) && is_bound(right)) return {left->kids[0]->text, relation, right, true};
     if (is_absolute(right) && is_bound(left)) return {right->kids[0]->text, mirrored(relation), left, true};
     const auto is_name = [](Ref node) { return node->kind == Kind::kSymbol || node->kind == Kind::kApply; };
     if (is_name(left) && is_bound(right)) return {canonical_text(left), relation, right};
     if (is_name(right) && is_bound(left)) return {canonical_text(right), mirrored(relation), left};
-    const Ref difference = arena_.make(Kind::kAdd, {left, arena_.make(Kind::kNeg, {right})});
-    const auto linear = as_linear(difference, arena_.budget());
-    if (!linear) throw NoRealSet{};
-    return {linear->variable, linear->slope.is_negative() ? mirrored(relation) : relation,
-            arena_.number(-linear->offset / linear->slope)};
+    throw NoRealSet{};
   }
 
   static bool is_membership(Ref node) { return node->relations.size() == 1 && node->relations[0] == Relation::kIn; }

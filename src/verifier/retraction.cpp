@@ -265,8 +265,20 @@ bool confirms(std::string_view low) {
                      [&](std::string_view words) { return low.find(words) != std::string_view::npos; });
 }
 
+// "Wrong!", "Not quite.": a sentence that is nothing but a verdict.
+bool is_verdict(std::string_view sentence) {
+  while (!sentence.empty() && !is_letter(sentence.back())) sentence.remove_suffix(1);
+  for (const std::string_view words : {"wrong", "incorrect", "not quite", "not right", "not correct", "false", "nope",
+                                       "too low", "too high", "that's too low", "that's too high", "that is too low",
+                                       "that is too high", "this is too low", "this is too high"}) {
+    if (sentence == words) return true;
+  }
+  return false;
+}
+
 // "That is not right", "it's wrong", but not "that is wrong if n is odd".
 bool denies(std::string_view sentence) {
+  if (is_verdict(sentence)) return true;
   const auto subject = words_at(sentence, kSubjects);
   if (subject.empty()) return false;
   std::string predicate(trimmed(sentence.substr(subject.size())));

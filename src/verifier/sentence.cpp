@@ -66,6 +66,53 @@ std::string behind_not_but(const std::string& statement) {
   return hedges(other) ? "" : other;
 }
 
+// What a problem asks one to do, without the objects of which a value may come ("add them: 5 + 7 = 12").
+constexpr std::string_view kTasks[] = {"add",      "subtract", "multiply", "divide",  "compute",   "calculate",
+                                       "evaluate", "simplify", "expand",   "factor",  "factorise", "factorize",
+                                       "convert",  "solve",    "reduce",   "rewrite", "express",   "determine",
+                                       "find",     "work out", "what is",  "round"};
+
+bool concludes(std::string_view low) {
+  static constexpr std::string_view kConclusions[] = {", ",     " then ",  " is ",    " are ",    " get",
+                                                      " give",  " has ",   " have ",  " equals ", " becomes ",
+                                                      " yield", " makes ", " there ", " so ",     " to "};
+  return std::any_of(std::begin(kConclusions), std::end(kConclusions),
+                     [&](std::string_view words) { return low.find(words) != std::string_view::npos; });
+}
+
+// Words of two letters and more.
+int words_of(std::string_view low) {
+  int words = 0;
+  for (size_t i = 0; i < low.size(); ++i) {
+    const bool begins = is_letter(low[i]) && (i == 0 || !is_letter(low[i - 1]));
+    words += begins && i + 1 < low.size() && is_letter(low[i + 1]) ? 1 : 0;
+  }
+  return words;
+}
+
+// Whether a sentence, up to where a value begins, tells or means to do something with it: "Factor: ", "Reduce the
+// fraction ", "we need to expand the product ".
+bool sets_a_task(std::string_view sentence) {
+  std::string low = " " + lower(sentence);
+  while (!low.empty() && std::string_view(" $*:").find(low.back()) != std::string_view::npos) low.pop_back();
+  for (const std::string_view task : kTasks) {
+    const std::string word = " " + std::string(task);
+    for (size_t at = low.rfind(word); at != std::string::npos; at = at == 0 ? at - 1 : low.rfind(word, at - 1)) {
+      const size_t end = at + word.size();
+      if (end < low.size() && is_letter(low[end])) continue;
+      const auto lead = std::string_view(low).substr(0, at);
+      bool meant = at == 0;
+      for (const std::string_view verb : {" to", " must", " can", " will", " should", " let's", " let us", " please"})
+        meant = meant || lead.ends_with(verb);
+      const auto rest = std::string_view(low).substr(end);
+      if (meant && rest.find_first_of("=:") == std::string_view::npos && words_of(rest) < 5 &&
+          !concludes(std::string(rest) + " "))
+        return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 bool hedges(std::string_view sentence) {
@@ -78,33 +125,22 @@ bool hedges(std::string_view sentence) {
 }
 
 bool is_hypothesis(std::string_view sentence) {
+  if (sets_a_task(sentence)) return true;
   if (sentence.size() > 80) return false;
   if (lower(sentence.substr(0, 9)) == "in order ") sentence.remove_prefix(9);
-  static constexpr std::string_view kOpenings[] = {
-      "let ",   "let's try ", "suppose ", "assume ",  "if ",   "for ",  "when ",         "consider ",
-      "given ", "try ",       "check ",   "testing ", "test ", "find ", "we are given ", "assuming "};
-  // "Add 5" and "To add 5" ask for something; "Add them: 8 + 8 = " says what comes of it.
+  static constexpr std::string_view kOpenings[] = {"let ",   "let's try ", "suppose ",  "assume ",       "if ",
+                                                   "for ",   "when ",      "consider ", "given ",        "try ",
+                                                   "check ", "testing ",   "test ",     "we are given ", "assuming "};
+  // "Adding 5 and 7" sets something out; "Adding them: 5 + 7 = " says what comes of it.
   static constexpr std::string_view kSteps[] = {
-      "to ",          "add ",       "subtract ",    "multiply ",  "divide ",      "compute ",    "calculate ",
-      "evaluate ",    "simplify ",  "expand ",      "factor ",    "convert ",     "solve ",      "adding ",
-      "subtracting ", "dividing ",  "multiplying ", "computing ", "calculating ", "evaluating ", "simplifying ",
-      "expanding ",   "factoring ", "converting ",  "solving ",   "what is ",     "what's "};
-  static constexpr std::string_view kConclusions[] = {", ",     " then ",  " is ",    " are ",    " get",
-                                                      " give",  " has ",   " have ",  " equals ", " becomes ",
-                                                      " yield", " makes ", " there ", " so ",     " to "};
+      "to ",         "adding ",      "subtracting ", "dividing ",  "multiplying ", "computing ", "calculating ",
+      "evaluating ", "simplifying ", "expanding ",   "factoring ", "converting ",  "solving ",   "what's "};
   const std::string low = lower(sentence);
   const auto starts = [&](std::string_view words) { return low.starts_with(words); };
   const bool opens =
       std::any_of(std::begin(kOpenings), std::end(kOpenings), starts) ||
       (std::any_of(std::begin(kSteps), std::end(kSteps), starts) && low.find_first_of("=:") == std::string::npos);
-  int words = 0;  // "For all five days she earns" has a verb that no list knows
-  for (size_t i = 0; i < low.size(); ++i) {
-    const bool begins = is_letter(low[i]) && (i == 0 || !is_letter(low[i - 1]));
-    words += begins && i + 1 < low.size() && is_letter(low[i + 1]) ? 1 : 0;
-  }
-  return opens && words < 4 &&
-         std::none_of(std::begin(kConclusions), std::end(kConclusions),
-                      [&](std::string_view words) { return low.find(words) != std::string::npos; });
+  return opens && words_of(low) < 4 && !concludes(low);  // "For all five days she earns" has a verb that no list knows
 }
 
 bool is_prose(std::string_view text) {

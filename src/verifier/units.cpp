@@ -38,7 +38,8 @@ constexpr std::string_view kNoUnits[] = {
     // degree and doubt
     "more", "less", "fewer", "least", "most", "only", "almost", "nearly", "about", "roughly", "approximately", "maybe",
     "perhaps", "possibly", "probably", "wrong", "incorrect", "correct", "right", "false", "true", "impossible",
-    "undefined", "unknown", "answer",
+    "undefined", "unknown", "answer", "extraneous", "rejected", "discarded", "excluded", "invalid", "nope", "bound",
+    "etc",
     // words of mathematics
     "times", "fold", "twice", "thrice", "once", "plus", "minus", "negative", "positive", "squared", "cubed", "doubled",
     "tripled", "halved", "factorial", "choose", "root", "log", "ln", "modulo", "mod", "divided", "multiplied", "power",
@@ -84,6 +85,19 @@ constexpr std::string_view kNoUnitCharacters[] = {
     "未満", "未满", "或",   "和",   "是",   "至", "到", "百", "千", "万", "亿", "第",   "平方根", "次方",   "折",
     "成",   "では", "아닙", "아니", "十",   "兆", "십", "백", "천", "만", "억", "분의", "절반"};
 
+// Whether a word holds an arrow, a mathematical sign, a picture or a mark that strikes letters out.
+bool has_sign(std::string_view word) {
+  for (size_t i = 0; i < word.size(); ++i) {
+    const auto byte = [&](size_t at) { return at < word.size() ? static_cast<unsigned char>(word[at]) : 0u; };
+    const bool picture = byte(i) == 0xF0 && byte(i + 1) == 0x9F;                      // from U+1F000 on
+    const bool sign = byte(i) == 0xE2 && byte(i + 1) >= 0x86 && byte(i + 1) <= 0xAF;  // U+2180 to U+2BFF
+    const bool strike = byte(i) == 0xCC && byte(i + 1) >= 0xB4 && byte(i + 1) <= 0xB8;
+    const bool share = word.substr(i).starts_with("‱");
+    if (picture || sign || strike || share) return true;
+  }
+  return false;
+}
+
 bool is_statement_word(const std::string& word) {
   if (std::find(std::begin(kNoUnits), std::end(kNoUnits), word) != std::end(kNoUnits)) return true;
   if (std::find(std::begin(kNoUnitsElsewhere), std::end(kNoUnitsElsewhere), word) != std::end(kNoUnitsElsewhere))
@@ -91,6 +105,7 @@ bool is_statement_word(const std::string& word) {
   for (const std::string_view part : {"n't", "hundred", "thousand", "illion", "upled", "fold"}) {
     if (word.find(part) != std::string::npos) return true;
   }
+  if (has_sign(word)) return true;
   if ((word[0] & 0x80) != 0)
     return std::any_of(std::begin(kNoUnitCharacters), std::end(kNoUnitCharacters),
                        [&](std::string_view c) { return word.find(c) != std::string::npos; });

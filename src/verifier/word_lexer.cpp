@@ -15,9 +15,9 @@ constexpr std::array<std::string_view, 14> kMeanings = {"and", "or",      "pi", 
                                                         "inf", "oo",      "union",  "percent",  "percentage",
                                                         "pct", "degrees", "degree", "mod"};
 // Short words of sentences, without those that may well be products: "an", "at", "by", "it", "as", "is", "be", "of".
-constexpr std::array<std::string_view, 29> kStops = {
-    "so",  "we",  "to",  "the", "for", "all", "not", "are", "was", "get", "has", "had", "but", "let", "yes",
-    "you", "now", "how", "see", "its", "our", "can", "way", "one", "two", "six", "ten", "in",  "thus"};
+constexpr std::array<std::string_view, 30> kStops = {
+    "per", "so",  "we",  "to",  "the", "for", "all", "not", "are", "was", "get", "has", "had", "but", "let",
+    "yes", "you", "now", "how", "see", "its", "our", "can", "way", "one", "two", "six", "ten", "in",  "thus"};
 // Words that begin like the name of a function but are no product with it.
 constexpr std::array<std::string_view, 22> kNoFunctions = {
     "sing", "sins", "sink", "sine", "since", "cost", "cosy", "tang", "tank", "tans", "tan",
