@@ -429,24 +429,4 @@ std::optional<std::vector<Rational>> real_roots(Ref node, const std::string& var
   });
 }
 
-std::optional<Linear> as_linear(Ref node, Budget& budget) {
-  const auto ring = common_ring(node, node);
-  if (!ring || ring->names().size() != 1) return std::nullopt;
-  return guarded<Linear>([&]() -> Linear {
-    const Fraction f = Expander(*ring, budget).expand(node);
-    if (!is_number(f.den) || fmpq_mpoly_total_degree_si(f.num.get(), ring->get()) != 1) throw NotRational{};
-    Linear out;
-    out.variable = ring->names()[0];
-    Rational den;
-    fmpq_mpoly_get_fmpq(den.get(), f.den.get(), ring->get());
-    const ulong one = 1;
-    const ulong zero = 0;
-    fmpq_mpoly_get_coeff_fmpq_ui(out.slope.get(), f.num.get(), &one, ring->get());
-    fmpq_mpoly_get_coeff_fmpq_ui(out.offset.get(), f.num.get(), &zero, ring->get());
-    out.slope = out.slope / den;
-    out.offset = out.offset / den;
-    return out;
-  });
-}
-
 }  // namespace grpo::verifier

@@ -32,13 +32,4 @@ std::optional<bool> proportional_polynomials(Ref a, Ref b, Budget& budget, bool&
 std::optional<std::vector<Rational>> real_roots(Ref node, const std::string& variable,
                                                 const std::map<std::string, Rational>& values, Budget& budget);
 
-/// slope * variable + offset, with a slope that is not 0.
-struct Linear {
-  Rational slope;
-  Rational offset;
-  std::string variable;
-};
-/// nullopt when the expression is no such polynomial in exactly one variable.
-std::optional<Linear> as_linear(Ref node, Budget& budget);
-
 }  // namespace grpo::verifier

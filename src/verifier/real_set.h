@@ -11,8 +11,8 @@ namespace grpo::verifier {
 Relation mirrored(Relation relation);
 
 /// Whether two descriptions are the same set of real numbers: intervals, finite sets, R, their unions, intersections
-/// and differences, and inequalities in one variable that is alone or linear. Both are cut at all their endpoints and
-/// compared piece by piece. nullopt when one is no such set or endpoints cannot be ordered. Inequalities in two
+/// and differences, and inequalities of one variable that stands alone on its side. Both are cut at all their endpoints
+/// and compared piece by piece. nullopt when one is no such set or endpoints cannot be ordered. Inequalities in two
 /// different variables are different.
 std::optional<bool> same_real_set(Ref a, Ref b, Arena& arena);
 
