@@ -145,6 +145,12 @@ def accuracy_near(run, of, budget):
     return min(accuracies(run.lines, of), key=lambda point: abs(point[0] - budget))[1]
 
 
+def evaluated_after(run, of, last):
+    """About an eighth, a quarter and half of `last` rollouts, where the run was evaluated, with beginning and end."""
+    points = [point for point, _ in accuracies(run.lines, of)]
+    return sorted({0, last, *(min(points, key=lambda point: abs(point - last * share)) for share in (1 / 8, 1 / 4, 1 / 2))})
+
+
 def rates_table(runs, task):
     """Of the runs with which the learning rates were chosen."""
     rates = sorted({run.arm.split("_lr")[1] for run in runs}, key=float)
@@ -160,7 +166,7 @@ def rates_table(runs, task):
 def accuracy_table(arms, task):
     some = max(arms.values(), key=len)
     last = min(steps_of(run)[-1]["rollouts/total"] for runs in arms.values() for run in runs)
-    budgets = [0, *(round(last * share) for share in (1 / 8, 1 / 4, 1 / 2)), last]
+    budgets = evaluated_after(arms.get("g2", some)[0], HELD_OUT[task], last)
     print(f"Held-out accuracy ({accuracy_metric(some[0].lines, HELD_OUT[task])}, percent) in the evaluation nearest to so many rollouts"
           + (f"; mean and 95 % interval over {len(some)} seeds" if len(some) > 1 else "; one seed") + ":\n")
     print("| arm | learning rate | " + " | ".join(f"{budget:,}" for budget in budgets) + " |\n|---|---:|" + "---:|" * len(budgets))

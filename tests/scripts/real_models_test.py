@@ -115,7 +115,7 @@ class RealModels(unittest.TestCase):
         page = self.script("real_models_table.py", "page", "kept", "--pictures", pictures, "--grpo", PROGRAM)
         self.assertEqual(page.returncode, 0, page.stderr)
         for line in ("| `g2` | 40.0 → 50.0 | 60.0 → 80.0 |",
-                     "| `g16` | 3e-05 | 20.0 ± 0.0 | 20.0 ± 0.0 | 40.0 ± 0.0 | 40.0 ± 0.0 | 80.0 ± 0.0 |",
+                     "| `g16` | 3e-05 | 20.0 ± 0.0 | 40.0 ± 0.0 | 80.0 ± 0.0 |",
                      "| `g2` | 3 | 288 | 25 % | 19 → 17 | 12 ± 0 | 40 % | 10 % | 50 % | 4 | 2.5 |",
                      "| g2_seed1 | 20.0 [10.0, 30.0] → 50.0 [40.0, 60.0] | 30.0 → 30.0 |",
                      "| `g2` | What is 1 + 1? | answer 0 (right) | answer 3 (right) |",
