@@ -37,6 +37,15 @@ bool states_a_problem(std::string_view sentence) {
                         " to calculate", " to evaluate", " to add", " need "});
 }
 
+// "Answer:" in front of a whole solution: prose, and more text behind it.
+bool heads_a_solution(std::string_view text, size_t phrase, const std::string& sentence) {
+  if (phrase == std::string_view::npos || sentence.empty()) return false;
+  const bool first = text.substr(0, phrase).find_first_not_of(" \n*#_") == std::string_view::npos;
+  const size_t end = text.find(sentence, phrase) + sentence.size();
+  const auto rest = text.substr(std::min(end, text.size()));
+  return first && is_prose(sentence) && std::any_of(rest.begin(), rest.end(), is_digit);
+}
+
 // Whether the end of a text asks for something: "How many chairs are there?", "Find all x such that f(x) = 3."
 bool asks(std::string_view text) {
   text = trimmed(text);
@@ -242,6 +251,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const size_t hashes = find_last(text, "####");
       if (!sentence.empty() && speaks_of_the_answer(std::string_view(text).substr(0, text.find(sentence, at))))
         return none("phrase", "words make something else of the answer");
+      if (heads_a_solution(text, at, sentence)) return {};
       if (sentence.empty() || (hashes != std::string::npos && hashes > at)) return {};
       return {.candidates = sentence_readings(sentence), .rule = "phrase", .reason = ""};
     }

@@ -57,6 +57,17 @@ class Lexer {
 
   char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
 
+  // Whether the expression so far, up to its last relation or comma, is a sum that holds a symbol.
+  bool in_sum_with_names() const {
+    bool name = false, sign = false;
+    for (auto token = tokens_.rbegin(); token != tokens_.rend(); ++token) {
+      if (token->type == Type::kPunct && std::string_view("=<>,;").find(token->text) != std::string_view::npos) break;
+      name = name || token->type == Type::kSymbol;
+      sign = sign || token->is_punct("+") || token->is_punct("-");
+    }
+    return name && sign;
+  }
+
   bool after_value() const {
     if (tokens_.empty()) return false;
     const Token& last = tokens_.back();
@@ -458,7 +469,10 @@ class Lexer {
     const bool divides = !tokens_.empty() && tokens_.back().is_punct("/");
     if (divides && after_unit() && find_unit(word)) return push(Type::kText, std::string(word));  // the h of km/h
     const bool per = !tokens_.empty() && tokens_.back().is(Type::kWord, "per");                   // dollars per day
-    for (auto& run : split_letters(word, after_value() || per))
+    // m^2+3nm, and F-\mu mg, where the space ends the name of a Greek letter.
+    const bool greek = !tokens_.empty() && tokens_.back().type == Type::kSymbol && tokens_.back().text.size() > 1;
+    const bool factors = (!space_ || greek) && in_sum_with_names();
+    for (auto& run : split_letters(word, (after_value() && !factors) || per))
       push(run.word ? Type::kWord : Type::kSymbol, std::move(run.text));
   }
 
