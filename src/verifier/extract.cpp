@@ -114,6 +114,13 @@ std::vector<std::string> later_statement(std::string_view behind) {
   return {clean};
 }
 
+// The value that a text ends with, without what it was calculated from: 18 of "9 * 2 = 18".
+std::string result_at_end(std::string_view text) {
+  size_t at = 0;
+  const std::string value = last_value(text, at);
+  return trim(std::string_view(value).substr(value.rfind('=') + 1));
+}
+
 // Whether the text doubts or replaces the answer in `sentence`, which it states behind `at`: "The answer is 5? I doubt
 // it.", "... 5. Actually it is 6.", "5, no wait, 6".
 bool is_taken_back(const std::string& text, const std::string& sentence, size_t at) {
@@ -131,8 +138,9 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
   static constexpr std::string_view kTurns[] = {"actually", "correction", "wait",    "hmm",    "no,",
                                                 "no ",      "but ",       "however", "oops",   "sorry",
                                                 "scratch",  "i mean",     "rather,", "instead"};
-  return std::any_of(std::begin(kTurns), std::end(kTurns),
-                     [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
+  const bool turns = std::any_of(std::begin(kTurns), std::end(kTurns),
+                                 [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
+  return turns && result_at_end(sentence) != result_at_end(std::string_view(text).substr(end));
 }
 
 // "x = 4" and "y = 5" on two lines, or numbers on lines of their own, as one list; any other text as it is, also the
