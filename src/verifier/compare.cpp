@@ -450,7 +450,7 @@ class Comparison {
   // (x-3)(x+2) = x^2-x-6: a chain of equal expressions has their value.
   bool is_identity(Ref chain, Ref value) {
     const auto equal = [](Relation relation) { return relation == Relation::kEqual; };
-    return has_names(value) && std::all_of(chain->relations.begin(), chain->relations.end(), equal) &&
+    return std::all_of(chain->relations.begin(), chain->relations.end(), equal) &&
            in_order(Refs(chain->kids.size(), value), chain->kids);
   }
 
