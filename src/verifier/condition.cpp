@@ -32,6 +32,14 @@ bool opens(const Token& token) {
   return is_word(token) && is_one_of(lower(token.text), kOpeners);
 }
 
+// The same in its sentence: "as anyone can see" says nothing of a variable.
+bool opens(const Tokens& tokens, size_t at) {
+  if (!opens(tokens[at])) return false;
+  const bool as = is_word(tokens[at]) && lower(tokens[at].text) == "as";
+  return !as || std::any_of(tokens.begin() + static_cast<std::ptrdiff_t>(at) + 1, tokens.end(),
+                            [](const Token& token) { return token.type == Type::kSymbol; });
+}
+
 bool is_order(const Token& token) {
   if (token.type == Type::kPunct)
     return token.text == "<" || token.text == ">" || token.text == "<=" || token.text == ">=" || token.text == "!=" ||
@@ -88,16 +96,16 @@ bool bounds_symbol(const Tokens& tokens, size_t at, bool in_brackets) {
 
 // Whether a condition begins at `at`: behind a comma, in brackets, or with one of its words.
 bool begins_condition(const Tokens& tokens, size_t at) {
-  if (opens(tokens[at])) return true;
+  if (opens(tokens, at)) return true;
   const bool comma = tokens[at].is_punct(",") || tokens[at].is_punct(";");
   if (comma && at + 1 < tokens.size())
-    return opens(tokens[at + 1]) || ends(tokens, membership_end(tokens, at + 1)) ||
+    return opens(tokens, at + 1) || ends(tokens, membership_end(tokens, at + 1)) ||
            bounds_symbol(tokens, at + 1, false);
   if (!tokens[at].is_punct("(") || at + 1 >= tokens.size()) return false;
   const size_t inside = membership_end(tokens, at + 1);
   const bool member = inside > 0 && inside < tokens.size() && tokens[inside].is_punct(")") && ends(tokens, inside + 1);
   return member || bounds_symbol(tokens, at + 1, true) ||
-         (opens(tokens[at + 1]) && tokens[tokens.size() - 2].is_punct(")"));
+         (opens(tokens, at + 1) && tokens[tokens.size() - 2].is_punct(")"));
 }
 
 int depth_change(const Token& token) {
