@@ -66,7 +66,7 @@ std::string behind_not_but(const std::string& statement) {
   return hedges(other) ? "" : other;
 }
 
-// What a problem asks one to do, without the objects of which a value may come ("add them: 5 + 7 = 12").
+// What a problem asks one to do: "Add 5 and 7" asks, "Add them: 5 + 7 = 12" says what comes of it.
 constexpr std::string_view kTasks[] = {"add",      "subtract", "multiply", "divide",  "compute",   "calculate",
                                        "evaluate", "simplify", "expand",   "factor",  "factorise", "factorize",
                                        "convert",  "solve",    "reduce",   "rewrite", "express",   "determine",
@@ -104,10 +104,10 @@ bool sets_a_task(std::string_view sentence) {
       bool meant = at == 0;
       for (const std::string_view verb : {" to", " must", " can", " will", " should", " let's", " let us", " please"})
         meant = meant || lead.ends_with(verb);
-      const auto rest = std::string_view(low).substr(end);
-      if (meant && rest.find_first_of("=:") == std::string_view::npos && words_of(rest) < 5 &&
-          !concludes(std::string(rest) + " "))
-        return true;
+      const std::string rest = low.substr(end) + " ";
+      const bool result = concludes(rest) || rest.find(" as ") != std::string::npos ||
+                          rest.find(" into ") != std::string::npos || rest.find_first_of("=:") != std::string::npos;
+      if (meant && !result && words_of(rest) < 5) return true;
     }
   }
   return false;

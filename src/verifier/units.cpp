@@ -85,15 +85,19 @@ constexpr std::string_view kNoUnitCharacters[] = {
     "未満", "未满", "或",   "和",   "是",   "至", "到", "百", "千", "万", "亿", "第",   "平方根", "次方",   "折",
     "成",   "では", "아닙", "아니", "十",   "兆", "십", "백", "천", "만", "억", "분의", "절반"};
 
-// Whether a word holds an arrow, a mathematical sign, a picture or a mark that strikes letters out.
+// Whether a word holds an arrow, a mathematical sign, a mark that strikes letters out or a picture that denies. Other
+// pictures say nothing.
 bool has_sign(std::string_view word) {
+  static constexpr std::string_view kUnits[] = {"∘", "⊙"};
+  static constexpr std::string_view kDenials[] = {"❌", "✗", "✘", "✖", "❓", "❔", "🚫", "👎", "‱"};
   for (size_t i = 0; i < word.size(); ++i) {
-    const auto byte = [&](size_t at) { return at < word.size() ? static_cast<unsigned char>(word[at]) : 0u; };
-    const bool picture = byte(i) == 0xF0 && byte(i + 1) == 0x9F;                      // from U+1F000 on
-    const bool sign = byte(i) == 0xE2 && byte(i + 1) >= 0x86 && byte(i + 1) <= 0xAF;  // U+2180 to U+2BFF
-    const bool strike = byte(i) == 0xCC && byte(i + 1) >= 0xB4 && byte(i + 1) <= 0xB8;
-    const bool share = word.substr(i).starts_with("‱");
-    if (picture || sign || strike || share) return true;
+    const auto rest = word.substr(i);
+    const auto begins = [&](std::string_view sign) { return rest.starts_with(sign); };
+    const auto byte = [&](size_t at) { return at < rest.size() ? static_cast<unsigned char>(rest[at]) : 0u; };
+    const bool sign = byte(0) == 0xE2 && byte(1) >= 0x86 && byte(1) <= 0x8B;  // U+2180 to U+22FF
+    const bool strike = byte(0) == 0xCC && byte(1) >= 0xB4 && byte(1) <= 0xB8;
+    if (strike || (sign && std::none_of(std::begin(kUnits), std::end(kUnits), begins))) return true;
+    if (std::any_of(std::begin(kDenials), std::end(kDenials), begins)) return true;
   }
   return false;
 }
