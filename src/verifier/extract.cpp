@@ -55,16 +55,14 @@ bool asks(std::string_view text) {
     text.remove_suffix(1);
   }
   const std::string low = lower(last_sentence(text));
-  static constexpr std::string_view kOpenings[] = {"how many ",  "how much ",    "what is ", "what are ",
-                                                   "what was ",  "what percent", "which ",   "find ",
-                                                   "determine ", "compute ",     "evaluate "};
-  const bool opens = std::any_of(std::begin(kOpenings), std::end(kOpenings),
-                                 [&](std::string_view words) { return low.starts_with(words); });
-  const bool command = low.starts_with("find ") || low.starts_with("determine ") || low.starts_with("compute ") ||
-                       low.starts_with("evaluate ");
-  return opens && low.find(':') == std::string::npos &&
-         (question ||
-          (command && (low.find('=') == std::string::npos || mentions(low, {" such that ", " if ", " where "}))));
+  static constexpr std::string_view kQuestions[] = {"how many ", "how much ", "what is ",    "what are ",
+                                                    "what was ", "which ",    "what percent"};
+  static constexpr std::string_view kCommands[] = {"find ", "determine ", "compute ", "evaluate "};
+  const auto begins = [&](std::string_view words) { return low.starts_with(words); };
+  const bool command = std::any_of(std::begin(kCommands), std::end(kCommands), begins);
+  const bool given = low.find('=') == std::string::npos || mentions(low, {" such that ", " if ", " where "});
+  if (low.find(':') != std::string::npos) return false;
+  return command ? question || given : question && std::any_of(std::begin(kQuestions), std::end(kQuestions), begins);
 }
 
 // Whether a text goes on with a value that it states: "The result is ", "This equals $".
@@ -72,7 +70,8 @@ bool introduces_value(std::string_view before) {
   while (!before.empty() && (is_space(before.back()) || before.back() == '$' || before.back() == '*'))
     before.remove_suffix(1);
   if (before.ends_with("\\(") || before.ends_with("\\[")) before = trimmed(before.substr(0, before.size() - 2));
-  if (is_hypothesis(last_sentence(before)) || states_a_problem(last_sentence(before))) return false;
+  const auto sentence = last_sentence(before);
+  if (is_hypothesis(sentence) || states_a_problem(sentence)) return false;
   const std::string low = " " + lower(before.substr(before.size() > 12 ? before.size() - 12 : 0));
   if (low.ends_with(" to get") || low.ends_with(" to give") || low.ends_with(" to have")) return false;
   static constexpr std::string_view kVerbs[] = {" is",  " are",  " equals",  " equal to", " gives", " give",
@@ -252,13 +251,12 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const std::string sentence = behind_answer_phrase(text, at);
       if (!sentence.empty() && is_taken_back(text, sentence, at))
         return none("phrase", "the text takes its answer back");
-      if (const size_t value = text.find(sentence, at);
-          !sentence.empty() && value != std::string::npos && denied_before(std::string_view(text).substr(0, value)))
-        return none("phrase", "the text denies its answer");
+      const auto before = std::string_view(text).substr(0, sentence.empty() ? 0 : text.find(sentence, at));
+      if (!sentence.empty() && denied_before(before)) return none("phrase", "the text denies its answer");
+      if (!sentence.empty() && speaks_of_the_answer(before))
+        return none("phrase", "words make something else of the answer");
       // A "####" behind the phrase is the later statement and decides.
       const size_t hashes = find_last(text, "####");
-      if (!sentence.empty() && speaks_of_the_answer(std::string_view(text).substr(0, text.find(sentence, at))))
-        return none("phrase", "words make something else of the answer");
       if (heads_a_solution(text, at, sentence)) return {};
       if (sentence.empty() || (hashes != std::string::npos && hashes > at)) return {};
       return {.candidates = sentence_readings(sentence), .rule = "phrase", .reason = ""};
