@@ -263,6 +263,24 @@ size_t run_begin(std::string_view text, const std::vector<Box>& boxes) {
   return first;
 }
 
+namespace {
+
+// The value of a box without box commands, groups and spaces. Both boxes of (\boxed{3}, \boxed{8}) have the value
+// (3,8).
+std::string without_boxes(const std::string& value) {
+  std::string out;
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (const size_t length = value[i] == '\\' ? command_at(value, i) : 0; length > 0) {
+      i += length - 1;
+    } else if (!is_space(value[i]) && value[i] != '{' && value[i] != '}') {
+      out += value[i];
+    }
+  }
+  return clean_answer(out);
+}
+
+}  // namespace
+
 std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bool& several) {
   const size_t first = run_begin(text, boxes);
   std::vector<std::string> parts;
@@ -272,8 +290,8 @@ std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bo
   for (size_t i = first; i < boxes.size(); ++i) {
     labelled = labelled && !label_before(text, boxes[i].begin, label_at).empty();
     named = named && !name_before(text, boxes[i].begin).empty();
-    const std::string part = clean_answer(boxed_value(text, boxes[i]));
-    if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
+    std::string part = without_boxes(boxed_value(text, boxes[i]));
+    if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(std::move(part));
   }
   several = parts.size() > 1 || (labelled && boxes.size() - first > 1);
   if (!several) return boxed_value(text, boxes.back());

@@ -57,6 +57,12 @@ bool is_rounding_of(Ref decimal, Ref value, Arena& arena) {
   return negative ? within(shown - unit, shown, true, false) : within(shown, shown + unit, false, true);
 }
 
+// Whether an expression may be what a matrix is called by: A^{-1}, A^T, A^{-1}B.
+bool names_matrix(Ref node) {
+  if (node->kind == Kind::kMul) return std::all_of(node->kids.begin(), node->kids.end(), names_matrix);
+  return is_capital(node->kind == Kind::kPow ? node->kids[0] : node);
+}
+
 bool is_chain(Ref relation) {
   return std::all_of(relation->relations.begin(), relation->relations.end(),
                      [](Relation r) { return r == Relation::kEqual || r == Relation::kApprox; });
@@ -180,13 +186,14 @@ Claim read_claim(Ref relation, const ScalarPolicy& policy, Arena& arena, bool co
   const auto exact_end =
       static_cast<size_t>(approx - relation->relations.begin());  // last operand before the first \\approx
   Claim claim;
-  if (names(kids[0])) claim.name = kids[0];
+  if (names(kids[0]) || (kids[exact_end]->kind == Kind::kMatrix && names_matrix(kids[0]))) claim.name = kids[0];
   if (claim.name != nullptr && exact_end == 0) {
     claim.values = {kids.back()};
     return claim;
   }
   Ref value = kids[exact_end];
-  if (claim.name != nullptr && !is_name(claim.name) && has_symbols(value)) return {};
+  const bool composed = claim.name != nullptr && !is_name(claim.name) && value->kind != Kind::kMatrix;
+  if (composed && has_symbols(value)) return {};
   if (claim.name == nullptr && exact_end == 1 && kids.size() == 2 && is_name(kids[1])) {
     claim.name = kids[1];
     value = kids[0];

@@ -250,11 +250,30 @@ void tie_condition(Condition& condition, Ref statement) {
 
 namespace {
 
-// Whether one side is an inequality for integers and the other a set of reals: "n >= 3 for integer n" and [3, \infty).
-bool integers_for_reals(const Condition& condition, Ref statement, Ref other) {
-  const bool integers = condition.domain == "Z" || condition.domain == "N";
+bool is_order_on(Ref statement, const std::set<std::string>& names) {
+  const auto is_order = [](Relation r) {
+    return r != Relation::kEqual && r != Relation::kIn && r != Relation::kApprox;
+  };
+  return statement->kind == Kind::kRelation &&
+         std::any_of(statement->relations.begin(), statement->relations.end(), is_order) &&
+         mentions_all(statement, names);
+}
+
+// Whether all names are letters that stand for integers by custom.
+bool count_things(const std::set<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.size() == 1 && std::string_view("ijklmnpqrN").find(name[0]) != std::string_view::npos;
+  });
+}
+
+// Whether one side is an inequality for integers or fractions and the other one for reals, or a set of reals: "x > 3
+// for integer x" is neither x > 3 nor (3, \infty).
+bool part_for_all_reals(const Condition& condition, Ref statement, const Condition& others, Ref other) {
+  const char set_name = condition.domain.empty() ? ' ' : condition.domain[0];
+  if ((set_name != 'Z' && set_name != 'N' && set_name != 'Q') || others.domain == condition.domain) return false;
   const bool set = (other->kind == Kind::kTuple && other->kids.size() == 2) || other->kind == Kind::kUnion;
-  return integers && set && statement->kind == Kind::kRelation;
+  return (is_order_on(statement, condition.names) && !count_things(condition.names)) ||
+         (set && statement->kind == Kind::kRelation);
 }
 
 }  // namespace
@@ -262,7 +281,8 @@ bool integers_for_reals(const Condition& condition, Ref statement, Ref other) {
 bool agree(const Condition& a, Ref a_statement, const Condition& b, Ref b_statement) {
   if (a.text == b.text) return true;
   if (a.restricts || b.restricts) return false;
-  if (integers_for_reals(a, a_statement, b_statement) || integers_for_reals(b, b_statement, a_statement)) return false;
+  if (part_for_all_reals(a, a_statement, b, b_statement) || part_for_all_reals(b, b_statement, a, a_statement))
+    return false;
   if (a.text.empty() || b.text.empty()) return true;
   if ((a.every && b.some) || (a.some && b.every)) return false;
   if (!a.domain.empty() && !b.domain.empty() && a.domain != b.domain) return false;

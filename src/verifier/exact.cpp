@@ -230,9 +230,10 @@ class ExactEvaluator {
   Value logarithm(Ref node) {
     const Value a = value(node->kids[0]);
     if (a && a->is_zero()) throw Undefined("a logarithm of zero");
-    if (a && *a == Rational(1)) return Rational(0);
-    if (node->kids.size() < 2) return std::nullopt;
+    const bool one = a && *a == Rational(1);
+    if (node->kids.size() < 2) return one ? Value(Rational(0)) : std::nullopt;
     const Value b = value(node->kids[1]);
+    if (one && !(b && *b == Rational(1))) return Rational(0);
     if (!a || !b || a->is_negative() || b->is_negative() || a->bits() > 4000 || b->bits() > 4000) return std::nullopt;
     if (b->is_zero() || *b == Rational(1)) throw Undefined("a logarithm to base 0 or 1");
     const double guess = fmpq_log(*a) / fmpq_log(*b);

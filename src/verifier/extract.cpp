@@ -172,30 +172,47 @@ bool is_derivation(std::string_view text) {
   return line.find('=') != std::string_view::npos && !line.starts_with('=');
 }
 
-// Another value that stands behind a box and "or": "\\boxed{\\frac12} or 0.5" is right for both, "\\boxed{5} or 6" for
-// none.
+// Takes the first of `words` that a text begins with, whatever its case, off it. False where it begins with none.
+bool take_word(std::string_view& text, std::initializer_list<std::string_view> words) {
+  for (const std::string_view word : words) {
+    if (lower(text.substr(0, word.size())) != word) continue;
+    text.remove_prefix(word.size());
+    return true;
+  }
+  return false;
+}
+
+// The number that a text begins with, in LaTeX, if the clause ends behind it or `inside` lets it go on; else "".
+std::string number_at(std::string_view text, bool inside) {
+  const size_t first = text.starts_with('-') ? 1 : 0;
+  if (first >= text.size() || !is_digit(text[first])) return "";
+  auto value = text.substr(0, text.find_first_not_of("-0123456789.,/"));
+  while (!is_digit(value.back())) value.remove_suffix(1);
+  auto rest = text.substr(value.size());
+  const bool percent = take_word(rest, {"%", "\\%"});
+  const size_t next = rest.find_first_not_of(' ');
+  const bool ends =
+      next == std::string_view::npos || std::string_view(".,;:)!$\n").find(rest[next]) != std::string_view::npos;
+  return ends || inside ? std::string(value) + (percent ? "\\%" : "") : "";
+}
+
+// Another value that stands behind a box and "or": "\\boxed{\\frac12} or 0.5" is right for both, "\\boxed{5} or 6" and
+// "\\boxed{5} (for even n) or 6" for none.
 std::string alternative_behind(std::string_view behind) {
-  const size_t word = behind.find_first_not_of(" \n$,(*");
-  if (word == std::string_view::npos) return "";
-  behind.remove_prefix(word);
-  size_t length = 0;
-  for (const std::string_view joint : {"or ", "ou ", "oder ", "o ", "или ", "或者", "或", "か"}) {
-    if (length == 0 && lower(behind.substr(0, joint.size())) == joint) length = joint.size();
+  const size_t open = behind.find_first_not_of(" $*");
+  if (open != std::string_view::npos && behind[open] == '(') {
+    const size_t close = std::min(behind.find(')', open), behind.size() - 1);
+    const auto remark = behind.substr(open, close - open);
+    if (std::none_of(remark.begin(), remark.end(), is_digit)) behind.remove_prefix(close + 1);
   }
-  if (length == 0) return "";
-  behind.remove_prefix(length);
-  if (lower(behind.substr(0, 13)) == "equivalently ") behind.remove_prefix(13);
-  if (behind.starts_with('$')) {
-    const auto formula = behind.substr(1, std::min(behind.find('$', 1), behind.size()) - 1);
-    const size_t equals = formula.rfind('=');
-    return std::string(equals == std::string_view::npos ? formula : formula.substr(equals + 1));
-  }
-  const size_t first = behind.starts_with('-') ? 1 : 0;
-  if (first >= behind.size() || !is_digit(behind[first])) return "";
-  auto value = behind.substr(0, behind.find_first_not_of("-0123456789.,/%"));
-  while (!is_digit(value.back()) && value.back() != '%') value.remove_suffix(1);
-  return std::string(value.ends_with('%') ? value.substr(0, value.size() - 1) : value) +
-         (value.ends_with('%') ? "\\%" : "");
+  behind.remove_prefix(std::min(behind.find_first_not_of(" \n$,.(*"), behind.size()));
+  const bool either = take_word(behind, {"or ", "ou ", "oder ", "o ", "или ", "或者", "或", "か"});
+  if (!either && !take_word(behind, {"and also ", "also ", "i.e. ", "i.e., ", "that is ", "that is, "})) return "";
+  take_word(behind, {"equivalently ", "equivalently, ", "possibly ", "perhaps ", "maybe ", "even "});
+  if (!behind.starts_with('$')) return number_at(behind, either);
+  const auto formula = behind.substr(1, std::min(behind.find('$', 1), behind.size()) - 1);
+  const size_t equals = formula.rfind('=');
+  return std::string(equals == std::string_view::npos ? formula : formula.substr(equals + 1));
 }
 
 Extraction from_boxes(const std::string& text, const Boxes& boxes) {
@@ -280,13 +297,12 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (math.empty() || number_follows || symbol) return {};
       const size_t begin = text.rfind(math, at);
       const auto before = std::string_view(text).substr(0, begin == std::string::npos ? 0 : begin);
-      if (changed_before(before) || denied_before(before) || is_hypothesis(last_sentence(before)) || asks(text))
+      size_t first = 0;
+      const std::string items = items_before(before, first, math);
+      const auto lead = before.substr(0, first);
+      if (changed_before(lead) || denied_before(lead) || is_hypothesis(last_sentence(before)) || asks(text))
         return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
-      size_t first = 0;
-      const std::string items = items_before(before, first);
-      if (!items.empty() && (changed_before(before.substr(0, first)) || denied_before(before.substr(0, first))))
-        return none("math", "words give the last formula another sense");
       return {
           .candidates = {items + clean_answer(math)}, .rule = "math", .reason = "", .stated = introduces_value(before)};
     }

@@ -65,9 +65,9 @@ std::string last_math(std::string_view text, size_t& end);
 std::string last_value(std::string_view text, size_t& at);
 
 /// The items before the last one of a list in prose: "1, 2, " for "The roots are $1$, $2$, and ". Empty when the text
-/// ends in no list that it introduces ("are", "values:") or that has three items or more.
-/// `begin` is where the first item begins, or the size of the text.
-std::string items_before(std::string_view before, size_t& begin);
+/// ends in no list that it introduces ("are", "values:"), that has three items or more or that offers values of one
+/// name ("x = 3 or x = 4"). `begin` is where the first item begins, or the size of the text; `last` is the last item.
+std::string items_before(std::string_view before, size_t& begin, std::string_view last = "");
 
 /// Readings of a sentence that states an answer, the best first: the whole sentence, the sentence up to its explanation
 /// ("5, since ..."), its mathematics, the words behind its last "is", the value that it ends with.

@@ -105,10 +105,19 @@ class Runs {
     const auto word = text_.substr(at_, end - at_);
     const bool behind_digit = inside_ && is_digit(before());
     const bool letter = word.size() == 1 && word != "a" && word != "I" && word != "A";
+    if (const size_t half = inside_ && open_.digit ? half_of_day() : 0; half > 0) return add(half);
     if (letter || is_function_name(word) || word == "pi") return add(word.size());
     if (inside_ && open_.digit && (names_unit(word) || names_scale(word))) return add(word.size());
     if (behind_digit && !find_unit(word)) open_.in_word = true;
     part(word.size());
+  }
+
+  // The length of the "p.m." of "4 p.m.", or 0.
+  size_t half_of_day() const {
+    const std::string low = lower(text_.substr(at_, 4));
+    if (low == "a.m." || low == "p.m.") return 4;
+    const bool plain = (low.starts_with("am") || low.starts_with("pm")) && !is_letter(peek(2));
+    return plain && (is_digit(before()) || before() == ' ') ? 2 : 0;
   }
 
   void foreign() {
@@ -240,17 +249,22 @@ void drop_marks(std::string_view& text) {
   }
 }
 
-// Takes a comma, "and" or both from the end of a text, and says whether there was one.
-bool drop_separator(std::string_view& text) {
+enum class Separator { kNone, kAnd, kOr };
+
+// Takes a comma, a conjunction or both from the end of a text, and says which of them there was.
+Separator drop_separator(std::string_view& text) {
   drop_marks(text);
-  bool found = false;
+  Separator found = Separator::kNone;
   if (text.ends_with(" and")) {
     text = trimmed(text.substr(0, text.size() - 4));
-    found = true;
+    found = Separator::kAnd;
+  } else if (text.ends_with(" or")) {
+    text = trimmed(text.substr(0, text.size() - 3));
+    found = Separator::kOr;
   }
   if (text.ends_with(',') || text.ends_with(';')) {
     text.remove_suffix(1);
-    found = true;
+    if (found == Separator::kNone) found = Separator::kAnd;
   }
   return found;
 }
@@ -265,6 +279,12 @@ char drop_name(std::string_view& text) {
   const char name = named ? rest.back() : ' ';
   if (named) text = rest.substr(0, rest.size() - 1);
   return name;
+}
+
+// The name of a formula such as "x = 3", or a space where it begins otherwise.
+char name_of(std::string_view formula) {
+  const bool named = !formula.empty() && is_letter(formula[0]) && trimmed(formula.substr(1)).starts_with('=');
+  return named ? formula[0] : ' ';
 }
 
 bool introduces_list(std::string_view lead) {
@@ -289,24 +309,28 @@ std::string_view last_sentence(std::string_view text) {
   return text.substr(begin);
 }
 
-std::string items_before(std::string_view before, size_t& begin) {
+std::string items_before(std::string_view before, size_t& begin, std::string_view last) {
   const size_t size = before.size();
   begin = size;
   constexpr size_t kItem = 60;    // bytes of an item
   constexpr size_t kItems = 100;  // more items are no answer
   std::string items;
   char name = ' ';
-  bool numbers = true;  // "$a=1$, $b=2$, " may be a condition; three numbers in a row are a list in any case
+  char next_name = name_of(last);
+  bool numbers = true;   // "$a=1$, $b=2$, " may be a condition; three numbers in a row are a list in any case
+  bool offered = false;  // "x = 3 or x = 4" is a list in any case, too
+  const auto list = [&](bool stands) {
+    if (stands && !items.empty()) begin = before.size();
+    return stands ? items : std::string();
+  };
   for (size_t count = 0; count < kItems; ++count) {
     const char other = drop_name(before);
     if (other != ' ' && name != ' ' && other != name) return "";  // "With a = 1 and b = 2, ..."
     name = other != ' ' ? other : name;
+    next_name = other != ' ' ? other : next_name;
     std::string_view rest = before;
-    if (!drop_separator(rest)) {
-      if (!introduces_list(before) && !(numbers && count > 1)) return "";
-      begin = items.empty() ? size : before.size();
-      return items;
-    }
+    const Separator separator = drop_separator(rest);
+    if (separator == Separator::kNone) return list(introduces_list(before) || (numbers && count > 1) || offered);
     rest = trimmed(rest);
     const bool dollars = rest.ends_with('$');
     const bool formula = dollars || rest.ends_with("\\)");
@@ -315,10 +339,16 @@ std::string items_before(std::string_view before, size_t& begin) {
     const auto item = rest.substr(open == std::string_view::npos ? 0 : open + 1);
     const bool number = !item.empty() && item.find_first_not_of("0123456789.,/-") == std::string_view::npos;
     const bool value = formula ? !item.empty() && item.size() < kItem : number && is_digit(item.back());
-    if (!value) return "";
+    if (!value) return list(offered);
+    std::string_view lead = rest.substr(0, rest.size() - item.size());
+    std::string_view names = lead;
+    const char item_name = formula ? name_of(item) : drop_name(names);
+    if (separator == Separator::kOr && (item_name == ' ' || item_name != next_name)) return list(offered);
+    offered = offered || separator == Separator::kOr;
+    next_name = item_name;
     numbers = numbers && number;
     items = std::string(item) + ", " + items;
-    before = rest.substr(0, rest.size() - item.size());
+    before = lead;
   }
   return items;
 }

@@ -425,6 +425,14 @@ class Lexer {
     return word && find_unit(tokens_[end - 1].text).has_value();
   }
 
+  // Whether "2 g /" stands before a unit of several letters. 2g/cm without a space may be a product.
+  bool after_unit_letter(std::string_view unit) const {
+    if (tokens_.size() < 3 || unit.size() < 2) return false;
+    const Token& letter = tokens_[tokens_.size() - 2];
+    return letter.type == Type::kSymbol && letter.space_before && find_unit(letter.text) &&
+           tokens_[tokens_.size() - 3].type == Type::kNumber;
+  }
+
   // cm, m/s^2, {}^\circ C, N\cdot m, \mu m
   bool reads_as_unit(std::string_view raw) const {
     return find_unit(raw) || is_unit_formula(raw) || raw.find("\\circ") != std::string_view::npos ||
@@ -450,11 +458,19 @@ class Lexer {
       return;
     }
     if (digits) throw ParseError("an accent over digits");
-    std::string key = (name == "overline" ? "bar" : name.starts_with("wide") ? name.substr(4) : name) + " ";
+    std::string letters;
     for (const char c : body) {
-      if (is_letter(c) || is_digit(c)) key += c;
+      if (is_letter(c) || is_digit(c)) letters += c;
     }
-    push(Type::kSymbol, key);
+    const bool hat = name == "hat" || name == "widehat";
+    if (hat && is_one_of(std::string_view(letters), kUnitVectors)) {
+      vector_ = true;
+      return push(Type::kSymbol, letters.substr(0, 1));
+    }
+    push(Type::kSymbol, (name == "overline"         ? "bar"
+                         : name.starts_with("wide") ? name.substr(4)
+                                                    : name) +
+                            " " + letters);
   }
 
   void lex_word() {
@@ -467,8 +483,11 @@ class Lexer {
     }
     if (word == "Abs" && peek() == '(') return push(Type::kWord, "abs");
     const bool divides = !tokens_.empty() && tokens_.back().is_punct("/");
-    if (divides && after_unit() && find_unit(word)) return push(Type::kText, std::string(word));  // the h of km/h
-    const bool per = !tokens_.empty() && tokens_.back().is(Type::kWord, "per");                   // dollars per day
+    if (divides && (after_unit() || after_unit_letter(word)) && find_unit(word)) {  // the h of km/h, the cm of g/cm
+      tokens_[tokens_.size() - 2].type = Type::kText;
+      return push(Type::kText, std::string(word));
+    }
+    const bool per = !tokens_.empty() && tokens_.back().is(Type::kWord, "per");  // dollars per day
     // m^2+3nm, and F-\mu mg, where the space ends the name of a Greek letter.
     const bool greek = !tokens_.empty() && tokens_.back().type == Type::kSymbol && tokens_.back().text.size() > 1;
     const bool factors = (!space_ || greek) && in_sum_with_names();
@@ -507,6 +526,7 @@ class Lexer {
   }
 
   static constexpr int kMaxTextDepth = 8;
+  static constexpr std::array<std::string_view, 5> kUnitVectors = {"i", "j", "k", "imath", "jmath"};
 
   std::string_view text_;
   LexOptions options_;

@@ -79,7 +79,7 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   if (min_power <= kProductPower && (is_times(token) || letter_times(left))) {
     const std::string sign = take().text;
     if (const Ref product = vector_product(left, sign)) return product;
-    return arena_.keep(flattened(Kind::kMul, left, expression(kProductPower + 1)));
+    return arena_.keep(flattened(Kind::kMul, left, factor_behind(left)));
   }
   if (min_power <= kChoosePower && at_command("choose")) {
     ++at_;
@@ -95,7 +95,7 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
     }
     const bool sign = !token.is_punct("/");
     if (const Ref derivative = typed_derivative(left)) return derivative;
-    return quotient(left, expression(kProductPower + 1), sign);
+    return quotient(left, factor_behind(left), sign);
   }
   if (min_power <= kUnitPower && (at_command("pmod") || at_command("bmod") || at_command("mod"))) {
     ++at_;
@@ -129,6 +129,14 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
   }
   done = true;
   return left;
+}
+
+// The next factor. Behind a quantity it takes its own unit, as in 3 m * 4 m; elsewhere the unit of a product belongs to
+// the whole.
+Ref Parser::factor_behind(Ref left) {
+  Ref right = expression(kProductPower + 1);
+  if (contains(left, Kind::kUnit) && starts_unit(right)) right = unit_of(right);
+  return right;
 }
 
 // 24 \div 4 and 24/4 are to be calculated; 24/5 is a number.

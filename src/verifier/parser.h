@@ -88,6 +88,7 @@ class Parser {
   bool at_time_word() const;
   std::string take_unit_word();
   std::string take_unit_group();
+  bool is_glued_to_last_term(Ref sum) const;
   bool starts_unit(Ref left) const;
   Ref unit_of(Ref value);
   std::string take_unit_phrase();
@@ -108,6 +109,7 @@ class Parser {
   Ref count_of(char letter, const Rational& n, const Rational& k);
   const Token* script_number(std::string_view mark, size_t& ahead) const;
   Ref mixed_number(Ref whole);
+  Ref factor_behind(Ref left);
   Ref quotient(Ref left, Ref right, bool sign);
   size_t literal_fraction_end() const;
   Ref symbol();

@@ -80,6 +80,12 @@ std::string Parser::take_unit_word() {
   return token.text + "Ω";
 }
 
+// Whether letters touch the last number of a sum of bare numbers: 5+2km is no 7 km.
+bool Parser::is_glued_to_last_term(Ref sum) const {
+  const bool glued = at_ > 0 && tokens_[at_ - 1].type == Type::kNumber && !peek().space_before;
+  return glued && sum->kind == Kind::kAdd && !contains(sum, Kind::kUnit);
+}
+
 bool Parser::starts_unit(Ref left) const {
   if (!is_value(left)) return false;
   const Token& token = peek();
@@ -90,6 +96,7 @@ bool Parser::starts_unit(Ref left) const {
            token.text == "rupee";
   }
   if (!at_unit_word()) return false;
+  if (token.type == Type::kWord && is_glued_to_last_term(left)) return false;
   if (token.type == Type::kSymbol) return left->kind == Kind::kNumber;
   if (token.type == Type::kText) return true;
   if (is_function_name(token.text)) return is_constant_value(left);

@@ -16,6 +16,8 @@ struct Quantity {
   bool percent = false;
 };
 
+Quantity read_product(Ref node, Arena& arena);
+
 Quantity read(Ref node, Arena& arena) {
   if (node->kind == Kind::kPercent) return {node->kids[0], std::nullopt, true};
   if (node->kind == Kind::kUnit) return {node->kids[0], parse_unit(node->text), false};
@@ -24,7 +26,26 @@ Quantity read(Ref node, Arena& arena) {
     inner.value = arena.make(Kind::kNeg, {inner.value});
     return inner;
   }
-  return {node, std::nullopt, false};
+  const bool product = node->kind == Kind::kMul || node->kind == Kind::kDiv;
+  return product ? read_product(node, arena) : Quantity{node, std::nullopt, false};
+}
+
+// 3 m * 4 m, 100 km / 2 h: the product of the values with the product of the units.
+Quantity read_product(Ref node, Arena& arena) {
+  std::vector<Ref> values;
+  std::optional<Unit> unit;
+  for (size_t i = 0; i < node->kids.size(); ++i) {
+    const Quantity factor = read(node->kids[i], arena);
+    if (factor.percent || (!factor.unit && contains(factor.value, Kind::kUnit))) return {node, std::nullopt, false};
+    values.push_back(factor.value);
+    const int power = node->kind == Kind::kDiv && i > 0 ? -1 : 1;
+    if (factor.unit) unit = multiply(unit.value_or(Unit{}), *factor.unit, power);
+  }
+  if (!unit) return {node, std::nullopt, false};
+  const bool plain = unit->dimensions.empty();  // 6 m / 2 m
+  const Ref value = arena.make(node->kind, std::move(values));
+  if (!plain) return {value, unit, false};
+  return {arena.make(Kind::kMul, {value, arena.number(unit->factor)}), std::nullopt, false};
 }
 
 // Which letters behind a number may be units, although the parser read them as variables: 6 m, 8.5 m/s, 6 J.

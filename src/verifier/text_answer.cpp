@@ -65,7 +65,8 @@ struct Time {
   bool leading_zero = false;  // "8:05": the minutes begin with 0
 };
 
-std::optional<Time> parse_time(std::string_view latex) {
+// With `hours`, a number from 1 to 12 is a time, too.
+std::optional<Time> parse_time(std::string_view latex, bool hours = false) {
   std::string text = lower(plain_text(latex));
   std::string half;
   std::string compact;
@@ -93,7 +94,8 @@ std::optional<Time> parse_time(std::string_view latex) {
       return std::nullopt;
     }
   }
-  if (parts.empty() || parts.size() > 3 || (parts.size() == 1 && half.empty())) return std::nullopt;
+  const bool hour = hours && parts.size() == 1 && parts[0] > 0 && parts[0] <= 12;
+  if (parts.empty() || parts.size() > 3 || (parts.size() == 1 && half.empty() && !hour)) return std::nullopt;
   Time time{.hour = parts[0],
             .minute = parts.size() > 1 ? parts[1] : 0,
             .second = parts.size() > 2 ? parts[2] : 0,
@@ -171,6 +173,17 @@ std::string plain_text(std::string_view latex) {
   return trim(out);
 }
 
+namespace {
+
+// The usual one of several commands that print alike.
+std::string_view usual_name(std::string_view name) {
+  if (name == "dfrac" || name == "tfrac" || name == "cfrac") return "frac";
+  if (name == "implies" || name == "Longrightarrow") return "Rightarrow";
+  return name == "iff" || name == "Longleftrightarrow" ? "Leftrightarrow" : name;
+}
+
+}  // namespace
+
 std::string spelling_key(std::string_view latex) {
   std::string out;
   bool space = false;
@@ -196,7 +209,7 @@ std::string spelling_key(std::string_view latex) {
           continue;
         }
         out += "\\";
-        out += name == "dfrac" || name == "tfrac" || name == "cfrac" ? "frac" : std::string(name);
+        out += usual_name(name);
         // The space keeps the name of the command apart from a letter behind it.
         if (i + 1 < latex.size() && (is_space(latex[i + 1]))) out += ' ';
         space = false;
@@ -307,6 +320,8 @@ std::string text_key(std::string_view latex) {
 std::optional<bool> same_time(std::string_view gold, std::string_view answer) {
   auto left = parse_time(gold);
   auto right = parse_time(answer);
+  if (left && left->has_half && !right) right = parse_time(answer, true);  // 4 for 4 p.m.
+  if (right && right->has_half && !left) left = parse_time(gold, true);
   if (!left || !right) return std::nullopt;
   // Without a.m. and p.m. both may be ratios. The same numbers are equal as times and as ratios; different ones are
   // left to the comparison of ratios, unless minutes with a leading zero show that they are times.

@@ -17,6 +17,7 @@
 #include "verifier/extract.h"
 #include "verifier/lexer.h"
 #include "verifier/parser.h"
+#include "verifier/quantity.h"
 #include "verifier/text_answer.h"
 #include "verifier/unicode.h"
 
@@ -95,6 +96,19 @@ std::string unwrapped(std::string text) {
   return text;
 }
 
+// What the last implication of a text concludes: x = 3 of "2x = 6 \\implies x = 3". Empty where there is none.
+std::string_view conclusion_of(std::string_view text) {
+  size_t begin = std::string_view::npos;
+  for (const std::string_view arrow :
+       {"\\implies", "\\Rightarrow", "\\Longrightarrow", "\\iff", "\\Leftrightarrow", "\\Longleftrightarrow"}) {
+    const size_t at = text.rfind(arrow);
+    const size_t end = at + arrow.size();
+    if (at == std::string_view::npos || (end < text.size() && is_letter(text[end]))) continue;
+    if (begin == std::string_view::npos || end > begin) begin = end;
+  }
+  return begin == std::string_view::npos ? std::string_view{} : trimmed(text.substr(begin));
+}
+
 Reading read(std::string text, Arena& arena) {
   Reading reading{.text = unwrapped(std::move(text)), .statements = {}, .failure = ""};
   for (const bool commas_separate : {false, true}) {
@@ -106,6 +120,16 @@ Reading read(std::string text, Arena& arena) {
     }
     if (reading.text.find(',') == std::string::npos) break;
   }
+  return reading;
+}
+
+// The reading of an answer that may be a derivation. A gold answer with an implication is a statement and has to be met
+// word for word.
+Reading read_derived(std::string text, Arena& arena) {
+  Reading reading = read(std::move(text), arena);
+  const auto conclusion = conclusion_of(reading.text);
+  if (reading.statements.empty() && !conclusion.empty())
+    reading.statements = read(std::string(conclusion), arena).statements;
   return reading;
 }
 
@@ -251,15 +275,23 @@ class Judge {
   Reading first_readable(const Extraction& found) {
     std::optional<Reading> first;
     for (const auto& candidate : found.candidates) {
-      Reading reading = read(to_latex(candidate), arena_);
+      Reading reading = read_derived(to_latex(candidate), arena_);
       const bool name = !reading.statements.empty() && is_plain_name(reading.statements[0].node);
       const bool other_reading = name && found.candidates.size() > 1 &&
                                  (found.rule == "whole" || holds_number(reading.statements[0].node->text));
+      if (!reading.statements.empty() && found.rule != "box") drop_remark(reading.statements[0].node);
       if (!reading.statements.empty() && !other_reading && !(found.candidates.size() > 1 && is_left_to_do(reading)))
         return reading;
       if (!first) first = std::move(reading);
     }
     return *first;
+  }
+
+  // "The total is $64 (8 * $5 + 8 * $3)" says in brackets how 64 came about. It is no product.
+  void drop_remark(Ref& node) {
+    const bool product = node->kind == Kind::kMul && node->kids.size() == 2 && node->kids[0]->kind == Kind::kNumber;
+    if (!product || !node->kids[1]->parenthesized || !is_calculation(node->kids[1])) return;
+    if (same_quantities(node->kids[0], node->kids[1], policy_, arena_)) node = node->kids[0];
   }
 
   // A sentence of a script without spaces, 小明有5个苹果, is one word to the lexer.
