@@ -134,7 +134,8 @@ def other_case(text):
     if choice_letter(text):
         return []
     parts = tokens(text)
-    return [replaced(parts, i, p.swapcase()) for i, p in enumerate(parts) if len(p) == 1 and p.isalpha() and p.isascii()] + \
+    # SymPy prints i as I.
+    return [replaced(parts, i, p.swapcase()) for i, p in enumerate(parts) if len(p) == 1 and p.isalpha() and p.isascii() and p != "i"] + \
         [text[:m.start()] + m.group(1) + m.group(2).swapcase() + text[m.end():] for m in
          re.finditer(r"(\\)(?=(?:omega|delta|phi|psi|theta|gamma|sigma|lambda)(?![a-z]))(\w)", text)]
 

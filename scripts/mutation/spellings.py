@@ -104,8 +104,9 @@ def aliases(text):
 
 
 def explicit_product(text):
-    """2x as 2\\cdot x, but for letters that are digits, as in 3A_{16}, or belong to a time, as in 11:59 PM, or are a unit."""
-    if TEXT.search(text) or BARE_QUANTITY.fullmatch(text) or re.search(r"\d:\d\d", text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
+    """2x as 2\\cdot x, but for letters that are digits, as in 3A_{16}, or belong to a time, as in 11:59 PM, or are a unit or its words."""
+    words = re.fullmatch(r"\d+(?:\.\d+)? [a-z]{3,}(?: [a-z]+)*", text)
+    if words or TEXT.search(text) or BARE_QUANTITY.fullmatch(text) or re.search(r"\d:\d\d", text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
         return []
     product = re.sub(r"(?<![\w.^_{,!\\])(\d+)\s*(?=[a-zA-Z]|\\(?:sqrt|pi)(?![a-z]))(?!e\d)", r"\1\\cdot ", text)
     return [product] if compare_texts(text, product) != UNEQUAL else []

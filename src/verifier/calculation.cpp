@@ -5,6 +5,8 @@
 #include <set>
 #include <string>
 
+#include "verifier/units.h"
+
 namespace grpo::verifier {
 namespace {
 
@@ -30,6 +32,19 @@ bool is_constant_but_for_its_index(Ref node) {
   collect_symbols(node, names);
   names.erase(node->text);
   return names.empty();
+}
+
+bool is_unit_letter(Ref node) {
+  if (node->kind == Kind::kPow) return is_unit_letter(node->kids[0]);
+  return node->kind == Kind::kSymbol && find_unit(node->text).has_value();
+}
+
+// The operands of a product or quotient that are no letters of units: 2 of them in 3 m * 4 m.
+int numbers_of(Ref node) {
+  if (node->kind != Kind::kMul && node->kind != Kind::kDiv) return is_unit_letter(node) ? 0 : 1;
+  int count = 0;
+  for (Ref kid : node->kids) count += numbers_of(kid);
+  return count;
 }
 
 // 3 \cdot 10^4
@@ -65,10 +80,21 @@ class Finder {
     switch (node->kind) {
       case Kind::kNumber:
         return true;
+      case Kind::kSymbol:
+        return is_unit_letter(node);
       case Kind::kSum:
       case Kind::kProduct:
         return operations_ && is_constant_but_for_its_index(node);
-      case Kind::kAdd:
+      case Kind::kAdd:  // 2m + 3 may well be an answer
+        if (contains(node, Kind::kSymbol)) return false;
+        break;
+      case Kind::kPow:
+        if (is_unit_letter(node)) return true;
+        if (!operations_) return false;
+        if (contains(node->kids[0], Kind::kImaginary)) return is_constant(node);  // i^2, (1 + i)^2
+        break;
+      case Kind::kFunction:  // \sin(\pi/6), |3 + 4i|, \ln e
+        return operations_ && is_constant(node);
       case Kind::kMul:
       case Kind::kNeg:
       case Kind::kDiv:
@@ -83,7 +109,9 @@ class Finder {
 
   // Whether something is left to be done in such a node.
   bool is_left(Ref node) const {
-    if (is_scientific(node)) return false;
+    if (is_scientific(node) || is_unit_letter(node)) return false;
+    if ((node->kind == Kind::kMul || node->kind == Kind::kDiv) && contains(node, Kind::kSymbol))
+      return numbers_of(node) > 1 || any_kid(node, [this](Ref kid) { return is_left(kid); });  // 6 m is no calculation
     return node->by_sign || is_operation(node->kind) || node->kind == Kind::kSum || node->kind == Kind::kProduct ||
            any_kid(node, [this](Ref kid) { return is_left(kid); });
   }

@@ -42,6 +42,10 @@ bool is_rounding_of(Ref decimal, Ref value, Arena& arena) {
   const bool measured = decimal->kind == value->kind && decimal->text == value->text &&
                         (value->kind == Kind::kUnit || value->kind == Kind::kPercent);
   if (measured) return is_rounding_of(decimal->kids[0], value->kids[0], arena);
+  // 12\pi \approx 37.70 cm^2, 1/6 \approx 16.67 %
+  if (decimal->kind == Kind::kUnit) return is_rounding_of(decimal->kids[0], value, arena);
+  if (decimal->kind == Kind::kPercent && value->kind != Kind::kUnit)
+    return is_rounding_of(decimal->kids[0], arena.make(Kind::kMul, {value, arena.number(Rational(100))}), arena);
   const bool negative = decimal->kind == Kind::kNeg;
   const Ref number = negative ? decimal->kids[0] : decimal;
   if (number->kind != Kind::kNumber) return false;

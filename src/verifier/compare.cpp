@@ -275,6 +275,16 @@ class Comparison {
       return list_and_tuple(gold, answer, left, right);
     }
     if (gold->text != answer->text && (offers_names(gold) || offers_names(answer))) return false;
+    // A set, \\pm and alternatives do not say which name has which value.
+    const auto without_order = [](Ref node) {
+      return node->kind == Kind::kSet || node->text == "or" || node->text == "pm";
+    };
+    const auto names_values = [&](const Refs& items) {
+      const auto named = assignments(items);
+      return items.size() > 1 && named && !named->roots;
+    };
+    if ((without_order(answer) && names_values(left)) || (without_order(gold) && names_values(right))) return false;
+    if (counts_things(left) != counts_things(right)) return in_order(left, right);
     if (gold->kind == Kind::kSet || answer->kind == Kind::kSet) {
       return unordered(gold->kind == Kind::kSet ? gold->kids : left, answer->kind == Kind::kSet ? answer->kids : right,
                        false);
@@ -287,6 +297,13 @@ class Comparison {
     if (left.size() == 1 || right.size() == 1)
       return repeats(left, right, gold->text == "or" || answer->text == "or" || answer->text == "and");
     return unordered(left, right, true);
+  }
+
+  // "3 apples and 4 pears": what is counted names the numbers.
+  static bool counts_things(const Refs& items) {
+    std::set<std::string> nouns;
+    for (Ref item : items) nouns.insert(item->kind == Kind::kUnit ? item->text : "");
+    return items.size() > 1 && nouns.size() == items.size() && !nouns.contains("");
   }
 
   // "x = 1 or y = 2", where "x = 1 or x = 2" only lists the values of x.
@@ -349,6 +366,10 @@ class Comparison {
       // Single letters come in alphabetical order (x, y, z); other names also in the order they are written.
       return in_order(tuple->kids, named->by_name) || (!named->letters && in_order(tuple->kids, named->written));
     }
+    const auto is_relation = [](Ref item) { return item->kind == Kind::kRelation; };
+    if (std::any_of(items.begin(), items.end(), is_relation) &&
+        std::none_of(tuple->kids.begin(), tuple->kids.end(), is_relation))
+      return false;  // x = 3, x = 4 are two values of x
     if (gold_is_list && tuple->text == "[]" && tuple->spaced)
       return in_order(items, tuple->kids);  // as Python prints a list
     const bool round = tuple->text == "()" || tuple->kids.size() > 2;
@@ -413,8 +434,14 @@ class Comparison {
   }
 
   bool same_ratios(Ref gold, Ref answer) {
-    const auto is_integer = [](Ref node) { return node->kind == Kind::kNumber && node->number.is_integer(); };
-    if (is_integer(gold) || is_integer(answer)) return false;  // odds of 5:1 are no 5
+    // Odds of 5:1 are no 5, nor 5 apples.
+    const auto is_other = [&](Ref node) {
+      if (node->kind == Kind::kRatio || node->kind == Kind::kDiv) return false;
+      if (node->kind == Kind::kUnit || node->kind == Kind::kPercent || node->kind == Kind::kApply) return true;
+      const auto value = exact_value(node, arena_.budget());
+      return value && value->is_integer();
+    };
+    if (is_other(gold) || is_other(answer)) return false;
     if (gold->kind != answer->kind)
       return gold->kids.size() <= 2 && answer->kids.size() <= 2 && same_quantities(gold, answer, policy_, arena_);
     if (gold->kids.size() != answer->kids.size()) return false;
@@ -437,6 +464,8 @@ class Comparison {
     const Ref other = gold->kind == Kind::kRelation ? answer : gold;
     if (is_congruence(relation) && is_residue(other)) return same_residues(relation->kids[1], other);
     const Claim claim = read_claim(relation, policy_, arena_, relation == answer);
+    // Two letters of choices, "A = B" for B, choose nothing.
+    if (claim.name != nullptr && is_choice_letter(claim.name) && is_choice_letter(other)) return false;
     for (Ref value : claim.values) {
       const bool interval = relation->relations[0] == Relation::kIn && value->kind == Kind::kTuple;
       if (interval && other->kind == Kind::kList) continue;
@@ -445,6 +474,10 @@ class Comparison {
     if (!claim.values.empty()) return false;
     if (relation == answer && is_identity(answer, gold)) return true;
     return same_real_set(gold, answer, arena_).value_or(false);
+  }
+
+  static bool is_choice_letter(Ref node) {
+    return node->kind == Kind::kSymbol && node->text.size() == 1 && node->text[0] >= 'A' && node->text[0] <= 'J';
   }
 
   // (x-3)(x+2) = x^2-x-6: a chain of equal expressions has their value.

@@ -30,11 +30,11 @@ bool gives_up(const std::string& low) {
                         "not sure", "unsure", "give up", "no answer", "no idea", "impossible to", "not possible to"});
 }
 
-// "The problem is 98 + 77", "The first thing to do is 98 + 77"
+// "The problem is 98 + 77", "The first thing to do is 98 + 77", "We want 98 + 77"
 bool states_a_problem(std::string_view sentence) {
   const std::string low = " " + lower(sentence);
   return mentions(low, {" problem", " task", " question", " exercise", " to do", " to find", " to compute",
-                        " to calculate", " to evaluate", " to add", " need "});
+                        " to calculate", " to evaluate", " to add", " need ", " want ", " job ", " goal "});
 }
 
 // "Answer:" in front of a whole solution: prose, and more text behind it.
@@ -43,7 +43,10 @@ bool heads_a_solution(std::string_view text, size_t phrase, const std::string& s
   const bool first = text.substr(0, phrase).find_first_not_of(" \n*#_") == std::string_view::npos;
   const size_t end = text.find(sentence, phrase) + sentence.size();
   const auto rest = text.substr(std::min(end, text.size()));
-  return first && is_prose(sentence) && std::any_of(rest.begin(), rest.end(), is_digit);
+  const std::string clean = clean_answer(sentence);
+  const size_t spaces = static_cast<size_t>(std::count(clean.begin(), clean.end(), ' '));
+  const bool value = !clean.empty() && (is_digit(clean[0]) || clean[0] == '$') && spaces < 3;  // "Answer: 18 apples"
+  return first && !value && is_prose(sentence) && std::any_of(rest.begin(), rest.end(), is_digit);
 }
 
 // Whether the end of a text asks for something: "How many chairs are there?", "Find all x such that f(x) = 3."
@@ -72,10 +75,15 @@ bool introduces_value(std::string_view before) {
   if (before.ends_with("\\(") || before.ends_with("\\[")) before = trimmed(before.substr(0, before.size() - 2));
   const auto sentence = last_sentence(before);
   if (is_hypothesis(sentence) || states_a_problem(sentence)) return false;
+  // "The expression is 98 + 77", "This is 98 + 77"
+  if (mentions(" " + lower(sentence),
+               {" expression", " equation", " operation", " calculation", " this is", " here is"}))
+    return false;
   const std::string low = " " + lower(before.substr(before.size() > 12 ? before.size() - 12 : 0));
-  if (low.ends_with(" to get") || low.ends_with(" to give") || low.ends_with(" to have")) return false;
-  static constexpr std::string_view kVerbs[] = {" is",  " are",  " equals",  " equal to", " gives", " give",
-                                                " get", " have", " becomes", "=",         ":"};
+  if (low.ends_with(" to get") || low.ends_with(" to give")) return false;
+  if (low.ends_with(':')) return mentions(lower(sentence), {"answer", "result", "value", "total", "solution"});
+  static constexpr std::string_view kVerbs[] = {" is",   " are", " equals",  " equal to", " gives",
+                                                " give", " get", " becomes", "="};
   return std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](std::string_view verb) { return low.ends_with(verb); });
 }
 
@@ -96,13 +104,24 @@ std::string answer_tag(std::string_view text) {
   return trim(text.substr(open + 8, close - open - 8));
 }
 
+// The "(B)" of a statement that is nothing but a choice: "option B", "**B**"; else "".
+std::string chosen_letter(std::string_view statement) {
+  std::string text = clean_answer(statement);
+  if (text.size() == 1) text = "(" + text + ")";
+  const auto choice = text.size() < 16 ? parse_choice(to_latex(text)) : std::nullopt;
+  const bool one = choice && choice->settled && choice->letters.size() == 1 && choice->rest.empty();
+  return one && is_upper(choice->letters[0]) ? "(" + choice->letters + ")" : "";
+}
+
 // Another final answer that the text states behind its last box: "... \\boxed{5}. That is wrong. The answer is 7."
 std::vector<std::string> later_statement(std::string_view behind) {
   size_t at = 0;
   const std::string sentence = behind_answer_phrase(behind, at);
   const std::string low = " " + lower(sentence);
   const bool value = std::any_of(sentence.begin(), sentence.end(), is_digit) || sentence.find('$') != std::string::npos;
-  if (!value || hedges(sentence) || sentence.find('?') != std::string::npos) return {};
+  if (hedges(sentence) || sentence.find('?') != std::string::npos) return {};
+  if (const std::string letter = chosen_letter(sentence); !letter.empty()) return {letter};
+  if (!value) return {};
   if (mentions(low, {"approx", " about ", "roughly", " around ", "\\approx", "≈", " if ", " box", "same", "above"}))
     return {};
   const std::string clean = clean_answer(sentence);
@@ -123,7 +142,7 @@ std::string result_at_end(std::string_view text) {
 // Whether the text doubts or replaces the answer in `sentence`, which it states behind `at`: "The answer is 5? I doubt
 // it.", "... 5. Actually it is 6.", "5, no wait, 6".
 bool is_taken_back(const std::string& text, const std::string& sentence, size_t at) {
-  const std::string low = " " + lower(sentence) + " ";
+  const std::string low = " " + lower(sentence.starts_with("actually ") ? sentence.substr(9) : sentence) + " ";
   if (mentions(low, {", no ", ", no,", " no wait", " wait,", "hmm", " otherwise", " actually", " i mean", "oops",
                      " scratch that"}))
     return true;
@@ -140,6 +159,14 @@ bool is_taken_back(const std::string& text, const std::string& sentence, size_t 
   const bool turns = std::any_of(std::begin(kTurns), std::end(kTurns),
                                  [&](std::string_view turn) { return rest.compare(first, turn.size(), turn) == 0; });
   return turns && result_at_end(sentence) != result_at_end(std::string_view(text).substr(end));
+}
+
+// "$30$, but that is wrong", "$30$; just kidding"
+bool denies_its_formula(const std::string& sentence) {
+  size_t end = 0;
+  if (last_math(sentence, end).empty()) return false;
+  const auto behind = std::string_view(sentence).substr(std::min(end, sentence.size()));
+  return denied_behind(behind) || mentions(lower(behind), {" wrong", " kidding", " lying", " false statement"});
 }
 
 // "x = 4" and "y = 5" on two lines, or numbers on lines of their own, as one list; any other text as it is, also the
@@ -192,27 +219,79 @@ std::string number_at(std::string_view text, bool inside) {
   const bool percent = take_word(rest, {"%", "\\%"});
   const size_t next = rest.find_first_not_of(' ');
   const bool ends =
-      next == std::string_view::npos || std::string_view(".,;:)!$\n").find(rest[next]) != std::string_view::npos;
+      next == std::string_view::npos || std::string_view(".,;:)!$*(\n").find(rest[next]) != std::string_view::npos;
   return ends || inside ? std::string(value) + (percent ? "\\%" : "") : "";
+}
+
+// The letter of a choice that a text begins with, "C" or "(C)"; "" where it begins with a word.
+std::string letter_at(std::string_view text) {
+  take_word(text, {"option ", "choice "});
+  take_word(text, {"("});
+  const bool letter = !text.empty() && text[0] >= 'A' && text[0] <= 'J' && (text.size() == 1 || !is_letter(text[1]));
+  return letter ? std::string(1, text[0]) : "";
 }
 
 // Another value that stands behind a box and "or": "\\boxed{\\frac12} or 0.5" is right for both, "\\boxed{5} or 6" and
 // "\\boxed{5} (for even n) or 6" for none.
-std::string alternative_behind(std::string_view behind) {
+std::string alternative_behind(std::string_view behind, bool letter) {
   const size_t open = behind.find_first_not_of(" $*");
   if (open != std::string_view::npos && behind[open] == '(') {
     const size_t close = std::min(behind.find(')', open), behind.size() - 1);
     const auto remark = behind.substr(open, close - open);
     if (std::none_of(remark.begin(), remark.end(), is_digit)) behind.remove_prefix(close + 1);
   }
-  behind.remove_prefix(std::min(behind.find_first_not_of(" \n$,.(*"), behind.size()));
+  const std::string_view start = behind;
+  const size_t mark = std::min(behind.find_first_not_of(" $*"), behind.size());
+  behind.remove_prefix(std::min(behind.find_first_not_of(" \n$,.(*;"), behind.size()));
   const bool either = take_word(behind, {"or ", "ou ", "oder ", "o ", "или ", "或者", "或", "か"});
-  if (!either && !take_word(behind, {"and also ", "also ", "i.e. ", "i.e., ", "that is ", "that is, "})) return "";
-  take_word(behind, {"equivalently ", "equivalently, ", "possibly ", "perhaps ", "maybe ", "even "});
+  const bool listed = start.substr(mark).starts_with(", ") || start.substr(mark).starts_with("; ");
+  const bool said = take_word(behind, {"and also ",
+                                       "also ",
+                                       "i.e. ",
+                                       "i.e., ",
+                                       "that is ",
+                                       "that is, ",
+                                       "otherwise ",
+                                       "in other words ",
+                                       "in other words, ",
+                                       "the other root is ",
+                                       "the other solution is ",
+                                       "the other answer is ",
+                                       "alternatively ",
+                                       "as well as ",
+                                       "along with ",
+                                       "together with ",
+                                       "namely ",
+                                       "which is ",
+                                       "which equals ",
+                                       "and the other root is ",
+                                       "and the other is ",
+                                       "a second solution is ",
+                                       "and "});
+  if (!either && !said && !listed) return "";
+  take_word(behind, {"equivalently ", "equivalently, ", "possibly ", "perhaps ", "maybe ", "even ", "it might be ",
+                     "it could be ", "it may be "});
+  behind.remove_prefix(std::min(behind.find_first_not_of('*'), behind.size()));
+  if (behind.size() > 4 && is_letter(behind[0]) && behind.substr(1).starts_with(" = ")) behind.remove_prefix(4);
+  if (letter) return letter_at(behind);
   if (!behind.starts_with('$')) return number_at(behind, either);
+  if (listed && !either && !said) return "";  // "\\boxed{5}, $n$ being even"
   const auto formula = behind.substr(1, std::min(behind.find('$', 1), behind.size()) - 1);
   const size_t equals = formula.rfind('=');
   return std::string(equals == std::string_view::npos ? formula : formula.substr(equals + 1));
+}
+
+// The "(B)" that names a choice directly behind a box: " (B)", " (Option B)", ", option B"; else "".
+std::string choice_behind(std::string_view behind) {
+  behind.remove_prefix(std::min(behind.find_first_not_of(" $*,.\n"), behind.size()));
+  take_word(behind, {"\\text{ ", "\\text{", "which is ", "this is ", "which corresponds to ", "this corresponds to "});
+  const bool bracket = take_word(behind, {"("});
+  const bool named = take_word(behind, {"option ", "choice ", "answer "});
+  if (!bracket && !named) return "";
+  const std::string letter = letter_at(behind);
+  const size_t end = letter.empty() ? 0 : behind.find(letter) + 1;
+  const bool closes = !bracket || (end < behind.size() && behind[end] == ')');
+  return letter.empty() || !closes ? "" : "(" + letter + ")";
 }
 
 Extraction from_boxes(const std::string& text, const Boxes& boxes) {
@@ -238,9 +317,16 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   if (several && out.candidates.empty()) out.rule = "boxes";
   size_t first = 0;
   content = items_before(before_run, first) + content;  // "The roots are 3 and \\boxed{5}"
-  if (const std::string other = alternative_behind(std::string_view(text).substr(last.end)); !other.empty())
-    content += " \\text{ or } " + other;
-  out.candidates.push_back(std::move(content));
+  const auto behind = std::string_view(text).substr(last.end);
+  const bool letter = !chosen_letter(content).empty();
+  if (const std::string other = alternative_behind(behind, letter); !other.empty()) content += " \\text{ or } " + other;
+  // The value in the box, its letter outside: "\\boxed{12} (Option B)", "\\boxed{12}. The answer is B."
+  std::string choice = letter ? "" : choice_behind(behind);
+  const bool later_choice =
+      !out.candidates.empty() && out.candidates[0].starts_with('(') && out.candidates[0].size() == 3;
+  if (!letter && later_choice) choice = out.candidates[0];
+  if (!choice.empty()) out.candidates = {choice + " " + content};
+  if (choice.empty()) out.candidates.push_back(std::move(content));
   return out;
 }
 
@@ -248,6 +334,31 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
 std::string_view unquoted(std::string_view text) {
   const auto line = trimmed(text);
   return line.starts_with("> ") && line.find('\n') == std::string_view::npos ? trimmed(line.substr(2)) : line;
+}
+
+// The "(B)" of a last sentence "Hence, option B is correct" or "I choose B"; else "".
+std::string named_choice(std::string_view text) {
+  text = trimmed(text);
+  while (text.ends_with('.') || text.ends_with('*')) text = trimmed(text.substr(0, text.size() - 1));
+  auto sentence = last_sentence(text);
+  for (const std::string_view opening :
+       {"hence ", "hence, ", "thus ", "thus, ", "therefore ", "therefore, ", "so ", "so, "})
+    take_word(sentence, {opening});
+  const bool picked = take_word(sentence, {"i choose ", "i would choose ", "i select ", "i pick "});
+  const bool named = take_word(sentence, {"option ", "choice ", "the best choice is ", "the best option is "});
+  const std::string letter = picked || named ? letter_at(sentence) : "";
+  if (letter.empty()) return "";
+  const auto behind = trimmed(sentence.substr(sentence.find(letter) + 1));
+  static constexpr std::string_view kStates[] = {"",
+                                                 ")",
+                                                 "is correct",
+                                                 "is the correct answer",
+                                                 "is the correct one",
+                                                 "is the correct choice",
+                                                 "is right",
+                                                 "is the right answer",
+                                                 "is the answer"};
+  return is_one_of(lower(behind), kStates) ? "(" + letter + ")" : "";
 }
 
 Extraction from_fallback(Fallback fallback, const std::string& text) {
@@ -266,10 +377,13 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     }
     case Fallback::kPhrase: {
       const std::string sentence = behind_answer_phrase(text, at);
+      if (const std::string choice = sentence.empty() ? named_choice(text) : ""; !choice.empty())
+        return {.candidates = {choice}, .rule = "phrase", .reason = ""};
       if (!sentence.empty() && is_taken_back(text, sentence, at))
         return none("phrase", "the text takes its answer back");
       const auto before = std::string_view(text).substr(0, sentence.empty() ? 0 : text.find(sentence, at));
-      if (!sentence.empty() && denied_before(before)) return none("phrase", "the text denies its answer");
+      if (!sentence.empty() && (denied_before(before) || denies_its_formula(sentence)))
+        return none("phrase", "the text denies its answer");
       if (!sentence.empty() && speaks_of_the_answer(before))
         return none("phrase", "words make something else of the answer");
       // A "####" behind the phrase is the later statement and decides.
@@ -286,7 +400,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (line.empty()) return none("####", "nothing stands behind ####");
       if (is_retracted(line, std::string_view(text).substr(std::min(text.find('\n', hashes), text.size()))))
         return none("####", "the text takes its answer back");
-      return {.candidates = {line}, .rule = "####", .reason = ""};
+      return {.candidates = sentence_readings(line), .rule = "####", .reason = ""};
     }
     case Fallback::kMath: {
       const std::string math = last_math(text, at);
@@ -300,11 +414,16 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       size_t first = 0;
       const std::string items = items_before(before, first, math);
       const auto lead = before.substr(0, first);
-      if (changed_before(lead) || denied_before(lead) || is_hypothesis(last_sentence(before)) || asks(text))
-        return none("math", "words give the last formula another sense");
+      const auto behind = std::string_view(text).substr(std::min(at, text.size()));
+      const bool other_sense = changed_before(lead) || denied_before(lead) || changed_behind(behind) ||
+                               denied_behind(behind) || is_hypothesis(last_sentence(before)) || asks(text);
+      if (other_sense) return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
-      return {
-          .candidates = {items + clean_answer(math)}, .rule = "math", .reason = "", .stated = introduces_value(before)};
+      return {.candidates = {items + clean_answer(math)},
+              .rule = "math",
+              .reason = "",
+              .stated = introduces_value(before),
+              .asked = states_a_problem(last_sentence(before))};
     }
     case Fallback::kWhole: {
       const std::string clean = lines_as_list(clean_answer(unquoted(text)));
@@ -327,6 +446,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
                      .rule = "last number",
                      .reason = "",
                      .stated = introduces_value(before_number)};
+      out.asked = states_a_problem(last_sentence(before_number));
       if (!plain) out.earlier = last_value(before_number, at);
       return out;
     }
@@ -356,6 +476,7 @@ Extraction extract_answer(std::string_view response, const VerifierOptions& opti
       found.rule = next.rule;
       found.stated = next.stated;
     }
+    found.asked = next.asked;
     found.earlier = next.earlier;
     found.candidates.insert(found.candidates.end(), next.candidates.begin(), next.candidates.end());
     if (next.rule != "whole" || next.latex) return found;

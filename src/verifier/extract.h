@@ -17,6 +17,7 @@ struct Extraction {
   // parse.
   bool latex = false;
   bool stated = true;   // false: a value in running text, or an expression and nothing else
+  bool asked = false;   // the sentence says what is to be done, "We need to expand ..."
   std::string earlier;  // the value before the last number, for where that is a calculation: "175 in all (98 + 77)"
 };
 
@@ -63,6 +64,10 @@ std::string last_math(std::string_view text, size_t& end);
 /// Empty where words show that the number is not the answer ("at least 5", "Theorem 8", "8th"). `at` is where the value
 /// begins, npos when it is empty.
 std::string last_value(std::string_view text, size_t& at);
+
+/// Whether a word in front of a value makes it negative: "minus", "moins", "负". False behind a number, where it
+/// subtracts.
+bool negated_by_word(std::string_view before);
 
 /// The items before the last one of a list in prose: "1, 2, " for "The roots are $1$, $2$, and ". Empty when the text
 /// ends in no list that it introduces ("are", "values:"), that has three items or more or that offers values of one

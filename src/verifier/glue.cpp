@@ -87,7 +87,9 @@ struct Operator {
   std::string_view sign;
   std::string_view latex;
 };
-constexpr std::array<Operator, 12> kOperators = {{{"\\times", "\\times "},
+constexpr std::array<Operator, 14> kOperators = {{{"\\times", "\\times "},
+                                                  {"\\pm", "\\pm "},
+                                                  {"±", "\\pm "},
                                                   {"\\cdot", "\\cdot "},
                                                   {"^{", "^{"},
                                                   {"+", "+"},
@@ -211,6 +213,11 @@ std::string spaced_right(std::string_view text) {
     return std::string(candidate.latex) + std::string(rest.substr(at, count));
   }
   if (text.starts_with("π") || text.starts_with("\\pi")) return "\\pi";
+  const std::string half = lower(text.substr(0, 4));
+  for (const std::string_view name : {"a.m.", "p.m.", "am", "pm"}) {
+    if (half.starts_with(name) && (name.size() == 4 || text.size() == 2 || !is_letter(text[2])))
+      return "\\text{ " + std::string(1, name[0]) + "m}";
+  }
   const auto stop = [&](size_t at) {
     return at >= text.size() || std::string_view(".,;\n").find(text[at]) != std::string_view::npos;
   };

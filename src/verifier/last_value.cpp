@@ -95,7 +95,8 @@ class Runs {
     while (begin > 0 && is_letter(text_[begin - 1])) --begin;
     const bool glued = begin < at_ && !is_function_name(text_.substr(begin, at_ - begin));
     if (glued && open_.digit) open_.in_word = true;
-    add(lex_number_text(text_, at_, true).end - at_);
+    const size_t end = lex_number_text(text_, at_, true).end;
+    add(end - at_ - (text_[end - 1] == '.' ? 1 : 0));  // the full stop of "5 + 1 = 6. A number ..."
     open_.digit = open_.digit || !glued;
   }
 
@@ -103,6 +104,8 @@ class Runs {
     size_t end = at_;
     while (end < text_.size() && is_letter(text_[end])) ++end;
     const auto word = text_.substr(at_, end - at_);
+    const bool apostrophe = before() == '\'' || (at_ > 2 && text_.substr(at_ - 3, 3) == "’");
+    if (apostrophe && (word == "s" || word == "re")) return part(word.size());  // "That's 18"
     const bool behind_digit = inside_ && is_digit(before());
     const bool letter = word.size() == 1 && word != "a" && word != "I" && word != "A";
     if (const size_t half = inside_ && open_.digit ? half_of_day() : 0; half > 0) return add(half);
@@ -206,14 +209,32 @@ std::string_view tidied(std::string_view run) {
   return run;
 }
 
-// "minus 12", where no number stands before the word.
+// Takes " ", "$" and what opens or closes a formula from the end of a text.
+void drop_marks(std::string_view& text) {
+  for (;;) {
+    if (!text.empty() && is_in(text.back(), " $*\n")) {
+      text.remove_suffix(1);
+    } else if (text.ends_with("\\(") || text.ends_with("\\)")) {
+      text.remove_suffix(2);
+    } else {
+      return;
+    }
+  }
+}
+
+}  // namespace
+
 bool negated_by_word(std::string_view before) {
-  const std::string low = lower(trimmed(before.substr(before.size() > 24 ? before.size() - 24 : 0)));
-  for (const std::string_view word : {" minus", " negative"}) {
+  drop_marks(before);
+  const std::string low = lower(before.substr(before.size() > 24 ? before.size() - 24 : 0));
+  for (const std::string_view word : {" minus", " negative", " moins", " menos", " meno", " минус", "负", "負",
+                                      "マイナス", "마이너스", " سالب", " ऋण"}) {
     if (low.ends_with(word)) return low.size() == word.size() || !is_digit(low[low.size() - word.size() - 1]);
   }
   return false;
 }
+
+namespace {
 
 // "June 20" is a day, "Team 3" a name: a month, or a word with a capital in the midst of a sentence, takes its number.
 bool named_by_word(std::string_view before) {
@@ -234,19 +255,6 @@ bool named_by_word(std::string_view before) {
   if (is_one_of(low, kMonths)) return true;
   const bool midst = begin > 1 && before[begin - 1] == ' ' && is_lower(before[begin - 2]);
   return midst && !find_unit(low) && !find_unit(word) && !is_one_of(low, kNoNames);
-}
-
-// Takes " ", "$" and what opens or closes a formula from the end of a text.
-void drop_marks(std::string_view& text) {
-  for (;;) {
-    if (!text.empty() && is_in(text.back(), " $*\n")) {
-      text.remove_suffix(1);
-    } else if (text.ends_with("\\(") || text.ends_with("\\)")) {
-      text.remove_suffix(2);
-    } else {
-      return;
-    }
-  }
 }
 
 enum class Separator { kNone, kAnd, kOr };
@@ -291,10 +299,12 @@ bool introduces_list(std::string_view lead) {
   drop_marks(lead);
   if (lead.ends_with(':')) lead.remove_suffix(1);
   const std::string low = lower(lead.substr(lead.size() > 24 ? lead.size() - 24 : 0));
-  static constexpr std::string_view kLeads[] = {" are",      " answer is",     " values",  " solutions",
-                                                " roots",    " answers",       " numbers", " include",
-                                                " integers", " possibilities", " zeros"};
-  return std::any_of(std::begin(kLeads), std::end(kLeads), [&](std::string_view word) { return low.ends_with(word); });
+  static constexpr std::string_view kLeads[] = {" are",     " answer is",   " values",   " solutions", " roots",
+                                                " answers", " numbers",     " include",  " integers",  " possibilities",
+                                                " zeros",   " solution is", " system is"};
+  const std::string spaced = " " + low.substr(std::min(low.find_first_not_of('*'), low.size()));
+  return std::any_of(std::begin(kLeads), std::end(kLeads),
+                     [&](std::string_view word) { return spaced.ends_with(word); });
 }
 
 }  // namespace
@@ -317,10 +327,11 @@ std::string items_before(std::string_view before, size_t& begin, std::string_vie
   std::string items;
   char name = ' ';
   char next_name = name_of(last);
-  bool numbers = true;   // "$a=1$, $b=2$, " may be a condition; three numbers in a row are a list in any case
-  bool offered = false;  // "x = 3 or x = 4" is a list in any case, too
+  bool numbers = true;        // "$a=1$, $b=2$, " may be a condition; three numbers in a row are a list in any case
+  bool offered = false;       // "x = 3 or x = 4" is a list in any case, too
+  size_t value_begin = size;  // of the first item, behind its name
   const auto list = [&](bool stands) {
-    if (stands && !items.empty()) begin = before.size();
+    if (stands && !items.empty()) begin = value_begin;
     return stands ? items : std::string();
   };
   for (size_t count = 0; count < kItems; ++count) {
@@ -349,7 +360,9 @@ std::string items_before(std::string_view before, size_t& begin, std::string_vie
     numbers = numbers && number;
     items = std::string(item) + ", " + items;
     before = lead;
+    value_begin = lead.size();
   }
+  begin = value_begin;
   return items;
 }
 

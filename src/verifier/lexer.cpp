@@ -128,6 +128,8 @@ class Lexer {
     const bool loose = !options_.commas_separate && depth_ == 0;
     NumberText number = lex_number_text(text_, at_, loose);
     at_ = number.end;
+    if (text_[at_ - 1] == '.' && is_space(peek()) && !trimmed(text_.substr(at_)).empty())
+      throw ParseError("a sentence ends within the answer");  // "x = 3. x = 5"
     push(Type::kNumber, number.spelling);
     tokens_.back().number = std::move(number.value);
     tokens_.back().significant_digits = number.significant_digits;
@@ -262,7 +264,9 @@ class Lexer {
   }
 
   void lex_command(const std::string& name) {
-    if (is_one_of(std::string_view(name), kInvisible)) {
+    if ((name == "quad" || name == "qquad") && equation_follows()) {
+      push(Type::kPunct, ",");
+    } else if (is_one_of(std::string_view(name), kInvisible)) {
       space_ = true;
     } else if (name == "left" || name == "right") {
       skip_spaces();
@@ -311,6 +315,15 @@ class Lexer {
     } else {
       push(Type::kCommand, name);
     }
+  }
+
+  // Whether an equation stands before and "y =" behind: x = 1 \quad y = 2.
+  bool equation_follows() const {
+    const auto rest = trimmed(text_.substr(at_));
+    const bool named = rest.size() > 2 && is_letter(rest[0]) && trimmed(rest.substr(1)).starts_with('=');
+    return named && depth_ == 0 &&
+           std::any_of(tokens_.begin(), tokens_.end(), [](const Token& t) { return t.is_punct("="); }) &&
+           !tokens_.back().is_punct(",");
   }
 
   // The number of capitals in the group that follows, or 0 when it holds anything else.
@@ -491,6 +504,7 @@ class Lexer {
     // m^2+3nm, and F-\mu mg, where the space ends the name of a Greek letter.
     const bool greek = !tokens_.empty() && tokens_.back().type == Type::kSymbol && tokens_.back().text.size() > 1;
     const bool factors = (!space_ || greek) && in_sum_with_names();
+    if ((word == "sq" || word == "cu") && after_value() && peek() == '.') ++at_;  // sq. ft
     for (auto& run : split_letters(word, (after_value() && !factors) || per))
       push(run.word ? Type::kWord : Type::kSymbol, std::move(run.text));
   }

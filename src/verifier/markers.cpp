@@ -115,6 +115,14 @@ bool is_blank_markup(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return is_space(c) || c == '*' || c == '_' || c == '#'; });
 }
 
+// The length of the mark of a list or quote at the beginning of a line: "- ", "> ", "1. ".
+size_t mark_length(std::string_view line) {
+  for (const std::string_view mark : {"- ", "> ", "* ", "• ", "– ", "1. ", "1) "}) {
+    if (line.starts_with(mark)) return mark.size();
+  }
+  return 0;
+}
+
 std::string sentence_at(std::string_view text, size_t at) {
   while (at < text.size() && is_space(text[at]) && text[at] != '\n') ++at;
   size_t end = sentence_end(text, at);
@@ -122,6 +130,7 @@ std::string sentence_at(std::string_view text, size_t at) {
   for (int lines = 0; lines < 3 && is_blank_markup(text.substr(at, end - at)) && end < text.size(); ++lines) {
     at = end + 1;
     while (at < text.size() && is_space(text[at])) ++at;
+    at += mark_length(text.substr(at));
     end = sentence_end(text, at);
   }
   return std::string(text.substr(at, end - at));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "verifier/char_class.h"
+#include "verifier/units.h"
 
 namespace grpo::verifier {
 namespace {
@@ -34,6 +35,14 @@ bool ends_in_power(Ref node) {
   return last->kind == Kind::kPow && last->kids[1]->kind != Kind::kNumber;
 }
 
+// Whether a quotient of numbers, or of quantities, is an integer: 24/4 and 100 km / 2 h are to be calculated.
+bool leaves_integer(Ref top, Ref bottom) {
+  const auto number = [](Ref node) { return node->kind == Kind::kUnit ? node->kids[0] : node; };
+  const Ref left = number(top), right = number(bottom);
+  return left->kind == Kind::kNumber && right->kind == Kind::kNumber && right->number != Rational(0) &&
+         right->number != Rational(1) && (left->number / right->number).is_integer();
+}
+
 // Whether a node is \nabla or a power of it.
 bool is_nabla(Ref node) {
   return node->kind == Kind::kPow ? is_nabla(node->kids[0]) : node->kind == Kind::kSymbol && node->text == "nabla";
@@ -44,6 +53,10 @@ bool is_vector(Ref node) {
   if (node->kind == Kind::kApply) return node->text == "cross" || node->text == "beside";
   const bool linear = node->kind == Kind::kAdd || node->kind == Kind::kMul || node->kind == Kind::kNeg;
   return node->vector || (linear && std::any_of(node->kids.begin(), node->kids.end(), is_vector));
+}
+
+bool is_mod(const Token& token) {
+  return (token.type == Token::Type::kWord || token.type == Token::Type::kText) && token.text == "mod";
 }
 
 bool is_plus_minus(const Token& token) {
@@ -101,13 +114,13 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
     ++at_;
     return arena_.make(Kind::kApply, {left, at_punct("{") ? group() : primary()}, "mod");
   }
-  if (min_power <= kUnitPower && at_punct("(") && peek(1).is(Type::kWord, "mod")) {  // 3 (mod 7)
+  if (min_power <= kUnitPower && at_punct("(") && is_mod(peek(1))) {  // 3 (mod 7)
     at_ += 2;
     const Ref modulus = expression();
     expect(")");
     return arena_.make(Kind::kApply, {left, modulus}, "mod");
   }
-  if (at_punct("(") && peek(1).is(Type::kWord, "mod")) {
+  if (at_punct("(") && is_mod(peek(1))) {
     done = true;
     return left;
   }
@@ -136,6 +149,11 @@ Ref Parser::infix(Ref left, int min_power, bool& done) {
 Ref Parser::factor_behind(Ref left) {
   Ref right = expression(kProductPower + 1);
   if (contains(left, Kind::kUnit) && starts_unit(right)) right = unit_of(right);
+  const bool letter = peek().type == Type::kSymbol && peek().space_before && find_unit(peek().text);
+  const Ref unit = left->kind == Kind::kMul ? left->kids.back() : nullptr;  // 24 m / 2 m
+  const bool quantities = letter && right->kind == Kind::kNumber && unit != nullptr && unit->kind == Kind::kSymbol &&
+                          unit->spaced && find_unit(unit->text);
+  if (quantities) right = arena_.keep(flattened(Kind::kMul, right, primary()));
   return right;
 }
 
@@ -144,9 +162,7 @@ Ref Parser::quotient(Ref left, Ref right, bool sign) {
   Node node;
   node.kind = Kind::kDiv;
   node.kids = {left, right};
-  const bool numbers = left->kind == Kind::kNumber && right->kind == Kind::kNumber && right->number != Rational(0) &&
-                       right->number != Rational(1);
-  node.by_sign = sign || (numbers && (left->number / right->number).is_integer());
+  node.by_sign = sign || leaves_integer(left, right);
   return arena_.keep(std::move(node));
 }
 

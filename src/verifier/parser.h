@@ -91,6 +91,8 @@ class Parser {
   bool is_glued_to_last_term(Ref sum) const;
   bool starts_unit(Ref left) const;
   Ref unit_of(Ref value);
+  bool takes_article();
+  bool second_noun() const;
   std::string take_unit_phrase();
   std::string take_unit_fraction();
   Ref scaled(Ref value, std::string& phrase);

@@ -116,7 +116,7 @@ Ref Parser::fraction() {
   const Ref bottom = tex_argument();
   if (is_derivative(top, bottom))
     return arena_.make(Kind::kOpaque, {}, "d(" + canonical_text(top) + ")/(" + canonical_text(bottom) + ")");
-  return arena_.make(Kind::kDiv, {top, bottom});
+  return quotient(top, bottom, false);
 }
 
 Ref Parser::root() {

@@ -104,6 +104,26 @@ bool Parser::starts_unit(Ref left) const {
   return find_unit(token.text).has_value() || scale_word(token.text).has_value() || is_constant_value(left);
 }
 
+// Takes the "a" of "18 dollars a week", and says whether there was one.
+bool Parser::takes_article() {
+  const bool an = peek().is(Type::kSymbol, "a") && peek(1).is(Type::kSymbol, "n");
+  const bool a = an || peek().is(Type::kSymbol, "a") || peek().is(Type::kText, "a") || peek().is(Type::kText, "an");
+  const Token& noun = peek(an ? 2 : 1);
+  if (!a || !(noun.type == Type::kWord || noun.type == Type::kText) || !find_unit(noun.text)) return false;
+  at_ += an ? 2 : 1;
+  return true;
+}
+
+// Whether "and girls" ends the answer: what is counted has two names.
+bool Parser::second_noun() const {
+  const bool conjoined =
+      (peek().type == Type::kWord || peek().type == Type::kText) && conjunction(peek().text) == "and";
+  const Token& noun = peek(1);
+  const bool word = (noun.type == Type::kWord || noun.type == Type::kText) && noun.text.size() > 2;
+  return conjoined && word && conjunction(noun.text).empty() && !find_unit(noun.text) && parse_unit(noun.text) &&
+         peek(2).type == Type::kEnd;
+}
+
 std::string Parser::take_unit_phrase() {
   std::string phrase;
   bool group = false;  // inside the brackets of J/(mol K)
@@ -130,6 +150,11 @@ std::string Parser::take_unit_phrase() {
       phrase += "(";
     }
     if (joins || opens || at_unit_word()) continue;
+    if (!group && takes_article()) {  // dollars a week
+      phrase += " per";
+      continue;
+    }
+    if (!group && second_noun()) at_ += 2;  // boys and girls
     if (group) fail("a bracket of a unit never closes");
     return phrase;
   }

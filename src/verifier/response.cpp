@@ -101,9 +101,23 @@ void blank_fences(std::string& text) {
   }
 }
 
+// Whether the fence at `first`, whose line ends at `end`, opens a block of one or two lines that is no program and ends
+// the text: an answer that is set apart. A box in code alone is none.
+bool sets_answer_apart(std::string_view text, size_t first, size_t end) {
+  static constexpr std::array<std::string_view, 10> kNames = {"",    "math",     "latex", "tex",    "text",
+                                                              "txt", "markdown", "md",    "output", "plaintext"};
+  const std::string name = lower(trimmed(text.substr(first + 3, end - first - 3)));
+  const size_t close = text.find(text.substr(first, 3), end);
+  if (close == std::string_view::npos || !is_blank(text.substr(close + 3))) return false;
+  const auto block = trimmed(text.substr(end, close - end));
+  const bool named = std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+  return named && block.size() < 200 && block.find("boxed") == std::string_view::npos &&
+         std::count(block.begin(), block.end(), '\n') < 2;
+}
+
 // Overwrites code blocks with spaces. ``` or ~~~ at the start of a line opens or closes a block.
 void blank_code_blocks(std::string& text) {
-  bool inside = false;
+  bool inside = false, keeps = false;
   size_t line = 0;
   while (line < text.size()) {
     const size_t end = std::min(text.find('\n', line), text.size());
@@ -113,7 +127,9 @@ void blank_code_blocks(std::string& text) {
     const bool fence = may_be_fence && (text.compare(first, 3, "```") == 0 || text.compare(first, 3, "~~~") == 0);
     // A block on one line, ```x```, closes where it opens.
     const bool one_line = fence && !inside && text.substr(first + 3, end - first - 3).find("```") != std::string::npos;
-    if (inside || fence) std::fill(text.begin() + static_cast<long>(line), text.begin() + static_cast<long>(end), ' ');
+    if (fence && !inside) keeps = !one_line && sets_answer_apart(text, first, end);
+    if ((inside && !keeps) || fence)
+      std::fill(text.begin() + static_cast<long>(line), text.begin() + static_cast<long>(end), ' ');
     if (fence && !one_line) inside = !inside;
     line = end + 1;
   }

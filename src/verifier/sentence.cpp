@@ -2,6 +2,7 @@
 
 #include "verifier/change.h"
 #include "verifier/char_class.h"
+#include "verifier/denial.h"
 #include "verifier/extract.h"
 #include "verifier/lexer.h"
 #include "verifier/parser.h"
@@ -118,8 +119,9 @@ bool sets_a_task(std::string_view sentence) {
 bool hedges(std::string_view sentence) {
   const std::string low = " " + lower(sentence) + " ";
   static constexpr std::string_view kWords[] = {
-      " not ",  "n't ",     " or ",     "either ", "maybe",     "perhaps",    "one of",     "cannot",  "unknown",
-      "unsure", "not sure", "between ", " never ", " neither ", " might be ", " could be ", " may be "};
+      " not ",  "n't ",     " or ",     "either ", "maybe",     "perhaps",    "one of",     "cannot",   "unknown",
+      "unsure", "not sure", "between ", " never ", " neither ", " might be ", " could be ", " may be ", " ou ",
+      " oder ", " или ",    "或",       "または",  "또는",      " أو ",       " या "};
   return std::any_of(std::begin(kWords), std::end(kWords),
                      [&](std::string_view word) { return low.find(word) != std::string::npos; });
 }
@@ -170,7 +172,8 @@ bool is_prose(std::string_view text) {
 }
 
 std::vector<std::string> sentence_readings(const std::string& sentence) {
-  const std::string clean = clean_answer(sentence);
+  std::string clean = clean_answer(sentence);
+  if (lower(clean).starts_with("actually ")) clean.erase(0, 9);
   std::vector<std::string> out{as_text(clean)};
   if (out[0] != clean && clean.size() > 3 && clean[1] == '.') out.push_back(clean);  // "B. 12 apples"
   const std::string short_form = clean_answer(std::string_view(clean).substr(0, explanation_at(clean)));
@@ -185,10 +188,11 @@ std::vector<std::string> sentence_readings(const std::string& sentence) {
   const auto from_verb = [&] { return as_text(clean_answer(std::string_view(statement).substr(verb))); };
   if (verb_last) out.push_back(from_verb());
   const size_t math_begin = end == std::string::npos || math.empty() ? 0 : statement.rfind(math, end);
-  const bool changed =
-      !math.empty() && (changed_before(std::string_view(statement).substr(0, math_begin)) ||
-                        changed_behind(std::string_view(statement).substr(std::min(end, statement.size()))));
-  if (!math.empty() && !changed) out.push_back(clean_answer(math));
+  const auto before_math = std::string_view(statement).substr(0, math_begin);
+  const auto behind_math = std::string_view(statement).substr(std::min(end, statement.size()));
+  const bool changed = !math.empty() && (changed_before(before_math) || changed_behind(behind_math) ||
+                                         denied_before(before_math) || denied_behind(behind_math));
+  if (!math.empty() && !changed) out.push_back((negated_by_word(before_math) ? "-" : "") + clean_answer(math));
   if (verb != std::string::npos && !verb_last) out.push_back(from_verb());
   size_t at = 0;
   if (!changed && is_prose(statement)) {

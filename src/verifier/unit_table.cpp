@@ -87,6 +87,15 @@ constexpr UnitRow kUnits[] = {
     {"", "solar-mass", "solar mass"},
     {"", "solar-luminosity", "solar luminosity"},
     {"", "solar-radius", "solar radius"},
+    {"Wh", "watt-hour", "g m2 s-2", 3'600'000, 1, true},
+    {"rpm", "", "rpm"},
+    {"mpg", "", "mpg"},
+    {"bpm", "", "bpm"},
+    {"psi", "", "psi"},
+    {"ppm", "", "ppm"},
+    {"dB", "decibel", "dB"},
+    {"tsp", "teaspoon", "tsp"},
+    {"tbsp", "tablespoon", "tsp", 3},
     {"pct", "percent percentage", "percent"},
 };
 

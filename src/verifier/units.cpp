@@ -70,7 +70,12 @@ constexpr std::string_view kNoUnitsElsewhere[] = {
     "quinti", "sesto", "sesti", "settimo", "settimi", "ottavo", "ottavi", "noni", "decimo", "decimi", "centesimo",
     "centesimi", "millesimo", "millesimi", "половина", "половины", "треть", "трети", "третей", "третьих", "четверть",
     "четверти", "четвертей", "четвёртых", "четвертых", "пятых", "шестых", "седьмых", "восьмых", "девятых", "десятых",
-    "сотых", "тысячных",
+    "сотых", "тысячных", "milion", "miliona", "milionów", "milyon", "juta", "triệu", "tusen", "duizend", "тыс", "млн",
+    "млрд", "tysiąc", "tysiące", "tysięcy", "bin", "लाख", "हजार", "करोड़", "مليون", "ألف", "مليار", "googol", "kilo",
+    // verbs, verdicts
+    "es", "está", "é", "è", "ist", "est", "incorrecto", "errado", "sbagliato", "falsch", "faux", "неверно",
+    "неправильно", "خطأ", "negated", "inverted", "hypothetically", "nonsense", "repeating", "recurring", "owed",
+    "deficit",
     // multiples, powers, signs
     "mal", "fach", "fois", "veces", "vez", "vezes", "volte", "раз", "раза", "quadrat", "hoch", "carré", "cuadrado",
     "cubo", "quadrado", "quadrato", "negativ", "négatif", "negativo", "moins", "menos", "meno", "минус",
@@ -81,9 +86,10 @@ constexpr std::string_view kNoUnitsElsewhere[] = {
 
 // Words of Chinese, Japanese and Korean with which a phrase is no unit either: they count, compare, join or deny.
 constexpr std::string_view kNoUnitCharacters[] = {
-    "分之", "倍",   "以上", "以下", "左右", "多", "余", "半", "负", "不", "错", "非",   "没",     "的平方", "的立方",
-    "未満", "未满", "或",   "和",   "是",   "至", "到", "百", "千", "万", "亿", "第",   "平方根", "次方",   "折",
-    "成",   "では", "아닙", "아니", "十",   "兆", "십", "백", "천", "만", "억", "분의", "절반"};
+    "分之",   "倍",     "以上", "以下", "左右", "多", "余",   "半", "负",   "不",   "错",   "非",   "没",
+    "的平方", "的立方", "未満", "未满", "或",   "和", "是",   "至", "到",   "百",   "千",   "万",   "亿",
+    "第",     "平方根", "次方", "折",   "成",   "割", "間違", "誤", "より", "以外", "逆",   "이상", "이하",
+    "では",   "아닙",   "아니", "十",   "兆",   "십", "백",   "천", "만",   "억",   "분의", "절반"};
 
 // Whether a word holds an arrow, a mathematical sign, a mark that strikes letters out or a picture that denies. Other
 // pictures say nothing.
@@ -167,6 +173,10 @@ class PhraseReader {
         power_ = 3;
       } else if (low == "*" || low == "the" || low == "of" || low == "each" || low == "a") {
         continue;
+      } else if (qualifies_noun(low)) {
+        continue;
+      } else if (words > 0 && begins_place(low)) {
+        return finished(unit, noun);
       } else if (low == "^" || is_digit(low[0]) || low[0] == '-') {
         return std::nullopt;
       } else if (is_statement_word(low) || ++words > 4 || (low.size() == 1 && !find_unit(parts_[at_]))) {
@@ -175,12 +185,39 @@ class PhraseReader {
         append(unit, noun);
       }
     }
-    if (power_ != 1) return std::nullopt;  // "3 square"
-    if (!noun.empty()) unit = multiply(unit, named(noun));
-    return unit;
+    return finished(unit, noun);
   }
 
  private:
+  // "18 more apples", "45 positive integers": an adjective that says nothing where a noun follows.
+  bool qualifies_noun(const std::string& low) const {
+    const bool adjective = low == "more" || low == "positive" || low == "prime" || low == "years" || low == "correct";
+    if (!adjective || at_ + 1 >= parts_.size() || !is_letter(parts_[at_ + 1][0])) return false;
+    const std::string next = lower(parts_[at_ + 1]);
+    return low == "years" ? next == "old" : next.size() > 2 && !is_statement_word(next);
+  }
+
+  // "7 people at the party", "120 ways to choose": what follows the noun says where or what for, if no word of it
+  // counts or compares.
+  bool begins_place(const std::string& low) const {
+    static constexpr std::string_view kPrepositions[] = {"at", "in", "on", "to", "for", "with", "from"};
+    const auto is_preposition = [](const std::string& word) {
+      return std::find(std::begin(kPrepositions), std::end(kPrepositions), word) != std::end(kPrepositions);
+    };
+    if (!is_preposition(low) || at_ + 1 >= parts_.size() || parts_.size() - at_ > 7) return false;
+    return std::all_of(parts_.begin() + static_cast<std::ptrdiff_t>(at_) + 1, parts_.end(),
+                       [&](const std::string& part) {
+                         const std::string word = lower(part);
+                         return is_letter(word[0]) && (is_preposition(word) || !is_statement_word(word)) &&
+                                word != "half" && word != "quarter";
+                       });
+  }
+
+  std::optional<Unit> finished(Unit unit, const std::string& noun) const {
+    if (power_ != 1) return std::nullopt;  // "3 square"
+    return noun.empty() ? unit : multiply(unit, named(noun));
+  }
+
   void append(Unit& unit, std::string& noun) {
     const std::string& word = parts_[at_];
     const std::string low = lower(word);

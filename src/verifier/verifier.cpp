@@ -96,21 +96,56 @@ std::string unwrapped(std::string text) {
   return text;
 }
 
-// What the last implication of a text concludes: x = 3 of "2x = 6 \\implies x = 3". Empty where there is none.
+// "x = 4" in front of "x = 3" gives one name two values.
+bool gives_another_value(std::string_view premise, std::string_view conclusion) {
+  const auto value_of = [&](std::string_view text) {
+    const bool named = text.size() > 1 && is_letter(text[0]) && trimmed(text.substr(1)).starts_with('=');
+    return named ? trimmed(trimmed(text.substr(1)).substr(1)) : std::string_view{};
+  };
+  const auto left = value_of(premise), right = value_of(conclusion);
+  const bool values = !left.empty() && left.find_first_not_of("0123456789.-/") == std::string_view::npos;
+  const bool bare = conclusion.find_first_not_of("0123456789.-/") == std::string_view::npos;
+  if (values && bare) return left != conclusion;  // "x = 4" in front of "3"
+  return values && !right.empty() && premise[0] == conclusion[0] && left != right;
+}
+
+// What the last implication of a text concludes from an equation or inequality: x = 3 of "2x = 6 \\implies x = 3".
+// Empty where there is none, or where it contradicts itself.
 std::string_view conclusion_of(std::string_view text) {
-  size_t begin = std::string_view::npos;
+  size_t begin = std::string_view::npos, arrow_at = 0;
   for (const std::string_view arrow :
        {"\\implies", "\\Rightarrow", "\\Longrightarrow", "\\iff", "\\Leftrightarrow", "\\Longleftrightarrow"}) {
     const size_t at = text.rfind(arrow);
     const size_t end = at + arrow.size();
     if (at == std::string_view::npos || (end < text.size() && is_letter(text[end]))) continue;
-    if (begin == std::string_view::npos || end > begin) begin = end;
+    if (begin == std::string_view::npos || end > begin) begin = end, arrow_at = at;
   }
-  return begin == std::string_view::npos ? std::string_view{} : trimmed(text.substr(begin));
+  if (begin == std::string_view::npos) return {};
+  const auto premise = trimmed(text.substr(0, arrow_at)), conclusion = trimmed(text.substr(begin));
+  const bool states = premise.find_first_of("=<>") != std::string_view::npos ||
+                      premise.find("\\le") != std::string_view::npos ||
+                      premise.find("\\ge") != std::string_view::npos || premise.find("\\ne") != std::string_view::npos;
+  return states && !premise.ends_with("\\not") && !gives_another_value(premise, conclusion) ? conclusion
+                                                                                            : std::string_view{};
+}
+
+// "x (\\approx 0.17)" and "x \\text{ or approximately } 0.17" as the chain "x \\approx 0.17".
+std::string with_approximation(std::string text) {
+  for (const std::string_view words :
+       {"\\text{ or approximately }", "\\text{ or about }", "\\text{or approximately }"}) {
+    const size_t at = text.find(words);
+    if (at != std::string::npos && at > 0) text.replace(at, words.size(), "\\approx ");
+  }
+  const size_t open = text.rfind("(\\approx");
+  if (open != std::string::npos && open > 0 && text.ends_with(')') && text.find(')', open) + 1 == text.size()) {
+    text.pop_back();
+    text.erase(open, 1);
+  }
+  return text;
 }
 
 Reading read(std::string text, Arena& arena) {
-  Reading reading{.text = unwrapped(std::move(text)), .statements = {}, .failure = ""};
+  Reading reading{.text = with_approximation(unwrapped(std::move(text))), .statements = {}, .failure = ""};
   for (const bool commas_separate : {false, true}) {
     try {
       reading.statements.push_back(parse_statement(reading.text, arena, {.commas_separate = commas_separate}));
@@ -166,13 +201,18 @@ bool same_text_key(const std::string& gold, const std::string& answer) {
 // Whether both answers are the same single word. If one stands in \text, case does not count: "Odd", "\text{odd}".
 // Words in capitals may name points and keep their case.
 bool same_single_word(const std::string& gold, const std::string& answer) {
-  const std::string left = plain_text(gold);
-  const std::string right = plain_text(answer);
+  const auto word_of = [](const std::string& text) {
+    std::string word = plain_text(text);
+    if (word.size() > 1 && word.ends_with('.')) word.pop_back();
+    return word;
+  };
+  const std::string left = word_of(gold), right = word_of(answer);
   const auto letters = [](const std::string& word) {
     return !word.empty() && std::all_of(word.begin(), word.end(), is_letter);
   };
   if (!letters(left) || !letters(right)) return false;
   if (left == right) return true;
+  if (is_one_of(lower(left), {"yes", "no", "true", "false"})) return lower(left) == lower(right);
   const auto is_word = [](const std::string& word) { return word.size() > 1 && !is_capitals(word); };
   const bool marked = gold.find("\\text") != std::string::npos || answer.find("\\text") != std::string::npos;
   return marked && is_word(left) && is_word(right) && lower(left) == lower(right);
@@ -236,6 +276,8 @@ class Judge {
     verdict_.gold_parsed = shown(gold_reading);
     if (is_left_to_do(answer) && !is_left_to_do(gold_reading))
       return conclude(VerdictKind::kWrong, "a calculation, and not its result");
+    if (found.asked && is_rewritten(gold_reading, answer))
+      return conclude(VerdictKind::kWrong, "an expression that is asked for, and not what comes of it");
     decide(gold_reading, answer);
   }
 
@@ -270,6 +312,13 @@ class Judge {
     return whole ? is_calculation(answer) : is_calculation_or_operation(answer);
   }
 
+  // Whether an answer with names is another expression than gold: (x+1)^2 of "We need (x+1)^2", where gold is expanded.
+  static bool is_rewritten(const Reading& gold, const Reading& answer) {
+    if (gold.statements.empty() || answer.statements.empty()) return false;
+    const Ref left = gold.statements[0].node, right = answer.statements[0].node;
+    return right->kind < Kind::kList && !is_constant(right) && canonical_text(left) != canonical_text(right);
+  }
+
   // A box has one reading. Of several readings of prose, the first that is mathematics and no calculation counts; if
   // none is, the first.
   Reading first_readable(const Extraction& found) {
@@ -279,12 +328,19 @@ class Judge {
       const bool name = !reading.statements.empty() && is_plain_name(reading.statements[0].node);
       const bool other_reading = name && found.candidates.size() > 1 &&
                                  (found.rule == "whole" || holds_number(reading.statements[0].node->text));
+      if (!first && found.rule != "box" && is_marked_choice(reading.text)) return reading;
       if (!reading.statements.empty() && found.rule != "box") drop_remark(reading.statements[0].node);
       if (!reading.statements.empty() && !other_reading && !(found.candidates.size() > 1 && is_left_to_do(reading)))
         return reading;
       if (!first) first = std::move(reading);
     }
     return *first;
+  }
+
+  // "B. $12$", "(B) The slope is positive": the letter decides, whatever follows it.
+  static bool is_marked_choice(const std::string& text) {
+    const auto choice = parse_choice(text);
+    return choice && choice->settled && choice->marked && choice->letters.size() == 1 && !choice->rest.empty();
   }
 
   // "The total is $64 (8 * $5 + 8 * $3)" says in brackets how 64 came about. It is no product.
@@ -358,6 +414,9 @@ class Judge {
   std::optional<bool> compare_choices(const Reading& gold, const Reading& answer) {
     const auto left = parse_choice(gold.text);
     const auto right = parse_choice(answer.text);
+    const bool letter = left && left->letters.size() == 1 && left->rest.empty();
+    if (const char led = letter && !right ? leading_letter(answer.text) : ' '; led != ' ')
+      return led == left->letters[0];
     if (left && right) return same_choices(*left, *right);
     if (left && !left->settled) return std::nullopt;
     if (right && !bare_selection(gold.text).empty())
@@ -367,6 +426,20 @@ class Judge {
     const bool text_of_choice = right && !right->rest.empty() && right->settled && !gold.statements.empty();
     if (text_of_choice && same_rest(gold.text, right->rest)) return true;
     return std::nullopt;
+  }
+
+  // The letter of "B (12)" or "B: 12", where a value stands behind it and no other letter; else a space.
+  static char leading_letter(const std::string& text) {
+    std::string plain = plain_text(text);
+    if (plain.size() < 3 || plain[0] < 'A' || plain[0] > 'J' || is_letter(plain[1])) return ' ';
+    const auto rest = trimmed(std::string_view(plain).substr(1));
+    const bool joined = rest.starts_with(':') || rest.starts_with('(');
+    const bool value = std::any_of(rest.begin(), rest.end(), is_digit);
+    for (size_t i = 0; i < rest.size(); ++i) {
+      const bool alone = (i == 0 || !is_letter(rest[i - 1])) && (i + 1 == rest.size() || !is_letter(rest[i + 1]));
+      if (alone && rest[i] >= 'A' && rest[i] <= 'J') return ' ';
+    }
+    return joined && value ? plain[0] : ' ';
   }
 
   std::optional<bool> same_choices(const Choice& left, const Choice& right) {

@@ -15,9 +15,9 @@ constexpr std::array<std::string_view, 14> kMeanings = {"and", "or",      "pi", 
                                                         "inf", "oo",      "union",  "percent",  "percentage",
                                                         "pct", "degrees", "degree", "mod"};
 // Short words of sentences, without those that may well be products: "an", "at", "by", "it", "as", "is", "be", "of".
-constexpr std::array<std::string_view, 30> kStops = {
-    "per", "so",  "we",  "to",  "the", "for", "all", "not", "are", "was", "get", "has", "had", "but", "let",
-    "yes", "you", "now", "how", "see", "its", "our", "can", "way", "one", "two", "six", "ten", "in",  "thus"};
+constexpr std::array<std::string_view, 31> kStops = {
+    "per", "so",  "we",  "to",  "the", "for", "all", "not", "are", "was", "get", "has", "had", "but",  "let", "yes",
+    "you", "now", "how", "see", "its", "our", "can", "way", "one", "two", "six", "ten", "in",  "thus", "old"};
 // Words that begin like the name of a function but are no product with it.
 constexpr std::array<std::string_view, 22> kNoFunctions = {
     "sing", "sins", "sink", "sine", "since", "cost", "cosy", "tang", "tank", "tans", "tan",
@@ -54,7 +54,8 @@ bool is_meaningful(std::string_view word) {
 
 std::vector<LetterRun> split_letters(std::string_view run, bool after_value) {
   if (run.size() == 1) return {{std::string(run), false}};
-  const bool unit = after_value && (find_unit(run).has_value() || is_one_of(run, kNoFunctions));
+  const bool unit =
+      after_value && (find_unit(run).has_value() || is_one_of(run, kNoFunctions) || run == "sq" || run == "cu");
   if (is_meaningful(run) || unit) return {{std::string(run), true}};
   if (const auto head = known_head(run); !head.empty()) {
     std::vector<LetterRun> out{{std::string(head), true}};
