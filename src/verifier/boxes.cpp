@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "verifier/budget.h"
 #include "verifier/char_class.h"
@@ -107,13 +108,17 @@ bool joined(std::string_view gap) {
   if (joins_in_other_scripts(gap)) return true;
   const Gap parts = read_gap(gap);
   if (is_operator(gap)) return false;
-  const bool either = !parts.words.empty() && parts.words[0] == "or" &&
-                      !(parts.words.size() > 1 && (parts.words[1] == "rather" || parts.words[1] == "actually"));
-  if (either && !parts.breaks && parts.words.size() <= 6) return true;
+  static const std::set<std::vector<std::string>> kOffers = {
+      {"otherwise"}, {"alternatively"}, {"as", "well", "as"}, {"together", "with"}, {"along", "with"}, {"versus"},
+      {"vs"},        {"also"},          {"perhaps", "also"},  {"and", "also"}};
+  const bool either = !parts.words.empty() && parts.words[0] == "or" && parts.words.size() <= 4 &&
+                      std::none_of(parts.words.begin(), parts.words.end(),
+                                   [](const std::string& w) { return w != "is" && corrects(w); });
+  if (!parts.breaks && either) return true;
+  if (!parts.breaks && kOffers.contains(parts.words)) return true;
   if (parts.breaks || std::any_of(parts.words.begin(), parts.words.end(), corrects)) return false;
   const bool word = std::any_of(parts.words.begin(), parts.words.end(), [](const std::string& w) {
-    return is_one_of(w, {"and", "or", "et", "ou", "y", "und", "oder", "also", "alternatively", "versus", "vs",
-                         "otherwise", "else", "together", "along"});
+    return is_one_of(w, {"and", "or", "et", "ou", "y", "und", "oder"});
   });
   if (word) return parts.words.size() <= 6;
   const bool names =

@@ -41,7 +41,8 @@ bool is_unit_letter(Ref node) {
 
 // The operands of a product or quotient that are no letters of units: 2 of them in 3 m * 4 m.
 int numbers_of(Ref node) {
-  if (node->kind != Kind::kMul && node->kind != Kind::kDiv) return is_unit_letter(node) ? 0 : 1;
+  const bool operation = node->kind == Kind::kMul || (node->kind == Kind::kDiv && contains(node, Kind::kSymbol));
+  if (!operation && !node->by_sign) return is_unit_letter(node) ? 0 : 1;
   int count = 0;
   for (Ref kid : node->kids) count += numbers_of(kid);
   return count;

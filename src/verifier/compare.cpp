@@ -11,6 +11,7 @@
 #include "verifier/polynomial.h"
 #include "verifier/quantity.h"
 #include "verifier/real_set.h"
+#include "verifier/units.h"
 
 namespace grpo::verifier {
 namespace {
@@ -301,9 +302,12 @@ class Comparison {
 
   // "3 apples and 4 pears": what is counted names the numbers.
   static bool counts_things(const Refs& items) {
-    std::set<std::string> nouns;
-    for (Ref item : items) nouns.insert(item->kind == Kind::kUnit ? item->text : "");
-    return items.size() > 1 && nouns.size() == items.size() && !nouns.contains("");
+    std::set<std::map<std::string, int>> nouns;
+    for (Ref item : items) {
+      const auto unit = item->kind == Kind::kUnit ? parse_unit(item->text) : std::nullopt;
+      if (!unit || !nouns.insert(unit->dimensions).second) return false;
+    }
+    return items.size() > 1;
   }
 
   // "x = 1 or y = 2", where "x = 1 or x = 2" only lists the values of x.

@@ -126,14 +126,10 @@ constexpr std::string_view kNothingElse[] = {"none other than", "nothing other t
 constexpr std::string_view kDenialsBehind[] = {"is a guess",
                                                "is my guess",
                                                "is only a guess",
-                                               "is a possible answer",
-                                               "is one of the answers",
-                                               "is a candidate",
                                                "is a placeholder",
                                                "looks off",
                                                "would be the answer if",
                                                "was what i got first",
-                                               "for example",
                                                "must be discarded",
                                                "should be discarded",
                                                "must be excluded",
@@ -209,15 +205,6 @@ constexpr std::string_view kDenialsBehind[] = {"is a guess",
                                                "would be incorrect",
                                                "must be wrong",
                                                "fails",
-                                               "do not work",
-                                               "don't work",
-                                               "do not satisfy",
-                                               "do not hold",
-                                               "fail",
-                                               "are wrong",
-                                               "are excluded",
-                                               "are extraneous",
-                                               "are not",
                                                "does not work",
                                                "does not satisfy",
                                                "does not hold",
@@ -317,14 +304,7 @@ constexpr std::string_view kDenialsBehind[] = {"is a guess",
                                                "неправильн"};
 
 // Words that deny a value from anywhere in its clause, which begins behind the last comma or stop.
-constexpr std::string_view kClauseDenials[] = {"pretend",
-                                               "random guess",
-                                               "previous answer",
-                                               "someone claims",
-                                               "example answer",
-                                               "your answer like",
-                                               "your answer in the form",
-                                               "counterexample is",
+constexpr std::string_view kClauseDenials[] = {"someone claims",
                                                "wrong solution",
                                                "made a mistake we would get",
                                                "no way the",
@@ -343,8 +323,6 @@ constexpr std::string_view kClauseDenials[] = {"pretend",
                                                "contrary to",
                                                "impossible that the answer",
                                                "false that the answer",
-                                               "not true that",
-                                               "not the case that",
                                                "it is false that",
                                                "it's false that",
                                                "don't think",
@@ -412,9 +390,7 @@ constexpr std::string_view kClauseDenials[] = {"pretend",
                                                "误以为",
                                                "假设答案"};
 // Words that deny a value from anywhere in the rest of its sentence.
-constexpr std::string_view kLaterDenials[] = {"неправильн",
-                                              "неверн",
-                                              "is probably wrong",
+constexpr std::string_view kLaterDenials[] = {"is probably wrong",
                                               "is likely wrong",
                                               "is the wrong",
                                               "seems wrong",
@@ -422,8 +398,6 @@ constexpr std::string_view kLaterDenials[] = {"неправильн",
                                               "is only an example",
                                               "is just a guess",
                                               "is only a guess",
-                                              "is an upper bound",
-                                              "is a lower bound",
                                               "or something else",
                                               "careless student",
                                               "turned out wrong",
@@ -490,6 +464,10 @@ bool in_last_clause(std::string_view before) {
     if (at != std::string_view::npos) clause = clause.substr(at + stop.size());
   }
   const std::string low = lower(clause);
+  const auto opening = trimmed(low);
+  for (const std::string_view denial : {"it is not true that", "it's not true that", "it is not the case that"}) {
+    if (opening.starts_with(denial)) return true;
+  }
   if (low.find("no doubt") != std::string::npos || low.find("without doubt") != std::string::npos) return false;
   const size_t count = low.find("number of ");
   return std::any_of(std::begin(kClauseDenials), std::end(kClauseDenials), [&](std::string_view words) {
@@ -590,6 +568,13 @@ bool denied_before(std::string_view before) {
     }
   }
   return false;
+}
+
+bool list_denied_behind(std::string_view behind) {
+  static constexpr std::string_view kDenials[] = {"do not work",  "don't work",     "do not satisfy",
+                                                  "do not hold",  "fail",           "are wrong",
+                                                  "are excluded", "are extraneous", "are not"};
+  return starts_with_any(head_of(behind), kDenials);
 }
 
 bool denied_behind(std::string_view behind) {

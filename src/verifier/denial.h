@@ -10,4 +10,7 @@ namespace grpo::verifier {
 bool denied_before(std::string_view before);
 bool denied_behind(std::string_view behind);
 
+/// The same of a list: "x = 3 or x = 4 do not work". Behind one number a plural counts things: "20 are not prime".
+bool list_denied_behind(std::string_view behind);
+
 }  // namespace grpo::verifier

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "verifier/alternative.h"
 #include "verifier/budget.h"
 #include "verifier/change.h"
 #include "verifier/char_class.h"
@@ -12,6 +13,7 @@
 #include "verifier/parser.h"
 #include "verifier/response.h"
 #include "verifier/retraction.h"
+#include "verifier/stated_choice.h"
 #include "verifier/unicode.h"
 #include "verifier/units.h"
 
@@ -46,7 +48,8 @@ bool heads_a_solution(std::string_view text, size_t phrase, const std::string& s
   const std::string clean = clean_answer(sentence);
   const size_t spaces = static_cast<size_t>(std::count(clean.begin(), clean.end(), ' '));
   const bool value = !clean.empty() && (is_digit(clean[0]) || clean[0] == '$') && spaces < 3;  // "Answer: 18 apples"
-  return first && !value && is_prose(sentence) && std::any_of(rest.begin(), rest.end(), is_digit);
+  const bool line = value && (rest.empty() || rest[0] == '\n' || rest[0] == '*');
+  return first && !line && is_prose(sentence) && std::any_of(rest.begin(), rest.end(), is_digit);
 }
 
 // Whether the end of a text asks for something: "How many chairs are there?", "Find all x such that f(x) = 3."
@@ -68,6 +71,13 @@ bool asks(std::string_view text) {
   return command ? question || given : question && std::any_of(std::begin(kQuestions), std::end(kQuestions), begins);
 }
 
+// Whether the lower-case end of a text is a verb or sign behind which a value is stated.
+bool ends_in_verb(std::string_view low) {
+  static constexpr std::string_view kVerbs[] = {" is",   " are", " equals",  " equal to", " gives",
+                                                " give", " get", " becomes", "="};
+  return std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](std::string_view verb) { return low.ends_with(verb); });
+}
+
 // Whether a text goes on with a value that it states: "The result is ", "This equals $".
 bool introduces_value(std::string_view before) {
   while (!before.empty() && (is_space(before.back()) || before.back() == '$' || before.back() == '*'))
@@ -82,9 +92,17 @@ bool introduces_value(std::string_view before) {
   const std::string low = " " + lower(before.substr(before.size() > 12 ? before.size() - 12 : 0));
   if (low.ends_with(" to get") || low.ends_with(" to give")) return false;
   if (low.ends_with(':')) return mentions(lower(sentence), {"answer", "result", "value", "total", "solution"});
-  static constexpr std::string_view kVerbs[] = {" is",   " are", " equals",  " equal to", " gives",
-                                                " give", " get", " becomes", "="};
-  return std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](std::string_view verb) { return low.ends_with(verb); });
+  return ends_in_verb(low);
+}
+
+// "We need (x+1)^2" and "The problem is (x+1)^2", but not "The polynomial we want is x^2 + 3x + 2", which states it.
+bool asks_for_value(std::string_view before) {
+  const std::string low = lower(trimmed(before.substr(0, before.find_last_not_of(" $*") + 1)));
+  const auto asked = [&](std::string_view subject) { return low.ends_with(subject); };
+  static constexpr std::string_view kAsked[] = {"problem is",  "task is", "question is",
+                                                "exercise is", "job is",  "goal is"};
+  return states_a_problem(last_sentence(before)) &&
+         (!ends_in_verb(low) || std::any_of(std::begin(kAsked), std::end(kAsked), asked));
 }
 
 // Whether a text is a choice and nothing else: "选C", "Option C".
@@ -102,15 +120,6 @@ std::string answer_tag(std::string_view text) {
   const size_t open = find_last(text, "<answer>", close);
   if (open == std::string_view::npos || close == std::string_view::npos || open > close) return "";
   return trim(text.substr(open + 8, close - open - 8));
-}
-
-// The "(B)" of a statement that is nothing but a choice: "option B", "**B**"; else "".
-std::string chosen_letter(std::string_view statement) {
-  std::string text = clean_answer(statement);
-  if (text.size() == 1) text = "(" + text + ")";
-  const auto choice = text.size() < 16 ? parse_choice(to_latex(text)) : std::nullopt;
-  const bool one = choice && choice->settled && choice->letters.size() == 1 && choice->rest.empty();
-  return one && is_upper(choice->letters[0]) ? "(" + choice->letters + ")" : "";
 }
 
 // Another final answer that the text states behind its last box: "... \\boxed{5}. That is wrong. The answer is 7."
@@ -199,101 +208,6 @@ bool is_derivation(std::string_view text) {
   return line.find('=') != std::string_view::npos && !line.starts_with('=');
 }
 
-// Takes the first of `words` that a text begins with, whatever its case, off it. False where it begins with none.
-bool take_word(std::string_view& text, std::initializer_list<std::string_view> words) {
-  for (const std::string_view word : words) {
-    if (lower(text.substr(0, word.size())) != word) continue;
-    text.remove_prefix(word.size());
-    return true;
-  }
-  return false;
-}
-
-// The number that a text begins with, in LaTeX, if the clause ends behind it or `inside` lets it go on; else "".
-std::string number_at(std::string_view text, bool inside) {
-  const size_t first = text.starts_with('-') ? 1 : 0;
-  if (first >= text.size() || !is_digit(text[first])) return "";
-  auto value = text.substr(0, text.find_first_not_of("-0123456789.,/"));
-  while (!is_digit(value.back())) value.remove_suffix(1);
-  auto rest = text.substr(value.size());
-  const bool percent = take_word(rest, {"%", "\\%"});
-  const size_t next = rest.find_first_not_of(' ');
-  const bool ends =
-      next == std::string_view::npos || std::string_view(".,;:)!$*(\n").find(rest[next]) != std::string_view::npos;
-  return ends || inside ? std::string(value) + (percent ? "\\%" : "") : "";
-}
-
-// The letter of a choice that a text begins with, "C" or "(C)"; "" where it begins with a word.
-std::string letter_at(std::string_view text) {
-  take_word(text, {"option ", "choice "});
-  take_word(text, {"("});
-  const bool letter = !text.empty() && text[0] >= 'A' && text[0] <= 'J' && (text.size() == 1 || !is_letter(text[1]));
-  return letter ? std::string(1, text[0]) : "";
-}
-
-// Another value that stands behind a box and "or": "\\boxed{\\frac12} or 0.5" is right for both, "\\boxed{5} or 6" and
-// "\\boxed{5} (for even n) or 6" for none.
-std::string alternative_behind(std::string_view behind, bool letter) {
-  const size_t open = behind.find_first_not_of(" $*");
-  if (open != std::string_view::npos && behind[open] == '(') {
-    const size_t close = std::min(behind.find(')', open), behind.size() - 1);
-    const auto remark = behind.substr(open, close - open);
-    if (std::none_of(remark.begin(), remark.end(), is_digit)) behind.remove_prefix(close + 1);
-  }
-  const std::string_view start = behind;
-  const size_t mark = std::min(behind.find_first_not_of(" $*"), behind.size());
-  behind.remove_prefix(std::min(behind.find_first_not_of(" \n$,.(*;"), behind.size()));
-  const bool either = take_word(behind, {"or ", "ou ", "oder ", "o ", "или ", "或者", "或", "か"});
-  const bool listed = start.substr(mark).starts_with(", ") || start.substr(mark).starts_with("; ");
-  const bool said = take_word(behind, {"and also ",
-                                       "also ",
-                                       "i.e. ",
-                                       "i.e., ",
-                                       "that is ",
-                                       "that is, ",
-                                       "otherwise ",
-                                       "in other words ",
-                                       "in other words, ",
-                                       "the other root is ",
-                                       "the other solution is ",
-                                       "the other answer is ",
-                                       "alternatively ",
-                                       "as well as ",
-                                       "along with ",
-                                       "together with ",
-                                       "namely ",
-                                       "which is ",
-                                       "which equals ",
-                                       "and the other root is ",
-                                       "and the other is ",
-                                       "a second solution is ",
-                                       "and "});
-  if (!either && !said && !listed) return "";
-  take_word(behind, {"equivalently ", "equivalently, ", "possibly ", "perhaps ", "maybe ", "even ", "it might be ",
-                     "it could be ", "it may be "});
-  behind.remove_prefix(std::min(behind.find_first_not_of('*'), behind.size()));
-  if (behind.size() > 4 && is_letter(behind[0]) && behind.substr(1).starts_with(" = ")) behind.remove_prefix(4);
-  if (letter) return letter_at(behind);
-  if (!behind.starts_with('$')) return number_at(behind, either);
-  if (listed && !either && !said) return "";  // "\\boxed{5}, $n$ being even"
-  const auto formula = behind.substr(1, std::min(behind.find('$', 1), behind.size()) - 1);
-  const size_t equals = formula.rfind('=');
-  return std::string(equals == std::string_view::npos ? formula : formula.substr(equals + 1));
-}
-
-// The "(B)" that names a choice directly behind a box: " (B)", " (Option B)", ", option B"; else "".
-std::string choice_behind(std::string_view behind) {
-  behind.remove_prefix(std::min(behind.find_first_not_of(" $*,.\n"), behind.size()));
-  take_word(behind, {"\\text{ ", "\\text{", "which is ", "this is ", "which corresponds to ", "this corresponds to "});
-  const bool bracket = take_word(behind, {"("});
-  const bool named = take_word(behind, {"option ", "choice ", "answer "});
-  if (!bracket && !named) return "";
-  const std::string letter = letter_at(behind);
-  const size_t end = letter.empty() ? 0 : behind.find(letter) + 1;
-  const bool closes = !bracket || (end < behind.size() && behind[end] == ')');
-  return letter.empty() || !closes ? "" : "(" + letter + ")";
-}
-
 Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   if (boxes.last_unfinished) return none("box", "the last box never closes: the response was cut off");
   auto later = later_statement(std::string_view(text).substr(boxes.complete.back().end));
@@ -321,10 +235,10 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   const bool letter = !chosen_letter(content).empty();
   if (const std::string other = alternative_behind(behind, letter); !other.empty()) content += " \\text{ or } " + other;
   // The value in the box, its letter outside: "\\boxed{12} (Option B)", "\\boxed{12}. The answer is B."
-  std::string choice = letter ? "" : choice_behind(behind);
-  const bool later_choice =
-      !out.candidates.empty() && out.candidates[0].starts_with('(') && out.candidates[0].size() == 3;
-  if (!letter && later_choice) choice = out.candidates[0];
+  const bool labelled = letter || parse_choice(to_latex(content));
+  const bool letter_later = !out.candidates.empty() && !chosen_letter(out.candidates[0]).empty();
+  std::string choice;
+  if (!labelled) choice = letter_later ? out.candidates[0] : out.candidates.empty() ? choice_behind(behind) : "";
   if (!choice.empty()) out.candidates = {choice + " " + content};
   if (choice.empty()) out.candidates.push_back(std::move(content));
   return out;
@@ -334,31 +248,6 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
 std::string_view unquoted(std::string_view text) {
   const auto line = trimmed(text);
   return line.starts_with("> ") && line.find('\n') == std::string_view::npos ? trimmed(line.substr(2)) : line;
-}
-
-// The "(B)" of a last sentence "Hence, option B is correct" or "I choose B"; else "".
-std::string named_choice(std::string_view text) {
-  text = trimmed(text);
-  while (text.ends_with('.') || text.ends_with('*')) text = trimmed(text.substr(0, text.size() - 1));
-  auto sentence = last_sentence(text);
-  for (const std::string_view opening :
-       {"hence ", "hence, ", "thus ", "thus, ", "therefore ", "therefore, ", "so ", "so, "})
-    take_word(sentence, {opening});
-  const bool picked = take_word(sentence, {"i choose ", "i would choose ", "i select ", "i pick "});
-  const bool named = take_word(sentence, {"option ", "choice ", "the best choice is ", "the best option is "});
-  const std::string letter = picked || named ? letter_at(sentence) : "";
-  if (letter.empty()) return "";
-  const auto behind = trimmed(sentence.substr(sentence.find(letter) + 1));
-  static constexpr std::string_view kStates[] = {"",
-                                                 ")",
-                                                 "is correct",
-                                                 "is the correct answer",
-                                                 "is the correct one",
-                                                 "is the correct choice",
-                                                 "is right",
-                                                 "is the right answer",
-                                                 "is the answer"};
-  return is_one_of(lower(behind), kStates) ? "(" + letter + ")" : "";
 }
 
 Extraction from_fallback(Fallback fallback, const std::string& text) {
@@ -377,7 +266,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
     }
     case Fallback::kPhrase: {
       const std::string sentence = behind_answer_phrase(text, at);
-      if (const std::string choice = sentence.empty() ? named_choice(text) : ""; !choice.empty())
+      if (const std::string choice = sentence.empty() ? named_choice(text) : "";
+          !choice.empty() && !gives_up(lower(text)))
         return {.candidates = {choice}, .rule = "phrase", .reason = ""};
       if (!sentence.empty() && is_taken_back(text, sentence, at))
         return none("phrase", "the text takes its answer back");
@@ -415,7 +305,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const std::string items = items_before(before, first, math);
       const auto lead = before.substr(0, first);
       const auto behind = std::string_view(text).substr(std::min(at, text.size()));
-      const bool other_sense = changed_before(lead) || denied_before(lead) || changed_behind(behind) ||
+      const bool list_denied = !items.empty() && list_denied_behind(behind);
+      const bool other_sense = list_denied || changed_before(lead) || denied_before(lead) || changed_behind(behind) ||
                                denied_behind(behind) || is_hypothesis(last_sentence(before)) || asks(text);
       if (other_sense) return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
@@ -423,7 +314,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
               .rule = "math",
               .reason = "",
               .stated = introduces_value(before),
-              .asked = states_a_problem(last_sentence(before))};
+              .asked = asks_for_value(before)};
     }
     case Fallback::kWhole: {
       const std::string clean = lines_as_list(clean_answer(unquoted(text)));
@@ -446,7 +337,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
                      .rule = "last number",
                      .reason = "",
                      .stated = introduces_value(before_number)};
-      out.asked = states_a_problem(last_sentence(before_number));
+      out.asked = asks_for_value(before_number);
       if (!plain) out.earlier = last_value(before_number, at);
       return out;
     }

@@ -140,7 +140,7 @@ class Runs {
     if (bound) return part(2);
     const auto name = text_.substr(at_ + 1, end - at_ - 1);
     if (name.starts_with("text") || name == "boxed" || name == "mathrm") return part(end - at_);
-    add(std::max<size_t>(2, end - at_));
+    add(std::min(std::max<size_t>(2, end - at_), text_.size() - at_));
   }
 
   void sign(char c) {
@@ -229,7 +229,12 @@ bool negated_by_word(std::string_view before) {
   const std::string low = lower(before.substr(before.size() > 24 ? before.size() - 24 : 0));
   for (const std::string_view word : {" minus", " negative", " moins", " menos", " meno", " минус", "负", "負",
                                       "マイナス", "마이너스", " سالب", " ऋण"}) {
-    if (low.ends_with(word)) return low.size() == word.size() || !is_digit(low[low.size() - word.size() - 1]);
+    if (!low.ends_with(word)) continue;
+    const auto rest = std::string_view(low).substr(0, low.size() - word.size());
+    const bool words_join = (word[0] & 0x80) != 0 && !rest.empty() && (rest.back() & 0x80) != 0;  // 胜负
+    if (words_join && !rest.ends_with("是") && !rest.ends_with("为") && !rest.ends_with("：") && !rest.ends_with("は"))
+      return false;
+    return rest.empty() || !is_digit(rest.back());
   }
   return false;
 }
@@ -290,10 +295,7 @@ char drop_name(std::string_view& text) {
 }
 
 // The name of a formula such as "x = 3", or a space where it begins otherwise.
-char name_of(std::string_view formula) {
-  const bool named = !formula.empty() && is_letter(formula[0]) && trimmed(formula.substr(1)).starts_with('=');
-  return named ? formula[0] : ' ';
-}
+char name_of(std::string_view formula) { return begins_equation(formula) ? formula[0] : ' '; }
 
 bool introduces_list(std::string_view lead) {
   drop_marks(lead);
@@ -346,7 +348,8 @@ std::string items_before(std::string_view before, size_t& begin, std::string_vie
     const bool dollars = rest.ends_with('$');
     const bool formula = dollars || rest.ends_with("\\)");
     drop_marks(rest);
-    const size_t open = dollars ? rest.rfind('$') : formula ? rest.rfind("\\(") + 1 : rest.find_last_of(" \n$:");
+    size_t open = dollars ? rest.rfind('$') : formula ? rest.rfind("\\(") : rest.find_last_of(" \n$:");
+    if (formula && !dollars && open != std::string_view::npos) ++open;
     const auto item = rest.substr(open == std::string_view::npos ? 0 : open + 1);
     const bool number = !item.empty() && item.find_first_not_of("0123456789.,/-") == std::string_view::npos;
     const bool value = formula ? !item.empty() && item.size() < kItem : number && is_digit(item.back());
@@ -420,7 +423,7 @@ std::string value_at_end(std::string_view text, size_t& at, bool stated) {
   size_t first = 0;
   const std::string items = items_before(tail.substr(0, begin), first);
   const auto lead = tail.substr(0, first);
-  if (!items.empty() && (changed_before(lead) || denied_before(lead))) return "";
+  if (!items.empty() && (changed_before(lead) || denied_before(lead) || list_denied_behind(behind))) return "";
   at = offset + begin;
   return items + std::string(value);
 }

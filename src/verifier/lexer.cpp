@@ -128,7 +128,8 @@ class Lexer {
     const bool loose = !options_.commas_separate && depth_ == 0;
     NumberText number = lex_number_text(text_, at_, loose);
     at_ = number.end;
-    if (text_[at_ - 1] == '.' && is_space(peek()) && !trimmed(text_.substr(at_)).empty())
+    const auto next = trimmed(text_.substr(at_));
+    if (text_[at_ - 1] == '.' && is_space(peek()) && !next.empty() && (is_digit(next[0]) || begins_equation(next)))
       throw ParseError("a sentence ends within the answer");  // "x = 3. x = 5"
     push(Type::kNumber, number.spelling);
     tokens_.back().number = std::move(number.value);
@@ -319,9 +320,7 @@ class Lexer {
 
   // Whether an equation stands before and "y =" behind: x = 1 \quad y = 2.
   bool equation_follows() const {
-    const auto rest = trimmed(text_.substr(at_));
-    const bool named = rest.size() > 2 && is_letter(rest[0]) && trimmed(rest.substr(1)).starts_with('=');
-    return named && depth_ == 0 &&
+    return begins_equation(trimmed(text_.substr(at_))) && depth_ == 0 &&
            std::any_of(tokens_.begin(), tokens_.end(), [](const Token& t) { return t.is_punct("="); }) &&
            !tokens_.back().is_punct(",");
   }
@@ -585,6 +584,19 @@ std::string_view trimmed(std::string_view text) {
 }
 
 std::string trim(std::string_view text) { return std::string(trimmed(text)); }
+
+bool take_word(std::string_view& text, std::initializer_list<std::string_view> words) {
+  for (const std::string_view word : words) {
+    if (lower(text.substr(0, word.size())) != word) continue;
+    text.remove_prefix(word.size());
+    return true;
+  }
+  return false;
+}
+
+bool begins_equation(std::string_view text) {
+  return !text.empty() && is_letter(text[0]) && trimmed(text.substr(1)).starts_with('=');
+}
 
 std::string lower(std::string_view text) {
   std::string out(text);

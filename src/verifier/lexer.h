@@ -51,6 +51,13 @@ std::string_view braced(std::string_view text, size_t& at);
 /// `text` without spaces and "~" at both ends; trimmed() returns a view into it.
 std::string_view trimmed(std::string_view text);
 std::string trim(std::string_view text);
+
+/// Takes the first of `words` (in small letters) that a text begins with off it, whatever its case. False where it
+/// begins with none.
+bool take_word(std::string_view& text, std::initializer_list<std::string_view> words);
+
+/// Whether a text begins with a letter and an equals sign: "x = 3".
+bool begins_equation(std::string_view text);
 std::string lower(std::string_view text);  // ASCII letters only
 
 /// Whether the word is one of a table, which is an array of either kind or a list.

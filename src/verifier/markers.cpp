@@ -123,6 +123,14 @@ size_t mark_length(std::string_view line) {
   return 0;
 }
 
+// mark_length() where the next line is no item, too: of a list, its first item is not the answer.
+size_t single_item_mark(std::string_view text) {
+  const size_t next = text.find('\n');
+  const auto below = next == std::string_view::npos ? std::string_view{} : trimmed(text.substr(next));
+  const bool item = mark_length(below) > 0 || (below.size() > 2 && is_digit(below[0]) && below[1] == '.');
+  return item ? 0 : mark_length(text);
+}
+
 std::string sentence_at(std::string_view text, size_t at) {
   while (at < text.size() && is_space(text[at]) && text[at] != '\n') ++at;
   size_t end = sentence_end(text, at);
@@ -130,7 +138,7 @@ std::string sentence_at(std::string_view text, size_t at) {
   for (int lines = 0; lines < 3 && is_blank_markup(text.substr(at, end - at)) && end < text.size(); ++lines) {
     at = end + 1;
     while (at < text.size() && is_space(text[at])) ++at;
-    at += mark_length(text.substr(at));
+    at += single_item_mark(text.substr(at));
     end = sentence_end(text, at);
   }
   return std::string(text.substr(at, end - at));

@@ -224,7 +224,7 @@ Ref Parser::symbol() {
   if (const Ref count = combination()) return count;
   const Token token = take();
   const bool marked = at_punct("_") || at_punct("'");
-  if (token.text == "i" && !marked && !sums_over_i_) return arena_.make(Kind::kImaginary);
+  if (token.text == "i" && !marked && !token.vector && !sums_over_i_) return arena_.make(Kind::kImaginary);
   if (token.text == "e" && !marked) return arena_.make(Kind::kEuler);
   Node node;
   node.kind = Kind::kSymbol;

@@ -154,7 +154,10 @@ std::string Parser::take_unit_phrase() {
       phrase += " per";
       continue;
     }
-    if (!group && second_noun()) at_ += 2;  // boys and girls
+    if (!group && second_noun()) {  // boys and girls
+      ++at_;
+      continue;
+    }
     if (group) fail("a bracket of a unit never closes");
     return phrase;
   }

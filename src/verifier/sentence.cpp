@@ -118,10 +118,10 @@ bool sets_a_task(std::string_view sentence) {
 
 bool hedges(std::string_view sentence) {
   const std::string low = " " + lower(sentence) + " ";
-  static constexpr std::string_view kWords[] = {
-      " not ",  "n't ",     " or ",     "either ", "maybe",     "perhaps",    "one of",     "cannot",   "unknown",
-      "unsure", "not sure", "between ", " never ", " neither ", " might be ", " could be ", " may be ", " ou ",
-      " oder ", " или ",    "或",       "または",  "또는",      " أو ",       " या "};
+  static constexpr std::string_view kWords[] = {" not ",      "n't ",     " or ",    "either ",   "maybe",
+                                                "perhaps",    "one of",   "cannot",  "unknown",   "unsure",
+                                                "not sure",   "between ", " never ", " neither ", " might be ",
+                                                " could be ", " may be ", "或",      "または",    "또는"};
   return std::any_of(std::begin(kWords), std::end(kWords),
                      [&](std::string_view word) { return low.find(word) != std::string::npos; });
 }

@@ -71,11 +71,11 @@ constexpr std::string_view kNoUnitsElsewhere[] = {
     "centesimi", "millesimo", "millesimi", "половина", "половины", "треть", "трети", "третей", "третьих", "четверть",
     "четверти", "четвертей", "четвёртых", "четвертых", "пятых", "шестых", "седьмых", "восьмых", "девятых", "десятых",
     "сотых", "тысячных", "milion", "miliona", "milionów", "milyon", "juta", "triệu", "tusen", "duizend", "тыс", "млн",
-    "млрд", "tysiąc", "tysiące", "tysięcy", "bin", "लाख", "हजार", "करोड़", "مليون", "ألف", "مليار", "googol", "kilo",
+    "млрд", "tysiąc", "tysiące", "tysięcy", "लाख", "हजार", "करोड़", "مليون", "ألف", "مليار", "googol",
     // verbs, verdicts
     "es", "está", "é", "è", "ist", "est", "incorrecto", "errado", "sbagliato", "falsch", "faux", "неверно",
-    "неправильно", "خطأ", "negated", "inverted", "hypothetically", "nonsense", "repeating", "recurring", "owed",
-    "deficit",
+    "неправильно", "خطأ", "negated", "inverted", "hypothetically", "nonsense", "repeating", "recurring",
+
     // multiples, powers, signs
     "mal", "fach", "fois", "veces", "vez", "vezes", "volte", "раз", "раза", "quadrat", "hoch", "carré", "cuadrado",
     "cubo", "quadrado", "quadrato", "negativ", "négatif", "negativo", "moins", "menos", "meno", "минус",
@@ -200,11 +200,13 @@ class PhraseReader {
   // "7 people at the party", "120 ways to choose": what follows the noun says where or what for, if no word of it
   // counts or compares.
   bool begins_place(const std::string& low) const {
-    static constexpr std::string_view kPrepositions[] = {"at", "in", "on", "to", "for", "with", "from"};
+    static constexpr std::string_view kPrepositions[] = {"at", "in", "on", "for", "with", "of"};
     const auto is_preposition = [](const std::string& word) {
       return std::find(std::begin(kPrepositions), std::end(kPrepositions), word) != std::end(kPrepositions);
     };
-    if (!is_preposition(low) || at_ + 1 >= parts_.size() || parts_.size() - at_ > 7) return false;
+    const std::string noun = singular_noun(lower(parts_[at_ - 1]));
+    if (!(is_preposition(low) || (low == "to" && noun == "way")) || at_ + 1 >= parts_.size() || parts_.size() - at_ > 7)
+      return false;
     return std::all_of(parts_.begin() + static_cast<std::ptrdiff_t>(at_) + 1, parts_.end(),
                        [&](const std::string& part) {
                          const std::string word = lower(part);

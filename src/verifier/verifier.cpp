@@ -15,6 +15,7 @@
 #include "verifier/choice.h"
 #include "verifier/compare.h"
 #include "verifier/extract.h"
+#include "verifier/implication.h"
 #include "verifier/lexer.h"
 #include "verifier/parser.h"
 #include "verifier/quantity.h"
@@ -94,39 +95,6 @@ std::string unwrapped(std::string text) {
     }
   }
   return text;
-}
-
-// "x = 4" in front of "x = 3" gives one name two values.
-bool gives_another_value(std::string_view premise, std::string_view conclusion) {
-  const auto value_of = [&](std::string_view text) {
-    const bool named = text.size() > 1 && is_letter(text[0]) && trimmed(text.substr(1)).starts_with('=');
-    return named ? trimmed(trimmed(text.substr(1)).substr(1)) : std::string_view{};
-  };
-  const auto left = value_of(premise), right = value_of(conclusion);
-  const bool values = !left.empty() && left.find_first_not_of("0123456789.-/") == std::string_view::npos;
-  const bool bare = conclusion.find_first_not_of("0123456789.-/") == std::string_view::npos;
-  if (values && bare) return left != conclusion;  // "x = 4" in front of "3"
-  return values && !right.empty() && premise[0] == conclusion[0] && left != right;
-}
-
-// What the last implication of a text concludes from an equation or inequality: x = 3 of "2x = 6 \\implies x = 3".
-// Empty where there is none, or where it contradicts itself.
-std::string_view conclusion_of(std::string_view text) {
-  size_t begin = std::string_view::npos, arrow_at = 0;
-  for (const std::string_view arrow :
-       {"\\implies", "\\Rightarrow", "\\Longrightarrow", "\\iff", "\\Leftrightarrow", "\\Longleftrightarrow"}) {
-    const size_t at = text.rfind(arrow);
-    const size_t end = at + arrow.size();
-    if (at == std::string_view::npos || (end < text.size() && is_letter(text[end]))) continue;
-    if (begin == std::string_view::npos || end > begin) begin = end, arrow_at = at;
-  }
-  if (begin == std::string_view::npos) return {};
-  const auto premise = trimmed(text.substr(0, arrow_at)), conclusion = trimmed(text.substr(begin));
-  const bool states = premise.find_first_of("=<>") != std::string_view::npos ||
-                      premise.find("\\le") != std::string_view::npos ||
-                      premise.find("\\ge") != std::string_view::npos || premise.find("\\ne") != std::string_view::npos;
-  return states && !premise.ends_with("\\not") && !gives_another_value(premise, conclusion) ? conclusion
-                                                                                            : std::string_view{};
 }
 
 // "x (\\approx 0.17)" and "x \\text{ or approximately } 0.17" as the chain "x \\approx 0.17".
@@ -428,18 +396,12 @@ class Judge {
     return std::nullopt;
   }
 
-  // The letter of "B (12)" or "B: 12", where a value stands behind it and no other letter; else a space.
+  // The letter of "B (12)", where a value in brackets ends the answer; else a space. C(7,3) is no choice.
   static char leading_letter(const std::string& text) {
-    std::string plain = plain_text(text);
-    if (plain.size() < 3 || plain[0] < 'A' || plain[0] > 'J' || is_letter(plain[1])) return ' ';
-    const auto rest = trimmed(std::string_view(plain).substr(1));
-    const bool joined = rest.starts_with(':') || rest.starts_with('(');
-    const bool value = std::any_of(rest.begin(), rest.end(), is_digit);
-    for (size_t i = 0; i < rest.size(); ++i) {
-      const bool alone = (i == 0 || !is_letter(rest[i - 1])) && (i + 1 == rest.size() || !is_letter(rest[i + 1]));
-      if (alone && rest[i] >= 'A' && rest[i] <= 'J') return ' ';
-    }
-    return joined && value ? plain[0] : ' ';
+    const std::string plain = plain_text(text);
+    const bool form = plain.size() > 4 && plain[0] >= 'A' && plain[0] <= 'J' && plain.compare(1, 2, " (") == 0;
+    if (!form || plain.find(')') + 1 != plain.size()) return ' ';
+    return std::any_of(plain.begin(), plain.end(), is_digit) ? plain[0] : ' ';
   }
 
   std::optional<bool> same_choices(const Choice& left, const Choice& right) {
