@@ -1,7 +1,7 @@
 """Changes of an answer that are never right unless mathematics says so, each a list of texts or of whole responses."""
 import re
 
-from .latex import TEXT, tokens, words_of
+from .latex import COUNTED, TEXT, tokens, words_of
 
 RELATIONS = ["=", "<", ">", "\\le", "\\leq", "\\ge", "\\geq", "\\ne", "\\neq", "\\in", "\\notin"]
 MULTIPLIERS = ["hundredths", "thirds", "thousand", "million", "dozen", "tenths"]
@@ -131,7 +131,7 @@ def change_piece(text):
 
 
 def other_case(text):
-    if choice_letter(text):
+    if choice_letter(text) or COUNTED.fullmatch(text):
         return []
     parts = tokens(text)
     # SymPy prints i as I.

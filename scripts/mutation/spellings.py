@@ -7,7 +7,7 @@ import re
 
 from .compare import compare_texts
 from .numbers import EQUAL, UNEQUAL
-from .latex import BARE_QUANTITY, TEXT, Unread, readings, tokens
+from .latex import BARE_QUANTITY, COUNTED, TEXT, Unread, readings, tokens
 from .mutations import rebuilt, top_elements
 
 ACCENT = re.compile(r"\\(?:dot|ddot|hat|vec|bar|overline|phantom|text|mbox|mathrm)(?![a-z])|,\\!")
@@ -105,8 +105,7 @@ def aliases(text):
 
 def explicit_product(text):
     """2x as 2\\cdot x, but for letters that are digits, as in 3A_{16}, or belong to a time, as in 11:59 PM, or are a unit or its words."""
-    words = re.fullmatch(r"\d+(?:\.\d+)? [a-z]{3,}(?: [a-z]+)*", text)
-    if words or TEXT.search(text) or BARE_QUANTITY.fullmatch(text) or re.search(r"\d:\d\d", text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
+    if COUNTED.fullmatch(text) or TEXT.search(text) or BARE_QUANTITY.fullmatch(text) or re.search(r"\d:\d\d", text) or re.search(r"\\(?:begin|sin|cos|tan|ln|log|sec|csc|cot)(?![a-z])|\d[eE]", text):
         return []
     product = re.sub(r"(?<![\w.^_{,!\\])(\d+)\s*(?=[a-zA-Z]|\\(?:sqrt|pi)(?![a-z]))(?!e\d)", r"\1\\cdot ", text)
     return [product] if compare_texts(text, product) != UNEQUAL else []
