@@ -51,8 +51,8 @@ def strip_answer(text):
 BARE_WORD = re.compile(TEXT.pattern + r"|(?<![\\A-Za-z{])([A-Za-z]{4,})(?![A-Za-z}])")
 
 
-# A number and what it counts: "3/4 cup", "18 miles per hour". To the reader its letters would be factors.
-COUNTED = re.compile(r"\s*\d+(?:[./]\d+)? [a-z]{3,}(?: [a-z]+)*\s*")
+# A number and what it counts, "3/4 cup", "18 miles per hour", and words whose case says nothing. To the reader their letters would be factors.
+COUNTED = re.compile(r"\s*\d+(?:[./]\d+)? [a-z]{2,}(?:[ /][a-z]+)*\s*|(?i:yes|no|true|false)")
 BARE_QUANTITY = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s+([mgsLJWNVAK]|(?i:min|sec|hr|in|ft|yd|oz|lb))\s*")
 
 
