@@ -40,7 +40,8 @@ std::string formula_at(std::string_view text, bool whole) {
   if (close == std::string_view::npos) return "";
   const auto formula = text.substr(1, close - 1);
   const auto value = trimmed(formula.substr(formula.rfind('=') + 1));
-  if (whole && value.find_first_not_of("-0123456789.,/%\\{}fracdt") != std::string_view::npos) return "";
+  const bool number = value.find_first_not_of("-0123456789.,/%\\{}fracdt") == std::string_view::npos;
+  if (whole && !(number && value.size() == trimmed(formula).size() && ends_clause(text.substr(close + 1)))) return "";
   return std::string(value);
 }
 
@@ -49,13 +50,11 @@ std::string formula_at(std::string_view text, bool whole) {
 std::string alternative_behind(std::string_view behind, bool letter) {
   skip_remark(behind);
   const bool comma = behind.substr(std::min(behind.find_first_not_of(" $*"), behind.size())).starts_with(", ");
-  behind.remove_prefix(std::min(behind.find_first_not_of(" \n$,.(*;"), behind.size()));
+  behind.remove_prefix(std::min(behind.find_first_not_of(letter ? " \n$,.*;" : " \n$,.(*;"), behind.size()));
   const bool either = take_word(behind, {"or ", "ou ", "oder ", "o ", "или ", "或者", "或", "か"});
-  const bool also =
-      take_word(behind, {"and also ", "also ", "i.e. ", "i.e., ", "that is ", "that is, ", "otherwise ",
-                         "in other words ", "in other words, ", "the other root is ", "the other solution is ",
-                         "the other answer is ", "a second solution is ", "and the other root is ", "alternatively ",
-                         "as well as ", "along with ", "together with ", "namely "});
+  const bool also = take_word(
+      behind, {"and also ", "also ", "i.e. ", "i.e., ", "that is ", "that is, ", "otherwise ", "in other words ",
+               "in other words, ", "alternatively ", "as well as ", "along with ", "together with ", "namely "});
   if (letter) return either || also || comma || take_word(behind, {"and ", "/"}) ? take_letter(behind) : "";
   if (!either && !also) return comma ? number_at(behind, true) : "";
   take_word(behind, {"equivalently ", "equivalently, ", "possibly ", "perhaps ", "maybe ", "even ", "it might be ",

@@ -39,13 +39,21 @@ bool is_unit_letter(Ref node) {
   return node->kind == Kind::kSymbol && find_unit(node->text).has_value();
 }
 
-// The operands of a product or quotient that are no letters of units: 2 of them in 3 m * 4 m.
-int numbers_of(Ref node) {
-  const bool operation = node->kind == Kind::kMul || (node->kind == Kind::kDiv && contains(node, Kind::kSymbol));
-  if (!operation && !node->by_sign) return is_unit_letter(node) ? 0 : 1;
-  int count = 0;
-  for (Ref kid : node->kids) count += numbers_of(kid);
-  return count;
+// 3 m * 4 m, 24 m / 2 s: an operation on quantities whose units are letters. In 3m^2/4 they may be variables.
+bool joins_lettered_quantities(Ref node) {
+  if (node->kind == Kind::kDiv) {
+    const auto is_quantity = [](Ref side) { return side->kind == Kind::kMul && contains(side, Kind::kSymbol); };
+    if (is_quantity(node->kids[0]) && is_quantity(node->kids[1])) return true;
+  }
+  if (node->kind == Kind::kMul) {
+    bool number = false, letter = false;
+    for (Ref kid : node->kids) {
+      if (letter && (!contains(kid, Kind::kSymbol) || kid->kind == Kind::kMul)) return true;
+      letter = letter || (number && is_unit_letter(kid));
+      number = number || !contains(kid, Kind::kSymbol);
+    }
+  }
+  return any_kid(node, joins_lettered_quantities);
 }
 
 // 3 \cdot 10^4
@@ -111,8 +119,8 @@ class Finder {
   // Whether something is left to be done in such a node.
   bool is_left(Ref node) const {
     if (is_scientific(node) || is_unit_letter(node)) return false;
-    if ((node->kind == Kind::kMul || node->kind == Kind::kDiv) && contains(node, Kind::kSymbol))
-      return numbers_of(node) > 1 || any_kid(node, [this](Ref kid) { return is_left(kid); });  // 6 m is no calculation
+    const bool product = node->kind == Kind::kMul || node->kind == Kind::kDiv;
+    if (product && contains(node, Kind::kSymbol)) return joins_lettered_quantities(node);
     return node->by_sign || is_operation(node->kind) || node->kind == Kind::kSum || node->kind == Kind::kProduct ||
            any_kid(node, [this](Ref kid) { return is_left(kid); });
   }

@@ -277,9 +277,9 @@ bool part_for_all_reals(const Condition& condition, Ref statement, const Conditi
 }
 
 // k of "k\pi for real k", where the other side says nothing of k and so counts with it.
-bool is_real_counter(const Condition& condition, const Condition& other) {
-  return other.text.empty() && condition.domain == "R" && condition.names.size() == 1 &&
-         *condition.names.begin() == "k";
+bool is_real_counter(const Condition& condition, Ref statement, const Condition& other) {
+  return contains(statement, Kind::kPi) && other.text.empty() && condition.domain == "R" &&
+         condition.names.size() == 1 && *condition.names.begin() == "k";
 }
 
 }  // namespace
@@ -289,7 +289,7 @@ bool agree(const Condition& a, Ref a_statement, const Condition& b, Ref b_statem
   if (a.restricts || b.restricts) return false;
   if (part_for_all_reals(a, a_statement, b, b_statement) || part_for_all_reals(b, b_statement, a, a_statement))
     return false;
-  if (is_real_counter(a, b) || is_real_counter(b, a)) return false;
+  if (is_real_counter(a, a_statement, b) || is_real_counter(b, b_statement, a)) return false;
   if (a.text.empty() || b.text.empty()) return true;
   if ((a.every && b.some) || (a.some && b.every)) return false;
   if (!a.domain.empty() && !b.domain.empty() && a.domain != b.domain) return false;

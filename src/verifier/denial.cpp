@@ -11,9 +11,7 @@
 namespace grpo::verifier {
 namespace {
 
-constexpr std::string_view kDenials[] = {"forget",
-                                         "ignore",
-                                         "there is no",
+constexpr std::string_view kDenials[] = {"there is no",
                                          "keinesfalls",
                                          "keineswegs",
                                          "nor",
@@ -123,7 +121,11 @@ constexpr std::string_view kWrongTo[] = {
 constexpr std::string_view kNothingElse[] = {"none other than", "nothing other than", "no other than", "nothing but",
                                              "none but"};
 
-constexpr std::string_view kDenialsBehind[] = {"is a guess",
+constexpr std::string_view kDenialsBehind[] = {"is the wrong",
+                                               "seems wrong",
+                                               "is probably wrong",
+                                               "is likely wrong",
+                                               "is a guess",
                                                "is my guess",
                                                "is only a guess",
                                                "is a placeholder",
@@ -390,16 +392,11 @@ constexpr std::string_view kClauseDenials[] = {"someone claims",
                                                "误以为",
                                                "假设答案"};
 // Words that deny a value from anywhere in the rest of its sentence.
-constexpr std::string_view kLaterDenials[] = {"is probably wrong",
-                                              "is likely wrong",
-                                              "is the wrong",
-                                              "seems wrong",
-                                              "is just an example",
+constexpr std::string_view kLaterDenials[] = {"is just an example",
                                               "is only an example",
                                               "is just a guess",
                                               "is only a guess",
                                               "or something else",
-                                              "careless student",
                                               "turned out wrong",
                                               "turned out to be wrong",
                                               "but i disagree",

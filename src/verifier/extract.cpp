@@ -36,7 +36,7 @@ bool gives_up(const std::string& low) {
 bool states_a_problem(std::string_view sentence) {
   const std::string low = " " + lower(sentence);
   return mentions(low, {" problem", " task", " question", " exercise", " to do", " to find", " to compute",
-                        " to calculate", " to evaluate", " to add", " need ", " want ", " job ", " goal "});
+                        " to calculate", " to evaluate", " to add", " need ", " want "});
 }
 
 // "Answer:" in front of a whole solution: prose, and more text behind it.
@@ -48,7 +48,7 @@ bool heads_a_solution(std::string_view text, size_t phrase, const std::string& s
   const std::string clean = clean_answer(sentence);
   const size_t spaces = static_cast<size_t>(std::count(clean.begin(), clean.end(), ' '));
   const bool value = !clean.empty() && (is_digit(clean[0]) || clean[0] == '$') && spaces < 3;  // "Answer: 18 apples"
-  const bool line = value && (rest.empty() || rest[0] == '\n' || rest[0] == '*');
+  const bool line = value && (rest.empty() || rest[0] == '\n' || rest[0] == '*') && rest.find('=') == std::string::npos;
   return first && !line && is_prose(sentence) && std::any_of(rest.begin(), rest.end(), is_digit);
 }
 
@@ -73,8 +73,8 @@ bool asks(std::string_view text) {
 
 // Whether the lower-case end of a text is a verb or sign behind which a value is stated.
 bool ends_in_verb(std::string_view low) {
-  static constexpr std::string_view kVerbs[] = {" is",   " are", " equals",  " equal to", " gives",
-                                                " give", " get", " becomes", "="};
+  static constexpr std::string_view kVerbs[] = {" is",  " are",     " equals",     " equal to",      " gives", " give",
+                                                " get", " becomes", " reduces to", " simplifies to", "="};
   return std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](std::string_view verb) { return low.ends_with(verb); });
 }
 
@@ -175,7 +175,8 @@ bool denies_its_formula(const std::string& sentence) {
   size_t end = 0;
   if (last_math(sentence, end).empty()) return false;
   const auto behind = std::string_view(sentence).substr(std::min(end, sentence.size()));
-  return denied_behind(behind) || mentions(lower(behind), {" wrong", " kidding", " lying", " false statement"});
+  return denied_behind(behind) ||
+         mentions(lower(behind), {"which is wrong", "but that is wrong", " kidding", " lying", " false statement"});
 }
 
 // "x = 4" and "y = 5" on two lines, or numbers on lines of their own, as one list; any other text as it is, also the
@@ -233,7 +234,8 @@ Extraction from_boxes(const std::string& text, const Boxes& boxes) {
   content = items_before(before_run, first) + content;  // "The roots are 3 and \\boxed{5}"
   const auto behind = std::string_view(text).substr(last.end);
   const bool letter = !chosen_letter(content).empty();
-  if (const std::string other = alternative_behind(behind, letter); !other.empty()) content += " \\text{ or } " + other;
+  if (const std::string other = alternative_behind(behind, letter); !other.empty())
+    content += (other.find('.') == std::string::npos ? " \\text{ or } " : " \\approx ") + other;
   // The value in the box, its letter outside: "\\boxed{12} (Option B)", "\\boxed{12}. The answer is B."
   const bool labelled = letter || parse_choice(to_latex(content));
   const bool letter_later = !out.candidates.empty() && !chosen_letter(out.candidates[0]).empty();
@@ -290,7 +292,7 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       if (line.empty()) return none("####", "nothing stands behind ####");
       if (is_retracted(line, std::string_view(text).substr(std::min(text.find('\n', hashes), text.size()))))
         return none("####", "the text takes its answer back");
-      return {.candidates = sentence_readings(line), .rule = "####", .reason = ""};
+      return {.candidates = {line, sentence_readings(line)[0]}, .rule = "####", .reason = ""};
     }
     case Fallback::kMath: {
       const std::string math = last_math(text, at);
@@ -306,8 +308,8 @@ Extraction from_fallback(Fallback fallback, const std::string& text) {
       const auto lead = before.substr(0, first);
       const auto behind = std::string_view(text).substr(std::min(at, text.size()));
       const bool list_denied = !items.empty() && list_denied_behind(behind);
-      const bool other_sense = list_denied || changed_before(lead) || denied_before(lead) || changed_behind(behind) ||
-                               denied_behind(behind) || is_hypothesis(last_sentence(before)) || asks(text);
+      const bool other_sense = list_denied || changed_before(lead) || denied_before(lead) || denied_behind(behind) ||
+                               is_hypothesis(last_sentence(before)) || asks(text);
       if (other_sense) return none("math", "words give the last formula another sense");
       if (gives_up(lower(std::string_view(text).substr(text.size() > 300 ? text.size() - 300 : 0)))) return {};
       return {.candidates = {items + clean_answer(math)},

@@ -213,10 +213,9 @@ std::string spaced_right(std::string_view text) {
     return std::string(candidate.latex) + std::string(rest.substr(at, count));
   }
   if (text.starts_with("π") || text.starts_with("\\pi")) return "\\pi";
-  const std::string half = lower(text.substr(0, 4));
-  for (const std::string_view name : {"a.m.", "p.m.", "am", "pm"}) {
-    if (half.starts_with(name) && (name.size() == 4 || text.size() == 2 || !is_letter(text[2])))
-      return "\\text{ " + std::string(1, name[0]) + "m}";
+  for (const std::string_view name : {"a.m.", "p.m.", "AM", "PM", "pm"}) {  // "am" is a word of German
+    if (text.starts_with(name) && (name.size() == 4 || text.size() == 2 || !is_letter(text[2])))
+      return "\\text{ " + lower(name.substr(0, 1)) + "m}";
   }
   const auto stop = [&](size_t at) {
     return at >= text.size() || std::string_view(".,;\n").find(text[at]) != std::string_view::npos;

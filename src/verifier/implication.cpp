@@ -59,6 +59,8 @@ bool gives_another_value(std::string_view premise, std::string_view conclusion) 
 }  // namespace
 
 std::string_view conclusion_of(std::string_view text) {
+  while (text.starts_with('$')) text.remove_prefix(1);
+  while (text.ends_with('$')) text.remove_suffix(1);
   const Place arrow = last_arrow(text);
   if (arrow.end == std::string_view::npos) return {};
   auto premise = trimmed(text.substr(0, arrow.begin));

@@ -10,14 +10,10 @@
 #include "verifier/unicode.h"
 
 namespace grpo::verifier {
-namespace {
-
 bool ends_clause(std::string_view text) {
   const size_t next = text.find_first_not_of(" $*}");
   return next == std::string_view::npos || std::string_view(".,;)\n").find(text[next]) != std::string_view::npos;
 }
-
-}  // namespace
 
 std::string take_letter(std::string_view& text) {
   auto rest = text;

@@ -5,6 +5,9 @@
 
 namespace grpo::verifier {
 
+/// Whether a clause ends at the beginning of `text`, but for marks of formulas and bold type.
+bool ends_clause(std::string_view text);
+
 /// Takes the letter of a choice, "C", "(C)" or "option C", off the beginning of a text, if its clause ends behind it;
 /// else returns "" and takes nothing. "I" and small letters are words.
 std::string take_letter(std::string_view& text);

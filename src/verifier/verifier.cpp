@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <optional>
+#include <set>
 
 #include "grpo/base/error.h"
 #include "grpo/base/text.h"
@@ -21,6 +22,7 @@
 #include "verifier/quantity.h"
 #include "verifier/text_answer.h"
 #include "verifier/unicode.h"
+#include "verifier/units.h"
 
 namespace grpo::verifier {
 namespace {
@@ -237,10 +239,12 @@ class Judge {
       verdict_.reason = found.reason;
       return;
     }
-    Reading answer = first_readable(found);
-    if (is_left_to_do(answer) && !found.earlier.empty()) answer = read(to_latex(found.earlier), arena_);
-    verdict_.pred_parsed = shown(answer);
     const Reading gold_reading = read(gold_text, arena_);
+    const auto gold_choice = parse_choice(gold_reading.text);
+    Reading answer = first_readable(found, gold_choice && gold_choice->rest.empty());
+    if (is_left_to_do(answer) && !is_left_to_do(gold_reading) && !found.earlier.empty())
+      answer = read(to_latex(found.earlier), arena_);
+    verdict_.pred_parsed = shown(answer);
     verdict_.gold_parsed = shown(gold_reading);
     if (is_left_to_do(answer) && !is_left_to_do(gold_reading))
       return conclude(VerdictKind::kWrong, "a calculation, and not its result");
@@ -284,19 +288,23 @@ class Judge {
   static bool is_rewritten(const Reading& gold, const Reading& answer) {
     if (gold.statements.empty() || answer.statements.empty()) return false;
     const Ref left = gold.statements[0].node, right = answer.statements[0].node;
-    return right->kind < Kind::kList && !is_constant(right) && canonical_text(left) != canonical_text(right);
+    std::set<std::string> names;
+    collect_symbols(right, names);
+    const bool units =
+        std::all_of(names.begin(), names.end(), [](const std::string& name) { return find_unit(name).has_value(); });
+    return right->kind < Kind::kList && !units && canonical_text(left) != canonical_text(right);
   }
 
   // A box has one reading. Of several readings of prose, the first that is mathematics and no calculation counts; if
-  // none is, the first.
-  Reading first_readable(const Extraction& found) {
+  // none is, the first. Where gold is a letter (`for_letter`), a choice with its text counts, too.
+  Reading first_readable(const Extraction& found, bool for_letter) {
     std::optional<Reading> first;
     for (const auto& candidate : found.candidates) {
       Reading reading = read_derived(to_latex(candidate), arena_);
       const bool name = !reading.statements.empty() && is_plain_name(reading.statements[0].node);
       const bool other_reading = name && found.candidates.size() > 1 &&
                                  (found.rule == "whole" || holds_number(reading.statements[0].node->text));
-      if (!first && found.rule != "box" && is_marked_choice(reading.text)) return reading;
+      if (for_letter && !first && found.rule != "box" && is_marked_choice(reading.text)) return reading;
       if (!reading.statements.empty() && found.rule != "box") drop_remark(reading.statements[0].node);
       if (!reading.statements.empty() && !other_reading && !(found.candidates.size() > 1 && is_left_to_do(reading)))
         return reading;
@@ -391,7 +399,7 @@ class Judge {
       return right->settled && right->letters == bare_selection(gold.text);
     if (left && !bare_selection(answer.text).empty()) return left->letters == bare_selection(answer.text);
     if (left && !left->rest.empty()) return same_rest(left->rest, answer.text);
-    const bool text_of_choice = right && !right->rest.empty() && right->settled && !gold.statements.empty();
+    const bool text_of_choice = right && !right->rest.empty() && right->settled;
     if (text_of_choice && same_rest(gold.text, right->rest)) return true;
     return std::nullopt;
   }
