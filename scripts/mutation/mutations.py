@@ -131,7 +131,8 @@ def change_piece(text):
 
 
 def other_case(text):
-    if choice_letter(text) or COUNTED.fullmatch(text):
+    words = re.search(r"(?<![\\a-zA-Z])[a-z]{4,}", text)
+    if choice_letter(text) or COUNTED.fullmatch(text) or words:
         return []
     parts = tokens(text)
     # SymPy prints i as I.
