@@ -103,19 +103,24 @@ bool is_operator(std::string_view gap) {
          bare == ">" || bare == "\\cdot" || bare == "\\times" || bare == "\\Rightarrow" || bare == "\\approx";
 }
 
+// Whether the words between two boxes offer the second beside the first: "or x is", "as well as". "or so, then" does
+// not.
+bool offers_both(const std::vector<std::string>& words) {
+  static const std::set<std::vector<std::string>> kOffers = {
+      {"otherwise"}, {"alternatively"}, {"as", "well", "as"}, {"together", "with"}, {"along", "with"}, {"versus"},
+      {"vs"},        {"also"},          {"perhaps", "also"},  {"and", "also"}};
+  const bool either =
+      !words.empty() && words[0] == "or" && words.size() <= 4 &&
+      std::none_of(words.begin(), words.end(), [](const std::string& w) { return w != "is" && corrects(w); });
+  return either || kOffers.contains(words);
+}
+
 bool joined(std::string_view gap) {
   if (gap.size() > kMaxGap) return false;
   if (joins_in_other_scripts(gap)) return true;
   const Gap parts = read_gap(gap);
   if (is_operator(gap)) return false;
-  static const std::set<std::vector<std::string>> kOffers = {
-      {"otherwise"}, {"alternatively"}, {"as", "well", "as"}, {"together", "with"}, {"along", "with"}, {"versus"},
-      {"vs"},        {"also"},          {"perhaps", "also"},  {"and", "also"}};
-  const bool either = !parts.words.empty() && parts.words[0] == "or" && parts.words.size() <= 4 &&
-                      std::none_of(parts.words.begin(), parts.words.end(),
-                                   [](const std::string& w) { return w != "is" && corrects(w); });
-  if (!parts.breaks && either) return true;
-  if (!parts.breaks && kOffers.contains(parts.words)) return true;
+  if (!parts.breaks && offers_both(parts.words)) return true;
   if (parts.breaks || std::any_of(parts.words.begin(), parts.words.end(), corrects)) return false;
   const bool word = std::any_of(parts.words.begin(), parts.words.end(), [](const std::string& w) {
     return is_one_of(w, {"and", "or", "et", "ou", "y", "und", "oder"});
@@ -185,6 +190,20 @@ std::string name_before(std::string_view text, size_t box) {
   const size_t end = at;
   skip([](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '{' || c == '}'; });
   return end - at > 0 && end - at <= 8 && is_letter(text[at]) ? std::string(text.substr(at, end - at)) : "";
+}
+
+// The value of a box without box commands, groups and spaces. Both boxes of (\boxed{3}, \boxed{8}) have the value
+// (3,8).
+std::string without_boxes(const std::string& value) {
+  std::string out;
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (const size_t length = value[i] == '\\' ? command_at(value, i) : 0; length > 0) {
+      i += length - 1;
+    } else if (!is_space(value[i]) && value[i] != '{' && value[i] != '}') {
+      out += value[i];
+    }
+  }
+  return clean_answer(out);
 }
 
 }  // namespace
@@ -271,24 +290,6 @@ size_t run_begin(std::string_view text, const std::vector<Box>& boxes) {
   }
   return first;
 }
-
-namespace {
-
-// The value of a box without box commands, groups and spaces. Both boxes of (\boxed{3}, \boxed{8}) have the value
-// (3,8).
-std::string without_boxes(const std::string& value) {
-  std::string out;
-  for (size_t i = 0; i < value.size(); ++i) {
-    if (const size_t length = value[i] == '\\' ? command_at(value, i) : 0; length > 0) {
-      i += length - 1;
-    } else if (!is_space(value[i]) && value[i] != '{' && value[i] != '}') {
-      out += value[i];
-    }
-  }
-  return clean_answer(out);
-}
-
-}  // namespace
 
 std::string final_boxes(std::string_view text, const std::vector<Box>& boxes, bool& several) {
   const size_t first = run_begin(text, boxes);

@@ -97,7 +97,9 @@ bool introduces_value(std::string_view before) {
 
 // "We need (x+1)^2" and "The problem is (x+1)^2", but not "The polynomial we want is x^2 + 3x + 2", which states it.
 bool asks_for_value(std::string_view before) {
-  const std::string low = lower(trimmed(before.substr(0, before.find_last_not_of(" $*") + 1)));
+  constexpr size_t kTail = 24;  // bytes, longer than a subject and its verb
+  const auto end = trimmed(before.substr(0, before.find_last_not_of(" $*") + 1));
+  const std::string low = lower(end.substr(end.size() > kTail ? end.size() - kTail : 0));
   const auto asked = [&](std::string_view subject) { return low.ends_with(subject); };
   static constexpr std::string_view kAsked[] = {"problem is",  "task is", "question is",
                                                 "exercise is", "job is",  "goal is"};
@@ -151,7 +153,7 @@ std::string result_at_end(std::string_view text) {
 // Whether the text doubts or replaces the answer in `sentence`, which it states behind `at`: "The answer is 5? I doubt
 // it.", "... 5. Actually it is 6.", "5, no wait, 6".
 bool is_taken_back(const std::string& text, const std::string& sentence, size_t at) {
-  const std::string low = " " + lower(sentence.starts_with("actually ") ? sentence.substr(9) : sentence) + " ";
+  const std::string low = " " + lower(sentence) + " ";
   if (mentions(low, {", no ", ", no,", " no wait", " wait,", "hmm", " otherwise", " actually", " i mean", "oops",
                      " scratch that"}))
     return true;

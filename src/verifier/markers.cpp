@@ -33,7 +33,7 @@ constexpr std::string_view kJoiners[] = {
     "è",        "ist",     "lautet",    "son",       "sont", "finale",   "final",    "النهائية", "النهائي",  "الصحيحة",
     "是",       "为",      "為",        "は",        "은",   "는",       "هي",       "هو",       "है",        "：",
     ":",        "=",       "**",        "*",         "__",   "correcta", "correcte", "correta",  "corretta", "korrekte",
-    "exacte",   "\\text",  "therefore", "simply",    "thus", "indeed",   "应为",     "应该是",   "等于",
+    "exacte",   "\\text",  "therefore", "simply",    "thus", "indeed",   "actually", "应为",     "应该是",   "等于",
 };
 
 bool is_joining(std::string_view joiner) {

@@ -111,7 +111,7 @@ bool sets_answer_apart(std::string_view text, size_t first, size_t end) {
   if (close == std::string_view::npos || !is_blank(text.substr(close + 3))) return false;
   const auto block = trimmed(text.substr(end, close - end));
   const bool named = std::find(kNames.begin(), kNames.end(), name) != kNames.end();
-  size_t call = block.find('(');
+  const size_t call = block.find('(');
   const bool code = (call != std::string_view::npos && call > 0 && is_letter(block[call - 1])) ||
                     (name.empty() && block.find_first_of("=#;") != std::string_view::npos);
   return named && !code && block.size() < 200 && block.find("boxed") == std::string_view::npos &&

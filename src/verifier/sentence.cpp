@@ -172,8 +172,7 @@ bool is_prose(std::string_view text) {
 }
 
 std::vector<std::string> sentence_readings(const std::string& sentence) {
-  std::string clean = clean_answer(sentence);
-  if (lower(clean).starts_with("actually ")) clean.erase(0, 9);
+  const std::string clean = clean_answer(sentence);
   std::vector<std::string> out{as_text(clean)};
   if (out[0] != clean && clean.size() > 3 && clean[1] == '.') out.push_back(clean);  // "B. 12 apples"
   const std::string short_form = clean_answer(std::string_view(clean).substr(0, explanation_at(clean)));
